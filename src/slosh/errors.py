@@ -1,0 +1,273 @@
+"""Every way in which slosh says no, in one place.
+
+The rules of this file:
+
+* One tree. Whatever slosh refuses is a `SloshError`; nothing else is raised on purpose.
+* `code` is a short fixed word: programs may depend on it, so it never changes.
+* `detail` is a sentence for a person; it names what was wrong and what to do instead.
+* Over HTTP an error is an RFC 9457 problem document; `status` and `fields` say how it travels.
+"""
+
+from http import HTTPStatus
+from typing import Final
+
+ALLOW_FILES: Final = "GET, HEAD"
+"""Methods of everything that is only looked at, for the `Allow` field (RFC 9110 §10.2.1)."""
+
+
+class SloshError(Exception):
+    """The root of the tree.
+
+    Attributes:
+        code: a short fixed word, the same for every instance of a class.
+        status: the HTTP status that this error travels with.
+        detail: a sentence that says what was wrong and what to do instead.
+        fields: header fields that go with the answer, as (name, value).
+        closes: whether the connection is beyond use after this error.
+    """
+
+    code: str = "internal"
+    status: int = 500
+    closes: bool = False
+
+    def __init__(self, detail: str, *, fields: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.fields = fields
+
+    @property
+    def title(self) -> str:
+        """The status in words, as RFC 9457 §4.2.1 asks for problems of type `about:blank`."""
+        return HTTPStatus(self.status).phrase
+
+    def facts(self) -> dict[str, object]:
+        """Members that the problem document carries besides the standard ones."""
+        return {}
+
+
+class InternalError(SloshError):
+    """Something that should not happen did; the log has the details, the client does not."""
+
+    closes = True
+
+    def __init__(self) -> None:
+        super().__init__("slosh made a mistake while it answered this; its log says more.")
+
+
+class SettingError(SloshError):
+    """A setting has a value that it cannot have, or two settings contradict each other."""
+
+    code = "setting"
+
+
+class CannotListen(SloshError):
+    """The address asked for cannot be listened on."""
+
+    code = "cannot_listen"
+
+
+# What a request may get wrong in itself.
+
+
+class BadRequest(SloshError):
+    """A request whose framing is sound but whose content makes no sense."""
+
+    code = "bad_request"
+    status = 400
+
+
+class BadTopic(BadRequest):
+    """The name of a topic breaks one of the rules for names."""
+
+    code = "bad_topic"
+
+
+class BadQuery(BadRequest):
+    """A query parameter has a value that it cannot have."""
+
+    code = "bad_query"
+
+    def __init__(self, parameter: str, detail: str) -> None:
+        super().__init__(detail)
+        self.parameter = parameter
+
+    def facts(self) -> dict[str, object]:
+        return {"parameter": self.parameter}
+
+
+class BadJson(BadRequest):
+    """A message is not one JSON value in UTF-8.
+
+    Attributes:
+        position: bytes from the beginning of the body to where it went wrong.
+    """
+
+    code = "bad_json"
+
+    def __init__(self, detail: str, position: int) -> None:
+        super().__init__(detail)
+        self.position = position
+
+    def facts(self) -> dict[str, object]:
+        return {"position": self.position}
+
+
+class BadHttp(SloshError):
+    """Bytes that are no HTTP/1.1 request, or that two parsers could read differently."""
+
+    code = "bad_http"
+    status = 400
+    closes = True
+
+
+class HttpVersionNotSupported(BadHttp):
+    """A version of HTTP that is not spoken here."""
+
+    code = "http_version"
+    status = 505
+
+
+class MethodUnknown(BadHttp):
+    """A method that means nothing here (RFC 9110 §9.1)."""
+
+    code = "method_unknown"
+    status = 501
+
+
+class ExpectationFailed(SloshError):
+    """An `Expect` other than 100-continue (RFC 9110 §10.1.1)."""
+
+    code = "expectation_failed"
+    status = 417
+    closes = True
+
+
+class HeadTooLarge(SloshError):
+    """The request line and the header fields pass `max_head` bytes or `max_fields` fields."""
+
+    code = "head_too_large"
+    status = 431
+    closes = True
+
+
+class TooLarge(SloshError):
+    """A message or a body is larger than its bound.
+
+    Attributes:
+        limit: the bound, bytes.
+    """
+
+    code = "too_large"
+    status = 413
+
+    def __init__(self, detail: str, limit: int) -> None:
+        super().__init__(detail)
+        self.limit = limit
+
+    def facts(self) -> dict[str, object]:
+        return {"limit": self.limit}
+
+
+class RequestTimeout(SloshError):
+    """A request did not arrive whole in the time that it has."""
+
+    code = "request_timeout"
+    status = 408
+    closes = True
+
+
+class UnsupportedEncoding(SloshError):
+    """A body in a content coding; slosh takes JSON as it is (RFC 9110 §15.5.16)."""
+
+    code = "unsupported_encoding"
+    status = 415
+
+
+# What is not there, or may not be done.
+
+
+class NotFound(SloshError):
+    """Nothing is at this URL. One answer for all reasons, so that it tells nothing of what exists."""
+
+    code = "not_found"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing at this address.")
+
+
+class NoWatchers(SloshError):
+    """The mailbox rule: nobody watches this topic, so a message for it is not taken."""
+
+    code = "no_watchers"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody watches this topic, so the message was not stored. A GET of the same URL makes it active.",
+            fields=(("Slosh-Watchers", "0"),),
+        )
+
+
+class MethodNotAllowed(SloshError):
+    """A method that is known but means nothing at this URL."""
+
+    code = "method_not_allowed"
+    status = 405
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"This address takes {allow}.", fields=(("Allow", allow),))
+
+
+class RangeNotSatisfiable(SloshError):
+    """No byte of the range asked for exists (RFC 9110 §15.5.17).
+
+    Attributes:
+        size: length of the whole, bytes.
+    """
+
+    code = "range_not_satisfiable"
+    status = 416
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The file has {size} bytes.", fields=(("Content-Range", f"bytes */{size}"),))
+
+
+# What there is no room for just now.
+
+
+class Unavailable(SloshError):
+    """A bound of the whole server is reached, or it is going down; it is worth trying again."""
+
+    code = "unavailable"
+    status = 503
+    retry_after: int = 5
+    """Seconds after which it is worth trying again."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, fields=(("Retry-After", str(self.retry_after)),))
+
+
+class TooManyConnections(Unavailable):
+    """`max_connections` or `max_connections_per_address` is reached."""
+
+    code = "too_many_connections"
+    closes = True
+
+
+class TooManyTopics(Unavailable):
+    """`max_topics` is reached."""
+
+    code = "too_many_topics"
+
+
+class TooManyWatchers(Unavailable):
+    """`max_watchers` of one topic is reached."""
+
+    code = "too_many_watchers"
+
+
+class Draining(Unavailable):
+    """The server is going down."""
+
+    code = "draining"
