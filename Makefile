@@ -1,0 +1,80 @@
+# slosh: one front door. `make` alone tells what there is.
+#
+# PYTHON=python3.12 chooses another Python, VENV=dir another place for the virtual environment,
+# ARGS='-k cursor' goes to pytest, and ARGS='--port 9000' to slosh serve.
+#
+# What runs and what is tested is the built and installed package, as users get it, not the checkout:
+# when a source file changed, the next `make` installs anew (a second or two).
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SOURCES := $(shell find src example -type f -not -name '*.pyc' 2>/dev/null) README.md LICENSE
+PORT := 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check lint format bench docs clean
+
+help: ## this list
+	@echo "slosh: live topics over plain HTTP"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  PYTHON=python3.12 chooses another Python; ARGS='...' is handed on to run, demo, test and bench."
+
+run: $(VENV)/.installed ## install into .venv and serve on http://127.0.0.1:8000
+	@exec $(BIN)/slosh serve $(ARGS)
+
+demo: $(VENV)/.demo $(VENV)/.installed ## serve, with a feeder that posts this machine's own figures
+	@$(BIN)/slosh serve $(ARGS) & server=$$!; \
+	 trap 'kill $$server $$feeder 2>/dev/null; wait' EXIT INT TERM; \
+	 $(BIN)/python feeders/machine.py & feeder=$$!; \
+	 wait $$server
+
+test: $(VENV)/.test $(VENV)/.installed ## install what the tests need and run them
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint test ## ruff, mypy --strict, and the tests
+
+lint: $(VENV)/.dev $(VENV)/.installed ## ruff and mypy --strict only
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## let ruff put the code in form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.test $(VENV)/.installed ## measure this server beside others (python -m benchmarks)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/.installed ## write docs/settings.md anew from the table of settings
+	@$(BIN)/python -m slosh.settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+
+clean: ## remove the virtual environment and what the tools left
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+
+# One stamp file for each set of packages: a second `make` has nothing to do.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	 { echo "slosh needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install 'hatchling>=1.26'
+	@touch $@
+
+$(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(VENV)/.python pyproject.toml
+	@echo "installing slosh and what '$(patsubst .%,%,$(@F))' needs"
+	@$(PIP) install --no-build-isolation '.[$(patsubst .%,%,$(@F))]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed: $(VENV)/.python pyproject.toml $(SOURCES)
+	@echo "installing slosh into $(VENV)"
+	@$(PIP) install --no-build-isolation .
+	@touch $@
+
+# Two pips in one virtual environment get in each other's way.
+.NOTPARALLEL:

@@ -1,0 +1,44 @@
+"""slosh: live topics over plain HTTP. GET waits, POST delivers.
+
+The public names, each exported here and nowhere else:
+
+    Settings       every setting of a server, with its default
+    Server         the server: bind(), start(), stop(), addresses
+    SloshError     the root of every error that slosh raises on purpose
+    SettingError   a setting that cannot be used: says which, from where, and what to write instead
+
+Importing slosh changes nothing in the process: no event loop, no reactor, no signal handler,
+no logging set-up. The names are loaded when first asked for, so `import slosh` is quick too.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slosh.errors import SettingError, SloshError
+    from slosh.server import Server
+    from slosh.settings import Settings
+
+__version__ = "0.1.0"
+__all__ = ["Server", "SettingError", "Settings", "SloshError", "__version__"]
+
+_HOME = {
+    "Server": "slosh.server",
+    "SettingError": "slosh.errors",
+    "Settings": "slosh.settings",
+    "SloshError": "slosh.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module the first time somebody asks for it (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'slosh' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name the public names, loaded or not."""
+    return sorted({*globals(), *__all__})
