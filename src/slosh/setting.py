@@ -1,0 +1,135 @@
+"""What one setting is: a row of the table in settings.py, the check of one value, and how a value is shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+DAY: Final = 86_400.0
+"""Seconds in a day, the longest time that any setting takes: above it the unit was mistaken."""
+
+
+class Kind(Enum):
+    """What a setting's value is, and so how text for it is read and shown."""
+
+    TEXT = "text"
+    PATH = "path"
+    CHOICE = "choice"
+    NUMBER = "number"
+    SECONDS = "seconds"
+    BYTES = "bytes"
+
+
+class Group(Enum):
+    """The headings of --help and of docs/settings.md, in their order."""
+
+    LISTEN = "Where to listen, what to serve"
+    TOPICS = "Topics and their messages"
+    MESSAGES = "What a publisher may send"
+    WAITING = "How long a reader is held"
+    HTTP = "Requests and connections"
+    CAPACITY = "How much of everything"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One row of the table.
+
+    Attributes:
+        name: as in slosh.toml and in a .tac; `--name` and `SLOSH_NAME` are made from it.
+        kind: how text for it is read.
+        unit: what a number counts, in words ("messages"); empty for texts.
+        default: the value where nobody says anything.
+        about: what it does and, for a bound, what a client sees when it is reached.
+        group: the heading it stands under.
+        lowest, highest: the bounds of a number, both allowed.
+        zero: what 0 means where it does not mean none at all ("no bound").
+        choices: the words of a CHOICE.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    default: str | int | float
+    about: str
+    group: Group
+    lowest: float = 0
+    highest: float = 0
+    zero: str = ""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def option(self) -> str:
+        """The name on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The name in the environment."""
+        return "SLOSH_" + self.name.upper()
+
+
+_TYPES: Final[Mapping[Kind, tuple[type, ...]]] = {
+    Kind.TEXT: (str,),
+    Kind.PATH: (str,),
+    Kind.CHOICE: (str,),
+    Kind.NUMBER: (int,),
+    Kind.BYTES: (int,),
+    Kind.SECONDS: (float, int),
+}
+
+# sun_path is 108 bytes on Linux with its closing NUL (unix(7)), 104 on BSD and macOS.
+_LONGEST_UDS: Final = 103
+
+
+def wrong_value(row: Setting, value: object) -> str:
+    """Say what is wrong with a value by itself and what would be right, as half a sentence; empty when it is sound."""
+    # bool is an int to Python, but true is nobody's port.
+    if isinstance(value, bool) or not isinstance(value, _TYPES[row.kind]):
+        return f"is not {_expected(row)}."
+    if isinstance(value, str):
+        return _wrong_text(row, value)
+    assert isinstance(value, int | float)  # noqa: S101  # for the type checker; _TYPES said so
+    if not row.lowest <= value <= row.highest:  # NaN is refused here too
+        return f"is out of bounds; {row.name} goes from {show(row, row.lowest)} to {show(row, row.highest)}."
+    return ""
+
+
+def _wrong_text(row: Setting, value: str) -> str:
+    if row.kind is Kind.CHOICE and value not in row.choices:
+        return f"is unknown; write {' or '.join(row.choices)}."
+    if "\0" in value or not value.isprintable():
+        return "holds a character that cannot be printed."
+    if row.name == "host" and not value:
+        return "is empty; write an address, for instance 127.0.0.1, or 0.0.0.0 for all."
+    if row.name == "uds" and len(value.encode()) > _LONGEST_UDS:
+        return f"is too long for a socket's path, which has at most {_LONGEST_UDS} bytes; choose a shorter one."
+    return ""
+
+
+def _expected(row: Setting) -> str:
+    """What a value of this kind looks like, with an example."""
+    return {
+        Kind.TEXT: "a text",
+        Kind.PATH: "a path",
+        Kind.CHOICE: "one of " + ", ".join(row.choices),
+        Kind.NUMBER: "a whole number",
+        Kind.SECONDS: 'a time; write seconds, or a number with ms, s, m, h or d as in "500ms", "30s", "2m"',
+        Kind.BYTES: "a size; write whole bytes, or a number with k, m, g, KiB, MiB, GiB, kB, MB or GB "
+        'as in "64k", "8MiB"',
+    }[row.kind]
+
+
+def show(row: Setting, value: float | str) -> str:
+    """Write a value the way a person would, so that it can be read back: 30s, 8MiB, 100000."""
+    if isinstance(value, str):
+        return value
+    if row.kind is Kind.SECONDS:
+        return f"{value * 1000:g}ms" if 0 < value < 1 else f"{value:.15g}s"
+    if row.kind is Kind.BYTES:
+        for unit, size in (("MiB", MIB), ("KiB", KIB)):
+            if value >= size and value % size == 0:
+                return f"{int(value) // size}{unit}"
+    return str(int(value))

@@ -1,0 +1,325 @@
+"""Every setting of a server, in one table.
+
+The rules of this file:
+
+* A setting is one field of `Settings`: its name, type, unit, default, bounds and help stand there and nowhere else.
+  The command line, the environment, slosh.toml, the keywords of a .tac file and docs/settings.md are made from it.
+* Times are seconds as float, sizes are bytes as int. Text with units ("2m", "8MiB") is read in doors.py.
+* A `Settings` that exists is sound: bounds and relations are checked when it is made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from slosh.errors import SettingError
+from slosh.setting import DAY, KIB, MIB, Group, Kind, Setting, show, wrong_value
+
+
+def _text(default: str, group: Group, about: str, *, kind: Kind = Kind.TEXT, choices: tuple[str, ...] = ()) -> str:
+    row = {"kind": kind, "unit": "", "about": about, "group": group, "choices": choices}
+    value: str = field(default=default, metadata=row)
+    return value
+
+
+def _number(
+    default: int,
+    group: Group,
+    about: str,
+    *,
+    unit: str,
+    lowest: int,
+    highest: int,
+    zero: str = "",
+) -> int:
+    kind = Kind.BYTES if unit == "bytes" else Kind.NUMBER
+    row = {"kind": kind, "unit": unit, "about": about, "group": group}
+    row |= {"lowest": lowest, "highest": highest, "zero": zero}
+    value: int = field(default=default, metadata=row)
+    return value
+
+
+def _seconds(default: float, group: Group, about: str, *, lowest: float = 0.0, zero: str = "") -> float:
+    row = {"kind": Kind.SECONDS, "unit": "seconds", "about": about, "group": group}
+    row |= {"lowest": lowest, "highest": DAY, "zero": zero}
+    value: float = field(default=default, metadata=row)
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of one server, each with its default; `Settings(port=0, linger=5.0)`.
+
+    Raises:
+        SettingError: a value is of the wrong type or out of its bounds, or two contradict each other.
+    """
+
+    host: str = _text(
+        "127.0.0.1",
+        Group.LISTEN,
+        "Address to listen on: a name or an IP address. 127.0.0.1 is reached from this machine only, 0.0.0.0 and :: "
+        "from everywhere.",
+    )
+    port: int = _number(
+        8000,
+        Group.LISTEN,
+        "TCP port to listen on.",
+        unit="port",
+        lowest=0,
+        highest=65_535,
+        zero="takes a free one and says which",
+    )
+    uds: str = _text(
+        "",
+        Group.LISTEN,
+        "Path of a Unix domain socket to listen on instead of host and port, as behind nginx on the same machine.",
+        kind=Kind.PATH,
+    )
+    fd: int = _number(
+        -1,
+        Group.LISTEN,
+        "Number of an open listening socket to serve instead, as systemd's socket activation hands over (3 there); "
+        "-1 is none.",
+        unit="file descriptor",
+        lowest=-1,
+        highest=1_000_000,
+    )
+    root: str = _text(
+        "",
+        Group.LISTEN,
+        "Document root: the folder whose files are served on the same port. Empty is the example that comes with "
+        "slosh.",
+        kind=Kind.PATH,
+    )
+    drain: float = _seconds(
+        10.0,
+        Group.LISTEN,
+        "How long a server that was told to stop has to answer its held readers and to finish what it is writing.",
+        zero="closes at once",
+    )
+
+    linger: float = _seconds(
+        30.0,
+        Group.TOPICS,
+        "How long a topic stays active after its last reader left. Then its messages go, and who posts to it is "
+        "answered 404.",
+        zero="forgets a topic as soon as nobody watches",
+    )
+    queue: int = _number(
+        100,
+        Group.TOPICS,
+        "Messages that one topic keeps. When one more comes the oldest falls out, and who had not read it is told "
+        "`lost`.",
+        unit="messages",
+        lowest=1,
+        highest=1_000_000,
+    )
+    queue_bytes: int = _number(
+        8 * MIB,
+        Group.TOPICS,
+        "Bytes of messages that one topic keeps, whatever their number. The oldest fall out, as with queue.",
+        unit="bytes",
+        lowest=1,
+        highest=64 * KIB * MIB,
+    )
+    unwatched: str = _text(
+        "reject",
+        Group.TOPICS,
+        "What becomes of a message for a topic that nobody watches: reject answers 404 and stores nothing, so that a "
+        "producer can stop working; keep brings the topic to life and keeps the message for linger.",
+        kind=Kind.CHOICE,
+        choices=("reject", "keep"),
+    )
+
+    max_message: int = _number(
+        1 * MIB,
+        Group.MESSAGES,
+        "Largest single message; a larger one is refused with 413.",
+        unit="bytes",
+        lowest=1,
+        highest=1024 * MIB,
+    )
+    max_body: int = _number(
+        8 * MIB,
+        Group.MESSAGES,
+        "Largest body of one request, which may hold many messages; a larger one is refused with 413, before it is "
+        "read where its length is declared.",
+        unit="bytes",
+        lowest=1,
+        highest=1024 * MIB,
+    )
+    max_depth: int = _number(
+        512,
+        Group.MESSAGES,
+        "How deep arrays and objects of a message may stand in one another; a deeper one is refused with 400.",
+        unit="levels",
+        lowest=1,
+        # The JSON parser recurses on the interpreter's own stack, which Python bounds at 1000 levels.
+        highest=900,
+    )
+
+    default_wait: float = _seconds(
+        0.0,
+        Group.WAITING,
+        "How long a GET that does not say `wait` is held when no message comes; it is then answered with `timeout`.",
+        zero="until a message comes",
+    )
+    max_wait: float = _seconds(
+        0.0,
+        Group.WAITING,
+        "Longest time that any GET is held, whatever its `wait` says. Behind a proxy that cuts silent connections "
+        "after a minute (nginx's proxy_read_timeout), 50s keeps readers from seeing errors.",
+        zero="no bound",
+    )
+
+    max_head: int = _number(
+        16 * KIB,
+        Group.HTTP,
+        "Largest request line with all its header fields; a larger one is answered 431.",
+        unit="bytes",
+        lowest=256,
+        highest=1 * MIB,
+    )
+    max_fields: int = _number(
+        64,
+        Group.HTTP,
+        "Most header fields of one request; more are answered 431.",
+        unit="fields",
+        lowest=1,
+        highest=10_000,
+    )
+    head_timeout: float = _seconds(
+        10.0,
+        Group.HTTP,
+        "Time for the request line and header fields to come in, from their first byte; then 408, and the connection "
+        "closes.",
+        lowest=0.001,
+    )
+    body_timeout: float = _seconds(
+        30.0,
+        Group.HTTP,
+        "Time for a request's body to come in; then 408, and the connection closes.",
+        lowest=0.001,
+    )
+    idle_timeout: float = _seconds(
+        75.0,
+        Group.HTTP,
+        "How long a kept-alive connection may stay without a request before it is closed. A held reader is not idle.",
+        lowest=0.001,
+    )
+    write_timeout: float = _seconds(
+        60.0,
+        Group.HTTP,
+        "How long a client may take nothing of an answer that waits for it; then the connection is cut.",
+        lowest=0.001,
+    )
+    tcp_keepalive: float = _seconds(
+        60.0,
+        Group.HTTP,
+        "Silence on a connection after which the system asks whether the client is still there, so that a reader which "
+        "vanished without a word stops counting.",
+        lowest=1.0,
+    )
+
+    max_connections: int = _number(
+        100_000,
+        Group.CAPACITY,
+        "Open connections in all; one more is answered 503 and closed. Each takes a file descriptor (ulimit -n).",
+        unit="connections",
+        lowest=1,
+        highest=10_000_000,
+    )
+    max_connections_per_address: int = _number(
+        0,
+        Group.CAPACITY,
+        "Open connections from one IP address; one more is answered 503 and closed. Leave it at 0 behind a proxy, "
+        "whose address all clients share.",
+        unit="connections",
+        lowest=0,
+        highest=10_000_000,
+        zero="no bound",
+    )
+    max_topics: int = _number(
+        100_000,
+        Group.CAPACITY,
+        "Active topics in all; a request that would bring one more to life is answered 503 with Retry-After.",
+        unit="topics",
+        lowest=1,
+        highest=100_000_000,
+    )
+    max_watchers: int = _number(
+        0,
+        Group.CAPACITY,
+        "Readers waiting on one topic; one more is answered 503.",
+        unit="readers",
+        lowest=0,
+        highest=10_000_000,
+        zero="no bound",
+    )
+
+    def __post_init__(self) -> None:
+        """Check every value and the relations between them."""
+        values = {row.name: getattr(self, row.name) for row in TABLE}
+        for row in TABLE:
+            if row.kind is Kind.SECONDS and type(values[row.name]) is int:  # linger=30 is 30.0 to whoever reads it
+                object.__setattr__(self, row.name, float(values[row.name]))
+            if wrong := wrong_value(row, values[row.name]):
+                raise SettingError(f"{row.name}={values[row.name]!r}: {wrong}")
+        for wrong in contradictions(values, {}):
+            raise SettingError(wrong)
+
+    def document_root(self) -> Path:
+        """The folder whose files are served: root, or the example that comes with slosh where root is empty."""
+        return Path(self.root) if self.root else example_root()
+
+
+def example_root() -> Path:
+    """The folder of the example: inside the installed package, or beside src/ in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "example"
+    return installed if installed.is_dir() else package.parent.parent / "example"
+
+
+TABLE: Final[tuple[Setting, ...]] = tuple(
+    Setting(name=row.name, default=row.default, **row.metadata)
+    for row in fields(Settings)
+    if row.default is not MISSING
+)
+"""The table itself, in the order of the fields."""
+
+BY_NAME: Final[Mapping[str, Setting]] = {row.name: row for row in TABLE}
+
+
+def contradictions(values: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+    """Say which settings contradict each other, each as a whole sentence with the way out.
+
+    Args:
+        values: a sound value for every setting.
+        names: what a person called a setting who set it ("--max-body", "SLOSH_MAX_BODY"); its plain name where absent.
+    """
+
+    def called(name: str) -> str:
+        row = BY_NAME[name]
+        return f"{names.get(name, name)} ({show(row, values[name]) or 'empty'})"
+
+    found = [
+        f"{called(small)} may not be larger than {called(large)}: {why}. Lower {small} or raise {large}."
+        for small, large, why in (
+            ("max_message", "max_body", "a message comes in a body"),
+            ("max_message", "queue_bytes", "a topic must have room for one message"),
+        )
+        if values[small] > values[large]
+    ]
+    if 0 < values["max_wait"] < values["default_wait"]:
+        found.append(
+            f"{called('default_wait')} may not be longer than {called('max_wait')}, which bounds every wait. "
+            f"Lower default_wait, or raise max_wait or set it to 0 for no bound."
+        )
+    places = [name for name, none in (("uds", ""), ("fd", -1)) if values[name] != none]
+    if places:
+        places += [name for name in ("host", "port") if values[name] != BY_NAME[name].default]
+    if len(places) > 1:
+        told = " and ".join(called(name) for name in places)
+        found.append(f"{told} name more than one place to listen. Choose one: host and port, uds, or fd.")
+    return found
