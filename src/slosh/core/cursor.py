@@ -1,0 +1,58 @@
+"""A reader's place in a topic, as the text that travels: `epoch.offset`.
+
+Why an epoch: a stream had messages [1, 2, 3] and was lost; a new one of the same name has [1, 2, 3, 4].
+A reader that comes with offset 3 alone would be given message 4 and never learn that it missed three
+others. With the epoch its cursor is recognised as one of another life of the topic, and it is told so.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from slosh.errors import BadQuery
+
+MAX_OFFSET: Final = 2**53 - 1
+"""The largest integer that every JSON reader holds exactly (RFC 8259 §6)."""
+
+EPOCH_LENGTH: Final = 8
+"""Characters of an epoch: 40 bits, so that two lives of a topic do not meet by chance."""
+
+_EPOCH_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_CURSOR: Final = re.compile(r"([0-9a-z]{1,32})\.(0|[1-9][0-9]{0,15})", re.ASCII)
+
+
+class Cursor(NamedTuple):
+    """The place after the message `offset` in the life `epoch` of a topic."""
+
+    epoch: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.offset}"
+
+
+def parse_cursor(text: str) -> Cursor | None:
+    """Read a cursor, or None when `text` is none. An unknown epoch is still a cursor: it resets."""
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        return None
+    offset = int(match[2])
+    return Cursor(match[1], offset) if offset <= MAX_OFFSET else None
+
+
+def parse_offset(parameter: str, text: str) -> int:
+    """Read the offset in query parameter `parameter`.
+
+    Raises:
+        BadQuery: `text` is no whole number from 0 to 2**53 - 1.
+    """
+    # isdecimal() alone would take digits of other scripts, which int() takes too.
+    if text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= MAX_OFFSET:  # noqa: PLR2004
+        return int(text)
+    raise BadQuery(parameter, f"{parameter} is an offset, a whole number from 0 on, as the answers' max is.")
+
+
+def make_epoch(random_bits: Callable[[int], int]) -> str:
+    """A new epoch from `random_bits`, which gives a number of that many random bits."""
+    bits = random_bits(5 * EPOCH_LENGTH)
+    return "".join(_EPOCH_ALPHABET[(bits >> (5 * place)) & 31] for place in range(EPOCH_LENGTH))

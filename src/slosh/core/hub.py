@@ -1,0 +1,185 @@
+"""The topics of this process, and who waits for what.
+
+The rules of this file:
+
+* A topic is active while it has a watcher, and for `linger` seconds after the last one left or a GET was
+  answered. One that is not active is not there: whoever comes then begins a new life of it.
+* Registering a watcher and looking whether something waits for it are one step (`watch`), so that no
+  message falls between them and none comes twice.
+* Watchers are not called from inside `append`: the topic is marked, and `flush` wakes its watchers. Between
+  the two any number of messages can come in, and each watcher is woken once for all of them.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+from slosh.core.timers import Timers
+from slosh.core.topic import Topic, Watcher
+from slosh.errors import TooManyTopics, TooManyWatchers
+
+logger = logging.getLogger(__name__)
+
+
+class Hub:
+    """Topics by name, their liveness, and the watchers that are to be woken.
+
+    Args:
+        queue: messages that a topic keeps at most.
+        queue_bytes: bytes that a topic keeps at most.
+        linger: seconds that a topic stays active after its last watcher.
+        max_topics: how many topics may be active at a time.
+        max_watchers: how many watchers one topic may have, 0 for any number.
+        new_epoch: gives the random text of a new life.
+        wake: called when there is something to flush; the caller owes a call of `flush` soon.
+        arm: called with a time, seconds; the caller owes a call of `expire` then.
+    """
+
+    def __init__(  # noqa: PLR0913 - its bounds are settings, one each
+        self,
+        *,
+        queue: int,
+        queue_bytes: int,
+        linger: float,
+        max_topics: int,
+        max_watchers: int,
+        new_epoch: Callable[[], str],
+        wake: Callable[[], None],
+        arm: Callable[[float], None],
+    ) -> None:
+        self._queue = queue
+        self._queue_bytes = queue_bytes
+        self._linger = linger
+        self._max_topics = max_topics
+        self._max_watchers = max_watchers
+        self._new_epoch = new_epoch
+        self._wake = wake
+        self._timers: Timers[Topic] = Timers(arm)
+        self._topics: dict[str, Topic] = {}
+        self._dirty: list[Topic] = []
+        self._late: list[tuple[Topic, Watcher]] = []
+        self._asked = False
+        self.published = 0
+        """Messages taken since the start."""
+        self.fell_off = 0
+        """Messages that fell off a full ring since the start, whether or not anybody missed them."""
+
+    def __len__(self) -> int:
+        """How many topics are held, some of which may have run out a moment ago."""
+        return len(self._topics)
+
+    def __iter__(self) -> Iterator[Topic]:
+        """The topics held, in the order in which they came to life."""
+        return iter(self._topics.values())
+
+    @property
+    def watching(self) -> int:
+        """How many watchers there are on all topics; counts them, so it is for tests and metrics only."""
+        return sum(len(topic.watchers) for topic in self._topics.values())
+
+    def find(self, name: str, now: float) -> Topic | None:
+        """The active topic `name` at the time `now`, seconds, or None. Changes nothing that a user could see."""
+        topic = self._topics.get(name)
+        if topic is None or topic.watchers or now < topic.active_until:
+            return topic
+        self._drop(topic)
+        return None
+
+    def open(self, name: str, now: float) -> Topic:
+        """The topic `name`, brought to life if it is not active; it stays active for `linger` from `now` on.
+
+        Raises:
+            TooManyTopics: it would be one too many.
+        """
+        topic = self.find(name, now)
+        if topic is None:
+            if len(self._topics) >= self._max_topics:
+                self.expire(now)
+            if len(self._topics) >= self._max_topics:
+                raise TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
+            topic = self._topics[name] = Topic(name, self._new_epoch(), now)
+        self._linger_from(topic, now)
+        return topic
+
+    def watch(self, topic: Topic, watcher: Watcher, offset: int) -> None:
+        """Let `watcher`, who has seen all up to `offset`, wait at `topic`; it is woken as soon as there is more.
+
+        The caller owes a `leave`.
+
+        Raises:
+            TooManyWatchers: it would be one too many.
+        """
+        if self._max_watchers and len(topic.watchers) >= self._max_watchers:
+            raise TooManyWatchers(f"This topic has {self._max_watchers} watchers, and no room for more (max_watchers).")
+        topic.watchers[watcher] = None
+        if topic.last > offset and not topic.dirty:
+            self._late.append((topic, watcher))
+            self._ask_for_flush()
+
+    def leave(self, topic: Topic, watcher: Watcher, now: float) -> None:
+        """Let `watcher` go at the time `now`, seconds. It may have gone already."""
+        if watcher in topic.watchers:
+            del topic.watchers[watcher]
+            self._linger_from(topic, now)
+
+    def append(self, topic: Topic, messages: Sequence[bytes], now: float) -> None:
+        """Put `messages` into `topic`; its watchers are woken by the next `flush`."""
+        self.published += len(messages)
+        self.fell_off += topic.append(messages, now, self._queue, self._queue_bytes)
+        if not topic.dirty and topic.watchers:
+            topic.dirty = True
+            self._dirty.append(topic)
+            self._ask_for_flush()
+
+    def flush(self) -> None:
+        """Wake every watcher for whom something has come in."""
+        self._asked = False
+        dirty, self._dirty = self._dirty, []
+        late, self._late = self._late, []
+        shared: dict[object, object] = {}
+        for topic in dirty:
+            topic.dirty = False
+            # A copy, because watchers leave while they are woken: going on in the living dict is how
+            # servers of this kind skip one reader in two.
+            self._wake_all(topic, tuple(topic.watchers), shared)
+        for topic, watcher in late:
+            self._wake_all(topic, (watcher,), shared)
+
+    def expire(self, now: float) -> None:
+        """Drop the topics that nobody has watched for `linger` seconds at the time `now`."""
+        for topic in self._timers.due(now):
+            topic.lingering = False
+            if topic.watchers:
+                continue  # It comes back to the timers when the last of them leaves.
+            if now < topic.active_until:
+                self._hold(topic)
+            else:
+                self._drop(topic)
+
+    def _wake_all(self, topic: Topic, watchers: tuple[Watcher, ...], shared: dict[object, object]) -> None:
+        present = topic.watchers
+        for watcher in watchers:
+            if watcher in present:
+                try:
+                    watcher.wake(topic, shared)
+                except Exception:
+                    logger.exception("a watcher of %r failed; the others go on", topic.name)
+
+    def _ask_for_flush(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self._wake()
+
+    def _linger_from(self, topic: Topic, now: float) -> None:
+        topic.active_until = now + self._linger
+        # A topic that is in the timers stays where it is, at an earlier deadline, and is looked at again
+        # then: a topic that is polled a thousand times a second costs the timers nothing.
+        if not topic.lingering:
+            self._hold(topic)
+
+    def _hold(self, topic: Topic) -> None:
+        topic.lingering = True
+        self._timers.add(topic, topic.active_until)
+
+    def _drop(self, topic: Topic) -> None:
+        if self._topics.get(topic.name) is topic:
+            del self._topics[topic.name]

@@ -1,0 +1,118 @@
+"""A topic: a bounded ring of messages with an ever-rising offset.
+
+The rules of this file:
+
+* Offsets are 1, 2, 3, … in the order of arrival; the newest message always has the offset `last`.
+* The ring forgets because it is full, never because it delivered.
+* A message is the bytes that were posted; nothing here looks into them.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from typing import Protocol
+
+
+class Watcher(Protocol):
+    """Somebody who waits at a topic."""
+
+    def wake(self, topic: "Topic", shared: dict[object, object]) -> None:
+        """There is something after this watcher's place in `topic`.
+
+        Called once for any number of messages. A watcher that takes one answer leaves the hub before
+        it returns, one that streams stays.
+
+        Args:
+            shared: what watchers of this wake-up have made for each other, under keys that say all
+                that it depends on. It lives for one wake-up only.
+        """
+
+
+class Topic:
+    """One life of a topic: what is kept of it, and who watches it. The hub alone changes it.
+
+    Attributes:
+        name: as in its URL, decoded.
+        epoch: random text, different for each life of a topic of this name.
+        last: offset of the newest message, 0 when there was none yet.
+        born: when this life began, seconds.
+        watchers: who waits here, in the order of arrival (a dict for its order; the values mean nothing).
+        active_until: until when it lingers without watchers, seconds.
+        lingering: whether the hub's timers hold it.
+        dirty: whether its watchers have still to be woken.
+    """
+
+    __slots__ = (
+        "_messages",
+        "_size",
+        "_times",
+        "active_until",
+        "born",
+        "dirty",
+        "epoch",
+        "last",
+        "lingering",
+        "name",
+        "watchers",
+    )
+
+    def __init__(self, name: str, epoch: str, now: float) -> None:
+        self.name = name
+        self.epoch = epoch
+        self.last = 0
+        self.born = now
+        self.watchers: dict[Watcher, None] = {}
+        self.active_until = now
+        self.lingering = False
+        self.dirty = False
+        self._messages: deque[bytes] = deque()
+        self._times: deque[float] = deque()
+        self._size = 0
+
+    @property
+    def first(self) -> int:
+        """Offset of the oldest message kept; `last + 1` when none is."""
+        return self.last - len(self._messages) + 1
+
+    @property
+    def size(self) -> int:
+        """Bytes of all the messages kept."""
+        return self._size
+
+    def append(self, messages: Sequence[bytes], now: float, queue: int, queue_bytes: int) -> int:
+        """Put `messages` at the end and let the oldest fall off where the ring is full.
+
+        Args:
+            messages: in their order.
+            now: their time of arrival, seconds; not before that of any earlier message.
+            queue: how many messages to keep at most.
+            queue_bytes: how many bytes to keep at most; the newest message is kept whatever its size.
+
+        Returns:
+            How many messages fell off.
+        """
+        self._messages.extend(messages)
+        self._times.extend([now] * len(messages))
+        self._size += sum(map(len, messages))
+        self.last += len(messages)
+        fell_off = 0
+        while len(self._messages) > queue or (self._size > queue_bytes and len(self._messages) > 1):
+            self._size -= len(self._messages.popleft())
+            self._times.popleft()
+            fell_off += 1
+        return fell_off
+
+    def after(self, offset: int) -> list[bytes]:
+        """The messages kept whose offset is greater than `offset`, oldest first. Costs what it gives."""
+        newest_first = list(islice(reversed(self._messages), max(0, self.last - offset)))
+        newest_first.reverse()
+        return newest_first
+
+    def offset_before(self, time: float) -> int:
+        """The offset after which all the messages are that arrived at `time` (seconds) or later, of those kept."""
+        young = 0
+        for arrived in reversed(self._times):
+            if arrived < time:
+                break
+            young += 1
+        return self.last - young

@@ -1,0 +1,1 @@
+"""Where messages live: the promises that every engine makes (`base`), and the engines."""

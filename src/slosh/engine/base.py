@@ -1,0 +1,73 @@
+"""What slosh asks of an engine, and what an engine promises.
+
+Two ideas hold this together. The hub is what *this process* knows: topics that somebody here reads, and
+who waits for them. The engine is where messages live; it keeps the hub's topics true. In memory the two
+are the same thing; with a store that several nodes share the hub holds a mirror.
+
+Answers come through callbacks, not futures: a held poll or a publish costs no task, and an engine that
+knows the answer gives it before it returns.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from slosh.core.hub import Hub
+from slosh.core.topic import Topic
+from slosh.errors import SloshError
+
+
+class Published(NamedTuple):
+    """What became of a publish.
+
+    Attributes:
+        epoch: the topic's life that took the messages.
+        newest: offset of the last of them.
+        watchers: how many watchers the topic had when they were taken.
+    """
+
+    epoch: str
+    newest: int
+    watchers: int
+
+
+class Engine(Protocol):
+    """Where messages live.
+
+    Promises, which one contract suite (`tests/engine/contract.py`) holds every engine to:
+
+    * Order: the messages of a topic have one order, the same for every reader, and offsets without gaps.
+    * All or none: the messages of one publish are taken together, next to each other, or not at all.
+    * Acknowledgement: once `done` has been called with a `Published`, every reader that was or comes to be
+      at an earlier place of that life will be given the messages, or told that they were lost.
+    * The mailbox rule: a publish to a topic that is not active is refused with `NoWatchers` and leaves no
+      trace, unless the engine was set to keep such messages.
+    * Every callback is called exactly once, also when the answer is an error, never after `stop`.
+    """
+
+    @property
+    def hub(self) -> Hub:
+        """The topics that this process knows."""
+
+    async def start(self) -> None:
+        """Make ready to serve.
+
+        Raises:
+            Unavailable: the place where messages live is out of reach.
+        """
+
+    async def stop(self) -> None:
+        """Let go of everything. Nothing is called on the engine afterwards."""
+
+    def ready(self) -> bool:
+        """Whether a publish has a chance to be taken just now."""
+
+    def publish(
+        self, name: str, messages: Sequence[bytes], now: float, done: Callable[[Published | SloshError], None]
+    ) -> None:
+        """Put `messages`, each one JSON value, into topic `name` at the time `now`, seconds."""
+
+    def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None]) -> None:
+        """Make topic `name` active for a reader, and give what is known of it, up to date.
+
+        The reader owes a `hub.watch` in the same turn when it wants to wait.
+        """

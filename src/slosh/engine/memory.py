@@ -1,0 +1,60 @@
+"""The default engine: messages live in this process and die with it.
+
+An acknowledged message is in the ring of its topic, in memory. A restart forgets it, and readers who come
+with a cursor from before are told so (`reset`).
+"""
+
+from collections.abc import Callable, Sequence
+
+from slosh.core.hub import Hub
+from slosh.core.topic import Topic
+from slosh.engine.base import Published
+from slosh.errors import NoWatchers, SloshError
+
+
+class MemoryEngine:
+    """Engine over the hub itself.
+
+    Args:
+        hub: the topics, which are the store too.
+        keep: whether a publish brings a topic to life (`unwatched = keep`) instead of being refused.
+    """
+
+    def __init__(self, hub: Hub, *, keep: bool) -> None:
+        self.hub = hub
+        self._keep = keep
+
+    async def start(self) -> None:
+        """There is nothing to make ready."""
+
+    async def stop(self) -> None:
+        """There is nothing to let go of."""
+
+    def ready(self) -> bool:
+        """Memory is always there."""
+        return True
+
+    def publish(
+        self, name: str, messages: Sequence[bytes], now: float, done: Callable[[Published | SloshError], None]
+    ) -> None:
+        """As the engine promises; `done` is called before this returns."""
+        try:
+            # With `keep` each message begins the time of lingering anew, as a reader would.
+            topic = self.hub.open(name, now) if self._keep else self.hub.find(name, now)
+        except SloshError as error:
+            done(error)
+            return
+        if topic is None:
+            done(NoWatchers())
+            return
+        self.hub.append(topic, messages, now)
+        done(Published(topic.epoch, topic.last, len(topic.watchers)))
+
+    def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None]) -> None:
+        """As the engine promises; `opened` is called before this returns."""
+        try:
+            topic = self.hub.open(name, now)
+        except SloshError as error:
+            opened(error)
+            return
+        opened(topic)
