@@ -52,7 +52,7 @@ bench: $(VENV)/.test $(VENV)/.installed ## measure this server beside others (py
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(VENV)/.installed ## write docs/settings.md anew from the table of settings
-	@$(BIN)/python -m slosh.settings > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+	@$(BIN)/python -m slosh.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 clean: ## remove the virtual environment and what the tools left
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

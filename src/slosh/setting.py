@@ -133,3 +133,13 @@ def show(row: Setting, value: float | str) -> str:
             if value >= size and value % size == 0:
                 return f"{int(value) // size}{unit}"
     return str(int(value))
+
+
+def told_default(row: Setting) -> str:
+    """The default and the meaning of 0 in a few words, for help and docs: "default 10s; 0: closes at once"."""
+    if row.default in ("", -1):
+        return "default none"
+    if row.default == 0 and row.zero:
+        return f"default 0: {row.zero}"
+    default = f"default {show(row, row.default)}"
+    return f"{default}; 0: {row.zero}" if row.zero else default

@@ -92,12 +92,6 @@ class Settings:
         "slosh.",
         kind=Kind.PATH,
     )
-    drain: float = _seconds(
-        10.0,
-        Group.LISTEN,
-        "How long a server that was told to stop has to answer its held readers and to finish what it is writing.",
-        zero="closes at once",
-    )
 
     linger: float = _seconds(
         30.0,
@@ -171,6 +165,12 @@ class Settings:
         "Longest time that any GET is held, whatever its `wait` says. Behind a proxy that cuts silent connections "
         "after a minute (nginx's proxy_read_timeout), 50s keeps readers from seeing errors.",
         zero="no bound",
+    )
+    drain: float = _seconds(
+        10.0,
+        Group.WAITING,
+        "How long a server that was told to stop has to answer its held readers and to finish what it is writing.",
+        zero="closes at once",
     )
 
     max_head: int = _number(
@@ -262,10 +262,10 @@ class Settings:
         """Check every value and the relations between them."""
         values = {row.name: getattr(self, row.name) for row in TABLE}
         for row in TABLE:
-            if row.kind is Kind.SECONDS and type(values[row.name]) is int:  # linger=30 is 30.0 to whoever reads it
-                object.__setattr__(self, row.name, float(values[row.name]))
             if wrong := wrong_value(row, values[row.name]):
                 raise SettingError(f"{row.name}={values[row.name]!r}: {wrong}")
+            if row.kind is Kind.SECONDS:  # linger=30 is 30.0 to whoever reads it
+                object.__setattr__(self, row.name, float(values[row.name]))
         for wrong in contradictions(values, {}):
             raise SettingError(wrong)
 

@@ -1,0 +1,202 @@
+"""The command `slosh`.
+
+Exit codes: 0 stopped cleanly; 1 could not start or failed; 2 the command line or a setting is wrong;
+128 + the signal's number when a second signal cut the drain short.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import IO, Any, Final
+
+import click
+
+from slosh import __version__
+from slosh.doors import load
+from slosh.errors import SettingError, SloshError
+from slosh.setting import Group, Setting, told_default
+from slosh.settings import TABLE, Settings
+
+EXIT_NOT_STARTED: Final = 1
+EXIT_SETTING: Final = 2
+
+EXAMPLES: Final = (
+    ("slosh serve", "on http://127.0.0.1:8000, with the example pages"),
+    ("slosh serve --root site --host 0.0.0.0", "your own pages, for everybody"),
+    ("slosh serve --port 0", "on a free port; the ready line says which"),
+    ("slosh serve --queue 1000 --linger 5m", "longer memories"),
+    ("slosh serve --uds /run/slosh.sock --max-wait 50s", "behind nginx"),
+    ("SLOSH_PORT=9000 slosh serve", "the same from the environment"),
+)
+
+
+class Refused(click.ClickException):
+    """An error that a person can mend, shown as one sentence and never as a traceback."""
+
+    def __init__(self, error: SloshError, advice: str = "") -> None:
+        super().__init__(f"{error.detail}\n{advice}" if advice else error.detail)
+        self.exit_code = EXIT_SETTING if isinstance(error, SettingError) else EXIT_NOT_STARTED  # type: ignore[misc]  # click reads it from the instance
+
+
+class ServeCommand(click.Command):
+    """`slosh serve`, whose help is grouped as the table of settings is."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under the headings of their groups, and the examples after them."""
+        rows = {row.name: row for row in TABLE}
+        for group in Group:
+            lines = [
+                record
+                for param in self.get_params(ctx)
+                if param.name in rows and rows[param.name].group is group and (record := param.get_help_record(ctx))
+            ]
+            with formatter.section(group.value):
+                formatter.write_dl(lines)
+        others = [param.get_help_record(ctx) for param in self.get_params(ctx) if param.name not in rows]
+        with formatter.section("Other options"):
+            formatter.write_dl([record for record in others if record])
+        with formatter.section("Times and sizes"):
+            formatter.write_text(
+                "A time is a number of seconds, or a number with ms, s, m, h or d: 500ms, 30s, 2m. "
+                "A size is a number of bytes, or a number with k, m, g or KiB, MiB, GiB (1024) or kB, MB, GB (1000): "
+                "64k, 8MiB."
+            )
+        with formatter.section("Examples"):
+            formatter.write_dl(EXAMPLES)
+
+
+def option_of(row: Setting) -> click.Option:
+    """The command line's option for a setting. It takes text; doors.py reads it, as for every other door."""
+    about = f"{row.about}  [{told_default(row)}]"
+    metavar = "|".join(row.choices) or row.kind.value.upper()
+    return click.Option([row.option], metavar=metavar, help=about, default=None)
+
+
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # --max_body is --max-body: the names are the same in every door, but for what each door's habits ask.
+        "token_normalize_func": lambda name: name.replace("_", "-"),
+        "max_content_width": 110,
+    },
+)
+@click.version_option(__version__, "--version", prog_name="slosh", message="%(prog)s %(version)s")
+def main() -> None:
+    """Live topics over plain HTTP: GET waits, POST delivers."""
+
+
+@main.command()
+def version() -> None:
+    """Tell the version."""
+    click.echo(f"slosh {__version__}")
+
+
+@main.command(cls=ServeCommand, params=[option_of(row) for row in TABLE])
+@click.option("--config", metavar="FILE", help="Settings file, TOML.  [default: slosh.toml here, where there is one]")
+def serve(config: str | None, **said: Any) -> None:  # noqa: ANN401  # one keyword for each row of the table
+    """Serve topics at /topics/<name>, and a folder of files at every other URL.
+
+    Every option is also an environment variable (--max-body is SLOSH_MAX_BODY) and a line in slosh.toml
+    (max_body = "16MiB"). The command line wins over the environment, the environment over slosh.toml.
+    """
+    from slosh.startup import raise_file_limit
+
+    try:
+        loaded = load(said, config=config)
+    except SloshError as error:
+        raise Refused(error) from error
+    log_to_stderr()
+    for warning in (*loaded.warnings, raise_file_limit(loaded.settings)):
+        if warning:
+            click.echo(f"Warning: {warning}", err=True)
+    sys.exit(run(loaded.settings))
+
+
+def log_to_stderr() -> None:
+    """Show what slosh logs, from INFO up, on stderr: stdout is for the ready line."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger = logging.getLogger("slosh")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Uvloop's event loop, or asyncio's own where uvloop is not to be had (Windows, PyPy)."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal; return the exit code.
+
+    Raises:
+        Refused: the server could not start.
+    """
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    from slosh.server import Server
+    from slosh.startup import first_hint, ready_line
+
+    server = Server(settings)
+    try:
+        server.bind()
+        await server.start()
+    except SloshError as error:
+        raise Refused(error, advice_for(settings)) from error
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    catch_signals(signals)
+    say(ready_line(settings, server.addresses), sys.stdout)
+    if not settings.root:
+        say(first_hint(server.addresses), sys.stderr)
+    await signals.get()
+    say(f"stopping within {settings.drain:g} seconds; once more quits at once", sys.stderr)
+    stopping = asyncio.ensure_future(server.stop())
+    again = asyncio.ensure_future(signals.get())
+    await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
+    if stopping.done():
+        again.cancel()
+        stopping.result()
+        return 0
+    stopping.cancel()
+    return 128 + again.result()
+
+
+def catch_signals(signals: "asyncio.Queue[int]") -> None:
+    """Put SIGINT and SIGTERM into the queue instead of letting them end the process."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, signals.put_nowait, number)
+        except NotImplementedError:  # asyncio's loops on Windows
+            signal.signal(number, lambda got, _: loop.call_soon_threadsafe(signals.put_nowait, got))
+
+
+def advice_for(settings: Settings) -> str:
+    """What to type instead when the address could not be had; empty when it was no TCP port."""
+    if settings.uds or settings.fd >= 0:
+        return ""
+    return (
+        f"Try another port: slosh serve --port {settings.port + 1 if settings.port < 65_535 else 0}   (0: any free one)"
+    )
+
+
+def say(text: str, stream: IO[str]) -> None:
+    """Print a line at once, with its addresses in bold on a terminal (NO_COLOR and TERM=dumb are obeyed)."""
+    if stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
+        text = " ".join(
+            click.style(word, bold=True) if word.startswith(("http://", "unix:")) else word for word in text.split(" ")
+        )
+    # Who closed our output does not want to read it; the server serves all the same.
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=stream, flush=True)  # this is the place that prints

@@ -1,0 +1,222 @@
+"""How what a person writes becomes `Settings`: on the command line, in the environment, in slosh.toml, in a .tac.
+
+The rules of this file:
+
+* Command line (or .tac keyword) over environment over slosh.toml over default.
+* Every refusal names the setting, its value, the door it came through, and what to write instead.
+* An unknown name is an error where only slosh's own settings can stand (command line, slosh.toml, .tac): a limit with
+  a typing error in it would be no limit. In the environment it is a warning, because others write there too:
+  Kubernetes sets SLOSH_SERVICE_HOST and more for a Service that is called slosh.
+* Paths in slosh.toml are taken from the folder of that file, other paths from the working directory.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+from slosh.errors import SettingError
+from slosh.setting import KIB, MIB, Kind, Setting, wrong_value
+from slosh.settings import BY_NAME, TABLE, Settings, contradictions
+
+FILE_NAME: Final = "slosh.toml"
+"""Read from the working directory where no other file is named."""
+
+CONFIG_VARIABLE: Final = "SLOSH_CONFIG"
+"""The environment's word for --config."""
+
+_TIMES: Final[Mapping[str, Fraction]] = {
+    "": Fraction(1),
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "m": Fraction(60),
+    "h": Fraction(3600),
+    "d": Fraction(86_400),
+}
+# A bare letter is 1024 as in nginx and Apache; the longer words are what the standards say (IEC 80000-13, SI).
+_SIZES: Final[Mapping[str, Fraction]] = {
+    "": Fraction(1),
+    "b": Fraction(1),
+    "k": Fraction(KIB),
+    "m": Fraction(MIB),
+    "g": Fraction(KIB * MIB),
+    "kib": Fraction(KIB),
+    "mib": Fraction(MIB),
+    "gib": Fraction(KIB * MIB),
+    "kb": Fraction(1000),
+    "mb": Fraction(1000**2),
+    "gb": Fraction(1000**3),
+}
+# Bounded, so that no text makes a number that takes long to build (CVE-2020-10735).
+_AMOUNT: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) ?([A-Za-z]{0,3})", re.ASCII)
+_WHOLE: Final = re.compile(r"-?[0-9]{1,20}(?:_[0-9]{1,20}){0,6}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value as somebody gave it.
+
+    Attributes:
+        row: the setting.
+        value: text, or what TOML or a .tac had in its place.
+        called: the setting's name in that door ("--port", "SLOSH_PORT", "port in slosh.toml").
+    """
+
+    row: Setting
+    value: object
+    called: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of all doors together.
+
+    Attributes:
+        settings: the settings to run with.
+        warnings: sentences for a person about things that were left aside.
+        sources: for every setting that is not at its default, what it was called where it was set.
+    """
+
+    settings: Settings
+    warnings: tuple[str, ...]
+    sources: Mapping[str, str]
+
+
+def load(
+    said: Mapping[str, object],
+    *,
+    environ: Mapping[str, str] | None = None,
+    config: str | None = None,
+    keywords: bool = False,
+) -> Loaded:
+    """Gather the settings of all doors.
+
+    Args:
+        said: what the command line or the .tac says, by the settings' plain names; None counts as not said.
+        environ: the environment; that of this process where left out.
+        config: path of the TOML file; where None, SLOSH_CONFIG or a slosh.toml in the working directory.
+        keywords: `said` are keywords of a .tac rather than options of the command line.
+
+    Raises:
+        SettingError: a name, a value or a relation that cannot stand, or a file that cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    chosen: dict[str, Given] = {}
+    warnings: list[str] = []
+    for given in _from_file(config or environ.get(CONFIG_VARIABLE)):
+        chosen[given.row.name] = given
+    for given in _from_environment(environ, warnings):
+        chosen[given.row.name] = given
+    for given in _from_words(said, keywords=keywords):
+        chosen[given.row.name] = given
+    values: dict[str, object] = {row.name: row.default for row in TABLE}
+    values |= {name: read(given) for name, given in chosen.items()}
+    sources = {name: given.called for name, given in chosen.items()}
+    for wrong in contradictions(values, sources):
+        raise SettingError(wrong)
+    settings = Settings(**values)  # type: ignore[arg-type]  # read() gave each its type
+    if not (folder := settings.document_root()).is_dir():
+        raise SettingError(f"{sources.get('root', 'root')}={str(folder)!r}: is not a folder. Name one that exists.")
+    return Loaded(settings, tuple(warnings), sources)
+
+
+def read(given: Given) -> str | int | float:
+    """Make a value of the setting's type from what was given, text with units included.
+
+    Raises:
+        SettingError: it cannot be read, or is out of bounds.
+    """
+    row, value = given.row, given.value
+    amount = _amount(row, value) if isinstance(value, str) else value
+    if wrong := wrong_value(row, amount):
+        raise SettingError(f"{given.called}={value!r}: {wrong}{_hint(given)}")
+    if row.kind is Kind.SECONDS:
+        return float(amount)  # type: ignore[arg-type]  # wrong_value() saw to its type
+    return amount  # type: ignore[return-value]  # the same
+
+
+def _amount(row: Setting, text: str) -> str | int | float:
+    """The number that a text with a unit stands for; the text itself where it is none."""
+    if row.kind is Kind.NUMBER:
+        return int(text) if _WHOLE.fullmatch(text.strip()) else text
+    if row.kind not in (Kind.SECONDS, Kind.BYTES):
+        return text
+    units = _TIMES if row.kind is Kind.SECONDS else _SIZES
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None:
+        return text
+    unit = found[2] if row.kind is Kind.SECONDS else found[2].lower()
+    if unit not in units:
+        return text
+    amount = Fraction(found[1]) * units[unit]
+    if row.kind is Kind.SECONDS:
+        return float(amount)
+    return int(amount) if amount.denominator == 1 else text
+
+
+def _hint(given: Given) -> str:
+    """A word more where we know how such a value comes about."""
+    if given.called == "SLOSH_PORT" and str(given.value).startswith("tcp://"):
+        return (
+            " Kubernetes sets this for a Service that is called slosh: "
+            "write enableServiceLinks: false in the pod, or give the Service another name."
+        )
+    return ""
+
+
+def _from_words(said: Mapping[str, object], *, keywords: bool) -> Iterator[Given]:
+    for name, value in said.items():
+        row = BY_NAME.get(name)
+        if row is None:
+            raise SettingError(f"{name}: is no setting of slosh.{_did_you_mean(name)}")
+        if value is not None:
+            yield Given(row, value, name if keywords else row.option)
+
+
+def _from_environment(environ: Mapping[str, str], warnings: list[str]) -> Iterator[Given]:
+    rows = {row.variable: row for row in TABLE}
+    for variable, value in sorted(environ.items()):
+        if variable in rows:
+            yield Given(rows[variable], value, variable)
+        elif variable.startswith("SLOSH_") and variable != CONFIG_VARIABLE:
+            warnings.append(f"{variable} in the environment is no setting of slosh.{_near_variable(variable)}")
+
+
+def _from_file(config: str | None) -> Iterator[Given]:
+    path = Path(config or FILE_NAME)
+    if not config and not path.exists():
+        return
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SettingError(f"the settings file {path} cannot be read: {reason}.") from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
+        raise SettingError(f"the settings file {path} is not TOML: {error}.") from error
+    for name, value in table.items():
+        row = BY_NAME.get(name)
+        if row is None:
+            raise SettingError(f"{name} in {path}: is no setting of slosh.{_did_you_mean(name)}")
+        if row.kind is Kind.PATH and isinstance(value, str) and value:
+            value = str(path.parent / value)  # noqa: PLW2901  # the same value, told from where we are
+        yield Given(row, value, f"{name} in {path}")
+
+
+def _near_variable(variable: str) -> str:
+    near = _near(variable.removeprefix("SLOSH_").lower())
+    return f" Did you mean {near.variable}?" if near else " It is left aside."
+
+
+def _did_you_mean(name: str) -> str:
+    near = _near(name.replace("-", "_").lower())
+    return f" Did you mean {near.name}?" if near else " `slosh serve --help` lists them all."
+
+
+def _near(name: str) -> Setting | None:
+    near = get_close_matches(name, BY_NAME, n=1, cutoff=0.7)
+    return BY_NAME[near[0]] if near else None

@@ -1,0 +1,248 @@
+"""The same server as a Twisted service, for .tac files and for `twistd slosh`.
+
+The rules of this file:
+
+* Importing it installs nothing. A .tac calls install_reactor() in its first lines; `twistd slosh` does so by itself.
+* slosh runs on asyncio, so the reactor must be the asyncio one. Any other is refused with the way out.
+* Ports are bound while twistd still has its privileges (privilegedStartService), and served after it shed them.
+"""
+
+import asyncio
+import logging
+import sys
+from typing import Any, ClassVar, Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger, LogLevel
+from twisted.python.usage import Options as TwistedOptions
+from twisted.python.usage import UsageError
+
+from slosh.doors import load
+from slosh.errors import SettingError, SloshError
+from slosh.server import Server
+from slosh.setting import told_default
+from slosh.settings import TABLE, Settings
+from slosh.startup import raise_file_limit, ready_line
+
+log: Final = Logger()
+
+WRONG_REACTOR: Final = (
+    "slosh needs Twisted's asyncio reactor, and {found} is installed already. "
+    "In a .tac, call slosh.service.install_reactor() before anything imports twisted.internet.reactor; "
+    "on the command line, write: twistd --reactor=asyncio slosh"
+)
+
+
+class SloshService(Service):
+    """A server that starts and stops with its Twisted parent.
+
+    Args:
+        settings: what to serve, and where. make_service() takes keywords instead.
+
+    Raises (in privilegedStartService, which the parent calls):
+        SystemExit: the address cannot be had, or the reactor is not the asyncio one; the sentence says what to do.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.setName("slosh")  # type: ignore[no-untyped-call]  # Twisted's
+        self.settings = settings
+        self.server: Server | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._bridge = Bridge()
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the server listens, empty before it does; with port 0 this tells the port."""
+        return list(self.server.addresses) if self.server else []
+
+    def privilegedStartService(self) -> None:  # noqa: N802  # Twisted's name
+        """Bind the listening sockets."""
+        require_asyncio_reactor()
+        self._bridge.open()
+        server = Server(self.settings)
+        try:
+            server.bind()
+        except SloshError as error:
+            # twistd shows what a SystemExit says, and a traceback for anything else.
+            raise SystemExit(f"slosh cannot start: {error.detail}") from error
+        self.server = server
+
+    def startService(self) -> None:  # noqa: N802  # Twisted's name
+        """Serve, as soon as the reactor runs."""
+        from twisted.internet import reactor  # noqa: PLC0415  # importing it installs one
+
+        if self.server is None:  # the parent started without its privileged half, as a service added later does
+            self.privilegedStartService()
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        # callWhenRunning comes just before the asyncio loop runs, callLater just after: start() needs it running.
+        _methods_of(reactor).callLater(0, self._start)
+
+    def stopService(self) -> "Deferred[None]":  # noqa: N802  # Twisted's name
+        """Drain; the Deferred fires when that is done, so that the reactor stops after it."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
+        server, self.server = self.server, None
+        if server is None or self._starting is None:
+            self._bridge.close()
+            return succeed(None)
+        stopped = Deferred.fromFuture(asyncio.ensure_future(self._stop(server)))
+        return stopped.addBoth(self._bridge.close)
+
+    def _start(self) -> None:
+        if self.server is not None:
+            self._starting = asyncio.ensure_future(self._serve(self.server))
+
+    async def _serve(self, server: Server) -> None:
+        try:
+            await server.start()
+        except SloshError as error:
+            self._give_up(f"slosh cannot start: {error.detail}")
+        except Exception:  # noqa: BLE001  # nothing above this task would show it
+            log.failure("slosh cannot start")
+            self._give_up("")
+        else:
+            log.info("{line}", line=ready_line(self.settings, server.addresses))
+
+    async def _stop(self, server: Server) -> None:
+        if self._starting is not None:
+            await self._starting
+        await server.stop()
+
+    def _give_up(self, why: str) -> None:
+        from twisted.internet import reactor  # noqa: PLC0415  # importing it installs one
+
+        if why:
+            log.critical("{why}", why=why)
+        _methods_of(reactor).stop()
+
+
+def make_service(**said: Any) -> SloshService:  # noqa: ANN401  # one keyword for each row of the table
+    """A service from keywords, as a .tac file writes them.
+
+    `make_service(port=8000, linger="5m").setServiceParent(application)` is all that a .tac needs.
+    Settings that are not named come from the environment, slosh.toml and the defaults, as on the command line.
+
+    Raises:
+        SystemExit: a setting that cannot be used; the sentence names it and says what to write instead.
+    """
+    try:
+        loaded = load(said, keywords=True)
+    except SettingError as error:
+        raise SystemExit(f"slosh cannot start: {error.detail}") from error
+    for warning in (*loaded.warnings, raise_file_limit(loaded.settings)):
+        if warning:
+            log.warn("{warning}", warning=warning)  # noqa: G010  # Twisted's logger has no other
+    return SloshService(loaded.settings)
+
+
+class Options(TwistedOptions):
+    """The command line of `twistd slosh`: the options of `slosh serve`, made from the same table."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "Serves topics at /topics/<name>, and a folder of files at every other URL. "
+        "Times take ms, s, m, h, d (30s, 2m), sizes k, m, g, KiB, MiB, GiB (64k, 8MiB). Every option can also be set "
+        "in the environment (SLOSH_PORT) or in slosh.toml."
+    )
+    optParameters: ClassVar[list[list[str | None]]] = [  # noqa: N815  # Twisted's name
+        [row.option.removeprefix("--"), None, None, f"{row.about} [{told_default(row)}]"] for row in TABLE
+    ] + [["config", None, None, "Settings file, TOML [default slosh.toml here, where there is one]"]]
+
+    def postOptions(self) -> None:  # noqa: N802  # Twisted's name
+        """Read the settings, so that a wrong one is told like any other mistake on the command line."""
+        said = {row.name: self[row.option.removeprefix("--")] for row in TABLE}
+        try:
+            self.loaded = load(said, config=self["config"])
+        except SettingError as error:
+            raise UsageError(error.detail) from error
+
+
+def makeService(options: Options) -> SloshService:  # noqa: N802  # the name that twistd asks for
+    """The service for `twistd slosh`, on a reactor over uvloop where nobody has chosen one."""
+    # Nothing has imported the reactor at this point, unless --reactor or a plugin of somebody else's did.
+    if "twisted.internet.reactor" not in sys.modules:
+        install_reactor()
+    for warning in (*options.loaded.warnings, raise_file_limit(options.loaded.settings)):
+        if warning:
+            log.warn("{warning}", warning=warning)  # noqa: G010  # Twisted's logger has no other
+    return SloshService(options.loaded.settings)
+
+
+def install_reactor() -> None:
+    """Install Twisted's asyncio reactor on a uvloop loop; on asyncio's own where uvloop is not to be had.
+
+    To be called before anything imports twisted.internet.reactor, so in the first lines of a .tac.
+
+    Raises:
+        SystemExit: another reactor is installed already.
+    """
+    if "twisted.internet.reactor" in sys.modules:
+        require_asyncio_reactor()
+        return
+    from twisted.internet import asyncioreactor  # noqa: PLC0415  # only who installs it needs it
+
+    try:
+        import uvloop  # noqa: PLC0415  # not everywhere
+    except ImportError:
+        loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
+    else:
+        loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    asyncioreactor.install(loop)
+
+
+def require_asyncio_reactor() -> None:
+    """Check that the reactor in this process runs on asyncio.
+
+    Raises:
+        SystemExit: it does not; the sentence says what to do.
+    """
+    reactor = sys.modules.get("twisted.internet.reactor")
+    if reactor is None:
+        found = "none (so Twisted would choose its own)"
+        raise SystemExit(WRONG_REACTOR.format(found=found))
+    from twisted.internet.asyncioreactor import AsyncioSelectorReactor  # noqa: PLC0415  # not needed to import slosh
+
+    if not isinstance(reactor, AsyncioSelectorReactor):
+        raise SystemExit(WRONG_REACTOR.format(found=type(reactor).__name__))
+
+
+def _methods_of(reactor: object) -> Any:  # noqa: ANN401  # zope's interfaces leave out self, which mypy cannot read
+    return reactor
+
+
+class Bridge(logging.Handler):
+    """Hands what slosh logs with the standard library to Twisted's log, with its level and traceback."""
+
+    _LEVELS: Final = (
+        (logging.CRITICAL, LogLevel.critical),
+        (logging.ERROR, LogLevel.error),
+        (logging.WARNING, LogLevel.warn),
+        (logging.INFO, LogLevel.info),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._source = logging.getLogger("slosh")
+        self._level_before = logging.NOTSET
+
+    def open(self) -> None:
+        """Begin; INFO and above, unless the program has set another level for the logger "slosh"."""
+        self._level_before = self._source.level
+        if self._source.level == logging.NOTSET:
+            self._source.setLevel(logging.INFO)
+        self._source.addHandler(self)
+
+    def close(self, result: object = None) -> Any:  # noqa: ANN401  # whatever a Deferred carries
+        """End, and leave the logger as it was; gives its argument back, as a Deferred's callback does."""
+        if self in self._source.handlers:
+            self._source.removeHandler(self)
+            self._source.setLevel(self._level_before)
+        super().close()
+        return result
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand one record on."""
+        level = next((ours for theirs, ours in self._LEVELS if record.levelno >= theirs), LogLevel.debug)
+        # As a field and never as the format: a message with braces in it stays what it is.
+        Logger(namespace=record.name).emit(level, "{text}", text=self.format(record))

@@ -1,0 +1,73 @@
+"""What every door does around a server's start: the ready line, the first hint, the limit on open files."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from slosh import __version__
+from slosh.settings import Settings
+
+log: Final = logging.getLogger("slosh.startup")
+
+OWN_FILES: Final = 64
+"""Descriptors that slosh holds besides its connections: listeners, the loop's own, logs, files being served."""
+
+
+def ready_line(settings: Settings, addresses: Sequence[str]) -> str:
+    """The one line that says the server can be asked now, and where; programs may wait for its `is ready on`."""
+    return f"slosh {__version__} is ready on {' and '.join(addresses)}, serving {_shown_root(settings)}"
+
+
+def _shown_root(settings: Settings) -> str:
+    if not settings.root:
+        return "example/"
+    root = Path(settings.root).resolve()
+    here = Path.cwd()
+    inside = root.relative_to(here) if root.is_relative_to(here) else root
+    return f"{inside}/" if inside != Path() else "./"
+
+
+def first_hint(addresses: Sequence[str]) -> str:
+    """What to try first, for somebody who started slosh with nothing of his own yet; empty without a TCP address."""
+    address = next((each for each in addresses if each.startswith("http")), "")
+    if not address:
+        return ""
+    return "\n".join(
+        (
+            f"  open    {address}/",
+            f"  watch   curl {address}/topics/test",
+            f'  post    curl -d \'{{"hello":"world"}}\' {address}/topics/test   (from another terminal)',
+            "  stop    Ctrl-C",
+        )
+    )
+
+
+def raise_file_limit(settings: Settings) -> str:
+    """Let this process open as many files as the system grants it, since each connection is one.
+
+    Returns:
+        A sentence of warning when that is too few for max_connections, else nothing.
+    """
+    if sys.platform == "win32":  # it has no such limit
+        return ""
+    import resource  # noqa: PLC0415  # Unix only
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = settings.max_connections + OWN_FILES
+    # Where there is no hard limit (macOS says so and refuses infinity all the same) ask for what is needed.
+    wanted = needed if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+        except (ValueError, OSError) as error:
+            log.debug("the limit on open files stays at %d: %s", soft, error)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return ""
+    return (
+        f"this process may open {soft} files (ulimit -n), so about {max(soft - OWN_FILES, 0)} connections fit "
+        f"and not the {settings.max_connections} of max_connections. "
+        f"Raise the limit (ulimit -Hn, LimitNOFILE= in systemd) to {needed}, or lower max_connections."
+    )
