@@ -1,0 +1,46 @@
+"""Compiles the load generator and the floor into benchmarks/build, when they are older than their source."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BUILD = HERE / "build"
+FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra"]
+
+
+class BuildError(Exception):
+    """A C program could not be built; the text says why and what to install."""
+
+
+def compiler() -> str | None:
+    """The C compiler's path, or None."""
+    return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+
+
+def build(name: str, sources: list[Path], build_folder: Path = BUILD) -> Path:
+    """The program `name` made of these C files and of the headers beside them; raises BuildError."""
+    program = build_folder / name
+    depends = [*sources, *{header for source in sources for header in source.parent.glob("*.h")}]
+    if program.exists() and program.stat().st_mtime > max(path.stat().st_mtime for path in depends):
+        return program
+    cc = compiler()
+    if cc is None:
+        raise BuildError("no C compiler: install one (Debian: apt-get install gcc libc6-dev)")
+    build_folder.mkdir(parents=True, exist_ok=True)
+    made = subprocess.run([cc, *FLAGS, "-o", str(program), *map(str, sources)], capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        raise BuildError(f"{cc} could not build {name}:\n{made.stderr}")
+    return program
+
+
+def build_load(build_folder: Path = BUILD) -> Path:
+    """The load generator."""
+    return build("load", sorted((HERE / "load").glob("*.c")), build_folder)
+
+
+def build_floor(build_folder: Path = BUILD) -> Path:
+    """The bare epoll server."""
+    return build("floor", [HERE / "servers" / "floor.c"], build_folder)

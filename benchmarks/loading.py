@@ -1,0 +1,132 @@
+"""The load generator as a child process: its options, the words exchanged with it, its result."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+
+class LoadError(Exception):
+    """The load generator could not do its work; the text is what it said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What the load generator is to do; the fields are its options (benchmarks/load/main.c)."""
+
+    mode: str = "steady"
+    readers: int = 0
+    topics: int = 1
+    publishers: int = 1
+    rate: float = 0.0
+    """Messages a second over all topics, on a fixed schedule; 0 = each publisher sends again once it is answered."""
+    seconds: float = 1.0
+    size: int = 100
+    """Bytes of a message."""
+    browser: bool = False
+    patience: float = 3.0
+
+    def options(self) -> list[str]:
+        """As command-line words."""
+        words: list[str] = []
+        for name, value in vars(self).items():
+            if isinstance(value, bool):
+                words += [f"--{name}"] if value else []
+            else:
+                words += [f"--{name}", str(value)]
+        return words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the load generator saw. Latencies are in microseconds, from the moment a thing was due."""
+
+    published: int
+    failed: int
+    expected: int
+    delivered: int
+    missing: int
+    doubled: int
+    swapped: int
+    strangers: int
+    damaged: int
+    answers: int
+    connections_lost: int
+    seconds: float
+    until_last: float
+    load_cpu: float
+    delivery_p50: float
+    delivery_p99: float
+    publish_p50: float
+    publish_p99: float
+    reconnect_p50: float
+    reconnect_p99: float
+    late_p50: float
+    late_p99: float
+
+    def refusal(self) -> str | None:
+        """Why this run gives no figure, in a few words; None when every message came once, whole and in order."""
+        faults = [
+            (self.failed, "publishes refused"),
+            (self.missing, f"of {self.expected:,} messages missing"),
+            (self.doubled, "doubled"),
+            (self.swapped, "out of order"),
+            (self.strangers, "of another topic"),
+            (self.damaged, "damaged"),
+            (self.connections_lost, "connections closed by the server"),
+        ]
+        told = [f"{count:,} {what}" for count, what in faults if count]
+        return ", ".join(told) if told else None
+
+
+class Load:
+    """A running load generator. Use it in a `with` block; call the methods in the order that the mode speaks them."""
+
+    def __init__(self, program: Path, transport: str, port: int, work: Work, core: int | None = None) -> None:
+        """Starts it on that core. It connects at once, except in mode idle, which connects on `go`."""
+        self._child = subprocess.Popen(
+            [str(program), "--transport", transport, "--port", str(port), *work.options()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
+        )
+
+    def hear(self, word: str | None = None) -> str:
+        """The next line it says, which must be `word` if one is given; raises LoadError when it gave up."""
+        assert self._child.stdout is not None
+        line = self._child.stdout.readline().strip()
+        if not line or (word is not None and line != word):
+            self._child.kill()
+            assert self._child.stderr is not None
+            raise LoadError(self._child.stderr.read().strip() or f"the load generator said {line!r} instead of {word!r}")
+        return line
+
+    def tell(self, word: str) -> None:
+        """Says the next word to it."""
+        assert self._child.stdin is not None
+        self._child.stdin.write(word + "\n")
+        self._child.stdin.flush()
+
+    def result(self) -> Outcome:
+        """Waits for the result."""
+        return Outcome(**json.loads(self.hear()))
+
+    def __enter__(self) -> Load:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.tell("bye")
+            self._child.wait(20)
+        except (OSError, subprocess.TimeoutExpired):
+            self._child.kill()
+            self._child.wait()
+        for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
+            if stream is not None:
+                stream.close()
