@@ -11,8 +11,6 @@ The rules this file keeps:
 Only the standard library, so that a feeder of your own can start as a copy of this folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import http.client
 import json

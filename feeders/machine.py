@@ -11,9 +11,6 @@ One message, in per cent, bytes, and bytes a second:
 It works only while somebody looks at the topic: see feeding.py.
 """
 
-from __future__ import annotations
-
-import os
 import platform
 import sys
 import time
@@ -77,7 +74,7 @@ def run() -> None:
     )
     options = parser.parse_args()
     publisher = Publisher(options.url, options.topic)
-    say(f"{os.path.basename(sys.argv[0])}: {options.topic} on {options.url}, each {options.interval:g} s")
+    say(f"machine.py: {options.topic} on {options.url}, each {options.interval:g} s")
     Feeder(publisher, Machine(), options.interval, say=say).run()
 
 

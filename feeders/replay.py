@@ -10,8 +10,6 @@ files: nothing is fetched. Any other CSV file with a header line: --file. One me
 It works only while somebody looks at the topic, and goes on at the row where it stopped: see feeding.py.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 import sys

@@ -41,11 +41,14 @@ function read(message) {
   return { from: typeof from === "string" && from.trim() ? from.trim().slice(0, 24) : "somebody", text, at: time, page };
 }
 
-/** A colour for a name: the same in every browser. */
+/** Hues that are told apart at a glance. */
+const HUES = [190, 20, 265, 130, 335, 45, 215, 300, 95, 0];
+
+/** A hue for a name: the same in every browser (FNV-1a). */
 function hue(name) {
-  let sum = 0;
-  for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) % 360;
-  return sum;
+  let hash = 0x811c9dc5;
+  for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193);
+  return HUES[(hash >>> 0) % HUES.length];
 }
 
 function line(message) {
