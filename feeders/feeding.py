@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 #: Seconds between two tries while nobody looks, or while the server is out of reach.
 PROBE = 1.5
@@ -50,7 +50,7 @@ class Publisher:
     def __init__(self, url: str, topic: str, timeout: float = TIMEOUT) -> None:
         """`url` is the server's address (http or https, a path in front of /topics is kept). Raises ValueError."""
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or not _port_is_right(parts):
             raise ValueError(f"{url!r} is not the address of a server; it looks like http://127.0.0.1:8000")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self.url = url
@@ -175,6 +175,13 @@ def main(run: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _port_is_right(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:  # no number, or too large a one
+        return False
 
 
 def _fields(text: bytes) -> dict[str, Any]:
