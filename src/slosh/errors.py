@@ -92,6 +92,7 @@ class BadQuery(BadRequest):
         self.parameter = parameter
 
     def facts(self) -> dict[str, object]:
+        """The parameter's name."""
         return {"parameter": self.parameter}
 
 
@@ -109,6 +110,7 @@ class BadJson(BadRequest):
         self.position = position
 
     def facts(self) -> dict[str, object]:
+        """The position, bytes."""
         return {"position": self.position}
 
 
@@ -165,6 +167,7 @@ class TooLarge(SloshError):
         self.limit = limit
 
     def facts(self) -> dict[str, object]:
+        """The bound, bytes."""
         return {"limit": self.limit}
 
 

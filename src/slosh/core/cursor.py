@@ -47,7 +47,7 @@ def parse_offset(parameter: str, text: str) -> int:
         BadQuery: `text` is no whole number from 0 to 2**53 - 1.
     """
     # isdecimal() alone would take digits of other scripts, which int() takes too.
-    if text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= MAX_OFFSET:  # noqa: PLR2004
+    if text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= MAX_OFFSET:
         return int(text)
     raise BadQuery(parameter, f"{parameter} is an offset, a whole number from 0 on, as the answers' max is.")
 

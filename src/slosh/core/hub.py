@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from slosh.core.timers import Timers
-from slosh.core.topic import Topic, Watcher
+from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyTopics, TooManyWatchers
 
 logger = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class Hub:
         self._asked = False
         dirty, self._dirty = self._dirty, []
         late, self._late = self._late, []
-        shared: dict[object, object] = {}
+        shared: Shared = {}
         for topic in dirty:
             topic.dirty = False
             # A copy, because watchers leave while they are woken: going on in the living dict is how
@@ -155,7 +155,7 @@ class Hub:
             else:
                 self._drop(topic)
 
-    def _wake_all(self, topic: Topic, watchers: tuple[Watcher, ...], shared: dict[object, object]) -> None:
+    def _wake_all(self, topic: Topic, watchers: tuple[Watcher, ...], shared: Shared) -> None:
         present = topic.watchers
         for watcher in watchers:
             if watcher in present:

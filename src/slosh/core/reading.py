@@ -110,7 +110,7 @@ def parse_since(text: str) -> Since:
         return cursor
     raise BadQuery(
         "since",
-        "since is a cursor (the next of an earlier answer), now, earliest, -50 for the last 50, or an age: 90s, 10m, 2h.",
+        "since is a cursor (next of an earlier answer), now, earliest, -50 for the last 50, or an age: 90s, 10m, 2h.",
     )
 
 

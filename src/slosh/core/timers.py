@@ -35,9 +35,14 @@ class Timers(Generic[T]):
         """How many items wait; counts buckets, so it is for tests and metrics only."""
         return sum(map(len, self._buckets.values()))
 
+    @staticmethod
+    def tick_of(deadline: float) -> int:
+        """The tick at which an item of that deadline comes due."""
+        return math.ceil(deadline / TICK)
+
     def add(self, item: T, deadline: float) -> int:
         """Hold `item` until `deadline`, seconds. Gives the tick that `discard` asks for."""
-        tick = math.ceil(deadline / TICK)
+        tick = self.tick_of(deadline)
         bucket = self._buckets.get(tick)
         if bucket is None:
             bucket = self._buckets[tick] = {}

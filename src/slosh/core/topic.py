@@ -10,21 +10,26 @@ The rules of this file:
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
+
+Shared = dict[object, Any]
+"""What watchers of one wake-up have made for each other, under keys that say all that it depends on.
+
+Its values are the watchers' own affair, each kind of key with its kind of value.
+"""
 
 
 class Watcher(Protocol):
     """Somebody who waits at a topic."""
 
-    def wake(self, topic: "Topic", shared: dict[object, object]) -> None:
+    def wake(self, topic: "Topic", shared: Shared) -> None:
         """There is something after this watcher's place in `topic`.
 
         Called once for any number of messages. A watcher that takes one answer leaves the hub before
         it returns, one that streams stays.
 
         Args:
-            shared: what watchers of this wake-up have made for each other, under keys that say all
-                that it depends on. It lives for one wake-up only.
+            shared: lives for this wake-up only.
         """
 
 

@@ -1,0 +1,141 @@
+"""The sockets that a server listens on: made by us, or handed to us. Plain blocking code, before any loop runs."""
+
+import contextlib
+import socket
+import stat
+from pathlib import Path
+from typing import Final
+
+from slosh.errors import CannotListen
+from slosh.settings import Settings
+
+BACKLOG: Final = 4096
+"""Connections that the system holds for us before they are accepted; it takes the smaller of this and its own
+bound (net.core.somaxconn, 4096 on Linux since 5.4)."""
+
+_KEEPALIVE_PROBES: Final = 3
+"""Unanswered probes after which a client counts as gone."""
+
+
+def listen(settings: Settings) -> list[socket.socket]:
+    """Make the sockets that the settings ask for. The caller owes each a `close`.
+
+    Raises:
+        CannotListen: an address cannot be had; the detail says which, why, and what to do.
+    """
+    if settings.fd >= 0:
+        sockets = [_take_over(settings.fd)]
+    elif settings.uds:
+        sockets = [_bind_unix(settings.uds)]
+    else:
+        sockets = _bind_tcp(settings.host, settings.port)
+    for each in sockets:
+        each.settimeout(0.0)
+        if settings.tcp_keepalive and each.family != socket.AF_UNIX:
+            _keep_alive(each, int(settings.tcp_keepalive))
+    return sockets
+
+
+def describe(listener: socket.socket) -> str:
+    """Where a socket listens, for people: a URL, or `unix:` and a path."""
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+    return f"http://{host}:{name[1]}"
+
+
+def release(sockets: list[socket.socket], settings: Settings) -> None:
+    """Close what `listen` made for these settings. A socket file goes, unless somebody else made it."""
+    if settings.uds and settings.fd < 0:
+        with contextlib.suppress(OSError):
+            Path(settings.uds).unlink()
+    for each in sockets:
+        each.close()
+
+
+def _bind_tcp(host: str, port: int) -> list[socket.socket]:
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise CannotListen(f"host: {host} is no address of this machine ({error.strerror}).") from None
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            # Port 0 takes a free one; the host's other addresses then take the same.
+            chosen = sockets[0].getsockname()[1] if sockets and not port else port
+            sockets.append(_listen(socket.socket(family, kind, protocol), (address[0], chosen, *address[2:])))
+    except OSError as error:
+        for each in sockets:
+            each.close()
+        raise CannotListen(_explain(host, port, error)) from None
+    return sockets
+
+
+def _listen(listener: socket.socket, address: tuple[object, ...]) -> socket.socket:
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if listener.family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _explain(host: str, port: int, error: OSError) -> str:
+    where = f"{host}:{port}"
+    if isinstance(error, PermissionError):
+        return f"{where} may not be listened on by this user. Ports below 1024 need rights; take another with port."
+    return f"{where} cannot be listened on: {error.strerror}. Take another with port, or 0 for any free one."
+
+
+def _bind_unix(path: str) -> socket.socket:
+    """Listen on a Unix socket, in place of one that nobody listens on any more."""
+    try:
+        if stat.S_ISSOCK(Path(path).stat().st_mode):
+            with socket.socket(socket.AF_UNIX) as probe:
+                try:
+                    probe.connect(path)
+                except ConnectionRefusedError:
+                    Path(path).unlink()
+                else:
+                    raise CannotListen(f"uds: somebody listens on {path} already.")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise CannotListen(f"uds: {path} cannot be listened on: {error.strerror}.") from None
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(path)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CannotListen(f"uds: {path} cannot be listened on: {error.strerror}.") from None
+    return listener
+
+
+def _take_over(number: int) -> socket.socket:
+    """Listen on a socket that somebody opened for us, as systemd does (sd_listen_fds(3))."""
+    try:
+        listener = socket.socket(fileno=number)
+        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            listener.listen(BACKLOG)
+    except OSError as error:
+        raise CannotListen(f"fd: {number} is no socket to listen on ({error.strerror}).") from None
+    return listener
+
+
+def _keep_alive(listener: socket.socket, seconds: int) -> None:
+    """Let the system find clients that vanished without a word. Accepted sockets inherit it."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", seconds),
+        ("TCP_KEEPINTVL", max(1, seconds // _KEEPALIVE_PROBES)),
+        ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)

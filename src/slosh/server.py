@@ -1,0 +1,124 @@
+"""One server as one object: listen, serve, drain. Every door (command line, .tac, plugin) starts this same one."""
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slosh.core.cursor import make_epoch
+from slosh.core.hub import Hub
+from slosh.engine.memory import MemoryEngine
+from slosh.errors import SettingError
+from slosh.listening import BACKLOG, describe, listen, release
+from slosh.settings import Settings
+from slosh.web.connection import Connection
+from slosh.web.drain import drain
+from slosh.web.edge import Edge
+from slosh.web.files import DocumentRoot
+from slosh.web.routes import Routes
+
+if TYPE_CHECKING:
+    import socket
+
+
+class Server:
+    """A slosh server. It installs no signal handlers: whoever runs it calls `stop`.
+
+    Args:
+        settings: all that can be set.
+
+    Raises:
+        SettingError: the document root is no folder.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._root = DocumentRoot(find_root(settings.root))
+        self._sockets: list[socket.socket] = []
+        self._listeners: list[asyncio.AbstractServer] = []
+        self._engine: MemoryEngine | None = None
+        self._edge: Edge | None = None
+        self._stopping: asyncio.Future[None] | None = None
+        self._closed = asyncio.Event()
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, for instance `http://127.0.0.1:8000` or `unix:/run/slosh.sock`. Empty before `bind`."""
+        return [describe(each) for each in self._sockets]
+
+    def bind(self) -> None:
+        """Make the listening sockets, so that a port below 1024 can be had before rights are given up.
+
+        Raises:
+            CannotListen: an address cannot be had; the detail says which, why, and what to do.
+        """
+        self._sockets = listen(self.settings)
+
+    async def start(self) -> None:
+        """Serve, on the running event loop. The caller owes a `stop`.
+
+        Raises:
+            CannotListen: as `bind`, when that was not called before.
+        """
+        if not self._sockets:
+            self.bind()
+        loop = asyncio.get_running_loop()
+        settings = self.settings
+
+        def wake() -> None:
+            loop.call_soon(hub.flush)
+
+        def arm(when: float) -> None:
+            loop.call_at(when, lambda: hub.expire(loop.time()))
+
+        hub = Hub(
+            queue=settings.queue,
+            queue_bytes=settings.queue_bytes,
+            linger=settings.linger,
+            max_topics=settings.max_topics,
+            max_watchers=settings.max_watchers,
+            new_epoch=lambda: make_epoch(secrets.randbits),
+            wake=wake,
+            arm=arm,
+        )
+        self._engine = engine = MemoryEngine(hub, keep=settings.unwatched == "keep")
+        await engine.start()
+        self._edge = edge = Edge(settings, Routes(engine, self._root, settings), loop)
+        for each in self._sockets:
+            self._listeners.append(await loop.create_server(lambda: Connection(edge), sock=each, backlog=BACKLOG))
+
+    async def stop(self) -> None:
+        """Go down quietly, within the setting `drain`. Calling it again waits for the same end."""
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def wait_closed(self) -> None:
+        """Wait until it has been stopped."""
+        await self._closed.wait()
+
+    async def _stop(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        release(self._sockets, self.settings)
+        if self._edge is not None:
+            await drain(self._edge, self.settings.drain)
+        if self._engine is not None:
+            await self._engine.stop()
+        self._closed.set()
+
+
+def find_root(root: str) -> Path:
+    """The document root: the folder `root`, or the example that comes with slosh when that is empty.
+
+    Raises:
+        SettingError: it is no folder.
+    """
+    if root:
+        path = Path(root)
+        if not path.is_dir():
+            raise SettingError(f"root: {root} is no folder. Name the folder whose files are to be served.")
+        return path
+    packaged = Path(__file__).with_name("example")
+    # In a checkout the example stands at the top, beside src.
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "example"

@@ -1,0 +1,1 @@
+"""Parts of slosh that exist so that others can test it."""

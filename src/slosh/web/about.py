@@ -1,0 +1,146 @@
+"""What the server says of itself, under `/-/`: whether it lives, whether it is ready, and its counts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from slosh.engine.base import Engine
+from slosh.errors import ALLOW_FILES, Draining, MethodNotAllowed, NotFound, SloshError, Unavailable
+from slosh.web.connection import Connection
+from slosh.web.edge import Action, Edge
+from slosh.web.files import send_file
+from slosh.web.head import Head
+from slosh.web.response import NO_SNIFF, NO_STORE, field
+
+_TEXT: Final = b"Content-Type: text/plain; charset=utf-8\r\n" + NO_STORE + NO_SNIFF
+_CLIENT: Final = Path(__file__).with_name("view") / "slosh.js"
+
+
+def route_about(engine: Engine, head: Head, max_body: int) -> Action:
+    """Choose what to do for a path under `/-/`.
+
+    Raises:
+        NotFound, MethodNotAllowed: as they say.
+    """
+    actions: dict[str, type[Healthy | Ready | Metrics | Client]] = {
+        "/-/healthy": Healthy,
+        "/-/ready": Ready,
+        "/-/metrics": Metrics,
+        "/-/slosh.js": Client,
+    }
+    action = actions.get(head.path)
+    if action is None:
+        raise NotFound
+    if head.method not in ("GET", "HEAD"):
+        raise MethodNotAllowed(ALLOW_FILES)
+    return action(engine, max_body)
+
+
+class _About:
+    """An action that looks at the engine and the edge."""
+
+    __slots__ = ("engine", "max_body")
+
+    def __init__(self, engine: Engine, max_body: int) -> None:
+        self.engine = engine
+        self.max_body = max_body
+
+
+class Healthy(_About):
+    """Liveness: whoever answers lives."""
+
+    __slots__ = ()
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
+        """Say so."""
+        connection.respond(200, _TEXT, b"ok\n")
+
+
+class Ready(_About):
+    """Readiness: whether new clients should be sent here."""
+
+    __slots__ = ()
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
+        """Say so, or why not.
+
+        Raises:
+            Draining, Unavailable: not now.
+        """
+        error: SloshError | None = None
+        if connection.edge.draining:
+            error = Draining("This server is going down.")
+        elif not self.engine.ready():
+            error = Unavailable("The engine is out of reach.")
+        if error is not None:
+            raise error
+        connection.respond(200, _TEXT, b"ready\n")
+
+
+class Client(_About):
+    """The JavaScript client."""
+
+    __slots__ = ()
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
+        """Send it."""
+        send_file(connection, _CLIENT)
+
+
+class Metrics(_About):
+    """The counts, in the text format of Prometheus."""
+
+    __slots__ = ()
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
+        """Gather and send them."""
+        registry = CollectorRegistry()
+        registry.register(_Counts(self.engine, connection.edge))
+        connection.respond(200, field("Content-Type", CONTENT_TYPE_LATEST) + NO_STORE, generate_latest(registry))
+
+
+class _Counts(Collector):
+    """Counts are plain integers where they happen; they become metrics when somebody looks."""
+
+    def __init__(self, engine: Engine, edge: Edge) -> None:
+        self._engine = engine
+        self._edge = edge
+
+    def collect(self) -> Iterator[Metric]:
+        edge, hub = self._edge, self._engine.hub
+        counters = (
+            ("slosh_published_messages", "Messages taken from publishers.", hub.published),
+            ("slosh_fell_off_messages", "Messages that fell off a full ring (queue, queue_bytes).", hub.fell_off),
+            ("slosh_answers", "Answers given to readers.", edge.answers),
+            ("slosh_delivered_messages", "Messages given to readers, each reader counted.", edge.delivered),
+            ("slosh_lost_messages", "Messages that readers were told they missed.", edge.lost),
+            ("slosh_requests", "Requests answered.", edge.requests),
+            ("slosh_connections_accepted", "Connections accepted.", edge.accepted),
+        )
+        gauges = (
+            ("slosh_topics", "Topics held.", len(hub)),
+            ("slosh_watchers", "Held polls and open streams.", hub.watching),
+            ("slosh_connections", "Open connections.", len(edge.connections)),
+            ("slosh_ring_bytes", "Bytes of messages kept.", sum(topic.size for topic in hub)),
+        )
+        for name, about, value in counters:
+            yield CounterMetricFamily(name, about, value=value)
+        for name, about, value in gauges:
+            yield GaugeMetricFamily(name, about, value=value)
+        yield _labelled("slosh_refused", "Requests refused, by the error's code.", "code", edge.refused)
+        yield _labelled(
+            "slosh_closed", "Connections closed for a bound's sake, by its setting.", "setting", edge.closed
+        )
+
+
+def _labelled(name: str, about: str, label: str, counts: dict[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, about, labels=[label])
+    for value, count in sorted(counts.items()):
+        family.add_metric([value], count)
+    return family

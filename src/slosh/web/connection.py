@@ -1,0 +1,512 @@
+"""HTTP/1.1 on the wire: one object for each client, and no task, future or coroutine.
+
+The rules of this file:
+
+* Requests on one connection are answered in their order. What arrives behind a request that has no answer
+  yet waits until it has one, whatever it asks for (CVE-2024-41671 is what happens otherwise).
+* A head is either judged by `parse_head` or byte for byte one that was; never anything between.
+* Whatever a client does not take off its socket stops us from reading more from it.
+* A connection has one deadline, which means what the connection is doing just then.
+"""
+
+import asyncio
+import logging
+import math
+from typing import Final, cast
+
+from slosh.errors import (
+    BadHttp,
+    HeadTooLarge,
+    InternalError,
+    RequestTimeout,
+    SloshError,
+    TooLarge,
+    TooManyConnections,
+)
+from slosh.web.bodies import BodyReader, Chunks, Sized
+from slosh.web.edge import Action, Edge
+from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
+from slosh.web.response import CLOSE, CONTINUE, KEEP_ALIVE, problem, render
+
+logger = logging.getLogger(__name__)
+
+MAX_PIPELINED: Final = 64 * 1024
+"""Bytes that may wait behind a request that is being answered, before the socket is left unread."""
+
+LINGERING_CLOSE: Final = 2.0
+"""Seconds to go on reading after the last answer, so that it is not lost to a reset (RFC 9112 §9.6)."""
+
+
+class Exchange:
+    """A request that is answered later; the methods tell it what happens meanwhile."""
+
+    __slots__ = ()
+
+    outlives_eof = False
+    """Whether it goes on when the client half-closes: an answer under way does, waiting for news does not."""
+
+    def end(self) -> None:
+        """Time is up, or the server goes down, or the client wants something else: answer as soon as possible."""
+
+    def lost(self) -> None:
+        """The client has gone; nobody is left to answer."""
+
+    def writable(self) -> None:
+        """The client has taken what was written; there is room for more."""
+
+
+class Refusal:
+    """The action for a request that can be refused by its head alone. Its body is read, so the connection lives on."""
+
+    __slots__ = ("error", "max_body")
+
+    def __init__(self, error: SloshError, max_body: int) -> None:
+        self.error = error
+        self.max_body = max_body
+
+    def run(self, connection: "Connection", body: bytes) -> None:  # noqa: ARG002 - the same whatever the body
+        """Answer with the error."""
+        connection.refuse(self.error)
+
+
+class Connection(asyncio.Protocol):
+    """One client.
+
+    Args:
+        edge: what it shares with the others.
+    """
+
+    __slots__ = (
+        "_action",
+        "_address",
+        "_at_eof",
+        "_deadline",
+        "_discarding",
+        "_exchange",
+        "_head",
+        "_pending",
+        "_reader",
+        "_reading_paused",
+        "_stalled",
+        "_timer",
+        "_transport",
+        "_untaken",
+        "edge",
+    )
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+        self._transport: asyncio.Transport | None = None
+        self._head: Head | None = None  # of the request that is being read or answered
+        self._action: Action | None = None  # what to do for it once its body is whole
+        self._reader: BodyReader | None = None
+        self._exchange: Exchange | None = None
+        self._pending = b""  # received and not yet looked at
+        self._discarding = False  # the last answer is written; what still comes is dropped
+        self._at_eof = False  # the client sends no more, but may still read
+        self._reading_paused = False
+        self._stalled = False  # the client does not take what is written
+        self._untaken = 0  # bytes that it had not taken when that was last looked at
+        self._deadline = math.inf
+        self._timer = 0  # the tick at which the timers hold this connection, 0 for none
+        self._address = ""
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        edge = self.edge
+        edge.accepted += 1
+        edge.connections[self] = None
+        self._set_deadline(edge.settings.idle_timeout)
+        if len(edge.connections) > edge.settings.max_connections:
+            self.refuse(TooManyConnections("This server has all the connections that it may have (max_connections)."))
+        elif edge.settings.max_connections_per_address:
+            self._count_address(edge.settings.max_connections_per_address)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
+        """The connection is gone, for whichever reason."""
+        edge = self.edge
+        self._transport = None
+        self._discarding = True
+        edge.connections.pop(self, None)
+        if edge.draining and not edge.connections:
+            edge.emptied.set()
+        edge.timers.discard(self, self._timer)
+        self._pending = b""
+        self._reader = None
+        if self._address:
+            edge.per_address[self._address] -= 1
+            if not edge.per_address[self._address]:
+                del edge.per_address[self._address]
+        if self._exchange is not None:
+            exchange, self._exchange = self._exchange, None
+            exchange.lost()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self._exchange is not None or self._stalled or self._discarding:
+            self._put_by(data)
+        elif self._reader is not None:
+            rest = self._read_body(data)
+            if rest:
+                self._put_by(rest)
+                self._go_on()
+        elif self._pending:
+            self._advance(self._pending + data)
+        else:
+            self._advance(data)
+
+    def eof_received(self) -> bool:
+        """The client sends no more. Whoever waits for news is taken to be gone; an answer under way goes out."""
+        exchange = self._exchange
+        if exchange is not None and exchange.outlives_eof:
+            self._at_eof = True
+            return True
+        if exchange is not None:
+            self._exchange = None
+            exchange.lost()
+        return False  # asyncio writes out what is buffered, then closes.
+
+    def pause_writing(self) -> None:
+        """The client does not take what is written."""
+        self._stalled = True
+        if self._transport is not None:
+            self._untaken = self._transport.get_write_buffer_size()
+            self._set_deadline(self.edge.settings.write_timeout)
+
+    def resume_writing(self) -> None:
+        """The client has taken nearly all that was written."""
+        self._stalled = False
+        self._untaken = 0
+        if self._exchange is not None:
+            self._deadline = math.inf
+            self._exchange.writable()
+        else:
+            self._set_deadline(LINGERING_CLOSE if self._discarding else self.edge.settings.idle_timeout)
+            self._go_on()
+
+    def on_timer(self) -> None:
+        """The timers let this connection go: its deadline has come, or was put off meanwhile."""
+        self._timer = 0
+        if self._transport is None:
+            return
+        if self.edge.now() < self._deadline:
+            self._hold_timer()
+        elif self._transport.get_write_buffer_size():
+            self._check_progress(self._transport)
+        elif self._discarding:
+            self._transport.abort()
+        elif self._exchange is not None:
+            self._deadline = math.inf
+            self._exchange.end()
+        elif self._reader is not None:
+            self.refuse(RequestTimeout("The body of the request took too long (body_timeout)."))
+        elif self._pending:
+            self.refuse(RequestTimeout("The head of the request took too long (head_timeout)."))
+        else:
+            self.edge.closed["idle_timeout"] += 1
+            self._transport.close()
+
+    # What an action or an exchange calls.
+
+    @property
+    def head(self) -> Head:
+        """The head of the request that is being answered."""
+        if self._head is None:
+            raise InternalError
+        return self._head
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is still somebody to answer."""
+        return self._head is not None and self._transport is not None
+
+    def hold(self, exchange: Exchange, deadline: float = math.inf) -> None:
+        """Leave the request unanswered for now; `exchange` owes a `finish` or a `respond`.
+
+        Args:
+            deadline: when the exchange is told to end, seconds on the loop's clock.
+        """
+        self._exchange = exchange
+        self._deadline = deadline
+        if deadline < math.inf:
+            self._hold_timer()
+        if self.edge.draining:
+            exchange.end()
+
+    def connection_field(self) -> bytes:
+        """The `Connection` line that the answer to the present request needs, often none."""
+        head = self.head
+        if self.edge.draining or not head.keeps_alive:
+            return CLOSE
+        return KEEP_ALIVE if head.minor == 0 else b""
+
+    def respond(self, status: int, fields: bytes, body: bytes) -> None:
+        """Answer the present request with a status, header lines, and a body (which HEAD does not get)."""
+        is_head = self.head.method == "HEAD"
+        self.finish(render(status, self.edge.date(), fields, body, self.connection_field(), bodiless=is_head))
+
+    def write(self, data: bytes) -> bool:
+        """Write a part of an answer. False when the client does not keep up: wait for `writable` then."""
+        if self._transport is not None:
+            self._transport.write(data)
+        return not self._stalled
+
+    def finish(self, response: bytes) -> None:
+        """Write the answer to the present request, or the end of it, and turn to the next."""
+        head = self._head
+        transport = self._transport
+        self._head = None
+        self._exchange = None
+        if transport is None or head is None:
+            return
+        edge = self.edge
+        edge.requests += 1
+        if response:
+            transport.write(response)
+        if edge.draining or self._at_eof or not head.keeps_alive:
+            self._close_gently()
+            return
+        if not self._stalled:
+            self._set_deadline(edge.settings.idle_timeout)
+        if self._pending:
+            edge.loop.call_soon(self._go_on)
+
+    def abandon(self) -> None:
+        """Cut the connection: an answer that has begun cannot be finished, and its end must not look like one."""
+        self._exchange = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def refuse(self, error: SloshError) -> None:
+        """Answer with an error, and close the connection where the error says so."""
+        self.edge.refused[error.code] += 1
+        status, fields, body = problem(error)
+        if self._transport is None:
+            return
+        if self._head is not None and not error.closes and self._reader is None:
+            self.respond(status, fields, body)
+            return
+        bodiless = self._head is not None and self._head.method == "HEAD"
+        self._transport.write(render(status, self.edge.date(), fields, body, CLOSE, bodiless=bodiless))
+        self._close_gently()
+
+    def drain(self) -> Exchange | None:
+        """The server goes down: close if nothing is under way, else give what has still to be ended, if anything."""
+        if self._exchange is None and self._head is None and not self._pending and not self._discarding:
+            self._close_gently()
+        return self._exchange
+
+    def cut(self) -> None:
+        """The time to go quietly is over."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Reading.
+
+    def _advance(self, data: bytes) -> None:
+        """Read the requests in `data` until one has to wait, or only a part of one is left."""
+        at, end = 0, len(data)
+        heads = self.edge.heads
+        while at < end:
+            stop = data.find(b"\r\n\r\n", at) + 4
+            if stop < 4:
+                self._keep_part(data[at:] if at else data)
+                return
+            block = data[at:stop]
+            known = heads.recall(block)
+            if known is None:
+                if block.startswith(b"\r\n"):
+                    at += 2  # An empty line before a request is skipped (RFC 9112 §2.2).
+                    continue
+                try:
+                    known = self._judge(block)
+                except SloshError as error:
+                    self.refuse(error)
+                    return
+            at = stop
+            self._pending = b""
+            self._head, self._action = known
+            length = self._head.length
+            if not length:
+                self._run(b"")
+            elif 0 < length <= end - at and length <= self._action.max_body:
+                at += length
+                self._run(data[at - length : at])
+            else:
+                rest = self._begin_body(data[at:])
+                if rest is None:
+                    return
+                data, at, end = rest, 0, len(rest)
+            if self._exchange is not None or self._stalled or self._discarding:
+                self._put_by(data[at:])
+                return
+
+    def _keep_part(self, data: bytes) -> None:
+        """Keep the beginning of a request until more of it comes."""
+        settings = self.edge.settings
+        if len(data) > settings.max_head:
+            self.refuse(HeadTooLarge(f"Request line and headers have at most {settings.max_head} bytes (max_head)."))
+        elif is_hopeless(data) or not (data[:1].isupper() or data[:1] == b"\r"):
+            self.refuse(BadHttp("This is no HTTP/1.1 request."))
+        else:
+            if not self._pending:
+                self._set_deadline(settings.head_timeout)
+            self._pending = data
+
+    def _judge(self, block: bytes) -> tuple[Head, Action]:
+        """Parse a head that was not seen before, and decide what to do for it."""
+        edge = self.edge
+        if len(block) > edge.settings.max_head:
+            raise HeadTooLarge(f"Request line and headers have at most {edge.settings.max_head} bytes (max_head).")
+        self._head = None
+        head = parse_head(block, edge.settings.max_fields)
+        try:
+            action = edge.application.route(head)
+        except SloshError as error:
+            action = Refusal(error, edge.settings.max_body)
+        known = head, action
+        edge.heads.remember(block, known)
+        return known
+
+    def _begin_body(self, data: bytes) -> bytes | None:
+        """Make ready for a body that is not here as a whole yet, or comes in chunks; `data` is its beginning.
+
+        Gives what came behind the body when that is whole already and the request was run, else None.
+        """
+        head, action = self.head, self._action
+        settings = self.edge.settings
+        limit = action.max_body if action is not None else 0
+        self._reader = Chunks(settings.max_head) if head.length == CHUNKED else Sized(head.length)
+        if head.length > limit:
+            self.refuse(TooLarge(f"The body of this request may have {limit} bytes.", limit))
+            return None
+        if head.expects_continue and not data and self._transport is not None:
+            self._transport.write(CONTINUE)
+        self._set_deadline(settings.body_timeout)
+        return self._read_body(data) if data else None
+
+    def _read_body(self, data: bytes) -> bytes | None:
+        """Take in a part of the body, and run the request once it is whole.
+
+        Gives what came behind the body then, else None.
+        """
+        reader, action = self._reader, self._action
+        if reader is None or action is None:
+            raise InternalError
+        try:
+            whole = reader.feed(data)
+        except SloshError as error:
+            self.refuse(error)
+            return None
+        if len(reader.body) > action.max_body:
+            limit = action.max_body
+            self.refuse(TooLarge(f"The body of this request may have {limit} bytes.", limit))
+            return None
+        if not whole:
+            return None
+        self._reader = None
+        self._run(bytes(reader.body))
+        return reader.rest
+
+    def _run(self, body: bytes) -> None:
+        """Do what the request asks for."""
+        action = self._action
+        if action is None:
+            raise InternalError
+        try:
+            action.run(self, body)
+            if self._head is not None and self._exchange is None:
+                raise InternalError  # noqa: TRY301 - an action that neither answers nor holds
+        except SloshError as error:
+            self.refuse(error)
+        except Exception:
+            logger.exception("failed to answer a request")
+            self.refuse(InternalError())
+
+    def _put_by(self, data: bytes) -> None:
+        """Keep what comes behind a request that has no answer yet."""
+        if self._discarding or not data:
+            return
+        self._pending += data
+        if len(self._pending) <= MAX_PIPELINED:
+            return
+        if self._exchange is not None:
+            # A held poll is answered, for with its socket unread nobody would notice that its client left.
+            self._exchange.end()
+        if self._transport is not None and not self._reading_paused and (self._exchange or self._stalled):
+            self._transport.pause_reading()
+            self._reading_paused = True
+
+    def _go_on(self) -> None:
+        """Turn to what came behind the last request, if anything did and nothing stands in its way."""
+        if self._exchange is not None or self._stalled or self._discarding or self._reader is not None:
+            return
+        pending, self._pending = self._pending, b""
+        if pending:
+            self._advance(pending)
+        if self._reading_paused and self._transport is not None and len(self._pending) <= MAX_PIPELINED:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    # Deadlines and the end.
+
+    def _set_deadline(self, seconds: float) -> None:
+        """Let the deadline be in so many seconds, 0 for never."""
+        self._deadline = self.edge.now() + seconds if seconds else math.inf
+        if seconds:
+            self._hold_timer()
+
+    def _hold_timer(self) -> None:
+        """See that the timers hold this connection at its deadline or earlier.
+
+        Earlier is enough: `on_timer` looks at the deadline. So a busy connection, whose deadline moves with
+        each request, costs the timers one entry a minute.
+        """
+        timers = self.edge.timers
+        if self._timer:
+            if self._timer <= timers.tick_of(self._deadline):
+                return
+            timers.discard(self, self._timer)
+        self._timer = timers.add(self, self._deadline)
+
+    def _check_progress(self, transport: asyncio.Transport) -> None:
+        """Give up on a client that has taken nothing in the time it had."""
+        left = transport.get_write_buffer_size()
+        if 0 < self._untaken <= left:
+            self.edge.closed["write_timeout"] += 1
+            transport.abort()
+        else:
+            self._untaken = left
+            self._set_deadline(self.edge.settings.write_timeout)
+
+    def _close_gently(self) -> None:
+        """Send the end of the last answer, then read on for a moment before the socket is closed.
+
+        To close at once, with bytes unread, would make the system send a reset, and the client could lose
+        the answer that is on its way (RFC 9112 §9.6).
+        """
+        self._discarding = True
+        self._pending = b""
+        self._head = None
+        self._reader = None
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._reading_paused:
+            self._reading_paused = False
+            transport.resume_reading()
+        transport.write_eof()
+        self._set_deadline(LINGERING_CLOSE)
+
+    def _count_address(self, limit: int) -> None:
+        transport = self._transport
+        peer = transport.get_extra_info("peername") if transport is not None else None
+        if not isinstance(peer, tuple):
+            return  # A Unix socket: all its clients are on this machine.
+        self._address = str(peer[0])
+        self.edge.per_address[self._address] += 1
+        if self.edge.per_address[self._address] > limit:
+            self.refuse(TooManyConnections(f"One address may have {limit} connections (max_connections_per_address)."))

@@ -1,0 +1,36 @@
+"""Going down quietly: held polls are answered bit by bit, so that their clients do not all come back at once."""
+
+import asyncio
+import math
+from typing import Final
+
+from slosh.web.edge import Edge
+
+_STEP: Final = 0.05
+"""Seconds between two portions of held polls."""
+_SPREAD: Final = 0.7
+"""Part of the time over which they are spread; the rest is for finishing what is being written."""
+_PORTION: Final = 100
+"""Polls that are answered at a time at least: few clients are no storm, and need not be made to wait."""
+
+
+async def drain(edge: Edge, seconds: float) -> None:
+    """End all connections within `seconds`; whatever is left then is cut."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    edge.draining = True
+    held = [connection for connection in tuple(edge.connections) if connection.drain() is not None]
+    portion = max(_PORTION, math.ceil(len(held) * _STEP / max(seconds * _SPREAD, _STEP)))
+    for start in range(0, len(held), portion):
+        for connection in held[start : start + portion]:
+            exchange = connection.drain()
+            if exchange is not None:
+                exchange.end()
+        if start + portion < len(held):
+            await asyncio.sleep(_STEP)
+    if edge.connections:
+        try:
+            await asyncio.wait_for(edge.emptied.wait(), max(0.0, deadline - loop.time()))
+        except TimeoutError:
+            for connection in tuple(edge.connections):
+                connection.cut()

@@ -1,0 +1,276 @@
+"""The document root: files as they are, and nothing outside of it.
+
+The rules of this file:
+
+* Whatever is refused is 404, so that an answer tells nothing of what exists outside (CVE-2025-69226).
+* A path is resolved first and then held against the root, links and all (CVE-2024-23334, CVE-2023-29159).
+* A redirect is made from segments that were checked, never from the path as it came, so that it cannot
+  lead to another host (CVE-2021-21330).
+
+Ranges and conditions as RFC 9110 §13 and §14 have them. There is a library for static files, but it takes
+a single byte for no range, numbers with underscores for numbers, and knows neither `If-Range` nor lists of
+entity tags.
+"""
+
+import errno
+import os
+import re
+import stat
+from email.utils import formatdate, parsedate_to_datetime
+from mimetypes import MimeTypes
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from slosh.errors import ALLOW_FILES, MethodNotAllowed, NotFound, RangeNotSatisfiable
+from slosh.web.connection import Connection, Exchange
+from slosh.web.head import Head
+from slosh.web.query import decode
+from slosh.web.response import NO_SNIFF, field, render, render_head
+
+_CHUNK: Final = 256 * 1024
+"""Bytes that are read from a file at a time."""
+
+_NO_CACHE: Final = b"Cache-Control: no-cache\r\n"
+"""Browsers keep files and ask each time whether they still hold: a changed page shows at once."""
+
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)
+_TAG: Final = re.compile(r'(?:W/)?("[!#-~\x80-\xff]*")')
+
+_TYPES: Final = MimeTypes(filenames=())  # the table that comes with Python, not the one of this machine
+for _ending, _type in {
+    ".js": "text/javascript",  # RFC 9239
+    ".mjs": "text/javascript",
+    ".webmanifest": "application/manifest+json",
+    ".md": "text/markdown",
+    ".ico": "image/vnd.microsoft.icon",
+    ".woff2": "font/woff2",
+    ".wasm": "application/wasm",
+    ".avif": "image/avif",
+    ".webp": "image/webp",
+}.items():
+    _TYPES.add_type(_type, _ending)
+
+
+class DocumentRoot:
+    """A folder whose files are served.
+
+    Args:
+        folder: an existing folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve(strict=True)
+
+    def find(self, segments: list[str]) -> Path:
+        """The file or folder at a path's decoded segments.
+
+        Raises:
+            NotFound: nothing is there that may be shown.
+        """
+        for segment in segments:
+            if segment.startswith(".") or not segment or "/" in segment or "\\" in segment or "\0" in segment:
+                raise NotFound
+        try:
+            path = self._folder.joinpath(*segments).resolve(strict=True)
+        except (OSError, RuntimeError, ValueError):  # absent, a loop of links, a name the system cannot have
+            raise NotFound from None
+        if not path.is_relative_to(self._folder):
+            raise NotFound
+        if any(part.startswith(".") for part in path.relative_to(self._folder).parts):
+            raise NotFound
+        return path
+
+
+class ServeFile:
+    """The action for a path in the document root.
+
+    Args:
+        root: where to look.
+        head: of the request.
+        max_body: bytes of a body that is read and means nothing.
+
+    Raises:
+        MethodNotAllowed: files are only looked at.
+        BadRequest: the path is not UTF-8.
+    """
+
+    __slots__ = ("_query", "_root", "_segments", "max_body")
+
+    def __init__(self, root: DocumentRoot, head: Head, max_body: int) -> None:
+        if head.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(ALLOW_FILES)
+        self._root = root
+        self._query = head.query
+        self._segments = [decode(segment, "path") for segment in head.path[1:].split("/")]
+        self.max_body = max_body
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
+        """Send the file, or to where it is."""
+        *folders, name = self._segments
+        if name:
+            path = self._root.find(self._segments)
+            if path.is_dir():
+                self._redirect(connection)
+                return
+        else:
+            path = self._root.find([*folders, "index.html"])
+        send_file(connection, path)
+
+    def _redirect(self, connection: Connection) -> None:
+        location = "".join("/" + quote(segment, safe="") for segment in self._segments) + "/"
+        if self._query:
+            location += "?" + self._query
+        connection.respond(301, field("Location", location) + _NO_CACHE, b"")
+
+
+def send_file(connection: Connection, path: Path) -> None:
+    """Answer the present request with a file, as far as the client has not got it already.
+
+    Raises:
+        NotFound: it is not a regular file, or cannot be read.
+        RangeNotSatisfiable: the range asked for has no byte of it.
+    """
+    head = connection.head
+    try:
+        # Without O_NONBLOCK the opening of a pipe would stop the whole server.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        raise NotFound from None
+    try:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise NotFound  # noqa: TRY301 - the handle is closed below
+        tag = f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"'
+        modified = formatdate(facts.st_mtime, usegmt=True)
+        fields = field("ETag", tag) + field("Last-Modified", modified) + _NO_CACHE + NO_SNIFF
+        if is_unchanged(head, tag, facts.st_mtime):
+            os.close(handle)
+            connection.respond(304, fields, b"")
+            return
+        fields += field("Content-Type", content_type(path.name)) + b"Accept-Ranges: bytes\r\n"
+        status, start, stop = 200, 0, facts.st_size
+        wanted = find_range(head, tag, modified, facts.st_size)
+        if wanted is not None:
+            status, (start, stop) = 206, wanted
+            fields += field("Content-Range", f"bytes {start}-{stop - 1}/{facts.st_size}")
+        if head.method == "HEAD":
+            os.close(handle)
+            date, line = connection.edge.date(), connection.connection_field()
+            connection.finish(render_head(status, date, fields, stop - start, line))
+            return
+        os.lseek(handle, start, os.SEEK_SET)
+    except BaseException:
+        os.close(handle)
+        raise
+    _Sending(connection, handle, stop - start).begin(status, fields)
+
+
+def content_type(name: str) -> str:
+    """The media type by the ending of a file's name."""
+    kind, encoding = _TYPES.guess_type(name)
+    if kind is None or encoding is not None:
+        return "application/octet-stream"
+    return kind + "; charset=utf-8" if kind.startswith("text/") else kind
+
+
+def is_unchanged(head: Head, tag: str, modified: float) -> bool:
+    """Whether the client has the file already (RFC 9110 §13.2.2)."""
+    known = head.first(b"if-none-match")
+    if known:
+        return known.strip() == "*" or tag in _TAG.findall(known)
+    since = head.first(b"if-modified-since")
+    try:
+        return bool(since) and int(modified) <= parsedate_to_datetime(since).timestamp()
+    except (ValueError, OverflowError):
+        return False  # A date that is none is ignored (RFC 9110 §13.1.3).
+
+
+def find_range(head: Head, tag: str, modified: str, size: int) -> tuple[int, int] | None:
+    """The part that is asked for, as its first byte and the one behind its last; None for the whole.
+
+    One range is honoured; for several the whole is given, as RFC 9110 §14.2 allows, so that there is no
+    list of ranges to be clever about (CVE-2025-62727).
+
+    Raises:
+        RangeNotSatisfiable: no byte of it exists.
+    """
+    ranges = list(head.all(b"range"))
+    condition = head.first(b"if-range")
+    if head.method != "GET" or len(ranges) != 1 or (condition and condition not in (tag, modified)):
+        return None
+    match = _RANGE.fullmatch(ranges[0].decode("latin-1").lower())
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        length = min(int(match[2]), size)
+        if not length:
+            raise RangeNotSatisfiable(size)
+        return size - length, size
+    start = int(match[1])
+    stop = min(int(match[2]) + 1, size) if match[2] else size
+    if match[2] and int(match[2]) < start:
+        return None  # Not a range at all (RFC 9110 §14.1.1), so it is ignored.
+    if start >= size:
+        raise RangeNotSatisfiable(size)
+    return start, stop
+
+
+class _Sending(Exchange):
+    """A file on its way, read as fast as the client takes it."""
+
+    __slots__ = ("_connection", "_handle", "_left")
+
+    outlives_eof = True
+
+    def __init__(self, connection: Connection, handle: int, length: int) -> None:
+        self._connection = connection
+        self._handle = handle
+        self._left = length
+
+    def begin(self, status: int, fields: bytes) -> None:
+        """Write the head, and as much of the file as there is room for."""
+        connection = self._connection
+        date, line = connection.edge.date(), connection.connection_field()
+        try:
+            first = self._read()
+        except OSError:
+            self._close()
+            raise NotFound from None
+        if not self._left:
+            self._close()
+            connection.finish(render(status, date, fields, first, line))
+            return
+        connection.hold(self)
+        connection.write(render_head(status, date, fields, len(first) + self._left, line))
+        if connection.write(first):
+            self.writable()
+
+    def writable(self) -> None:
+        """Write on until the client has enough for now, or has it all."""
+        try:
+            while self._left:
+                if not self._connection.write(self._read()):
+                    return
+        except OSError:
+            self._close()
+            self._connection.abandon()
+            return
+        self._close()
+        self._connection.finish(b"")
+
+    def lost(self) -> None:
+        """The client has gone."""
+        self._close()
+
+    def _read(self) -> bytes:
+        piece = os.read(self._handle, min(_CHUNK, self._left))
+        if not piece and self._left:
+            raise OSError(errno.EIO, "the file was cut short while it was sent")
+        self._left -= len(piece)
+        return piece
+
+    def _close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1

@@ -1,0 +1,71 @@
+"""Checking that a message is JSON, without making anything of it.
+
+A message travels as the bytes that were posted, so nothing is decoded: msgspec skips over the value and
+says where it is wrong. Bounds come first, because a decoder is what hostile input is made for
+(CVE-2024-27454, CVE-2020-10735).
+"""
+
+import re
+from itertools import accumulate
+from typing import Final
+
+import msgspec
+
+from slosh.errors import BadJson
+
+WHITE_SPACE: Final = b" \t\n\r"
+"""What may surround a JSON value (RFC 8259 §2)."""
+
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*+"', re.DOTALL)  # possessive: nothing to backtrack into
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_POSITION: Final = re.compile(r" \(byte ([0-9]+)\)")
+_skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def check_json(text: bytes, max_depth: int) -> bytes:
+    """Give `text` back without the white space around it when it is one JSON value in UTF-8.
+
+    Args:
+        text: as it came.
+        max_depth: how many arrays and objects may stand inside one another.
+
+    Raises:
+        BadJson: it is not; the position counts from the beginning of `text`, in bytes.
+    """
+    value = text.strip(WHITE_SPACE)
+    if not value:
+        raise BadJson("The body is empty; a message is one JSON value, for instance null.", 0)
+    before = len(text) - len(text.lstrip(WHITE_SPACE))
+    if not value.isascii():
+        _check_utf8(value, before)
+    if value.count(b"[") + value.count(b"{") > max_depth:
+        _check_depth(value, max_depth, before)
+    try:
+        _skip(value)
+    except msgspec.DecodeError as error:
+        raise _explain(str(error), len(value), before) from None
+    return value
+
+
+def _check_utf8(value: bytes, before: int) -> None:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        position = before + error.start
+        raise BadJson(f"The body is not UTF-8: {error.reason} at byte {position}.", position) from None
+
+
+def _check_depth(value: bytes, max_depth: int, before: int) -> None:
+    brackets = _STRING.sub(b"", value).translate(None, _NOT_BRACKETS)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > max_depth:
+        raise BadJson(f"The message is nested more than {max_depth} deep (max_depth).", before)
+
+
+def _explain(message: str, length: int, before: int) -> BadJson:
+    match = _POSITION.search(message)
+    position = before + (int(match[1]) if match else length)
+    what = _POSITION.sub("", message).removeprefix("JSON is malformed: ")
+    if what.startswith("Input data was truncated"):
+        what = "it ends too early"
+    return BadJson(f"The body is not JSON: {what} at byte {position}.", position)

@@ -1,0 +1,81 @@
+"""How answers are written: the head of a response, and problem documents.
+
+Every name and value that goes into a header passes `field`, which refuses what could end the line.
+"""
+
+import json
+from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from slosh.errors import InternalError, SloshError
+
+JSON: Final = b"Content-Type: application/json\r\n"
+NO_STORE: Final = b"Cache-Control: no-store\r\n"
+NO_SNIFF: Final = b"X-Content-Type-Options: nosniff\r\n"
+CLOSE: Final = b"Connection: close\r\n"
+KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_HAS_NO_BODY: Final = frozenset({HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value})
+
+
+def field(name: str, value: str) -> bytes:
+    """One header line.
+
+    Raises:
+        InternalError: it has a character that no header line has; nothing of it is written.
+    """
+    if not (name + value).isascii() or not (name + value).isprintable():
+        raise InternalError
+    return f"{name}: {value}\r\n".encode("ascii")
+
+
+def date_field(seconds: float) -> bytes:
+    """The `Date` line (RFC 9110 §6.6.1) for the wall-clock time `seconds` since 1970."""
+    return b"Date: " + formatdate(seconds, usegmt=True).encode("ascii") + b"\r\n"
+
+
+def render(
+    status: int, date: bytes, fields: bytes, body: bytes, connection: bytes = b"", *, bodiless: bool = False
+) -> bytes:
+    """A whole response as bytes.
+
+    Args:
+        status: the status code.
+        date: the `Date` line.
+        fields: the other header lines.
+        body: the body; its length goes into the head.
+        connection: the `Connection` line, where there is one.
+        bodiless: whether the body stays away although its length is told, as in answers to HEAD.
+    """
+    if status in _HAS_NO_BODY:
+        return b"%b%b%b%b\r\n" % (_STATUS_LINES[status], date, fields, connection)
+    sent = b"" if bodiless else body
+    return b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (_STATUS_LINES[status], date, fields, connection, len(body), sent)
+
+
+def render_head(status: int, date: bytes, fields: bytes, length: int, connection: bytes = b"") -> bytes:
+    """The head of a response whose body of `length` bytes is written by the caller."""
+    return b"%b%b%b%bContent-Length: %d\r\n\r\n" % (_STATUS_LINES[status], date, fields, connection, length)
+
+
+def problem(error: SloshError) -> tuple[int, bytes, bytes]:
+    """An error as an RFC 9457 problem document: status, header lines, body."""
+    document = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        **error.facts(),
+    }
+    fields = b"Content-Type: application/problem+json\r\n" + NO_STORE + NO_SNIFF
+    return error.status, fields + join_fields(error.fields), json.dumps(document).encode("ascii") + b"\n"
+
+
+def join_fields(fields: Iterable[tuple[str, str]]) -> bytes:
+    """Several header lines."""
+    return b"".join(field(name, value) for name, value in fields)
