@@ -17,7 +17,7 @@ import click
 
 from slosh import __version__
 from slosh.doors import load
-from slosh.errors import SettingError, SloshError
+from slosh.errors import CannotListen, SettingError, SloshError
 from slosh.setting import Group, Setting, told_default
 from slosh.settings import TABLE, Settings
 
@@ -148,12 +148,14 @@ async def _serve(settings: Settings) -> int:
     from slosh.server import Server
     from slosh.startup import first_hint, ready_line
 
-    server = Server(settings)
     try:
+        server = Server(settings)
         server.bind()
         await server.start()
-    except SloshError as error:
+    except CannotListen as error:
         raise Refused(error, advice_for(settings)) from error
+    except SloshError as error:
+        raise Refused(error) from error
     signals: asyncio.Queue[int] = asyncio.Queue()
     catch_signals(signals)
     say(ready_line(settings, server.addresses), sys.stdout)

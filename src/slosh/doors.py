@@ -120,8 +120,9 @@ def load(
     for wrong in contradictions(values, sources):
         raise SettingError(wrong)
     settings = Settings(**values)  # type: ignore[arg-type]  # read() gave each its type
-    if not (folder := settings.document_root()).is_dir():
-        raise SettingError(f"{sources.get('root', 'root')}={str(folder)!r}: is not a folder. Name one that exists.")
+    # The server checks this too; here it can still be told by the name of the door.
+    if settings.root and not Path(settings.root).is_dir():
+        raise SettingError(f"{sources['root']}={settings.root!r}: is not a folder. Name one that exists.")
     return Loaded(settings, tuple(warnings), sources)
 
 
@@ -134,7 +135,7 @@ def read(given: Given) -> str | int | float:
     row, value = given.row, given.value
     amount = _amount(row, value) if isinstance(value, str) else value
     if wrong := wrong_value(row, amount):
-        raise SettingError(f"{given.called}={value!r}: {wrong}{_hint(given)}")
+        raise SettingError(f"{given.called}={_brief(value)}: {wrong}{_hint(given)}")
     if row.kind is Kind.SECONDS:
         return float(amount)  # type: ignore[arg-type]  # wrong_value() saw to its type
     return amount  # type: ignore[return-value]  # the same
@@ -157,6 +158,12 @@ def _amount(row: Setting, text: str) -> str | int | float:
     if row.kind is Kind.SECONDS:
         return float(amount)
     return int(amount) if amount.denominator == 1 else text
+
+
+def _brief(value: object) -> str:
+    """The value as Python shows it, cut where nobody reads on."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def _hint(given: Given) -> str:

@@ -60,8 +60,8 @@ class SloshService(Service):
         """Bind the listening sockets."""
         require_asyncio_reactor()
         self._bridge.open()
-        server = Server(self.settings)
         try:
+            server = Server(self.settings)
             server.bind()
         except SloshError as error:
             # twistd shows what a SystemExit says, and a traceback for anything else.

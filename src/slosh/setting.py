@@ -45,7 +45,7 @@ class Setting:
         about: what it does and, for a bound, what a client sees when it is reached.
         group: the heading it stands under.
         lowest, highest: the bounds of a number, both allowed.
-        zero: what 0 means where it does not mean none at all ("no bound").
+        zero: what 0, or an empty text, means where that is not plain ("no bound").
         choices: the words of a CHOICE.
     """
 
@@ -127,9 +127,11 @@ def show(row: Setting, value: float | str) -> str:
     if isinstance(value, str):
         return value
     if row.kind is Kind.SECONDS:
-        return f"{value * 1000:g}ms" if 0 < value < 1 else f"{value:.15g}s"
+        if value and value % DAY == 0:
+            return f"{value / DAY:.15g}d"
+        return f"{value * 1000:.15g}ms" if 0 < value < 1 else f"{value:.15g}s"
     if row.kind is Kind.BYTES:
-        for unit, size in (("MiB", MIB), ("KiB", KIB)):
+        for unit, size in (("GiB", KIB * MIB), ("MiB", MIB), ("KiB", KIB)):
             if value >= size and value % size == 0:
                 return f"{int(value) // size}{unit}"
     return str(int(value))
@@ -138,7 +140,7 @@ def show(row: Setting, value: float | str) -> str:
 def told_default(row: Setting) -> str:
     """The default and the meaning of 0 in a few words, for help and docs: "default 10s; 0: closes at once"."""
     if row.default in ("", -1):
-        return "default none"
+        return f"default {row.zero or 'none'}"
     if row.default == 0 and row.zero:
         return f"default 0: {row.zero}"
     default = f"default {show(row, row.default)}"

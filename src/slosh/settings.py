@@ -10,15 +10,16 @@ The rules of this file:
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from pathlib import Path
 from typing import Any, Final
 
 from slosh.errors import SettingError
 from slosh.setting import DAY, KIB, MIB, Group, Kind, Setting, show, wrong_value
 
 
-def _text(default: str, group: Group, about: str, *, kind: Kind = Kind.TEXT, choices: tuple[str, ...] = ()) -> str:
-    row = {"kind": kind, "unit": "", "about": about, "group": group, "choices": choices}
+def _text(
+    default: str, group: Group, about: str, *, kind: Kind = Kind.TEXT, choices: tuple[str, ...] = (), empty: str = ""
+) -> str:
+    row = {"kind": kind, "unit": "", "about": about, "group": group, "choices": choices, "zero": empty}
     value: str = field(default=default, metadata=row)
     return value
 
@@ -88,9 +89,9 @@ class Settings:
     root: str = _text(
         "",
         Group.LISTEN,
-        "Document root: the folder whose files are served on the same port. Empty is the example that comes with "
-        "slosh.",
+        "Document root: the folder whose files are served on the same port.",
         kind=Kind.PATH,
+        empty="the example that comes with slosh",
     )
 
     linger: float = _seconds(
@@ -268,17 +269,6 @@ class Settings:
                 object.__setattr__(self, row.name, float(values[row.name]))
         for wrong in contradictions(values, {}):
             raise SettingError(wrong)
-
-    def document_root(self) -> Path:
-        """The folder whose files are served: root, or the example that comes with slosh where root is empty."""
-        return Path(self.root) if self.root else example_root()
-
-
-def example_root() -> Path:
-    """The folder of the example: inside the installed package, or beside src/ in a checkout."""
-    package = Path(__file__).resolve().parent
-    installed = package / "example"
-    return installed if installed.is_dir() else package.parent.parent / "example"
 
 
 TABLE: Final[tuple[Setting, ...]] = tuple(

@@ -19,13 +19,14 @@ Each setting has one name and four doors:
 | `slosh.toml` in the working directory, or `--config FILE`, or `SLOSH_CONFIG` | `max_body` | `max_body = "16MiB"` |
 | a `.tac` file | `max_body` | `make_service(max_body="16MiB")` |
 
-The command line (or the `.tac`) wins over the environment, the environment over `slosh.toml`, and that over the default.
-A name that is no setting is refused, with the nearest one that is; only in the environment, where other programs write
-too, is it a warning. Paths in `slosh.toml` are taken from the folder of that file.
+The command line (or the `.tac`) wins over the environment, the environment over `slosh.toml`, and that over the
+default. A name that is no setting is refused, with the nearest one that is; only in the environment, where other
+programs write too, is it a warning. Paths in `slosh.toml` are taken from the folder of that file.
 
-**Times** are a number of seconds (`30`, `0.5`), or a number with `ms`, `s`, `m`, `h` or `d`: `500ms`, `30s`, `2m`, `1.5h`.
-**Sizes** are a number of bytes, or a number with `k`, `m`, `g` or `KiB`, `MiB`, `GiB` (powers of 1024) or `kB`, `MB`, `GB`
-(powers of 1000), in upper or lower case: `64k`, `8MiB`. One space may stand before the unit. The result is whole bytes.
+**Times** are a number of seconds (`30`, `0.5`), or a number with `ms`, `s`, `m`, `h` or `d`: `500ms`, `30s`, `2m`.
+**Sizes** are a number of bytes, or a number with `k`, `m`, `g` or `KiB`, `MiB`, `GiB` (powers of 1024) or `kB`, `MB`,
+`GB` (powers of 1000), in upper or lower case: `64k`, `8MiB`. One space may stand before the unit. The result is whole
+bytes.
 
 **Relations** that are checked: `max_message` is at most `max_body` and at most `queue_bytes`; `default_wait` is at most
 `max_wait` where that is not 0; `host` and `port`, `uds`, and `fd` exclude one another; `root` is a folder that exists.
@@ -60,7 +61,7 @@ def _allowed(row: Setting) -> str:
     if row.choices:
         return " or ".join(f"`{choice}`" for choice in row.choices)
     if row.kind in (Kind.TEXT, Kind.PATH):
-        return row.kind.value
+        return str(row.kind.value)
     unit = "" if row.kind in (Kind.SECONDS, Kind.BYTES) or row.unit in ("port", "file descriptor") else f" {row.unit}"
     zero = f"; 0: {row.zero}" if row.zero and row.default != 0 else ""
     return f"{show(row, row.lowest)} to {show(row, row.highest)}{unit}{zero}"

@@ -26,7 +26,7 @@ def _shown_root(settings: Settings) -> str:
     root = Path(settings.root).resolve()
     here = Path.cwd()
     inside = root.relative_to(here) if root.is_relative_to(here) else root
-    return f"{inside}/" if inside != Path() else "./"
+    return f"{inside}".rstrip("/") + "/"  # the working directory itself is shown as ./
 
 
 def first_hint(addresses: Sequence[str]) -> str:

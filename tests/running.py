@@ -1,0 +1,86 @@
+"""Real processes for tests: started, heard until they say a certain thing, and always ended."""
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+PATIENCE = 30.0
+"""Seconds that something which takes a fraction of one may take on a machine that is busy."""
+
+SLOSH = (sys.executable, "-m", "slosh")
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The environment without settings of slosh in it, so that a person's own do not change a test."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLOSH_")}
+    return kept | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1"} | more
+
+
+class Running:
+    """A process, ended at the end of the with block whatever happens.
+
+    Its stdout and stderr are gathered in `lines`, in the order in which they come.
+    """
+
+    def __init__(self, command: Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.lines: list[str] = []
+        self._heard: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=clean_environment() if environment is None else environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        if self.process.stdout:
+            self.process.stdout.close()
+
+    def hear(self, pattern: str) -> re.Match[str]:
+        """Wait until the process prints a line in which the pattern is found."""
+        while True:
+            line = self._heard.get(timeout=PATIENCE)
+            if line is None:
+                raise AssertionError(f"never said {pattern!r}, only:\n{self.output}")
+            if found := re.search(pattern, line):
+                return found
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    @property
+    def output(self) -> str:
+        """All that it has printed so far."""
+        return "\n".join(self.lines)
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            self._heard.put(line)
+        self._heard.put(None)

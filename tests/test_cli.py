@@ -1,0 +1,222 @@
+"""`slosh serve` as a person meets it: the ready line, the hint, signals, exit codes, and never a traceback."""
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from slosh import __version__
+from slosh.setting import Group
+from slosh.settings import TABLE
+from tests.running import PATIENCE, SLOSH, Running, clean_environment
+
+READY = r"^slosh (\S+) is ready on (http://127\.0\.0\.1:(\d+)), serving (\S+)$"
+
+
+def slosh(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A run of the command that ends by itself."""
+    return subprocess.run(
+        [*SLOSH, *words],
+        cwd=cwd,
+        env=clean_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("words", [("--version",), ("version",)])
+def test_the_version_is_told(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = slosh(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"slosh {__version__}\n")
+
+
+def test_help_names_every_setting_with_its_default_under_its_group(tmp_path: Path) -> None:
+    done = slosh("serve", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for group in Group:
+        assert f"{group.value}:" in done.stdout
+    for row in TABLE:
+        assert f"{row.option} " in done.stdout
+    assert "[default 30s; 0:" in done.stdout
+    assert "slosh serve --port 0" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 110
+
+
+def test_the_installed_command_is_the_module(tmp_path: Path) -> None:
+    script = Path(sys.executable).parent / "slosh"
+    if not script.exists():
+        pytest.skip("slosh is not installed here, only importable")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.stdout == f"slosh {__version__}\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_on_a_free_port_says_which_and_stops_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    with Running([*SLOSH, "serve", "--port", "0"], tmp_path) as server:
+        ready = server.hear(READY)
+        assert ready[1] == __version__
+        assert ready[4] == "example/"
+        with urllib.request.urlopen(f"{ready[2]}/", timeout=PATIENCE) as answer:
+            assert answer.status == 200
+        server.tell(number)
+        assert server.end() == 0
+        assert "Traceback" not in server.output
+
+
+def test_the_ready_line_is_all_that_stdout_gets(tmp_path: Path) -> None:
+    """A program that starts slosh reads one line; the hint and the log go to stderr, and a pipe gets no colours."""
+    with subprocess.Popen(
+        [*SLOSH, "serve", "--port", "0"],
+        cwd=tmp_path,
+        env=clean_environment(NO_COLOR=""),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            server.send_signal(signal.SIGTERM)
+            rest, others = server.communicate(timeout=PATIENCE)
+        finally:
+            server.kill()
+    assert line.startswith("slosh ")
+    assert rest == ""
+    assert 'curl -d \'{"hello":"world"}\' http://127.0.0.1:' in others
+    assert "\x1b" not in line + others
+
+
+def test_with_pages_of_ones_own_the_first_hint_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    with Running([*SLOSH, "serve", "--port", "0", "--root", "site"], tmp_path) as server:
+        assert server.hear(READY)[4] == "site/"
+        server.tell(signal.SIGTERM)
+        assert server.end() == 0
+        assert "curl" not in server.output
+
+
+def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
+    with Running([*SLOSH, "serve", "--uds", "s.sock"], tmp_path) as server:
+        server.hear(r"is ready on unix:\S*s\.sock, serving example/")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE)
+            client.connect(str(tmp_path / "s.sock"))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 200"
+        server.tell(signal.SIGTERM)
+        assert server.end() == 0
+
+
+def test_it_serves_a_listening_socket_that_it_was_handed(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        os.set_inheritable(listener.fileno(), True)
+        with subprocess.Popen(
+            [*SLOSH, "serve", "--fd", str(listener.fileno())],
+            cwd=tmp_path,
+            env=clean_environment(),
+            pass_fds=[listener.fileno()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as server:
+            try:
+                assert server.stdout is not None
+                assert f":{listener.getsockname()[1]}" in server.stdout.readline()
+                server.send_signal(signal.SIGTERM)
+                assert server.wait(PATIENCE) == 0
+            finally:
+                server.kill()
+
+
+def test_a_port_in_use_is_exit_1_and_says_what_to_type_instead(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = slosh("serve", "--port", str(port), cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert str(port) in done.stderr
+    assert "slosh serve --port " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "sentence"),
+    [
+        (("serve", "--linger", "soon"), {}, "--linger='soon': is not a time; write seconds"),
+        (("serve", "--max-message", "9m"), {}, "may not be larger than max_body"),
+        (("serve", "--prot", "1"), {}, "--port"),
+        (("serve", "--root", "nowhere"), {}, "--root='nowhere': is not a folder"),
+        (("serve", "--config", "no.toml"), {}, "no.toml cannot be read"),
+        (("serve",), {"SLOSH_QUEUE": "0"}, "SLOSH_QUEUE='0': is out of bounds; queue goes from 1 to 1000000"),
+        (("serve", "more"), {}, "unexpected extra argument"),
+        (("server",), {}, "No such command"),
+    ],
+)
+def test_what_cannot_be_used_is_exit_2_in_one_sentence(
+    words: tuple[str, ...], environment: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    done = slosh(*words, cwd=tmp_path, **environment)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_unknown_name_in_the_environment_is_a_warning(tmp_path: Path) -> None:
+    with Running([*SLOSH, "serve", "--port", "0"], tmp_path, clean_environment(SLOSH_QEUE="3")) as server:
+        server.hear("Warning: SLOSH_QEUE in the environment is no setting of slosh. Did you mean SLOSH_QUEUE?")
+        server.hear(READY)
+        server.tell(signal.SIGTERM)
+        assert server.end() == 0
+
+
+def test_a_second_signal_quits_at_once_with_its_own_exit_code(tmp_path: Path) -> None:
+    """A held reader keeps the first stop waiting for up to `drain`; the second signal does not wait for it."""
+    with Running([*SLOSH, "serve", "--port", "0", "--drain", "1h"], tmp_path) as server:
+        port = int(server.hear(READY)[3])
+        with held_publisher(port):
+            server.tell(signal.SIGTERM)
+            server.hear("once more quits at once")
+            server.tell(signal.SIGINT)
+            assert server.end() == 128 + signal.SIGINT
+
+
+def held_publisher(port: int) -> socket.socket:
+    """A connection in the middle of a POST, which a draining server waits for."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    client.sendall(b"POST /topics/t HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    assert client.recv(100).startswith(b"HTTP/1.1 100")
+    return client
+
+
+def test_the_addresses_are_bold_on_a_terminal_unless_no_color_is_set(tmp_path: Path) -> None:
+    for environment, bold in (({"TERM": "xterm", "NO_COLOR": ""}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False)):
+        assert ("\x1b[1m" in first_line_on_a_terminal(tmp_path, environment)) is bold
+
+
+def first_line_on_a_terminal(cwd: Path, environment: dict[str, str]) -> str:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*SLOSH, "serve", "--port", "0"],
+        cwd=cwd,
+        env=clean_environment(**environment),
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        os.close(theirs)
+        try:
+            with os.fdopen(ours, "r", encoding="utf-8") as terminal:
+                line = terminal.readline()
+                server.send_signal(signal.SIGTERM)
+                assert server.wait(PATIENCE) == 0
+        finally:
+            server.kill()
+    return line

@@ -1,0 +1,279 @@
+"""Every setting can be set through every door, with units, in one order of precedence, and errors say the way out."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from twisted.python.usage import UsageError
+
+from slosh import cli, service
+from slosh.doors import Loaded, load
+from slosh.errors import SettingError
+from slosh.setting import Kind, Setting
+from slosh.settings import TABLE, Settings
+
+# For every setting a text that a person may write, and the value that it must become.
+WRITTEN: dict[str, tuple[str, object]] = {
+    "host": ("0.0.0.0", "0.0.0.0"),
+    "port": ("0", 0),
+    "uds": ("/run/slosh.sock", "/run/slosh.sock"),
+    "fd": ("3", 3),
+    "root": ("/", "/"),
+    "linger": ("5m", 300.0),
+    "queue": ("1_000", 1000),
+    "queue_bytes": ("16MiB", 16 * 2**20),
+    "unwatched": ("keep", "keep"),
+    "max_message": ("64k", 65536),
+    "max_body": ("16MB", 16_000_000),
+    "max_depth": ("64", 64),
+    "default_wait": ("25s", 25.0),
+    "max_wait": ("1.5h", 5400.0),
+    "drain": ("500ms", 0.5),
+    "max_head": ("32 KiB", 32768),
+    "max_fields": ("100", 100),
+    "head_timeout": ("5", 5.0),
+    "body_timeout": ("0.25", 0.25),
+    "idle_timeout": ("2m", 120.0),
+    "write_timeout": ("10 s", 10.0),
+    "tcp_keepalive": ("1d", 86400.0),
+    "max_connections": ("500", 500),
+    "max_connections_per_address": ("10", 10),
+    "max_topics": ("7", 7),
+    "max_watchers": ("9", 9),
+}
+
+each_setting = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each test in an empty folder, without the settings of whoever runs it."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("SLOSH_")]:
+        monkeypatch.delenv(name)
+
+
+def plain(**said: object) -> Loaded:
+    return load(said, environ={})
+
+
+def expect(settings: Settings, row: Setting) -> None:
+    """This setting is as WRITTEN says and all the others are at their defaults."""
+    want = {each.name: each.default for each in TABLE} | {row.name: WRITTEN[row.name][1]}
+    got = {each.name: getattr(settings, each.name) for each in TABLE}
+    assert got == want
+    assert type(got[row.name]) is type(row.default)
+
+
+def test_the_list_above_is_complete_and_changes_something() -> None:
+    assert {row.name: row.default != WRITTEN[row.name][1] for row in TABLE} == dict.fromkeys(WRITTEN, True)
+
+
+@each_setting
+def test_from_the_command_line(row: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Settings] = []
+
+    def run(settings: Settings) -> int:
+        seen.append(settings)
+        return 0
+
+    monkeypatch.setattr(cli, "run", run)
+    for option in {row.option, "--" + row.name}:  # --max-body, and --max_body as it is spelled elsewhere
+        done = CliRunner().invoke(cli.main, ["serve", option, WRITTEN[row.name][0]])
+        assert done.exit_code == 0, done.output
+        expect(seen.pop(), row)
+
+
+@each_setting
+def test_from_the_command_line_of_twistd(row: Setting) -> None:
+    options: Any = service.Options()  # type: ignore[no-untyped-call]  # Twisted's
+    options.parseOptions([row.option, WRITTEN[row.name][0]])
+    expect(options.loaded.settings, row)
+
+
+@each_setting
+def test_from_the_environment(row: Setting) -> None:
+    expect(load({}, environ={row.variable: WRITTEN[row.name][0]}).settings, row)
+
+
+@each_setting
+def test_from_slosh_toml_as_text(row: Setting, tmp_path: Path) -> None:
+    (tmp_path / "slosh.toml").write_text(f'{row.name} = "{WRITTEN[row.name][0]}"\n')
+    expect(plain().settings, row)
+
+
+@each_setting
+def test_from_slosh_toml_in_its_own_types(row: Setting, tmp_path: Path) -> None:
+    value = WRITTEN[row.name][1]
+    (tmp_path / "slosh.toml").write_text(f"{row.name} = {value!r}\n")
+    expect(plain().settings, row)
+
+
+@each_setting
+def test_from_the_keywords_of_a_tac(row: Setting) -> None:
+    for value in WRITTEN[row.name]:
+        expect(service.make_service(**{row.name: value}).settings, row)
+
+
+def test_the_command_line_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
+    (tmp_path / "slosh.toml").write_text("port = 1\nqueue = 1\nlinger = 1\n")
+    environ = {"SLOSH_PORT": "2", "SLOSH_QUEUE": "2"}
+    loaded = load({"port": "3", "queue": None}, environ=environ)
+    settings = loaded.settings
+    assert (settings.port, settings.queue, settings.linger, settings.drain) == (3, 2, 1.0, 10.0)
+    assert loaded.sources == {"port": "--port", "queue": "SLOSH_QUEUE", "linger": "linger in slosh.toml"}
+
+
+def test_config_names_another_file_and_its_paths_are_told_from_its_folder(tmp_path: Path) -> None:
+    site = tmp_path / "etc" / "site"
+    site.mkdir(parents=True)
+    file = tmp_path / "etc" / "other.toml"
+    file.write_text('root = "site"\n')
+    (tmp_path / "slosh.toml").write_text("queue = 1\n")
+    for loaded in (load({}, environ={}, config=str(file)), load({}, environ={"SLOSH_CONFIG": str(file)})):
+        assert Path(loaded.settings.root) == site
+        assert loaded.settings.queue == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30", 30),
+        ("0", 0),
+        ("0.5", 0.5),
+        ("500ms", 0.5),
+        ("30s", 30),
+        ("2m", 120),
+        ("1h", 3600),
+        (" 2 m ", 120),
+        ("1d", 86400),
+    ],
+)
+def test_times_that_are_taken(text: str, seconds: float) -> None:
+    assert plain(linger=text).settings.linger == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1", 1),
+        ("1B", 1),
+        ("64k", 65536),
+        ("64K", 65536),
+        ("8MiB", 2**23),
+        ("8mib", 2**23),
+        ("8 m", 2**23),
+        ("8MB", 8_000_000),
+        ("64kB", 64_000),
+        ("1.5k", 1536),
+        ("1g", 2**30),
+        ("1GiB", 2**30),
+        ("1GB", 10**9),
+    ],
+)
+def test_sizes_that_are_taken(text: str, size: int) -> None:
+    assert plain(max_body=text, max_message="1").settings.max_body == size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "s",
+        "1 hour",
+        "2M",
+        "-1",
+        "+1",
+        "1e3",
+        "nan",
+        "inf",
+        "1_0",
+        "0x10",
+        ".5",
+        "5.",
+        "1,5",
+        "٣",
+        "1  s",
+        "9" * 400,
+    ],
+)
+def test_times_that_are_not_taken(text: str) -> None:
+    with pytest.raises(SettingError, match=r"^--linger="):
+        plain(linger=text)
+
+
+@pytest.mark.parametrize("text", ["", "k", "-1", "1.5", "0.3B", "1 kilo", "8MiBs", "8TB", "1e6", "9" * 100_000])
+def test_sizes_that_are_not_taken(text: str) -> None:
+    with pytest.raises(SettingError, match=r"^--max-body="):
+        plain(max_body=text)
+
+
+def test_an_error_does_not_repeat_more_of_a_value_than_one_can_read() -> None:
+    with pytest.raises(SettingError) as caught:
+        plain(max_body="9" * 100_000)
+    assert len(caught.value.detail) < 300
+
+
+@pytest.mark.parametrize(
+    ("said", "environ", "toml", "sentence"),
+    [
+        ({"port": "http"}, {}, "", "--port='http': is not a whole number."),
+        ({}, {"SLOSH_PORT": "70000"}, "", "SLOSH_PORT='70000': is out of bounds; port goes from 0 to 65535"),
+        ({}, {}, "port = true", "port in slosh.toml=True: is not a whole number."),
+        ({}, {}, "linger = '3 days'", "linger in slosh.toml='3 days': is not a time; write seconds"),
+        ({}, {}, "max-body = 3", "max-body in slosh.toml: is no setting of slosh. Did you mean max_body?"),
+        ({}, {}, "[slosh]\nport = 1", "slosh in slosh.toml: is no setting of slosh."),
+        ({}, {}, "port = ", "the settings file slosh.toml is not TOML"),
+        (
+            {"max_message": "9m"},
+            {"SLOSH_MAX_BODY": "2m"},
+            "",
+            "--max-message (9MiB) may not be larger than SLOSH_MAX_BODY (2MiB)",
+        ),
+        ({"root": "/no/such"}, {}, "", "--root='/no/such': is not a folder."),
+        ({}, {"SLOSH_PORT": "tcp://10.0.0.7:80"}, "", "enableServiceLinks: false"),
+        ({"queu": "1"}, {}, "", "queu: is no setting of slosh. Did you mean queue?"),
+    ],
+)
+def test_an_error_names_the_setting_the_value_the_door_and_the_fix(
+    said: Mapping[str, object], environ: Mapping[str, str], toml: str, sentence: str, tmp_path: Path
+) -> None:
+    if toml:
+        (tmp_path / "slosh.toml").write_text(toml)
+    with pytest.raises(SettingError) as caught:
+        load(said, environ=environ)
+    assert sentence in caught.value.detail
+
+
+def test_a_settings_file_that_is_not_there_is_an_error_when_it_was_named() -> None:
+    with pytest.raises(SettingError, match=r"the settings file no\.toml cannot be read: no such file"):
+        load({}, environ={}, config="no.toml")
+
+
+def test_an_unknown_name_in_the_environment_is_a_warning_with_the_nearest_one() -> None:
+    loaded = load({}, environ={"SLOSH_MAXBODY": "1", "SLOSH_SERVICE_HOST": "10.0.0.7", "OTHER": "x"})
+    assert loaded.settings == Settings()
+    assert loaded.warnings == (
+        "SLOSH_MAXBODY in the environment is no setting of slosh. Did you mean SLOSH_MAX_BODY?",
+        "SLOSH_SERVICE_HOST in the environment is no setting of slosh. It is left aside.",
+    )
+
+
+def test_the_other_doors_refuse_in_their_own_way() -> None:
+    options: Any = service.Options()  # type: ignore[no-untyped-call]  # Twisted's
+    with pytest.raises(UsageError, match="--port='http': is not a whole number"):
+        options.parseOptions(["--port", "http"])
+    with pytest.raises(SystemExit, match="slosh cannot start: linger='soon': is not a time"):
+        service.make_service(linger="soon")
+    with pytest.raises(SystemExit, match="Did you mean linger"):
+        service.make_service(lingers=3)
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.kind is not Kind.PATH], ids=lambda row: row.name)
+def test_an_empty_text_is_never_taken_for_a_number_or_a_choice(row: Setting) -> None:
+    """As `SLOSH_PORT=` in a compose file would be."""
+    with pytest.raises(SettingError, match=f"^{row.variable}=''"):
+        load({}, environ={row.variable: ""})

@@ -1,0 +1,313 @@
+"""slosh under real twistd: in front, in the background, with another service beside it, and through the plugin."""
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from slosh.service import Bridge, make_service
+from tests.running import PATIENCE, Running, clean_environment
+
+# The script `twistd` as a module, so that it is the one of this Python whatever the PATH says.
+TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
+SAMPLE = Path(__file__).parent.parent / "slosh.tac.sample"
+READY = r"slosh \S+ is ready on (http://127\.0\.0\.1:\d+), serving (\S+)"
+
+
+def tac(folder: Path, *, more: str = "", **values: object) -> Path:
+    """The sample with the named values at its top changed, as a person does, and lines added at its end."""
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()
+    for name, value in ({"PORT": 0} | values).items():
+        (place,) = (at for at, line in enumerate(lines) if line.startswith(f"{name} = "))
+        lines[place] = f"{name} = {value!r}"
+    file = folder / "slosh.tac"
+    file.write_text("\n".join(lines) + "\n" + more, encoding="utf-8")
+    return file
+
+
+def stopped_by(number: signal.Signals) -> int:
+    """How twistd ends after it shut down cleanly: by the signal itself, so that its parent sees what stopped it."""
+    return -number
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+@contextmanager
+def in_background(folder: Path, *words: str) -> Iterator[int]:
+    """Twistd as a daemon: the process number it wrote down; whatever happens it is gone at the end."""
+    done = subprocess.run(
+        [*TWISTD, *words],
+        cwd=folder,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    number = int(wait_for(lambda: (folder / "twistd.pid").exists() and (folder / "twistd.pid").read_text()))
+    try:
+        yield number
+    finally:
+        if alive(number):
+            os.kill(number, signal.SIGKILL)
+
+
+def wait_for(question: Callable[[], object]) -> str:
+    """Ask until the answer is something; a daemon has no other way to tell that it got there."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if answer := question():
+            return str(answer)
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+def alive(number: int) -> bool:
+    """Whether the process is there and is no zombie that waits for its parent."""
+    try:
+        return ") Z " not in Path(f"/proc/{number}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def log_of(folder: Path) -> str:
+    file = folder / "twistd.log"
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_sample_serves_in_the_foreground_on_uvloop_and_stops_cleanly(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    tac(tmp_path, more="import asyncio\nprint('the loop is', type(asyncio.get_event_loop()))\n")
+    with Running([*TWISTD, "-ny", "slosh.tac"], tmp_path) as server:
+        server.hear("the loop is .*uvloop")
+        ready = server.hear(READY)
+        assert ready[2] == "example/"
+        assert get(ready[1] + "/")
+        server.tell(number)
+        server.hear("Server Shut Down")
+        assert server.end() == stopped_by(number)
+        assert "Traceback" not in server.output
+
+
+def test_the_values_at_the_top_of_the_sample_are_obeyed(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.html").write_text("our own page")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    tac(
+        tmp_path,
+        PORT=port,
+        ROOT="site",
+        LINGER="2m",
+        QUEUE=7,
+        more="(one,) = application.getComponent(__import__('twisted').application.service.IServiceCollection)\n"
+        "print('settings:', one.settings.linger, one.settings.queue)\n",
+    )
+    with Running([*TWISTD, "-ny", "slosh.tac"], tmp_path) as server:
+        server.hear("settings: 120.0 7")
+        ready = server.hear(READY)
+        assert ready[1].endswith(f":{port}")
+        assert get(ready[1] + "/") == b"our own page"
+
+
+def test_in_the_background_it_has_a_pid_file_and_a_log_and_sigterm_stops_it(tmp_path: Path) -> None:
+    tac(tmp_path)
+    with in_background(tmp_path, "-y", "slosh.tac") as number:
+        wait_for(lambda: "is ready on" in log_of(tmp_path))
+        address = log_of(tmp_path).split(" is ready on ")[1].split(",")[0]
+        assert get(address + "/")
+        os.kill(number, signal.SIGTERM)
+        wait_for(lambda: not alive(number))
+        assert "Server Shut Down" in log_of(tmp_path)
+        assert "Traceback" not in log_of(tmp_path)
+        assert not (tmp_path / "twistd.pid").exists()
+
+
+def test_another_twisted_service_stands_in_the_same_tac(tmp_path: Path) -> None:
+    """A line server of Twisted's own, in the same process, on the same loop."""
+    tac(
+        tmp_path,
+        more="""
+from twisted.application.internet import StreamServerEndpointService
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.protocol import Factory
+from twisted.protocols.wire import Echo
+
+class Port(TCP4ServerEndpoint):
+    def listen(self, factory):
+        return super().listen(factory).addCallback(self.tell)
+
+    def tell(self, port):
+        print("echo is on", port.getHost().port)
+        return port
+
+endpoint = Port(reactor, 0, interface="127.0.0.1")
+StreamServerEndpointService(endpoint, Factory.forProtocol(Echo)).setServiceParent(application)
+""",
+    )
+    with Running([*TWISTD, "-ny", "slosh.tac"], tmp_path) as server:
+        port = int(server.hear(r"echo is on (\d+)")[1])
+        address = server.hear(READY)[1]
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+            client.sendall(b"hello")
+            assert client.recv(5) == b"hello"
+            assert get(address + "/")
+        server.tell(signal.SIGTERM)
+        assert server.end() == stopped_by(signal.SIGTERM)
+        assert "Traceback" not in server.output
+
+
+@pytest.fixture
+def _plugin() -> None:
+    """The plugin must be importable; from a checkout on the path it is, from an installed wheel it is."""
+    done = subprocess.run([*TWISTD, "--help"], capture_output=True, text=True, env=clean_environment(), check=False)
+    assert "Live topics over plain HTTP" in done.stdout
+
+
+@pytest.mark.usefixtures("_plugin")
+def test_twistd_slosh_serves_on_uvloop_with_options_of_the_table(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("from the plugin")
+    with Running([*TWISTD, "-n", "slosh", "--port", "0", "--root", "site", "--linger", "1m"], tmp_path) as server:
+        server.hear("reactor class: .*AsyncioSelectorReactor")
+        ready = server.hear(READY)
+        assert ready[2] == "site/"
+        assert get(ready[1] + "/") == b"from the plugin"
+        assert "uvloop" in Path(f"/proc/{server.process.pid}/maps").read_text()
+        server.tell(signal.SIGTERM)
+        assert server.end() == stopped_by(signal.SIGTERM)
+        assert "Traceback" not in server.output
+
+
+@pytest.mark.usefixtures("_plugin")
+def test_twistd_slosh_in_the_background(tmp_path: Path) -> None:
+    with in_background(tmp_path, "slosh", "--port", "0") as number:
+        wait_for(lambda: "is ready on" in log_of(tmp_path))
+        os.kill(number, signal.SIGTERM)
+        wait_for(lambda: not alive(number))
+        assert "Traceback" not in log_of(tmp_path)
+
+
+@pytest.mark.usefixtures("_plugin")
+def test_twistd_slosh_on_a_reactor_that_was_asked_for(tmp_path: Path) -> None:
+    with Running([*TWISTD, "-n", "--reactor=asyncio", "slosh", "--port", "0"], tmp_path) as server:
+        address = server.hear(READY)[1]
+        assert get(address + "/")
+        server.tell(signal.SIGTERM)
+        assert server.end() == stopped_by(signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("_plugin")
+def test_another_reactor_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with Running([*TWISTD, "-n", "--reactor=poll", "slosh", "--port", "0"], tmp_path) as server:
+        server.hear(
+            "slosh needs Twisted's asyncio reactor, and PollReactor is installed already.*--reactor=asyncio slosh"
+        )
+        assert server.end() == 1
+        assert "Traceback" not in server.output
+
+
+@pytest.mark.usefixtures("_plugin")
+def test_twistd_slosh_tells_a_wrong_setting_like_any_wrong_option(tmp_path: Path) -> None:
+    with Running([*TWISTD, "-n", "slosh", "--linger", "soon"], tmp_path) as server:
+        server.hear("--linger='soon': is not a time; write seconds")
+        assert server.end() == 1
+        assert "Traceback" not in server.output
+
+
+def test_a_tac_that_installs_no_reactor_is_told_what_to_do(tmp_path: Path) -> None:
+    file = tac(tmp_path)
+    file.write_text(file.read_text().replace("\ninstall_reactor()\n", "\n"))
+    with Running([*TWISTD, "-ny", "slosh.tac"], tmp_path) as server:
+        server.hear(r"In a \.tac, call slosh\.service\.install_reactor\(\)")
+        assert server.end() == 1
+        assert "Traceback" not in server.output
+
+
+def test_a_port_in_use_is_one_sentence_and_exit_1(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        tac(tmp_path, PORT=taken.getsockname()[1])
+        with Running([*TWISTD, "-ny", "slosh.tac"], tmp_path) as server:
+            server.hear("slosh cannot start: .*")
+            assert server.end() == 1
+            assert "Traceback" not in server.output
+
+
+def test_a_wrong_setting_in_a_tac_is_one_sentence_and_exit_1(tmp_path: Path) -> None:
+    tac(tmp_path, LINGER="soon")
+    with Running([*TWISTD, "-ny", "slosh.tac"], tmp_path) as server:
+        server.hear("slosh cannot start: linger='soon': is not a time")
+        assert server.end() == 1
+
+
+def test_what_slosh_logs_comes_out_in_the_log_of_twisted_with_its_braces_and_traceback(tmp_path: Path) -> None:
+    tac(
+        tmp_path,
+        more="""
+import logging
+from twisted.internet import reactor
+
+def speak():
+    log = logging.getLogger("slosh.test")
+    log.warning("a {strange} %s", "word {0}")
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        log.exception("it went wrong")
+    log.debug("a whisper")
+
+reactor.callLater(0, speak)
+""",
+    )
+    with Running([*TWISTD, "-ny", "slosh.tac"], tmp_path) as server:
+        server.hear(r"\[slosh\.test#warn\] a \{strange\} word \{0\}")
+        server.hear(r"\[slosh\.test#error\] it went wrong")
+        server.hear("ZeroDivisionError")
+        server.tell(signal.SIGTERM)
+        assert server.end() == stopped_by(signal.SIGTERM)
+        assert "whisper" not in server.output
+
+
+def test_the_bridge_leaves_the_logger_as_it_was() -> None:
+    logger = logging.getLogger("slosh")
+    before = (logger.level, list(logger.handlers))
+    bridge = Bridge()
+    bridge.open()
+    assert bridge in logger.handlers
+    assert logger.isEnabledFor(logging.INFO)
+    assert bridge.close("what the Deferred carries") == "what the Deferred carries"
+    assert (logger.level, list(logger.handlers)) == before
+
+
+def test_a_service_that_never_started_stops_at_once() -> None:
+    service = make_service(port=0)
+    assert service.addresses == []
+    assert service.stopService().called
+
+
+def test_the_sample_is_what_the_package_ships() -> None:
+    """The lines that a person edits stand at the top, before any import."""
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()
+    first_import = next(at for at, line in enumerate(lines) if line.startswith("from "))
+    for name in ("PORT", "ROOT", "LINGER", "QUEUE"):
+        assert any(line.startswith(f"{name} = ") for line in lines[:first_import])
+    assert shutil.which("twistd", path=str(Path(sys.executable).parent))

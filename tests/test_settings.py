@@ -1,0 +1,127 @@
+"""A Settings that exists is sound: each value by itself, and the values to one another."""
+
+from typing import Any
+
+import pytest
+
+from slosh.errors import SettingError
+from slosh.setting import DAY, KIB, MIB, Kind
+from slosh.settings import TABLE, Settings
+
+# The contract with everybody who starts slosh: these defaults are told in the documents and relied upon.
+DEFAULTS = {
+    "host": "127.0.0.1",
+    "port": 8000,
+    "uds": "",
+    "fd": -1,
+    "root": "",
+    "linger": 30.0,
+    "queue": 100,
+    "queue_bytes": 8 * MIB,
+    "unwatched": "reject",
+    "max_message": MIB,
+    "max_body": 8 * MIB,
+    "max_depth": 512,
+    "default_wait": 0.0,
+    "max_wait": 0.0,
+    "drain": 10.0,
+    "max_head": 16 * KIB,
+    "max_fields": 64,
+    "head_timeout": 10.0,
+    "body_timeout": 30.0,
+    "idle_timeout": 75.0,
+    "write_timeout": 60.0,
+    "tcp_keepalive": 60.0,
+    "max_connections": 100_000,
+    "max_connections_per_address": 0,
+    "max_topics": 100_000,
+    "max_watchers": 0,
+}
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    assert {row.name: row.default for row in TABLE} == DEFAULTS
+    settings = Settings()
+    assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_every_row_tells_what_a_person_needs(row: Any) -> None:
+    assert row.about.endswith(".")
+    assert row.option == "--" + row.name.replace("_", "-")
+    assert row.variable == "SLOSH_" + row.name.upper()
+    if row.kind in (Kind.NUMBER, Kind.BYTES, Kind.SECONDS):
+        assert row.unit
+        assert row.lowest <= row.default <= row.highest
+        assert row.lowest < row.highest
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.unit], ids=lambda row: row.name)
+def test_both_bounds_of_a_number_are_allowed_and_the_next_is_not(row: Any) -> None:
+    # The neighbours that a relation would object to are moved out of its way.
+    others: dict[str, Any] = {"max_body": 1024 * MIB, "queue_bytes": 1024 * MIB, "max_message": 1, "max_wait": 0}
+    others.pop(row.name, None)
+    if row.name == "fd":
+        others |= {"host": "127.0.0.1", "port": 8000}
+    step = 1 if row.kind is not Kind.SECONDS else 0.0001
+    kind: Any = float if row.kind is Kind.SECONDS else int
+    for edge in (row.lowest, row.highest):
+        value = kind(edge)
+        if row.name == "max_message":
+            others["queue_bytes"] = others["max_body"] = max(value, MIB)
+        assert getattr(Settings(**others, **{row.name: value}), row.name) == value
+    for beyond in (row.lowest - step, row.highest + step):
+        with pytest.raises(SettingError, match=f"{row.name} goes from"):
+            Settings(**others, **{row.name: kind(beyond)})
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+@pytest.mark.parametrize("value", [None, True, b"8000", [8000], object()])
+def test_a_value_of_the_wrong_type_is_named_and_refused(row: Any, value: Any) -> None:
+    with pytest.raises(SettingError, match=f"^{row.name}=.* is not (a|one of) "):
+        Settings(**{row.name: value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, DAY + 1])
+def test_no_time_is_beyond_bounds(value: float) -> None:
+    with pytest.raises(SettingError, match="linger goes from 0s to 1d"):
+        Settings(linger=value)
+
+
+def test_a_time_given_as_an_integer_is_a_float_to_its_readers() -> None:
+    assert type(Settings(linger=5).linger) is float
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"max_message": 9 * MIB}, r"max_message \(9MiB\) may not be larger than max_body \(8MiB\)"),
+        ({"queue_bytes": 1000}, r"max_message \(1MiB\) may not be larger than queue_bytes \(1000\)"),
+        ({"default_wait": 60.0, "max_wait": 30.0}, r"default_wait \(60s\) may not be longer than max_wait \(30s\)"),
+        ({"uds": "/run/a.sock", "port": 9000}, r"uds \(/run/a.sock\) and port \(9000\) name more than one place"),
+        ({"uds": "/run/a.sock", "host": "::"}, r"uds .* and host .* Choose one"),
+        ({"fd": 3, "uds": "/run/a.sock"}, r"uds .* and fd \(3\) .* Choose one"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SettingError, match=sentence):
+        Settings(**values)
+
+
+def test_a_bound_of_zero_is_no_bound_on_the_default_wait() -> None:
+    assert Settings(default_wait=60.0, max_wait=0.0).default_wait == 60.0
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"unwatched": "perhaps"}, "write reject or keep"),
+        ({"host": ""}, "host='': is empty"),
+        ({"host": "a\r\nb"}, "cannot be printed"),
+        ({"root": "a\0b"}, "cannot be printed"),
+        ({"uds": "/" + "x" * 200}, "at most 103 bytes"),
+    ],
+)
+def test_texts_that_cannot_be_used_are_refused(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SettingError, match=sentence):
+        Settings(**values)

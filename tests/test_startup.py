@@ -1,0 +1,69 @@
+"""What is said and done around a start, whichever door it was."""
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from slosh import __version__
+from slosh.settings import Settings
+from slosh.startup import OWN_FILES, first_hint, raise_file_limit, ready_line
+
+
+@pytest.mark.parametrize(
+    ("root", "shown"), [("", "example/"), ("site", "site/"), (".", "./"), ("/srv/www", "/srv/www/"), ("/", "/")]
+)
+def test_the_ready_line_names_every_address_and_the_folder(
+    root: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = ready_line(Settings(root=root), ["http://127.0.0.1:8000", "unix:/run/s.sock"])
+    assert line == f"slosh {__version__} is ready on http://127.0.0.1:8000 and unix:/run/s.sock, serving {shown}"
+
+
+def test_the_hint_can_be_typed_in_as_it_stands() -> None:
+    hint = first_hint(["unix:/run/s.sock", "http://[::1]:9000"])
+    assert "curl http://[::1]:9000/topics/test" in hint
+    assert 'curl -d \'{"hello":"world"}\' http://[::1]:9000/topics/test' in hint
+    assert first_hint(["unix:/run/s.sock"]) == ""
+
+
+class Limits:
+    """The system's limit on open files, as a process sees it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, *, refuses: bool = False) -> None:
+        self.now = (soft, hard)
+        self.refuses = refuses
+        monkeypatch.setattr(resource, "getrlimit", lambda _: self.now)
+        monkeypatch.setattr(resource, "setrlimit", self.set)
+
+    def set(self, _: int, limits: tuple[int, int]) -> None:
+        if self.refuses:
+            raise ValueError("not allowed to raise maximum limit")
+        self.now = limits
+
+
+def test_the_limit_on_open_files_is_raised_as_far_as_the_system_grants(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits(monkeypatch, 1024, 1_048_576)
+    assert raise_file_limit(Settings()) == ""
+    assert limits.now == (1_048_576, 1_048_576)
+
+
+def test_too_low_a_limit_is_told_with_what_fits_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    Limits(monkeypatch, 1024, 4096)
+    warning = raise_file_limit(Settings(max_connections=10_000))
+    assert "4096 files" in warning
+    assert f"about {4096 - OWN_FILES} connections" in warning
+    assert "10000 of max_connections" in warning
+    assert raise_file_limit(Settings(max_connections=4096 - OWN_FILES)) == ""
+
+
+def test_without_a_hard_limit_it_asks_for_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits(monkeypatch, 256, resource.RLIM_INFINITY)
+    assert raise_file_limit(Settings(max_connections=1000)) == ""
+    assert limits.now == (1000 + OWN_FILES, resource.RLIM_INFINITY)
+
+
+def test_a_system_that_refuses_is_a_warning_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    Limits(monkeypatch, 256, 100_000, refuses=True)
+    assert "may open 256 files" in raise_file_limit(Settings())
