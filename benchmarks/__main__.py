@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import json
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import machine
 from benchmarks.building import BuildError, build_load
@@ -16,7 +16,10 @@ from benchmarks.loading import LoadError
 from benchmarks.scenarios import QUICK, SCENARIOS, SPARE_FILES, Refused, Run, Scenario
 from benchmarks.servers import DEFAULT, SERVERS, Server
 from benchmarks.servers.base import StartError
-from benchmarks.table import LOAD_BOUND, MARK, Cell, Row, markdown
+from benchmarks.table import CROWDED, CROWDED_MARK, LOAD_BOUND, MARK, Cell, Row, markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BASES = ("nchan", "floor")
 """The servers that the others are compared with, when they ran."""
@@ -32,15 +35,29 @@ def tell(text: str) -> None:
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--scenarios", "-s", nargs="+", metavar="NAME", help=f"of {', '.join(SCENARIOS)}; a prefix is enough")
-    parser.add_argument("--servers", "-S", nargs="+", metavar="NAME", help=f"of {', '.join(SERVERS)}; usually {', '.join(DEFAULT)}")
-    parser.add_argument("--repeats", "-r", type=int, metavar="N", help="rounds; each server runs once in each (usually 3, 1 with --quick)")
-    parser.add_argument("--quick", action="store_true", help="a short look: fewer scenarios, a quarter of the time, one round")
+    parser.add_argument(
+        "--scenarios", "-s", nargs="+", metavar="NAME", help=f"of {', '.join(SCENARIOS)}; a prefix is enough"
+    )
+    parser.add_argument(
+        "--servers", "-S", nargs="+", metavar="NAME", help=f"of {', '.join(SERVERS)}; usually {', '.join(DEFAULT)}"
+    )
+    parser.add_argument(
+        "--repeats",
+        "-r",
+        type=int,
+        metavar="N",
+        help="rounds; each server runs once in each (usually 3, 1 with --quick)",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a short look: fewer scenarios, a quarter of the time, one round"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures there too")
     parser.add_argument("--list", action="store_true", help="say what there is, and stop")
     chosen = parser.parse_args(words)
     named = chosen.scenarios or (QUICK if chosen.quick else SCENARIOS)
-    meant = {word: [word] if word in SCENARIOS else [name for name in SCENARIOS if name.startswith(word)] for word in named}
+    meant = {
+        word: [word] if word in SCENARIOS else [name for name in SCENARIOS if name.startswith(word)] for word in named
+    }
     chosen.scenarios = [name for name in SCENARIOS if any(name in names for names in meant.values())]
     unknown = [word for word, names in meant.items() if not names]
     unknown += [name for name in chosen.servers or () if name not in SERVERS]
@@ -51,14 +68,18 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     return chosen
 
 
-def measure(server: Server, scenario: Scenario, run_cores: tuple[int, int], program: Path, *, quick: bool) -> dict[str, float]:
+def measure(
+    server: Server, scenario: Scenario, run_cores: tuple[int, int], program: Path, *, quick: bool
+) -> dict[str, float]:
     """Starts the server, measures it, stops it."""
     with server.running(run_cores[0]) as (pid, port):
         run = Run(pid, port, server.transports[scenario.kind], program, run_cores[1], server.share, quick)
         return scenario.measure(run)
 
 
-def one_run(server: Server, scenario: Scenario, cell: Cell, run_cores: tuple[int, int], program: Path, *, quick: bool) -> str:
+def one_run(
+    server: Server, scenario: Scenario, cell: Cell, run_cores: tuple[int, int], program: Path, *, quick: bool
+) -> str:
     """Adds one round to the cell; gives what to say of it."""
     try:
         figures = measure(server, scenario, run_cores, program, quick=quick)
@@ -75,7 +96,9 @@ def takes_part(server: Server, scenario: Scenario) -> bool:
     return scenario.kind in server.transports and (server.share == 1.0 or not scenario.full_load_only)
 
 
-def run_all(chosen: argparse.Namespace, servers: Sequence[Server], scenarios: Sequence[Scenario], program: Path) -> Results:
+def run_all(
+    chosen: argparse.Namespace, servers: Sequence[Server], scenarios: Sequence[Scenario], program: Path
+) -> Results:
     """Every scenario: rounds in which each server has one turn. Ctrl-C ends it with what there is."""
     results: Results = {}
     run_cores = machine.cores()
@@ -106,22 +129,32 @@ def rows_of(results: Results, scenarios: Sequence[Scenario]) -> list[Row]:
     ]
 
 
-def report(chosen: argparse.Namespace, results: Results, servers: Sequence[Server], scenarios: Sequence[Scenario]) -> str:
+def report(
+    chosen: argparse.Namespace, results: Results, servers: Sequence[Server], scenarios: Sequence[Scenario]
+) -> str:
     """The table and what has to be known to read it."""
     names = [server.name for server in servers]
     ratios = [(one, base) for one in names for base in BASES if base in names and one != base and one not in BASES]
     if not ratios and set(BASES) <= set(names):
         ratios = [BASES]
     rows = rows_of(results, scenarios)
-    lines = [
-        markdown(rows, [(server.name, server.title) for server in servers], ratios),
-        "",
-        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {machine.description()}. Server on one core, load on another; "
-        f"median of {chosen.repeats}; each ratio is the median of the ratios within a round. CPU is user and system time of the server and its "
-        "workers from /proc. Every message was counted: none missing, doubled or out of order unless a cell says so.",
-    ]  # fmt: skip
-    if any(cell.load_bound() for cells in results.values() for cell in cells.values()):
-        lines.append(f"{MARK} the load generator used more than {LOAD_BOUND:g} % of its core, so the server may do better than this.")
+    method = (
+        f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, {machine.description()}. Server on one core, load on another; "
+        f"median of {chosen.repeats}; each ratio is the median of the ratios within a round. CPU is user and system "
+        "time of the server and its workers from /proc. Every message was counted: none missing, doubled or out of "
+        "order unless a cell says so."
+    )
+    lines = [markdown(rows, [(server.name, server.title) for server in servers], ratios), "", method, ""]
+    cells = [cell for of_scenario in results.values() for cell in of_scenario.values()]
+    if any(cell.load_bound() for cell in cells):
+        lines.append(
+            f"* {MARK}: the load generator used more than {LOAD_BOUND:g} % of its core; the server may do better."
+        )
+    if any(cell.crowded() for cell in cells):
+        lines.append(
+            f"* {CROWDED_MARK}: the server waited more than {CROWDED:g} % of the time while other processes had its core; "
+            "do not trust latency and rates of this cell, and its CPU only as a ratio."
+        )
     lines += [f"* {server.title}: {server.configuration}" for server in servers]
     lines += [f"* {server.title} gets {server.share:g} of the usual load." for server in servers if server.share < 1]
     return "\n".join(lines)
@@ -145,7 +178,10 @@ def possible(chosen: argparse.Namespace) -> list[Scenario]:
     for name in chosen.scenarios:
         scenario = SCENARIOS[name]
         if scenario.files + SPARE_FILES > files:
-            tell(f"{scenario.title}: left out; it needs {scenario.files + SPARE_FILES:,} open files and the hard limit is {files:,} (ulimit -Hn)")
+            tell(
+                f"{scenario.title}: left out; it needs {scenario.files + SPARE_FILES:,} open files in each process "
+                f"and the hard limit is {files:,} (ulimit -Hn)"
+            )
         else:
             found.append(scenario)
     return found

@@ -30,7 +30,9 @@ def build(name: str, sources: list[Path], build_folder: Path = BUILD) -> Path:
     if cc is None:
         raise BuildError("no C compiler: install one (Debian: apt-get install gcc libc6-dev)")
     build_folder.mkdir(parents=True, exist_ok=True)
-    made = subprocess.run([cc, *FLAGS, "-o", str(program), *map(str, sources)], capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        [cc, *FLAGS, "-o", str(program), *map(str, sources)], capture_output=True, text=True, check=False
+    )
     if made.returncode != 0:
         raise BuildError(f"{cc} could not build {name}:\n{made.stderr}")
     return program

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
 
 
 class LoadError(Exception):
@@ -94,8 +98,9 @@ class Load:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
         )
+        if core is not None:
+            os.sched_setaffinity(self._child.pid, {core})
 
     def hear(self, word: str | None = None) -> str:
         """The next line it says, which must be `word` if one is given; raises LoadError when it gave up."""
@@ -104,7 +109,9 @@ class Load:
         if not line or (word is not None and line != word):
             self._child.kill()
             assert self._child.stderr is not None
-            raise LoadError(self._child.stderr.read().strip() or f"the load generator said {line!r} instead of {word!r}")
+            raise LoadError(
+                self._child.stderr.read().strip() or f"the load generator said {line!r} instead of {word!r}"
+            )
         return line
 
     def tell(self, word: str) -> None:
@@ -117,10 +124,12 @@ class Load:
         """Waits for the result."""
         return Outcome(**json.loads(self.hear()))
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             self.tell("bye")
             self._child.wait(20)
@@ -129,4 +138,5 @@ class Load:
             self._child.wait()
         for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(OSError):  # what was left to say to a child that is gone
+                    stream.close()

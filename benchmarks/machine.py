@@ -68,6 +68,16 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def waited_seconds(pid: int) -> float:
+    """Time that a process and its children were ready to run and had no core: other processes were in the way."""
+    total = 0.0
+    for member in family(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for task in Path(f"/proc/{member}/task").iterdir():
+                total += int((task / "schedstat").read_text().split()[1]) / 1e9
+    return total
+
+
 def memory_bytes(pid: int) -> int:
     """PSS of a process and its children: private pages in full, shared ones by the share of each."""
     total = 0
@@ -80,7 +90,7 @@ def memory_bytes(pid: int) -> int:
 
 
 def settled_cpu(pid: int, quiet: float = 0.3, limit: float = 60.0) -> float:
-    """CPU of the process once it has not moved by more than 1 ms for `quiet` seconds; gives up waiting after `limit`."""
+    """CPU of the process once it has not moved by more than 1 ms for `quiet` seconds, or after `limit`."""
     start = since = time.monotonic()
     used = cpu_seconds(pid)
     while time.monotonic() - since < quiet and time.monotonic() - start < limit:
@@ -99,4 +109,6 @@ def description() -> str:
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
                 break
-    return f"{model}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    return (
+        f"{model}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    )

@@ -1,20 +1,23 @@
 """What is measured: each scenario is one `Scenario`, each way of measuring one function.
 
-A measuring function gets a running server and gives figures by name. It raises `Refused` when a message was lost, doubled
-or swapped, so that no figure of such a run can be printed by mistake.
+A measuring function gets a running server and gives figures by name. It raises `Refused` when a message was lost,
+doubled or swapped, so that no figure of such a run can be printed by mistake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.loading import Load, Outcome, Work
-from benchmarks.machine import memory_bytes, settled_cpu
+from benchmarks.machine import memory_bytes, settled_cpu, waited_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 DELIVERIES_PER_SECOND = 20_000
-"""The fixed rate of the fan-out scenarios: about half of what nchan can do on one core, so that nothing queues for long."""
+"""The rate of the fan-out scenarios: a third of what nchan can do on one core, so that nothing queues for long."""
 SPARE_FILES = 300
 """Files that a process holds besides its readers."""
 
@@ -79,32 +82,33 @@ def accepted(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _load_share(outcome: Outcome) -> float:
-    return 100 * outcome.load_cpu / outcome.seconds
-
-
-def measured_work(run: Run, work: Work) -> tuple[Outcome, float]:
-    """Does the work once; gives what was seen and the server's CPU seconds for it."""
+def measured_work(run: Run, work: Work) -> tuple[Outcome, float, dict[str, float]]:
+    """Does the work once; gives what was seen, the server's CPU seconds for it, and figures that tell how far to trust it."""
     with run.load(work) as load:
         load.hear("ready")
-        before = settled_cpu(run.pid)
+        cpu, waited = settled_cpu(run.pid), waited_seconds(run.pid)
         load.tell("go")
         outcome = accepted(load.result())
-        return outcome, settled_cpu(run.pid) - before
+        waited, cpu = waited_seconds(run.pid) - waited, settled_cpu(run.pid) - cpu
+    return outcome, cpu, {
+        "busy": 100 * cpu / outcome.seconds,
+        "waited": 100 * waited / outcome.seconds,
+        "load": 100 * outcome.load_cpu / outcome.seconds,
+    }  # fmt: skip
 
 
 def steady(work: Callable[[Run], Work]) -> Callable[[Run], dict[str, float]]:
     """CPU a delivery, latency from the due moment, and the rate at which messages came."""
 
     def measure(run: Run) -> dict[str, float]:
-        outcome, cpu = measured_work(run, work(run))
+        outcome, cpu, trust = measured_work(run, work(run))
         return {
             "cpu": 1e6 * cpu / outcome.delivered,
             "p50": outcome.delivery_p50 / 1e3,
             "p99": outcome.delivery_p99 / 1e3,
             "rate": outcome.delivered / outcome.until_last,
             "batch": outcome.delivered / outcome.answers,
-            "load": _load_share(outcome),
+            **trust,
         }
 
     return measure
@@ -132,17 +136,17 @@ def saturation(run: Run) -> Work:
 
 def publish_only(run: Run) -> dict[str, float]:
     """CPU a publish: 32 keep-alive connections in a closed loop, nobody reads."""
-    outcome, cpu = measured_work(run, Work(mode="publish", publishers=32, seconds=run.seconds(4.0)))
+    outcome, cpu, trust = measured_work(run, Work(mode="publish", publishers=32, seconds=run.seconds(4.0)))
     return {
         "cpu": 1e6 * cpu / outcome.published,
         "p99": outcome.publish_p99 / 1e3,
         "rate": outcome.published / outcome.seconds,
-        "load": _load_share(outcome),
+        **trust,
     }
 
 
 def idle(readers: int) -> Callable[[Run], dict[str, float]]:
-    """Bytes of a held poll, and the CPU to accept its connection and hold it. One message at the end proves they are held."""
+    """Bytes of a held poll, and the CPU to accept and hold it. One message at the end proves that all are held."""
 
     def measure(run: Run) -> dict[str, float]:
         with run.load(Work(mode="idle", readers=readers, patience=10.0)) as load:
@@ -162,17 +166,20 @@ def storm(readers: int) -> Callable[[Run], dict[str, float]]:
     """All readers go at once and return within a second, for the message that came meanwhile."""
 
     def measure(run: Run) -> dict[str, float]:
-        outcome, cpu = measured_work(run, Work(mode="storm", readers=readers, seconds=1 / run.share, patience=10.0))
+        outcome, cpu, trust = measured_work(
+            run, Work(mode="storm", readers=readers, seconds=1 / run.share, patience=10.0)
+        )
         return {
             "cpu": 1e6 * cpu / readers,
             "p99": outcome.reconnect_p99 / 1e3,
-            "load": _load_share(outcome),
+            **trust,
         }
 
     return measure
 
 
 _LOAD = Metric("load", "the load generator's own CPU, % of its core", 0, compared=False)
+_BUSY = Metric("busy", "the server's CPU, % of its core", 0, compared=False)
 _P99 = Metric("p99", "p99 latency from the due moment, ms", 1)
 _DELIVERY = (Metric("cpu", "CPU a delivery, µs"), _P99, _LOAD)
 _SATURATED = (
@@ -180,9 +187,10 @@ _SATURATED = (
     Metric("cpu", "CPU a message delivered, µs", 2),
     Metric("batch", "messages an answer", 1, compared=False),
     _P99,
+    _BUSY,
     _LOAD,
 )
-_PUBLISH = (Metric("cpu", "CPU a publish, µs"), Metric("rate", "publishes a second", 0), _P99, _LOAD)
+_PUBLISH = (Metric("cpu", "CPU a publish, µs"), Metric("rate", "publishes a second", 0), _P99, _BUSY, _LOAD)
 _IDLE = (Metric("bytes", "memory of a held poll, bytes", 0), Metric("accept", "CPU to accept and hold one, µs"))
 _STORM = (Metric("cpu", "CPU a reconnect (close, accept, answer, hold), µs"), _P99, _LOAD)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LOAD_BOUND = 90.0
 """Per cent of its core above which the load generator may have been the bottleneck; such cells get a mark."""
+CROWDED = 10.0
+"""Per cent of the time that a server waited for its core above which its cells get the other mark."""
 MARK = "†"
+CROWDED_MARK = "‡"
 
 
 @dataclass
@@ -26,6 +32,16 @@ class Cell:
     def load_bound(self) -> bool:
         """Whether the load generator was so busy that it may have been the bottleneck."""
         return any(figures is not None and figures.get("load", 0.0) > LOAD_BOUND for figures in self.rounds)
+
+    def crowded(self) -> bool:
+        """Whether in most rounds other processes held the server's core for a good part of the time."""
+        shares = [figures.get("waited", 0.0) for figures in self.rounds if figures is not None]
+        return bool(shares) and median(shares) > CROWDED
+
+    def marks(self) -> str:
+        """The marks that belong behind its figures."""
+        marks = (MARK if self.load_bound() else "") + (CROWDED_MARK if self.crowded() else "")
+        return f" {marks}" if marks else ""
 
 
 def ratio(one: Cell, other: Cell, metric: str) -> float | None:
@@ -61,14 +77,14 @@ def number(value: float, digits: int) -> str:
 def _value(row: Row, server: str, *, first: bool) -> str:
     cell = row.cells.get(server)
     if cell is None or not (cell.rounds or cell.refusals):
-        return "–"
+        return "-"
     if cell.refusals:
         told = f"refused: {cell.refusals[0]}" if first else "refused"
         return told + (f" ({len(cell.refusals)} of {len(cell.rounds)} runs)" if first else "")
     figure = cell.figure(row.metric)
     if figure is None:
-        return "–"
-    return number(figure, row.digits) + (f" {MARK}" if cell.load_bound() and row.compared else "")
+        return "-"
+    return number(figure, row.digits) + (cell.marks() if row.compared else "")
 
 
 def _ratio(row: Row, one: str, other: str) -> str:

@@ -13,7 +13,7 @@
 #include "load.h"
 
 enum { EVENTS = 512, CONNECTING_AT_ONCE = 64, WARM_ROUNDS = 3 };
-static const uint64_t SECOND = 1000000000ull, LEAD_IN = 50000000ull, WARM_SILENCE = 500000000ull, WARM_LIMIT = 90ull * SECOND;
+static const uint64_t SECOND = 1000000000ull, LEAD_IN = 50000000ull, WARM_SILENCE = 250000000ull, WARM_LIMIT = 90ull * SECOND;
 
 int epoll_fd;
 const struct transport *transport;

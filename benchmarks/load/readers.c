@@ -26,7 +26,7 @@ static char *browser_headers(int index)
     char *headers = NULL;
     unsigned seed = (unsigned)index * 2654435761u;
     int length = asprintf(&headers,
-        "Connection: keep-alive\r\n"
+        "Connection: keep-alive\r\nCache-Control: no-cache\r\nPragma: no-cache\r\nDNT: 1\r\nPriority: u=1, i\r\n"
         "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36\r\n"
         "Accept: application/json, text/plain, */*\r\n"
         "Accept-Encoding: gzip, deflate, br, zstd\r\n"

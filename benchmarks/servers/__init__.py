@@ -1,4 +1,4 @@
-"""The servers that are compared: each is one file here that ends in a `Server`; SERVERS lists them in the table's order."""
+"""The servers that are compared: each a file here that ends in a `Server`; SERVERS has the table's order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from benchmarks.servers.nchan import NCHAN, NCHAN_MULTIPART
 from benchmarks.servers.peers import STARLETTE, TWISTED_WEB
 from benchmarks.servers.slosh import SLOSH
 
-SERVERS: dict[str, Server] = {server.name: server for server in (FLOOR, NCHAN, NCHAN_MULTIPART, SLOSH, STARLETTE, TWISTED_WEB)}
+SERVERS: dict[str, Server] = {
+    server.name: server for server in (FLOOR, NCHAN, NCHAN_MULTIPART, SLOSH, STARLETTE, TWISTED_WEB)
+}
 DEFAULT = ("floor", "nchan", "slosh")
 
 __all__ = ["DEFAULT", "SERVERS", "Server"]

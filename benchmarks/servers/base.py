@@ -9,12 +9,17 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.machine import free_port
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+ROOT = Path(__file__).parents[2]
+"""The checkout: the small peers are modules of this package."""
 START_LIMIT = 20.0
 """Seconds that a server may take until it accepts a connection."""
 STOP_LIMIT = 15.0
@@ -56,8 +61,13 @@ class Server:
                     stdout=output,
                     stderr=output,
                     cwd=scratch,
-                    preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
+                    env={
+                        **os.environ,
+                        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+                    },
                 )
+            if core is not None:
+                os.sched_setaffinity(child.pid, {core})  # its workers inherit it
             try:
                 _await_listening(child, port, log)
                 yield child.pid, port

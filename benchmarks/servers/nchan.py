@@ -9,8 +9,8 @@ Its configuration, and why:
 * a reader without a place starts at the next message (`nchan_subscriber_first_message newest`), as with slosh.
 * readers give their place by If-Modified-Since and If-None-Match, the way of its documentation.
 * its answer to a publish is the short JSON or text that it always gives: there is no setting for less.
-* multipart answers (`nchan_longpoll_multipart_response`) carry all waiting messages at once. Plain long-poll gives one a
-  round trip and loses most messages at saturation, so that scenario (kind `gathered`) asks for multipart.
+* multipart answers (`nchan_longpoll_multipart_response`) carry all waiting messages at once. Plain long-poll gives one
+  a round trip and loses most messages at saturation, so that scenario (kind `gathered`) asks for multipart.
 """
 
 from __future__ import annotations
@@ -89,7 +89,10 @@ def _command(scratch: Path, port: int) -> list[str]:
     return [nginx, "-p", str(scratch), "-c", str(path), "-e", "stderr"]
 
 
-_WORDS = "nginx with libnginx-mod-nchan: one worker, access log off, buffer of 100 messages, exact locations, If-Modified-Since and If-None-Match as the place"
+_WORDS = (
+    "nginx with libnginx-mod-nchan: one worker, access log off, buffer of 100 messages, exact locations, "
+    "If-Modified-Since and If-None-Match as the place"
+)
 NCHAN = Server(
     name="nchan",
     title="nchan",

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.servers.base import Server
 
-HERE = Path(__file__).parent
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 def _missing(*modules: str) -> Callable[[], str | None]:
@@ -25,8 +26,8 @@ def _missing(*modules: str) -> Callable[[], str | None]:
 
 
 def _command(program: str) -> Callable[[Path, int], list[str]]:
-    def command(scratch: Path, port: int) -> list[str]:
-        return [sys.executable, str(HERE / program), str(port)]
+    def command(_scratch: Path, port: int) -> list[str]:
+        return [sys.executable, "-m", f"benchmarks.servers.{program}", str(port)]
 
     return command
 
@@ -36,7 +37,7 @@ STARLETTE = Server(
     title="Starlette on uvicorn",
     configuration="benchmarks/servers/starlette_app.py on uvicorn with uvloop and httptools, access log off",
     missing=_missing("starlette", "uvicorn", "uvloop", "httptools"),
-    command=_command("starlette_app.py"),
+    command=_command("starlette_app"),
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.1,
 )
@@ -45,7 +46,7 @@ TWISTED_WEB = Server(
     title="twisted.web",
     configuration="benchmarks/servers/twisted_app.py on the epoll reactor, no access log",
     missing=_missing("twisted"),
-    command=_command("twisted_app.py"),
+    command=_command("twisted_app"),
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.1,
 )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.servers.base import Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _missing() -> str | None:
@@ -15,7 +18,7 @@ def _missing() -> str | None:
     return None
 
 
-def _command(scratch: Path, port: int) -> list[str]:
+def _command(_scratch: Path, port: int) -> list[str]:
     return [sys.executable, "-m", "slosh", "serve", "--port", str(port)]
 
 

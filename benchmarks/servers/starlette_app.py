@@ -1,17 +1,21 @@
-"""A minimal long-poll server on Starlette and uvicorn: `python starlette_app.py PORT`."""
+"""A minimal long-poll server on Starlette and uvicorn: `python -m benchmarks.servers.starlette_app PORT`."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 import uvicorn
-from ring import Ring
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from benchmarks.servers.ring import Ring
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 rings: defaultdict[str, Ring] = defaultdict(Ring)
 waiting: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
@@ -40,7 +44,11 @@ async def publish(request: Request) -> Response:
     return Response(b'{"max":%d}' % rings[name].newest, media_type="application/json")
 
 
-app = Starlette(routes=[Route("/topics/{name}", read, methods=["GET"]), Route("/topics/{name}", publish, methods=["POST"])])
+app = Starlette(
+    routes=[Route("/topics/{name}", read, methods=["GET"]), Route("/topics/{name}", publish, methods=["POST"])]
+)
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_level="warning", backlog=4096)
+    uvicorn.run(
+        app, port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_level="warning", backlog=4096
+    )

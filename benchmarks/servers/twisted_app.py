@@ -1,15 +1,20 @@
-"""A minimal long-poll server on twisted.web: `python twisted_app.py PORT`."""
+"""A minimal long-poll server on twisted.web: `python -m benchmarks.servers.twisted_app PORT`."""
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
-from ring import Ring
-from twisted.internet import reactor
-from twisted.web.http import Request
+from twisted.internet import main
+from twisted.internet.epollreactor import EPollReactor
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
+
+from benchmarks.servers.ring import Ring
+
+if TYPE_CHECKING:
+    from twisted.web.http import Request
 
 rings: defaultdict[bytes, Ring] = defaultdict(Ring)
 waiting: defaultdict[bytes, dict[Request, int]] = defaultdict(dict)
@@ -18,7 +23,7 @@ waiting: defaultdict[bytes, dict[Request, int]] = defaultdict(dict)
 class Topic(Resource):
     """One topic: GET holds, POST delivers."""
 
-    isLeaf = True
+    isLeaf = True  # noqa: N815 - twisted.web's name
 
     def render_GET(self, request: Request) -> object:  # noqa: N802 - twisted.web's name
         """Holds until something is newer than `since`."""
@@ -34,7 +39,7 @@ class Topic(Resource):
     def render_POST(self, request: Request) -> bytes:  # noqa: N802 - twisted.web's name
         """Takes a message and answers everybody who waits."""
         name, ring = request.path, rings[request.path]
-        ring.add(request.content.read())
+        ring.add(request.content.read() if request.content else b"")
         woken, waiting[name] = waiting[name], {}
         for reader, place in woken.items():
             reader.write(answer(reader, ring, place))
@@ -58,6 +63,13 @@ class QuietSite(Site):
         """Writes nothing."""
 
 
+def make_site() -> QuietSite:
+    """The site; twisted.web's constructors carry no types."""
+    return QuietSite(Topic(), timeout=None)  # type: ignore[no-untyped-call]
+
+
 if __name__ == "__main__":
-    reactor.listenTCP(int(sys.argv[1]), QuietSite(Topic(), timeout=None), interface="127.0.0.1", backlog=4096)  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor = EPollReactor()
+    main.installReactor(reactor)
+    reactor.listenTCP(int(sys.argv[1]), make_site(), backlog=4096, interface="127.0.0.1")
+    reactor.run()

@@ -1,0 +1,187 @@
+"""The load generator judges servers, so it is judged here: it must notice every lie, and see none where none is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.building import build_load
+from benchmarks.loading import Load, LoadError, Outcome, Work
+from tests.benchmarks.liar import Liar, Lie, honest
+from tests.conftest import need
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WARM_UPS = 3
+"""Messages that the load generator publishes before it counts (WARM_ROUNDS in benchmarks/load/modes.c), at least."""
+WORK = Work(readers=5, rate=200, seconds=0.2, patience=0.3)
+EXPECTED = 5 * 40
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need("cc")
+    return build_load(tmp_path_factory.mktemp("load"))
+
+
+def outcome_of(program: Path, liar: Liar, work: Work = WORK) -> Outcome:
+    with liar.running() as port, Load(program, "slosh", port, work) as load:
+        load.hear("ready")
+        load.tell("go")
+        if work.mode == "idle":
+            load.hear("held")
+            load.tell("check")
+        return load.result()
+
+
+def number(message: bytes) -> int:
+    """The number of a counted message; 0 for a warm-up."""
+    return int(message.split()[2], 16)
+
+
+def dropping(messages: list[bytes], _first: int) -> list[bytes]:
+    return [message for message in messages if number(message) != 7]
+
+
+def dropping_the_last(messages: list[bytes], _first: int) -> list[bytes]:
+    return [message for message in messages if number(message) != 40]
+
+
+def doubling(messages: list[bytes], _first: int) -> list[bytes]:
+    return [message for message in messages for _ in range(2 if number(message) == 7 else 1)]
+
+
+def doubling_the_last(messages: list[bytes], _first: int) -> list[bytes]:
+    return [message for message in messages for _ in range(2 if number(message) == 40 else 1)]
+
+
+class Swapping:
+    """Holds message 7 of each answerless moment back and sends it behind the next one."""
+
+    def __init__(self) -> None:
+        self.seven = b""
+
+    def __call__(self, messages: list[bytes], _first: int) -> list[bytes]:
+        told: list[bytes] = []
+        for message in messages:
+            if number(message) == 7:
+                self.seven = message
+            elif number(message) == 8:
+                told += [message, self.seven]
+            else:
+                told.append(message)
+        return told
+
+
+def damaging(messages: list[bytes], _first: int) -> list[bytes]:
+    return [message.replace(b"xxx", b"xyx") if number(message) == 7 else message for message in messages]
+
+
+def misplacing(messages: list[bytes], _first: int) -> list[bytes]:
+    return [
+        message.replace(b" 00000000 ", b" 00000001 ", 1) if number(message) == 7 else message for message in messages
+    ]
+
+
+def test_an_honest_server_is_accepted_with_every_message_counted_once(program: Path) -> None:
+    outcome = outcome_of(program, Liar())
+    assert outcome.refusal() is None
+    assert (outcome.published, outcome.expected, outcome.delivered) == (40, EXPECTED, EXPECTED)
+    assert outcome.delivery_p50 > 0
+    assert outcome.load_cpu > 0
+
+
+@pytest.mark.parametrize(
+    ("lie", "field", "count"),
+    [
+        pytest.param(dropping, "missing", 5, id="one lost in the middle"),
+        pytest.param(dropping_the_last, "missing", 5, id="the last one lost"),
+        pytest.param(doubling, "doubled", 5, id="one doubled"),
+        pytest.param(doubling_the_last, "doubled", 5, id="the last one doubled"),
+        pytest.param(Swapping(), "swapped", 5, id="two swapped"),
+        pytest.param(damaging, "damaged", 5, id="one damaged"),
+        pytest.param(misplacing, "strangers", 5, id="one of another topic"),
+    ],
+)
+def test_each_lie_is_noticed_once_for_each_reader_and_the_run_is_refused(
+    program: Path, lie: Lie, field: str, count: int
+) -> None:
+    outcome = outcome_of(program, Liar(lie))
+    assert getattr(outcome, field) == count
+    assert outcome.refusal() is not None
+
+
+def test_a_swap_alone_is_not_also_told_as_a_loss(program: Path) -> None:
+    outcome = outcome_of(program, Liar(Swapping()))
+    assert (outcome.swapped, outcome.missing, outcome.doubled) == (5, 0, 0)
+
+
+def test_a_refused_publish_refuses_the_run(program: Path) -> None:
+    outcome = outcome_of(program, Liar(refuse_every=20))
+    assert outcome.failed > 0
+    assert "publishes refused" in (outcome.refusal() or "")
+
+
+def test_many_topics_are_kept_apart(program: Path) -> None:
+    outcome = outcome_of(program, Liar(), Work(readers=20, topics=20, publishers=3, rate=400, seconds=0.2))
+    assert outcome.refusal() is None
+    assert outcome.delivered == outcome.published == 80
+
+
+def test_several_publishers_of_one_topic_are_streams_of_their_own(program: Path) -> None:
+    outcome = outcome_of(program, Liar(), Work(readers=5, publishers=4, seconds=0.2))
+    assert outcome.refusal() is None
+    assert outcome.delivered == 5 * outcome.published > 0
+
+
+def test_idle_polls_are_proven_to_be_held(program: Path) -> None:
+    outcome = outcome_of(program, Liar(), Work(mode="idle", readers=50, patience=0.3))
+    assert outcome.refusal() is None
+    assert outcome.delivered == 50
+
+
+def test_readers_that_return_from_a_storm_have_what_came_meanwhile(program: Path) -> None:
+    outcome = outcome_of(program, Liar(), Work(mode="storm", readers=50, seconds=0.2, patience=0.3))
+    assert outcome.refusal() is None
+    assert outcome.delivered == 50
+    assert outcome.reconnect_p99 > 0
+
+
+def test_a_storm_in_which_the_message_is_lost_is_refused(program: Path) -> None:
+    def losing(messages: list[bytes], _first: int) -> list[bytes]:
+        return [message for message in messages if number(message) != 1]
+
+    outcome = outcome_of(program, Liar(losing), Work(mode="storm", readers=50, seconds=0.2, patience=0.3))
+    assert outcome.missing == 50
+
+
+def test_latency_counts_from_the_due_moment_so_that_a_stalled_server_cannot_hide_it(program: Path) -> None:
+    """A server that takes 20 ms for each publish gets one each 5 ms: the last of 40 waits some 600 ms for its turn."""
+
+    class Slow(Liar):
+        async def _post(self, path: str, body: bytes) -> bytes:
+            import asyncio
+
+            await asyncio.sleep(0.02)
+            return await super()._post(path, body)
+
+    outcome = outcome_of(program, Slow())
+    assert outcome.refusal() is None
+    assert outcome.delivery_p99 > 400_000
+
+
+def test_browser_headers_are_sent_whole_and_differ_from_reader_to_reader(program: Path) -> None:
+    liar = Liar(honest)
+    outcome = outcome_of(program, liar, Work(readers=5, rate=100, seconds=0.1, browser=True))
+    assert outcome.refusal() is None
+    assert len(liar.heads) == 5
+    assert all(650 <= len(head) <= 750 and "Cookie: session=" in head for head in liar.heads)
+
+
+def test_a_port_where_nobody_listens_is_told_as_an_error(program: Path) -> None:
+    with Liar().running() as port:
+        pass
+    with pytest.raises(LoadError, match="cannot connect"), Load(program, "slosh", port, WORK) as load:
+        load.hear("ready")
