@@ -347,10 +347,10 @@ class Connection(asyncio.Protocol):
     def _keep_part(self, data: bytes) -> None:
         """Keep the beginning of a request until more of it comes."""
         settings = self.edge.settings
-        if len(data) > settings.max_head:
-            self.refuse(HeadTooLarge(f"Request line and headers have at most {settings.max_head} bytes (max_head)."))
-        elif is_hopeless(data) or not (data[:1].isupper() or data[:1] == b"\r"):
+        if is_hopeless(data) or not (data[:1].isupper() or data[:1] == b"\r"):
             self.refuse(BadHttp("This is no HTTP/1.1 request."))
+        elif len(data) > settings.max_head:
+            self.refuse(HeadTooLarge(f"Request line and headers have at most {settings.max_head} bytes (max_head)."))
         else:
             if not self._pending:
                 self._set_deadline(settings.head_timeout)
@@ -360,6 +360,9 @@ class Connection(asyncio.Protocol):
         """Parse a head that was not seen before, and decide what to do for it."""
         edge = self.edge
         if len(block) > edge.settings.max_head:
+            # In the same order as `_keep_part`: how the head was cut into packets does not change the answer.
+            if is_hopeless(block):
+                raise BadHttp("This is no HTTP/1.1 request.")
             raise HeadTooLarge(f"Request line and headers have at most {edge.settings.max_head} bytes (max_head).")
         self._head = None
         head = parse_head(block, edge.settings.max_fields)

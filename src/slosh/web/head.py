@@ -29,6 +29,9 @@ CHUNKED: Final = -1
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 """The methods of RFC 9110 §9.3 and RFC 5789. llhttp knows many more, from RTSP to UPnP."""
 
+_LONGEST_METHOD: Final = 32
+"""Bytes. What goes on for longer without a space is no first line, and is refused before more of it comes."""
+
 _MAX_LENGTH_DIGITS: Final = 15
 """A body of a petabyte is refused by its bound; more digits than that are an attack on somebody's integer."""
 
@@ -106,14 +109,17 @@ class _Gatherer:
         self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name.lower(), value))
+        # White space around a value is no part of it (RFC 9112 §5), and llhttp leaves what stands behind.
+        self.fields.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         self.complete = True
 
 
 def is_hopeless(part: bytes) -> bool:
-    """Whether the beginning of a head can already be refused: it has a line end that is not CR LF."""
+    """Whether the beginning of a head can already be refused: no method, or a line end that is not CR LF."""
+    if b" " not in part[: _LONGEST_METHOD + 1] and len(part) > _LONGEST_METHOD and not part.startswith(b"\r\n"):
+        return True
     # A lone CR at the very end may still be followed by its LF.
     return part.count(b"\n") != part.count(b"\r\n") or part.count(b"\r") - part.endswith(b"\r") != part.count(b"\r\n")
 
@@ -135,9 +141,9 @@ def parse_head(block: bytes, max_fields: int) -> Head:
     if rest.count(b"\r\n") - 1 > max_fields:
         raise HeadTooLarge(f"A request has at most {max_fields} header fields (max_fields).")
     fields = _parse_with_llhttp(block)
-    origin = _to_origin_form(method, target)
+    origin, authority = _to_origin_form(method, target)
     head = Head(block, method, origin, minor, fields)
-    _check_host(head)
+    _check_host(head, authority)
     head.length = _find_length(head)
     connection = head.tokens(b"connection")
     head.keeps_alive = "close" not in connection and (minor == 1 or "keep-alive" in connection)
@@ -164,7 +170,7 @@ def _parse_request_line(line: bytes) -> tuple[str, bytes, int]:
         raise BadHttp("The first line ends with the version, HTTP/1.1 (RFC 9112 §2.3).")
     if version[1] != b"1" or version[2] not in (b"0", b"1"):
         raise HttpVersionNotSupported("HTTP/1.1 and HTTP/1.0 are spoken here.")
-    if not parts[0].isalpha() or not parts[0].isupper():
+    if not parts[0].isalpha() or not parts[0].isupper() or len(parts[0]) > _LONGEST_METHOD:
         raise BadHttp("A method is a word in upper case (RFC 9110 §9.1).")
     method = parts[0].decode("ascii")
     if method not in METHODS:
@@ -186,11 +192,12 @@ def _parse_with_llhttp(block: bytes) -> list[tuple[bytes, bytes]]:
     return gatherer.fields
 
 
-def _to_origin_form(method: str, target: bytes) -> bytes:
-    """Bring the target to the form that begins with `/` (RFC 9112 §3.2)."""
+def _to_origin_form(method: str, target: bytes) -> tuple[bytes, bytes]:
+    """Bring the target to the form that begins with `/` (RFC 9112 §3.2); with it the host that it named, if any."""
+    authority = b""
     if target == b"*":
         if method == "OPTIONS":
-            return target
+            return target, authority
         raise BadHttp("Only OPTIONS asks for '*' (RFC 9112 §3.2.4).")
     if method == "CONNECT":
         raise MethodUnknown("This server is no proxy.")
@@ -203,14 +210,17 @@ def _to_origin_form(method: str, target: bytes) -> bytes:
     path = target.partition(b"?")[0]
     if b"#" in target or not target.isascii() or not _PATH.fullmatch(path):
         raise BadHttp("The target of a request is an encoded path and query, without a fragment (RFC 3986 §3.3).")
-    return target
+    return target, authority
 
 
-def _check_host(head: Head) -> None:
+def _check_host(head: Head, authority: bytes) -> None:
     hosts = list(head.all(b"host"))
     # RFC 9112 §3.2: an HTTP/1.1 request without, or any request with more than one, or a wrong one, is 400.
     if len(hosts) > 1 or (not hosts and head.minor == 1) or (hosts and not _HOST.fullmatch(hosts[0])):
         raise BadHttp("A request names its host, once (RFC 9112 §3.2).")
+    # A server before us may have looked at the one, a server behind us at the other.
+    if authority and hosts and authority.lower() != hosts[0].lower():
+        raise BadHttp("The host of the target and the field Host are the same (RFC 9112 §3.2.2).")
 
 
 def _find_length(head: Head) -> int:
@@ -226,8 +236,8 @@ def _find_length(head: Head) -> int:
     if not lengths:
         return 0
     text = lengths[0]
-    # int() would take signs, underscores and digits of other scripts.
-    if len(lengths) > 1 or not text.isdigit() or len(text) > _MAX_LENGTH_DIGITS:
+    # int() would take signs, underscores and digits of other scripts. Leading zeros mean octal to some.
+    if len(lengths) > 1 or not text.isdigit() or len(text) > _MAX_LENGTH_DIGITS or text[:1] == b"0" != text:
         raise BadHttp("A Content-Length is one whole number (RFC 9110 §8.6).")
     return int(text)
 
