@@ -116,11 +116,13 @@ class Case:
     scored: bool = True
     answers: int = 1
     """How many final answers (not 1xx) a step waits for."""
+    interim: bool = False
+    """Whether a 1xx counts among them."""
 
     @property
     def may_be_silent(self) -> bool:
         """Whether a server that waits for more is right, so that an answer is not owed."""
-        return isinstance(self.judge, Rule) and self.judge.silent is Verdict.PASS
+        return bool(getattr(self.judge, "silent", None) is Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)

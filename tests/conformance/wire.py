@@ -52,18 +52,19 @@ class Wire:
         self.data += more
         return True
 
-    def await_answers(self, count: int, *, head: bool = False, seconds: float = PATIENCE) -> Seen:
-        """Read until `count` final answers are complete, or the server hangs up, or it plainly waits.
+    def await_answers(self, count: int, *, head: bool, lowest: int, seconds: float) -> Seen:
+        """Read until `count` answers are complete, or the server hangs up, or it plainly waits.
 
-        `seconds` bounds the wait for an answer; the round trip beside comes after it.
+        Answers with a status below `lowest` do not count. `seconds` bounds the wait for an answer; the round trip
+        beside comes after it.
         """
         deadline = time.monotonic() + seconds
         answers = parse(self.data, head=head, ended=self.closed)
-        while sum(answer.status >= 200 for answer in answers) < count and not self.closed:
+        while sum(answer.status >= lowest for answer in answers) < count and not self.closed:
             if not self.read(deadline - time.monotonic()) and not self.read(self.after_others()):
                 break
             answers = parse(self.data, head=head, ended=self.closed)
-        complete = sum(answer.status >= 200 for answer in answers) >= count
+        complete = sum(answer.status >= lowest for answer in answers) >= count
         if complete and answers[-1].says_close:
             while not self.closed and time.monotonic() < deadline + PATIENCE:
                 self.read(PATIENCE)
@@ -101,7 +102,9 @@ def run(case: Case, address: Address, *, quiet: float = 0.0) -> Result:
                 seen.append(Seen(False, (), Ending.CLOSED))
                 continue
             wire.send(sent)
-            seen.append(wire.await_answers(case.answers, head=sent.startswith(b"HEAD "), seconds=seconds))
+            head = sent.startswith(b"HEAD ")
+            lowest = 100 if case.interim else 200
+            seen.append(wire.await_answers(case.answers, head=head, lowest=lowest, seconds=seconds))
     finally:
         wire.close()
     return Result(case, tuple(seen), case.judge(tuple(seen)))
