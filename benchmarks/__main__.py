@@ -152,7 +152,7 @@ def report(
         )
     if any(cell.crowded() for cell in cells):
         lines.append(
-            f"* {CROWDED_MARK}: the server waited more than {CROWDED:g} % of the time while other processes had its core; "
+            f"* {CROWDED_MARK}: other processes held the server's core for more than {CROWDED:g} % of the time; "
             "do not trust latency and rates of this cell, and its CPU only as a ratio."
         )
     lines += [f"* {server.title}: {server.configuration}" for server in servers]

@@ -83,7 +83,7 @@ def accepted(outcome: Outcome) -> Outcome:
 
 
 def measured_work(run: Run, work: Work) -> tuple[Outcome, float, dict[str, float]]:
-    """Does the work once; gives what was seen, the server's CPU seconds for it, and figures that tell how far to trust it."""
+    """Does the work once; gives what was seen, the server's CPU seconds, and figures that tell how far to trust it."""
     with run.load(work) as load:
         load.hear("ready")
         cpu, waited = settled_cpu(run.pid), waited_seconds(run.pid)
