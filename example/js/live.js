@@ -46,10 +46,16 @@ function build({ cores }) {
   });
 }
 
+/** Anybody can post anything to a topic: true for what holds a machine's figures. */
+function areFigures(message) {
+  const { time, cpu: load, cores, memory: used, network: rates } = message ?? {};
+  const numbers = [time, load, used?.used, used?.total, used?.percent, rates?.received, rates?.sent, rates?.loopback];
+  return Array.isArray(cores) && cores.length > 0 && [...numbers, ...cores].every(Number.isFinite);
+}
+
 function add(message) {
-  const { time, cores, memory: used, network: rates } = message ?? {};
-  // Anybody can post anything: what is not a machine's figures is left out.
-  if (typeof time !== "number" || !Array.isArray(cores) || !used || !rates || time <= newest) return;
+  if (!areFigures(message) || message.time <= newest) return;
+  const { time, cores, memory: used, network: rates } = message;
   if (!cpu) build(message);
   if (newest && time - newest > GAP) breakLines();
   newest = time;

@@ -1,0 +1,202 @@
+"""A real server, a real browser, real feeders: what the end-to-end tests are made of."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import Queue
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import pytest
+
+from tests.conftest import need
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+FEEDERS = Path(__file__).parents[2] / "feeders"
+#: Seconds that anything may take that is awaited. Generous: it is only reached when something is broken.
+PATIENCE = 30
+CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+class Process:
+    """A program whose lines can be awaited. Use as a context manager."""
+
+    def __init__(self, *command: str | Path) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SLOSH_")}
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+        self._lines: Queue[str | None] = Queue()
+        self.said: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def line(self, containing: str) -> str:
+        """Wait for the next line that contains these words."""
+        deadline = time.monotonic() + PATIENCE
+        while (line := self._lines.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
+            self.said.append(line)
+            if containing in line:
+                return line
+        pytest.fail(f"it ended before it said {containing!r}; it said: {self.said}")
+
+    def end(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal, wait for the end, return the exit code."""
+        self._process.send_signal(by)
+        code = self._process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self.end(signal.SIGKILL)
+
+
+class Slosh:
+    """`slosh serve` on a free port, which it keeps when it is started anew."""
+
+    def __init__(self, **settings: object) -> None:
+        self._options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        self.process = Process(sys.executable, "-m", "slosh", "serve", f"--port={self.port}", *self._options)
+        line = self.process.line("is ready on http://")
+        self.url = line.split(" is ready on ")[1].split(",")[0].split(" ")[0]
+        self.port = int(self.url.rpartition(":")[2])
+
+    def post(self, topic: str, *values: Any) -> dict[str, Any]:
+        """Publish with curl; return the last answer, with its `status`."""
+        answer: dict[str, Any] = {}
+        for value in values:
+            answer = self.post_text(topic, json.dumps(value))
+        return answer
+
+    def post_text(self, topic: str, text: str) -> dict[str, Any]:
+        """Publish these very bytes with curl."""
+        command = [need("curl"), "-sS", "-w", "\n%{http_code}", "-d", text, f"{self.url}/topics/{topic}"]
+        result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
+        body, _, status = result.stdout.rpartition("\n")
+        return {**json.loads(body), "status": int(status)}
+
+    def post_when_watched(self, topic: str, value: Any) -> dict[str, Any]:
+        """Publish as soon as somebody watches the topic."""
+        return until(lambda: self.post(topic, value), lambda answer: answer["status"] == 200)
+
+
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], right: Callable[[T], bool]) -> T:
+    """Look again and again until it is right, and return what was seen then."""
+    deadline = time.monotonic() + PATIENCE
+    while not right(seen := look()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {PATIENCE} s; last seen: {seen!r}")
+        time.sleep(0.05)
+    return seen
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Slosh]]:
+    """Start servers: `serve(linger=1)`."""
+    servers: list[Slosh] = []
+
+    def start(**settings: object) -> Slosh:
+        servers.append(Slosh(**settings))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.process.__exit__()
+
+
+@pytest.fixture
+def slosh(serve: Callable[..., Slosh]) -> Slosh:
+    """One server as it comes."""
+    return serve()
+
+
+@pytest.fixture
+def feeder() -> Iterator[Callable[..., Process]]:
+    """Start feeders: `feeder("machine.py", "--url", url)`."""
+    running: list[Process] = []
+
+    def start(script: str, *options: str) -> Process:
+        running.append(Process(sys.executable, FEEDERS / script, *options))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.__exit__()
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Chromium, one for all tests; each test has contexts of its own."""
+    need("module:playwright")
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE * 1000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=need("chromium"), args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_context(browser: "Browser") -> "Iterator[Callable[[], BrowserContext]]":
+    """Make browser contexts: a person each, with storage and cookies of their own.
+
+    A script error on any of their pages fails the test.
+    """
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def make() -> "BrowserContext":
+        context = browser.new_context()
+        context.set_default_timeout(PATIENCE * 1000)
+        context.on("weberror", lambda event: errors.append(str(event.error)))
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+@pytest.fixture
+def new_page(new_context: "Callable[[], BrowserContext]") -> "Callable[[str], Page]":
+    """Open a page as a person of one's own."""
+
+    def open_page(url: str) -> "Page":
+        page = new_context().new_page()
+        page.goto(url)
+        return page
+
+    return open_page
