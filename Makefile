@@ -1,7 +1,7 @@
 # slosh: one front door. `make` alone tells what there is.
 #
 # PYTHON=python3.12 chooses another Python, VENV=dir another place for the virtual environment,
-# ARGS='-k cursor' goes to pytest, and ARGS='--port 9000' to slosh serve.
+# PORT=9000 another port for run and demo; ARGS='-k cursor' goes to pytest, and ARGS='--linger 5m' to slosh serve.
 #
 # What runs and what is tested is the built and installed package, as users get it, not the checkout:
 # when a source file changed, the next `make` installs anew (a second or two).
@@ -13,29 +13,33 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := $(shell find src example -type f -not -name '*.pyc' 2>/dev/null) README.md LICENSE
-PORT := 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check lint format bench docs clean
+.PHONY: help run demo test cover check lint format bench docs clean
 
 help: ## this list
 	@echo "slosh: live topics over plain HTTP"
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  PYTHON=python3.12 chooses another Python; ARGS='...' is handed on to run, demo, test and bench."
+	@echo "  make run PORT=9000           another port, for run and demo"
+	@echo "  make test ARGS='-k cursor'   ARGS is handed on to run, demo, test and bench"
+	@echo "  make run PYTHON=python3.12   another Python, 3.11 or newer, for a new .venv"
 
 run: $(VENV)/.installed ## install into .venv and serve on http://127.0.0.1:8000
-	@exec $(BIN)/slosh serve $(ARGS)
+	@exec $(BIN)/slosh serve $(if $(PORT),--port $(PORT)) $(ARGS)
 
 demo: $(VENV)/.demo $(VENV)/.installed ## serve, with a feeder that posts this machine's own figures
-	@$(BIN)/slosh serve $(ARGS) & server=$$!; \
-	 trap 'kill $$server $$feeder 2>/dev/null; wait' EXIT INT TERM; \
-	 $(BIN)/python feeders/machine.py & feeder=$$!; \
+	@$(BIN)/slosh serve --port $(or $(PORT),8000) $(ARGS) & server=$$!; feeder=; \
+	 trap 'kill $$server $$feeder 2>/dev/null' EXIT; trap exit INT TERM; \
+	 $(BIN)/python feeders/machine.py --url http://127.0.0.1:$(or $(PORT),8000) & feeder=$$!; \
 	 wait $$server
 
 test: $(VENV)/.test $(VENV)/.installed ## install what the tests need and run them
 	@$(BIN)/python -m pytest $(ARGS)
+
+cover: $(VENV)/.test $(VENV)/.installed ## the tests, and which lines of each module they ran
+	@$(BIN)/python -m pytest --cov --cov-report=term-missing $(ARGS)
 
 check: lint test ## ruff, mypy --strict, and the tests
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from twisted.python.usage import UsageError
 
 from slosh import cli, service
 from slosh.doors import Loaded, load
@@ -264,7 +263,7 @@ def test_an_unknown_name_in_the_environment_is_a_warning_with_the_nearest_one() 
 
 def test_the_other_doors_refuse_in_their_own_way() -> None:
     options: Any = service.Options()  # type: ignore[no-untyped-call]  # Twisted's
-    with pytest.raises(UsageError, match="--port='http': is not a whole number"):
+    with pytest.raises(SystemExit, match="slosh cannot start: --port='http': is not a whole number"):
         options.parseOptions(["--port", "http"])
     with pytest.raises(SystemExit, match="slosh cannot start: linger='soon': is not a time"):
         service.make_service(linger="soon")

@@ -227,9 +227,9 @@ def test_another_reactor_is_refused_with_the_way_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_plugin")
-def test_twistd_slosh_tells_a_wrong_setting_like_any_wrong_option(tmp_path: Path) -> None:
+def test_twistd_slosh_tells_a_wrong_setting_in_one_sentence_and_exit_1(tmp_path: Path) -> None:
     with Running([*TWISTD, "-n", "slosh", "--linger", "soon"], tmp_path) as server:
-        server.hear("--linger='soon': is not a time; write seconds")
+        server.hear("^slosh cannot start: --linger='soon': is not a time; write seconds")
         assert server.end() == 1
         assert "Traceback" not in server.output
 

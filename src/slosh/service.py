@@ -16,7 +16,6 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger, LogLevel
 from twisted.python.usage import Options as TwistedOptions
-from twisted.python.usage import UsageError
 
 from slosh.doors import load
 from slosh.errors import SettingError, SloshError
@@ -149,12 +148,17 @@ class Options(TwistedOptions):
     ] + [["config", None, None, "Settings file, TOML [default slosh.toml here, where there is one]"]]
 
     def postOptions(self) -> None:  # noqa: N802  # Twisted's name
-        """Read the settings, so that a wrong one is told like any other mistake on the command line."""
+        """Read the settings.
+
+        Raises:
+            SystemExit: one cannot be used. A UsageError would show the sentence below a page of help, and older
+                twistd (24.7) exits 0 after it.
+        """
         said = {row.name: self[row.option.removeprefix("--")] for row in TABLE}
         try:
             self.loaded = load(said, config=self["config"])
         except SettingError as error:
-            raise UsageError(error.detail) from error
+            raise SystemExit(f"slosh cannot start: {error.detail}") from error
 
 
 def makeService(options: Options) -> SloshService:  # noqa: N802  # the name that twistd asks for
