@@ -146,15 +146,14 @@ class FakeClient:
         """All that the server wrote so far."""
         return self.transport.written
 
-    @property
-    def ended(self) -> bool:
-        """Whether the server has hung up."""
+    def hung_up(self) -> bool:
+        """Whether the server has hung up by now."""
         return self.transport.ended
 
     def feed(self, *pieces: bytes) -> None:
         """Let the pieces arrive, each in a turn of the loop of its own."""
         for piece in pieces:
-            if piece and not self.transport.gone:
+            if piece and not self.transport.is_closing():
                 self.connection.data_received(piece)
                 self.loop.settle()
 
@@ -168,17 +167,12 @@ def observe(case: Case, cut: Callable[[bytes], Sequence[bytes]] = lambda sent: [
     client = FakeClient()
     seen: list[Seen] = []
     for sent in case.sends:
-        if hung_up(client):
+        if client.hung_up():
             seen.append(Seen(False, (), Ending.CLOSED))
             continue
         before = len(client.output)
         client.feed(*cut(sent))
-        answers = tuple(parse(client.output[before:], head=sent.startswith(b"HEAD "), ended=hung_up(client)))
+        answers = tuple(parse(client.output[before:], head=sent.startswith(b"HEAD "), ended=client.hung_up()))
         waits = not answers or (answers[-1].status < 200 and not case.interim)
-        seen.append(Seen(True, answers, Ending.CLOSED if hung_up(client) else Ending.SILENT if waits else Ending.OPEN))
+        seen.append(Seen(True, answers, Ending.CLOSED if client.hung_up() else Ending.SILENT if waits else Ending.OPEN))
     return tuple(seen)
-
-
-def hung_up(client: FakeClient) -> bool:
-    """Whether the server has hung up by now: asked anew each time, where an attribute would be taken for constant."""
-    return client.ended

@@ -92,7 +92,7 @@ def test_pipelined_requests_are_answered_in_order_however_they_are_cut(
     answers = parse(client.output)
     assert [answer.status for answer in answers] == [200] * len(requests)
     assert [answer.body for answer in answers] == [body for _, body in requests]
-    assert not client.ended
+    assert not client.hung_up()
 
 
 @given(st.binary(max_size=300), st.data())
@@ -102,12 +102,12 @@ def test_any_bytes_at_all_are_refused_once_or_awaited_and_never_break_the_edge(
     at = data.draw(st.integers(0, len(noise)))
     client = FakeClient()
     client.feed(noise[:at], noise[at:])
-    answers = parse(client.output, ended=client.ended)
+    answers = parse(client.output, ended=client.hung_up())
     assert all(answer.status in {400, 431, 501, 505} for answer in answers if answer.status != 200)
-    assert client.ended or not answers
+    assert client.hung_up() or not answers
     whole = FakeClient()
     whole.feed(noise)
-    assert [a.status for a in parse(whole.output, ended=whole.ended)] == [a.status for a in answers]
+    assert [a.status for a in parse(whole.output, ended=whole.hung_up())] == [a.status for a in answers]
 
 
 @given(st.sampled_from(ALL), st.data())
@@ -117,6 +117,6 @@ def test_a_case_with_a_byte_changed_never_breaks_the_edge(case: Case, data: st.D
     changed = sent[:at] + data.draw(st.binary(min_size=1, max_size=2)) + sent[at + 1 :]
     client = FakeClient()
     client.feed(changed)
-    answers = parse(client.output, ended=client.ended)
+    answers = parse(client.output, ended=client.hung_up())
     assert not any(answer.status == 500 for answer in answers)
     assert client.output.count(b"Connection: close") <= 1
