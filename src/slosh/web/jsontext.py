@@ -16,7 +16,9 @@ from slosh.errors import BadJson
 WHITE_SPACE: Final = b" \t\n\r"
 """What may surround a JSON value (RFC 8259 §2)."""
 
-_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*+"', re.DOTALL)  # possessive: nothing to backtrack into
+# Possessive, so there is nothing to backtrack into; and it takes a string that never ends too, so that it does
+# not look for the end anew from each escaped quote.
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _POSITION: Final = re.compile(r" \(byte ([0-9]+)\)")
