@@ -130,7 +130,8 @@ class Chunks:
     def _check_unfinished(self, data: bytes, at: int) -> None:
         waiting = len(data) - at
         if self._trailers >= 0:
-            if self._trailers + waiting > self._max_trailers:
+            # A lone CR is most likely the beginning of the empty line, which does not count.
+            if self._trailers + waiting > self._max_trailers and data[at:] != b"\r":
                 raise HeadTooLarge(f"Trailers have at most {self._max_trailers} bytes (max_head).")
         elif waiting > _MAX_SIZE_LINE or not _SIZE.fullmatch(data[at:].removesuffix(b"\r")):
             raise BadHttp("A chunk begins with its size in hexadecimal digits and CR LF; extensions are not taken.")
