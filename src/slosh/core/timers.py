@@ -9,8 +9,15 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Final, Generic, TypeVar
 
-TICK: Final = 0.05
+TICKS: Final = 20
+"""Ticks in a second. Times are made by dividing, because `tick * 0.05` comes out a hair above `tick / 20` for a
+third of all ticks, and on a loop whose clock shows whole milliseconds (uvloop) the call then comes too early."""
+
+TICK: Final = 1 / TICKS
 """Seconds: the grain of all deadlines. Nobody who waits for seconds sees a twentieth of one."""
+
+_EARLY: Final = 0.002
+"""Seconds by which a loop may call before its time: uvloop rounds to a millisecond, asyncio to its clock's grain."""
 
 T = TypeVar("T")
 
@@ -19,8 +26,8 @@ class Timers(Generic[T]):
     """Items with a deadline each.
 
     Args:
-        arm: called with a time, in seconds, whenever the earliest deadline has become earlier; the caller
-            owes a call of `due` then.
+        arm: called with a time, in seconds, whenever the earliest deadline has become earlier than all that
+            were armed for; the caller owes one call of `due` then, for each time armed.
     """
 
     __slots__ = ("_arm", "_armed", "_buckets", "_order")
@@ -29,7 +36,9 @@ class Timers(Generic[T]):
         self._arm = arm
         self._buckets: dict[int, dict[T, None]] = {}
         self._order: list[int] = []
-        self._armed = math.inf
+        # Ticks for which a call of `due` is owed, the earliest last. Each is armed for once: whoever arms for
+        # a tick anew with each `due` gets two calls at the next one, and both of them live on for ever.
+        self._armed: list[int] = []
 
     def __len__(self) -> int:
         """How many items wait; counts buckets, so it is for tests and metrics only."""
@@ -38,7 +47,8 @@ class Timers(Generic[T]):
     @staticmethod
     def tick_of(deadline: float) -> int:
         """The tick at which an item of that deadline comes due."""
-        return math.ceil(deadline / TICK)
+        tick = math.ceil(deadline * TICKS)
+        return tick if tick / TICKS >= deadline else tick + 1  # The product may have been rounded down.
 
     def add(self, item: T, deadline: float) -> int:
         """Hold `item` until `deadline`, seconds. Gives the tick that `discard` asks for."""
@@ -47,9 +57,7 @@ class Timers(Generic[T]):
         if bucket is None:
             bucket = self._buckets[tick] = {}
             heappush(self._order, tick)
-            if tick < self._armed:
-                self._armed = tick
-                self._arm(tick * TICK)
+            self._arm_for(tick)
         bucket[item] = None
         return tick
 
@@ -60,15 +68,20 @@ class Timers(Generic[T]):
             bucket.pop(item, None)
 
     def due(self, now: float) -> list[T]:
-        """Take out the items whose deadline is not after `now`, seconds, and arm for the next."""
+        """Take out the items whose deadline is not after `now`, seconds, and see that the next is armed for."""
         items: list[T] = []
-        while self._order and self._order[0] * TICK <= now:
+        while self._order and self._order[0] / TICKS <= now:
             items.extend(self._buckets.pop(heappop(self._order)))
-        self._armed = math.inf
+        while self._armed and self._armed[-1] / TICKS <= now + _EARLY:
+            self._armed.pop()
         # An emptied bucket is not worth waking up for.
         while self._order and not self._buckets[self._order[0]]:
             del self._buckets[heappop(self._order)]
         if self._order:
-            self._armed = self._order[0]
-            self._arm(self._armed * TICK)
+            self._arm_for(self._order[0])
         return items
+
+    def _arm_for(self, tick: int) -> None:
+        if not self._armed or tick < self._armed[-1]:
+            self._armed.append(tick)
+            self._arm(tick / TICKS)
