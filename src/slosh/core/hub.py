@@ -8,6 +8,8 @@ The rules of this file:
   message falls between them and none comes twice.
 * Watchers are not called from inside `append`: the topic is marked, and `flush` wakes its watchers. Between
   the two any number of messages can come in, and each watcher is woken once for all of them.
+* Nobody is woken for nothing: who registers between an `append` and its `flush` at the place behind the
+  message waits for the next one.
 """
 
 import logging
@@ -56,7 +58,7 @@ class Hub:
         self._timers: Timers[Topic] = Timers(arm)
         self._topics: dict[str, Topic] = {}
         self._dirty: list[Topic] = []
-        self._late: list[tuple[Topic, Watcher]] = []
+        self._late: dict[tuple[Topic, Watcher], None] = {}
         self._asked = False
         self.published = 0
         """Messages taken since the start."""
@@ -110,9 +112,9 @@ class Hub:
         """
         if self._max_watchers and len(topic.watchers) >= self._max_watchers:
             raise TooManyWatchers(f"This topic has {self._max_watchers} watchers, and no room for more (max_watchers).")
-        topic.watchers[watcher] = None
+        topic.watchers[watcher] = offset
         if topic.last > offset and not topic.dirty:
-            self._late.append((topic, watcher))
+            self._late[topic, watcher] = None
             self._ask_for_flush()
 
     def leave(self, topic: Topic, watcher: Watcher, now: float) -> None:
@@ -134,7 +136,9 @@ class Hub:
         """Wake every watcher for whom something has come in."""
         self._asked = False
         dirty, self._dirty = self._dirty, []
-        late, self._late = self._late, []
+        # Who came late to a marked topic is woken with its others.
+        late = [(topic, watcher) for topic, watcher in self._late if not topic.dirty]
+        self._late = {}
         shared: Shared = {}
         for topic in dirty:
             topic.dirty = False
@@ -156,9 +160,12 @@ class Hub:
                 self._drop(topic)
 
     def _wake_all(self, topic: Topic, watchers: tuple[Watcher, ...], shared: Shared) -> None:
-        present = topic.watchers
+        present, last, late = topic.watchers, topic.last, self._late
         for watcher in watchers:
-            if watcher in present:
+            # It may have left since, or have come behind the message that is told of.
+            if present.get(watcher, last) < last:
+                if late:
+                    late.pop((topic, watcher), None)
                 try:
                     watcher.wake(topic, shared)
                 except Exception:

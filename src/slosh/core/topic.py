@@ -41,7 +41,7 @@ class Topic:
         epoch: random text, different for each life of a topic of this name.
         last: offset of the newest message, 0 when there was none yet.
         born: when this life began, seconds.
-        watchers: who waits here, in the order of arrival (a dict for its order; the values mean nothing).
+        watchers: who waits here, in the order of arrival, and the offset that each had seen when it came.
         active_until: until when it lingers without watchers, seconds.
         lingering: whether the hub's timers hold it.
         dirty: whether its watchers have still to be woken.
@@ -66,7 +66,7 @@ class Topic:
         self.epoch = epoch
         self.last = 0
         self.born = now
-        self.watchers: dict[Watcher, None] = {}
+        self.watchers: dict[Watcher, int] = {}
         self.active_until = now
         self.lingering = False
         self.dirty = False
