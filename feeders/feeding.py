@@ -14,6 +14,7 @@ Only the standard library, so that a feeder of your own can start as a copy of t
 import argparse
 import http.client
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -166,7 +167,16 @@ def say(line: str) -> None:
 
 
 def main(run: Callable[[], None]) -> int:
-    """Run a feeder; return its exit code. Ctrl-C ends it without a word, a refusal with one line."""
+    """Run a feeder as a program; return its exit code."""
+    # Shells start what stands in the background deaf to Ctrl-C (POSIX, "Signals and Error Handling"), and a feeder
+    # that a script started beside a server should end with it, quietly by either signal.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    return exit_code(run)
+
+
+def exit_code(run: Callable[[], None]) -> int:
+    """Run a feeder; return its exit code. An interrupt ends it without a word, a refusal with one line."""
     try:
         run()
     except KeyboardInterrupt:

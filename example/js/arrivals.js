@@ -3,7 +3,7 @@
 import { $, count } from "./parts.js";
 
 /** The rate is a mean over this time, in milliseconds. */
-const SPAN = 5000;
+const SPAN = 10_000;
 /** Silence for this long, in milliseconds, means that nobody feeds the topic. */
 const SILENCE = 4000;
 

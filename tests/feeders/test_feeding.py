@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from feeding import PROBE, Feeder, Publisher, Refused, Unreachable, main
+from feeding import PROBE, Feeder, Publisher, Refused, Unreachable, exit_code
 
 from tests.feeders.conftest import Stage
 
@@ -68,7 +68,7 @@ def feed(
     publisher = Scripted(answers, clock, cost)
     said: list[str] = []
     feeder = Feeder(publisher, Numbers(), interval, say=said.append, clock=clock, sleep=clock.sleep)
-    assert main(feeder.run) == 0
+    assert exit_code(feeder.run) == 0
     return publisher, clock, said
 
 
@@ -112,7 +112,7 @@ def test_a_refusal_for_good_ends_the_feeder_with_one_line(capsys: pytest.Capture
     feeder = Feeder(
         Scripted([Refused("413 too large")], clock), Numbers(), 1, say=print, clock=clock, sleep=clock.sleep
     )
-    assert main(feeder.run) == 1
+    assert exit_code(feeder.run) == 1
     assert capsys.readouterr().err == "error: 413 too large\n"
 
 

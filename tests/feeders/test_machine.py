@@ -38,7 +38,8 @@ def test_counters_that_start_anew_give_nothing_and_never_a_negative_rate(monkeyp
     assert source.reading()["network"] == {"received": 0, "sent": 0, "loopback": 0}
 
 
-def test_the_script_feeds_sleeps_wakes_and_ends_quietly_on_ctrl_c(stage: Stage) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_the_script_feeds_sleeps_wakes_and_ends_quietly(stage: Stage, by: signal.Signals) -> None:
     command = [sys.executable, str(FEEDERS / "machine.py"), "--url", stage.url, "--interval", "0.05"]
     feeder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert feeder.stdout is not None
@@ -54,7 +55,7 @@ def test_the_script_feeds_sleeps_wakes_and_ends_quietly_on_ctrl_c(stage: Stage) 
             "somebody looks at machine, feeding again",
         ]
     finally:
-        feeder.send_signal(signal.SIGINT)
+        feeder.send_signal(by)
         _, errors = feeder.communicate(timeout=20)
     assert (feeder.returncode, errors) == (0, "")
     assert set(stage.paths) == {"/topics/machine"}
