@@ -26,6 +26,8 @@ class Wire:
         self.socket = socket.create_connection(address, timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.data = b""
+        self.received = b""
+        """Everything that came, for those who look at it raw."""
         self.closed = False
 
     def close(self) -> None:
@@ -50,6 +52,7 @@ class Wire:
             more = b""
         self.closed = not more
         self.data += more
+        self.received += more
         return True
 
     def await_answers(self, count: int, *, head: bool, lowest: int, seconds: float) -> Seen:
