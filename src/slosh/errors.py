@@ -222,6 +222,24 @@ class MethodNotAllowed(SloshError):
         super().__init__(f"This address takes {allow}.", fields=(("Allow", allow),))
 
 
+class UpgradeRequired(SloshError):
+    """A WebSocket handshake in a version that is not spoken here (RFC 6455 §4.4)."""
+
+    code = "upgrade_required"
+    status = 426
+
+    def __init__(self, version: str) -> None:
+        fields = (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", version))
+        super().__init__(f"Version {version} of the WebSocket protocol is spoken here.", fields=fields)
+
+
+class ForeignOrigin(SloshError):
+    """A page of another origin wants to do what it may not (RFC 6454)."""
+
+    code = "foreign_origin"
+    status = 403
+
+
 class RangeNotSatisfiable(SloshError):
     """No byte of the range asked for exists (RFC 9110 §15.5.17).
 

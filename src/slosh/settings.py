@@ -167,6 +167,13 @@ class Settings:
         "after a minute (nginx's proxy_read_timeout), 50s keeps readers from seeing errors.",
         zero="no bound",
     )
+    stream_life: float = _seconds(
+        600.0,
+        Group.WAITING,
+        "How long a stream (SSE, NDJSON, WebSocket) stays open; each ends up to a fifth earlier, by chance, and its "
+        "client comes back with its cursor. So a deploy never meets streams that are days old.",
+        zero="for ever",
+    )
     drain: float = _seconds(
         10.0,
         Group.WAITING,

@@ -2,14 +2,17 @@
 
 Long-poll and every stream use these functions and differ in their framing alone. For each answer
 
-    saw = delivering + lost
+    saw = delivering + lost + conflated
 
-and `saw` counts from the reader's place to the newest message, so nothing goes missing in silence.
+and `saw` counts from the reader's place on, so nothing goes missing in silence.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import msgspec
 
 from slosh.core.cursor import Cursor, parse_cursor
 from slosh.core.topic import Topic
@@ -18,6 +21,10 @@ from slosh.errors import BadQuery
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LAST: Final = re.compile(r"-([0-9]{1,16})", re.ASCII)
 _AGE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)", re.ASCII)
+
+
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_string: Final = msgspec.json.Decoder(str).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +79,52 @@ class Place(NamedTuple):
     reset: bool = False
 
 
-class Reading(NamedTuple):
-    """What one reader is told. `saw = len(messages) + lost`.
+class Filter(NamedTuple):
+    """What a reader can do without.
 
     Attributes:
-        epoch: the topic's life that this is from; with `newest` it makes the reader's next cursor.
+        limit: give only the newest so many messages, 0 for all.
+        key: the path to a member of the messages; give only the newest of each value. Empty for off.
+    """
+
+    limit: int = 0
+    key: tuple[str, ...] = ()
+
+
+class Reading(NamedTuple):
+    """What one reader is told of one topic. `saw = len(messages) + lost + conflated`.
+
+    Attributes:
+        epoch: the topic's life that this is from.
         newest: offset of the newest message in the topic.
-        saw: how many messages came in since the reader's place.
+        place: offset up to which this goes; with `epoch` it is the reader's next cursor. Less than `newest`
+            only when the reader asked for a part.
+        saw: how many messages came in between the reader's place and this one.
         lost: how many of those fell off the ring before it asked.
+        conflated: how many of those it asked to be left out.
+        offsets: of the messages.
         messages: the others, oldest first.
         reset: whether delivery starts anew because the reader's cursor meant nothing here.
     """
 
     epoch: str
     newest: int
+    place: int
     saw: int
     lost: int
+    conflated: int
+    offsets: Sequence[int]
     messages: list[bytes]
     reset: bool
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the reader stands after this."""
+        return Cursor(self.epoch, self.place)
+
+
+ALL: Final = Filter()
+"""For readers who want everything."""
 
 
 def parse_since(text: str) -> Since:
@@ -136,8 +171,73 @@ def locate(topic: Topic, since: Since, now: float) -> Place:  # noqa: PLR0911 - 
             return Place(0, reset=True)
 
 
-def read(topic: Topic, place: Place) -> Reading:
-    """Give a reader at `place` all that it has not seen."""
+def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0) -> Reading:
+    """Give a reader at `place` what it has not seen.
+
+    Args:
+        wanted: what it can do without.
+        max_bytes: give only the oldest messages up to so many bytes, but one at least, for readers who take
+            the rest later; 0 for all. Left aside where `wanted` looks at all messages together.
+    """
     messages = topic.after(place.offset)
-    saw = topic.last - place.offset
-    return Reading(topic.epoch, topic.last, saw, saw - len(messages), messages, place.reset)
+    upto = topic.last
+    offsets: Sequence[int] = range(upto - len(messages) + 1, upto + 1)
+    lost = upto - place.offset - len(messages)
+    if wanted is not ALL and wanted != ALL:
+        offsets, messages = _leave_out(offsets, messages, wanted)
+    elif max_bytes:
+        count = _count_within(messages, max_bytes)
+        if count < len(messages):
+            offsets, messages = offsets[:count], messages[:count]
+            upto = offsets[-1]
+    saw = upto - place.offset
+    conflated = saw - lost - len(messages)
+    return Reading(topic.epoch, topic.last, upto, saw, lost, conflated, offsets, messages, place.reset)
+
+
+def _count_within(messages: list[bytes], max_bytes: int) -> int:
+    """How many of the first messages fit, one at least."""
+    total = 0
+    for count, message in enumerate(messages):
+        total += len(message)
+        if total > max_bytes:
+            return max(1, count)
+    return len(messages)
+
+
+def _leave_out(offsets: Sequence[int], messages: list[bytes], wanted: Filter) -> tuple[list[int], list[bytes]]:
+    kept = list(zip(offsets, messages, strict=True))
+    if wanted.key:
+        kept = _newest_of_each(kept, wanted.key)
+    if wanted.limit:
+        kept = kept[-wanted.limit :]
+    return [offset for offset, _ in kept], [message for _, message in kept]
+
+
+def _newest_of_each(kept: list[tuple[int, bytes]], path: tuple[str, ...]) -> list[tuple[int, bytes]]:
+    """The newest message of each value at `path`. A message without one stands for itself."""
+    seen: set[object] = set()
+    newest: list[tuple[int, bytes]] = []
+    for offset, message in reversed(kept):
+        value = find_member(message, path)
+        if value is None or value not in seen:
+            seen.add(value)
+            newest.append((offset, message))
+    newest.reverse()
+    return newest
+
+
+def find_member(message: bytes, path: tuple[str, ...]) -> bytes | str | None:
+    """The member of a message at `path`, None where there is none; equal for equal values.
+
+    Strings are compared as text, however they were escaped; everything else by its letters, so that no
+    number loses precision.
+    """
+    value: bytes | msgspec.Raw = message
+    try:
+        for name in path:
+            value = _members(value)[name]
+        text = bytes(value).strip()
+        return _string(text) if text.startswith(b'"') else text
+    except (msgspec.MsgspecError, KeyError):
+        return None

@@ -107,6 +107,16 @@ class Topic:
             fell_off += 1
         return fell_off
 
+    def rate(self, now: float, window: float) -> float:
+        """Messages a second over the last `window` seconds, as far as the ring goes back."""
+        if not self._times:
+            return 0.0
+        recent = self.last - self.offset_before(now - window)
+        full = recent == len(self._times) and self.first > 1
+        # A ring that is younger than the window, because older messages fell off, speaks for its own age alone.
+        seconds = max(now - self._times[0], 0.001) if full else window
+        return recent / seconds
+
     def after(self, offset: int) -> list[bytes]:
         """The messages kept whose offset is greater than `offset`, oldest first. Costs what it gives."""
         newest_first = list(islice(reversed(self._messages), max(0, self.last - offset)))

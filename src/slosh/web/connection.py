@@ -44,9 +44,18 @@ class Exchange:
 
     outlives_eof = False
     """Whether it goes on when the client half-closes: an answer under way does, waiting for news does not."""
+    takes_data = False
+    """Whether what the client sends from here on is meant for it, and is no HTTP any more."""
 
     def end(self) -> None:
         """Time is up, or the server goes down, or the client wants something else: answer as soon as possible."""
+
+    def deadline_passed(self) -> None:
+        """The deadline that was given with `hold` has come."""
+        self.end()
+
+    def data(self, data: bytes) -> None:
+        """The client has sent something, if `takes_data`."""
 
     def lost(self) -> None:
         """The client has gone; nobody is left to answer."""
@@ -119,7 +128,7 @@ class Connection(asyncio.Protocol):
         edge = self.edge
         edge.accepted += 1
         edge.connections[self] = None
-        self._set_deadline(edge.settings.idle_timeout)
+        self._deadline_in(edge.settings.idle_timeout)
         if len(edge.connections) > edge.settings.max_connections:
             self.refuse(TooManyConnections("This server has all the connections that it may have (max_connections)."))
         elif edge.settings.max_connections_per_address:
@@ -173,18 +182,23 @@ class Connection(asyncio.Protocol):
         """The client does not take what is written."""
         self._stalled = True
         if self._transport is not None:
+            if self._exchange is not None and self._exchange.takes_data:
+                # Answers to what it sends would pile up.
+                self._transport.pause_reading()
+                self._reading_paused = True
             self._untaken = self._transport.get_write_buffer_size()
-            self._set_deadline(self.edge.settings.write_timeout)
+            self._deadline_in(self.edge.settings.write_timeout)
 
     def resume_writing(self) -> None:
         """The client has taken nearly all that was written."""
         self._stalled = False
         self._untaken = 0
+        self._read_on()
         if self._exchange is not None:
             self._deadline = math.inf
             self._exchange.writable()
         else:
-            self._set_deadline(LINGERING_CLOSE if self._discarding else self.edge.settings.idle_timeout)
+            self._deadline_in(LINGERING_CLOSE if self._discarding else self.edge.settings.idle_timeout)
             self._go_on()
 
     def on_timer(self) -> None:
@@ -200,7 +214,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         elif self._exchange is not None:
             self._deadline = math.inf
-            self._exchange.end()
+            self._exchange.deadline_passed()
         elif self._reader is not None:
             self.refuse(RequestTimeout("The body of the request took too long (body_timeout)."))
         elif self._pending:
@@ -219,6 +233,11 @@ class Connection(asyncio.Protocol):
         return self._head
 
     @property
+    def is_stalled(self) -> bool:
+        """Whether the client does not take what was written; nothing more is to be written then."""
+        return self._stalled
+
+    @property
     def is_open(self) -> bool:
         """Whether there is still somebody to answer."""
         return self._head is not None and self._transport is not None
@@ -227,14 +246,22 @@ class Connection(asyncio.Protocol):
         """Leave the request unanswered for now; `exchange` owes a `finish` or a `respond`.
 
         Args:
-            deadline: when the exchange is told to end, seconds on the loop's clock.
+            deadline: when the exchange is told that its time is up, seconds on the loop's clock.
         """
         self._exchange = exchange
+        self.set_deadline(deadline)
+        if self.edge.draining:
+            exchange.end()
+
+    def set_deadline(self, deadline: float) -> None:
+        """Let the exchange's deadline be at `deadline`, seconds on the loop's clock, `inf` for never."""
         self._deadline = deadline
         if deadline < math.inf:
             self._hold_timer()
-        if self.edge.draining:
-            exchange.end()
+
+    def bring_forward(self, deadline: float) -> None:
+        """Let the deadline be at `deadline`, seconds on the loop's clock, if that is earlier."""
+        self.set_deadline(min(deadline, self._deadline))
 
     def connection_field(self) -> bytes:
         """The `Connection` line that the answer to the present request needs, often none."""
@@ -254,8 +281,12 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
         return not self._stalled
 
-    def finish(self, response: bytes) -> None:
-        """Write the answer to the present request, or the end of it, and turn to the next."""
+    def finish(self, response: bytes, *, close: bool = False) -> None:
+        """Write the answer to the present request, or the end of it, and turn to the next.
+
+        Args:
+            close: whether there is no next, because only the connection's end is the end of this answer.
+        """
         head = self._head
         transport = self._transport
         self._head = None
@@ -266,11 +297,11 @@ class Connection(asyncio.Protocol):
         edge.requests += 1
         if response:
             transport.write(response)
-        if edge.draining or self._at_eof or not head.keeps_alive:
+        if close or edge.draining or self._at_eof or not head.keeps_alive:
             self._close_gently()
             return
         if not self._stalled:
-            self._set_deadline(edge.settings.idle_timeout)
+            self._deadline_in(edge.settings.idle_timeout)
         if self._pending:
             edge.loop.call_soon(self._go_on)
 
@@ -298,11 +329,6 @@ class Connection(asyncio.Protocol):
         if self._exchange is None and self._head is None and not self._pending and not self._discarding:
             self._close_gently()
         return self._exchange
-
-    def cut(self) -> None:
-        """The time to go quietly is over."""
-        if self._transport is not None:
-            self._transport.abort()
 
     # Reading.
 
@@ -353,7 +379,7 @@ class Connection(asyncio.Protocol):
             self.refuse(HeadTooLarge(f"Request line and headers have at most {settings.max_head} bytes (max_head)."))
         else:
             if not self._pending:
-                self._set_deadline(settings.head_timeout)
+                self._deadline_in(settings.head_timeout)
             self._pending = data
 
     def _judge(self, block: bytes) -> tuple[Head, Action]:
@@ -388,7 +414,7 @@ class Connection(asyncio.Protocol):
             return None
         if head.expects_continue and not data and self._transport is not None:
             self._transport.write(CONTINUE)
-        self._set_deadline(settings.body_timeout)
+        self._deadline_in(settings.body_timeout)
         return self._read_body(data) if data else None
 
     def _read_body(self, data: bytes) -> bytes | None:
@@ -433,6 +459,9 @@ class Connection(asyncio.Protocol):
         """Keep what comes behind a request that has no answer yet."""
         if self._discarding or not data:
             return
+        if self._exchange is not None and self._exchange.takes_data:
+            self._exchange.data(data)
+            return
         self._pending += data
         if len(self._pending) <= MAX_PIPELINED:
             return
@@ -450,17 +479,19 @@ class Connection(asyncio.Protocol):
         pending, self._pending = self._pending, b""
         if pending:
             self._advance(pending)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read from the socket again, if nothing but what has gone stood in the way."""
         if self._reading_paused and self._transport is not None and len(self._pending) <= MAX_PIPELINED:
             self._reading_paused = False
             self._transport.resume_reading()
 
     # Deadlines and the end.
 
-    def _set_deadline(self, seconds: float) -> None:
+    def _deadline_in(self, seconds: float) -> None:
         """Let the deadline be in so many seconds, 0 for never."""
-        self._deadline = self.edge.now() + seconds if seconds else math.inf
-        if seconds:
-            self._hold_timer()
+        self.set_deadline(self.edge.now() + seconds if seconds else math.inf)
 
     def _hold_timer(self) -> None:
         """See that the timers hold this connection at its deadline or earlier.
@@ -483,7 +514,7 @@ class Connection(asyncio.Protocol):
             transport.abort()
         else:
             self._untaken = left
-            self._set_deadline(self.edge.settings.write_timeout)
+            self._deadline_in(self.edge.settings.write_timeout)
 
     def _close_gently(self) -> None:
         """Send the end of the last answer, then read on for a moment before the socket is closed.
@@ -498,11 +529,9 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._reading_paused:
-            self._reading_paused = False
-            transport.resume_reading()
+        self._read_on()
         transport.write_eof()
-        self._set_deadline(LINGERING_CLOSE)
+        self._deadline_in(LINGERING_CLOSE)
 
     def _count_address(self, limit: int) -> None:
         transport = self._transport

@@ -33,4 +33,4 @@ async def drain(edge: Edge, seconds: float) -> None:
             await asyncio.wait_for(edge.emptied.wait(), max(0.0, deadline - loop.time()))
         except TimeoutError:
             for connection in tuple(edge.connections):
-                connection.cut()
+                connection.abandon()

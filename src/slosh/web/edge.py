@@ -1,11 +1,12 @@
 """What all the connections of a server share: its bounds, the clock, remembered heads, and the counts."""
 
 import asyncio
+import random
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol
 
-from slosh.core.reading import Reading
+from slosh.core.subscription import Batch
 from slosh.core.timers import Timers
 from slosh.settings import Settings
 from slosh.web.head import Head
@@ -102,6 +103,7 @@ class Edge:
         self.application = application
         self.loop = loop
         self.now = loop.time
+        self.random = random.random  # for jitter, which nobody needs to be unable to guess
         self.heads = HeadMemory()
         self.timers: Timers[Connection] = Timers(self._arm)
         self.connections: dict[Connection, None] = {}
@@ -121,16 +123,17 @@ class Edge:
     def date(self) -> bytes:
         """The `Date` line of this second."""
         now = time.time()
-        if now >= self._date_until:
+        if not self._date_until - 1.0 <= now < self._date_until:  # it may have been set back
             self._date = date_field(now)
             self._date_until = int(now) + 1.0
         return self._date
 
-    def count_reading(self, reading: Reading) -> None:
+    def count_batch(self, batch: Batch) -> None:
         """Count what one reader was told."""
         self.answers += 1
-        self.delivered += len(reading.messages)
-        self.lost += reading.lost
+        for _, reading in batch.parts:
+            self.delivered += len(reading.messages)
+            self.lost += reading.lost
 
     def _arm(self, when: float) -> None:
         self.loop.call_at(when, self._expire)

@@ -1,26 +1,37 @@
 """The answer that a reader gets, as JSON. The messages are spliced in as the bytes that were posted."""
 
+import json
+
 from slosh.core.reading import Reading
+from slosh.core.subscription import Batch
 
 
-def cursor_of(reading: Reading) -> bytes:
-    """The reader's next cursor."""
-    return b"%b.%d" % (reading.epoch.encode("ascii"), reading.newest)
-
-
-def encode_envelope(reading: Reading, *, timed_out: bool = False) -> bytes:
+def encode_envelope(batch: Batch, *, timed_out: bool = False) -> bytes:
     """One envelope, without a line's end.
 
     Args:
         timed_out: whether it is given because `wait` ran out.
     """
-    return b'{"max":%d,"saw":%d,"delivering":%d,"res":[%b],"next":"%b"%b%b%b}' % (
+    timeout = b',"timeout":true' if timed_out else b""
+    if not batch.several:
+        return _encode_reading(batch.parts[0][1], timeout)
+    topics = b",".join(b"%b:%b" % (_quote(name), _encode_reading(reading)) for name, reading in batch.parts)
+    return b'{"topics":{%b},"next":%b%b}' % (topics, _quote(batch.cursor), timeout)
+
+
+def _encode_reading(reading: Reading, timeout: bytes = b"") -> bytes:
+    return b'{"max":%d,"saw":%d,"delivering":%d,"res":[%b],"next":"%b"%b%b%b%b}' % (
         reading.newest,
         reading.saw,
         len(reading.messages),
         b",".join(reading.messages),
-        cursor_of(reading),
+        str(reading.cursor).encode("ascii"),
         b',"lost":%d' % reading.lost if reading.lost else b"",
+        b',"conflated":%d' % reading.conflated if reading.conflated else b"",
         b',"reset":true' if reading.reset else b"",
-        b',"timeout":true' if timed_out else b"",
+        timeout,
     )
+
+
+def _quote(text: str) -> bytes:
+    return json.dumps(text, ensure_ascii=False).encode()

@@ -16,6 +16,7 @@ NO_STORE: Final = b"Cache-Control: no-store\r\n"
 NO_SNIFF: Final = b"X-Content-Type-Options: nosniff\r\n"
 CLOSE: Final = b"Connection: close\r\n"
 KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -57,6 +58,21 @@ def render(
     return b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (_STATUS_LINES[status], date, fields, connection, len(body), sent)
 
 
+def render_stream_head(date: bytes, fields: bytes, *, chunked: bool) -> bytes:
+    """The head of a 200 response whose body has no end yet.
+
+    Args:
+        chunked: whether the body comes in chunks; else the connection's end is its end (RFC 9112 §6.3).
+    """
+    framing = b"Transfer-Encoding: chunked\r\n" if chunked else CLOSE
+    return b"%b%b%b%b\r\n" % (_STATUS_LINES[200], date, fields, framing)
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of the chunked transfer coding (RFC 9112 §7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 def render_head(status: int, date: bytes, fields: bytes, length: int, connection: bytes = b"") -> bytes:
     """The head of a response whose body of `length` bytes is written by the caller."""
     return b"%b%b%b%bContent-Length: %d\r\n\r\n" % (_STATUS_LINES[status], date, fields, connection, length)
@@ -64,7 +80,13 @@ def render_head(status: int, date: bytes, fields: bytes, length: int, connection
 
 def problem(error: SloshError) -> tuple[int, bytes, bytes]:
     """An error as an RFC 9457 problem document: status, header lines, body."""
-    document = {
+    fields = b"Content-Type: application/problem+json\r\n" + NO_STORE + NO_SNIFF
+    return error.status, fields + join_fields(error.fields), json.dumps(problem_document(error)).encode("ascii") + b"\n"
+
+
+def problem_document(error: SloshError) -> dict[str, object]:
+    """The members of an error's problem document (RFC 9457 §3.1)."""
+    return {
         "type": "about:blank",
         "title": error.title,
         "status": error.status,
@@ -72,8 +94,6 @@ def problem(error: SloshError) -> tuple[int, bytes, bytes]:
         "code": error.code,
         **error.facts(),
     }
-    fields = b"Content-Type: application/problem+json\r\n" + NO_STORE + NO_SNIFF
-    return error.status, fields + join_fields(error.fields), json.dumps(document).encode("ascii") + b"\n"
 
 
 def join_fields(fields: Iterable[tuple[str, str]]) -> bytes:

@@ -7,18 +7,30 @@ from slosh.engine.base import Engine
 from slosh.errors import MethodNotAllowed
 from slosh.settings import Settings
 from slosh.web.about import route_about
+from slosh.web.asking import TOPICS, Asked, Format
 from slosh.web.connection import Connection
 from slosh.web.edge import Action
+from slosh.web.eventsource import EventSource
 from slosh.web.files import DocumentRoot, ServeFile
 from slosh.web.head import Head
-from slosh.web.longpoll import LongPoll
+from slosh.web.longpoll import LongPoll, Peek
+from slosh.web.ndjson import NdjsonStream
 from slosh.web.publish import Publish
 from slosh.web.query import decode
+from slosh.web.reader import Reader
 from slosh.web.response import field
+from slosh.web.websocket import WebSocket
 
-TOPICS: Final = "/topics/"
 ABOUT: Final = "/-/"
 ALLOW_TOPIC: Final = "GET, HEAD, POST, OPTIONS"
+
+
+_READERS: Final[dict[Format, type[Reader]]] = {
+    Format.JSON: LongPoll,
+    Format.SSE: EventSource,
+    Format.NDJSON: NdjsonStream,
+    Format.WEBSOCKET: WebSocket,
+}
 
 
 class Routes:
@@ -50,10 +62,12 @@ class Routes:
         return ServeFile(self._root, head, self._settings.max_body)
 
     def _route_topic(self, head: Head) -> Action:
-        name = check_name(decode(head.path.removeprefix(TOPICS), "topic's name"))
         if head.method in ("GET", "HEAD"):
-            return LongPoll(self._engine, self._settings, name, head)
+            asked = Asked(head, self._settings)
+            reader = Peek if head.method == "HEAD" else _READERS[asked.format]
+            return reader(self._engine, self._settings, asked, b"")
         if head.method == "POST":
+            name = check_name(decode(head.path.removeprefix(TOPICS), "topic's name"))
             return Publish(self._engine, self._settings, name, head)
         raise MethodNotAllowed(ALLOW_TOPIC)
 

@@ -1,0 +1,196 @@
+"""What a reader asks for: which topics, from where, for how long, how much of it, and in which framing.
+
+All of it comes from the request's head, so it is worked out once for all requests with the same head.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from slosh.core.cursor import parse_cursor, parse_offset
+from slosh.core.names import check_name
+from slosh.core.reading import Filter, Now, Offset, Since, Unknown, parse_since
+from slosh.errors import BadQuery, BadTopic
+from slosh.settings import Settings
+from slosh.web.cookies import cookie_name, find_place, set_cookie
+from slosh.web.head import Head
+from slosh.web.query import bound_wait, decode, parse_prefer, parse_query, parse_wait
+
+TOPICS: Final = "/topics/"
+MAX_TOPICS: Final = 64
+"""Topics that one request may name."""
+
+_EVERY: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s)", re.ASCII)
+_MAX_EVERY: Final = 3600.0
+"""Seconds: whoever wants less than one answer an hour asks with a cursor."""
+_MAX_KEY: Final = 16
+"""Names in a dotted path."""
+
+
+class Format(Enum):
+    """The framings that a GET can have."""
+
+    JSON = "json"
+    SSE = "sse"
+    NDJSON = "ndjson"
+    WEBSOCKET = "websocket"
+
+
+_ACCEPTED: Final = {"text/event-stream": Format.SSE, "application/x-ndjson": Format.NDJSON}
+
+
+class Asked:
+    """A reader's request.
+
+    Args:
+        head: of the request, whose path begins with `/topics/`.
+        settings: bound how long a poll is held.
+
+    Raises:
+        BadTopic, BadQuery, BadRequest: something in it makes no sense.
+
+    Attributes:
+        names: of the topics, without repetition.
+        several: whether the answer is one for several topics.
+        wait: how long a poll is held, seconds, `inf` for any time.
+        every: how long to gather once there is something, seconds.
+        wanted: what the reader can do without.
+        format: the framing.
+        minimal: whether an answer without messages is to have no body (`Prefer: return=minimal`).
+        cookie: what stands before and after the cursor in the `Set-Cookie` line; None for no cookie.
+        parameters: the query, decoded.
+    """
+
+    __slots__ = (
+        "_since",
+        "_vector",
+        "cookie",
+        "every",
+        "format",
+        "minimal",
+        "names",
+        "parameters",
+        "several",
+        "wait",
+        "wanted",
+    )
+
+    def __init__(self, head: Head, settings: Settings) -> None:
+        self.names = parse_names(head.path)
+        self.several = len(self.names) > 1
+        self.parameters = parse_query(head.query)
+        preferred_wait, self.minimal = parse_prefer(head.tokens(b"prefer"))
+        wait = parse_wait(self.parameters["wait"]) if "wait" in self.parameters else preferred_wait
+        self.wait = bound_wait(wait, settings.default_wait, settings.max_wait)
+        self.every = _parse_every(self.parameters)
+        self.wanted = Filter(_parse_limit(self.parameters), _parse_key(self.parameters))
+        self.format = _choose_format(head, self.parameters)
+        self.cookie: tuple[bytes, bytes] | None = None
+        self._vector: Mapping[str, Since] = {}
+        self._since: Since = Now()
+        self._parse_place(head)
+
+    def since(self, name: str) -> Since:
+        """Where to start in the topic `name`."""
+        return self._vector.get(name, self._since)
+
+    def _parse_place(self, head: Head) -> None:
+        parameters = self.parameters
+        resumed = head.first(b"last-event-id") if self.format is Format.SSE else ""
+        if resumed:
+            # What we once gave is never an error, only a place that may mean nothing any more.
+            self._take_since(resumed.encode("latin-1").decode("utf-8", "replace"), resumes=True)
+        elif "since" in parameters:
+            self._take_since(parameters["since"], resumes=False)
+        elif "n" in parameters:
+            if self.several:
+                raise BadQuery("n", "n is an offset in one topic; several are asked for with since and a vector.")
+            self._since = Offset(parse_offset("n", parameters["n"]))
+        elif not self.several:
+            self._use_cookie(head)
+
+    def _take_since(self, text: str, *, resumes: bool) -> None:
+        if self.several and "=" in text:
+            self._vector = _parse_vector(text)
+            return
+        try:
+            self._since = parse_since(text)
+        except BadQuery:
+            if not resumes:
+                raise
+            self._since = Unknown()
+        if self.several and parse_cursor(text):
+            raise BadQuery("since", "Several topics are resumed with a vector, a=k3f9.4,b=x01c.9, as next gives it.")
+
+    def _use_cookie(self, head: Head) -> None:
+        name = cookie_name(self.names[0])
+        self._since = find_place(head.all(b"cookie"), name) or Now()
+        # Whoever stands in front says whether the client came over TLS. A lie harms the liar alone.
+        secure = head.first(b"x-forwarded-proto").lower() == "https"
+        self.cookie = set_cookie(name, head.path, secure=secure)
+
+
+def parse_names(path: str) -> tuple[str, ...]:
+    """The topics that a path names, separated by commas, each once.
+
+    Raises:
+        BadTopic, BadRequest: one of them is no name, or they are too many.
+    """
+    texts = path.removeprefix(TOPICS).split(",")
+    if len(texts) > MAX_TOPICS:
+        raise BadTopic(f"One request names at most {MAX_TOPICS} topics.")
+    return tuple(dict.fromkeys(check_name(decode(text, "topic's name")) for text in texts))
+
+
+def _parse_vector(text: str) -> dict[str, Since]:
+    vector: dict[str, Since] = {}
+    for part in text.split(","):
+        name, _, cursor = part.rpartition("=")
+        vector[name] = parse_cursor(cursor) or Unknown()
+    return vector
+
+
+def _parse_limit(parameters: Mapping[str, str]) -> int:
+    if "limit" not in parameters:
+        return 0
+    limit = parse_offset("limit", parameters["limit"])
+    if not limit:
+        raise BadQuery("limit", "limit is how many of the newest messages to give, 1 or more.")
+    return limit
+
+
+def _parse_key(parameters: Mapping[str, str]) -> tuple[str, ...]:
+    if "key" not in parameters:
+        return ()
+    path = tuple(parameters["key"].split("."))
+    if not all(path) or len(path) > _MAX_KEY:
+        raise BadQuery("key", f"key is a dotted path into the messages of at most {_MAX_KEY} names, such as host.name.")
+    return path
+
+
+def _parse_every(parameters: Mapping[str, str]) -> float:
+    text = parameters.get("every", "0s")
+    match = _EVERY.fullmatch(text)
+    seconds = float(match[1]) * (0.001 if match[2] == "ms" else 1.0) if match else -1.0
+    if not 0.0 <= seconds <= _MAX_EVERY:
+        raise BadQuery("every", "every is how long to gather, for instance 250ms or 1s, at most 3600s.")
+    return seconds
+
+
+def _choose_format(head: Head, parameters: Mapping[str, str]) -> Format:
+    if "websocket" in head.tokens(b"upgrade") and "upgrade" in head.tokens(b"connection"):
+        return Format.WEBSOCKET
+    if "format" in parameters:
+        try:
+            chosen = Format(parameters["format"])
+        except ValueError:
+            chosen = Format.WEBSOCKET
+        if chosen is Format.WEBSOCKET:
+            raise BadQuery("format", "format is json, sse or ndjson; a WebSocket is asked for with Upgrade.")
+        return chosen
+    for token in head.tokens(b"accept"):
+        kind = token.partition(";")[0].strip()
+        if kind in _ACCEPTED:
+            return _ACCEPTED[kind]
+    return Format.JSON

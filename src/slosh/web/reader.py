@@ -1,0 +1,103 @@
+"""What all ways of reading have in common: find the topics, find the places, and begin."""
+
+from typing import Final
+from urllib.parse import quote
+
+from slosh.core.reading import locate
+from slosh.core.subscription import OneTopic, SeveralTopics, Subscription
+from slosh.core.topic import Topic
+from slosh.engine.base import Engine
+from slosh.errors import SloshError
+from slosh.settings import Settings
+from slosh.web.asking import Asked
+from slosh.web.connection import Connection, Exchange
+
+_SAFE_IN_CURSORS: Final = "=,/:;@!$'()*+~"
+"""Printable characters of a vector that need no encoding in a header's value."""
+
+
+def next_field(cursor: str) -> bytes:
+    """The `Slosh-Next` line. Names of topics in a vector are percent-encoded where a header asks for it."""
+    return b"Slosh-Next: %b\r\n" % quote(cursor, _SAFE_IN_CURSORS).encode("ascii")
+
+
+class Reader:
+    """The action of a GET on topics, as a base for each framing.
+
+    Args:
+        engine: knows the topics.
+        settings: the bounds.
+        asked: what the reader asks for.
+        cors: header lines that let a page from elsewhere read the answer, often none.
+
+    Attributes:
+        key: equal for actions that write the same bytes for the same messages.
+    """
+
+    __slots__ = ("asked", "cors", "engine", "key", "max_body", "settings")
+
+    def __init__(self, engine: Engine, settings: Settings, asked: Asked, cors: bytes) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.asked = asked
+        self.cors = cors
+        self.max_body = settings.max_body
+        # As bytes, because they remember their hash.
+        self.key = repr((asked.format, asked.wanted, asked.cookie, asked.minimal, cors)).encode()
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
+        """Find the topics, then begin."""
+        opening = _Opening(connection, self)
+        opening.open()
+        if not opening.is_done:
+            connection.hold(opening)
+
+    def begin(self, connection: Connection, subscription: Subscription) -> None:
+        """Answer, or hold what will answer."""
+        raise NotImplementedError
+
+    def subscribe(self, topics: list[Topic], now: float) -> Subscription:
+        """The reader's places in `topics`, which are those that it asked for, in that order."""
+        hub = self.engine.hub
+        places = {topic: locate(topic, self.asked.since(topic.name), now) for topic in topics}
+        if self.asked.several:
+            return SeveralTopics(hub, places)
+        ((topic, place),) = places.items()
+        return OneTopic(hub, topic, place)
+
+
+class _Opening(Exchange):
+    """A reader whose topics the engine has not all found yet."""
+
+    __slots__ = ("_action", "_connection", "_topics", "is_done")
+
+    def __init__(self, connection: Connection, action: Reader) -> None:
+        self._connection = connection
+        self._action = action
+        self._topics: list[Topic] = []
+        self.is_done = False
+
+    def open(self) -> None:
+        """Ask for the next topic, or begin when none is missing."""
+        names = self._action.asked.names
+        connection = self._connection
+        now = connection.edge.now()
+        while len(self._topics) < len(names):
+            before = len(self._topics)
+            self._action.engine.open(names[before], now, self._opened)
+            if len(self._topics) == before:
+                return  # The engine answers later, or has refused.
+        self.is_done = True
+        try:
+            self._action.begin(connection, self._action.subscribe(self._topics, now))
+        except SloshError as error:
+            connection.refuse(error)
+
+    def _opened(self, topic: Topic | SloshError) -> None:
+        connection = self._connection
+        if isinstance(topic, SloshError):
+            self.is_done = True
+            if connection.is_open:
+                connection.refuse(topic)
+            return
+        self._topics.append(topic)

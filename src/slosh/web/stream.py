@@ -1,0 +1,180 @@
+"""Streams: a reader that stays, in any framing.
+
+The rules of this file:
+
+* While a client does not take what was written, nothing more is written to it and nothing is kept for it.
+  When its socket drains it is served from its place in the ring, with `lost` if the ring went round. So a
+  slow reader costs its place, no queue, and delays nobody.
+* What is written is made once for all readers at the same places in the same framing.
+* A stream has one deadline: the earliest of the end of its gathering, its sign of life and its own end.
+"""
+
+import math
+from abc import abstractmethod
+from typing import Final
+
+from slosh.core.subscription import Batch, Subscription
+from slosh.core.topic import Shared, Topic
+from slosh.errors import Draining
+from slosh.web.connection import Connection, Exchange
+from slosh.web.reader import Reader, next_field
+from slosh.web.response import LAST_CHUNK, NO_SNIFF, NO_STORE, chunk, render_stream_head
+
+MAX_WRITE: Final = 256 * 1024
+"""Bytes of messages that are written to one stream at a time: a client that stalls then holds no more of a ring."""
+
+_LIFE_JITTER: Final = 0.2
+"""Part of its life by which a stream may end earlier, so that streams opened together do not end together."""
+
+_NO_BUFFERING: Final = b"X-Accel-Buffering: no\r\n"
+"""nginx passes on what comes at once, instead of filling a buffer first (ngx_http_proxy_module, proxy_buffering)."""
+
+
+class StreamAction(Reader):
+    """The action of a GET that stays open, as a base for each framing.
+
+    Attributes:
+        heartbeat: what is written as a sign of life.
+        heartbeat_every: seconds between two of them; proxies commonly give up after 60.
+        content_type: a header line.
+    """
+
+    __slots__ = ()
+
+    heartbeat = b""
+    heartbeat_every = 15.0
+    content_type = b""
+
+    def begin(self, connection: Connection, subscription: Subscription) -> None:
+        """Begin to stream.
+
+        Raises:
+            Draining: the server goes down; nothing new begins.
+        """
+        if connection.edge.draining:
+            raise Draining("This server is going down.")
+        self.hold(Stream(connection, self, subscription))
+
+    def hold(self, stream: "Stream") -> None:
+        """Register `stream`, and let it begin."""
+        now = stream.connection.edge.now()
+        stream.subscription.watch(stream, now)
+        stream.connection.hold(stream)
+        stream.begin(now)
+
+    def preamble(self, stream: "Stream") -> bytes:
+        """What comes before all messages, apart from the response's head."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> bytes:
+        """What is written for a batch."""
+
+
+class Stream(Exchange):
+    """An open stream: a watcher of its topics.
+
+    Args:
+        connection: that it is on.
+        action: says how it is written.
+        subscription: the reader's places.
+    """
+
+    __slots__ = ("_ends_at", "_gathers_until", "_heartbeat_at", "action", "connection", "subscription")
+
+    def __init__(self, connection: Connection, action: StreamAction, subscription: Subscription) -> None:
+        self.connection = connection
+        self.action = action
+        self.subscription = subscription
+        self._gathers_until = math.inf
+        self._heartbeat_at = math.inf
+        self._ends_at = math.inf
+
+    def begin(self, now: float) -> None:
+        """Write what comes before all messages, and start the clocks."""
+        life = self.action.settings.stream_life
+        if life:
+            self._ends_at = now + life * (1.0 - _LIFE_JITTER * self.connection.edge.random())
+        self._heartbeat_at = now + self.action.heartbeat_every
+        self.write_preamble()
+        self._rearm()
+
+    def wake(self, topic: Topic, shared: Shared) -> None:  # noqa: ARG002 - whichever topic it was
+        """Give the client what has come in, unless it has to catch up first, or gathers."""
+        every = self.action.asked.every
+        if not every:
+            self._write(shared)
+        elif self._gathers_until == math.inf and self.subscription.is_behind():
+            self._gathers_until = self.connection.edge.now() + every
+            self._rearm()
+
+    def writable(self) -> None:
+        """The client has caught up with what was written; go on from its place."""
+        if self._gathers_until == math.inf:
+            self._write({})
+        if not self.connection.is_stalled:
+            self._rearm()
+
+    def deadline_passed(self) -> None:
+        """One of the clocks has run down."""
+        now = self.connection.edge.now()
+        if now >= self._ends_at:
+            self.end()
+            return
+        if now >= self._gathers_until:
+            self._gathers_until = math.inf
+            self._write({})
+        if now >= self._heartbeat_at:
+            self._heartbeat_at = now + self.action.heartbeat_every
+            self.write_heartbeat()
+        if self.connection.is_open and not self.connection.is_stalled:
+            self._rearm()
+
+    def end(self) -> None:
+        """End the body; the client comes back with its cursor."""
+        self.leave()
+        chunked = bool(self.connection.head.minor)
+        self.connection.finish(LAST_CHUNK if chunked else b"", close=not chunked)
+
+    def lost(self) -> None:
+        """The client has gone: it is no watcher any more."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Be no watcher any more."""
+        self.subscription.leave(self, self.connection.edge.now())
+
+    def frame(self, data: bytes) -> bytes:
+        """What is to be written, ready for the wire."""
+        return chunk(data) if self.connection.head.minor else data
+
+    def write_preamble(self) -> None:
+        """Write what comes before all messages."""
+        connection, action = self.connection, self.action
+        fields = action.content_type + NO_STORE + NO_SNIFF + _NO_BUFFERING + action.cors
+        fields += next_field(self.subscription.cursor())
+        head = render_stream_head(connection.edge.date(), fields, chunked=bool(connection.head.minor))
+        first = action.preamble(self)
+        connection.write(head + self.frame(first) if first else head)
+
+    def write_heartbeat(self) -> None:
+        """Write a sign of life, so that nobody on the way takes the connection for dead."""
+        if not self.connection.is_stalled:
+            self.connection.write(self.frame(self.action.heartbeat))
+
+    def _write(self, shared: Shared) -> None:
+        connection, action, subscription = self.connection, self.action, self.subscription
+        while not connection.is_stalled and connection.is_open and subscription.is_behind():
+            key = (subscription.key(), action.key, connection.head.minor)
+            made = shared.get(key)
+            if made is None:
+                batch = subscription.read(action.asked.wanted, MAX_WRITE)
+                made = shared[key] = (self.frame(action.encode(batch)), batch)
+            data, batch = made
+            subscription.advance(batch)
+            connection.edge.count_batch(batch)
+            connection.write(data)
+
+    def _rearm(self) -> None:
+        """Let the deadline be the earliest of the clocks."""
+        self.connection.set_deadline(min(self._gathers_until, self._heartbeat_at, self._ends_at))

@@ -1,0 +1,176 @@
+"""WebSocket (RFC 6455): envelopes to the client, messages to publish from it.
+
+The library's sans-I/O protocol does the handshake and judges what the client sends. What we send is framed
+once for all readers at the same place, so it does not go through a protocol object for each of them; and
+that object is made only when a client sends something.
+"""
+
+import json
+from typing import Final
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import Protocol, Side, State
+from websockets.server import ServerProtocol
+
+from slosh.core.subscription import Batch, Subscription
+from slosh.engine.base import Published
+from slosh.errors import BadRequest, Draining, SloshError, UpgradeRequired
+from slosh.web.connection import Connection
+from slosh.web.envelope import encode_envelope
+from slosh.web.jsontext import check_json
+from slosh.web.reader import next_field
+from slosh.web.response import problem_document
+from slosh.web.stream import Stream, StreamAction
+
+_SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\n%bUpgrade: websocket\r\nConnection: Upgrade\r\n%b\r\n"
+_VERSION: Final = "13"
+
+
+class WebSocket(StreamAction):
+    """The action of a GET that asks for `Upgrade: websocket`. Its `Origin` was checked before."""
+
+    __slots__ = ()
+
+    heartbeat_every = 20.0
+
+    def begin(self, connection: Connection, subscription: Subscription) -> None:
+        """Shake hands, and begin to stream.
+
+        Raises:
+            BadRequest, UpgradeRequired: the handshake is none (RFC 6455 §4.2.1).
+            Draining: the server goes down; nothing new begins.
+        """
+        if connection.edge.draining:
+            raise Draining("This server is going down.")
+        self.hold(Socket(connection, self, subscription, shake_hands(connection.head.raw)))
+
+    def encode(self, batch: Batch) -> bytes:
+        """One text message."""
+        return encode_envelope(batch)
+
+
+def shake_hands(raw: bytes) -> bytes:
+    """The header line that proves that the handshake was understood.
+
+    Raises:
+        BadRequest, UpgradeRequired: it was not.
+    """
+    protocol = ServerProtocol()
+    protocol.receive_data(raw)
+    events = protocol.events_received()
+    if not events or not isinstance(events[0], Request):
+        raise BadRequest("This is no WebSocket handshake (RFC 6455 §4.2.1).")
+    request = events[0]
+    response = protocol.accept(request)
+    accept = response.headers.get("Sec-WebSocket-Accept")
+    if response.status_code == 101 and accept is not None:
+        return b"Sec-WebSocket-Accept: %b\r\n" % accept.encode("ascii")
+    if request.headers.get("Sec-WebSocket-Version") != _VERSION:
+        raise UpgradeRequired(_VERSION)
+    raise BadRequest(f"This is no WebSocket handshake: {protocol.handshake_exc}.")
+
+
+class Socket(Stream):
+    """An open WebSocket.
+
+    Args:
+        accepted: the header line from `shake_hands`.
+    """
+
+    __slots__ = ("_accepted", "_fragments", "_heard", "_protocol")
+
+    takes_data = True
+
+    def __init__(self, connection: Connection, action: WebSocket, subscription: Subscription, accepted: bytes) -> None:
+        super().__init__(connection, action, subscription)
+        self._accepted = accepted
+        self._protocol: Protocol | None = None
+        self._fragments: list[bytes] = []
+        self._heard = True  # whether the client gave a sign of life since the last ping
+
+    def frame(self, data: bytes) -> bytes:
+        """A text message, unmasked as all that servers send (RFC 6455 §5.1)."""
+        return Frame(Opcode.TEXT, data).serialize(mask=False)
+
+    def write_preamble(self) -> None:
+        """Switch protocols."""
+        fields = self._accepted + next_field(self.subscription.cursor()) + self.action.cors
+        self.connection.write(_SWITCHING % (self.connection.edge.date(), fields))
+
+    def write_heartbeat(self) -> None:
+        """Ping, and give up on a client that did not answer the last one (RFC 6455 §5.5.2)."""
+        if not self._heard:
+            self.leave()
+            self.connection.edge.closed["ping"] += 1
+            self.connection.abandon()
+        elif not self.connection.is_stalled:
+            self._heard = False
+            self.connection.write(Frame(Opcode.PING, b"").serialize(mask=False))
+
+    def data(self, data: bytes) -> None:
+        """Frames from the client."""
+        self._heard = True
+        protocol = self._speak()
+        protocol.receive_data(data)
+        for event in protocol.events_received():
+            if isinstance(event, Frame):
+                self._take(protocol, event)
+        self._flush(protocol)
+
+    def end(self) -> None:
+        """Close: the client is to come back, to this server or the next (RFC 6455 §7.4.1)."""
+        protocol = self._speak()
+        if protocol.state is State.OPEN:
+            protocol.send_close(CloseCode.GOING_AWAY)
+        self._flush(protocol, close=True)
+
+    def _speak(self) -> Protocol:
+        if self._protocol is None:
+            limit = self.action.settings.max_message
+            self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=limit)
+        return self._protocol
+
+    def _flush(self, protocol: Protocol, *, close: bool = False) -> None:
+        """Write what the protocol has to say, and finish when it has nothing to say any more."""
+        said = b"".join(protocol.data_to_send())
+        if close or protocol.state is not State.OPEN:
+            self.leave()
+            self.connection.finish(said, close=True)
+        elif said:
+            self.connection.write(said)
+
+    def _take(self, protocol: Protocol, frame: Frame) -> None:
+        """A frame that the protocol let through; it has bounded the length of a message in fragments."""
+        if frame.opcode is Opcode.BINARY:
+            protocol.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
+        elif frame.opcode in (Opcode.TEXT, Opcode.CONT):
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                message = b"".join(self._fragments)
+                self._fragments.clear()
+                self._publish(protocol, message)
+
+    def _publish(self, protocol: Protocol, text: bytes) -> None:
+        """Publish what the client said to the topic that it watches."""
+        try:
+            text.decode("utf-8")
+        except UnicodeDecodeError:
+            protocol.fail(CloseCode.INVALID_DATA, "a text message is UTF-8")
+            return
+        action = self.action
+        try:
+            if action.asked.several:
+                raise BadRequest("Several topics are watched here; publish to one of them with a POST.")
+            message = check_json(text, action.settings.max_depth)
+        except SloshError as error:
+            self._published(error)
+            return
+        now = self.connection.edge.now()
+        action.engine.publish(action.asked.names[0], (message,), now, self._published)
+
+    def _published(self, outcome: Published | SloshError) -> None:
+        """What became of it: silence is success, for the message itself comes back."""
+        if isinstance(outcome, SloshError) and self.connection.is_open:
+            self.connection.edge.refused[outcome.code] += 1
+            self.connection.write(self.frame(json.dumps({"error": problem_document(outcome)}).encode()))
