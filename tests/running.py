@@ -4,9 +4,12 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -21,6 +24,34 @@ def clean_environment(**more: str) -> dict[str, str]:
     """The environment without settings of slosh in it, so that a person's own do not change a test."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SLOSH_")}
     return kept | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1"} | more
+
+
+def without_uvloop(*module: str) -> tuple[str, ...]:
+    """The command that runs a module in a Python which has no uvloop, as on Windows and PyPy."""
+    script = "import runpy, sys; sys.modules['uvloop'] = None; runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+    return (sys.executable, "-c", script, *module)
+
+
+def hold_poll(address: str) -> socket.socket:
+    """A reader whose GET the server says it holds."""
+    reader = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=PATIENCE)
+    reader.sendall(b"GET /topics/held HTTP/1.1\r\nHost: x\r\n\r\n")
+    deadline = time.monotonic() + PATIENCE
+    while "\nslosh_watchers 1.0\n" not in get(f"{address}/-/metrics").decode():
+        assert time.monotonic() < deadline, "the poll was not held"
+    return reader
+
+
+def get(url: str) -> bytes:
+    """The body of a page that is there."""
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 class Running:

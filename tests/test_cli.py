@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from slosh import __version__
 from slosh.setting import Group
 from slosh.settings import TABLE
-from tests.running import PATIENCE, SLOSH, Running, clean_environment
+from tests.running import PATIENCE, SLOSH, Running, clean_environment, get, hold_poll, rest_of, without_uvloop
 
 READY = r"^slosh (\S+) is ready on (http://127\.0\.0\.1:(\d+)), serving (\S+)$"
 
@@ -64,11 +63,28 @@ def test_it_serves_on_a_free_port_says_which_and_stops_cleanly(number: signal.Si
         ready = server.hear(READY)
         assert ready[1] == __version__
         assert ready[4] == "example/"
-        with urllib.request.urlopen(f"{ready[2]}/", timeout=PATIENCE) as answer:
-            assert answer.status == 200
+        assert get(f"{ready[2]}/")
         server.tell(number)
         assert server.end() == 0
         assert "Traceback" not in server.output
+
+
+def test_a_held_reader_is_answered_before_the_end(tmp_path: Path) -> None:
+    with Running([*SLOSH, "serve", "--port", "0", "--drain", "500ms"], tmp_path) as server:
+        with hold_poll(server.hear(READY)[2]) as reader:
+            server.tell(signal.SIGTERM)
+            answer = rest_of(reader)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b'"timeout":true' in answer
+        assert server.end() == 0
+
+
+def test_without_uvloop_it_serves_on_plain_asyncio(tmp_path: Path) -> None:
+    with Running([*without_uvloop("slosh"), "serve", "--port", "0"], tmp_path) as server:
+        assert get(server.hear(READY)[2] + "/")
+        assert "uvloop" not in Path(f"/proc/{server.process.pid}/maps").read_text()
+        server.tell(signal.SIGTERM)
+        assert server.end() == 0
 
 
 def test_the_ready_line_is_all_that_stdout_gets(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from slosh.service import Bridge, make_service
-from tests.running import PATIENCE, Running, clean_environment
+from tests.running import PATIENCE, Running, clean_environment, get, hold_poll, rest_of, without_uvloop
 
 # The script `twistd` as a module, so that it is the one of this Python whatever the PATH says.
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
@@ -38,12 +37,6 @@ def tac(folder: Path, *, more: str = "", **values: object) -> Path:
 def stopped_by(number: signal.Signals) -> int:
     """How twistd ends after it shut down cleanly: by the signal itself, so that its parent sees what stopped it."""
     return -number
-
-
-def get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-        body: bytes = answer.read()
-    return body
 
 
 @contextmanager
@@ -139,6 +132,28 @@ def test_in_the_background_it_has_a_pid_file_and_a_log_and_sigterm_stops_it(tmp_
         assert "Server Shut Down" in log_of(tmp_path)
         assert "Traceback" not in log_of(tmp_path)
         assert not (tmp_path / "twistd.pid").exists()
+
+
+def test_the_reactor_stops_only_after_held_readers_have_their_answer(tmp_path: Path) -> None:
+    tac(tmp_path)
+    with Running([*TWISTD, "-ny", "slosh.tac"], tmp_path, clean_environment(SLOSH_DRAIN="500ms")) as server:
+        with hold_poll(server.hear(READY)[1]) as reader:
+            server.tell(signal.SIGTERM)
+            answer = rest_of(reader)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b'"timeout":true' in answer
+        assert server.end() == stopped_by(signal.SIGTERM)
+        assert "Traceback" not in server.output
+
+
+def test_without_uvloop_the_sample_serves_on_plain_asyncio(tmp_path: Path) -> None:
+    tac(tmp_path, more="import asyncio\nprint('the loop is', type(asyncio.get_event_loop()))\n")
+    (tmp_path / "twistd.py").write_text("from twisted.scripts.twistd import run; run()")
+    with Running([*without_uvloop("twistd"), "-ny", "slosh.tac"], tmp_path) as server:
+        server.hear("the loop is .*asyncio")
+        assert get(server.hear(READY)[1] + "/")
+        server.tell(signal.SIGTERM)
+        assert server.end() == stopped_by(signal.SIGTERM)
 
 
 def test_another_twisted_service_stands_in_the_same_tac(tmp_path: Path) -> None:
