@@ -14,12 +14,38 @@ The rules of this file:
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
+from slosh.core.patterns import Tree
 from slosh.core.timers import Timers
 from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyTopics, TooManyWatchers
 
 logger = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Somebody who wants to know which topics there are."""
+
+    def topic_born(self, topic: Topic) -> None:
+        """A topic has come to life. It must not be changed here."""
+
+    def topic_dropped(self, topic: Topic) -> None:
+        """A topic's life is over."""
+
+
+class Follower(Protocol):
+    """A reader of all topics that a pattern takes in."""
+
+    def topic_born(self, topic: Topic) -> None:
+        """A topic has come to life that the pattern takes in. The follower is to watch it."""
+
+
+class Expectant(Protocol):
+    """Somebody who waits until a topic is watched."""
+
+    def topic_watched(self, topic: Topic) -> None:
+        """It is. Called once; the hub has forgotten the expectant then."""
 
 
 class Hub:
@@ -57,6 +83,10 @@ class Hub:
         self._wake = wake
         self._timers: Timers[Topic] = Timers(arm)
         self._topics: dict[str, Topic] = {}
+        self._names: Tree[Topic] = Tree()
+        self._followers: Tree[Follower] = Tree()
+        self._observers: dict[Observer, None] = {}
+        self._expectants: dict[str, dict[Expectant, None]] = {}
         self._dirty: list[Topic] = []
         self._late: dict[tuple[Topic, Watcher], None] = {}
         self._asked = False
@@ -98,9 +128,44 @@ class Hub:
                 self.expire(now)
             if len(self._topics) >= self._max_topics:
                 raise TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
-            topic = self._topics[name] = Topic(name, self._new_epoch(), now)
+            topic = self._give_birth(name, now)
         self._linger_from(topic, now)
         return topic
+
+    def matching(self, pattern: str, now: float) -> list[Topic]:
+        """The active topics that `pattern` takes in at the time `now`, seconds."""
+        return [topic for topic in self._names.names_for(pattern) if topic.watchers or now < topic.active_until]
+
+    def is_followed(self, name: str) -> bool:
+        """Whether somebody reads the topic `name` by a pattern, so that it is watched although it does not live."""
+        return bool(self._followers) and any(True for _ in self._followers.patterns_for(name))
+
+    def follow(self, pattern: str, follower: Follower) -> None:
+        """Tell `follower` of topics that come to life and that `pattern` takes in. It owes an `unfollow`."""
+        self._followers.add(pattern, follower)
+
+    def unfollow(self, pattern: str, follower: Follower) -> None:
+        """Tell it no more."""
+        self._followers.remove(pattern, follower)
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` of topics that come to life and end. It owes an `unobserve`."""
+        self._observers[observer] = None
+
+    def unobserve(self, observer: Observer) -> None:
+        """Tell it no more."""
+        self._observers.pop(observer, None)
+
+    def expect(self, name: str, expectant: Expectant) -> None:
+        """Tell `expectant` when the topic `name` is watched next."""
+        self._expectants.setdefault(name, {})[expectant] = None
+
+    def unexpect(self, name: str, expectant: Expectant) -> None:
+        """Tell it no more. It may have been told already."""
+        expectants = self._expectants.get(name, {})
+        expectants.pop(expectant, None)
+        if not expectants:
+            self._expectants.pop(name, None)
 
     def watch(self, topic: Topic, watcher: Watcher, offset: int) -> None:
         """Let `watcher`, who has seen all up to `offset`, wait at `topic`; it is woken as soon as there is more.
@@ -113,6 +178,9 @@ class Hub:
         if self._max_watchers and len(topic.watchers) >= self._max_watchers:
             raise TooManyWatchers(f"This topic has {self._max_watchers} watchers, and no room for more (max_watchers).")
         topic.watchers[watcher] = offset
+        if self._expectants:
+            for expectant in self._expectants.pop(topic.name, {}):
+                expectant.topic_watched(topic)
         if topic.last > offset and not topic.dirty:
             self._late[topic, watcher] = None
             self._ask_for_flush()
@@ -187,6 +255,19 @@ class Hub:
         topic.lingering = True
         self._timers.add(topic, topic.active_until)
 
+    def _give_birth(self, name: str, now: float) -> Topic:
+        topic = self._topics[name] = Topic(name, self._new_epoch(), now)
+        self._names.add(name, topic)
+        for observer in tuple(self._observers):
+            observer.topic_born(topic)
+        if self._followers:
+            for follower in tuple(self._followers.patterns_for(name)):
+                follower.topic_born(topic)
+        return topic
+
     def _drop(self, topic: Topic) -> None:
         if self._topics.get(topic.name) is topic:
             del self._topics[topic.name]
+            self._names.remove(topic.name, topic)
+            for observer in tuple(self._observers):
+                observer.topic_dropped(topic)

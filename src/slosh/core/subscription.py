@@ -4,18 +4,28 @@ One topic is by far the most common, and tens of thousands of readers wait at on
 small as it can be; `SeveralTopics` does the same for any number.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from slosh.core.cursor import Cursor
 from slosh.core.hub import Hub
 from slosh.core.reading import Filter, Place, Reading, read
 from slosh.core.topic import Topic, Watcher
+from slosh.errors import TooManyWatchers
+
+STAR: Final = "*"
+"""Begins the vector of a reader of patterns."""
 
 
-def join_cursors(cursors: Mapping[str, Cursor]) -> str:
-    """The vector of places in several topics, as text."""
-    return ",".join(f"{name}={cursor}" for name, cursor in cursors.items())
+def join_cursors(cursors: Mapping[str, Cursor], *, starred: bool) -> str:
+    """The vector of places in several topics, as text.
+
+    Args:
+        starred: whether the reader reads patterns. The star tells such a vector from no cursor at all where
+            nothing matched yet: what comes to life later is new to that reader from its first message on.
+    """
+    pairs = [f"{name}={cursor}" for name, cursor in cursors.items()]
+    return ",".join([STAR, *pairs] if starred else pairs)
 
 
 class Batch(NamedTuple):
@@ -26,12 +36,14 @@ class Batch(NamedTuple):
         before: where it stood in each topic before.
         parts: of each topic that has something, its name and the reading.
         several: whether the reader asked for several topics, however many have something.
+        starred: whether it reads patterns.
     """
 
     cursor: str
     before: Mapping[str, Cursor]
     parts: Sequence[tuple[str, Reading]]
     several: bool
+    starred: bool = False
 
     @property
     def saw(self) -> int:
@@ -124,6 +136,8 @@ class SeveralTopics:
 
     __slots__ = ("_hub", "_places")
 
+    starred = False
+
     def __init__(self, hub: Hub, places: dict[Topic, Place]) -> None:
         self._hub = hub
         self._places = places
@@ -147,7 +161,7 @@ class SeveralTopics:
 
     def cursor(self) -> str:
         """As the protocol says."""
-        return join_cursors(self._cursors())
+        return join_cursors(self._cursors(), starred=self.starred)
 
     def key(self) -> object:
         """As the protocol says."""
@@ -167,7 +181,8 @@ class SeveralTopics:
             if reading.saw or reading.reset:
                 after[topic.name] = reading.cursor
                 parts.append((topic.name, reading))
-        return Batch(join_cursors(after), before, parts, several=True)
+        cursor = join_cursors(after, starred=self.starred)
+        return Batch(cursor, before, parts, several=True, starred=self.starred)
 
     def advance(self, batch: Batch) -> None:
         """As the protocol says."""
@@ -178,3 +193,58 @@ class SeveralTopics:
 
     def _cursors(self) -> dict[str, Cursor]:
         return {topic.name: Cursor(topic.epoch, place.offset) for topic, place in self._places.items()}
+
+
+class Following(SeveralTopics):
+    """A reader of patterns: of the topics that they take in now, and of those that come to life later.
+
+    Its cursor begins with a star, so that it is told from no cursor at all also where nothing matched yet.
+
+    Args:
+        hub: that the topics live in.
+        places: what is read already, and where the reader stands in each.
+        patterns: what is read besides.
+        most: how many topics it may come to.
+        overflow: called when it would come to more. The reader is to end then; it is told so when it returns.
+    """
+
+    __slots__ = ("_most", "_overflow", "_patterns", "_watcher")
+
+    starred = True
+
+    def __init__(
+        self, hub: Hub, places: dict[Topic, Place], patterns: Sequence[str], most: int, overflow: Callable[[], None]
+    ) -> None:
+        super().__init__(hub, places)
+        self._patterns = patterns
+        self._most = most
+        self._overflow = overflow
+        self._watcher: Watcher | None = None
+
+    def watch(self, watcher: Watcher, now: float) -> None:
+        """As the protocol says."""
+        super().watch(watcher, now)
+        self._watcher = watcher
+        for pattern in self._patterns:
+            self._hub.follow(pattern, self)
+
+    def leave(self, watcher: Watcher, now: float) -> None:
+        """As the protocol says."""
+        for pattern in self._patterns:
+            self._hub.unfollow(pattern, self)
+        self._watcher = None
+        super().leave(watcher, now)
+
+    def topic_born(self, topic: Topic) -> None:
+        """A topic has come to life; the reader gets all of it."""
+        if self._watcher is None or topic in self._places:
+            return
+        if len(self._places) >= self._most:
+            self._overflow()
+            return
+        try:
+            self._hub.watch(topic, self._watcher, 0)
+        except TooManyWatchers:
+            self._overflow()
+            return
+        self._places[topic] = Place(0)

@@ -40,7 +40,9 @@ class MemoryEngine:
         """As the engine promises; `done` is called before this returns."""
         try:
             # With `keep` each message begins the time of lingering anew, as a reader would.
-            topic = self.hub.open(name, now) if self._keep else self.hub.find(name, now)
+            topic = self.hub.find(name, now)
+            if self._keep or (topic is None and self.hub.is_followed(name)):
+                topic = self.hub.open(name, now)
         except SloshError as error:
             done(error)
             return

@@ -10,7 +10,9 @@ from typing import Final
 
 from slosh.core.cursor import parse_cursor, parse_offset
 from slosh.core.names import check_name
+from slosh.core.patterns import check_pattern, is_pattern, matches
 from slosh.core.reading import Filter, Now, Offset, Since, Unknown, parse_since
+from slosh.core.subscription import STAR
 from slosh.errors import BadQuery, BadTopic
 from slosh.settings import Settings
 from slosh.web.cookies import cookie_name, find_place, set_cookie
@@ -19,7 +21,9 @@ from slosh.web.query import bound_wait, decode, parse_prefer, parse_query, parse
 
 TOPICS: Final = "/topics/"
 MAX_TOPICS: Final = 64
-"""Topics that one request may name."""
+"""Topics and patterns that one request may name."""
+MAX_MATCHES: Final = 256
+"""Topics that one reader may come to by its patterns: their places travel in a URL or a header each time."""
 
 _EVERY: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s)", re.ASCII)
 _MAX_EVERY: Final = 3600.0
@@ -51,7 +55,8 @@ class Asked:
         BadTopic, BadQuery, BadRequest: something in it makes no sense.
 
     Attributes:
-        names: of the topics, without repetition.
+        names: of the topics that are read by name, or were read before by a pattern; each once.
+        patterns: that are read.
         several: whether the answer is one for several topics.
         wait: how long a poll is held, seconds, `inf` for any time.
         every: how long to gather once there is something, seconds.
@@ -71,14 +76,15 @@ class Asked:
         "minimal",
         "names",
         "parameters",
+        "patterns",
         "several",
         "wait",
         "wanted",
     )
 
     def __init__(self, head: Head, settings: Settings) -> None:
-        self.names = parse_names(head.path)
-        self.several = len(self.names) > 1
+        self.names, self.patterns = parse_names(head.path)
+        self.several = len(self.names) > 1 or bool(self.patterns)
         self.parameters = parse_query(head.query)
         preferred_wait, self.minimal = parse_prefer(head.tokens(b"prefer"))
         wait = parse_wait(self.parameters["wait"]) if "wait" in self.parameters else preferred_wait
@@ -111,8 +117,13 @@ class Asked:
             self._use_cookie(head)
 
     def _take_since(self, text: str, *, resumes: bool) -> None:
-        if self.several and "=" in text:
+        if self.several and ("=" in text or text == STAR):
             self._vector = _parse_vector(text)
+            if self.patterns and (text + ",").startswith(STAR + ","):
+                # What this reader does not name has come to life since, and is new to it as a whole.
+                self._since = Offset(0)
+                read_before = [name for name in self._vector if any(matches(each, name) for each in self.patterns)]
+                self.names = tuple(dict.fromkeys([*self.names, *read_before]))
             return
         try:
             self._since = parse_since(text)
@@ -131,23 +142,28 @@ class Asked:
         self.cookie = set_cookie(name, head.path, secure=secure)
 
 
-def parse_names(path: str) -> tuple[str, ...]:
-    """The topics that a path names, separated by commas, each once.
+def parse_names(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The topics and the patterns that a path names, separated by commas, each once.
 
     Raises:
-        BadTopic, BadRequest: one of them is no name, or they are too many.
+        BadTopic, BadRequest: one of them is none, or they are too many.
     """
     texts = path.removeprefix(TOPICS).split(",")
     if len(texts) > MAX_TOPICS:
         raise BadTopic(f"One request names at most {MAX_TOPICS} topics.")
-    return tuple(dict.fromkeys(check_name(decode(text, "topic's name")) for text in texts))
+    decoded = dict.fromkeys(decode(text, "topic's name") for text in texts)
+    names = tuple(check_name(text) for text in decoded if not is_pattern(text))
+    return names, tuple(check_pattern(text) for text in decoded if is_pattern(text))
 
 
 def _parse_vector(text: str) -> dict[str, Since]:
     vector: dict[str, Since] = {}
     for part in text.split(","):
-        name, _, cursor = part.rpartition("=")
-        vector[name] = parse_cursor(cursor) or Unknown()
+        name, mark, cursor = part.rpartition("=")
+        if mark:
+            vector[check_name(name)] = parse_cursor(cursor) or Unknown()
+    if len(vector) > MAX_MATCHES:
+        raise BadQuery("since", f"A vector has the places in at most {MAX_MATCHES} topics.")
     return vector
 
 

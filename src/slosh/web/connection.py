@@ -158,10 +158,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None or self._stalled or self._discarding:
             self._put_by(data)
         elif self._reader is not None:
-            rest = self._read_body(data)
-            if rest:
-                self._put_by(rest)
-                self._go_on()
+            self._feed_body(data)
         elif self._pending:
             self._advance(self._pending + data)
         else:
@@ -176,7 +173,11 @@ class Connection(asyncio.Protocol):
         if exchange is not None:
             self._exchange = None
             exchange.lost()
-        return False  # asyncio writes out what is buffered, then closes.
+        self._discarding = True
+        if not self._stalled:
+            self._untaken = 0
+            self._deadline_in(self.edge.settings.write_timeout)
+        return False  # asyncio writes out what is buffered, then closes; the deadline sees to it that it can.
 
     def pause_writing(self) -> None:
         """The client does not take what is written."""
@@ -198,7 +199,9 @@ class Connection(asyncio.Protocol):
             self._deadline = math.inf
             self._exchange.writable()
         else:
-            self._deadline_in(LINGERING_CLOSE if self._discarding else self.edge.settings.idle_timeout)
+            settings = self.edge.settings
+            idle = settings.idle_timeout if self._reader is None else settings.body_timeout
+            self._deadline_in(LINGERING_CLOSE if self._discarding else idle)
             self._go_on()
 
     def on_timer(self) -> None:
@@ -207,14 +210,14 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         if self.edge.now() < self._deadline:
-            self._hold_timer()
+            self.set_deadline(self._deadline)
+        elif self._exchange is not None and not self._stalled:
+            self._deadline = math.inf
+            self._exchange.deadline_passed()
         elif self._transport.get_write_buffer_size():
             self._check_progress(self._transport)
         elif self._discarding:
             self._transport.abort()
-        elif self._exchange is not None:
-            self._deadline = math.inf
-            self._exchange.deadline_passed()
         elif self._reader is not None:
             self.refuse(RequestTimeout("The body of the request took too long (body_timeout)."))
         elif self._pending:
@@ -263,6 +266,11 @@ class Connection(asyncio.Protocol):
         """Let the deadline be at `deadline`, seconds on the loop's clock, if that is earlier."""
         self.set_deadline(min(deadline, self._deadline))
 
+    def end_exchange(self) -> None:
+        """Tell whoever owes the answer to give it now."""
+        if self._exchange is not None:
+            self._exchange.end()
+
     def connection_field(self) -> bytes:
         """The `Connection` line that the answer to the present request needs, often none."""
         head = self.head
@@ -277,8 +285,10 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> bool:
         """Write a part of an answer. False when the client does not keep up: wait for `writable` then."""
-        if self._transport is not None:
-            self._transport.write(data)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        transport.write(data)
         return not self._stalled
 
     def finish(self, response: bytes, *, close: bool = False) -> None:
@@ -308,6 +318,8 @@ class Connection(asyncio.Protocol):
     def abandon(self) -> None:
         """Cut the connection: an answer that has begun cannot be finished, and its end must not look like one."""
         self._exchange = None
+        self._head = None
+        self._discarding = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -440,6 +452,13 @@ class Connection(asyncio.Protocol):
         self._run(bytes(reader.body))
         return reader.rest
 
+    def _feed_body(self, data: bytes) -> None:
+        """Take in a part of the body, and turn to what came behind it once it is whole."""
+        rest = self._read_body(data)
+        if rest:
+            self._put_by(rest)
+            self._go_on()
+
     def _run(self, body: bytes) -> None:
         """Do what the request asks for."""
         action = self._action
@@ -465,19 +484,20 @@ class Connection(asyncio.Protocol):
         self._pending += data
         if len(self._pending) <= MAX_PIPELINED:
             return
-        if self._exchange is not None:
-            # A held poll is answered, for with its socket unread nobody would notice that its client left.
-            self._exchange.end()
-        if self._transport is not None and not self._reading_paused and (self._exchange or self._stalled):
+        # A held poll is answered, for with its socket unread nobody would notice that its client left.
+        self.end_exchange()
+        if self._transport is not None and not self._reading_paused and not self._discarding:
             self._transport.pause_reading()
             self._reading_paused = True
 
     def _go_on(self) -> None:
         """Turn to what came behind the last request, if anything did and nothing stands in its way."""
-        if self._exchange is not None or self._stalled or self._discarding or self._reader is not None:
+        if self._exchange is not None or self._stalled or self._discarding:
             return
         pending, self._pending = self._pending, b""
-        if pending:
+        if pending and self._reader is not None:
+            self._feed_body(pending)
+        elif pending:
             self._advance(pending)
         self._read_on()
 
@@ -531,7 +551,9 @@ class Connection(asyncio.Protocol):
             return
         self._read_on()
         transport.write_eof()
-        self._deadline_in(LINGERING_CLOSE)
+        if not self._stalled:  # Else it has its write_timeout; `resume_writing` sets this deadline then.
+            self._untaken = 0
+            self._deadline_in(LINGERING_CLOSE)
 
     def _count_address(self, limit: int) -> None:
         transport = self._transport

@@ -61,7 +61,7 @@ def _encode_several(batch: Batch) -> list[bytes]:
         topic = _json(name)
         for offset, message in zip(reading.offsets, reading.messages, strict=True):
             places[name] = reading.cursor._replace(offset=offset)
-            place = join_cursors(places).encode()
+            place = join_cursors(places, starred=batch.starred).encode()
             events.append(b'id: %b\ndata: {"topic":%b,"message":%b}\n\n' % (place, topic, _data(message)))
     return events
 

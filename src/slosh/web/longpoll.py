@@ -65,7 +65,7 @@ class Peek(LongPoll):
         # In place of a topic that is not active stands a life that will never be: the answer has the right
         # length, and its cursor is not told.
         topics = [topic or Topic(name, "0" * EPOCH_LENGTH, now) for name, topic in found.items()]
-        subscription = self.subscribe(topics, now)
+        subscription = self.subscribe(topics, connection, now)
         batch = subscription.read(self.asked.wanted)
         if all(found.values()):
             connection.finish(self.render(batch, connection, timed_out=not batch.saw))

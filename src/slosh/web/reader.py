@@ -4,12 +4,12 @@ from typing import Final
 from urllib.parse import quote
 
 from slosh.core.reading import locate
-from slosh.core.subscription import OneTopic, SeveralTopics, Subscription
+from slosh.core.subscription import Following, OneTopic, SeveralTopics, Subscription
 from slosh.core.topic import Topic
 from slosh.engine.base import Engine
-from slosh.errors import SloshError
+from slosh.errors import BadTopic, SloshError
 from slosh.settings import Settings
-from slosh.web.asking import Asked
+from slosh.web.asking import MAX_MATCHES, Asked
 from slosh.web.connection import Connection, Exchange
 
 _SAFE_IN_CURSORS: Final = "=,/:;@!$'()*+~"
@@ -56,11 +56,20 @@ class Reader:
         """Answer, or hold what will answer."""
         raise NotImplementedError
 
-    def subscribe(self, topics: list[Topic], now: float) -> Subscription:
-        """The reader's places in `topics`, which are those that it asked for, in that order."""
-        hub = self.engine.hub
-        places = {topic: locate(topic, self.asked.since(topic.name), now) for topic in topics}
-        if self.asked.several:
+    def subscribe(self, topics: list[Topic], connection: Connection, now: float) -> Subscription:
+        """The reader's places in `topics`, which are those that it named, in that order, and by its patterns.
+
+        Raises:
+            BadTopic: the patterns take in too many topics.
+        """
+        hub, asked = self.engine.hub, self.asked
+        matched = [topic for pattern in asked.patterns for topic in hub.matching(pattern, now)]
+        places = {topic: locate(topic, asked.since(topic.name), now) for topic in [*topics, *matched]}
+        if asked.patterns:
+            if len(places) > MAX_MATCHES:
+                raise BadTopic(f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer at a time.")
+            return Following(hub, places, asked.patterns, MAX_MATCHES, connection.end_exchange)
+        if asked.several:
             return SeveralTopics(hub, places)
         ((topic, place),) = places.items()
         return OneTopic(hub, topic, place)
@@ -89,7 +98,7 @@ class _Opening(Exchange):
                 return  # The engine answers later, or has refused.
         self.is_done = True
         try:
-            self._action.begin(connection, self._action.subscribe(self._topics, now))
+            self._action.begin(connection, self._action.subscribe(self._topics, connection, now))
         except SloshError as error:
             connection.refuse(error)
 

@@ -1,0 +1,117 @@
+"""Patterns over topics' names: `*` stands for one segment, `**` at the end for one or more.
+
+Both sides are kept as trees of segments, so that neither a new topic has to look at all patterns nor a new
+pattern at all topics. A topic that lives costs a publish nothing: its pattern's watchers are its own then.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Generic, TypeVar
+
+from slosh.core.names import check_name
+from slosh.errors import BadTopic
+
+ONE: Final = "*"
+REST: Final = "**"
+
+V = TypeVar("V")
+
+
+def is_pattern(text: str) -> bool:
+    """Whether this is to be a pattern and no name."""
+    return "*" in text
+
+
+def check_pattern(text: str) -> str:
+    """Give `text` back when it is a pattern.
+
+    Raises:
+        BadTopic: it is not; the detail says which rule it breaks.
+    """
+    segments = text.split("/")
+    if REST in segments[:-1] or any("*" in segment and segment not in (ONE, REST) for segment in segments):
+        raise BadTopic("In a pattern '*' stands for a whole segment, and '**' for the rest, at the end.")
+    check_name(text.replace("*", "x"))
+    return text
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether `pattern` takes in the topic `name`."""
+    wanted, segments = pattern.split("/"), name.split("/")
+    if wanted[-1] == REST:
+        wanted = wanted[:-1]
+        if len(segments) <= len(wanted):
+            return False
+        segments = segments[: len(wanted)]
+    return len(wanted) == len(segments) and all(w in (ONE, s) for w, s in zip(wanted, segments, strict=True))
+
+
+class Tree(Generic[V]):
+    """Values at paths of segments; both names and patterns are paths."""
+
+    __slots__ = ("_branches", "_values")
+
+    def __init__(self) -> None:
+        self._branches: dict[str, Tree[V]] = {}
+        self._values: dict[V, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._branches or self._values)
+
+    def add(self, path: str, value: V) -> None:
+        """Put `value` at `path`, beside others that are there."""
+        node = self
+        for segment in path.split("/"):
+            node = node._branches.setdefault(segment, Tree())
+        node._values[value] = None  # noqa: SLF001
+
+    def remove(self, path: str, value: V) -> None:
+        """Take `value` away from `path`, and the branches that hold nothing any more."""
+        self._remove(path.split("/"), value)
+
+    def _remove(self, segments: list[str], value: V) -> None:
+        if not segments:
+            self._values.pop(value, None)
+            return
+        branch = self._branches.get(segments[0])
+        if branch is not None:
+            branch._remove(segments[1:], value)  # noqa: SLF001
+            if not branch:
+                del self._branches[segments[0]]
+
+    def patterns_for(self, name: str) -> Iterator[V]:
+        """The values at all patterns that take in `name`. The paths of this tree are patterns."""
+        nodes = [self]
+        for segment in name.split("/"):
+            for node in nodes:
+                if rest := node._branches.get(REST):  # noqa: SLF001
+                    yield from rest._values  # noqa: SLF001
+            nodes = [
+                branch
+                for node in nodes
+                for key in (segment, ONE)
+                if (branch := node._branches.get(key)) is not None  # noqa: SLF001
+            ]
+        for node in nodes:
+            yield from node._values  # noqa: SLF001
+
+    def names_for(self, pattern: str) -> Iterator[V]:
+        """The values at all names that `pattern` takes in. The paths of this tree are names."""
+        nodes = [self]
+        for wanted in pattern.split("/"):
+            branches = [node._branches for node in nodes]  # noqa: SLF001
+            if wanted == REST:
+                for each in branches:
+                    for branch in each.values():
+                        yield from branch._all()  # noqa: SLF001  # noqa: SLF001
+                return
+            if wanted == ONE:
+                nodes = [branch for each in branches for branch in each.values()]
+            else:
+                nodes = [each[wanted] for each in branches if wanted in each]
+        for node in nodes:
+            yield from node._values  # noqa: SLF001
+
+    def _all(self) -> Iterator[V]:
+        yield from self._values
+        for branch in self._branches.values():
+            yield from branch._all()  # noqa: SLF001
