@@ -116,6 +116,12 @@ FINE: list[Case] = [
     ),
     Case("h1spec: an expectation without a body", (get(b"Expect: 100-continue"),), ANSWERS, "RFC 9110 §10.1.1"),
     Case("h1spec: words before the method", (b"Extra lineGET / HTTP/1.1\r\n" + HOST + b"\r\n",), REFUSES),
+    Case(
+        "h1spec: both lengths in odd letters",
+        (post(b"content-LengtH: 5", b"TransFer-Encoding: chunked", body=b"c\r\nHellO world1\r\n" + END),),
+        REFUSES,
+    ),
+    Case("h1spec: no Host but a length", (b"GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n",), REFUSES),
     Case("h1spec: no version", (b"GET / \r\n\r\n",), REFUSES),
     Case("llhttp: letters beyond ASCII in a value", (get(b"Test: D\xc3\xbcsseldorf", b"T: \xffx"),), ANSWERS),
     Case("llhttp: close with a tab", (get(b"Connection: close\t"),), Answers(closes=True)),

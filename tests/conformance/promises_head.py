@@ -256,6 +256,8 @@ PARTS: list[Case] = each(
         b"GET /hello HTTP/1.1\r",
         b"GET /hello HTTP/1.1\r\n",
         b"GET /hello HTTP/1.1\r\nHos",
+        b"GET /hello HTTP/1.1\r\nHost:",
+        b"GET /hello HTTP/1.1\r\nHost: ",
         b"GET /hello HTTP/1.1\r\nHost: a",
         b"GET /hello HTTP/1.1\r\nHost: a\r",
         b"GET /hello HTTP/1.1\r\nHost: a\r\n",

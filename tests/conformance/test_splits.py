@@ -6,7 +6,7 @@ Where a server decides by what happens to have arrived, an attacker decides with
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conformance.case import Case, Seen, Verdict, chunked, get, post
@@ -81,6 +81,7 @@ def good_requests(draw: st.DrawFn) -> tuple[bytes, bytes]:
     return chunked(coded + b"0\r\n" + trailers + b"\r\n"), body
 
 
+@settings(deadline=None)
 @given(st.lists(good_requests(), min_size=1, max_size=6), st.data())
 def test_pipelined_requests_are_answered_in_order_however_they_are_cut(
     requests: list[tuple[bytes, bytes]], data: st.DataObject
@@ -95,6 +96,7 @@ def test_pipelined_requests_are_answered_in_order_however_they_are_cut(
     assert not client.hung_up()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.data())
 def test_any_bytes_at_all_are_refused_once_or_awaited_and_never_break_the_edge(
     noise: bytes, data: st.DataObject
@@ -110,6 +112,7 @@ def test_any_bytes_at_all_are_refused_once_or_awaited_and_never_break_the_edge(
     assert [a.status for a in parse(whole.output, ended=whole.hung_up())] == [a.status for a in answers]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(ALL), st.data())
 def test_a_case_with_a_byte_changed_never_breaks_the_edge(case: Case, data: st.DataObject) -> None:
     sent = b"".join(case.sends)[:2000]
