@@ -1,0 +1,104 @@
+"""A cursor travels as text and comes back as the same place; nothing else passes for one."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slosh.core.cursor import EPOCH_LENGTH, MAX_OFFSET, Cursor, make_epoch, parse_cursor, parse_offset
+from slosh.errors import BadQuery
+from tests.properties import PROPERTY
+
+EPOCHS = st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=1, max_size=32)
+OFFSETS = st.integers(0, MAX_OFFSET)
+
+
+@PROPERTY
+@given(EPOCHS, OFFSETS)
+def test_a_cursor_comes_back_from_its_text_as_it_was(epoch: str, offset: int) -> None:
+    assert parse_cursor(str(Cursor(epoch, offset))) == Cursor(epoch, offset)
+
+
+@PROPERTY
+@given(st.text() | st.from_regex(r"[0-9a-z]{1,9}\.[0-9]{1,18}"))
+def test_one_place_has_one_spelling(text: str) -> None:
+    """Whatever is taken as a cursor is written just as it came: no leading zeros, no other digits."""
+    cursor = parse_cursor(text)
+    assert cursor is None or str(cursor) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "k3f9",
+        "k3f9.",
+        ".4",
+        "k3f9.04",
+        "k3f9.-1",
+        "k3f9.+1",
+        "k3f9.1_0",
+        "k3f9.1.2",
+        "K3F9.1",
+        "k3f9.4\n",
+        " k3f9.4",
+        "k3f9.\u0664",
+        f"k3f9.{MAX_OFFSET + 1}",
+        "k3f9." + "9" * 5000,
+        "a" * 33 + ".1",
+        "k3;9.1",
+        '"k3f9.4"',
+    ],
+)
+def test_what_is_no_cursor_is_none(text: str) -> None:
+    assert parse_cursor(text) is None
+
+
+def test_the_largest_offset_is_the_largest_that_every_json_reader_holds() -> None:
+    assert MAX_OFFSET == 2**53 - 1
+    assert parse_cursor(f"k.{MAX_OFFSET}") == Cursor("k", MAX_OFFSET)
+
+
+@PROPERTY
+@given(OFFSETS)
+def test_an_offset_is_read_as_the_number_it_is(offset: int) -> None:
+    assert parse_offset("n", str(offset)) == offset
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "+1", "1.0", "1e3", " 1", "1_0", "0x1", "\u0661", "\u00b2", str(MAX_OFFSET + 1), "9" * 5000]
+)
+def test_what_is_no_offset_is_refused_with_the_parameters_name(text: str) -> None:
+    with pytest.raises(BadQuery) as caught:
+        parse_offset("n", text)
+    assert caught.value.parameter == "n"
+
+
+@PROPERTY
+@given(st.integers(0, 2 ** (5 * EPOCH_LENGTH) - 1))
+def test_an_epoch_is_a_cursors_beginning(bits: int) -> None:
+    epoch = make_epoch(lambda _: bits)
+    assert len(epoch) == EPOCH_LENGTH
+    assert parse_cursor(f"{epoch}.7") == Cursor(epoch, 7)
+
+
+@PROPERTY
+@given(st.sets(st.integers(0, 2 ** (5 * EPOCH_LENGTH) - 1), min_size=2, max_size=2))
+def test_different_bits_give_different_epochs(pair: set[int]) -> None:
+    one, other = pair
+    assert make_epoch(lambda _: one) != make_epoch(lambda _: other)
+
+
+def test_an_epoch_uses_all_the_bits_that_it_asks_for() -> None:
+    """40 bits, so that ten thousand lives of topics do not meet by chance."""
+    asked: list[int] = []
+    source = random.Random(1)
+
+    def bits(count: int) -> int:
+        asked.append(count)
+        return source.getrandbits(count)
+
+    assert len({make_epoch(bits) for _ in range(10_000)}) == 10_000
+    assert set(asked) == {40}

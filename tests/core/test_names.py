@@ -1,0 +1,97 @@
+"""Which names a topic may have: PROTOCOL's rules, each with the names on both sides of it."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slosh.core.names import check_name
+from slosh.errors import BadTopic
+from tests.properties import PROPERTY
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test",
+        "a/b/c",
+        "cpu.load",
+        "...",
+        ".hidden",
+        "a..b",
+        "price$",
+        "a/$b",
+        "k\u00fcche/\u6e29\u5ea6",
+        "with space",
+        "100%",
+        "<script>",
+        "a;b=c",
+        "a" * 255,
+        "\u00e9" * 127,
+        "\U0001f600",
+    ],
+)
+def test_a_name_within_the_rules_is_given_back(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "/",
+        "/a",
+        "a/",
+        "a//b",
+        ".",
+        "..",
+        "a/./b",
+        "a/../b",
+        "a/..",
+        "a,b",
+        "a*",
+        "*",
+        "$SYS",
+        "$SYS/a",
+        "a\nb",
+        "a\r\nSet-Cookie: b",
+        "a\0",
+        "a\x7f",
+        "a\x85b",
+        "a\u2028b",
+        "a\u2029b",
+        "a\ud800",
+        "a" * 256,
+        "\u00e9" * 128,
+    ],
+)
+def test_a_name_that_breaks_a_rule_is_refused(name: str) -> None:
+    with pytest.raises(BadTopic):
+        check_name(name)
+
+
+def follows_the_rules(name: str) -> bool:
+    """PROTOCOL section 2, word for word."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return False
+    return (
+        1 <= size <= 255
+        and all(segment not in ("", ".", "..") for segment in name.split("/"))
+        and not any(unicodedata.category(each) in ("Cc", "Zl", "Zp") for each in name)
+        and "," not in name
+        and "*" not in name
+        and not name.startswith("$")
+    )
+
+
+@PROPERTY
+@given(st.text("ab./,*$\n\u2028\u00e9", max_size=8) | st.text(st.characters(), max_size=300))
+def test_every_text_is_taken_or_refused_just_as_the_rules_say(name: str) -> None:
+    try:
+        taken = check_name(name) == name
+    except BadTopic:
+        taken = False
+    assert taken == follows_the_rules(name)

@@ -1,0 +1,159 @@
+"""A reader's places in one topic or in several: the same rules, and places that move only where it read."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from slosh.core.hub import Hub
+from slosh.core.reading import ALL, Filter, Place
+from slosh.core.subscription import Batch, OneTopic, SeveralTopics, Subscription
+from slosh.core.topic import Shared, Topic
+from slosh.errors import TooManyWatchers
+
+
+class Waiting:
+    """A watcher that counts."""
+
+    def __init__(self) -> None:
+        self.woken: list[str] = []
+
+    def wake(self, topic: Topic, shared: Shared) -> None:  # noqa: ARG002 - of the protocol
+        self.woken.append(topic.name)
+
+
+@pytest.fixture
+def hub() -> Hub:
+    epochs = (f"e{number}" for number in itertools.count())
+    return Hub(
+        queue=5,
+        queue_bytes=1000,
+        linger=30.0,
+        max_topics=10,
+        max_watchers=1,
+        new_epoch=lambda: next(epochs),
+        wake=lambda: None,
+        arm=lambda _: None,
+    )
+
+
+MAKERS: list[Callable[[Hub, Topic, Place], Subscription]] = [
+    OneTopic,
+    lambda hub, topic, place: SeveralTopics(hub, {topic: place}),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+class TestBoth:
+    """What holds for one topic and for several alike."""
+
+    def test_reading_moves_nothing_until_advance_is_told(
+        self, hub: Hub, make: Callable[[Hub, Topic, Place], Subscription]
+    ) -> None:
+        topic = hub.open("a", 0.0)
+        subscription = make(hub, topic, Place(0))
+        hub.append(topic, [b"1", b"2"], 0.0)
+        batch = subscription.read(ALL)
+        assert subscription.read(ALL) == batch
+        assert subscription.is_behind()
+        subscription.advance(batch)
+        assert not subscription.is_behind()
+        assert subscription.cursor() == batch.cursor
+        assert subscription.read(ALL).saw == 0
+
+    def test_the_places_move_by_parts(self, hub: Hub, make: Callable[[Hub, Topic, Place], Subscription]) -> None:
+        topic = hub.open("a", 0.0)
+        subscription = make(hub, topic, Place(0))
+        hub.append(topic, [b"1", b"2", b"3"], 0.0)
+        got: list[bytes] = []
+        while subscription.is_behind():
+            batch = subscription.read(ALL, max_bytes=1)
+            got += batch.parts[0][1].messages
+            subscription.advance(batch)
+        assert got == [b"1", b"2", b"3"]
+
+    def test_a_reset_is_told_once(self, hub: Hub, make: Callable[[Hub, Topic, Place], Subscription]) -> None:
+        topic = hub.open("a", 0.0)
+        subscription = make(hub, topic, Place(0, reset=True))
+        hub.append(topic, [b"1"], 0.0)
+        batch = subscription.read(ALL)
+        subscription.advance(batch)
+        hub.append(topic, [b"2"], 0.0)
+        assert [each.parts[0][1].reset for each in (batch, subscription.read(ALL))] == [True, False]
+
+    def test_its_watcher_is_woken_for_what_is_there_and_for_what_comes(
+        self, hub: Hub, make: Callable[[Hub, Topic, Place], Subscription]
+    ) -> None:
+        topic, watcher = hub.open("a", 0.0), Waiting()
+        hub.append(topic, [b"1"], 0.0)
+        subscription = make(hub, topic, Place(0))
+        subscription.watch(watcher, 0.0)
+        hub.flush()
+        assert watcher.woken == ["a"]
+        hub.append(topic, [b"2"], 0.0)
+        hub.flush()
+        assert watcher.woken == ["a", "a"]
+        subscription.leave(watcher, 1.0)
+        assert hub.watching == 0
+
+    def test_equal_keys_mean_equal_readings(self, hub: Hub, make: Callable[[Hub, Topic, Place], Subscription]) -> None:
+        topic = hub.open("a", 0.0)
+        hub.append(topic, [b"1"], 0.0)
+        places = [Place(0), Place(1), Place(0, reset=True)]
+        keys = [make(hub, topic, place).key() for place in places]
+        assert len({keys[0], keys[1], keys[2]}) == 3
+        assert make(hub, topic, Place(0)).key() == keys[0]
+        assert make(hub, hub.open("b", 0.0), Place(0)).key() != keys[0]
+
+
+class TestSeveral:
+    """What is said of several topics alone."""
+
+    def several(self, hub: Hub, **offsets: int) -> SeveralTopics:
+        return SeveralTopics(hub, {hub.open(name, 0.0): Place(offset) for name, offset in offsets.items()})
+
+    def publish(self, hub: Hub, name: str, *messages: bytes) -> None:
+        hub.append(hub.open(name, 0.0), messages, 0.0)
+
+    def parts(self, batch: Batch) -> dict[str, list[bytes]]:
+        return {name: reading.messages for name, reading in batch.parts}
+
+    def test_only_topics_that_have_something_are_in_it(self, hub: Hub) -> None:
+        subscription = self.several(hub, a=0, b=0, c=0)
+        self.publish(hub, "c", b"1")
+        self.publish(hub, "a", b"2")
+        batch = subscription.read(ALL)
+        assert self.parts(batch) == {"a": [b"2"], "c": [b"1"]}
+        assert batch.cursor == "a=e0.1,b=e1.0,c=e2.1"
+        assert batch.saw == 2
+
+    def test_a_place_moves_only_if_its_topic_was_read(self, hub: Hub) -> None:
+        subscription = self.several(hub, a=0, b=0)
+        self.publish(hub, "a", b"1")
+        batch = subscription.read(ALL)
+        self.publish(hub, "b", b"2")  # after the reading, before the reader moves on
+        subscription.advance(batch)
+        assert subscription.cursor() == "a=e0.1,b=e1.0"
+        assert self.parts(subscription.read(ALL)) == {"b": [b"2"]}
+
+    def test_the_filter_holds_for_each_topic(self, hub: Hub) -> None:
+        subscription = self.several(hub, a=0, b=0)
+        self.publish(hub, "a", b"1", b"2")
+        self.publish(hub, "b", b"3", b"4")
+        assert self.parts(subscription.read(Filter(limit=1))) == {"a": [b"2"], "b": [b"4"]}
+
+    def test_its_watcher_waits_at_all_or_at_none(self, hub: Hub) -> None:
+        """The room at `b` is taken, so it does not stay at `a` either."""
+        self.several(hub, b=0).watch(Waiting(), 0.0)
+        with pytest.raises(TooManyWatchers):
+            self.several(hub, a=0, b=0, c=0).watch(Waiting(), 0.0)
+        assert hub.watching == 1
+        hub.expire(31.0)
+        assert [topic.name for topic in hub] == ["b"]
+
+    def test_leaving_leaves_all(self, hub: Hub) -> None:
+        subscription, watcher = self.several(hub, a=0, b=0), Waiting()
+        subscription.watch(watcher, 0.0)
+        assert hub.watching == 2
+        subscription.leave(watcher, 0.0)
+        assert hub.watching == 0

@@ -1,0 +1,108 @@
+"""The ring against a slow obvious model: the list of all messages ever, of which it keeps the end."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slosh.core.topic import Topic
+from tests.properties import PROPERTY
+
+MESSAGES = st.binary(min_size=1, max_size=12)
+STEPS = st.lists(st.tuples(st.lists(MESSAGES, max_size=5), st.integers(0, 3)), max_size=20)
+"""Each publish with the seconds since the one before."""
+
+
+def kept(everything: list[bytes], queue: int, queue_bytes: int) -> list[bytes]:
+    """The longest end of the list within both bounds, the newest message always."""
+    for start in range(len(everything)):
+        end = everything[start:]
+        if len(end) == 1 or (len(end) <= queue and sum(map(len, end)) <= queue_bytes):
+            return end
+    return []
+
+
+@PROPERTY
+@given(STEPS, st.integers(1, 8), st.integers(1, 60))
+def test_the_ring_keeps_the_newest_that_fit_and_counts_all(steps: Any, queue: int, queue_bytes: int) -> None:
+    topic = Topic("a", "k", 0.0)
+    everything: list[bytes] = []
+    fell_off = 0
+    for batch, _ in steps:
+        fell_off += topic.append(batch, 0.0, queue, queue_bytes)
+        everything += batch
+        here = kept(everything, queue, queue_bytes)
+        assert topic.last == len(everything)
+        assert topic.after(0) == here
+        assert topic.first == len(everything) - len(here) + 1
+        assert topic.size == sum(map(len, here))
+        assert fell_off == len(everything) - len(here)
+
+
+@PROPERTY
+@given(STEPS, st.integers(1, 8))
+def test_after_gives_just_the_kept_messages_behind_an_offset(steps: Any, queue: int) -> None:
+    topic = Topic("a", "k", 0.0)
+    everything: list[bytes] = []
+    for batch, _ in steps:
+        topic.append(batch, 0.0, queue, 10_000)
+        everything += batch
+    for offset in range(len(everything) + 3):
+        assert topic.after(offset) == everything[max(offset, topic.first - 1) :]
+
+
+@PROPERTY
+@given(STEPS, st.integers(1, 8), st.integers(-2, 70))
+def test_offset_before_splits_the_kept_messages_by_their_age(steps: Any, queue: int, time: int) -> None:
+    """Those that arrived at the time itself count as young."""
+    topic = Topic("a", "k", 0.0)
+    now, arrived = 0, []
+    for batch, seconds in steps:
+        now += seconds
+        topic.append(batch, float(now), queue, 10_000)
+        arrived += [now] * len(batch)
+    young = sum(each >= time for each in arrived[topic.first - 1 :])
+    assert topic.offset_before(float(time)) == topic.last - young
+
+
+def test_one_message_larger_than_the_ring_is_kept_alone() -> None:
+    topic = Topic("a", "k", 0.0)
+    topic.append([b"1", b"2"], 0.0, 10, 5)
+    assert topic.append([b"x" * 50], 0.0, 10, 5) == 2
+    assert topic.after(0) == [b"x" * 50]
+    assert topic.append([b"3"], 0.0, 10, 5) == 1
+    assert topic.after(0) == [b"3"]
+
+
+def test_reading_forgets_nothing() -> None:
+    topic = Topic("a", "k", 0.0)
+    topic.append([b"1", b"2"], 0.0, 10, 100)
+    assert topic.after(0) == topic.after(0) == [b"1", b"2"]
+
+
+def test_what_a_reader_was_given_does_not_change_when_more_comes_in() -> None:
+    topic = Topic("a", "k", 0.0)
+    topic.append([b"1"], 0.0, 1, 100)
+    given_before = topic.after(0)
+    topic.append([b"2"], 0.0, 1, 100)
+    assert given_before == [b"1"]
+
+
+@pytest.mark.parametrize(
+    ("queue", "arrivals", "now", "rate"),
+    [
+        (100, [], 10.0, 0.0),
+        (100, [1.0, 2.0, 3.0], 10.0, 0.3),
+        (100, [1.0, 2.0, 3.0], 20.0, 0.0),
+        (2, [9.0, 9.5, 10.0, 10.5], 11.0, 2.0),  # two kept, the older a second old
+        (100, [5.0] * 50, 5.0, 5.0),
+    ],
+)
+def test_rate_is_messages_a_second_as_far_as_the_ring_goes_back(
+    queue: int, arrivals: list[float], now: float, rate: float
+) -> None:
+    topic = Topic("a", "k", 0.0)
+    for arrived in arrivals:
+        topic.append([b"1"], arrived, queue, 1000)
+    assert topic.rate(now, 10.0) == pytest.approx(rate)
