@@ -1,9 +1,11 @@
 """The public probe's cases against slosh's edge: all right but the deviations that are listed with their reason."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.conformance.case import Case, Verdict
-from tests.conformance.tables import PROBE
+from tests.conformance.tables import PROBE, PROMISES
 from tests.conformance.wire import Address, run
 
 DEVIATIONS = {
@@ -19,6 +21,14 @@ def test_the_table_has_the_161_scored_cases_of_the_public_suite() -> None:
     assert sum(case.scored for case in PROBE) == 161
     assert len({case.name for case in PROBE}) == len(PROBE) == 202
     assert set(DEVIATIONS) <= {case.name for case in PROBE}
+
+
+def test_the_docs_tell_the_score_and_each_deviation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
+    scored = sum(case.scored for case in PROBE)
+    assert f"| **slosh** | **{scored - len(DEVIATIONS)}** |" in page
+    assert all(f"`{name}`" in page for name in DEVIATIONS)
+    assert f"{len(PROMISES)} cases that are stricter" in page
 
 
 @pytest.mark.parametrize("case", PROBE, ids=lambda case: case.name)
