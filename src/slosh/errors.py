@@ -11,7 +11,7 @@ The rules of this file:
 from http import HTTPStatus
 from typing import Final
 
-ALLOW_FILES: Final = "GET, HEAD"
+ALLOW_FILES: Final = "GET, HEAD, OPTIONS"
 """Methods of everything that is only looked at, for the `Allow` field (RFC 9110 §10.2.1)."""
 
 
@@ -100,18 +100,20 @@ class BadJson(BadRequest):
     """A message is not one JSON value in UTF-8.
 
     Attributes:
-        position: bytes from the beginning of the body to where it went wrong.
+        position: bytes from the beginning of the body, or of the line in a batch, to where it went wrong.
+        line: of a batch, from 1 on; 0 where there are no lines.
     """
 
     code = "bad_json"
 
-    def __init__(self, detail: str, position: int) -> None:
+    def __init__(self, detail: str, position: int, *, line: int = 0) -> None:
         super().__init__(detail)
         self.position = position
+        self.line = line
 
     def facts(self) -> dict[str, object]:
-        """The position, bytes."""
-        return {"position": self.position}
+        """The position, bytes, and the line of a batch."""
+        return {"line": self.line, "position": self.position} if self.line else {"position": self.position}
 
 
 class BadHttp(SloshError):

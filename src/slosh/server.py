@@ -81,7 +81,7 @@ class Server:
             wake=wake,
             arm=arm,
         )
-        self._engine = engine = MemoryEngine(hub, keep=settings.unwatched == "keep")
+        self._engine = engine = MemoryEngine(hub, keep=settings.unwatched == "keep", max_keys=settings.max_keys)
         await engine.start()
         self._edge = edge = Edge(settings, Routes(engine, self._root, settings), loop)
         for each in self._sockets:

@@ -127,6 +127,12 @@ class Settings:
         choices=("reject", "keep"),
     )
 
+    origins: str = _text(
+        "",
+        Group.TOPICS,
+        "Pages of which other origins may read topics, post to them, and open WebSockets: origins with spaces "
+        "between, such as https://app.example, or * for any. Pages of this very server always may.",
+    )
     max_message: int = _number(
         1 * MIB,
         Group.MESSAGES,
@@ -143,6 +149,22 @@ class Settings:
         unit="bytes",
         lowest=1,
         highest=1024 * MIB,
+    )
+    max_batch: int = _number(
+        10_000,
+        Group.TOPICS,
+        "Most lines of one NDJSON batch; more are answered 413.",
+        unit="lines",
+        lowest=1,
+        highest=1_000_000,
+    )
+    max_keys: int = _number(
+        10_000,
+        Group.TOPICS,
+        "Idempotency keys remembered at a time, each for five minutes; beyond that the oldest are forgotten early.",
+        unit="keys",
+        lowest=1,
+        highest=10_000_000,
     )
     max_depth: int = _number(
         512,

@@ -23,11 +23,15 @@ class Published(NamedTuple):
         epoch: the topic's life that took the messages.
         newest: offset of the last of them.
         watchers: how many watchers the topic had when they were taken.
+        accepted: how many messages were taken.
+        replayed: whether this is the answer to an earlier publish with the same key, and nothing was taken now.
     """
 
     epoch: str
     newest: int
     watchers: int
+    accepted: int = 1
+    replayed: bool = False
 
 
 class Engine(Protocol):
@@ -62,9 +66,19 @@ class Engine(Protocol):
         """Whether a publish has a chance to be taken just now."""
 
     def publish(
-        self, name: str, messages: Sequence[bytes], now: float, done: Callable[[Published | SloshError], None]
+        self,
+        name: str,
+        messages: Sequence[bytes],
+        now: float,
+        done: Callable[[Published | SloshError], None],
+        key: str = "",
     ) -> None:
-        """Put `messages`, each one JSON value, into topic `name` at the time `now`, seconds."""
+        """Put `messages`, each one JSON value, into topic `name` at the time `now`, seconds.
+
+        Args:
+            key: an idempotency key: a publish that was taken with the same key less than five minutes ago is
+                answered as it was then, and nothing is taken. Empty for none.
+        """
 
     def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None]) -> None:
         """Make topic `name` active for a reader, and give what is known of it, up to date.

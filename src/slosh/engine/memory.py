@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from slosh.core.hub import Hub
 from slosh.core.topic import Topic
 from slosh.engine.base import Published
+from slosh.engine.idempotency import Replays
 from slosh.errors import NoWatchers, SloshError
 
 
@@ -18,10 +19,12 @@ class MemoryEngine:
     Args:
         hub: the topics, which are the store too.
         keep: whether a publish brings a topic to life (`unwatched = keep`) instead of being refused.
+        max_keys: how many idempotency keys are remembered.
     """
 
-    def __init__(self, hub: Hub, *, keep: bool) -> None:
+    def __init__(self, hub: Hub, *, keep: bool, max_keys: int = 10_000) -> None:
         self.hub = hub
+        self.replays = Replays(max_keys)
         self._keep = keep
 
     async def start(self) -> None:
@@ -35,9 +38,18 @@ class MemoryEngine:
         return True
 
     def publish(
-        self, name: str, messages: Sequence[bytes], now: float, done: Callable[[Published | SloshError], None]
+        self,
+        name: str,
+        messages: Sequence[bytes],
+        now: float,
+        done: Callable[[Published | SloshError], None],
+        key: str = "",
     ) -> None:
         """As the engine promises; `done` is called before this returns."""
+        replay = self.replays.find(name, key, now) if key else None
+        if replay is not None:
+            done(replay)
+            return
         try:
             # With `keep` each message begins the time of lingering anew, as a reader would.
             topic = self.hub.find(name, now)
@@ -50,7 +62,10 @@ class MemoryEngine:
             done(NoWatchers())
             return
         self.hub.append(topic, messages, now)
-        done(Published(topic.epoch, topic.last, len(topic.watchers)))
+        published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))
+        if key:
+            self.replays.keep(name, key, now, published)
+        done(published)
 
     def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None]) -> None:
         """As the engine promises; `opened` is called before this returns."""

@@ -24,6 +24,8 @@ _TEXT = b"Content-Type: text/plain; charset=latin-1\r\n" + NO_SNIFF
 class Echo:
     """The application, and its one action."""
 
+    fields = b""
+
     def __init__(self, settings: Settings) -> None:
         self.max_body = settings.max_body
 
@@ -38,6 +40,8 @@ class Echo:
 
 class EchoHead:
     """Gives the header lines of a request back."""
+
+    fields = b""
 
     def __init__(self, head: Head, max_body: int) -> None:
         self._lines = head.raw.partition(b"\r\n")[2].removesuffix(b"\r\n")

@@ -47,6 +47,8 @@ class _About:
 
     __slots__ = ("engine", "max_body")
 
+    fields = b""
+
     def __init__(self, engine: Engine, max_body: int) -> None:
         self.engine = engine
         self.max_body = max_body

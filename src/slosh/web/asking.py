@@ -59,6 +59,7 @@ class Asked:
         patterns: that are read.
         several: whether the answer is one for several topics.
         wait: how long a poll is held, seconds, `inf` for any time.
+        says_wait: whether the request says how long.
         every: how long to gather once there is something, seconds.
         wanted: what the reader can do without.
         format: the framing.
@@ -77,6 +78,7 @@ class Asked:
         "names",
         "parameters",
         "patterns",
+        "says_wait",
         "several",
         "wait",
         "wanted",
@@ -88,6 +90,7 @@ class Asked:
         self.parameters = parse_query(head.query)
         preferred_wait, self.minimal = parse_prefer(head.tokens(b"prefer"))
         wait = parse_wait(self.parameters["wait"]) if "wait" in self.parameters else preferred_wait
+        self.says_wait = wait is not None
         self.wait = bound_wait(wait, settings.default_wait, settings.max_wait)
         self.every = _parse_every(self.parameters)
         self.wanted = Filter(_parse_limit(self.parameters), _parse_key(self.parameters))

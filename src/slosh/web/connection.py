@@ -67,11 +67,12 @@ class Exchange:
 class Refusal:
     """The action for a request that can be refused by its head alone. Its body is read, so the connection lives on."""
 
-    __slots__ = ("error", "max_body")
+    __slots__ = ("error", "fields", "max_body")
 
-    def __init__(self, error: SloshError, max_body: int) -> None:
+    def __init__(self, error: SloshError, max_body: int, fields: bytes) -> None:
         self.error = error
         self.max_body = max_body
+        self.fields = fields
 
     def run(self, connection: "Connection", body: bytes) -> None:  # noqa: ARG002 - the same whatever the body
         """Answer with the error."""
@@ -281,6 +282,8 @@ class Connection(asyncio.Protocol):
     def respond(self, status: int, fields: bytes, body: bytes) -> None:
         """Answer the present request with a status, header lines, and a body (which HEAD does not get)."""
         is_head = self.head.method == "HEAD"
+        if self._action is not None:
+            fields += self._action.fields
         self.finish(render(status, self.edge.date(), fields, body, self.connection_field(), bodiless=is_head))
 
     def write(self, data: bytes) -> bool:
@@ -317,9 +320,11 @@ class Connection(asyncio.Protocol):
 
     def abandon(self) -> None:
         """Cut the connection: an answer that has begun cannot be finished, and its end must not look like one."""
-        self._exchange = None
+        exchange, self._exchange = self._exchange, None
         self._head = None
         self._discarding = True
+        if exchange is not None:
+            exchange.lost()
         if self._transport is not None:
             self._transport.abort()
 
@@ -404,11 +409,7 @@ class Connection(asyncio.Protocol):
             raise HeadTooLarge(f"Request line and headers have at most {edge.settings.max_head} bytes (max_head).")
         self._head = None
         head = parse_head(block, edge.settings.max_fields)
-        try:
-            action = edge.application.route(head)
-        except SloshError as error:
-            action = Refusal(error, edge.settings.max_body)
-        known = head, action
+        known = head, edge.application.route(head)
         edge.heads.remember(block, known)
         return known
 

@@ -28,6 +28,10 @@ class Action(Protocol):
     def max_body(self) -> int:
         """Bytes that the body may have."""
 
+    @property
+    def fields(self) -> bytes:
+        """Header lines of every answer to it, also of refusals."""
+
     def run(self, connection: "Connection", body: bytes) -> None:
         """Answer the request on `connection`, or `hold` it there and answer later.
 
@@ -40,11 +44,7 @@ class Application(Protocol):
     """What a server does, apart from HTTP."""
 
     def route(self, head: Head) -> Action:
-        """Decide what to do, from the head alone: the same head always gives the same.
-
-        Raises:
-            SloshError: there is nothing that could be done.
-        """
+        """Decide what to do, from the head alone: the same head always gives the same. A `Refusal` is an action too."""
 
 
 class HeadMemory:

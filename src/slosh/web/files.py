@@ -97,6 +97,8 @@ class ServeFile:
 
     __slots__ = ("_query", "_root", "_segments", "max_body")
 
+    fields = b""
+
     def __init__(self, root: DocumentRoot, head: Head, max_body: int) -> None:
         if head.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(ALLOW_FILES)

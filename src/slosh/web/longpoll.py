@@ -39,7 +39,7 @@ class LongPoll(Reader):
 
     def render(self, batch: Batch, connection: Connection, *, timed_out: bool = False) -> bytes:
         """The whole response."""
-        fields = _FIELDS + self.cors + next_field(batch.cursor)
+        fields = _FIELDS + self.fields + next_field(batch.cursor)
         if self.asked.cookie is not None:
             fields += batch.cursor.encode("ascii").join(self.asked.cookie)
         status, body = 200, b""
@@ -70,7 +70,7 @@ class Peek(LongPoll):
         if all(found.values()):
             connection.finish(self.render(batch, connection, timed_out=not batch.saw))
         else:
-            connection.respond(200, _FIELDS + self.cors, encode_envelope(batch, timed_out=not batch.saw))
+            connection.respond(200, _FIELDS, encode_envelope(batch, timed_out=not batch.saw))
 
 
 class Poll(Exchange):

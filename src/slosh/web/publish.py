@@ -1,59 +1,137 @@
-"""POST to a topic: one JSON value, whatever the Content-Type says."""
+"""POST to a topic: one JSON value, whatever the Content-Type says; or one a line, all or none."""
+
+from typing import Final
 
 from slosh.engine.base import Engine, Published
-from slosh.errors import SloshError, UnsupportedEncoding
+from slosh.errors import BadJson, BadQuery, BadRequest, SloshError, TooLarge, UnsupportedEncoding
 from slosh.settings import Settings
 from slosh.web.connection import Connection, Exchange
 from slosh.web.head import Head
-from slosh.web.jsontext import check_json
+from slosh.web.jsontext import WHITE_SPACE, check_json
+from slosh.web.query import parse_query
 from slosh.web.response import JSON, NO_SNIFF, NO_STORE
 
-_FIELDS = JSON + NO_STORE + NO_SNIFF
+_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
+_MAX_KEY: Final = 255
+"""Characters of an `Idempotency-Key`."""
 
 
 class Publish:
-    """The action of a POST.
+    """The action of a POST with one message.
 
     Args:
         engine: takes the message.
         settings: the bounds of a message.
         topic: the topic's name.
         head: of the request.
+        fields: header lines of every answer.
 
     Raises:
         UnsupportedEncoding: the body comes in a content coding.
+        BadRequest: the idempotency key is none.
     """
 
-    __slots__ = ("_engine", "_max_depth", "_max_message", "_topic", "max_body")
+    __slots__ = ("_engine", "_key", "_topic", "fields", "max_body", "settings")
 
-    def __init__(self, engine: Engine, settings: Settings, topic: str, head: Head) -> None:
+    def __init__(self, engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> None:
         if any(coding != "identity" for coding in head.tokens(b"content-encoding")):
             raise UnsupportedEncoding("A message is posted as it is, without a Content-Encoding.")
         self._engine = engine
         self._topic = topic
-        self._max_message = settings.max_message
-        self._max_depth = settings.max_depth
-        # Of a body in chunks no more is read than may still be a message with white space around it.
+        self._key = _parse_key(head)
+        self.fields = fields
+        self.settings = settings
         self.max_body = settings.max_message
 
     def run(self, connection: Connection, body: bytes) -> None:
-        """Check the message and hand it to the engine."""
-        message = check_json(body, self._max_depth)
-        pending = _Pending(connection)
-        self._engine.publish(self._topic, (message,), connection.edge.now(), pending.done)
+        """Check what came and hand it to the engine."""
+        pending = _Pending(connection, self)
+        messages = self.parse(body)
+        self._engine.publish(self._topic, messages, connection.edge.now(), pending.done, self._key)
         if not pending.is_done:
             connection.hold(pending)
+
+    def parse(self, body: bytes) -> tuple[bytes, ...]:
+        """The messages in a body.
+
+        Raises:
+            BadJson, TooLarge: it cannot be taken.
+        """
+        return (check_json(body, self.settings.max_depth),)
+
+    def encode(self, outcome: Published) -> bytes:
+        """The body of the answer."""
+        epoch = outcome.epoch.encode("ascii")
+        return b'{"max":%d,"next":"%b.%d","watchers":%d}' % (outcome.newest, epoch, outcome.newest, outcome.watchers)
+
+
+class PublishBatch(Publish):
+    """The action of a POST of NDJSON: one message a line. All are taken, next to each other, or none is."""
+
+    __slots__ = ()
+
+    def __init__(self, engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> None:
+        super().__init__(engine, settings, topic, head, fields)
+        self.max_body = settings.max_body
+
+    def parse(self, body: bytes) -> tuple[bytes, ...]:
+        """The messages in a body, whose empty lines mean nothing; errors name the line, from 1 on."""
+        most = self.settings.max_batch
+        if body.count(b"\n") > most:
+            raise TooLarge(f"A batch has at most {most} lines (max_batch).", most)
+        lines = enumerate(body.split(b"\n"), start=1)
+        messages = tuple(self._check(number, line) for number, line in lines if line.strip(WHITE_SPACE))
+        if not messages:
+            raise BadJson("The batch is empty; it has one JSON value a line.", 0)
+        return messages
+
+    def encode(self, outcome: Published) -> bytes:
+        """As for one message, with how many were taken."""
+        return super().encode(outcome)[:-1] + b',"accepted":%d}' % outcome.accepted
+
+    def _check(self, number: int, line: bytes) -> bytes:
+        limit = self.settings.max_message
+        if len(line) > limit:
+            raise TooLarge(f"Line {number} is larger than a message may be, {limit} bytes (max_message).", limit)
+        try:
+            return check_json(line, self.settings.max_depth)
+        except BadJson as error:
+            raise BadJson(f"Line {number}: {error.detail} Nothing was stored.", error.position, line=number) from None
+
+
+def choose_publish(head: Head) -> type[Publish]:
+    """Whether a POST has one message, or one a line.
+
+    Raises:
+        BadQuery: it is asked for a batch of another kind.
+    """
+    batch = parse_query(head.query).get("batch")
+    if batch not in (None, "ndjson"):
+        raise BadQuery("batch", "batch is ndjson: one message a line.")
+    kind = head.first(b"content-type").partition(";")[0].strip().lower()
+    return PublishBatch if batch or kind == "application/x-ndjson" else Publish
+
+
+def _parse_key(head: Head) -> str:
+    keys = list(head.all(b"idempotency-key"))
+    if not keys:
+        return ""
+    key = keys[0].decode("latin-1").strip('"')
+    if len(keys) > 1 or not 0 < len(key) <= _MAX_KEY:
+        raise BadRequest(f"An Idempotency-Key is one text of 1 to {_MAX_KEY} characters.")
+    return key
 
 
 class _Pending(Exchange):
     """A publish that the engine has not answered yet."""
 
-    __slots__ = ("_connection", "is_done")
+    __slots__ = ("_action", "_connection", "is_done")
 
     outlives_eof = True
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, action: Publish) -> None:
         self._connection = connection
+        self._action = action
         self.is_done = False
 
     def done(self, outcome: Published | SloshError) -> None:
@@ -65,10 +143,7 @@ class _Pending(Exchange):
         if isinstance(outcome, SloshError):
             connection.refuse(outcome)
             return
-        body = b'{"max":%d,"next":"%b.%d","watchers":%d}' % (
-            outcome.newest,
-            outcome.epoch.encode("ascii"),
-            outcome.newest,
-            outcome.watchers,
-        )
-        connection.respond(200, _FIELDS + b"Slosh-Watchers: %d\r\n" % outcome.watchers, body)
+        fields = _FIELDS + b"Slosh-Watchers: %d\r\n" % outcome.watchers
+        if outcome.replayed:
+            fields += b"Idempotent-Replayed: true\r\n"
+        connection.respond(200, fields, self._action.encode(outcome))

@@ -28,22 +28,22 @@ class Reader:
         engine: knows the topics.
         settings: the bounds.
         asked: what the reader asks for.
-        cors: header lines that let a page from elsewhere read the answer, often none.
+        fields: header lines of every answer, often none.
 
     Attributes:
         key: equal for actions that write the same bytes for the same messages.
     """
 
-    __slots__ = ("asked", "cors", "engine", "key", "max_body", "settings")
+    __slots__ = ("asked", "engine", "fields", "key", "max_body", "settings")
 
-    def __init__(self, engine: Engine, settings: Settings, asked: Asked, cors: bytes) -> None:
+    def __init__(self, engine: Engine, settings: Settings, asked: Asked, fields: bytes) -> None:
         self.engine = engine
         self.settings = settings
         self.asked = asked
-        self.cors = cors
+        self.fields = fields
         self.max_body = settings.max_body
         # As bytes, because they remember their hash.
-        self.key = repr((asked.format, asked.wanted, asked.cookie, asked.minimal, cors)).encode()
+        self.key = repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)).encode()
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Find the topics, then begin."""

@@ -4,25 +4,29 @@ from typing import Final
 
 from slosh.core.names import check_name
 from slosh.engine.base import Engine
-from slosh.errors import MethodNotAllowed
+from slosh.errors import ForeignOrigin, MethodNotAllowed, SloshError
 from slosh.settings import Settings
 from slosh.web.about import route_about
 from slosh.web.asking import TOPICS, Asked, Format
-from slosh.web.connection import Connection
+from slosh.web.connection import Connection, Refusal
 from slosh.web.edge import Action
 from slosh.web.eventsource import EventSource
 from slosh.web.files import DocumentRoot, ServeFile
 from slosh.web.head import Head
+from slosh.web.interest import CountWatchers, ListTopics, WatchTopics
 from slosh.web.longpoll import LongPoll, Peek
 from slosh.web.ndjson import NdjsonStream
-from slosh.web.publish import Publish
-from slosh.web.query import decode
+from slosh.web.origins import Origins
+from slosh.web.publish import choose_publish
+from slosh.web.query import decode, parse_query
 from slosh.web.reader import Reader
 from slosh.web.response import field
 from slosh.web.websocket import WebSocket
 
 ABOUT: Final = "/-/"
+LIST: Final = "/topics"
 ALLOW_TOPIC: Final = "GET, HEAD, POST, OPTIONS"
+ALLOW_LOOK: Final = "GET, HEAD, OPTIONS"
 
 
 _READERS: Final[dict[Format, type[Reader]]] = {
@@ -39,46 +43,75 @@ class Routes:
     Args:
         engine: where messages live.
         root: the document root.
-        settings: the bounds.
+        settings: the bounds, and whose pages may do what.
+
+    Raises:
+        SettingError: the setting `origins` has something that is none.
     """
 
     def __init__(self, engine: Engine, root: DocumentRoot, settings: Settings) -> None:
         self._engine = engine
         self._root = root
         self._settings = settings
+        self._origins = Origins(settings.origins)
 
     def route(self, head: Head) -> Action:
-        """Choose the action for a request.
+        """Choose the action for a request."""
+        fields = b""
+        try:
+            if head.path == LIST or head.path.startswith(TOPICS):
+                fields = self._origins.fields(head)
+                return self._route_topics(head, fields)
+            if head.method == "OPTIONS":
+                return Options(ALLOW_TOPIC if head.path == "*" else ALLOW_LOOK, b"")
+            if head.path.startswith(ABOUT):
+                return route_about(self._engine, head, self._settings.max_body)
+            return ServeFile(self._root, head, self._settings.max_body)
+        except SloshError as error:
+            return Refusal(error, self._settings.max_body, fields)
 
-        Raises:
-            SloshError: there is none.
-        """
+    def _route_topics(self, head: Head, fields: bytes) -> Action:
+        engine, settings = self._engine, self._settings
         if head.method == "OPTIONS":
-            return Options(ALLOW_TOPIC if head.path.startswith(TOPICS) or head.path == "*" else "GET, HEAD, OPTIONS")
-        if head.path.startswith(TOPICS):
-            return self._route_topic(head)
-        if head.path.startswith(ABOUT):
-            return route_about(self._engine, head, self._settings.max_body)
-        return ServeFile(self._root, head, self._settings.max_body)
-
-    def _route_topic(self, head: Head) -> Action:
-        if head.method in ("GET", "HEAD"):
-            asked = Asked(head, self._settings)
-            reader = Peek if head.method == "HEAD" else _READERS[asked.format]
-            return reader(self._engine, self._settings, asked, b"")
+            return Options(ALLOW_TOPIC, self._origins.preflight_fields(head))
+        if head.path == LIST:
+            return self._route_list(head, fields)
         if head.method == "POST":
+            self._check_origin(head)
             name = check_name(decode(head.path.removeprefix(TOPICS), "topic's name"))
-            return Publish(self._engine, self._settings, name, head)
-        raise MethodNotAllowed(ALLOW_TOPIC)
+            return choose_publish(head)(engine, settings, name, head, fields)
+        if head.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(ALLOW_TOPIC)
+        asked = Asked(head, settings)
+        if "watchers" in asked.parameters:
+            return CountWatchers(engine, settings, asked, fields)
+        if head.method == "HEAD":
+            return Peek(engine, settings, asked, fields)
+        if asked.format is Format.WEBSOCKET:
+            self._check_origin(head)
+        return _READERS[asked.format](engine, settings, asked, fields)
+
+    def _route_list(self, head: Head, fields: bytes) -> Action:
+        if head.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(ALLOW_LOOK)
+        parameters = parse_query(head.query)
+        if "watch" in parameters and head.method == "GET":
+            return WatchTopics(self._engine, self._settings, fields)
+        return ListTopics(self._engine, self._settings, parameters, fields)
+
+    def _check_origin(self, head: Head) -> None:
+        if not self._origins.may_write(head):
+            raise ForeignOrigin("Pages of this origin may not do that here; the setting origins lists those that may.")
 
 
 class Options:
-    """The action of OPTIONS: which methods there are (RFC 9110 §9.3.7)."""
+    """The action of OPTIONS: which methods there are (RFC 9110 §9.3.7), and what a preflight asks."""
 
-    __slots__ = ("_allow", "max_body")
+    __slots__ = ("_allow", "fields", "max_body")
 
-    def __init__(self, allow: str) -> None:
+    def __init__(self, allow: str, fields: bytes) -> None:
         self._allow = allow
+        self.fields = fields
         self.max_body = 0
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - it has none

@@ -26,7 +26,7 @@ MAX_WRITE: Final = 256 * 1024
 _LIFE_JITTER: Final = 0.2
 """Part of its life by which a stream may end earlier, so that streams opened together do not end together."""
 
-_NO_BUFFERING: Final = b"X-Accel-Buffering: no\r\n"
+NO_BUFFERING: Final = b"X-Accel-Buffering: no\r\n"
 """nginx passes on what comes at once, instead of filling a buffer first (ngx_http_proxy_module, proxy_buffering)."""
 
 
@@ -151,7 +151,7 @@ class Stream(Exchange):
     def write_preamble(self) -> None:
         """Write what comes before all messages."""
         connection, action = self.connection, self.action
-        fields = action.content_type + NO_STORE + NO_SNIFF + _NO_BUFFERING + action.cors
+        fields = action.content_type + NO_STORE + NO_SNIFF + NO_BUFFERING + action.fields
         fields += next_field(self.subscription.cursor())
         head = render_stream_head(connection.edge.date(), fields, chunked=bool(connection.head.minor))
         first = action.preamble(self)

@@ -95,7 +95,7 @@ class Socket(Stream):
 
     def write_preamble(self) -> None:
         """Switch protocols."""
-        fields = self._accepted + next_field(self.subscription.cursor()) + self.action.cors
+        fields = self._accepted + next_field(self.subscription.cursor()) + self.action.fields
         self.connection.write(_SWITCHING % (self.connection.edge.date(), fields))
 
     def write_heartbeat(self) -> None:
