@@ -24,6 +24,7 @@ DEFAULTS = {
     "max_depth": 512,
     "default_wait": 0.0,
     "max_wait": 0.0,
+    "stream_life": 600.0,
     "drain": 10.0,
     "max_head": 16 * KIB,
     "max_fields": 64,
