@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -203,6 +204,9 @@ def main(words: Sequence[str] | None = None) -> int:
         print("\n".join(f"{name:15} {scenario.title}" for name, scenario in SCENARIOS.items()))
         print("\n".join(f"{name:15} {server.title}: {server.configuration}" for name, server in SERVERS.items()))
         return 0
+    # In the background of a script SIGINT is ignored, and SIGTERM would leave the servers behind.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         program = build_load()
     except BuildError as error:
