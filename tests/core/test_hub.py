@@ -1,0 +1,516 @@
+"""Who is active, who waits, and who is woken: by example, and against a model in any order of events."""
+
+import logging
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from slosh.core.timers import TICK
+from slosh.core.topic import Shared, Topic
+from slosh.errors import TooManyTopics, TooManyWatchers
+from tests.core.hubs import HubOnLoop, Watching
+from tests.core.loops import Loop
+from tests.properties import PROPERTY, STORY
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
+
+
+@pytest.fixture
+def hub(loop: Loop) -> HubOnLoop:
+    return HubOnLoop(loop)
+
+
+class TestWaking:
+    """Each watcher is woken once for all that came in, and nobody else is."""
+
+    def test_a_watcher_is_woken_by_the_flush_and_not_inside_append(self, hub: HubOnLoop) -> None:
+        watcher = Watching(hub, hub.get("a"), 0)
+        hub.post("a", b"1")
+        assert watcher.wakes == 0
+        hub.turn()
+        assert watcher.got == [b"1"]
+
+    def test_many_messages_before_a_flush_are_one_waking(self, hub: HubOnLoop) -> None:
+        watcher = Watching(hub, hub.get("a"), 0, stays=True)
+        for number in range(50):
+            hub.post("a", b"%d" % number)
+        assert hub.flushes_owed == 1
+        hub.turn()
+        assert watcher.wakes == 1
+        assert watcher.got == [b"%d" % number for number in range(50)]
+
+    def test_what_waits_already_wakes_whoever_comes(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        hub.post("a", b"1")
+        watcher = Watching(hub, topic, 0)
+        assert watcher.wakes == 0  # not inside watch: the caller is not ready for it
+        hub.turn()
+        assert watcher.got == [b"1"]
+
+    def test_nobody_is_skipped_when_all_leave_as_they_are_woken(self, hub: HubOnLoop) -> None:
+        """The original slosh went on in the living list, and skipped one reader in two."""
+        topic = hub.get("a")
+        watchers = [Watching(hub, topic, 0) for _ in range(1000)]
+        hub.post("a", b"1")
+        hub.turn()
+        assert [watcher.wakes for watcher in watchers] == [1] * 1000
+        assert hub.watching == 0
+
+    def test_they_are_woken_in_the_order_in_which_they_came(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        order: list[int] = []
+        for number in range(20):
+            Watching(hub, topic, 0, then=partial(order.append, number))
+        hub.post("a", b"1")
+        hub.turn()
+        assert order == list(range(20))
+
+    def test_one_who_comes_between_a_message_and_its_flush_waits_for_the_next(self, hub: HubOnLoop) -> None:
+        """A POST and a GET in one turn of the loop: the GET asks for what comes from now on."""
+        topic = hub.get("a")
+        early = Watching(hub, topic, 0)
+        hub.post("a", b"1")
+        late = Watching(hub, topic, topic.last)
+        hub.turn()
+        assert (early.got, late.wakes) == ([b"1"], 0)
+        hub.post("a", b"2")
+        hub.turn()
+        assert late.got == [b"2"]
+
+    def test_one_who_comes_between_a_message_and_its_flush_behind_it_is_woken_once(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        Watching(hub, topic, 0)
+        hub.post("a", b"1")
+        late = Watching(hub, topic, 0, stays=True)
+        hub.turn()
+        assert late.wakes == 1
+
+    def test_one_who_comes_late_and_sees_more_come_is_woken_once_for_all(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        hub.post("a", b"1")
+        late = Watching(hub, topic, 0, stays=True)
+        hub.post("a", b"2")
+        hub.turn()
+        assert (late.wakes, late.got) == (1, [b"1", b"2"])
+
+    def test_one_who_left_before_the_flush_is_not_woken(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        hub.post("a", b"1")
+        late, early = Watching(hub, topic, 0), Watching(hub, topic, 1)
+        hub.post("a", b"2")
+        late.leave()
+        early.leave()
+        hub.turn()
+        assert (late.wakes, early.wakes) == (0, 0)
+
+    def test_one_that_another_makes_leave_while_they_are_woken_is_not_woken(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        victims: list[Watching] = []
+        Watching(
+            hub,
+            topic,
+            0,
+            then=lambda: victims[0].leave(),  # noqa: PLW0108 - there is nobody yet
+        )
+        victims += [Watching(hub, topic, 0), Watching(hub, topic, 0)]
+        hub.post("a", b"1")
+        hub.turn()
+        assert [each.wakes for each in victims] == [0, 1]
+
+    def test_one_who_joins_while_others_are_woken_waits_for_the_next_message(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        joined: list[Watching] = []
+        Watching(hub, topic, 0, then=lambda: joined.append(Watching(hub, topic, topic.last)))
+        last = Watching(hub, topic, 0)
+        hub.post("a", b"1")
+        hub.turn()
+        assert last.wakes == 1
+        assert joined[0].wakes == 0
+        hub.post("a", b"2")
+        hub.turn()
+        assert joined[0].got == [b"2"]
+
+    def test_one_who_joins_behind_while_others_are_woken_is_woken_by_another_flush(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        joined: list[Watching] = []
+        Watching(hub, topic, 0, then=lambda: joined.append(Watching(hub, topic, 0)))
+        hub.post("a", b"1")
+        hub.flush()
+        assert joined[0].wakes == 0
+        hub.turn()
+        assert joined[0].got == [b"1"]
+
+    def test_one_who_joins_a_marked_topic_while_another_is_flushed_is_woken_once(self, hub: HubOnLoop) -> None:
+        a, b = hub.get("a"), hub.get("b")
+        joined: list[Watching] = []
+        Watching(hub, a, 0, then=lambda: joined.append(Watching(hub, b, 0, stays=True)))
+        Watching(hub, b, 0)
+        hub.post("a", b"1")
+        hub.post("b", b"2")
+        hub.turn()
+        assert (joined[0].wakes, joined[0].got) == (1, [b"2"])
+
+    def test_messages_that_come_while_some_are_woken_wake_the_rest_once(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+
+        def post_another() -> None:
+            hub.post("a", b"2")
+
+        watchers = [Watching(hub, topic, 0, then=post_another)]
+        watchers += [Watching(hub, topic, 0) for _ in range(3)]
+        hub.post("a", b"1")
+        hub.turn()
+        assert [each.got for each in watchers] == [[b"1"], *[[b"1", b"2"]] * 3]
+
+    def test_one_that_fails_does_not_stop_the_others(self, hub: HubOnLoop, caplog: pytest.LogCaptureFixture) -> None:
+        topic = hub.get("a")
+
+        def fail() -> None:
+            raise RuntimeError("a bug in a watcher")
+
+        watchers = [Watching(hub, topic, 0, then=then) for then in (None, fail, None)]
+        hub.post("a", b"1")
+        with caplog.at_level(logging.ERROR):
+            hub.turn()
+        assert [each.wakes for each in watchers] == [1, 1, 1]
+        assert "a bug in a watcher" in caplog.text
+
+    def test_what_they_share_lives_for_one_waking_and_for_all_its_watchers(self, hub: HubOnLoop) -> None:
+        """So that an answer is made once for all who wait at the same place."""
+        seen: list[Shared] = []
+
+        class Sharing:
+            def wake(self, topic: Topic, shared: Shared) -> None:  # noqa: ARG002 - of the protocol
+                seen.append(shared)
+
+        for name in "ab":
+            topic = hub.get(name)
+            hub.watch(topic, Sharing(), 0)
+            hub.watch(topic, Sharing(), 0)
+        for _ in range(2):
+            hub.post("a", b"1")
+            hub.post("b", b"1")
+            hub.turn()
+        assert len(seen) == 8
+        assert len({id(shared) for shared in seen[:4]}) == 1
+        assert seen[3] is not seen[4]
+
+    def test_a_message_for_a_topic_without_watchers_asks_for_no_flush(self, hub: HubOnLoop) -> None:
+        hub.get("a")
+        assert hub.post("a", b"1")
+        assert hub.flushes_owed == 0
+
+
+class TestLiveness:
+    """A topic is active while it is watched, and for `linger` after the last one left or a GET was answered."""
+
+    def test_a_topic_nobody_asked_for_is_not_there(self, hub: HubOnLoop) -> None:
+        assert not hub.post("a", b"1")
+        assert len(hub) == 0
+
+    @pytest.mark.parametrize(("after", "active"), [(0.0, True), (29.9, True), (30.0, False), (31.0, False)])
+    def test_an_answered_get_keeps_it_for_linger(self, hub: HubOnLoop, loop: Loop, after: float, active: bool) -> None:
+        hub.get("a")
+        assert (hub.find("a", loop.now() + after) is not None) == active
+
+    def test_a_watcher_keeps_it_for_any_time(self, hub: HubOnLoop, loop: Loop) -> None:
+        topic = hub.get("a")
+        watcher = Watching(hub, topic, 0)
+        loop.advance(100_000.0)
+        assert hub.post("a", b"1")
+        hub.turn()
+        assert watcher.got == [b"1"]
+
+    def test_linger_begins_when_the_last_watcher_leaves(self, hub: HubOnLoop, loop: Loop) -> None:
+        topic = hub.get("a")
+        first, last = Watching(hub, topic, 0), Watching(hub, topic, 0)
+        loop.advance(100.0)
+        first.leave()
+        loop.advance(100.0)
+        last.leave()
+        loop.advance(29.9)
+        assert hub.find("a", loop.now()) is topic
+        loop.advance(0.2)
+        assert hub.find("a", loop.now()) is None
+
+    def test_leaving_twice_does_not_lengthen_it(self, hub: HubOnLoop, loop: Loop) -> None:
+        watcher = Watching(hub, hub.get("a"), 0)
+        watcher.leave()
+        loop.advance(20.0)
+        watcher.leave()
+        assert hub.find("a", loop.now() + 10.0) is None
+
+    def test_the_next_life_has_another_epoch_and_counts_from_one(self, hub: HubOnLoop, loop: Loop) -> None:
+        first = hub.get("a")
+        hub.post("a", b"1", b"2")
+        loop.advance(30.0)
+        second = hub.get("a")
+        assert second is not first
+        assert second.epoch != first.epoch
+        assert second.last == 0
+        assert second.after(0) == []
+
+    def test_asking_anew_within_linger_is_the_same_life(self, hub: HubOnLoop, loop: Loop) -> None:
+        first = hub.get("a")
+        for _ in range(10):
+            loop.advance(29.0)
+            assert hub.get("a") is first
+
+    def test_finding_and_posting_keep_nothing_alive(self, hub: HubOnLoop, loop: Loop) -> None:
+        hub.get("a")
+        loop.advance(29.0)
+        assert hub.find("a", loop.now())
+        assert hub.post("a", b"1")
+        loop.advance(1.5)
+        assert hub.find("a", loop.now()) is None
+
+    def test_what_ran_out_is_dropped_without_anybody_asking(self, hub: HubOnLoop, loop: Loop) -> None:
+        for number in range(1000):
+            hub.get(str(number))
+        assert len(hub) == 1000
+        loop.advance(30.0 + TICK)
+        assert len(hub) == 0
+        assert not loop.calls
+
+    def test_the_end_of_an_old_life_does_not_touch_the_new_one(self, hub: HubOnLoop, loop: Loop) -> None:
+        """The old life is still in the timers when the new one begins."""
+        hub.get("a")
+        new = hub.open("a", loop.now() + 30.0)
+        loop.advance(30.0 + TICK)
+        assert hub.find("a", loop.now()) is new
+
+    def test_without_linger_a_topic_lives_as_long_as_it_is_watched(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop, linger=0.0)
+        watcher = Watching(hub, hub.get("a"), 0)
+        loop.advance(5.0)
+        assert hub.post("a", b"1")
+        hub.turn()
+        assert watcher.got == [b"1"]
+        assert not hub.post("a", b"2")
+
+    def test_a_busy_topic_costs_the_timers_nothing(self, hub: HubOnLoop, loop: Loop) -> None:
+        """A thousand polls a second: the timers look once in `linger`."""
+        for _ in range(10_000):
+            hub.get("a")
+            loop.advance(0.001)
+        assert loop.made <= 1
+        assert len(loop.calls) <= 1
+
+
+class TestBounds:
+    """What there is no room for is refused, and what there is stays."""
+
+    def test_one_topic_too_many_is_refused(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop, max_topics=2)
+        hub.get("a")
+        hub.get("b")
+        with pytest.raises(TooManyTopics, match="max_topics"):
+            hub.get("c")
+        assert hub.get("b").name == "b"
+        assert [topic.name for topic in hub] == ["a", "b"]
+
+    def test_topics_that_ran_out_make_room_at_once(self, loop: Loop) -> None:
+        """Also when the loop is late with its call."""
+        hub = HubOnLoop(loop, max_topics=2)
+        hub.get("a")
+        hub.get("b")
+        assert hub.open("c", loop.now() + 30.0 + TICK).name == "c"
+
+    def test_refusing_at_the_bound_leaves_no_calls_behind(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop, max_topics=1)
+        hub.get("a")
+        for _ in range(1000):
+            with pytest.raises(TooManyTopics):
+                hub.get("b")
+        assert len(loop.calls) == 1
+
+    def test_one_watcher_too_many_is_refused(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop, max_watchers=2)
+        topic = hub.get("a")
+        watchers = [Watching(hub, topic, 0), Watching(hub, topic, 0)]
+        with pytest.raises(TooManyWatchers, match="max_watchers"):
+            Watching(hub, topic, 0)
+        hub.post("a", b"1")
+        hub.turn()
+        assert [each.wakes for each in watchers] == [1, 1]
+        assert Watching(hub, topic, 1).waits
+
+    def test_zero_means_any_number_of_watchers(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        for _ in range(500):
+            Watching(hub, topic, 0)
+        assert hub.watching == 500
+
+    def test_the_ring_is_bounded_by_messages_and_bytes_and_what_falls_off_is_counted(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop, queue=3, queue_bytes=5)
+        topic = hub.get("a")
+        hub.post("a", b"1", b"2", b"3", b"4")
+        assert topic.after(0) == [b"2", b"3", b"4"]
+        hub.post("a", b"5555")
+        assert topic.after(0) == [b"4", b"5555"]
+        assert (hub.published, hub.fell_off) == (5, 3)
+
+
+class HubStory(RuleBasedStateMachine):
+    """Long-polls and streams come and go, messages come in, time goes on, in any order.
+
+    The model knows of each topic only when it was last asked for or left, and all that was ever posted; of
+    each watcher only from where it waits.
+    """
+
+    watchers: Bundle[Watching] = Bundle("watchers")
+    NAMES = st.sampled_from(["a", "b", "c"])
+
+    @initialize(
+        grain=st.sampled_from([0.0, 0.001]),
+        linger=st.sampled_from([0.0, 0.02, 1.0, 30.0]),
+        queue=st.integers(1, 4),
+    )
+    def begin(self, grain: float, linger: float, queue: int) -> None:
+        self.loop = Loop(grain)
+        self.linger = linger
+        self.hub = HubOnLoop(self.loop, linger=linger, queue=queue)
+        self.touched: dict[str, float] = {}
+        self.posted: dict[Topic, list[bytes]] = {}
+        self.all: list[Watching] = []
+        self.owed: dict[Watching, int] = {}
+        self.number = 0
+
+    # The model.
+
+    def is_active(self, name: str) -> bool:
+        watched = any(each.waits and each.topic.name == name for each in self.all)
+        return watched or (name in self.touched and self.loop.now() < self.touched[name] + self.linger)
+
+    def note_who_is_owed_a_waking(self) -> None:
+        """Those who wait and are behind: each must be woken exactly once by the flushes of this turn."""
+        self.owed = {each: each.wakes for each in self.all if each.waits and each.offset < each.topic.last}
+
+    def note_who_left(self) -> None:
+        for each in self.owed:
+            if not each.waits:
+                self.touched[each.topic.name] = self.loop.now()
+
+    # What happens.
+
+    @rule(target=watchers, name=NAMES, stays=st.booleans(), behind=st.integers(0, 3))
+    def come(self, name: str, stays: bool, behind: int) -> Watching:
+        was_active = self.is_active(name)
+        before = self.hub.find(name, self.loop.now())
+        assert (before is not None) == was_active
+        topic = self.hub.get(name)
+        assert (topic is before) == was_active
+        self.touched[name] = self.loop.now()
+        self.posted.setdefault(topic, [])
+        watcher = Watching(self.hub, topic, max(0, topic.last - behind), stays=stays)
+        self.all.append(watcher)
+        return watcher
+
+    @rule(watcher=watchers)
+    def go(self, watcher: Watching) -> None:
+        if watcher.waits:
+            self.touched[watcher.topic.name] = self.loop.now()
+        watcher.leave()
+
+    @rule(watcher=watchers)
+    def come_again(self, watcher: Watching) -> None:
+        """A long-poll that asks with the cursor of its last answer."""
+        if not watcher.waits and self.hub.find(watcher.topic.name, self.loop.now()) is watcher.topic:
+            self.hub.get(watcher.topic.name)
+            self.touched[watcher.topic.name] = self.loop.now()
+            self.hub.watch(watcher.topic, watcher, watcher.offset)
+
+    @rule(name=NAMES, count=st.integers(1, 3))
+    def post(self, name: str, count: int) -> None:
+        messages = [b"%d" % (self.number + each) for each in range(count)]
+        self.number += count
+        topic = self.hub.find(name, self.loop.now())
+        assert self.hub.post(name, *messages) == self.is_active(name)
+        if topic is not None:
+            self.posted[topic] += messages
+
+    @rule()
+    def turn(self) -> None:
+        self.note_who_is_owed_a_waking()
+        before = {each: each.wakes for each in self.all}
+        self.hub.turn()
+        for each, wakes in before.items():
+            assert each.wakes == wakes + (each in self.owed), "skipped, woken twice, or woken for nothing"
+            assert not (each.waits and each.offset < each.topic.last)
+        self.note_who_left()
+
+    @precondition(lambda self: not self.hub.flushes_owed)
+    @rule(seconds=st.sampled_from([0.0, 0.01, 0.02, 0.05, 0.5, 1.0, 29.95, 30.0, 100.0]))
+    def wait(self, seconds: float) -> None:
+        self.loop.advance(seconds)
+
+    # What holds at any time.
+
+    @invariant()
+    def whoever_is_behind_is_owed_a_flush(self) -> None:
+        assert self.hub.flushes_owed <= 1
+        if any(each.waits and each.offset < each.topic.last for each in self.all):
+            assert self.hub.flushes_owed
+
+    @invariant()
+    def active_topics_are_held_and_others_go_within_a_tick(self) -> None:
+        held = {topic.name for topic in self.hub}
+        assert {name for name in "abc" if self.is_active(name)} <= held
+        for topic in self.hub:
+            ran_out = self.touched[topic.name] + self.linger
+            assert topic.watchers or self.loop.now() <= ran_out + TICK + 0.002
+
+    @invariant()
+    def every_watcher_is_at_a_topic_that_is_there(self) -> None:
+        there = set(self.hub)
+        waiting = [each for each in self.all if each.waits]
+        assert all(each.topic in there for each in waiting)
+        assert self.hub.watching == len(waiting)
+
+    @invariant()
+    def nothing_is_missed_in_silence(self) -> None:
+        for each in self.all:
+            seen = self.posted[each.topic][: each.offset]
+            assert each.got == [] or each.got[-1] == seen[-1]
+            assert [message for message in seen if message in each.got] == each.got
+        for topic, everything in self.posted.items():
+            assert topic.last == len(everything)
+            assert topic.after(0) == everything[topic.first - 1 :]
+
+
+TestHubStory = HubStory.TestCase
+TestHubStory.settings = STORY
+
+
+@PROPERTY
+@given(st.lists(st.integers(0, 19), max_size=30), st.lists(st.booleans(), min_size=20, max_size=20))
+def test_whoever_leaves_or_joins_while_they_are_woken_nobody_else_is_skipped(leaves: Any, joins: list[bool]) -> None:
+    """Each of twenty makes some other leave or brings a new one; the rest are woken just once."""
+    hub = HubOnLoop(Loop())
+    topic = hub.get("a")
+    order: list[int] = []
+    gone: list[int] = []
+    new: list[Watching] = []
+    watchers: list[Watching] = []
+
+    def act(number: int) -> None:
+        order.append(number)
+        for victim in leaves[number::20]:
+            if watchers[victim].waits:
+                gone.append(victim)
+                watchers[victim].leave()
+        if joins[number]:
+            new.append(Watching(hub, topic, topic.last))
+
+    watchers += [Watching(hub, topic, 0, then=partial(act, number)) for number in range(20)]
+    hub.post("a", b"1")
+    hub.turn()
+    assert order == [number for number in range(20) if number not in gone]
+    assert all(each.wakes == 0 and each.waits for each in new)
