@@ -44,9 +44,8 @@ cover: $(VENV)/.test $(VENV)/.installed ## the tests, and which lines of each mo
 check: lint test ## ruff, mypy --strict, and the tests
 
 lint: $(VENV)/.dev $(VENV)/.installed ## ruff and mypy --strict only
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@failed=; $(BIN)/ruff check . || failed=1; $(BIN)/ruff format --check . || failed=1; $(BIN)/mypy || failed=1; \
+	 test -z "$$failed"
 
 format: $(VENV)/.dev ## let ruff put the code in form
 	@$(BIN)/ruff check --fix .
