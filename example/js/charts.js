@@ -68,7 +68,7 @@ export class Chart {
         scales: { x: { time: true, range: () => this.#range ?? [0, 1] }, y: { range: (_, low, high) => range(low ?? 0, high ?? 0) } },
         axes: [
           days ? { ...axis, space: 60, size: 44 } : { ...axis, space: 90, size: 28, values: (_, ticks) => ticks.map(clock) },
-          { ...axis, size: 58, gap: 6, space: 36, values: (_, ticks) => ticks.map(format) },
+          { ...axis, size: 66, gap: 6, space: 36, values: (_, ticks) => ticks.map(format) },
         ],
         series: [{}, ...lines.map(series)],
         tzDate: days ? (time) => uPlot.tzDate(new Date(time * 1000), "Etc/UTC") : undefined,

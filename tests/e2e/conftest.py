@@ -1,5 +1,6 @@
 """A real server, a real browser, real feeders: what the end-to-end tests are made of."""
 
+import http.client
 import json
 import os
 import signal
@@ -90,18 +91,22 @@ class Slosh:
         self.port = int(self.url.rpartition(":")[2])
 
     def post(self, topic: str, *values: Any) -> dict[str, Any]:
-        """Publish with curl; return the last answer, with its `status`."""
+        """Publish these values in order; return the last answer, with its `status`."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         answer: dict[str, Any] = {}
         for value in values:
-            answer = self.post_text(topic, json.dumps(value))
+            connection.request("POST", f"/topics/{topic}", json.dumps(value))
+            response = connection.getresponse()
+            answer = {**json.loads(response.read()), "status": response.status}
+        connection.close()
         return answer
 
-    def post_text(self, topic: str, text: str) -> dict[str, Any]:
-        """Publish these very bytes with curl."""
-        command = [need("curl"), "-sS", "-w", "\n%{http_code}", "-d", text, f"{self.url}/topics/{topic}"]
+    def curl(self, topic: str, text: str) -> dict[str, Any]:
+        """Publish these very bytes as `curl -d` does; return the answer."""
+        command = [need("curl"), "-sS", "-d", text, f"{self.url}/topics/{topic}"]
         result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
-        body, _, status = result.stdout.rpartition("\n")
-        return {**json.loads(body), "status": int(status)}
+        answer: dict[str, Any] = json.loads(result.stdout)
+        return answer
 
     def post_when_watched(self, topic: str, value: Any) -> dict[str, Any]:
         """Publish as soon as somebody watches the topic."""
