@@ -378,6 +378,7 @@ class Broken:
     """An application whose every action fails, each in its own way."""
 
     max_body = 100
+    fields = b""
 
     def route(self, head: Head) -> "Broken":  # noqa: ARG002
         return self

@@ -1,0 +1,273 @@
+"""Every bound of the edge: what happens, what the client sees, and which counter moves (PROTOCOL.md section 7)."""
+
+import pytest
+
+from slosh import errors
+from slosh.errors import SloshError
+from slosh.web.connection import Connection
+from slosh.web.head import Head
+from tests.web.conftest import MakeSite
+from tests.web.harness import Response, Site, request
+
+POST = request("POST", "/topics/a", b"12345")
+CHUNKED = request("POST", "/topics/a", Transfer_Encoding="chunked")
+
+
+# Deadlines.
+
+
+def test_a_head_that_takes_too_long_is_refused_though_it_drips(make_site: MakeSite) -> None:
+    """Each byte in time does not count; the head as a whole does."""
+    site = make_site(head_timeout=10)
+    client = site.connect()
+    site.advance(30)  # to be idle before is no fault
+    for byte in b"GET / HTTP/1.1":
+        client.send(bytes([byte]))
+        site.advance(0.7)
+    assert client.silent()
+    site.advance(0.3)
+    answer = client.next()
+    assert (answer.status, answer.code, answer["Connection"]) == (408, "request_timeout", "close")
+    assert client.wire.has_ended()
+    assert site.refused("request_timeout") == 1
+
+
+def test_the_clock_of_a_head_begins_when_its_turn_comes(make_site: MakeSite) -> None:
+    """A part of a request behind a held poll is not late: nobody has looked at it yet."""
+    site = make_site(head_timeout=10)
+    client = site.connect().send(request("GET", "/topics/a") + b"GET / HT")
+    site.advance(60)
+    assert client.silent()
+    site.post("/topics/a", b"1")
+    assert client.next().status == 200
+    site.advance(9)
+    assert client.silent()
+    client.send(b"TP/1.1\r\nHost: a\r\n\r\n")
+    assert client.next().status == 404
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [POST[:-5], POST[:-1], CHUNKED, CHUNKED + b"5\r\n1", CHUNKED + b"1\r\n1\r\n0\r\nX: y\r\n"],
+    ids=["no byte of it", "a part of it", "no chunk", "a part of a chunk", "in the trailers"],
+)
+def test_a_body_that_takes_too_long_is_refused(make_site: MakeSite, begun: bytes) -> None:
+    site = make_site(body_timeout=30)
+    client = site.connect().send(begun)
+    site.advance(29.9)
+    assert client.silent()
+    site.advance(0.2)
+    answer = client.next()
+    assert (answer.status, answer.code, answer["Connection"]) == (408, "request_timeout", "close")
+    assert client.wire.has_ended()
+
+
+def test_a_body_that_drips_is_not_given_more_time(make_site: MakeSite) -> None:
+    site = make_site(body_timeout=30)
+    client = site.connect().send(request("POST", "/topics/a", Content_Length="1000"))
+    for _ in range(29):
+        client.send(b"1")
+        site.advance(1)
+    assert client.silent()
+    site.advance(1.1)
+    assert client.next().status == 408
+
+
+def test_an_idle_connection_is_closed_without_a_word_and_counted(make_site: MakeSite) -> None:
+    site = make_site(idle_timeout=75)
+    fresh = site.connect()
+    used = site.connect()
+    site.advance(50)
+    assert used.get("/nothing").next().status == 404
+    site.advance(25.1)
+    assert not fresh.wire.is_open()
+    assert fresh.silent()
+    assert used.wire.is_open()
+    site.advance(50)
+    assert not used.wire.is_open()
+    assert used.silent()
+    assert site.closed("idle_timeout") == 2
+
+
+def test_a_held_poll_is_not_idle(make_site: MakeSite) -> None:
+    """And does no harm to the deadlines of others, which come due in the same tick as its own did."""
+    site = make_site(idle_timeout=75)
+    polls = [site.connect().get("/topics/a") for _ in range(3)]
+    idle = [site.connect() for _ in range(3)]
+    bounded = site.connect().get("/topics/a?wait=75")
+    site.advance(76)
+    assert all(each.served() and each.silent() for each in polls)
+    assert not any(each.wire.is_open() for each in idle)
+    assert bounded.next().json["timeout"] is True
+    site.advance(10_000)
+    assert site.watchers("a") == 3
+
+
+# Room.
+
+
+def assert_no_room(answer: Response, code: str) -> None:
+    assert (answer.status, answer.code) == (503, code)
+    assert int(answer["Retry-After"]) > 0
+
+
+def test_one_connection_more_than_max_connections_is_told_so_and_closed(make_site: MakeSite) -> None:
+    site = make_site(max_connections=2)
+    polls = [site.connect().get("/topics/a"), site.connect().get("/topics/a")]
+    third = site.connect()
+    assert_no_room(third.next(), "too_many_connections")
+    assert third.wire.has_ended()
+    third.send(request("GET", "/topics/a")).reset()
+    assert site.watchers("a") == 2
+    polls[0].reset()
+    assert site.connect().get("/nothing").next().status == 404
+    polls[1].reset()
+    assert site.refused("too_many_connections") == 1
+
+
+def test_connections_per_address_are_counted_by_address(make_site: MakeSite) -> None:
+    site = make_site(max_connections_per_address=2)
+    here = [site.connect(("192.0.2.1", port)) for port in (1, 2)]
+    third = site.connect(("192.0.2.1", 3))
+    assert_no_room(third.next(), "too_many_connections")
+    assert site.connect(("192.0.2.2", 1)).silent()
+    assert site.connect(("2001:db8::1", 1, 0, 0)).silent()
+    third.reset()
+    here[0].reset()
+    assert site.connect(("192.0.2.1", 4)).get("/nothing").next().status == 404
+
+
+def test_clients_of_a_unix_socket_have_no_address(make_site: MakeSite) -> None:
+    site = make_site(max_connections_per_address=1)
+    assert all(site.connect("").silent() for _ in range(5))
+
+
+def test_nothing_is_remembered_of_addresses_that_have_gone(make_site: MakeSite) -> None:
+    site = make_site(max_connections_per_address=1)
+    for number in range(50):
+        site.connect((f"192.0.2.{number}", 1)).reset()
+        refused = [site.connect(("198.51.100.1", port)) for port in (1, 2)]
+        for each in refused:
+            each.reset()
+    assert not site.edge.per_address
+
+
+def test_one_topic_more_than_max_topics_is_refused_until_one_has_gone(make_site: MakeSite) -> None:
+    site = make_site(max_topics=2, linger=10)
+    assert site.get("/topics/a?wait=0").status == 200
+    site.connect().get("/topics/b")
+    client = site.connect().get("/topics/c")
+    assert_no_room(client.next(), "too_many_topics")
+    assert client.served()
+    assert site.refused("too_many_topics") == 1
+    assert site.get("/topics/a?wait=0").status == 200
+    site.advance(11)
+    assert client.get("/topics/c?wait=0").next().status == 200
+
+
+def test_with_keep_a_post_counts_against_max_topics_too(make_site: MakeSite) -> None:
+    site = make_site(max_topics=1, unwatched="keep")
+    assert site.post("/topics/a", b"1").json["max"] == 1
+    assert_no_room(site.post("/topics/b", b"1"), "too_many_topics")
+
+
+def test_one_watcher_more_than_max_watchers_is_refused(make_site: MakeSite) -> None:
+    site = make_site(max_watchers=2)
+    polls = [site.connect().get("/topics/a") for _ in range(2)]
+    third = site.connect().get("/topics/a")
+    assert_no_room(third.next(), "too_many_watchers")
+    assert third.served()
+    assert site.get("/topics/a?wait=0").status == 200  # it does not wait, so it does not watch
+    assert site.get("/topics/b?wait=0").status == 200
+    polls[0].reset()
+    assert third.get("/topics/a").silent()
+    assert site.refused("too_many_watchers") == 1
+
+
+def test_heads_past_their_bounds_are_refused(make_site: MakeSite) -> None:
+    site = make_site(max_head=1000, max_fields=10)
+    long = request("GET", "/nothing", X="y" * (1000 - len(request("GET", "/nothing", X=""))))
+    assert len(long) == 1000
+    assert site.connect().send(long).next().status == 404
+    for too_long in (long.replace(b"yyy", b"yyyy", 1), long[:-4] + b"y" * 5):
+        client = site.connect().send(too_long)
+        answer = client.next()
+        assert (answer.status, answer.code, answer["Connection"]) == (431, "head_too_large", "close")
+    many = {f"X{number}": "" for number in range(9)}  # and Host
+    assert site.get("/nothing", **many).status == 404
+    assert site.get("/nothing", **many, X9="").code == "head_too_large"
+    assert site.refused("head_too_large") == 3
+
+
+# Every error, as the client and the metrics see it.
+
+
+def every_error() -> list[SloshError]:
+    """One of each class of the tree that a request can be refused with."""
+    found: list[SloshError] = [
+        errors.BadQuery("wait", "detail"),
+        errors.BadJson("detail", 3),
+        errors.TooLarge("detail", 100),
+        errors.MethodNotAllowed("GET"),
+        errors.RangeNotSatisfiable(3),
+        errors.UpgradeRequired("13"),
+    ]
+    made = {type(error) for error in found}
+    classes = [SloshError]
+    while classes:
+        kind = classes.pop()
+        classes += kind.__subclasses__()
+        if kind in made or kind in (SloshError, errors.SettingError, errors.CannotListen):
+            continue
+        if not kind.__module__.startswith("slosh."):
+            continue
+        try:
+            found.append(kind("detail"))
+        except TypeError:
+            found.append(kind())  # type: ignore[call-arg]  # those whose detail is fixed
+    return sorted(found, key=lambda error: error.code)
+
+
+class Refusing:
+    """An application that refuses everything with one error."""
+
+    max_body = 100
+    fields = b""
+
+    def __init__(self, error: SloshError) -> None:
+        self.error = error
+
+    def route(self, head: Head) -> "Refusing":  # noqa: ARG002
+        return self
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
+        raise self.error
+
+
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_every_error_is_a_problem_document_and_counted_by_its_code(
+    make_site: MakeSite, error: SloshError, method: str
+) -> None:
+    site = make_site(application=Refusing(error))
+    client = site.connect().send(request(method, "/"), request(method, "/"))
+    answer = client.next(method)
+    assert answer.status == error.status >= 400
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer["Cache-Control"] == "no-store"
+    assert all(answer[name] == value for name, value in error.fields if name != "Connection")
+    assert (answer.body == b"") == (method == "HEAD")
+    if method != "HEAD":
+        assert answer.code == error.code
+        assert answer.json["title"]
+        assert error.facts().items() <= answer.json.items()
+    assert client.wire.has_ended() == error.closes
+    assert client.silent() == error.closes
+    assert site.edge.refused[error.code] == (1 if error.closes else 2)
+
+
+def test_metrics_tell_each_refusal_by_its_code(site: Site) -> None:
+    assert site.refused("not_found") == 0
+    for error in every_error():
+        site.edge.refused[error.code] += 3
+    assert all(site.refused(error.code) == 3 for error in every_error())

@@ -1,0 +1,161 @@
+"""POST to a topic: one JSON value, whatever the Content-Type says, and the mailbox rule."""
+
+import json
+
+import pytest
+
+from tests.web.conftest import MakeSite
+from tests.web.harness import Site, request
+
+
+@pytest.fixture
+def watched(site: Site) -> Site:
+    """A site on which somebody has just looked at topic a."""
+    site.get("/topics/a?wait=0")
+    return site
+
+
+def test_a_message_nobody_watches_is_not_taken(site: Site) -> None:
+    """The mailbox rule: the producer learns that it may stop working."""
+    answer = site.post("/topics/a", b"1")
+    assert (answer.status, answer.code, answer["Slosh-Watchers"]) == (404, "no_watchers", "0")
+    assert len(site.hub) == 0
+    assert site.get("/topics/a?since=earliest&wait=0").json["max"] == 0
+    assert site.refused("no_watchers") == 1
+
+
+def test_with_keep_a_message_brings_its_topic_to_life(make_site: MakeSite) -> None:
+    site = make_site(unwatched="keep", linger=10)
+    assert site.post("/topics/a", b"1").json == {"max": 1, "next": "epoch000.1", "watchers": 0}
+    assert site.get("/topics/a?since=earliest").json["res"] == [1]
+    site.advance(11)
+    assert site.post("/topics/a", b"2").json["next"] == "epoch001.1"
+
+
+def test_the_answer_says_the_offset_the_cursor_and_who_watches(watched: Site) -> None:
+    assert watched.post("/topics/a", b"1").json == {"max": 1, "next": "epoch000.1", "watchers": 0}
+    for _ in range(2):
+        watched.connect().get("/topics/a")
+    answer = watched.post("/topics/a", b"1")
+    assert answer.json == {"max": 2, "next": "epoch000.2", "watchers": 2}
+    assert answer["Slosh-Watchers"] == "2"
+    assert answer["Content-Type"] == "application/json"
+    assert answer["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *("{}", "[]", '""', "0", "-1.5e-7", "true", "false", "null", "[1,[2,{}]]", '"Zürich 東京 🎈"', '{"a":1,"a":2}'),
+        *("1" + "0" * 400, "0.1000000000000000055511151231257827", "1e999999", "9007199254740993", "1" * 50_000),
+        '"\\ud83c\\udf88 \\u0000 \\/"',
+    ],
+)
+def test_every_kind_of_json_comes_out_as_the_bytes_that_went_in(watched: Site, message: str) -> None:
+    """No key is moved and no number rounded, also where a double could not hold it."""
+    body = message.encode()
+    assert watched.post("/topics/a", b"\r\n\t " + body + b" \n").status == 200
+    answer = watched.get("/topics/a?since=earliest")
+    assert answer.body == b'{"max":1,"saw":1,"delivering":1,"res":[' + body + b'],"next":"epoch000.1"}'
+
+
+def test_an_array_is_one_message(watched: Site) -> None:
+    watched.post("/topics/a", b"[1,2,3]")
+    assert watched.get("/topics/a?since=earliest").json["res"] == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "",
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "text/plain; charset=latin-1",
+        "image/png",
+        "nonsense",
+    ],
+)
+def test_the_content_type_means_nothing(watched: Site, kind: str) -> None:
+    """`curl -d` sends application/x-www-form-urlencoded."""
+    fields = {"Content-Type": kind} if kind else {}
+    assert watched.post("/topics/a", '{"é":1}'.encode(), **fields).status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "position"),
+    [
+        (b"", 0),
+        (b" \n", None),
+        (b"{", 1),
+        (b'{"a":1', 6),
+        (b"{'a':1}", 1),
+        (b"  [1,]", 5),
+        (b"1 2", None),
+        (b"1}", None),
+        (b"nul", None),
+        (b"NaN", 0),
+        (b"[Infinity]", 1),
+        (b"-Infinity", None),
+        (b"01", None),
+        (b"+1", 0),
+        (b"1.", None),
+        (b'"a\x01b"', None),
+        (b'"\\x"', None),
+        (b'"a\xff"', 2),
+        (b'"\xc3"', None),
+        (b'"\xed\xa0\x80"', 1),
+        (b"\xef\xbb\xbf1", 0),
+        ("1".encode("utf-16"), 0),
+        (b"// comment\n1", 0),
+        (b"--boundary\r\nContent-Disposition: form-data", None),
+        (b"a=1&b=2", 0),
+        (b"[" * 513 + b"]" * 513, None),
+        (b"[" * 100_000, None),
+        (b'{"a":' * 100_000, None),
+    ],
+)
+def test_what_is_no_json_is_refused_with_its_position_and_not_stored(
+    watched: Site, body: bytes, position: int | None
+) -> None:
+    client = watched.connect().send(request("POST", "/topics/a", Content_Length=str(len(body))) + body)
+    answer = client.next()
+    assert (answer.status, answer.code) == (400, "bad_json")
+    assert 0 <= answer.json["position"] <= len(body)
+    if position is not None:
+        assert answer.json["position"] == position
+    assert client.served()
+    assert watched.get("/topics/a?since=earliest&wait=0").json["max"] == 0
+
+
+def test_as_deep_as_max_depth_is_taken(make_site: MakeSite) -> None:
+    site = make_site(max_depth=10)
+    site.get("/topics/a?wait=0")
+    assert site.post("/topics/a", b"[" * 10 + b"]" * 10).status == 200
+    assert site.post("/topics/a", b'{"a":' * 10 + b"1" + b"}" * 10).status == 200
+    assert site.post("/topics/a", b"[" * 11 + b"]" * 11).code == "bad_json"
+    assert site.post("/topics/a", json.dumps("[" * 100).encode()).status == 200
+
+
+def test_a_body_in_a_content_coding_is_refused(watched: Site) -> None:
+    answer = watched.post("/topics/a", b"1", Content_Encoding="gzip")
+    assert (answer.status, answer.code) == (415, "unsupported_encoding")
+    assert watched.post("/topics/a", b"1", Content_Encoding="identity").status == 200
+
+
+def test_a_post_is_taken_though_the_publisher_half_closes(watched: Site) -> None:
+    client = watched.connect().send(request("POST", "/topics/a", b"1")).half_close()
+    assert client.next().json["max"] == 1
+
+
+def test_a_publisher_that_waits_for_each_answer_sees_its_order(watched: Site) -> None:
+    publisher = watched.connect()
+    for number in range(50):
+        assert publisher.post("/topics/a", b"%d" % number).next().json["max"] == number + 1
+    assert watched.get("/topics/a?since=earliest").json["res"] == list(range(50))
+
+
+def test_one_topic_does_not_see_what_is_posted_to_another(watched: Site) -> None:
+    for topic in ("a/b", "A", "a%2Fb", "%61b"):
+        assert watched.post(f"/topics/{topic}", b"1").status == 404
+    assert watched.post("/topics/%61", b'"the same name, written otherwise"').status == 200
+    assert watched.get("/topics/a?since=earliest").json["max"] == 1
