@@ -2,7 +2,12 @@
 
 import pytest
 
+from slosh.errors import MethodNotAllowed
 from slosh.settings import Settings
+from slosh.testing.echo import Echo
+from slosh.web.connection import Refusal
+from slosh.web.edge import Action
+from slosh.web.head import Head
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.wire import parse
@@ -47,6 +52,44 @@ def test_a_body_that_is_too_large_is_never_asked_for() -> None:
     client.feed(post(b"Content-Length: 1001", EXPECT))
     assert statuses(client) == [413]
     assert client.hung_up()
+
+
+class Closed:
+    """An application in which every address is refused by its head alone."""
+
+    def route(self, head: Head) -> Action:  # noqa: ARG002 - all the same
+        return Refusal(MethodNotAllowed("GET"), 1000, b"")
+
+
+def test_a_body_that_would_be_thrown_away_is_not_asked_for() -> None:
+    client = FakeClient(application=Closed())
+    client.feed(HEAD)
+    (answer,) = parse(client.output, ended=client.hung_up())
+    assert answer.status == 405
+    assert answer.says_close, "whether the body still comes nobody knows"
+    assert client.hung_up()
+
+
+def test_without_an_expectation_the_same_body_is_read_and_the_connection_lives_on() -> None:
+    client = FakeClient(application=Closed())
+    client.feed(post(b"Content-Length: 5"), b"hello")
+    assert statuses(client) == [405]
+    assert not client.hung_up()
+
+
+class Open(Echo):
+    """An application that lets other origins read its answers."""
+
+    fields = b"Access-Control-Allow-Origin: *\r\n"
+
+
+def test_a_refusal_that_closes_has_the_fields_of_every_answer_too() -> None:
+    small = Settings(max_message=1000, max_body=1000)
+    client = FakeClient(small, Open(small))
+    client.feed(post(b"Content-Length: 1001"))
+    (answer,) = parse(client.output, ended=client.hung_up())
+    assert answer.status == 413
+    assert answer.all(b"access-control-allow-origin") == [b"*"]
 
 
 def test_an_old_client_is_not_sent_a_100_it_does_not_know() -> None:

@@ -4,7 +4,8 @@ The rules of this file:
 
 * Requests on one connection are answered in their order. What arrives behind a request that has no answer
   yet waits until it has one, whatever it asks for (CVE-2024-41671 is what happens otherwise).
-* A head is either judged by `parse_head` or byte for byte one that was; never anything between.
+* A head is either judged by `parse_head` or byte for byte one that was, apart from a reader's place in its
+  request line, which is let through by a pattern so narrow that it changes nothing else; nothing between.
 * Whatever a client does not take off its socket stops us from reading more from it.
 * A connection has one deadline, which means what the connection is doing just then.
 """
@@ -23,9 +24,11 @@ from slosh.errors import (
     TooLarge,
     TooManyConnections,
 )
+from slosh.web.action import Action, Exchange
 from slosh.web.bodies import BodyReader, Chunks, Sized
-from slosh.web.edge import Action, Edge
+from slosh.web.edge import Edge
 from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
+from slosh.web.memory import Known
 from slosh.web.response import CLOSE, CONTINUE, KEEP_ALIVE, problem, render
 
 logger = logging.getLogger(__name__)
@@ -35,48 +38,6 @@ MAX_PIPELINED: Final = 64 * 1024
 
 LINGERING_CLOSE: Final = 2.0
 """Seconds to go on reading after the last answer, so that it is not lost to a reset (RFC 9112 §9.6)."""
-
-
-class Exchange:
-    """A request that is answered later; the methods tell it what happens meanwhile."""
-
-    __slots__ = ()
-
-    outlives_eof = False
-    """Whether it goes on when the client half-closes: an answer under way does, waiting for news does not."""
-    takes_data = False
-    """Whether what the client sends from here on is meant for it, and is no HTTP any more."""
-
-    def end(self) -> None:
-        """Time is up, or the server goes down, or the client wants something else: answer as soon as possible."""
-
-    def deadline_passed(self) -> None:
-        """The deadline that was given with `hold` has come."""
-        self.end()
-
-    def data(self, data: bytes) -> None:
-        """The client has sent something, if `takes_data`."""
-
-    def lost(self) -> None:
-        """The client has gone; nobody is left to answer."""
-
-    def writable(self) -> None:
-        """The client has taken what was written; there is room for more."""
-
-
-class Refusal:
-    """The action for a request that can be refused by its head alone. Its body is read, so the connection lives on."""
-
-    __slots__ = ("error", "fields", "max_body")
-
-    def __init__(self, error: SloshError, max_body: int, fields: bytes) -> None:
-        self.error = error
-        self.max_body = max_body
-        self.fields = fields
-
-    def run(self, connection: "Connection", body: bytes) -> None:  # noqa: ARG002 - the same whatever the body
-        """Answer with the error."""
-        connection.refuse(self.error)
 
 
 class Connection(asyncio.Protocol):
@@ -94,6 +55,7 @@ class Connection(asyncio.Protocol):
         "_discarding",
         "_exchange",
         "_head",
+        "_known",
         "_pending",
         "_reader",
         "_reading_paused",
@@ -107,6 +69,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
         self._transport: asyncio.Transport | None = None
+        self._known: Known | None = None  # of the last head on this connection
         self._head: Head | None = None  # of the request that is being read or answered
         self._action: Action | None = None  # what to do for it once its body is whole
         self._reader: BodyReader | None = None
@@ -337,6 +300,8 @@ class Connection(asyncio.Protocol):
         if self._head is not None and not error.closes and self._reader is None:
             self.respond(status, fields, body)
             return
+        if self._head is not None and self._action is not None:
+            fields += self._action.fields
         bodiless = self._head is not None and self._head.method == "HEAD"
         self._transport.write(render(status, self.edge.date(), fields, body, CLOSE, bodiless=bodiless))
         self._close_gently()
@@ -352,27 +317,29 @@ class Connection(asyncio.Protocol):
     def _advance(self, data: bytes) -> None:
         """Read the requests in `data` until one has to wait, or only a part of one is left."""
         at, end = 0, len(data)
-        heads = self.edge.heads
+        edge = self.edge
         while at < end:
             stop = data.find(b"\r\n\r\n", at) + 4
             if stop < 4:
                 self._keep_part(data[at:] if at else data)
                 return
             block = data[at:stop]
-            known = heads.recall(block)
-            if known is None:
-                if block.startswith(b"\r\n"):
-                    at += 2  # An empty line before a request is skipped (RFC 9112 §2.2).
-                    continue
+            if block == edge.latest_block and edge.latest_known is not None:
+                known = edge.latest_known
+            elif block.startswith(b"\r\n"):
+                at += 2  # An empty line before a request is skipped (RFC 9112 §2.2).
+                continue
+            else:
                 try:
-                    known = self._judge(block)
+                    known = self._know(block)
                 except SloshError as error:
                     self.refuse(error)
                     return
             at = stop
             self._pending = b""
-            self._head, self._action = known
-            length = self._head.length
+            self._head = head = known.head
+            self._action = known.action
+            length = head.length
             if not length:
                 self._run(b"")
             elif 0 < length <= end - at and length <= self._action.max_body:
@@ -399,7 +366,24 @@ class Connection(asyncio.Protocol):
                 self._deadline_in(settings.head_timeout)
             self._pending = data
 
-    def _judge(self, block: bytes) -> tuple[Head, Action]:
+    def _know(self, block: bytes) -> Known:
+        """What is known of a head. If it is nothing yet, the head is judged, and what to do for it is decided."""
+        edge = self.edge
+        rest, part = edge.application.split(block)
+        known = self._known
+        if known is None or known.block != rest:
+            known = edge.heads.recall(rest)
+            if known is None:
+                known = self._judge(block, rest)
+                edge.heads.remember(known)
+            self._known = known
+        if part:
+            known = Known(block, known.head, known.action.at(part))
+        edge.latest_block = block
+        edge.latest_known = known
+        return known
+
+    def _judge(self, block: bytes, rest: bytes) -> Known:
         """Parse a head that was not seen before, and decide what to do for it."""
         edge = self.edge
         if len(block) > edge.settings.max_head:
@@ -409,9 +393,7 @@ class Connection(asyncio.Protocol):
             raise HeadTooLarge(f"Request line and headers have at most {edge.settings.max_head} bytes (max_head).")
         self._head = None
         head = parse_head(block, edge.settings.max_fields)
-        known = head, edge.application.route(head)
-        edge.heads.remember(block, known)
-        return known
+        return Known(rest, head, edge.application.route(head))
 
     def _begin_body(self, data: bytes) -> bytes | None:
         """Make ready for a body that is not here as a whole yet, or comes in chunks; `data` is its beginning.
@@ -426,6 +408,10 @@ class Connection(asyncio.Protocol):
             self.refuse(TooLarge(f"The body of this request may have {limit} bytes.", limit))
             return None
         if head.expects_continue and not data and self._transport is not None:
+            if isinstance(action, Refusal):
+                # The client asks before it sends the body: a refusal now spares it that (RFC 9110 §10.1.1).
+                self.refuse(action.error)
+                return None
             self._transport.write(CONTINUE)
         self._deadline_in(settings.body_timeout)
         return self._read_body(data) if data else None
