@@ -198,6 +198,7 @@ _ALL = (
     Scenario("fanout-100", "one topic, 100 readers", "longpoll", fan_out(100), _DELIVERY),
     Scenario("fanout-1000", "one topic, 1,000 readers", "longpoll", fan_out(1_000), _DELIVERY),
     Scenario("fanout-10000", "one topic, 10,000 readers", "longpoll", fan_out(10_000), _DELIVERY, files=10_000),
+    Scenario("fanout-20000", "one topic, 20,000 readers", "longpoll", fan_out(20_000), _DELIVERY, files=20_000),
     Scenario("topics", "500 topics, one reader each", "longpoll", steady(many_topics),
              (Metric("cpu", "CPU a message (publish and delivery), µs"), _P99, _LOAD)),
     Scenario("saturation", "saturation: 200 readers, 4 publishers", "gathered", steady(saturation), _SATURATED),
@@ -205,6 +206,8 @@ _ALL = (
     Scenario("idle-50000", "50,000 idle polls", "longpoll", idle(50_000), _IDLE, files=50_000, full_load_only=True),
     Scenario("publish", "publish only, 32 connections", "longpoll", publish_only, _PUBLISH),
     Scenario("browser", "1,000 readers with a browser's headers", "longpoll", fan_out(1_000, browser=True), _DELIVERY),
+    Scenario("sse", "one topic, 1,000 readers, Server-Sent Events", "sse", fan_out(1_000), _DELIVERY),
+    Scenario("websocket", "one topic, 1,000 readers, WebSocket", "websocket", fan_out(1_000), _DELIVERY),
     Scenario("storm", "10,000 readers return within a second", "longpoll", storm(10_000), _STORM, files=10_000),
 )  # fmt: skip
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _ALL}

@@ -14,7 +14,8 @@
  * publishers.c the publishers' connections, open and closed loop
  * ledger.c    missing, doubled, swapped; latency
  * http.c      where an answer ends
- * longpoll.c  the long-poll transport of each server; another transport is another file like it
+ * longpoll.c  the long-poll transport of each server, and the list of all transports
+ * streams.c   Server-Sent Events and WebSocket
  */
 #ifndef SLOSH_LOAD_H
 #define SLOSH_LOAD_H
@@ -79,7 +80,7 @@ int message_write(char *out, const struct message *);    /* options.size bytes; 
 struct reader;
 int messages_read(struct reader *, const char *data, size_t length, uint64_t now);   /* -> messages found */
 
-/* ---- one transport (longpoll.c, ...) ---- */
+/* ---- one transport (longpoll.c, streams.c) ---- */
 
 struct transport {
     const char *name;
@@ -93,6 +94,7 @@ struct transport {
     /* A request that makes topics take messages although nobody reads, or NULL when the server always does. */
     void (*prime_path)(char *out, size_t room, unsigned topic);
 };
+extern const struct transport slosh_sse, nchan_sse, slosh_websocket, nchan_websocket;
 extern const struct transport *const transports[];       /* ends with NULL */
 extern const struct transport *transport;                /* the one in use */
 
@@ -104,7 +106,7 @@ struct reader {
     int fd;
     unsigned topic;
     enum reader_state state;
-    bool opened;              /* a stream's head has been read (for transports that have one) */
+    int opened;               /* a stream's own: whether its head was read, and how its body is framed */
     uint32_t warm;            /* number of the last warm-up message that came */
     uint64_t due;             /* storm: when it was to connect; 0 = not in a storm */
     char place[PLACE_ROOM];   /* the cursor, spelled as the transport wants to send it */

@@ -97,4 +97,5 @@ static const struct transport plain = {"plain", topics_path, slosh_ask, slosh_ta
 static const struct transport nchan = {"nchan", pub_path, nchan_ask, nchan_take, true, NULL};
 static const struct transport multipart = {"multipart", pub_path, multipart_ask, nchan_take, true, NULL};
 
-const struct transport *const transports[] = {&slosh, &plain, &nchan, &multipart, NULL};
+const struct transport *const transports[] = {&slosh, &plain, &nchan, &multipart, &slosh_sse, &nchan_sse,
+                                              &slosh_websocket, &nchan_websocket, NULL};

@@ -72,7 +72,7 @@ void reader_connect(struct reader *reader)
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     reader->fd = fd;
     reader->state = READER_CONNECTING;
-    reader->opened = false;
+    reader->opened = 0;
     reader->stashed = 0;
     if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
         give_up("reader %d cannot connect: %s", index, strerror(errno));

@@ -44,7 +44,7 @@ class Server:
     command: Callable[[Path, int], list[str]]
     """(scratch folder, port) -> the words that start it in the foreground, with one worker, on 127.0.0.1."""
     transports: Mapping[str, str] = field(default_factory=dict)
-    """Kind of reading (longpoll, gathered; later sse, websocket) -> the load generator's word for it."""
+    """Kind of reading (longpoll, gathered, sse, websocket) -> the load generator's word for it."""
     share: float = 1.0
     """The part of the usual load that it can carry: a server that drowns shows nothing of its cost."""
 

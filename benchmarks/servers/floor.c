@@ -2,7 +2,8 @@
  * The kernel's floor: the least that a long-poll server on one core can cost. One thread, edge-triggered epoll, one recv
  * and one send for each delivery, and hardly any parsing: it trusts every request to be whole, well formed and ours. Not
  * a server to use. It keeps rings and cursors like slosh (GET /topics/<t>?since=<n>|now, POST /topics/<t>), without which a reader
- * between two polls would lose messages and the comparison would be of two different things.
+ * between two polls would lose messages and the comparison would be of two different things. Streams (Server-Sent Events,
+ * WebSocket) get each message in its frame, and nothing else.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { POLL, EVENTS, SOCKET, KINDS };
 enum { RING = 100, TOPICS = 1 << 14, MOST_FDS = 1 << 20, ROOM = 1 << 20, NAME = 60 };
 
 struct message { char *bytes; uint32_t length; };
@@ -26,12 +28,12 @@ struct topic {
     char name[NAME + 4];
     uint64_t newest;               /* number of the newest message; 0 = none yet */
     struct message ring[RING];
-    int *waiting;                  /* sockets of the held polls; all of them wait after `newest` */
-    uint32_t count, room;
+    struct list { int *fds; uint32_t count, room; } readers[KINDS];   /* polls: all of them wait after `newest` */
 };
 
 static struct topic *topics[TOPICS];
-static int32_t slot_of[MOST_FDS];  /* place in its topic's list, plus one; 0 = not waiting */
+static int32_t slot_of[MOST_FDS];  /* place in its list, plus one; 0 = in none */
+static char kind_of[MOST_FDS];
 static struct topic *topic_of[MOST_FDS];
 static char in[ROOM], out[ROOM];
 
@@ -68,48 +70,81 @@ static size_t build_answer(const struct topic *topic, uint64_t since)
     return head + length;
 }
 
-static void hold(struct topic *topic, int fd)
+static void hold(struct topic *topic, int fd, int kind)
 {
-    if (topic->count == topic->room) {
-        topic->room = topic->room ? topic->room * 2 : 4;
-        topic->waiting = realloc(topic->waiting, topic->room * sizeof(int));
+    struct list *list = &topic->readers[kind];
+    if (list->count == list->room) {
+        list->room = list->room ? list->room * 2 : 4;
+        list->fds = realloc(list->fds, list->room * sizeof(int));
     }
-    topic->waiting[topic->count++] = fd;
-    slot_of[fd] = (int32_t)topic->count;
+    list->fds[list->count++] = fd;
+    slot_of[fd] = (int32_t)list->count;
+    kind_of[fd] = (char)kind;
     topic_of[fd] = topic;
 }
 
 static void forget(int fd)
 {
     if (slot_of[fd]) {
-        struct topic *topic = topic_of[fd];
-        int moved = topic->waiting[--topic->count];
-        topic->waiting[slot_of[fd] - 1] = moved;
+        struct list *list = &topic_of[fd]->readers[(int)kind_of[fd]];
+        int moved = list->fds[--list->count];
+        list->fds[slot_of[fd] - 1] = moved;
         slot_of[moved] = slot_of[fd];
         slot_of[fd] = 0;
     }
     close(fd);
 }
 
+static void send_all(const struct list *list, const char *bytes, size_t length)
+{
+    for (uint32_t i = 0; i < list->count; i++)
+        send(list->fds[i], bytes, length, MSG_NOSIGNAL);
+}
+
+static void stream_out(const struct topic *topic, const char *body, size_t length)
+{
+    if (topic->readers[EVENTS].count > 0) {
+        size_t head = (size_t)sprintf(out, "id: %llu\ndata: ", (unsigned long long)topic->newest);
+        memcpy(out + head, body, length);
+        memcpy(out + head + length, "\n\n", 2);
+        send_all(&topic->readers[EVENTS], out, head + length + 2);
+    }
+    if (topic->readers[SOCKET].count > 0) {
+        size_t head = length < 126 ? 2 : 4;       /* a message here is shorter than 64 KiB */
+        const unsigned char frame[4] = {0x81, (unsigned char)(length < 126 ? length : 126), (unsigned char)(length >> 8), (unsigned char)length};
+        memcpy(out, frame, head);
+        memcpy(out + head, body, length);
+        send_all(&topic->readers[SOCKET], out, head + length);
+    }
+}
+
 static void publish(int fd, struct topic *topic, const char *body, size_t length)
 {
     struct message *message = &topic->ring[++topic->newest % RING];
+    struct list *polls = &topic->readers[POLL];
     message->bytes = realloc(message->bytes, length);
     message->length = (uint32_t)length;
     memcpy(message->bytes, body, length);
     static char receipt[256], text[64];
-    int size = sprintf(text, "{\"max\":%llu,\"watchers\":%u}", (unsigned long long)topic->newest, topic->count);
+    int size = sprintf(text, "{\"max\":%llu,\"watchers\":%u}", (unsigned long long)topic->newest, polls->count);
     int whole = sprintf(receipt, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", size, text);
     send(fd, receipt, (size_t)whole, MSG_NOSIGNAL);
-    if (topic->count == 0)
+    stream_out(topic, body, length);
+    if (polls->count == 0)
         return;
     size_t answer = build_answer(topic, topic->newest - 1);
-    uint32_t count = topic->count;
-    topic->count = 0;                  /* nobody can ask again before this loop ends */
-    for (uint32_t i = 0; i < count; i++) {
-        slot_of[topic->waiting[i]] = 0;
-        send(topic->waiting[i], out, answer, MSG_NOSIGNAL);
-    }
+    send_all(polls, out, answer);
+    for (uint32_t i = 0; i < polls->count; i++)
+        slot_of[polls->fds[i]] = 0;
+    polls->count = 0;                  /* nobody can have asked again before this */
+}
+
+static void open_stream(struct topic *topic, int fd, int kind)
+{
+    static const char events[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    static const char socket[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    send(fd, kind == EVENTS ? events : socket, (kind == EVENTS ? sizeof events : sizeof socket) - 1, MSG_NOSIGNAL);
+    hold(topic, fd, kind);
 }
 
 static void serve(int fd)
@@ -128,13 +163,17 @@ static void serve(int fd)
         publish(fd, topic, body, (size_t)(in + got - body));
         return;
     }
+    if (strstr(end, "\r\nAccept: text/event-stream") != NULL || strstr(end, "\r\nUpgrade: websocket") != NULL) {
+        open_stream(topic, fd, strstr(end, "\r\nUpgrade: ") != NULL ? SOCKET : EVENTS);
+        return;
+    }
     uint64_t since = topic->newest;
     if (strncmp(end, "?since=", 7) == 0 && end[7] >= '0' && end[7] <= '9')
         since = strtoull(end + 7, NULL, 10);
     if (since < topic->newest)
         send(fd, out, build_answer(topic, since), MSG_NOSIGNAL);
     else
-        hold(topic, fd);
+        hold(topic, fd, POLL);
 }
 
 int main(int count, char **words)

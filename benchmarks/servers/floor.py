@@ -28,5 +28,5 @@ FLOOR = Server(
     ),
     missing=_missing,
     command=_command,
-    transports={"longpoll": "plain", "gathered": "plain"},
+    transports={"longpoll": "plain", "gathered": "plain", "sse": "slosh-sse", "websocket": "slosh-websocket"},
 )

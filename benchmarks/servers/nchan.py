@@ -51,6 +51,12 @@ http {{
         location = /sub {{
             nchan_subscriber longpoll; nchan_channel_id $arg_id; nchan_subscriber_first_message newest;
         }}
+        location = /sse {{
+            nchan_subscriber eventsource; nchan_channel_id $arg_id; nchan_subscriber_first_message newest;
+        }}
+        location = /ws {{
+            nchan_subscriber websocket; nchan_channel_id $arg_id; nchan_subscriber_first_message newest;
+        }}
         location = /multipart {{
             nchan_subscriber longpoll; nchan_channel_id $arg_id; nchan_subscriber_first_message newest;
             nchan_longpoll_multipart_response on;
@@ -99,7 +105,7 @@ NCHAN = Server(
     configuration=f"{_WORDS}; plain long-poll, multipart answers at saturation",
     missing=_missing,
     command=_command,
-    transports={"longpoll": "nchan", "gathered": "multipart"},
+    transports={"longpoll": "nchan", "gathered": "multipart", "sse": "nchan-sse", "websocket": "nchan-websocket"},
 )
 NCHAN_MULTIPART = Server(
     name="nchan-multipart",

@@ -28,5 +28,5 @@ SLOSH = Server(
     configuration="`slosh serve --port N`, default settings (ring of 100 messages, all features on)",
     missing=_missing,
     command=_command,
-    transports={"longpoll": "slosh", "gathered": "slosh"},
+    transports={"longpoll": "slosh", "gathered": "slosh", "sse": "slosh-sse", "websocket": "slosh-websocket"},
 )

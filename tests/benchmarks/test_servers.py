@@ -1,0 +1,98 @@
+"""The servers that are compared start, give every message once to every kind of reader, and stop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks.building import build_load
+from benchmarks.loading import Load, Work
+from benchmarks.machine import cpu_seconds, family, memory_bytes
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.servers import DEFAULT, SERVERS
+from tests.conftest import lacking, need
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.servers import Server
+
+TOOLS = {"floor": ["cc"], "nchan": ["cc", "nginx"], "slosh": ["cc"]}
+CASES = [(name, kind) for name in DEFAULT for kind in SERVERS[name].transports]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need("cc")
+    return build_load(tmp_path_factory.mktemp("load"))
+
+
+def usable(name: str) -> Server:
+    for tool in TOOLS[name]:
+        need(tool)
+    server = SERVERS[name]
+    missing = server.missing()
+    if missing is not None:
+        lacking(f"it needs {missing}")
+    return server
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_every_kind_of_reader_gets_every_message_once(program: Path, name: str, kind: str) -> None:
+    server = usable(name)
+    work = Work(readers=20, topics=2, publishers=2, rate=200, seconds=0.2)
+    with (
+        server.running(None) as (pid, port),
+        Load(program, server.transports[kind], port, work) as load,
+    ):
+        load.hear("ready")
+        load.tell("go")
+        outcome = load.result()
+        assert outcome.refusal() is None
+        assert outcome.delivered == 40 * 10
+        assert cpu_seconds(pid) > 0
+        assert memory_bytes(pid) > 100_000
+
+
+@pytest.mark.parametrize("name", DEFAULT)
+def test_a_stopped_server_leaves_no_process_behind(name: str) -> None:
+    server = usable(name)
+    with server.running(None) as (pid, _):
+        members = family(pid)
+        assert pid in members
+    assert not [member for member in members if _is_alive(member)]
+
+
+def _is_alive(pid: int) -> bool:
+    from pathlib import Path
+
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_publishes_are_taken_although_nobody_reads(program: Path) -> None:
+    """The scenario `publish` measures publishing alone: no delivery is paid for along with it."""
+    server = usable("slosh")
+    work = Work(mode="publish", publishers=4, seconds=0.2)
+    with server.running(None) as (_, port), Load(program, "slosh", port, work) as load:
+        load.hear("ready")
+        load.tell("go")
+        outcome = load.result()
+    assert outcome.refusal() is None
+    assert outcome.published > 10
+
+
+def test_a_scenario_name_means_itself_and_otherwise_all_that_begin_with_it() -> None:
+    assert command.parse(["-s", "fanout-1000"]).scenarios == ["fanout-1000"]
+    assert command.parse(["-s", "fanout"]).scenarios == [name for name in SCENARIOS if name.startswith("fanout")]
+    assert command.parse([]).scenarios == list(SCENARIOS)
+
+
+def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.parse(["-s", "nonsense", "-S", "apache"])
+    assert "nonsense, apache" in capsys.readouterr().err
