@@ -1,0 +1,204 @@
+"""What the documents say is true: links lead somewhere, names exist, and the examples give the answers that are printed."""
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import slosh
+from slosh import errors
+from slosh.settings import BY_NAME
+from tests.conftest import need
+from tests.running import PATIENCE, SLOSH, Running, get
+from tests.web.harness import Site
+
+TOP = Path(__file__).parent.parent
+PACKAGE = Path(slosh.__file__).parent
+PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md")])
+WITH_EXAMPLES = [page for page in PAGES if "```console" in page.read_text(encoding="utf-8")]
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(TOP))
+
+
+def read(name: str) -> str:
+    return (TOP / name).read_text(encoding="utf-8")
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that headings get on a forge: lower case, spaces as hyphens, nothing but letters, digits, - and _."""
+    headings = re.findall(r"^#+ (.+)$", without_code(page.read_text(encoding="utf-8")), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading, without its own heading line."""
+    table = text.partition(f"\n{heading}\n")[2]
+    lines = [line for line in re.split(r"\n#+ ", table)[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_to_a_file_or_a_heading_leads_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8"))):
+        path, _, anchor = target.partition("#")
+        if path.startswith(("http://", "https://")):
+            continue
+        found = page.parent / path if path else page
+        assert found.exists(), f"{target} is not there"
+        assert not anchor or anchor in anchors(found), f"{target}: no such heading"
+
+
+def every_error(kind: type[errors.SloshError] = errors.SloshError) -> Iterator[type[errors.SloshError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        if each.__module__ == errors.__name__:
+            yield from every_error(each)
+
+
+def test_the_table_of_errors_is_complete_and_tells_each_status() -> None:
+    never_travels = {errors.SettingError.code, errors.CannotListen.code}
+    told = {(row[0].strip("`"), row[1]) for row in rows(read("docs/protocol.md"), "## Errors")}
+    assert told == {(each.code, str(each.status)) for each in every_error() if each.code not in never_travels}
+
+
+def test_the_table_of_limits_names_settings_metrics_and_codes_that_exist() -> None:
+    told = rows(read("docs/protocol.md"), "## Limits")
+    named_in_table = [name for row in told for name in re.findall(r"`([a-z_]+)`", row[0])]
+    assert set(named_in_table) <= set(BY_NAME)
+    bounds = {row.name for row in BY_NAME.values() if row.unit and row.name not in {"port", "fd"}}
+    assert bounds <= set(named_in_table), "a bound that the table does not tell of"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_metrics_and_their_labels_are_those_that_the_server_has(page: Path) -> None:
+    with closing(Site()) as site:
+        known = set(re.findall(r"^# TYPE (\S+)", site.get("/-/metrics").body.decode(), flags=re.MULTILINE))
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"\bslosh_[a-z_]+[a-z](?=[{`\[ ])", text):
+        if not re.fullmatch(r"slosh_(plugin|[0-9a-f]{12}|name)", name):
+            assert name in known, name
+    codes = {each.code for each in every_error()}
+    assert set(re.findall(r'\{code="([a-z_]+)"\}', text)) <= codes
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_commands_of_make_are_words_of_the_makefile(page: Path) -> None:
+    words = set(re.findall(r"^([a-z]+):", read("Makefile"), flags=re.MULTILINE))
+    assert set(re.findall(r"(?:`|^|then |and )make ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE)) <= words
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "CONTRIBUTING.md", "ARCHITECTURE.md"])
+def test_options_are_those_of_the_command(page: str) -> None:
+    known = {row.option for row in BY_NAME.values()} | {"--help", "--config", "--version"}
+    for line in re.findall(r"(?:slosh serve|twistd slosh)[^`\n]*", read(page)):
+        assert set(re.findall(r"--[a-z-]+", line)) <= known, line
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_files_classes_and_functions_that_are_named_exist(page: str) -> None:
+    source = "\n".join(file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py"))
+    text = without_code(read(page))
+    for path in re.findall(r"`([\w./-]+\.(?:py|js|md|toml|sample))`", text):
+        places = (TOP / path, TOP / "src" / path, TOP / "src" / "slosh" / path, TOP / "tests" / path)
+        assert path == "slosh.toml" or any(place.exists() for place in places), path
+    for owner, name in re.findall(r"`([A-Z]\w+)\.(\w+)(?:\(\))?`", text):
+        assert re.search(rf"^class {owner}\b", source, flags=re.MULTILINE), owner
+        assert re.search(rf"(?:def {name}\(|\b{name}\b.*[:=])", source), f"{owner}.{name}"
+    for name in re.findall(r"`(\w+)\(\)`", text):
+        assert re.search(rf"def {name}\(", source), name
+
+
+# The examples. In a console block a line behind `$ ` is a command, and what follows is its answer, in which `…` stands
+# for anything and every epoch for whichever the server chose, the same all over the page. A command marked `# waits`
+# stays in the background until the whole page is done; its answer is compared then.
+
+EPOCH = re.compile(r"\b[0-9a-hjkmnp-tv-z]{8}(?=\.[0-9])")
+VARIES = ((r"retry:\\ \d+", r"retry:\\ \\d+"), (r"Date:[^\n]*", r"Date: [^\\n]*"), (r'"age":\\ [0-9\\.]+', r'"age":\\ [0-9.]+'))
+
+
+def examples(page: Path) -> Iterator[tuple[str, str]]:
+    for block in re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, answer = part.partition("\n")
+            while command.endswith("\\"):
+                more, _, answer = answer.partition("\n")
+                command += "\n" + more.removeprefix("> ")
+            yield command, answer
+
+
+class Reader:
+    """The person who types what a page shows."""
+
+    def __init__(self, address: str, where: Path) -> None:
+        self.address = address
+        self.where = where
+        self.epochs: dict[str, str] = {}
+        self.waiting: list[tuple[subprocess.Popen[str], str, str]] = []
+
+    def type(self, command: str, answer: str) -> None:
+        for told, real in self.epochs.items():
+            command = command.replace(told, real)
+        command = command.replace("localhost:8000", self.address.removeprefix("http://"))
+        if "# waits" in command:
+            before = self.watchers()
+            process = subprocess.Popen(
+                ["bash", "-c", "exec " + command], cwd=self.where, stdout=subprocess.PIPE, text=True
+            )
+            self.waiting.append((process, command, answer))
+            deadline = time.monotonic() + PATIENCE
+            while self.watchers() == before and "watchers" not in command:
+                assert time.monotonic() < deadline, command
+                time.sleep(0.01)
+            return
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=self.where, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        self.compare(command, answer, done.stdout)
+
+    def finish(self) -> None:
+        for process, command, answer in self.waiting:
+            try:
+                printed, _ = process.communicate(timeout=1 if "-sN" in command else PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.terminate()  # a stream has no end of its own
+                printed, _ = process.communicate(timeout=PATIENCE)
+            self.compare(command, answer, printed)
+
+    def watchers(self) -> str:
+        found = re.search(r"^slosh_watchers (\S+)", get(f"{self.address}/-/metrics").decode(), flags=re.MULTILINE)
+        assert found is not None
+        return found[1]
+
+    def compare(self, command: str, told: str, printed: str) -> None:
+        pattern = re.escape(told.strip()).replace("…", "[\\s\\S]*?")
+        for what, anything in VARIES:
+            pattern = re.sub(what, anything, pattern)
+        fresh = [epoch for epoch in dict.fromkeys(EPOCH.findall(told)) if epoch not in self.epochs]
+        for epoch in fresh:
+            pattern = pattern.replace(epoch, f"(?P<e{epoch}>[0-9a-z]{{8}})", 1).replace(f"{epoch}\\.", f"(?P=e{epoch})\\.")
+        for known, real in self.epochs.items():
+            pattern = pattern.replace(f"{known}\\.", f"{real}\\.")
+        match = re.fullmatch(pattern, printed.strip().replace("\r", ""))
+        assert match, f"{command}\n--- the page says\n{told}\n--- it answers\n{printed}"
+        self.epochs |= {epoch: match[f"e{epoch}"] for epoch in fresh}
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=named)
+def test_every_example_gives_the_answer_that_the_page_shows(page: Path, tmp_path: Path) -> None:
+    need("curl")
+    need("bash")
+    with Running([*SLOSH, "serve", "--port", "0"], tmp_path) as server:
+        reader = Reader(server.hear(r"is ready on (http://\S+),")[1], tmp_path)
+        for command, answer in examples(page):
+            reader.type(command, answer)
+        reader.finish()
