@@ -47,6 +47,8 @@ def check_json(text: bytes, max_depth: int) -> bytes:
         _skip(value)
     except msgspec.DecodeError as error:
         raise _explain(str(error), len(value), before) from None
+    except RecursionError:  # msgspec's own, on the stack that whoever calls us has used a part of
+        raise _too_deep(max_depth, before) from None
     return value
 
 
@@ -61,7 +63,11 @@ def _check_utf8(value: bytes, before: int) -> None:
 def _check_depth(value: bytes, max_depth: int, before: int) -> None:
     brackets = _STRING.sub(b"", value).translate(None, _NOT_BRACKETS)
     if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > max_depth:
-        raise BadJson(f"The message is nested more than {max_depth} deep (max_depth).", before)
+        raise _too_deep(max_depth, before)
+
+
+def _too_deep(max_depth: int, before: int) -> BadJson:
+    return BadJson(f"The message is nested more than {max_depth} deep (max_depth).", before)
 
 
 def _explain(message: str, length: int, before: int) -> BadJson:
