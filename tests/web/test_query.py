@@ -1,0 +1,120 @@
+"""The query and the preferences: what is taken, and what is refused rather than guessed."""
+
+import math
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slosh.errors import BadQuery, BadRequest
+from slosh.web.query import bound_wait, decode, parse_prefer, parse_query, parse_wait
+from tests.properties import PROPERTY
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@PROPERTY
+@given(TEXTS)
+def test_decoding_undoes_encoding(text: str) -> None:
+    assert decode(quote(text, safe=""), "path") == text
+
+
+@pytest.mark.parametrize("text", ["%ff", "%c3", "a%80", "%ed%a0%80", "%c0%af"])
+def test_what_is_not_utf_8_is_refused_by_its_name(text: str) -> None:
+    with pytest.raises(BadRequest, match="topic's name is not UTF-8"):
+        decode(text, "topic's name")
+
+
+@PROPERTY
+@given(st.lists(st.tuples(TEXTS.filter(bool), TEXTS), max_size=5))
+def test_a_query_is_read_as_forms_write_it(pairs: Any) -> None:
+    query = "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in pairs)
+    assert parse_query(query) == dict(reversed(pairs))  # of one that comes twice the first counts
+
+
+@PROPERTY
+@given(
+    st.lists(st.sampled_from(["x", "y", "=", "&", "+", "%26", "%3D", "%", "%2", ";", "."]), max_size=12).map("".join)
+)
+def test_odd_queries_are_read_as_the_standard_library_reads_them(query: str) -> None:
+    expected: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name:
+            expected.setdefault(name, value)
+    assert parse_query(query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters"),
+    [
+        ("", {}),
+        ("&&", {}),
+        ("=x", {}),
+        ("wait", {"wait": ""}),
+        ("wait=5&wait=6", {"wait": "5"}),
+        ("since=a=k.4,b=x.9", {"since": "a=k.4,b=x.9"}),
+    ],
+)
+def test_odd_ends(query: str, parameters: dict[str, str]) -> None:
+    assert parse_query(query) == parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0.0), ("25", 25.0), ("0.5", 0.5), ("007", 7.0), ("999999999", 999999999.0)]
+)
+def test_wait_is_a_number_of_seconds(text: str, seconds: float) -> None:
+    assert parse_wait(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "+1", "1e3", "inf", "nan", ".5", "5.", "1_0", "5s", " 5", "\u0665", "9" * 400, "1." + "0" * 400]
+)
+def test_any_other_wait_is_refused(text: str) -> None:
+    with pytest.raises(BadQuery) as caught:
+        parse_wait(text)
+    assert caught.value.parameter == "wait"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "wait", "minimal"),
+    [
+        ([], None, False),
+        (["wait=25"], 25.0, False),
+        (['wait="25"'], 25.0, False),
+        (["wait = 25"], 25.0, False),
+        (["wait=25;x=y"], 25.0, False),
+        (["wait=5", "wait=6"], 5.0, False),
+        (["return=minimal"], None, True),
+        (['return="minimal"', "wait=1"], 1.0, True),
+        (["return=representation"], None, False),
+        (["wait=soon", "wait=2"], 2.0, False),
+        (["wait=-1"], None, False),
+        (["respond-async", "handling=lenient", "wait"], None, False),
+    ],
+)
+def test_preferences_that_make_sense_count_and_others_are_ignored(
+    tokens: list[str], wait: float | None, minimal: bool
+) -> None:
+    assert parse_prefer(tokens) == (wait, minimal)
+
+
+@pytest.mark.parametrize(
+    ("asked", "default", "most", "held"),
+    [
+        (None, 0.0, 0.0, math.inf),
+        (None, 30.0, 0.0, 30.0),
+        (None, 0.0, 60.0, 60.0),
+        (None, 30.0, 60.0, 30.0),
+        (25.0, 30.0, 60.0, 25.0),
+        (90.0, 30.0, 60.0, 60.0),
+        (90.0, 30.0, 0.0, 90.0),
+        (0.0, 30.0, 60.0, 0.0),
+        (0.0, 0.0, 0.0, 0.0),
+    ],
+)
+def test_a_poll_is_held_as_long_as_asked_within_the_bound(
+    asked: float | None, default: float, most: float, held: float
+) -> None:
+    assert bound_wait(asked, default, most) == held
