@@ -47,3 +47,12 @@ def lacking(reason: str) -> NoReturn:
 def need_fixture() -> Callable[[str], str]:
     """Give need() to tests that would rather ask for it as a fixture."""
     return need
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the browser tests last, in their own order.
+
+    Playwright's synchronous interface keeps an event loop running in this thread for as long as its browser is open,
+    and where one runs no other test can run its own. They are the slowest too, so quick failures show first.
+    """
+    items.sort(key=lambda item: "e2e" in item.path.parts)
