@@ -94,7 +94,10 @@ def test_metrics_and_their_labels_are_those_that_the_server_has(page: Path) -> N
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_commands_of_make_are_words_of_the_makefile(page: Path) -> None:
     words = set(re.findall(r"^([a-z]+):", read("Makefile"), flags=re.MULTILINE))
-    assert set(re.findall(r"(?:`|^|then |and )make ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE)) <= words
+    assert (
+        set(re.findall(r"(?:`|^|then |and )make ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE))
+        <= words
+    )
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "CONTRIBUTING.md", "ARCHITECTURE.md"])
@@ -106,7 +109,9 @@ def test_options_are_those_of_the_command(page: str) -> None:
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_files_classes_and_functions_that_are_named_exist(page: str) -> None:
-    source = "\n".join(file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py"))
+    source = "\n".join(
+        file.read_text(encoding="utf-8") for top in (PACKAGE, TOP / "tests") for file in top.rglob("*.py")
+    )
     text = without_code(read(page))
     for path in re.findall(r"`([\w./-]+\.(?:py|js|md|toml|sample))`", text):
         places = (TOP / path, TOP / "src" / path, TOP / "src" / "slosh" / path, TOP / "tests" / path)
@@ -123,11 +128,17 @@ def test_files_classes_and_functions_that_are_named_exist(page: str) -> None:
 # stays in the background until the whole page is done; its answer is compared then.
 
 EPOCH = re.compile(r"\b[0-9a-hjkmnp-tv-z]{8}(?=\.[0-9])")
-VARIES = ((r"retry:\\ \d+", r"retry:\\ \\d+"), (r"Date:[^\n]*", r"Date: [^\\n]*"), (r'"age":\\ [0-9\\.]+', r'"age":\\ [0-9.]+'))
+VARIES = (
+    (r"retry:\\ \d+", r"retry:\\ \\d+"),
+    (r"Date:[^\n]*", r"Date: [^\\n]*"),
+    (r'"age":\\ [0-9\\.]+', r'"age":\\ [0-9.]+'),
+)
 
 
 def examples(page: Path) -> Iterator[tuple[str, str]]:
-    for block in re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
+    for block in re.findall(
+        r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    ):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, answer = part.partition("\n")
             while command.endswith("\\"):
@@ -185,7 +196,9 @@ class Reader:
             pattern = re.sub(what, anything, pattern)
         fresh = [epoch for epoch in dict.fromkeys(EPOCH.findall(told)) if epoch not in self.epochs]
         for epoch in fresh:
-            pattern = pattern.replace(epoch, f"(?P<e{epoch}>[0-9a-z]{{8}})", 1).replace(f"{epoch}\\.", f"(?P=e{epoch})\\.")
+            pattern = pattern.replace(epoch, f"(?P<e{epoch}>[0-9a-z]{{8}})", 1).replace(
+                f"{epoch}\\.", f"(?P=e{epoch})\\."
+            )
         for known, real in self.epochs.items():
             pattern = pattern.replace(f"{known}\\.", f"{real}\\.")
         match = re.fullmatch(pattern, printed.strip().replace("\r", ""))
