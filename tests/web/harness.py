@@ -16,9 +16,10 @@ from typing import Any, Self
 from slosh.core.hub import Hub
 from slosh.engine.memory import MemoryEngine
 from slosh.settings import Settings
+from slosh.web.action import Application
 from slosh.web.connection import Connection
 from slosh.web.drain import drain
-from slosh.web.edge import Application, Edge
+from slosh.web.edge import Edge
 from slosh.web.files import DocumentRoot
 from slosh.web.routes import Routes
 
@@ -234,6 +235,11 @@ def request(method: str, target: str, body: bytes = b"", version: str = "1.1", /
     if body:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def open_files() -> int:
+    """How many descriptors this process has open."""
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 class Client:

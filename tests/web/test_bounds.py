@@ -4,6 +4,7 @@ import pytest
 
 from slosh import errors
 from slosh.errors import SloshError
+from slosh.web.action import Action, Application
 from slosh.web.connection import Connection
 from slosh.web.head import Head
 from tests.web.conftest import MakeSite
@@ -228,11 +229,10 @@ def every_error() -> list[SloshError]:
     return sorted(found, key=lambda error: error.code)
 
 
-class Refusing:
+class Refusing(Application, Action):
     """An application that refuses everything with one error."""
 
     max_body = 100
-    fields = b""
 
     def __init__(self, error: SloshError) -> None:
         self.error = error

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from slosh.setting import MIB
+from slosh.web.action import Action, Application
 from slosh.web.connection import LINGERING_CLOSE, MAX_PIPELINED, Connection
 from slosh.web.head import Head
 from slosh.web.response import CONTINUE
@@ -374,11 +375,10 @@ def test_a_client_that_leaves_with_requests_behind_its_poll_is_not_answered(site
 # What goes wrong inside.
 
 
-class Broken:
+class Broken(Application, Action):
     """An application whose every action fails, each in its own way."""
 
     max_body = 100
-    fields = b""
 
     def route(self, head: Head) -> "Broken":  # noqa: ARG002
         return self

@@ -1,0 +1,473 @@
+"""The document root: files as they are, and nothing outside of it."""
+
+import os
+import socket
+import time
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from slosh.web.files import DocumentRoot
+from tests.web.conftest import MakeSite
+from tests.web.harness import Response, Site, open_files, request
+
+CONTENT = bytes(range(256)) * 4
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A document root, beside a secret that must not be seen."""
+    root = tmp_path / "root"
+    (root / "folder" / "deep").mkdir(parents=True)
+    (root / "empty folder").mkdir()
+    (root / ".git").mkdir()
+    (tmp_path / "root-secret").mkdir()  # its name begins with that of the root (CVE-2023-29159)
+    for name, content in {
+        "root/index.html": b"<p>home",
+        "root/folder/index.html": b"<p>folder",
+        "root/folder/file.bin": CONTENT,
+        "root/empty.txt": b"",
+        "root/a b+c%d.txt": b"odd",
+        "root/\N{LATIN SMALL LETTER E WITH ACUTE}.txt": b"accent",
+        "root/.env": b"secret",
+        "root/.git/config": b"secret",
+        "secret.txt": b"secret",
+        "root-secret/file.txt": b"secret",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    for link, to in {
+        "root/inside.bin": "folder/file.bin",
+        "root/link": "folder",
+        "root/out.txt": "../secret.txt",
+        "root/absolute.txt": str(tmp_path / "secret.txt"),
+        "root/outside": "..",
+        "root/sideways": "../root-secret",
+        "root/hidden": ".git",
+        "root/hidden.txt": ".env",
+        "root/loop": "loop",
+        "root/dangling": "nothing",
+    }.items():
+        (tmp_path / link).symlink_to(to)
+    return root
+
+
+@pytest.fixture
+def files(make_site: MakeSite, root: Path) -> Site:
+    """A site that serves it."""
+    return make_site(root)
+
+
+# What is shown, and what is not.
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/", b"<p>home"),
+        ("/index.html", b"<p>home"),
+        ("/?query", b"<p>home"),
+        ("/folder/", b"<p>folder"),
+        ("/folder/file.bin", CONTENT),
+        ("/empty.txt", b""),
+        ("/a%20b+c%25d.txt", b"odd"),
+        ("/%C3%A9.txt", b"accent"),
+        ("/%66older/file.bin", CONTENT),
+        ("/inside.bin", CONTENT),
+        ("/link/file.bin", CONTENT),
+    ],
+)
+def test_a_file_is_served_as_it_is(files: Site, path: str, body: bytes) -> None:
+    answer = files.get(path)
+    assert (answer.status, answer.body) == (200, body)
+    head = files.ask("HEAD", path)
+    assert (head.status, head.body, head["Content-Length"]) == (200, b"", str(len(body)))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/nothing", "/folder/nothing", "/index.html/", "/folder/file.bin/x", "/empty%20folder/", "/INDEX.HTML"),
+        *("/../secret.txt", "/folder/../../secret.txt", "/..", "/../", "/folder/..", "/./index.html", "/."),
+        *("/%2e%2e/secret.txt", "/folder/%2e%2e/%2E%2E/secret.txt", "/.%2e/secret.txt"),
+        *("/..%2fsecret.txt", "/%2e%2e%2fsecret.txt", "/folder%2ffile.bin", "/..%5csecret.txt", "/folder%5cfile.bin"),
+        *("//secret.txt", "//folder/file.bin", "/folder//file.bin", "/%2fetc/passwd", "//etc/passwd", "/folder//"),
+        *("/.env", "/.git/config", "/.git/", "/.git", "/folder/.env", "/%2eenv", "/hidden.txt", "/hidden/config"),
+        *("/out.txt", "/absolute.txt", "/outside/secret.txt", "/sideways/file.txt"),
+        *("/outside", "/sideways", "/hidden", "/loop", "/dangling", "/../root-secret/file.txt"),
+        *(
+            "/index.html%00",
+            "/index.html%00.txt",
+            "/%00",
+            "/folder/%00/../index.html",
+            "/C:/index.html",
+            "/index.html::$DATA",
+        ),
+        *("/" + "x" * 300, "/" + "x/" * 3000, "/%0d%0aX:y", "/%0a"),
+    ],
+)
+def test_whatever_may_not_be_seen_is_not_found_and_nothing_more(files: Site, path: str) -> None:
+    """One answer for all reasons, so that it tells nothing of what exists outside (CVE-2025-69226)."""
+    answer = files.get(path)
+    assert (answer.status, answer.code) == (404, "not_found")
+    assert answer.body == files.get("/nothing").body
+    assert "secret" not in answer.body.decode()
+
+
+def test_a_path_that_is_not_utf_8_is_a_bad_request(files: Site) -> None:
+    assert files.get("/%ff.txt").code == "bad_request"
+    assert files.get("/%C3%28").code == "bad_request"
+
+
+def test_what_is_no_file_is_not_found_and_stops_nobody(files: Site, root: Path) -> None:
+    """To open a pipe that nobody writes to would stop the whole server."""
+    os.mkfifo(root / "pipe")
+    (root / "pipes").mkdir()
+    os.mkfifo(root / "pipes" / "index.html")
+    with socket.socket(socket.AF_UNIX) as listener:
+        here = Path.cwd()
+        os.chdir(root)  # a socket's path is short
+        try:
+            listener.bind("socket")
+        finally:
+            os.chdir(here)
+        (root / "device").symlink_to("/dev/zero")
+        before = open_files()
+        began = time.monotonic()
+        for path in ("/pipe", "/pipes/", "/socket", "/device"):
+            assert files.get(path).code == "not_found"
+        assert time.monotonic() - began < 5
+        assert open_files() == before
+
+
+def test_a_file_that_may_not_be_read_is_not_found(files: Site, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr("slosh.web.files.os.open", refuse)
+    assert files.get("/index.html").code == "not_found"
+
+
+def test_the_root_may_itself_be_a_link(root: Path, make_site: MakeSite, tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(root)
+    site = make_site(tmp_path / "alias")
+    assert site.get("/folder/file.bin").body == CONTENT
+    assert site.get("/out.txt").status == 404
+
+
+def test_a_root_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        DocumentRoot(tmp_path / "nothing")
+
+
+# Folders.
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("/folder", "/folder/"),
+        ("/folder?a=b&c=//d", "/folder/?a=b&c=//d"),
+        ("/%66older", "/folder/"),
+        ("/link", "/link/"),
+        ("/empty%20folder", "/empty%20folder/"),
+        ("/folder/deep", "/folder/deep/"),
+    ],
+)
+def test_a_folder_is_redirected_to_its_slash(files: Site, path: str, location: str) -> None:
+    answer = files.get(path)
+    assert (answer.status, answer["Location"]) == (301, location)
+    assert files.ask("HEAD", path)["Location"] == location
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//folder", "//evil.test/folder", "/%2ffolder", "/%5cfolder", "/%5c%5cevil.test", "//evil.test/%2e%2e/folder"],
+)
+def test_no_redirect_leads_to_another_host(files: Site, root: Path, path: str) -> None:
+    """CVE-2021-21330: `//host` in a Location is another host, and browsers take a backslash for a slash."""
+    (root / "evil.test" / "folder").mkdir(parents=True)
+    answer = files.get(path)
+    assert answer.status == 404
+    assert "Location" not in answer
+
+
+# Types, and what browsers keep.
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.html", "text/html; charset=utf-8"),
+        ("a.css", "text/css; charset=utf-8"),
+        ("a.js", "text/javascript; charset=utf-8"),
+        ("a.mjs", "text/javascript; charset=utf-8"),
+        ("a.txt", "text/plain; charset=utf-8"),
+        ("a.md", "text/markdown; charset=utf-8"),
+        ("a.json", "application/json"),
+        ("a.svg", "image/svg+xml"),
+        ("a.png", "image/png"),
+        ("a.ico", "image/vnd.microsoft.icon"),
+        ("a.webp", "image/webp"),
+        ("a.wasm", "application/wasm"),
+        ("a.woff2", "font/woff2"),
+        ("A.HTML", "text/html; charset=utf-8"),
+        ("a.tar.gz", "application/octet-stream"),
+        ("a.nonsense", "application/octet-stream"),
+        ("a", "application/octet-stream"),
+    ],
+)
+def test_the_type_is_told_by_the_ending(files: Site, root: Path, name: str, kind: str) -> None:
+    (root / name).write_bytes(b"x")
+    answer = files.get(f"/{name}")
+    assert answer["Content-Type"] == kind
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_changed_file_shows_at_once(files: Site, root: Path) -> None:
+    before = files.get("/index.html")
+    assert before["Cache-Control"] == "no-cache"
+    (root / "index.html").write_bytes(b"<p>HOME")
+    os.utime(root / "index.html", ns=(1, 1))
+    after = files.get("/index.html", If_None_Match=before["ETag"])
+    assert (after.status, after.body) == (200, b"<p>HOME")
+    assert after["ETag"] != before["ETag"]
+
+
+def test_last_modified_is_the_time_of_the_file(files: Site, root: Path) -> None:
+    os.utime(root / "index.html", (784_111_777.9, 784_111_777.9))
+    assert files.get("/index.html")["Last-Modified"] == "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ("{tag}", 304),
+        ("W/{tag}", 304),
+        ('"other", {tag}', 304),
+        ('W/"x", "y,z" ,W/{tag}', 304),
+        ("*", 304),
+        ('"other"', 200),
+        ("{bare}", 200),
+        ('"{bare}', 200),
+        ("nonsense", 200),
+        ('"",,"', 200),
+    ],
+)
+def test_if_none_match(files: Site, form: str, status: int) -> None:
+    tag = files.get("/folder/file.bin")["ETag"]
+    answer = files.get("/folder/file.bin", If_None_Match=form.format(tag=tag, bare=tag.strip('"')))
+    assert answer.status == status
+    if status == 304:
+        assert answer["ETag"] == tag
+        assert "Last-Modified" in answer
+        assert "Content-Length" not in answer
+        assert answer.body == b""
+
+
+def test_if_none_match_may_come_in_several_lines(files: Site) -> None:
+    """A list may be spread over fields of the same name (RFC 9110 §5.3)."""
+    tag = files.get("/index.html")["ETag"]
+    lines = request("GET", "/index.html").replace(
+        b"\r\n\r\n", f'\r\nIf-None-Match: "a"\r\nIf-None-Match: {tag}\r\n\r\n'.encode()
+    )
+    assert files.connect().send(lines).next().status == 304
+
+
+@pytest.mark.parametrize(
+    ("since", "status"),
+    [
+        (0, 304),
+        (3600, 304),
+        (-3600, 200),
+        ("nonsense", 200),
+        ("Sun, 31 Feb 2099 00:00:00 GMT", 200),
+        ("Sun, 06 Nov 99999999 08:49:37 GMT", 200),
+    ],
+)
+def test_if_modified_since(files: Site, root: Path, since: int | str, status: int) -> None:
+    changed = (root / "index.html").stat().st_mtime
+    date = since if isinstance(since, str) else formatdate(changed + since, usegmt=True)
+    assert files.get("/index.html", If_Modified_Since=date).status == status
+
+
+def test_if_none_match_is_stronger_than_if_modified_since(files: Site) -> None:
+    """RFC 9110 §13.2.2."""
+    answer = files.get("/index.html")
+    assert files.get("/index.html", If_None_Match='"x"', If_Modified_Since=answer["Last-Modified"]).status == 200
+
+
+# Ranges.
+
+SIZE = len(CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "last"),
+    [
+        ("bytes=0-0", 0, 0),
+        ("bytes=1-3", 1, 3),
+        ("bytes=1000-", 1000, SIZE - 1),
+        ("bytes=1000-99999999", 1000, SIZE - 1),
+        ("bytes=-1", SIZE - 1, SIZE - 1),
+        ("bytes=-5000", 0, SIZE - 1),
+        (f"bytes={SIZE - 1}-", SIZE - 1, SIZE - 1),
+        ("BYTES=0-1", 0, 1),
+    ],
+)
+def test_a_range_is_given(files: Site, wanted: str, first: int, last: int) -> None:
+    answer = files.get("/folder/file.bin", Range=wanted)
+    assert (answer.status, answer.body) == (206, CONTENT[first : last + 1])
+    assert answer["Content-Range"] == f"bytes {first}-{last}/{SIZE}"
+    assert answer["Content-Length"] == str(last - first + 1)
+
+
+@pytest.mark.parametrize("wanted", [f"bytes={SIZE}-", "bytes=5000-6000", "bytes=-0"])
+def test_a_range_that_has_no_byte_is_refused_with_the_size(files: Site, wanted: str) -> None:
+    answer = files.get("/folder/file.bin", Range=wanted)
+    assert (answer.status, answer.code) == (416, "range_not_satisfiable")
+    assert answer["Content-Range"] == f"bytes */{SIZE}"
+    assert files.get("/empty.txt", Range="bytes=0-").status == 416
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *("bytes=0-0,2-3", "bytes=0-0, -1", "bytes=" + ",".join(["0-"] * 2000)),
+        *("bytes=3-1", "bytes=", "bytes=-", "bytes=x-y", "bytes=1_0-", "bytes=+1-2", "lines=0-1", "0-1", "bytes 0-1"),
+        *("bytes=" + "9" * 5000 + "-", "bytes=0-" + "9" * 16, "bytes=\xb2-\xb3"),
+    ],
+)
+def test_what_is_not_one_range_gets_the_whole(files: Site, wanted: str) -> None:
+    """Several ranges too, as RFC 9110 §14.2 allows: no list of ranges to be clever about (CVE-2025-62727)."""
+    answer = files.get("/folder/file.bin", Range=wanted)
+    assert (answer.status, answer.body) == (200, CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"), [("{tag}", 206), ("{date}", 206), ('"x"', 200), ("W/{tag}", 200), ("nonsense", 200)]
+)
+def test_if_range_gives_the_part_of_the_file_that_is_meant_or_the_whole(
+    files: Site, condition: str, status: int
+) -> None:
+    whole = files.get("/folder/file.bin")
+    named = condition.format(tag=whole["ETag"], date=whole["Last-Modified"])
+    assert files.get("/folder/file.bin", Range="bytes=0-0", If_Range=named).status == status
+
+
+def test_ranges_are_offered(files: Site) -> None:
+    assert files.get("/folder/file.bin")["Accept-Ranges"] == "bytes"
+    assert files.ask("HEAD", "/folder/file.bin", Range="bytes=0-0").status == 200  # RFC 9110 §14.2: only for GET
+
+
+# Large files.
+
+LARGE = os.urandom(1024 * 1024) * 4
+
+
+def large(root: Path) -> bytes:
+    (root / "large").write_bytes(LARGE)
+    return LARGE
+
+
+def test_a_large_file_is_sent_as_fast_as_it_is_taken(files: Site, root: Path) -> None:
+    """Never more of it waits in memory than a piece, however slow the client."""
+    content, before = large(root), open_files()
+    client = files.connect().take_nothing().send(request("GET", "/large") + request("GET", "/empty.txt"))
+    most = 0
+    while client.wire.get_write_buffer_size():
+        most = max(most, client.wire.get_write_buffer_size())
+        assert open_files() == before + 1 or len(client.wire.arrived) > SIZE
+        client.take(100_000)
+    assert most < 400_000
+    client.take()
+    assert client.next().body == content
+    assert client.next().body == b""
+    assert open_files() == before
+
+
+def test_a_range_of_a_large_file(files: Site, root: Path) -> None:
+    content = large(root)
+    answer = files.get("/large", Range="bytes=1000000-3000000")
+    assert (answer.status, answer.body) == (206, content[1_000_000:3_000_001])
+
+
+def test_a_client_that_half_closes_gets_the_whole_file(files: Site, root: Path) -> None:
+    content = large(root)
+    client = files.connect().take_nothing().get("/large").half_close()
+    client.take()
+    assert client.next().body == content
+    assert client.wire.has_ended()
+
+
+def test_a_client_that_goes_leaves_no_open_file(files: Site, root: Path) -> None:
+    large(root)
+    before = open_files()
+    for _ in range(5):
+        files.connect().take_nothing().get("/large").reset()
+    assert open_files() == before
+    files.connect().take_nothing().get("/large")
+    files.advance(70)
+    assert files.closed("write_timeout") == 1
+    assert open_files() == before
+
+
+def cut(root: Path, size: int) -> None:
+    os.truncate(root / "large", size)
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000])
+def test_a_file_that_is_cut_short_while_it_is_sent_ends_with_a_cut_connection(
+    files: Site, root: Path, size: int
+) -> None:
+    """Its length was told, and what is missing must not look like an end, nor be filled by the next answer."""
+    large(root)
+    before = open_files()
+    client = files.connect().take_nothing().send(request("GET", "/large") + request("GET", "/empty.txt"))
+    cut(root, size)
+    client.take()
+    assert client.wire.was_cut()
+    assert client.wire.arrived.count(b"HTTP/1.1") == 1
+    assert open_files() == before
+    assert files.metrics().get('slosh_refused_total{code="internal"}', 0) == 0
+
+
+def test_a_file_that_is_cut_short_in_the_same_turn_is_no_500(
+    files: Site, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the client takes everything at once, so that all of it happens inside the request."""
+    large(root)
+    real, reads = os.read, []
+
+    def read(handle: int, size: int) -> bytes:
+        reads.append(size)
+        return real(handle, size) if len(reads) == 1 else b""
+
+    monkeypatch.setattr("slosh.web.files.os.read", read)
+    client = files.connect().send(request("GET", "/large") + request("GET", "/empty.txt"))
+    assert client.wire.was_cut()
+    assert client.wire.arrived.count(b"HTTP/1.1") == 1
+    assert client.wire.wasted == 0
+    assert files.edge.refused["internal"] == 0
+
+
+def test_a_file_that_grows_while_it_is_sent_ends_where_its_length_said(files: Site, root: Path) -> None:
+    content = large(root)
+    client = files.connect().take_nothing().send(request("GET", "/large") + request("GET", "/empty.txt"))
+    with (root / "large").open("ab") as more:
+        more.write(b"more")
+    client.take()
+    assert client.next().body == content
+    assert client.next().status == 200
+
+
+def test_a_file_is_taken_in_pieces_by_ranges_and_is_whole(files: Site, root: Path) -> None:
+    """As a browser resumes a download, with If-Range."""
+    content = large(root)
+    answer: Response = files.ask("HEAD", "/large")
+    got = b""
+    while len(got) < len(content):
+        part = files.get("/large", Range=f"bytes={len(got)}-{len(got) + 999_999}", If_Range=answer["ETag"])
+        assert part.status == 206
+        got += part.body
+    assert got == content
