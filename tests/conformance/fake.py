@@ -10,14 +10,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from slosh.settings import Settings
 from slosh.testing.echo import Echo
 from slosh.web.connection import Connection
-from slosh.web.edge import Application, Edge
+from slosh.web.edge import Edge
+
+if TYPE_CHECKING:
+    from slosh.web.action import Application
 from tests.conformance.case import Case, Ending, Seen
 from tests.conformance.wire import parse
+
+if TYPE_CHECKING:
+    from slosh.web.action import Application
 
 Callback = Callable[..., object]
 

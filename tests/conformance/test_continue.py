@@ -5,8 +5,7 @@ import pytest
 from slosh.errors import MethodNotAllowed
 from slosh.settings import Settings
 from slosh.testing.echo import Echo
-from slosh.web.connection import Refusal
-from slosh.web.edge import Action
+from slosh.web.action import Action, Application, Refusal
 from slosh.web.head import Head
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
@@ -54,7 +53,7 @@ def test_a_body_that_is_too_large_is_never_asked_for() -> None:
     assert client.hung_up()
 
 
-class Closed:
+class Closed(Application):
     """An application in which every address is refused by its head alone."""
 
     def route(self, head: Head) -> Action:  # noqa: ARG002 - all the same

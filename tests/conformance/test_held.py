@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slosh.settings import Settings
-from slosh.web.connection import Connection, Exchange
-from slosh.web.edge import Action
+from slosh.web.action import Action, Application, Exchange
+from slosh.web.connection import Connection
 from slosh.web.head import Head
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
@@ -38,7 +38,7 @@ class Held(Exchange):
         self.gone += 1
 
 
-class Hanging:
+class Hanging(Application, Action):
     """An application in which `/held` hangs and everything else echoes. It remembers in which order it was asked."""
 
     max_body = 1 << 20

@@ -24,7 +24,8 @@ def check_name(name: str) -> str:
     """
     if not name:
         raise BadTopic("A topic needs a name: /topics/<name>.")
-    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in name):
+    is_plain = name.isascii() and name.isprintable()
+    if not is_plain and any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in name):
         raise BadTopic("A topic's name has no control characters.")
     if len(name.encode()) > MAX_NAME_BYTES:
         raise BadTopic(f"A topic's name has at most {MAX_NAME_BYTES} bytes of UTF-8.")

@@ -151,19 +151,18 @@ def parse_since(text: str) -> Since:
 
 def locate(topic: Topic, since: Since, now: float) -> Place:  # noqa: PLR0911 - one return for each form
     """Find the place that `since` means in `topic` at the time `now`, seconds."""
-    oldest = topic.first - 1
-    match since:
+    match since:  # the usual ones first
+        case Cursor(epoch, offset) if epoch == topic.epoch and offset <= topic.last:
+            return Place(offset)
         case Now():
             return Place(topic.last)
         case Earliest():
-            return Place(oldest)
+            return Place(topic.first - 1)
         case Last(count):
-            return Place(max(oldest, topic.last - count))
+            return Place(max(topic.first - 1, topic.last - count))
         case Age(seconds):
             return Place(topic.offset_before(now - seconds))
         case Offset(offset) if offset <= topic.last:
-            return Place(offset)
-        case Cursor(epoch, offset) if epoch == topic.epoch and offset <= topic.last:
             return Place(offset)
         case _:
             # Of another life, or of the future: the reader has seen nothing of this life that we know

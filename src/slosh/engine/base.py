@@ -80,6 +80,12 @@ class Engine(Protocol):
                 answered as it was then, and nothing is taken. Empty for none.
         """
 
+    def at_hand(self, name: str, now: float) -> Topic | None:
+        """As `open`, for a topic that can be given at once; None where it cannot, and `open` has to be asked.
+
+        The usual poll goes this way, with nothing made for it.
+        """
+
     def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None]) -> None:
         """Make topic `name` active for a reader, and give what is known of it, up to date.
 

@@ -12,8 +12,9 @@ import click
 
 from slosh.cli import loop_factory
 from slosh.settings import Settings
+from slosh.web.action import Action, Application
 from slosh.web.connection import Connection
-from slosh.web.edge import Action, Edge
+from slosh.web.edge import Edge
 from slosh.web.head import Head
 from slosh.web.response import NO_SNIFF
 
@@ -21,10 +22,8 @@ _FIELDS = b"Content-Type: application/octet-stream\r\n" + NO_SNIFF
 _TEXT = b"Content-Type: text/plain; charset=latin-1\r\n" + NO_SNIFF
 
 
-class Echo:
+class Echo(Application, Action):
     """The application, and its one action."""
-
-    fields = b""
 
     def __init__(self, settings: Settings) -> None:
         self.max_body = settings.max_body
@@ -38,10 +37,8 @@ class Echo:
         connection.respond(200, _FIELDS, body)
 
 
-class EchoHead:
+class EchoHead(Action):
     """Gives the header lines of a request back."""
-
-    fields = b""
 
     def __init__(self, head: Head, max_body: int) -> None:
         self._lines = head.raw.partition(b"\r\n")[2].removesuffix(b"\r\n")

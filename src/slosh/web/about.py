@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 
 from slosh.engine.base import Engine
 from slosh.errors import ALLOW_FILES, Draining, MethodNotAllowed, NotFound, SloshError, Unavailable
+from slosh.web.action import Action
 from slosh.web.connection import Connection
-from slosh.web.edge import Action, Edge
+from slosh.web.edge import Edge
 from slosh.web.files import send_file
 from slosh.web.head import Head
 from slosh.web.response import NO_SNIFF, NO_STORE, field
@@ -42,12 +43,10 @@ def route_about(engine: Engine, head: Head, max_body: int) -> Action:
     return action(engine, max_body)
 
 
-class _About:
+class _About(Action):
     """An action that looks at the engine and the edge."""
 
     __slots__ = ("engine", "max_body")
-
-    fields = b""
 
     def __init__(self, engine: Engine, max_body: int) -> None:
         self.engine = engine

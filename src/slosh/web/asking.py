@@ -57,6 +57,7 @@ class Asked:
     Attributes:
         names: of the topics that are read by name, or were read before by a pattern; each once.
         patterns: that are read.
+        resumes: whether `Last-Event-ID` says where to start, whatever else does.
         several: whether the answer is one for several topics.
         wait: how long a poll is held, seconds, `inf` for any time.
         says_wait: whether the request says how long.
@@ -78,6 +79,7 @@ class Asked:
         "names",
         "parameters",
         "patterns",
+        "resumes",
         "says_wait",
         "several",
         "wait",
@@ -107,6 +109,7 @@ class Asked:
     def _parse_place(self, head: Head) -> None:
         parameters = self.parameters
         resumed = head.first(b"last-event-id") if self.format is Format.SSE else ""
+        self.resumes = bool(resumed)
         if resumed:
             # What we once gave is never an error, only a place that may mean nothing any more.
             self._take_since(resumed.encode("latin-1").decode("utf-8", "replace"), resumes=True)

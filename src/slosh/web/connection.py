@@ -24,7 +24,7 @@ from slosh.errors import (
     TooLarge,
     TooManyConnections,
 )
-from slosh.web.action import Action, Exchange
+from slosh.web.action import Action, Exchange, Refusal
 from slosh.web.bodies import BodyReader, Chunks, Sized
 from slosh.web.edge import Edge
 from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head

@@ -4,78 +4,17 @@ import asyncio
 import random
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING
 
 from slosh.core.subscription import Batch
 from slosh.core.timers import Timers
 from slosh.settings import Settings
-from slosh.web.head import Head
+from slosh.web.action import Application
+from slosh.web.memory import HeadMemory, Known
 from slosh.web.response import date_field
 
 if TYPE_CHECKING:
     from slosh.web.connection import Connection
-
-_REMEMBERED_HEADS: Final = 512
-"""Heads in each of the two generations that are remembered."""
-_REMEMBERED_BYTES: Final = 2048
-"""Bytes of the longest head that is remembered. With what is made of it that bounds the memory to about 4 MiB."""
-
-
-class Action(Protocol):
-    """What is to be done for a request, decided from its head alone; it serves any number of requests."""
-
-    @property
-    def max_body(self) -> int:
-        """Bytes that the body may have."""
-
-    @property
-    def fields(self) -> bytes:
-        """Header lines of every answer to it, also of refusals."""
-
-    def run(self, connection: "Connection", body: bytes) -> None:
-        """Answer the request on `connection`, or `hold` it there and answer later.
-
-        Raises:
-            SloshError: it is refused; the connection writes the problem document.
-        """
-
-
-class Application(Protocol):
-    """What a server does, apart from HTTP."""
-
-    def route(self, head: Head) -> Action:
-        """Decide what to do, from the head alone: the same head always gives the same. A `Refusal` is an action too."""
-
-
-class HeadMemory:
-    """Heads that were judged already, by their bytes; the least recently used are forgotten.
-
-    Two generations instead of a list in order of use: a hit in the young one costs a single look-up.
-    """
-
-    __slots__ = ("_old", "_young")
-
-    def __init__(self) -> None:
-        self._young: dict[bytes, tuple[Head, Action]] = {}
-        self._old: dict[bytes, tuple[Head, Action]] = {}
-
-    def recall(self, block: bytes) -> tuple[Head, Action] | None:
-        """What was remembered for exactly these bytes, or None."""
-        known = self._young.get(block)
-        if known is None:
-            known = self._old.get(block)
-            if known is not None:
-                self.remember(block, known)
-        return known
-
-    def remember(self, block: bytes, known: tuple[Head, Action]) -> None:
-        """Keep `known` for the next time that these bytes come."""
-        if len(block) > _REMEMBERED_BYTES:
-            return
-        if len(self._young) >= _REMEMBERED_HEADS:
-            self._old = self._young
-            self._young = {}
-        self._young[block] = known
 
 
 class Edge:
@@ -88,6 +27,9 @@ class Edge:
 
     Attributes:
         draining: whether the server is going down: every answer is the last on its connection.
+        heads: that were judged already.
+        latest_block: the head that came last, whole; many readers at one place send the same, one after another.
+        latest_known: what is known of it, with the action for exactly that head.
         emptied: set when the last connection has gone while the server is draining.
         refused: how often each error was answered, by its code.
         closed: how often a connection was closed for a reason of ours, by the bound's name.
@@ -105,6 +47,8 @@ class Edge:
         self.now = loop.time
         self.random = random.random  # for jitter, which nobody needs to be unable to guess
         self.heads = HeadMemory()
+        self.latest_block = b""
+        self.latest_known: Known | None = None
         self.timers: Timers[Connection] = Timers(self._arm)
         self.connections: dict[Connection, None] = {}
         self.per_address: Counter[str] = Counter()

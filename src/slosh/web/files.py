@@ -23,7 +23,8 @@ from typing import Final
 from urllib.parse import quote
 
 from slosh.errors import ALLOW_FILES, MethodNotAllowed, NotFound, RangeNotSatisfiable
-from slosh.web.connection import Connection, Exchange
+from slosh.web.action import Action, Exchange
+from slosh.web.connection import Connection
 from slosh.web.head import Head
 from slosh.web.query import decode
 from slosh.web.response import NO_SNIFF, field, render, render_head
@@ -82,7 +83,7 @@ class DocumentRoot:
         return path
 
 
-class ServeFile:
+class ServeFile(Action):
     """The action for a path in the document root.
 
     Args:
@@ -96,8 +97,6 @@ class ServeFile:
     """
 
     __slots__ = ("_query", "_root", "_segments", "max_body")
-
-    fields = b""
 
     def __init__(self, root: DocumentRoot, head: Head, max_body: int) -> None:
         if head.method not in ("GET", "HEAD"):
@@ -178,7 +177,7 @@ def content_type(name: str) -> str:
 
 def is_unchanged(head: Head, tag: str, modified: float) -> bool:
     """Whether the client has the file already (RFC 9110 §13.2.2)."""
-    known = head.first(b"if-none-match")
+    known = b",".join(head.all(b"if-none-match")).decode("latin-1")  # one list, in however many lines
     if known:
         return known.strip() == "*" or tag in _TAG.findall(known)
     since = head.first(b"if-modified-since")

@@ -14,8 +14,9 @@ from slosh.core.topic import Topic
 from slosh.engine.base import Engine
 from slosh.errors import BadQuery, Draining
 from slosh.settings import Settings
+from slosh.web.action import Action, Exchange
 from slosh.web.asking import Asked
-from slosh.web.connection import Connection, Exchange
+from slosh.web.connection import Connection
 from slosh.web.response import JSON, LAST_CHUNK, NO_SNIFF, NO_STORE, chunk, render_stream_head
 from slosh.web.stream import NO_BUFFERING
 
@@ -38,7 +39,7 @@ def describe(topic: Topic, now: float) -> dict[str, object]:
     }
 
 
-class ListTopics:
+class ListTopics(Action):
     """The action of `GET /topics`: the active topics by name, from the query's `after` on, at most `limit`.
 
     Raises:
@@ -52,9 +53,7 @@ class ListTopics:
         self._after = parameters.get("after", "")
         self._limit = parse_offset("limit", parameters["limit"]) if "limit" in parameters else _LISTED
         if not 0 < self._limit <= _LISTED:
-            raise BadQuery(
-                "limit", f"limit is how many topics to list, 1 to {_LISTED}; after=<name> lists the next."
-            )
+            raise BadQuery("limit", f"limit is how many topics to list, 1 to {_LISTED}; after=<name> lists the next.")
         self.fields = fields
         self.max_body = settings.max_body
 
@@ -70,7 +69,7 @@ class ListTopics:
         connection.respond(200, _FIELDS, json.dumps(answer, ensure_ascii=False).encode() + b"\n")
 
 
-class WatchTopics:
+class WatchTopics(Action):
     """The action of `GET /topics?watch`: a stream of `active` and `inactive` events, all active topics first."""
 
     __slots__ = ("_engine", "fields", "max_body")
@@ -159,7 +158,7 @@ def _event(name: bytes, facts: dict[str, object]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name, json.dumps(facts, ensure_ascii=False).encode())
 
 
-class CountWatchers:
+class CountWatchers(Action):
     """The action of `GET /topics/<name>?watchers`: how many there are; with `wait`, once there is one.
 
     It watches nothing itself: a feeder that sleeps here does not keep its own topic active.

@@ -14,7 +14,8 @@ from typing import Final
 from slosh.core.cursor import EPOCH_LENGTH
 from slosh.core.subscription import Batch, Subscription
 from slosh.core.topic import Shared, Topic
-from slosh.web.connection import Connection, Exchange
+from slosh.web.action import Exchange
+from slosh.web.connection import Connection
 from slosh.web.envelope import encode_envelope
 from slosh.web.reader import Reader, next_field
 from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render

@@ -5,7 +5,8 @@ from typing import Final
 from slosh.engine.base import Engine, Published
 from slosh.errors import BadJson, BadQuery, BadRequest, SloshError, TooLarge, UnsupportedEncoding
 from slosh.settings import Settings
-from slosh.web.connection import Connection, Exchange
+from slosh.web.action import Action, Exchange
+from slosh.web.connection import Connection
 from slosh.web.head import Head
 from slosh.web.jsontext import WHITE_SPACE, check_json
 from slosh.web.query import parse_query
@@ -16,7 +17,7 @@ _MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
 
 
-class Publish:
+class Publish(Action):
     """The action of a POST with one message.
 
     Args:

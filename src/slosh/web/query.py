@@ -16,6 +16,8 @@ def decode(text: str, what: str) -> str:
     Raises:
         BadRequest: the bytes are not UTF-8; `what` says of what.
     """
+    if "%" not in text:
+        return text
     try:
         return unquote_to_bytes(text).decode("utf-8")
     except UnicodeDecodeError:

@@ -3,14 +3,15 @@
 from typing import Final
 from urllib.parse import quote
 
-from slosh.core.reading import locate
+from slosh.core.reading import Since, locate, parse_since
 from slosh.core.subscription import Following, OneTopic, SeveralTopics, Subscription
 from slosh.core.topic import Topic
 from slosh.engine.base import Engine
 from slosh.errors import BadTopic, SloshError
 from slosh.settings import Settings
+from slosh.web.action import Action, Exchange
 from slosh.web.asking import MAX_MATCHES, Asked
-from slosh.web.connection import Connection, Exchange
+from slosh.web.connection import Connection
 
 _SAFE_IN_CURSORS: Final = "=,/:;@!$'()*+~"
 """Printable characters of a vector that need no encoding in a header's value."""
@@ -21,7 +22,7 @@ def next_field(cursor: str) -> bytes:
     return b"Slosh-Next: %b\r\n" % quote(cursor, _SAFE_IN_CURSORS).encode("ascii")
 
 
-class Reader:
+class Reader(Action):
     """The action of a GET on topics, as a base for each framing.
 
     Args:
@@ -47,7 +48,28 @@ class Reader:
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Find the topics, then begin."""
-        opening = _Opening(connection, self)
+        self.start(connection, None)
+
+    def at(self, part: bytes) -> Action:
+        """The same for a reader with another cursor, unless something else says where it starts."""
+        if self.asked.several or self.asked.resumes:
+            return self
+        return Resumed(self, parse_since(part.decode("ascii")))
+
+    def start(self, connection: Connection, since: Since | None) -> None:
+        """Find the topics, then begin.
+
+        Args:
+            since: where to start in the one topic, when it is not what was asked for.
+        """
+        if not self.asked.several:
+            now = connection.edge.now()
+            topic = self.engine.at_hand(self.asked.names[0], now)
+            if topic is not None:
+                place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
+                self.begin(connection, OneTopic(self.engine.hub, topic, place))
+                return
+        opening = _Opening(connection, self, since)
         opening.open()
         if not opening.is_done:
             connection.hold(opening)
@@ -56,8 +78,13 @@ class Reader:
         """Answer, or hold what will answer."""
         raise NotImplementedError
 
-    def subscribe(self, topics: list[Topic], connection: Connection, now: float) -> Subscription:
+    def subscribe(
+        self, topics: list[Topic], connection: Connection, now: float, since: Since | None = None
+    ) -> Subscription:
         """The reader's places in `topics`, which are those that it named, in that order, and by its patterns.
+
+        Args:
+            since: where to start in the one topic, when it is not what was asked for.
 
         Raises:
             BadTopic: the patterns take in too many topics.
@@ -72,41 +99,69 @@ class Reader:
         if asked.several:
             return SeveralTopics(hub, places)
         ((topic, place),) = places.items()
-        return OneTopic(hub, topic, place)
+        return OneTopic(hub, topic, place if since is None else locate(topic, since, now))
+
+
+class Resumed(Action):
+    """The action of a reader that comes back with another place than the one it was decided for.
+
+    Args:
+        reader: the action, as it was decided.
+        since: the place that counts.
+    """
+
+    __slots__ = ("_reader", "_since", "fields", "max_body")
+
+    def __init__(self, reader: Reader, since: Since) -> None:
+        self._reader = reader
+        self._since = since
+        self.fields = reader.fields
+        self.max_body = reader.max_body
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
+        """Find the topic, then begin."""
+        self._reader.start(connection, self._since)
 
 
 class _Opening(Exchange):
     """A reader whose topics the engine has not all found yet."""
 
-    __slots__ = ("_action", "_connection", "_topics", "is_done")
+    __slots__ = ("_action", "_asks", "_connection", "_since", "_topics", "is_done")
 
-    def __init__(self, connection: Connection, action: Reader) -> None:
+    def __init__(self, connection: Connection, action: Reader, since: Since | None) -> None:
         self._connection = connection
         self._action = action
+        self._since = since
         self._topics: list[Topic] = []
+        self._asks = False
         self.is_done = False
 
     def open(self) -> None:
-        """Ask for the next topic, or begin when none is missing."""
+        """Ask for the topics that are missing, then begin."""
         names = self._action.asked.names
         connection = self._connection
         now = connection.edge.now()
-        while len(self._topics) < len(names):
+        self._asks = True
+        while len(self._topics) < len(names) and not self.is_done:
             before = len(self._topics)
             self._action.engine.open(names[before], now, self._opened)
             if len(self._topics) == before:
+                self._asks = False
                 return  # The engine answers later, or has refused.
         self.is_done = True
         try:
-            self._action.begin(connection, self._action.subscribe(self._topics, connection, now))
+            self._action.begin(connection, self._action.subscribe(self._topics, connection, now, self._since))
         except SloshError as error:
             connection.refuse(error)
 
     def _opened(self, topic: Topic | SloshError) -> None:
         connection = self._connection
+        if not connection.is_open:
+            return
         if isinstance(topic, SloshError):
             self.is_done = True
-            if connection.is_open:
-                connection.refuse(topic)
+            connection.refuse(topic)
             return
         self._topics.append(topic)
+        if not self._asks:
+            self.open()

@@ -1,5 +1,6 @@
 """Which URL does what. Decided from the head alone, so the decision is remembered with it."""
 
+import re
 from typing import Final
 
 from slosh.core.names import check_name
@@ -7,9 +8,9 @@ from slosh.engine.base import Engine
 from slosh.errors import ForeignOrigin, MethodNotAllowed, SloshError
 from slosh.settings import Settings
 from slosh.web.about import route_about
+from slosh.web.action import Action, Application, Refusal
 from slosh.web.asking import TOPICS, Asked, Format
-from slosh.web.connection import Connection, Refusal
-from slosh.web.edge import Action
+from slosh.web.connection import Connection
 from slosh.web.eventsource import EventSource
 from slosh.web.files import DocumentRoot, ServeFile
 from slosh.web.head import Head
@@ -29,6 +30,13 @@ ALLOW_TOPIC: Final = "GET, HEAD, POST, OPTIONS"
 ALLOW_LOOK: Final = "GET, HEAD, OPTIONS"
 
 
+_END: Final = b"\r\n\r\n"
+_POLL: Final = re.compile(
+    rb"GET /topics/[A-Za-z0-9._~/-]+\?(?:(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*&)*"
+    rb"since=([0-9a-z]{1,32}\.(?:0|[1-9][0-9]{0,14}))"
+    rb"(?:&(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*)* HTTP/1\.1\r\n"
+)
+
 _READERS: Final[dict[Format, type[Reader]]] = {
     Format.JSON: LongPoll,
     Format.SSE: EventSource,
@@ -37,7 +45,7 @@ _READERS: Final[dict[Format, type[Reader]]] = {
 }
 
 
-class Routes:
+class Routes(Application):
     """The application: topics, what the server says of itself, and the document root.
 
     Args:
@@ -69,6 +77,19 @@ class Routes:
             return ServeFile(self._root, head, self._settings.max_body)
         except SloshError as error:
             return Refusal(error, self._settings.max_body, fields)
+
+    def split(self, block: bytes) -> tuple[bytes, bytes]:
+        """The changing part of a long-poll is its cursor.
+
+        The pattern takes only what reads the same in every parser, with any cursor in it: plain characters,
+        one `since`, HTTP/1.1, and offsets below 10**15.
+        """
+        match = _POLL.match(block)
+        if match is None:
+            return block, b""
+        start, end = match.span(1)
+        # Without the empty line at its end the rest is no head, so it is not taken for one with an empty cursor.
+        return block[:start] + block[end : -len(_END)], match[1]
 
     def _route_topics(self, head: Head, fields: bytes) -> Action:
         engine, settings = self._engine, self._settings
@@ -104,7 +125,7 @@ class Routes:
             raise ForeignOrigin("Pages of this origin may not do that here; the setting origins lists those that may.")
 
 
-class Options:
+class Options(Action):
     """The action of OPTIONS: which methods there are (RFC 9110 §9.3.7), and what a preflight asks."""
 
     __slots__ = ("_allow", "fields", "max_body")

@@ -16,7 +16,8 @@ from typing import Final
 from slosh.core.subscription import Batch, Subscription
 from slosh.core.topic import Shared, Topic
 from slosh.errors import Draining
-from slosh.web.connection import Connection, Exchange
+from slosh.web.action import Exchange
+from slosh.web.connection import Connection
 from slosh.web.reader import Reader, next_field
 from slosh.web.response import LAST_CHUNK, NO_SNIFF, NO_STORE, chunk, render_stream_head
 

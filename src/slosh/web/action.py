@@ -1,0 +1,102 @@
+"""What stands between the wire and the work: an application gives an action for a head, an action answers a request.
+
+An action is decided from the head alone and keeps nothing of a request, so it serves any number of them and
+is remembered with the head. What waits for an answer is an exchange.
+"""
+
+from typing import TYPE_CHECKING
+
+from slosh.errors import SloshError
+from slosh.web.head import Head
+
+if TYPE_CHECKING:
+    from slosh.web.connection import Connection
+
+
+class Action:
+    """What is to be done for a request.
+
+    Attributes:
+        max_body: bytes that the body may have.
+        fields: header lines of every answer, also of refusals.
+    """
+
+    __slots__ = ()
+
+    max_body: int = 0
+    fields: bytes = b""
+
+    def run(self, connection: "Connection", body: bytes) -> None:
+        """Answer the request on `connection`, or `hold` it there and answer later.
+
+        Raises:
+            SloshError: it is refused; the connection writes the problem document.
+        """
+        raise NotImplementedError
+
+    def at(self, part: bytes) -> "Action":  # noqa: ARG002 - most actions do not depend on it
+        """The same for a head that differs in its changing part alone (see `Application.split`)."""
+        return self
+
+
+class Application:
+    """What a server does, apart from HTTP."""
+
+    __slots__ = ()
+
+    def route(self, head: Head) -> Action:
+        """Decide what to do, from the head alone. A refusal is an action too."""
+        raise NotImplementedError
+
+    def split(self, block: bytes) -> tuple[bytes, bytes]:
+        """Cut out of a head the part that changes with each request of the same client, such as its place.
+
+        Whatever stands in that part, the head must be as sound as any other with the same rest.
+
+        Returns:
+            The head without it, in a form that no head has, and the part; the head as it is and nothing where there
+            is no such part.
+        """
+        return block, b""
+
+
+class Refusal(Action):
+    """The action for a request that can be refused by its head alone. Its body is read, so the connection lives on."""
+
+    __slots__ = ("error", "fields", "max_body")
+
+    def __init__(self, error: SloshError, max_body: int, fields: bytes) -> None:
+        self.error = error
+        self.max_body = max_body
+        self.fields = fields
+
+    def run(self, connection: "Connection", body: bytes) -> None:  # noqa: ARG002 - the same whatever the body
+        """Answer with the error."""
+        connection.refuse(self.error)
+
+
+class Exchange:
+    """A request that is answered later; the methods tell it what happens meanwhile."""
+
+    __slots__ = ()
+
+    outlives_eof = False
+    """Whether it goes on when the client half-closes: an answer under way does, waiting for news does not."""
+    takes_data = False
+    """Whether what the client sends from here on is meant for it, and is no HTTP any more."""
+
+    def end(self) -> None:
+        """Time is up, or the server goes down, or the client wants something else: answer as soon as possible."""
+
+    def deadline_passed(self) -> None:
+        """The deadline that was given with `hold` has come."""
+        self.end()
+
+    def data(self, data: bytes) -> None:
+        """The client has sent something, if `takes_data`."""
+
+    def lost(self) -> None:
+        """The client has gone; nobody is left to answer."""
+
+    def writable(self) -> None:
+        """The client has taken what was written; there is room for more."""

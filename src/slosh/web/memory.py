@@ -1,0 +1,57 @@
+"""Heads that were judged already, so that the same bytes need not be judged again."""
+
+from typing import Final, NamedTuple
+
+from slosh.web.action import Action
+from slosh.web.head import Head
+
+_GENERATION: Final = 2048
+"""Heads in each of the two generations that are remembered."""
+_LONGEST: Final = 2048
+"""Bytes of the longest head that is remembered. With what is made of each, that bounds the memory to about 16 MiB,
+which only as many clients as there are places, all different, can bring about."""
+
+
+class Known(NamedTuple):
+    """A head that was judged, and what is done for it.
+
+    Attributes:
+        block: its bytes without the part that changes (see `Application.split`).
+        head: for any such part.
+        action: for the part that it had when it was judged; `action.at(part)` for another.
+    """
+
+    block: bytes
+    head: Head
+    action: Action
+
+
+class HeadMemory:
+    """What is known of heads, by their bytes; the least recently used are forgotten.
+
+    Two generations instead of a list in order of use: a hit in the young one costs a single look-up.
+    """
+
+    __slots__ = ("_old", "_young")
+
+    def __init__(self) -> None:
+        self._young: dict[bytes, Known] = {}
+        self._old: dict[bytes, Known] = {}
+
+    def recall(self, block: bytes) -> Known | None:
+        """What was remembered for exactly these bytes, or None."""
+        known = self._young.get(block)
+        if known is None:
+            known = self._old.get(block)
+            if known is not None:
+                self.remember(known)
+        return known
+
+    def remember(self, known: Known) -> None:
+        """Keep `known` for the next time that its bytes come."""
+        if len(known.block) > _LONGEST:
+            return
+        if len(self._young) >= _GENERATION:
+            self._old = self._young
+            self._young = {}
+        self._young[known.block] = known
