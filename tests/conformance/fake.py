@@ -16,9 +16,6 @@ from slosh.settings import Settings
 from slosh.testing.echo import Echo
 from slosh.web.connection import Connection
 from slosh.web.edge import Edge
-
-if TYPE_CHECKING:
-    from slosh.web.action import Application
 from tests.conformance.case import Case, Ending, Seen
 from tests.conformance.wire import parse
 
