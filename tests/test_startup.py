@@ -7,7 +7,7 @@ import pytest
 
 from slosh import __version__
 from slosh.settings import Settings
-from slosh.startup import OWN_FILES, first_hint, raise_file_limit, ready_line
+from slosh.startup import OWN_FILES, first_hint, open_files, raise_file_limit, ready_line
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,9 @@ def test_without_a_hard_limit_it_asks_for_what_it_needs(monkeypatch: pytest.Monk
 def test_a_system_that_refuses_is_a_warning_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     Limits(monkeypatch, 256, 100_000, refuses=True)
     assert "may open 256 files" in raise_file_limit(Settings())
+
+
+def test_who_has_set_nothing_is_not_bothered_where_thousands_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    Limits(monkeypatch, 1024, 20_000)
+    assert raise_file_limit(Settings()) == ""
+    assert open_files() == 20_000

@@ -11,6 +11,7 @@ from slosh.engine.memory import MemoryEngine
 from slosh.errors import SettingError
 from slosh.listening import BACKLOG, describe, listen, release
 from slosh.settings import Settings
+from slosh.startup import OWN_FILES, open_files
 from slosh.web.connection import Connection
 from slosh.web.drain import drain
 from slosh.web.edge import Edge
@@ -84,6 +85,8 @@ class Server:
         self._engine = engine = MemoryEngine(hub, keep=settings.unwatched == "keep", max_keys=settings.max_keys)
         await engine.start()
         self._edge = edge = Edge(settings, Routes(engine, self._root, settings), loop)
+        # Without a file for it a client would hang in the queue; with a 503 it knows.
+        edge.max_connections = min(settings.max_connections, max(1, open_files() - OWN_FILES))
         for each in self._sockets:
             self._listeners.append(await loop.create_server(lambda: Connection(edge), sock=each, backlog=BACKLOG))
 

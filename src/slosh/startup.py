@@ -14,6 +14,19 @@ log: Final = logging.getLogger("slosh.startup")
 OWN_FILES: Final = 64
 """Descriptors that slosh holds besides its connections: listeners, the loop's own, logs, files being served."""
 
+ENOUGH_FILES: Final = 4096
+"""Descriptors below which a limit is worth a word, also to somebody who has set nothing."""
+
+
+def open_files() -> int:
+    """How many files this process may open; a number that is never reached where the system sets none."""
+    if sys.platform == "win32":
+        return sys.maxsize
+    import resource  # noqa: PLC0415  # Unix only
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
 
 def ready_line(settings: Settings, addresses: Sequence[str]) -> str:
     """The one line that says the server can be asked now, and where; programs may wait for its `is ready on`."""
@@ -66,6 +79,8 @@ def raise_file_limit(settings: Settings) -> str:
             log.debug("the limit on open files stays at %d: %s", soft, error)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return ""
+    if settings.max_connections == Settings().max_connections and soft >= ENOUGH_FILES:
+        return ""  # Nobody has asked for so many: the server takes what fits, and answers 503 beyond that.
     return (
         f"this process may open {soft} files (ulimit -n), so about {max(soft - OWN_FILES, 0)} connections fit "
         f"and not the {settings.max_connections} of max_connections. "

@@ -304,6 +304,83 @@ class TestLiveness:
         assert len(loop.calls) <= 1
 
 
+class Noting:
+    """Notes what the hub tells of topics."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def topic_born(self, topic: Topic) -> None:
+        self.told.append(("born", topic.name))
+
+    def topic_dropped(self, topic: Topic) -> None:
+        self.told.append(("dropped", topic.name))
+
+    def topic_watched(self, watchers: int) -> None:
+        self.told.append(("watched", str(watchers)))
+
+
+class TestTelling:
+    """Who wants to know which topics there are, and whether somebody watches, is told."""
+
+    def test_an_observer_is_told_of_every_birth_and_every_end(self, hub: HubOnLoop, loop: Loop) -> None:
+        noting = Noting()
+        hub.observe(noting)
+        hub.get("a")
+        hub.get("a")
+        loop.advance(31.0)
+        hub.get("a")
+        assert noting.told == [("born", "a"), ("dropped", "a"), ("born", "a")]
+        hub.unobserve(noting)
+        hub.get("b")
+        assert len(noting.told) == 3
+
+    def test_a_follower_is_told_of_births_that_its_pattern_takes_in(self, hub: HubOnLoop) -> None:
+        noting = Noting()
+        hub.follow("a/*", noting)
+        for name in ("a", "a/b", "a/b/c", "b/a", "a/c"):
+            hub.get(name)
+        assert noting.told == [("born", "a/b"), ("born", "a/c")]
+        assert [hub.is_followed(name) for name in ("a", "a/x")] == [False, True]
+        hub.unfollow("a/*", noting)
+        hub.get("a/d")
+        assert len(noting.told) == 2
+        assert not hub.is_followed("a/x")
+
+    def test_only_active_topics_match(self, hub: HubOnLoop, loop: Loop) -> None:
+        watched, lingering = hub.get("a/1"), hub.get("a/2")
+        Watching(hub, watched, 0)
+        assert set(hub.matching("a/*", loop.now())) == {watched, lingering}
+        assert hub.matching("a/*", loop.now() + 30.0) == [watched]
+
+    def test_an_expectant_is_told_once_that_somebody_watches(self, hub: HubOnLoop) -> None:
+        noting = Noting()
+        hub.expect("a", noting)
+        hub.get("a")  # a GET that is answered at once is no watcher
+        Watching(hub, hub.get("b"), 0)
+        assert noting.told == []
+        Watching(hub, hub.get("a"), 0)
+        Watching(hub, hub.get("a"), 0)
+        assert noting.told == [("watched", "1")]
+        hub.unexpect("a", noting)  # it has been told already
+
+    def test_a_reader_of_a_pattern_is_interest_in_topics_that_do_not_live(self, hub: HubOnLoop, loop: Loop) -> None:
+        waiting, elsewhere, follower = Noting(), Noting(), Noting()
+        hub.expect("a/b", waiting)
+        hub.expect("b", elsewhere)
+        hub.follow("a/*", follower)
+        assert (waiting.told, elsewhere.told) == ([("watched", "1")], [])
+        assert [hub.interest(name, loop.now()) for name in ("a/b", "b")] == [1, 0]
+
+    def test_one_that_expects_no_more_is_not_told(self, hub: HubOnLoop) -> None:
+        one, other = Noting(), Noting()
+        hub.expect("a", one)
+        hub.expect("a", other)
+        hub.unexpect("a", one)
+        Watching(hub, hub.get("a"), 0)
+        assert (one.told, other.told) == ([], [("watched", "1")])
+
+
 class TestBounds:
     """What there is no room for is refused, and what there is stays."""
 

@@ -446,6 +446,16 @@ class EngineContract(ABC):
         assert all(reading.saw for reading in late.readings)
         assert late.got in ([b"2"], [b"1", b"2"])
 
+    def test_what_is_at_hand_is_what_open_gives(self, harness: Harness) -> None:
+        """At once or not at all; and it begins `linger` anew, as any reader does."""
+        topic = harness.opened("a")
+        harness.taken("a", b"1")
+        harness.advance(20.0)
+        assert harness.engine.at_hand("a", harness.now) in (topic, None)
+        assert harness.opened("a") is topic
+        harness.advance(20.0)
+        assert harness.taken("a", b"2").newest == 2
+
     # Callbacks.
 
     def test_ready_once_started(self, harness: Harness) -> None:

@@ -64,6 +64,11 @@ class TestAnswersAtOnce:
         harness.engine.open("a", harness.now, answers.append)
         assert answers == [harness.hub.find("a", harness.now)]
 
+    def test_every_topic_is_at_hand_until_there_is_no_room(self) -> None:
+        harness = MemoryHarness(max_topics=1)
+        assert harness.engine.at_hand("a", harness.now) is harness.hub.find("a", harness.now) is not None
+        assert harness.engine.at_hand("b", harness.now) is None
+
     def test_publishing(self, harness: MemoryHarness) -> None:
         epoch = harness.opened("a").epoch
         assert harness.publish_soon("a", b"1", b"2") == [Published(epoch, 2, 0, accepted=2)]

@@ -394,7 +394,7 @@ class Site:
 
     def closed(self, setting: str) -> float:
         """How often a connection was closed for a bound's sake, as `/-/metrics` tells it."""
-        return self.metrics().get(f'slosh_closed_total{{setting="{setting}"}}', 0)
+        return self.metrics().get(f'slosh_closed_total{{reason="{setting}"}}', 0)
 
     def close(self) -> None:
         """End the loop."""

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from slosh.core.patterns import Tree
+from slosh.core.patterns import Tree, matches
 from slosh.core.timers import Timers
 from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyTopics, TooManyWatchers
@@ -44,8 +44,8 @@ class Follower(Protocol):
 class Expectant(Protocol):
     """Somebody who waits until a topic is watched."""
 
-    def topic_watched(self, topic: Topic) -> None:
-        """It is. Called once; the hub has forgotten the expectant then."""
+    def topic_watched(self, watchers: int) -> None:
+        """It is, by so many. Called once; the hub has forgotten the expectant then."""
 
 
 class Hub:
@@ -140,9 +140,18 @@ class Hub:
         """Whether somebody reads the topic `name` by a pattern, so that it is watched although it does not live."""
         return bool(self._followers) and any(True for _ in self._followers.patterns_for(name))
 
+    def interest(self, name: str, now: float) -> int:
+        """How many watch the topic `name` at the time `now`, seconds; also where it does not live, by patterns."""
+        topic = self.find(name, now)
+        if topic is not None:
+            return len(topic.watchers)
+        return sum(1 for _ in self._followers.patterns_for(name)) if self._followers else 0
+
     def follow(self, pattern: str, follower: Follower) -> None:
         """Tell `follower` of topics that come to life and that `pattern` takes in. It owes an `unfollow`."""
         self._followers.add(pattern, follower)
+        for name in [name for name in self._expectants if matches(pattern, name)]:
+            self._tell_expectants(name, 1)
 
     def unfollow(self, pattern: str, follower: Follower) -> None:
         """Tell it no more."""
@@ -179,8 +188,7 @@ class Hub:
             raise TooManyWatchers(f"This topic has {self._max_watchers} watchers, and no room for more (max_watchers).")
         topic.watchers[watcher] = offset
         if self._expectants:
-            for expectant in self._expectants.pop(topic.name, {}):
-                expectant.topic_watched(topic)
+            self._tell_expectants(topic.name, len(topic.watchers))
         if topic.last > offset and not topic.dirty:
             self._late[topic, watcher] = None
             self._ask_for_flush()
@@ -254,6 +262,10 @@ class Hub:
     def _hold(self, topic: Topic) -> None:
         topic.lingering = True
         self._timers.add(topic, topic.active_until)
+
+    def _tell_expectants(self, name: str, watchers: int) -> None:
+        for expectant in self._expectants.pop(name, {}):
+            expectant.topic_watched(watchers)
 
     def _give_birth(self, name: str, now: float) -> Topic:
         topic = self._topics[name] = Topic(name, self._new_epoch(), now)

@@ -52,6 +52,10 @@ class Engine(Protocol):
     def hub(self) -> Hub:
         """The topics that this process knows."""
 
+    @property
+    def forgotten_keys(self) -> int:
+        """Idempotency keys that were forgotten before their time, because there were too many."""
+
     async def start(self) -> None:
         """Make ready to serve.
 

@@ -27,6 +27,11 @@ class MemoryEngine:
         self.replays = Replays(max_keys)
         self._keep = keep
 
+    @property
+    def forgotten_keys(self) -> int:
+        """As the engine promises."""
+        return self.replays.forgotten
+
     async def start(self) -> None:
         """There is nothing to make ready."""
 

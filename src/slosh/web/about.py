@@ -121,6 +121,7 @@ class _Counts(Collector):
             ("slosh_answers", "Answers given to readers.", edge.answers),
             ("slosh_delivered_messages", "Messages given to readers, each reader counted.", edge.delivered),
             ("slosh_lost_messages", "Messages that readers were told they missed.", edge.lost),
+            ("slosh_forgotten_keys", "Idempotency keys forgotten early (max_keys).", self._engine.forgotten_keys),
             ("slosh_requests", "Requests answered.", edge.requests),
             ("slosh_connections_accepted", "Connections accepted.", edge.accepted),
         )
@@ -135,9 +136,7 @@ class _Counts(Collector):
         for name, about, value in gauges:
             yield GaugeMetricFamily(name, about, value=value)
         yield _labelled("slosh_refused", "Requests refused, by the error's code.", "code", edge.refused)
-        yield _labelled(
-            "slosh_closed", "Connections closed for a bound's sake, by its setting.", "setting", edge.closed
-        )
+        yield _labelled("slosh_closed", "Connections closed for a bound's sake, by which.", "reason", edge.closed)
 
 
 def _labelled(name: str, about: str, label: str, counts: dict[str, int]) -> CounterMetricFamily:

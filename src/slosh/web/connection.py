@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
         edge.accepted += 1
         edge.connections[self] = None
         self._deadline_in(edge.settings.idle_timeout)
-        if len(edge.connections) > edge.settings.max_connections:
+        if len(edge.connections) > edge.max_connections:
             self.refuse(TooManyConnections("This server has all the connections that it may have (max_connections)."))
         elif edge.settings.max_connections_per_address:
             self._count_address(edge.settings.max_connections_per_address)

@@ -28,6 +28,7 @@ class Edge:
     Attributes:
         draining: whether the server is going down: every answer is the last on its connection.
         heads: that were judged already.
+        max_connections: how many there may be; less than the setting where the system grants fewer files.
         latest_block: the head that came last, whole; many readers at one place send the same, one after another.
         latest_known: what is known of it, with the action for exactly that head.
         emptied: set when the last connection has gone while the server is draining.
@@ -47,6 +48,7 @@ class Edge:
         self.now = loop.time
         self.random = random.random  # for jitter, which nobody needs to be unable to guess
         self.heads = HeadMemory()
+        self.max_connections = settings.max_connections
         self.latest_block = b""
         self.latest_known: Known | None = None
         self.timers: Timers[Connection] = Timers(self._arm)

@@ -181,8 +181,7 @@ class CountWatchers(Action):
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Tell it now, or wait."""
         now = connection.edge.now()
-        topic = self._engine.hub.find(self._name, now)
-        watchers = len(topic.watchers) if topic is not None else 0
+        watchers = self._engine.hub.interest(self._name, now)
         if watchers or not self._wait or connection.head.method == "HEAD":
             tell(connection, watchers)
             return
@@ -207,9 +206,9 @@ class _Expecting(Exchange):
         self._hub = hub
         self._name = name
 
-    def topic_watched(self, topic: Topic) -> None:
+    def topic_watched(self, watchers: int) -> None:
         """As the hub's expectant: somebody watches."""
-        tell(self._connection, len(topic.watchers))
+        tell(self._connection, watchers)
 
     def end(self) -> None:
         """Nobody came."""

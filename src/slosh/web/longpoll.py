@@ -41,7 +41,7 @@ class LongPoll(Reader):
     def render(self, batch: Batch, connection: Connection, *, timed_out: bool = False) -> bytes:
         """The whole response."""
         fields = _FIELDS + self.fields + next_field(batch.cursor)
-        if self.asked.cookie is not None:
+        if self.asked.cookie is not None and connection.head.method != "HEAD":  # which moves nobody's place
             fields += batch.cursor.encode("ascii").join(self.asked.cookie)
         status, body = 200, b""
         if timed_out and self.asked.minimal:
