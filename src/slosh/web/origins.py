@@ -17,6 +17,8 @@ _METHODS: Final = "GET, HEAD, POST, OPTIONS"
 _HEADERS: Final = "Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Cache-Control"
 _MAX_AGE: Final = 600
 """Seconds that a browser may remember what a preflight said."""
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+"""Ports that browsers leave out of an origin, and that proxies put into `Host` all the same."""
 
 
 class Origins:
@@ -37,7 +39,7 @@ class Origins:
     def may_write(self, head: Head) -> bool:
         """Whether the page that sent a request may post, or open a WebSocket."""
         origin = head.first(b"origin")
-        return not origin or self._any or origin.lower() in self._allowed or _is_same(head, origin)
+        return not origin or self._any or _normal(origin) in self._allowed or _is_same(head, origin)
 
     def fields(self, head: Head) -> bytes:
         """The header lines that let the page read the answer, none where it may not or need not."""
@@ -45,7 +47,7 @@ class Origins:
         if not origin or _is_same(head, origin):
             return b""
         expose = field("Access-Control-Expose-Headers", _EXPOSED)
-        if origin.lower() in self._allowed:
+        if _normal(origin) in self._allowed:
             credentials = field("Access-Control-Allow-Credentials", "true") + field("Vary", "Origin")
             return field("Access-Control-Allow-Origin", origin) + credentials + expose
         return field("Access-Control-Allow-Origin", "*") + expose if self._any else b""
@@ -64,10 +66,20 @@ class Origins:
 
 
 def _check(origin: str) -> str:
-    parts = urlsplit(origin)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query or not origin.isascii():
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        parts = urlsplit("")
+    said = f"{parts.scheme}://{parts.netloc}"
+    if parts.scheme not in _DEFAULT_PORTS or not parts.netloc or said != origin.lower() or not origin.isascii():
         raise SettingError(f"origins: {origin} is no origin. Write it as the browser does: https://app.example:8443.")
-    return origin.lower()
+    return _normal(origin)
+
+
+def _normal(origin: str) -> str:
+    """An origin as browsers write it: lower case, and no port where it is the scheme's own (RFC 6454 §6.2)."""
+    origin = origin.lower()
+    return origin.removesuffix(_DEFAULT_PORTS.get(origin.partition("://")[0], ""))
 
 
 def _is_same(head: Head, origin: str) -> bool:
@@ -75,5 +87,9 @@ def _is_same(head: Head, origin: str) -> bool:
 
     A page elsewhere cannot set `X-Forwarded-Host`: for that its browser would ask in a preflight first.
     """
-    host = origin.partition("://")[2].lower()
-    return host in (head.first(b"host").lower(), head.first(b"x-forwarded-host").lower())
+    scheme, mark, host = _normal(origin).partition("://")
+    if not mark:
+        return False  # "null", which is what a page in a sandbox says, wherever it came from
+    port = _DEFAULT_PORTS.get(scheme, "")
+    named = [head.first(b"host").lower(), *head.tokens(b"x-forwarded-host")]
+    return host in [each.removesuffix(port) for each in named]

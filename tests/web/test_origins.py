@@ -1,0 +1,267 @@
+"""Whose pages may read, post and open WebSockets, and what their browsers are told (CORS)."""
+
+import pytest
+
+from slosh.errors import SettingError
+from slosh.web.origins import Origins
+from tests.web.conftest import MakeSite
+from tests.web.harness import Response, Site, request
+
+APP = "https://app.example"
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec_WebSocket_Version": "13",
+    "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.fixture
+def allowing(make_site: MakeSite) -> Site:
+    """A site that lets pages of two other origins in."""
+    site = make_site(origins=f"{APP}, http://localhost:3000")
+    site.connect().get("/topics/a")
+    return site
+
+
+def post(site: Site, origin: str, **fields: str) -> Response:
+    site.connect().get("/topics/a")
+    return site.post("/topics/a", b"1", Origin=origin, **fields)
+
+
+def upgrade(site: Site, origin: str, **fields: str) -> Response:
+    return site.connect().get("/topics/a", Origin=origin, **HANDSHAKE, **fields).next()
+
+
+def cors(answer: Response) -> dict[str, str]:
+    """What an answer says to the browser of a page from elsewhere."""
+    return {name: value for name, value in answer.fields if name.startswith("access-control-") or name == "vary"}
+
+
+# Who may write.
+
+
+def test_who_is_no_page_may_post(site: Site) -> None:
+    """curl, a feeder: nobody's browser is being used against him."""
+    site.connect().get("/topics/a")
+    assert site.post("/topics/a", b"1").status == 200
+
+
+@pytest.mark.parametrize(
+    ("origin", "fields"),
+    [
+        ("http://slosh.test", {}),
+        ("https://slosh.test", {}),  # TLS ends in front of us
+        ("HTTP://Slosh.Test", {}),
+        ("http://slosh.test:8000", {"Host": "slosh.test:8000"}),
+        ("http://[::1]:8000", {"Host": "[::1]:8000"}),
+        ("https://slosh.test", {"Host": "slosh.test:443"}),  # nginx with `proxy_set_header Host $host:$server_port`
+        ("http://slosh.test", {"Host": "slosh.test:80"}),
+        ("http://slosh.test:80", {}),
+        ("https://public.example", {"Host": "127.0.0.1:8000", "X_Forwarded_Host": "public.example"}),
+        ("https://public.example", {"Host": "inner", "X_Forwarded_Host": "public.example, middle.example"}),
+        ("https://public.example:8443", {"Host": "inner", "X_Forwarded_Host": "Public.example:8443"}),
+    ],
+)
+def test_a_page_of_this_very_server_may_post_and_open_a_websocket(
+    site: Site, origin: str, fields: dict[str, str]
+) -> None:
+    answer = post(site, origin, **fields)
+    assert answer.status == 200
+    assert not cors(answer), "nothing needs to be said to a page of the same origin"
+    assert upgrade(site, origin, **fields).status == 101
+
+
+FOREIGN = [
+    "https://evil.example",
+    "http://slosh.test:8001",
+    "https://slosh.test:80",
+    "http://slosh.test.evil.example",
+    "http://evil.example/slosh.test",
+    "null",
+    "slosh.test",
+    "file://",
+    "://",
+]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_page_from_elsewhere_may_neither_post_nor_open_a_websocket(site: Site, origin: str) -> None:
+    """CVE-2019-13611. Sandboxed frames, data: and file: pages say `null`, and are from elsewhere too."""
+    answer = post(site, origin)
+    assert (answer.status, answer.code) == (403, "foreign_origin")
+    assert not cors(answer)
+    answer = upgrade(site, origin)
+    assert (answer.status, answer.code) == (403, "foreign_origin")
+    assert site.get("/topics/a?since=earliest&wait=0").json["max"] == 0
+
+
+def test_a_page_from_elsewhere_gets_an_answer_that_its_browser_does_not_show_it(site: Site) -> None:
+    answer = site.get("/topics/a?wait=0", Origin="https://evil.example")
+    assert answer.status == 200
+    assert not cors(answer)
+
+
+@pytest.mark.parametrize("origin", [APP, "HTTPS://App.Example", "https://app.example:443", "http://localhost:3000"])
+def test_a_page_that_the_setting_lets_in_may_do_all(allowing: Site, origin: str) -> None:
+    assert post(allowing, origin).status == 200
+    assert upgrade(allowing, origin).status == 101
+    answer = allowing.get("/topics/a?wait=0", Origin=origin)
+    assert answer["Access-Control-Allow-Origin"] == origin
+    assert answer["Access-Control-Allow-Credentials"] == "true"
+    assert answer["Vary"] == "Origin"
+    assert "Slosh-Next" in answer["Access-Control-Expose-Headers"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://app.example", "https://app.example:8443", "https://sub.app.example", "null"]
+)
+def test_only_that_very_origin_is_let_in(allowing: Site, origin: str) -> None:
+    assert post(allowing, origin).code == "foreign_origin"
+
+
+def test_the_default_port_may_be_written_in_the_setting(make_site: MakeSite) -> None:
+    assert post(make_site(origins="https://app.example:443 http://x.example:80"), APP).status == 200
+
+
+def test_a_star_lets_all_in_without_credentials(make_site: MakeSite) -> None:
+    site = make_site(origins="*")
+    for origin in FOREIGN:
+        answer = post(site, origin)
+        assert answer.status == 200
+        assert cors(answer).keys() == {"access-control-allow-origin", "access-control-expose-headers"}
+        assert answer["Access-Control-Allow-Origin"] == "*"
+        assert upgrade(site, origin).status == 101
+
+
+def test_beside_a_star_an_origin_by_name_still_may_bring_its_cookies(make_site: MakeSite) -> None:
+    answer = make_site(origins=f"* {APP}").get("/topics/a?wait=0", Origin=APP)
+    assert (answer["Access-Control-Allow-Origin"], answer["Access-Control-Allow-Credentials"]) == (APP, "true")
+
+
+# What the page's browser is told.
+
+
+@pytest.mark.parametrize(
+    ("target", "fields"),
+    [
+        ("/topics/a?wait=0", {}),
+        ("/topics/a?wait=0&since=earliest", {}),
+        ("/topics/a?wait=0", {"Prefer": "return=minimal"}),
+        ("/topics/a,b?wait=0", {}),
+        ("/topics/*?wait=0", {}),
+        ("/topics/a", {"Accept": "text/event-stream"}),
+        ("/topics/a", {"Accept": "application/x-ndjson"}),
+        ("/topics/a?watchers", {}),
+        ("/topics", {}),
+        ("/topics?watch", {}),
+        ("/topics/a?since=nonsense", {}),
+        ("/topics/,", {}),
+        ("/topics?limit=0", {}),
+    ],
+)
+def test_every_answer_to_a_get_can_be_read_refusals_too(allowing: Site, target: str, fields: dict[str, str]) -> None:
+    answer = allowing.connect().get(target, Origin=APP, **fields).next()
+    assert answer["Access-Control-Allow-Origin"] == APP
+    assert "Slosh-Next" in answer["Access-Control-Expose-Headers"]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "fields", "status"),
+    [
+        ("POST", "/topics/a", b"1", {}, 200),
+        ("POST", "/topics/nobody", b"1", {}, 404),
+        ("POST", "/topics/a", b"{", {}, 400),
+        ("POST", "/topics/a", b"1", {"Content_Encoding": "gzip"}, 415),
+        ("POST", "/topics/a", b"1", {"Content_Type": "application/x-ndjson"}, 200),
+        ("PUT", "/topics/a", b"1", {}, 405),
+        ("HEAD", "/topics/a", b"", {}, 200),
+    ],
+)
+def test_every_answer_to_another_method_can_be_read(
+    allowing: Site, method: str, target: str, body: bytes, fields: dict[str, str], status: int
+) -> None:
+    answer = allowing.ask(method, target, body, Origin=APP, **fields)
+    assert answer.status == status
+    assert answer["Access-Control-Allow-Origin"] == APP
+
+
+def test_a_page_learns_that_its_message_is_too_large(make_site: MakeSite) -> None:
+    """Instead of "network error", as its browser calls an answer that it may not show."""
+    site = make_site(origins=APP, max_message=10)
+    answer = site.connect().post("/topics/a", b"1" * 11, Origin=APP).next()
+    assert (answer.status, answer["Access-Control-Allow-Origin"]) == (413, APP)
+
+
+# Preflights.
+
+
+def preflight(site: Site, origin: str, method: str = "POST") -> Response:
+    asks = {"Access_Control_Request_Method": method, "Access_Control_Request_Headers": "content-type,idempotency-key"}
+    return site.ask("OPTIONS", "/topics/a", Origin=origin, **asks)
+
+
+def test_a_preflight_says_what_a_page_may_send(allowing: Site) -> None:
+    answer = preflight(allowing, APP)
+    assert answer.status == 204
+    assert answer["Access-Control-Allow-Origin"] == APP
+    assert "POST" in answer["Access-Control-Allow-Methods"]
+    for field in ("Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer"):
+        assert field in answer["Access-Control-Allow-Headers"]
+    assert "X-Forwarded-Host" not in answer["Access-Control-Allow-Headers"], "with it a page could claim to be ours"
+    assert answer["Access-Control-Max-Age"] == "600"
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null"])
+def test_a_preflight_of_a_page_from_elsewhere_promises_nothing(allowing: Site, origin: str) -> None:
+    answer = preflight(allowing, origin)
+    assert answer.status == 204
+    assert not cors(answer)
+
+
+def test_a_preflight_under_a_star(make_site: MakeSite) -> None:
+    answer = preflight(make_site(origins="*"), "null")
+    assert answer["Access-Control-Allow-Origin"] == "*"
+    assert "POST" in answer["Access-Control-Allow-Methods"]
+
+
+def test_an_options_that_is_no_preflight_tells_the_methods(allowing: Site) -> None:
+    answer = allowing.ask("OPTIONS", "/topics/a", Origin=APP)
+    assert answer["Allow"] == "GET, HEAD, POST, OPTIONS"
+    assert "Access-Control-Allow-Methods" not in answer
+
+
+def test_one_origin_is_never_answered_as_another(allowing: Site) -> None:
+    """Heads are remembered; the origin is part of them."""
+    client = allowing.connect()
+    client.send(*(request("GET", "/topics/a?wait=0", Origin=each) for each in (APP, "http://localhost:3000", APP)))
+    told = [client.next()["Access-Control-Allow-Origin"] for _ in range(3)]
+    assert told == [APP, "http://localhost:3000", APP]
+
+
+# The setting.
+
+
+@pytest.mark.parametrize("allowed", ["", "   ", "*", APP, f"{APP},http://[::1]:3000", "* http://x"])
+def test_the_setting_takes_origins(allowed: str) -> None:
+    Origins(allowed)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "null",
+        "app.example",
+        "ftp://app.example",
+        "https://",
+        f"{APP}/",
+        f"{APP}?x",
+        f"{APP}#x",
+        "https://[x",
+        "https://é",
+    ],
+)
+def test_the_setting_takes_nothing_else_and_says_which_is_wrong(wrong: str) -> None:
+    with pytest.raises(SettingError, match="is no origin") as caught:
+        Origins(f"{APP} {wrong}")
+    assert wrong in caught.value.detail
