@@ -114,11 +114,16 @@ class Feeder:
         """Feed until interrupted. Raises Refused when the server says no for good."""
         due = self._clock()
         while True:
+            began = self._clock()
             fed = self.step()
             now = self._clock()
             # A steady pace: the next reading is due an interval after this one was, however long it took to post.
-            # After a pause the pace starts anew, without catching up on what was not fed.
-            due = max(due + self._interval, now) if fed else now + max(self._probe, self._interval)
+            # A busy machine may wake us late; two readings still never come closer than half an interval, because
+            # a mean over hardly any time says nothing (processors then seem idle), and what was not fed is not
+            # caught up on.
+            due = max(due + self._interval, began + self._interval / 2, now)
+            if not fed:
+                due = now + max(self._probe, self._interval)
             self._sleep(due - now)
 
     def step(self) -> bool:

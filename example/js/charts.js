@@ -67,7 +67,7 @@ export class Chart {
         cursor: { sync: { key: "slosh" }, y: false, drag: { x: false, y: false }, points: { size: 7 } },
         scales: { x: { time: true, range: () => this.#range ?? [0, 1] }, y: { range: (_, low, high) => range(low ?? 0, high ?? 0) } },
         axes: [
-          days ? { ...axis, space: 60, size: 44 } : { ...axis, space: 90, size: 28, values: (_, ticks) => ticks.map(clock) },
+          days ? { ...axis, space: 60, size: 44 } : { ...axis, space: 90, size: 28, values: clocks },
           { ...axis, size: 66, gap: 6, space: 36, values: (_, ticks) => ticks.map(format) },
         ],
         series: [{}, ...lines.map(series)],
@@ -125,8 +125,15 @@ export class Chart {
   }
 }
 
-/** 17:05:30, of a time in seconds. */
-const clock = (time) => new Date(time * 1000).toLocaleTimeString("en-GB");
+/** Half the width of a time on the axis, in pixels. */
+const HALF = 26;
+
+/** 17:05:30 for each time in seconds; nothing for the one that the right edge would cut. */
+function clocks(plot, times) {
+  const last = plot.over.clientWidth - HALF;
+  const text = (time) => new Date(time * 1000).toLocaleTimeString("en-GB");
+  return times.map((time) => (plot.valToPos(time, "x") > last ? "" : text(time)));
+}
 
 function series({ label, colour: name, width = 2, fill, bars }) {
   return {

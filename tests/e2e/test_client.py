@@ -155,6 +155,15 @@ def test_publish_tells_nobody_watches_apart_from_errors(slosh: Slosh, page: "Pag
     assert page.evaluate(publish, ["t", 1])["name"] == "TypeError"
 
 
+def test_what_is_published_twice_under_one_key_is_there_once(slosh: Slosh, page: "Page") -> None:
+    follow(page)
+    again = "key => publish('t', 'once', { idempotencyKey: key })"
+    first, second = page.evaluate(again, "a-key"), page.evaluate(again, "a-key")
+    assert first["max"] == second["max"] == 1
+    slosh.post("t", "after")
+    assert messages(page, 2) == ["once", "after"]
+
+
 def test_a_topic_with_every_kind_of_letter_is_found(slosh: Slosh, page: "Page") -> None:
     follow(page, topic="house/küche & bad/100 %?#")
     slosh.post("house/k%C3%BCche%20%26%20bad/100%20%25%3F%23", "here")

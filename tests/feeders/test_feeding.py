@@ -83,6 +83,26 @@ def test_a_post_that_took_too_long_is_not_caught_up_on_in_a_burst() -> None:
     assert clock.slept == [0.0, 0.0]
 
 
+def test_readings_stay_apart_when_the_machine_wakes_the_feeder_late() -> None:
+    clock = Clock(3)
+    late = iter([0.49, 0.0, 0.0])
+    began: list[float] = []
+
+    class Watched(Numbers):
+        def reading(self) -> int:
+            began.append(clock.now)
+            return super().reading()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        clock.now += next(late)
+
+    publisher = Scripted([1, 1, 1, 1], clock)
+    exit_code(Feeder(publisher, Watched(), 0.5, say=lambda _: None, clock=clock, sleep=sleep).run)
+    gaps = [round(after - before, 6) for before, after in itertools.pairwise(began)]
+    assert gaps == [0.99, 0.25, 0.5], "the second reading would have come 0.01 s after the first"
+
+
 def test_nobody_looking_is_told_once_and_so_is_the_return_of_a_watcher() -> None:
     publisher, clock, said = feed([1, None, None, None, 2, 2])
     assert said == ["somebody looks at t, feeding", "nobody looks at t, sleeping", "somebody looks at t, feeding again"]
