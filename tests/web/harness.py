@@ -84,6 +84,7 @@ class Wire(asyncio.Transport):
         self._ended = False
         self._aborted = False
         self._reading = True
+        self._high, self._low = HIGH_WATER, LOW_WATER
         self.unread: list[bytes] = []
         self.wasted = 0
 
@@ -111,7 +112,7 @@ class Wire(asyncio.Transport):
             return
         self._buffer += data
         self._flush()
-        if len(self._buffer) > HIGH_WATER and not self._paused:
+        if len(self._buffer) > self._high and not self._paused:
             self._paused = True
             self._protocol.pause_writing()
 
@@ -139,6 +140,10 @@ class Wire(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return len(self._buffer)
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._high = HIGH_WATER if high is None else high
+        self._low = self._high // 4 if low is None else low
+
     def pause_reading(self) -> None:
         self._reading = False
 
@@ -155,7 +160,7 @@ class Wire(asyncio.Transport):
         """Let the client take so many bytes more, None for all that come."""
         self.window = None if more is None or self.window is None else self.window + more
         self._flush()
-        if self._paused and len(self._buffer) <= LOW_WATER:
+        if self._paused and len(self._buffer) <= self._low:
             self._paused = False
             self._protocol.resume_writing()
 

@@ -220,6 +220,11 @@ class Connection(asyncio.Protocol):
         if self.edge.draining:
             exchange.end()
 
+    def buffer_nothing(self) -> None:
+        """Count the client as stalled as soon as its socket is full, instead of filling a buffer here first."""
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(0)
+
     def set_deadline(self, deadline: float) -> None:
         """Let the exchange's deadline be at `deadline`, seconds on the loop's clock, `inf` for never."""
         self._deadline = deadline

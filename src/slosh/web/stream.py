@@ -61,6 +61,7 @@ class StreamAction(Reader):
         now = stream.connection.edge.now()
         stream.subscription.watch(stream, now)
         stream.connection.hold(stream)
+        stream.connection.buffer_nothing()
         stream.begin(now)
 
     def preamble(self, stream: "Stream") -> bytes:
@@ -113,8 +114,7 @@ class Stream(Exchange):
         """The client has caught up with what was written; go on from its place."""
         if self._gathers_until == math.inf:
             self._write({})
-        if not self.connection.is_stalled:
-            self._rearm()
+        self._rearm()
 
     def deadline_passed(self) -> None:
         """One of the clocks has run down."""
@@ -128,7 +128,7 @@ class Stream(Exchange):
         if now >= self._heartbeat_at:
             self._heartbeat_at = now + self.action.heartbeat_every
             self.write_heartbeat()
-        if self.connection.is_open and not self.connection.is_stalled:
+        if self.connection.is_open:
             self._rearm()
 
     def end(self) -> None:
@@ -153,7 +153,8 @@ class Stream(Exchange):
         """Write what comes before all messages."""
         connection, action = self.connection, self.action
         fields = action.content_type + NO_STORE + NO_SNIFF + NO_BUFFERING + action.fields
-        fields += next_field(self.subscription.cursor())
+        if not self.subscription.is_reset():  # Else who is cut before it is told would go on as if nothing were lost.
+            fields += next_field(self.subscription.cursor())
         head = render_stream_head(connection.edge.date(), fields, chunked=bool(connection.head.minor))
         first = action.preamble(self)
         connection.write(head + self.frame(first) if first else head)
@@ -177,5 +178,7 @@ class Stream(Exchange):
             connection.write(data)
 
     def _rearm(self) -> None:
-        """Let the deadline be the earliest of the clocks."""
+        """Let the deadline be the earliest of the clocks, unless the client has to catch up first: it has its own then."""
+        if self.connection.is_stalled:
+            return
         self.connection.set_deadline(min(self._gathers_until, self._heartbeat_at, self._ends_at))
