@@ -8,6 +8,9 @@ The rules of this file:
   request line, which is let through by a pattern so narrow that it changes nothing else; nothing between.
 * Whatever a client does not take off its socket stops us from reading more from it.
 * A connection has one deadline, which means what the connection is doing just then.
+
+This file is longer than the others because it is one state machine: reading, answering, stalling and closing
+change the same few attributes, and as several objects each waiting client would cost more memory.
 """
 
 import asyncio
