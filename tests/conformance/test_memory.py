@@ -69,7 +69,8 @@ QUERIES = (
     "wait=0?since={}",
     "wait=0&since={}&format=json",
 )
-PATHS = ("/topics/a", "/topics/b", "/topics/a,b", "/topics/a%2e", "/topics//a", "/view/a", "/")
+# Only of topics that are there from the start: a new one would be another server than before, and rightly.
+PATHS = ("/topics/a", "/topics/b", "/topics/a,b", "/topics/%61", "/topics//a", "/view/a", "/")
 METHODS = ("GET", "GET", "GET", "HEAD", "OPTIONS", "PUT")
 VERSIONS = ("HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/1.2", "http/1.1")
 FIELDS = (
