@@ -19,9 +19,9 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"slosh.core"}),
     frozenset({"slosh.engine"}),
     frozenset({"slosh.web"}),
-    frozenset({"slosh.listening"}),
+    frozenset({"slosh.listening", "slosh.startup"}),
     frozenset({"slosh.server"}),
-    frozenset({"slosh.doors", "slosh.startup", "slosh.settings_page"}),
+    frozenset({"slosh.doors", "slosh.settings_page"}),
     frozenset({"slosh.cli", "slosh.service", "slosh.testing"}),
     frozenset({"slosh.__main__"}),
 )
