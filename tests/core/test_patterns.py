@@ -1,0 +1,113 @@
+"""Patterns over topics' names: both trees against the plain rule, and the rule against a regular expression."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slosh.core.patterns import Tree, check_pattern, is_pattern, matches
+from slosh.errors import BadTopic
+from tests.properties import PROPERTY
+
+NAMES = st.lists(st.sampled_from(["a", "b", "cpu"]), min_size=1, max_size=4).map("/".join)
+PATTERNS = st.tuples(
+    st.lists(st.sampled_from(["a", "b", "*"]), max_size=3), st.sampled_from([["*"], ["**"], ["cpu"]])
+).map(lambda parts: "/".join(parts[0] + parts[1]))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "is_in"),
+    [
+        ("*", "a", True),
+        ("*", "a/b", False),
+        ("**", "a", True),
+        ("**", "a/b/c", True),
+        ("a/*", "a/b", True),
+        ("a/*", "a", False),
+        ("a/*", "a/b/c", False),
+        ("a/**", "a", False),
+        ("a/**", "a/b/c", True),
+        ("*/b", "a/b", True),
+        ("*/b", "b", False),
+        ("a/b", "a/b", True),
+    ],
+)
+def test_the_rule_by_example(pattern: str, name: str, is_in: bool) -> None:
+    assert matches(pattern, name) == is_in
+
+
+@PROPERTY
+@given(PATTERNS, NAMES)
+def test_the_rule_as_a_regular_expression(pattern: str, name: str) -> None:
+    expression = re.escape(pattern).replace(r"\*\*", ".+").replace(r"\*", "[^/]+")
+    assert matches(pattern, name) == (re.fullmatch(expression, name) is not None)
+
+
+@PROPERTY
+@given(st.lists(st.tuples(PATTERNS, st.integers(0, 3)), max_size=12), st.data(), NAMES)
+def test_the_patterns_that_take_in_a_name_are_found(entries: Any, data: Any, name: str) -> None:
+    """In any order of adding and removing, beside a plain list."""
+    tree: Tree[tuple[str, int]] = Tree()
+    for entry in entries:
+        tree.add(entry[0], entry)
+    gone = data.draw(st.sets(st.sampled_from(entries))) if entries else set()
+    for entry in gone:
+        tree.remove(entry[0], entry)
+    left = set(entries) - gone
+    found = list(tree.patterns_for(name))
+    assert len(found) == len(set(found))
+    assert set(found) == {entry for entry in left if matches(entry[0], name)}
+    assert bool(tree) == bool(left)
+
+
+@PROPERTY
+@given(st.sets(NAMES, max_size=12), st.data(), PATTERNS)
+def test_the_names_that_a_pattern_takes_in_are_found(names: set[str], data: Any, pattern: str) -> None:
+    tree: Tree[str] = Tree()
+    for name in names:
+        tree.add(name, name)
+    gone = data.draw(st.sets(st.sampled_from(sorted(names)))) if names else set()
+    for name in gone:
+        tree.remove(name, name)
+    found = list(tree.names_for(pattern))
+    assert len(found) == len(set(found))
+    assert set(found) == {name for name in names - gone if matches(pattern, name)}
+
+
+def test_removing_what_is_not_there_does_nothing() -> None:
+    tree: Tree[int] = Tree()
+    tree.add("a/b", 1)
+    tree.remove("a/b/c", 1)
+    tree.remove("x", 1)
+    tree.remove("a/b", 2)
+    assert list(tree.patterns_for("a/b")) == [1]
+
+
+def test_an_emptied_tree_holds_nothing() -> None:
+    tree: Tree[int] = Tree()
+    for number in range(1000):
+        tree.add(f"a/{number}/c", number)
+    for number in range(1000):
+        tree.remove(f"a/{number}/c", number)
+    assert not tree
+    assert not tree._branches
+
+
+@pytest.mark.parametrize("pattern", ["*", "**", "a/*", "a/**", "*/b/**", "a/*/c"])
+def test_a_pattern_within_the_rules_is_given_back(pattern: str) -> None:
+    assert is_pattern(pattern)
+    assert check_pattern(pattern) == pattern
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a*", "*a", "**/a", "a/**/b", "***", "a//*", "../*", "a,*", "$x/*", "a\n/*", "*/" * 200]
+)
+def test_a_pattern_that_breaks_a_rule_is_refused(pattern: str) -> None:
+    with pytest.raises(BadTopic):
+        check_pattern(pattern)
+
+
+def test_a_name_is_no_pattern() -> None:
+    assert not is_pattern("a/b.c")

@@ -1,0 +1,50 @@
+"""Each module has its own test file, under the same path; what has none is listed here with its reason."""
+
+from pathlib import Path
+
+import pytest
+
+import slosh
+
+PACKAGE = Path(slosh.__file__).parent
+TESTS = Path(__file__).parent
+
+ELSEWHERE = {
+    "__init__.py": ("test_exports.py", "tested as what it exports"),
+    "__main__.py": ("test_cli.py", "one line that starts the command line"),
+    "engine/base.py": ("engine/contract.py", "promises, tested on each engine"),
+    "server.py": ("test_service.py", "tested through the doors that start it, with real sockets"),
+    "listening.py": ("test_doors.py", "tested through the doors, with real sockets"),
+    "testing/echo.py": ("conformance/test_probe.py", "serves the conformance suites"),
+    "web/action.py": ("web/test_connection.py", "what a connection does with actions and exchanges"),
+    "web/head.py": ("conformance/test_promises.py", "every refusal is a promise on the wire"),
+}
+"""Modules whose tests stand elsewhere: where, and why."""
+
+AWAITED = frozenset(
+    f"web/{name}.py" for name in ("asking", "eventsource", "interest", "ndjson", "reader", "stream", "websocket")
+)
+"""Modules whose test files are still to be written. A file that has come must be taken off this list."""
+
+
+def modules() -> list[str]:
+    files = (file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py"))
+    return sorted(str(file) for file in files if file.name != "__init__.py" or file.parent == Path())
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_has_its_own_test_file(module: str, request: pytest.FixtureRequest) -> None:
+    if module in AWAITED:
+        request.applymarker(pytest.mark.xfail(reason="its test file is still to be written"))
+    if module in ELSEWHERE:
+        where, reason = ELSEWHERE[module]
+        assert reason
+    else:
+        where = str(Path(module).with_name(f"test_{Path(module).name}"))
+    assert (TESTS / where).is_file(), f"{module} has no tests/{where}"
+
+
+@pytest.mark.parametrize("module", sorted(ELSEWHERE))
+def test_an_exception_is_one(module: str) -> None:
+    assert (PACKAGE / module).is_file(), f"{module} is gone: take it off the list"
+    assert not (TESTS / module).with_name(f"test_{Path(module).name}").is_file(), f"{module} has its own tests now"
