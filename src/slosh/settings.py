@@ -152,7 +152,7 @@ class Settings:
     )
     max_batch: int = _number(
         10_000,
-        Group.TOPICS,
+        Group.MESSAGES,
         "Most lines of one NDJSON batch; more are answered 413.",
         unit="lines",
         lowest=1,
@@ -160,7 +160,7 @@ class Settings:
     )
     max_keys: int = _number(
         10_000,
-        Group.TOPICS,
+        Group.MESSAGES,
         "Idempotency keys remembered at a time, each for five minutes; beyond that the oldest are forgotten early.",
         unit="keys",
         lowest=1,

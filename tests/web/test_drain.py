@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from slosh.web.connection import LINGERING_CLOSE
+from slosh.web.longpoll import Poll
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, open_files, request
 
@@ -154,3 +155,41 @@ def test_streams_are_ended_cleanly_and_nobody_is_left_watching(site: Site) -> No
     assert site.watchers("a") == 0
     site.advance(LINGERING_CLOSE + 0.1)
     assert not site.edge.connections
+
+
+def test_one_answer_that_cannot_be_ended_keeps_nobody_else(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistake of ours with one client must not leave a process that never stops."""
+    broken, sound = site.connect().get("/topics/broken"), site.connect().get("/topics/sound")
+    end = Poll.end
+
+    def fail_once(poll: Poll) -> None:
+        monkeypatch.setattr(Poll, "end", end)
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(Poll, "end", fail_once)
+    going = site.drain()
+    site.advance(0.1)
+    assert broken.wire.was_cut()
+    assert sound.next().json["timeout"] is True
+    hang_up(sound)
+    assert going.done()
+    assert "a mistake" in caplog.text
+
+
+def test_one_deadline_that_fails_keeps_no_other_from_passing(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, sound = site.connect().get("/topics/broken?wait=1"), site.connect().get("/topics/sound?wait=1")
+    end = Poll.end
+
+    def fail_once(poll: Poll) -> None:
+        monkeypatch.setattr(Poll, "end", end)
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(Poll, "end", fail_once)
+    site.advance(1.1)
+    assert broken.wire.was_cut()
+    assert sound.next().json["timeout"] is True
+    assert "a mistake" in caplog.text

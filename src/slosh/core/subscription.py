@@ -73,6 +73,9 @@ class Subscription(Protocol):
     def is_behind(self) -> bool:
         """Whether there is something to give."""
 
+    def is_reset(self) -> bool:
+        """Whether the reader has still to be told that it begins anew. Its places are not to be told before."""
+
     def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
         """What comes after the places; see `reading.read`."""
 
@@ -115,6 +118,10 @@ class OneTopic:
     def is_behind(self) -> bool:
         """As the protocol says."""
         return self._topic.last > self._place.offset
+
+    def is_reset(self) -> bool:
+        """As the protocol says."""
+        return self._place.reset
 
     def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
         """As the protocol says."""
@@ -165,19 +172,27 @@ class SeveralTopics:
 
     def key(self) -> object:
         """As the protocol says."""
-        return tuple(self._places.items())
+        # Readers of patterns have the same places with another cursor.
+        return self.starred, tuple(self._places.items())
 
     def is_behind(self) -> bool:
         """As the protocol says."""
         return any(topic.last > place.offset for topic, place in self._places.items())
 
+    def is_reset(self) -> bool:
+        """As the protocol says."""
+        return any(place.reset for place in self._places.values())
+
     def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
-        """As the protocol says; `max_bytes` holds for each topic."""
+        """As the protocol says; `max_bytes` holds for all together, apart from one message of each topic."""
+        left = max_bytes
         parts: list[tuple[str, Reading]] = []
         before = self._cursors()
         after = dict(before)
         for topic, place in self._places.items():
-            reading = read(topic, place, wanted, max_bytes)
+            reading = read(topic, place, wanted, left)
+            if max_bytes:
+                left = max(1, left - sum(map(len, reading.messages)))
             if reading.saw or reading.reset:
                 after[topic.name] = reading.cursor
                 parts.append((topic.name, reading))

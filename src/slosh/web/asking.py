@@ -13,7 +13,7 @@ from slosh.core.names import check_name
 from slosh.core.patterns import check_pattern, is_pattern, matches
 from slosh.core.reading import Filter, Now, Offset, Since, Unknown, parse_since
 from slosh.core.subscription import STAR
-from slosh.errors import BadQuery, BadTopic
+from slosh.errors import BadQuery, BadRequest, BadTopic
 from slosh.settings import Settings
 from slosh.web.cookies import cookie_name, find_place, set_cookie
 from slosh.web.head import Head
@@ -112,9 +112,9 @@ class Asked:
         self.resumes = bool(resumed)
         if resumed:
             # What we once gave is never an error, only a place that may mean nothing any more.
-            self._take_since(resumed.encode("latin-1").decode("utf-8", "replace"), resumes=True)
+            self._resume(resumed.encode("latin-1").decode("utf-8", "replace"))
         elif "since" in parameters:
-            self._take_since(parameters["since"], resumes=False)
+            self._take_since(parameters["since"])
         elif "n" in parameters:
             if self.several:
                 raise BadQuery("n", "n is an offset in one topic; several are asked for with since and a vector.")
@@ -122,7 +122,16 @@ class Asked:
         elif not self.several:
             self._use_cookie(head)
 
-    def _take_since(self, text: str, *, resumes: bool) -> None:
+    def _resume(self, text: str) -> None:
+        """Start where `text` says, which we once gave; a topic that it says nothing of begins anew."""
+        try:
+            self._take_since(text)
+        except BadRequest:
+            self._vector, self._since = {}, Unknown()
+        if isinstance(self._since, Now) and text != "now":
+            self._since = Unknown()
+
+    def _take_since(self, text: str) -> None:
         if self.several and ("=" in text or text == STAR):
             self._vector = _parse_vector(text)
             if self.patterns and (text + ",").startswith(STAR + ","):
@@ -131,12 +140,7 @@ class Asked:
                 read_before = [name for name in self._vector if any(matches(each, name) for each in self.patterns)]
                 self.names = tuple(dict.fromkeys([*self.names, *read_before]))
             return
-        try:
-            self._since = parse_since(text)
-        except BadQuery:
-            if not resumes:
-                raise
-            self._since = Unknown()
+        self._since = parse_since(text)
         if self.several and parse_cursor(text):
             raise BadQuery("since", "Several topics are resumed with a vector, a=k3f9.4,b=x01c.9, as next gives it.")
 

@@ -1,10 +1,14 @@
 """Going down quietly: held polls are answered bit by bit, so that their clients do not all come back at once."""
 
 import asyncio
+import logging
 import math
 from typing import Final
 
+from slosh.web.connection import Connection
 from slosh.web.edge import Edge
+
+logger = logging.getLogger(__name__)
 
 _STEP: Final = 0.05
 """Seconds between two portions of held polls."""
@@ -23,9 +27,7 @@ async def drain(edge: Edge, seconds: float) -> None:
     portion = max(_PORTION, math.ceil(len(held) * _STEP / max(seconds * _SPREAD, _STEP)))
     for start in range(0, len(held), portion):
         for connection in held[start : start + portion]:
-            exchange = connection.drain()
-            if exchange is not None:
-                exchange.end()
+            _end(connection)
         if start + portion < len(held):
             await asyncio.sleep(_STEP)
     if edge.connections:
@@ -34,3 +36,15 @@ async def drain(edge: Edge, seconds: float) -> None:
         except TimeoutError:
             for connection in tuple(edge.connections):
                 connection.abandon()
+
+
+def _end(connection: Connection) -> None:
+    """End what is under way; a mistake of ours with one client does not keep the others, or the process."""
+    exchange = connection.drain()
+    if exchange is None:
+        return
+    try:
+        exchange.end()
+    except Exception:
+        logger.exception("could not end an answer quietly; its connection is cut")
+        connection.abandon()

@@ -1,6 +1,7 @@
 """What all the connections of a server share: its bounds, the clock, remembered heads, and the counts."""
 
 import asyncio
+import logging
 import random
 import time
 from collections import Counter
@@ -12,6 +13,8 @@ from slosh.settings import Settings
 from slosh.web.action import Application
 from slosh.web.memory import HeadMemory, Known
 from slosh.web.response import date_field
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from slosh.web.connection import Connection
@@ -86,4 +89,8 @@ class Edge:
 
     def _expire(self) -> None:
         for connection in self.timers.due(self.now()):
-            connection.on_timer()
+            try:
+                connection.on_timer()
+            except Exception:
+                logger.exception("a deadline failed; the others are kept")
+                connection.abandon()

@@ -29,14 +29,17 @@ class EventSource(StreamAction):
     def preamble(self, stream: Stream) -> bytes:
         """How to come back, and to where: an `id` without data moves the client's place and is no event."""
         retry = RETRY + int(_RETRY_JITTER * stream.connection.edge.random())
-        place = stream.subscription.cursor().encode()
-        first = b": slosh\nretry: %d\nid: %b\n\n" % (retry, place)
-        batch = stream.subscription.read(self.asked.wanted)
-        if not batch.saw:
-            # Nothing will bring these along, so whoever has to be told is told now.
-            first += b"".join(_control(name, reading, several=batch.several) for name, reading in batch.parts)
-            stream.subscription.advance(batch)
-        return first
+        subscription = stream.subscription
+        first = b": slosh\nretry: %d\n" % retry
+        place = b"id: %b\n\n" % subscription.cursor().encode()
+        if not subscription.is_reset():
+            return first + place
+        # The place in the new life is told after the reset: who is cut between the two must hear of it again.
+        if subscription.is_behind():
+            return first + b"\n"
+        batch = subscription.read(self.asked.wanted)
+        subscription.advance(batch)
+        return first + b"\n" + b"".join(_resets(batch)) + place
 
     def encode(self, batch: Batch) -> bytes:
         """The events of a batch."""
@@ -45,7 +48,7 @@ class EventSource(StreamAction):
 
 def _encode_one(batch: Batch) -> list[bytes]:
     name, reading = batch.parts[0]
-    events = [_control(name, reading, several=False)]
+    events = [*_resets(batch), _control(name, reading, several=False)]
     epoch = reading.epoch.encode("ascii")
     for offset, message in zip(reading.offsets, reading.messages, strict=True):
         events.append(b"id: %b.%d\ndata: %b\n\n" % (epoch, offset, _data(message)))
@@ -54,7 +57,7 @@ def _encode_one(batch: Batch) -> list[bytes]:
 
 def _encode_several(batch: Batch) -> list[bytes]:
     """Events that say of which topic they are, each with the places in all of them."""
-    events: list[bytes] = []
+    events = _resets(batch)  # before the places in the new lives, which come with the first message
     places = dict(batch.before)
     for name, reading in batch.parts:
         events.append(_control(name, reading, several=True))
@@ -66,15 +69,20 @@ def _encode_several(batch: Batch) -> list[bytes]:
     return events
 
 
+def _resets(batch: Batch) -> list[bytes]:
+    """Which topics begin anew, often none."""
+    return [_event(b"reset", b"true", name, several=batch.several) for name, reading in batch.parts if reading.reset]
+
+
 def _control(name: str, reading: Reading, *, several: bool) -> bytes:
-    """What has to be said before the messages, often nothing."""
-    told = (
-        (b"reset", b"true" if reading.reset else b""),
-        (b"lost", b"%d" % reading.lost if reading.lost else b""),
-        (b"conflated", b"%d" % reading.conflated if reading.conflated else b""),
-    )
+    """What has to be said before the messages of a topic, often nothing."""
+    told = ((b"lost", reading.lost), (b"conflated", reading.conflated))
+    return b"".join(_event(word, b"%d" % count, name, several=several) for word, count in told if count)
+
+
+def _event(word: bytes, value: bytes, name: str, *, several: bool) -> bytes:
     topic = b',"topic":' + _json(name) if several else b""
-    return b"".join(b'event: %b\ndata: {"%b":%b%b}\n\n' % (word, word, value, topic) for word, value in told if value)
+    return b'event: %b\ndata: {"%b":%b%b}\n\n' % (word, word, value, topic)
 
 
 def _data(message: bytes) -> bytes:

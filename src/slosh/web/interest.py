@@ -107,7 +107,7 @@ class _Watching(Exchange):
         connection.write(render_stream_head(connection.edge.date(), fields, chunked=bool(connection.head.minor)))
         self._hub.observe(self)
         self._tell_all()
-        connection.set_deadline(connection.edge.now() + _HEARTBEAT)
+        self._rearm()
 
     def topic_born(self, topic: Topic) -> None:
         """As the hub's observer: a topic is active."""
@@ -120,7 +120,7 @@ class _Watching(Exchange):
     def deadline_passed(self) -> None:
         """A sign of life is due."""
         self._write(b":\n\n")
-        self._connection.set_deadline(self._connection.edge.now() + _HEARTBEAT)
+        self._rearm()
 
     def writable(self) -> None:
         """The client has caught up; what it missed cannot be told one by one."""
@@ -128,7 +128,7 @@ class _Watching(Exchange):
             self._is_behind = False
             self._write(b'event: reset\ndata: {"reset":true}\n\n')
             self._tell_all()
-        self._connection.set_deadline(self._connection.edge.now() + _HEARTBEAT)
+        self._rearm()
 
     def end(self) -> None:
         """End the stream."""
@@ -139,6 +139,11 @@ class _Watching(Exchange):
     def lost(self) -> None:
         """The client has gone."""
         self._hub.unobserve(self)
+
+    def _rearm(self) -> None:
+        """Let the next sign of life come in its time; a client that has to catch up first has its own deadline."""
+        if not self._connection.is_stalled:
+            self._connection.set_deadline(self._connection.edge.now() + _HEARTBEAT)
 
     def _tell_all(self) -> None:
         now = self._connection.edge.now()

@@ -78,7 +78,7 @@ class PublishBatch(Publish):
     def parse(self, body: bytes) -> tuple[bytes, ...]:
         """The messages in a body, whose empty lines mean nothing; errors name the line, from 1 on."""
         most = self.settings.max_batch
-        if body.count(b"\n") > most:
+        if body.count(b"\n") + (not body.endswith(b"\n")) > most:
             raise TooLarge(f"A batch has at most {most} lines (max_batch).", most)
         lines = enumerate(body.split(b"\n"), start=1)
         messages = tuple(self._check(number, line) for number, line in lines if line.strip(WHITE_SPACE))

@@ -178,7 +178,7 @@ class Stream(Exchange):
             connection.write(data)
 
     def _rearm(self) -> None:
-        """Let the deadline be the earliest of the clocks, unless the client has to catch up first: it has its own then."""
+        """Let the deadline be the earliest of the clocks. A client that has to catch up first has one of its own."""
         if self.connection.is_stalled:
             return
         self.connection.set_deadline(min(self._gathers_until, self._heartbeat_at, self._ends_at))

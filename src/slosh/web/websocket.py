@@ -95,7 +95,9 @@ class Socket(Stream):
 
     def write_preamble(self) -> None:
         """Switch protocols."""
-        fields = self._accepted + next_field(self.subscription.cursor()) + self.action.fields
+        fields = self._accepted + self.action.fields
+        if not self.subscription.is_reset():  # as for all streams
+            fields += next_field(self.subscription.cursor())
         self.connection.write(_SWITCHING % (self.connection.edge.date(), fields))
 
     def write_heartbeat(self) -> None:
@@ -108,14 +110,19 @@ class Socket(Stream):
             self._heard = False
             self.connection.write(Frame(Opcode.PING, b"").serialize(mask=False))
 
+    def writable(self) -> None:
+        """The client has caught up; what it said meanwhile, such as the answer to a ping, was not read."""
+        self._heard = True
+        super().writable()
+
     def data(self, data: bytes) -> None:
         """Frames from the client."""
         self._heard = True
         protocol = self._speak()
         protocol.receive_data(data)
         for event in protocol.events_received():
-            if isinstance(event, Frame):
-                self._take(protocol, event)
+            if isinstance(event, Frame) and not self._take(protocol, event):
+                break
         self._flush(protocol)
 
     def end(self) -> None:
@@ -140,24 +147,29 @@ class Socket(Stream):
         elif said:
             self.connection.write(said)
 
-    def _take(self, protocol: Protocol, frame: Frame) -> None:
-        """A frame that the protocol let through; it has bounded the length of a message in fragments."""
+    def _take(self, protocol: Protocol, frame: Frame) -> bool:
+        """A frame that the protocol let through; it has bounded the length of a message in fragments.
+
+        False when the connection fails by it: what came behind it counts for nothing (RFC 6455 §7.1.7).
+        """
         if frame.opcode is Opcode.BINARY:
             protocol.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
-        elif frame.opcode in (Opcode.TEXT, Opcode.CONT):
+            return False
+        if frame.opcode in (Opcode.TEXT, Opcode.CONT):
             self._fragments.append(bytes(frame.data))
             if frame.fin:
                 message = b"".join(self._fragments)
                 self._fragments.clear()
-                self._publish(protocol, message)
+                try:
+                    message.decode("utf-8")
+                except UnicodeDecodeError:
+                    protocol.fail(CloseCode.INVALID_DATA, "a text message is UTF-8")
+                    return False
+                self._publish(message)
+        return True
 
-    def _publish(self, protocol: Protocol, text: bytes) -> None:
+    def _publish(self, text: bytes) -> None:
         """Publish what the client said to the topic that it watches."""
-        try:
-            text.decode("utf-8")
-        except UnicodeDecodeError:
-            protocol.fail(CloseCode.INVALID_DATA, "a text message is UTF-8")
-            return
         action = self.action
         try:
             if action.asked.several:
