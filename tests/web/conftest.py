@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.web.harness import Site
+from tests.web.readers import STREAMS, TRANSPORTS, Reader
 
 MakeSite = Callable[..., Site]
 
@@ -26,3 +27,17 @@ def make_site() -> Iterator[MakeSite]:
 def site(make_site: MakeSite) -> Site:
     """A site with all settings at their defaults."""
     return make_site()
+
+
+@pytest.fixture(params=TRANSPORTS, ids=lambda each: each.transport)
+def transport(request: pytest.FixtureRequest) -> type[Reader]:
+    """Every way of reading."""
+    found: type[Reader] = request.param
+    return found
+
+
+@pytest.fixture(params=STREAMS, ids=lambda each: each.transport)
+def stream(request: pytest.FixtureRequest) -> type[Reader]:
+    """Every way of reading in which one answer has no end."""
+    found: type[Reader] = request.param
+    return found
