@@ -362,6 +362,7 @@ class WebSocket(Reader):
 
     def say(self, text: str) -> "WebSocket":
         """Send a text message."""
+        self.listen()
         self.protocol.send_text(text.encode())
         assert self.client is not None
         self._flush(self.client)
