@@ -1,0 +1,217 @@
+"""The sockets that a server listens on: made by us, or handed to us."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from slosh.errors import CannotListen
+from slosh.listening import describe, listen, release
+from slosh.settings import Settings
+
+Listen = Callable[..., list[socket.socket]]
+
+
+@pytest.fixture(name="make")
+def make_fixture() -> Iterator[Listen]:
+    """Listens as settings say, and closes what was made."""
+    made: list[socket.socket] = []
+
+    def make(**settings: object) -> list[socket.socket]:
+        sockets = listen(Settings(**settings))  # type: ignore[arg-type]  # they are checked there
+        made.extend(sockets)
+        return sockets
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, so that paths of sockets in it are short."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def connect(to: socket.socket) -> None:
+    """Prove that somebody listens."""
+    with closing(socket.socket(to.family)) as client:
+        client.settimeout(10)
+        client.connect(to.getsockname())
+
+
+def has_ipv6() -> bool:
+    with suppress(OSError), closing(socket.socket(socket.AF_INET6)) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
+def test_port_0_takes_a_free_one_and_says_which(make: Listen) -> None:
+    (one,), (other,) = make(port=0), make(port=0)
+    assert describe(one) != describe(other)
+    assert describe(one) == f"http://127.0.0.1:{one.getsockname()[1]}"
+    connect(one)
+
+
+def test_sockets_do_not_block(make: Listen) -> None:
+    assert make(port=0)[0].gettimeout() == 0
+
+
+def test_a_name_with_two_addresses_is_listened_on_at_both_with_one_port(
+    make: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    found = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    six, four = make(host="two.test", port=0)
+    port = four.getsockname()[1]
+    assert [describe(each) for each in (six, four)] == [f"http://[::1]:{port}", f"http://127.0.0.1:{port}"]
+    connect(six)
+    connect(four)
+
+
+def test_all_addresses_of_ipv6_leave_those_of_ipv4_alone(make: Listen) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    (six,) = make(host="::", port=0)
+    assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+
+
+def test_keep_alive_is_set_and_inherited_by_the_clients(make: Listen) -> None:
+    """A reader that vanished without a word stops counting."""
+    (listener,) = make(port=0, tcp_keepalive=60)
+    listener.settimeout(10)
+    with closing(socket.socket()) as client:
+        client.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        with closing(accepted):
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            if hasattr(socket, "TCP_KEEPIDLE"):
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 20
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
+
+
+def test_a_port_that_is_taken_is_named_with_a_way_out(make: Listen) -> None:
+    port = make(port=0)[0].getsockname()[1]
+    with pytest.raises(CannotListen) as caught:
+        make(port=port)
+    assert f"127.0.0.1:{port}" in caught.value.detail
+    assert "already in use" in caught.value.detail
+    assert "0 for any free one" in caught.value.detail
+
+
+def test_a_port_that_needs_rights_is_named(make: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(CannotListen, match=r"127\.0\.0\.1:80 may not be listened on by this user"):
+        make(port=80)
+
+
+@pytest.mark.parametrize("host", ["198.51.100.7", "no such host.invalid"])
+def test_an_address_that_is_not_ours_is_named(make: Listen, host: str) -> None:
+    with pytest.raises(CannotListen) as caught:
+        make(host=host, port=0)
+    assert host in caught.value.detail
+
+
+def test_nothing_stays_open_when_one_of_two_addresses_cannot_be_had(
+    make: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("198.51.100.7", 0)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    before = len(list(Path("/dev/fd").iterdir()))
+    with pytest.raises(CannotListen):
+        make(host="two.test", port=0)
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+# Unix sockets.
+
+
+def test_a_unix_socket_is_made_and_goes_with_the_server(make: Listen, folder: Path) -> None:
+    (listener,) = sockets = make(uds="s")
+    assert describe(listener) == "unix:s"
+    connect(listener)
+    release(sockets, Settings(uds="s"))
+    assert not (folder / "s").exists()
+    assert listener.fileno() == -1
+
+
+def test_a_socket_that_nobody_listens_on_any_more_is_replaced(make: Listen, folder: Path) -> None:
+    """As after kill -9."""
+    with closing(socket.socket(socket.AF_UNIX)) as dead:
+        dead.bind("s")
+    assert (folder / "s").exists()
+    connect(make(uds="s")[0])
+
+
+def test_a_socket_that_somebody_listens_on_is_left_alone(make: Listen, folder: Path) -> None:
+    (first,) = make(uds="s")
+    with pytest.raises(CannotListen, match="somebody listens on s already"):
+        make(uds="s")
+    connect(first)
+
+
+def test_a_file_that_is_no_socket_is_left_alone(make: Listen, folder: Path) -> None:
+    (folder / "s").write_text("precious")
+    with pytest.raises(CannotListen, match="uds: s cannot be listened on"):
+        make(uds="s")
+    assert (folder / "s").read_text() == "precious"
+
+
+def test_a_folder_that_is_not_there_is_named(make: Listen, folder: Path) -> None:
+    with pytest.raises(CannotListen, match="uds: nothing/s cannot be listened on"):
+        make(uds="nothing/s")
+
+
+# Sockets that are handed over.
+
+
+def test_an_open_socket_is_taken_over(make: Listen) -> None:
+    """As systemd hands it over."""
+    with closing(socket.socket()) as theirs:
+        theirs.bind(("127.0.0.1", 0))
+        theirs.listen()
+        (ours,) = make(fd=os.dup(theirs.fileno()))
+        assert describe(ours) == f"http://127.0.0.1:{theirs.getsockname()[1]}"
+        assert ours.gettimeout() == 0
+    connect(ours)
+
+
+def test_a_bound_socket_that_does_not_listen_yet_is_made_to(make: Listen) -> None:
+    with closing(socket.socket()) as theirs:
+        theirs.bind(("127.0.0.1", 0))
+        connect(make(fd=os.dup(theirs.fileno()))[0])
+
+
+def test_a_unix_socket_of_others_is_not_removed(make: Listen, folder: Path) -> None:
+    """Whoever made it, such as systemd, wants to find it again."""
+    with closing(socket.socket(socket.AF_UNIX)) as theirs:
+        theirs.bind("s")
+        theirs.listen()
+        number = os.dup(theirs.fileno())
+        release(make(fd=number), Settings(fd=number))
+        assert (folder / "s").exists()
+
+
+def test_a_descriptor_that_is_no_socket_is_named(make: Listen, folder: Path) -> None:
+    with (folder / "file").open("w") as file, pytest.raises(CannotListen, match="is no socket to listen on"):
+        make(fd=file.fileno())
+    with pytest.raises(CannotListen, match="fd: 999999 is no socket to listen on"):
+        make(fd=999_999)

@@ -1,0 +1,186 @@
+"""One server as one object: listen, serve, drain. On real sockets, in this process."""
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from slosh.cli import loop_factory
+from slosh.errors import CannotListen, SettingError
+from slosh.server import Server, find_root
+from slosh.settings import Settings
+
+PATIENCE = 30.0
+
+
+def run(work: Callable[[], Awaitable[None]], *, plain: bool = False) -> None:
+    """Run `work` on uvloop where it is to be had, or on asyncio's own loop."""
+
+    async def bounded() -> None:
+        await asyncio.wait_for(work(), PATIENCE)
+
+    with asyncio.Runner(loop_factory=None if plain else loop_factory()) as runner:
+        runner.run(bounded())
+
+
+async def ask(server: Server, request: bytes) -> bytes:
+    """All that is answered to a request that asks for the connection to be closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.addresses[0].rpartition(":")[2]))
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+def request(method: str, target: str, body: bytes = b"") -> bytes:
+    head = f"{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["uvloop", "asyncio"])
+def test_it_starts_serves_and_stops(plain: bool) -> None:
+    async def work() -> None:
+        server = Server(Settings(port=0))
+        await server.start()
+        poll = asyncio.ensure_future(ask(server, request("GET", "/topics/a")))
+        while b'"watchers":1' not in await ask(server, request("POST", "/topics/a", b"1")):
+            pass
+        assert b'"res":[1]' in await poll
+        held = asyncio.ensure_future(ask(server, request("GET", "/topics/a?since=now")))
+        while b"slosh_watchers 1.0" not in await ask(server, request("GET", "/-/metrics")):
+            pass
+        closed = asyncio.ensure_future(server.wait_closed())
+        await asyncio.sleep(0)
+        assert not closed.done()
+        await server.stop()
+        await closed
+        assert b'"timeout":true' in await held
+        with pytest.raises(ConnectionError):
+            await ask(server, request("GET", "/"))
+
+    run(work, plain=plain)
+
+
+def test_stop_may_be_called_twice_and_before_start() -> None:
+    async def work() -> None:
+        server = Server(Settings(port=0))
+        await server.start()
+        await asyncio.gather(server.stop(), server.stop())
+        await server.stop()
+        await server.wait_closed()
+        never = Server(Settings(port=0))
+        never.bind()
+        await never.stop()
+
+    run(work)
+
+
+def test_a_cancelled_stop_goes_on_and_can_be_waited_for_again() -> None:
+    async def work() -> None:
+        server = Server(Settings(port=0))
+        await server.start()
+        stopping = asyncio.ensure_future(server.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+        await server.stop()
+        await server.wait_closed()
+
+    run(work)
+
+
+def test_it_binds_before_it_starts() -> None:
+    """So that a port below 1024 can be had before rights are given up; the system queues who comes meanwhile."""
+    server = Server(Settings(port=0))
+    assert server.addresses == []
+    server.bind()
+    (address,) = server.addresses
+    assert address.startswith("http://127.0.0.1:")
+
+    async def work() -> None:
+        early = asyncio.ensure_future(ask(server, request("GET", "/-/healthy")))
+        await asyncio.sleep(0)
+        await server.start()
+        assert server.addresses == [address]
+        assert (await early).endswith(b"ok\n")
+        await server.stop()
+
+    run(work)
+
+
+def test_two_servers_in_one_process_know_nothing_of_each_other() -> None:
+    async def work() -> None:
+        servers = [Server(Settings(port=0)) for _ in range(2)]
+        for server in servers:
+            await server.start()
+        await ask(servers[0], request("GET", "/topics/a?wait=0"))
+        assert b'"max":1' in await ask(servers[0], request("POST", "/topics/a", b"1"))
+        assert b"no_watchers" in await ask(servers[1], request("POST", "/topics/a", b"1"))
+        for server in servers:
+            await server.stop()
+
+    run(work)
+
+
+def test_it_installs_no_signal_handlers() -> None:
+    """Whoever runs it does: twistd and the command line each have their own way."""
+
+    async def work() -> None:
+        before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+        server = Server(Settings(port=0))
+        await server.start()
+        assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+        await server.stop()
+
+    run(work, plain=True)
+
+
+def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:
+    first = Server(Settings(port=0))
+    first.bind()
+    port = int(first.addresses[0].rpartition(":")[2])
+    with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{port} cannot be listened on"):
+        Server(Settings(port=port)).bind()
+
+    async def work() -> None:
+        with pytest.raises(CannotListen):
+            await Server(Settings(port=port)).start()
+        await first.stop()
+        again = Server(Settings(port=port))
+        await again.start()  # as soon as it is free
+        await again.stop()
+
+    run(work)
+
+
+def test_a_document_root_that_is_no_folder_is_a_setting_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for wrong in (tmp_path / "nothing", tmp_path / "file"):
+        with pytest.raises(SettingError, match="is no folder"):
+            Server(Settings(root=str(wrong)))
+
+
+def test_the_example_is_the_document_root_where_none_is_set(tmp_path: Path) -> None:
+    assert (find_root("") / "index.html").is_file()
+    assert find_root(str(tmp_path)) == tmp_path
+
+
+def test_a_root_that_goes_away_is_404_and_harms_nobody(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").write_text("a")
+
+    async def work() -> None:
+        server = Server(Settings(port=0, root=str(root)))
+        await server.start()
+        assert (await ask(server, request("GET", "/a"))).endswith(b"\r\n\r\na")
+        shutil.rmtree(root)
+        assert b"not_found" in await ask(server, request("GET", "/a"))
+        assert (await ask(server, request("GET", "/-/healthy"))).endswith(b"ok\n")
+        await server.stop()
+
+    run(work)
