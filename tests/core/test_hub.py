@@ -147,6 +147,20 @@ class TestWaking:
         hub.turn()
         assert joined[0].got == [b"1"]
 
+    def test_one_that_another_makes_leave_and_join_anew_is_woken_once(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        others: list[Watching] = []
+
+        def rejoin() -> None:
+            others[0].leave()
+            hub.watch(topic, others[0], 0)
+
+        Watching(hub, topic, 0, then=rejoin)
+        others.append(Watching(hub, topic, 0, stays=True))
+        hub.post("a", b"1")
+        hub.turn()
+        assert (others[0].wakes, others[0].got) == (1, [b"1"])
+
     def test_one_who_joins_a_marked_topic_while_another_is_flushed_is_woken_once(self, hub: HubOnLoop) -> None:
         a, b = hub.get("a"), hub.get("b")
         joined: list[Watching] = []

@@ -178,6 +178,17 @@ def test_arm_is_called_when_the_earliest_becomes_earlier_and_only_then() -> None
     assert armed == [10.0, 5.0, 20.0]
 
 
+@pytest.mark.parametrize("early", [1e-9, 0.0005, 0.001])
+def test_a_loop_that_calls_a_hair_early_is_asked_to_call_again(early: float) -> None:
+    """Asyncio calls within the grain of its clock, uvloop within half a millisecond: nobody is forgotten then."""
+    armed: list[float] = []
+    timers: Timers[str] = Timers(armed.append)
+    timers.add("a", 10.0)
+    assert timers.due(10.0 - early) == []
+    assert armed == [10.0, 10.0]
+    assert timers.due(10.0) == ["a"]
+
+
 def test_nobody_is_woken_for_what_was_discarded() -> None:
     armed: list[float] = []
     timers: Timers[str] = Timers(armed.append)
