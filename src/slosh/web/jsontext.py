@@ -19,6 +19,11 @@ WHITE_SPACE: Final = b" \t\n\r"
 # Possessive, so there is nothing to backtrack into; and it takes a string that never ends too, so that it does
 # not look for the end anew from each escaped quote.
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+# Half a character, as JSON.stringify writes it where a string was cut in the middle of an emoji: JSON by its
+# grammar (RFC 8259 §8.2), though msgspec has it otherwise. Each escape is looked at, so that an escaped
+# backslash before `ud83d` is not taken for the beginning of one.
+_ESCAPE: Final = re.compile(rb"\\(?:u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
+_NEUTRAL: Final = rb"\u0020"
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _POSITION: Final = re.compile(r" \(byte ([0-9]+)\)")
@@ -44,7 +49,7 @@ def check_json(text: bytes, max_depth: int) -> bytes:
     if value.count(b"[") + value.count(b"{") > max_depth:
         _check_depth(value, max_depth, before)
     try:
-        _skip(value)
+        _skip(value if b"\\ud" not in value and b"\\uD" not in value else _ESCAPE.sub(_neutral, value))
     except msgspec.DecodeError as error:
         raise _explain(str(error), len(value), before) from None
     except RecursionError:  # msgspec's own, on the stack that whoever calls us has used a part of
@@ -58,6 +63,11 @@ def _check_utf8(value: bytes, before: int) -> None:
     except UnicodeDecodeError as error:
         position = before + error.start
         raise BadJson(f"The body is not UTF-8: {error.reason} at byte {position}.", position) from None
+
+
+def _neutral(escape: re.Match[bytes]) -> bytes:
+    """The escape, or another of the same length in place of half a character."""
+    return _NEUTRAL if len(escape[0]) == len(_NEUTRAL) else escape[0]
 
 
 def _check_depth(value: bytes, max_depth: int, before: int) -> None:
@@ -74,6 +84,8 @@ def _explain(message: str, length: int, before: int) -> BadJson:
     match = _POSITION.search(message)
     position = before + (int(match[1]) if match else length)
     what = _POSITION.sub("", message).removeprefix("JSON is malformed: ")
+    if what == "trailing characters":
+        position -= 1  # msgspec says where the second of them is
     if what.startswith("Input data was truncated"):
         what = "it ends too early"
     return BadJson(f"The body is not JSON: {what} at byte {position}.", position)
