@@ -44,3 +44,10 @@ def test_against_a_list_of_all_that_was_ever_kept(steps: Any, most: int) -> None
             answer = Published("k", len(kept), 0)
             replays.keep("a", key, now, answer)
             kept = [*kept, (now, key, answer)][-most:]
+
+
+def test_it_is_given_again_for_five_minutes_and_no_longer() -> None:
+    replays = Replays(10)
+    replays.keep("a", "key", 100.0, Published("k", 1, 0))
+    assert replays.find("a", "key", 100.0 + 299.999) is not None
+    assert replays.find("a", "key", 100.0 + 300.0) is None
