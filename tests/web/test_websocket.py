@@ -174,6 +174,7 @@ def test_a_message_of_the_full_size_is_taken_and_a_larger_one_closes(make_site: 
     assert [opcode for opcode, _ in frames(client)] == [TEXT]
     client.send(frame(TEXT, b"1" * 1001))
     assert closed_with(client) == 1009
+    assert site.closed("websocket_1009") == 1
 
 
 def test_fragments_are_counted_together(make_site: MakeSite) -> None:

@@ -142,6 +142,9 @@ class Socket(Stream):
         """Write what the protocol has to say, and finish when it has nothing to say any more."""
         said = b"".join(protocol.data_to_send())
         if close or protocol.state is not State.OPEN:
+            sent = protocol.close_sent
+            if sent is not None and sent.code != CloseCode.GOING_AWAY and not protocol.close_rcvd_then_sent:
+                self.connection.edge.closed[f"websocket_{sent.code}"] += 1
             self.leave()
             self.connection.finish(said, close=True)
         elif said:
