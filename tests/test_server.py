@@ -45,6 +45,7 @@ def test_it_starts_serves_and_stops(plain: bool) -> None:
     async def work() -> None:
         server = Server(Settings(port=0))
         await server.start()
+        port = int(server.addresses[0].rpartition(":")[2])
         poll = asyncio.ensure_future(ask(server, request("GET", "/topics/a")))
         while b'"watchers":1' not in await ask(server, request("POST", "/topics/a", b"1")):
             pass
@@ -58,8 +59,9 @@ def test_it_starts_serves_and_stops(plain: bool) -> None:
         await server.stop()
         await closed
         assert b'"timeout":true' in await held
+        assert server.addresses == []
         with pytest.raises(ConnectionError):
-            await ask(server, request("GET", "/"))
+            await asyncio.open_connection("127.0.0.1", port)
 
     run(work, plain=plain)
 

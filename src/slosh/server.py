@@ -44,7 +44,10 @@ class Server:
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, for instance `http://127.0.0.1:8000` or `unix:/run/slosh.sock`. Empty before `bind`."""
+        """Where it listens, for instance `http://127.0.0.1:8000` or `unix:/run/slosh.sock`.
+
+        Empty before `bind` and after `stop`.
+        """
         return [describe(each) for each in self._sockets]
 
     def bind(self) -> None:
@@ -104,6 +107,7 @@ class Server:
         for listener in self._listeners:
             listener.close()
         release(self._sockets, self.settings)
+        self._sockets = []
         if self._edge is not None:
             await drain(self._edge, self.settings.drain)
         if self._engine is not None:
