@@ -13,9 +13,6 @@ ELSEWHERE = {
     "__init__.py": ("test_exports.py", "tested as what it exports"),
     "__main__.py": ("test_cli.py", "one line that starts the command line"),
     "engine/base.py": ("engine/contract.py", "promises, tested on each engine"),
-    "server.py": ("test_service.py", "tested through the doors that start it, with real sockets"),
-    "listening.py": ("test_doors.py", "tested through the doors, with real sockets"),
-    "testing/echo.py": ("conformance/test_probe.py", "serves the conformance suites"),
     "web/action.py": ("web/test_connection.py", "what a connection does with actions and exchanges"),
     "web/head.py": ("conformance/test_promises.py", "every refusal is a promise on the wire"),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from tests.web.harness import Site
 from tests.web.readers import STREAMS, TRANSPORTS, Reader
 
 MakeSite = Callable[..., Site]
+
+CONTENT = bytes(range(256)) * 4
+"""Of the binary file in the document root."""
 
 
 @pytest.fixture
@@ -41,3 +45,46 @@ def stream(request: pytest.FixtureRequest) -> type[Reader]:
     """Every way of reading in which one answer has no end."""
     found: type[Reader] = request.param
     return found
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A document root, beside a secret that must not be seen."""
+    root = tmp_path / "root"
+    (root / "folder" / "deep").mkdir(parents=True)
+    (root / "empty folder").mkdir()
+    (root / ".git").mkdir()
+    (tmp_path / "root-secret").mkdir()  # its name begins with that of the root (CVE-2023-29159)
+    for name, content in {
+        "root/index.html": b"<p>home",
+        "root/folder/index.html": b"<p>folder",
+        "root/folder/file.bin": CONTENT,
+        "root/empty.txt": b"",
+        "root/a b+c%d.txt": b"odd",
+        "root/\N{LATIN SMALL LETTER E WITH ACUTE}.txt": b"accent",
+        "root/.env": b"secret",
+        "root/.git/config": b"secret",
+        "secret.txt": b"secret",
+        "root-secret/file.txt": b"secret",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    for link, to in {
+        "root/inside.bin": "folder/file.bin",
+        "root/link": "folder",
+        "root/out.txt": "../secret.txt",
+        "root/absolute.txt": str(tmp_path / "secret.txt"),
+        "root/outside": "..",
+        "root/sideways": "../root-secret",
+        "root/hidden": ".git",
+        "root/hidden.txt": ".env",
+        "root/loop": "loop",
+        "root/dangling": "nothing",
+    }.items():
+        (tmp_path / link).symlink_to(to)
+    return root
+
+
+@pytest.fixture
+def files(make_site: MakeSite, root: Path) -> Site:
+    """A site that serves it."""
+    return make_site(root)

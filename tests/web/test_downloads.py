@@ -1,0 +1,182 @@
+"""Parts of files, and large files to slow clients."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.web.conftest import CONTENT
+from tests.web.harness import Response, Site, open_files, request
+
+SIZE = len(CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "last"),
+    [
+        ("bytes=0-0", 0, 0),
+        ("bytes=1-3", 1, 3),
+        ("bytes=1000-", 1000, SIZE - 1),
+        ("bytes=1000-99999999", 1000, SIZE - 1),
+        ("bytes=-1", SIZE - 1, SIZE - 1),
+        ("bytes=-5000", 0, SIZE - 1),
+        (f"bytes={SIZE - 1}-", SIZE - 1, SIZE - 1),
+        ("BYTES=0-1", 0, 1),
+    ],
+)
+def test_a_range_is_given(files: Site, wanted: str, first: int, last: int) -> None:
+    answer = files.get("/folder/file.bin", Range=wanted)
+    assert (answer.status, answer.body) == (206, CONTENT[first : last + 1])
+    assert answer["Content-Range"] == f"bytes {first}-{last}/{SIZE}"
+    assert answer["Content-Length"] == str(last - first + 1)
+
+
+@pytest.mark.parametrize("wanted", [f"bytes={SIZE}-", "bytes=5000-6000", "bytes=-0"])
+def test_a_range_that_has_no_byte_is_refused_with_the_size(files: Site, wanted: str) -> None:
+    answer = files.get("/folder/file.bin", Range=wanted)
+    assert (answer.status, answer.code) == (416, "range_not_satisfiable")
+    assert answer["Content-Range"] == f"bytes */{SIZE}"
+    assert files.get("/empty.txt", Range="bytes=0-").status == 416
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *("bytes=0-0,2-3", "bytes=0-0, -1", "bytes=" + ",".join(["0-"] * 2000)),
+        *("bytes=3-1", "bytes=", "bytes=-", "bytes=x-y", "bytes=1_0-", "bytes=+1-2", "lines=0-1", "0-1", "bytes 0-1"),
+        *("bytes=" + "9" * 5000 + "-", "bytes=0-" + "9" * 16, "bytes=\xb2-\xb3"),
+    ],
+)
+def test_what_is_not_one_range_gets_the_whole(files: Site, wanted: str) -> None:
+    """Several ranges too, as RFC 9110 §14.2 allows: no list of ranges to be clever about (CVE-2025-62727)."""
+    answer = files.get("/folder/file.bin", Range=wanted)
+    assert (answer.status, answer.body) == (200, CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"), [("{tag}", 206), ("{date}", 206), ('"x"', 200), ("W/{tag}", 200), ("nonsense", 200)]
+)
+def test_if_range_gives_the_part_of_the_file_that_is_meant_or_the_whole(
+    files: Site, condition: str, status: int
+) -> None:
+    whole = files.get("/folder/file.bin")
+    named = condition.format(tag=whole["ETag"], date=whole["Last-Modified"])
+    assert files.get("/folder/file.bin", Range="bytes=0-0", If_Range=named).status == status
+
+
+def test_ranges_are_offered(files: Site) -> None:
+    assert files.get("/folder/file.bin")["Accept-Ranges"] == "bytes"
+    assert files.ask("HEAD", "/folder/file.bin", Range="bytes=0-0").status == 200  # RFC 9110 §14.2: only for GET
+
+
+# Large files.
+
+LARGE = os.urandom(1024 * 1024) * 4
+
+
+def large(root: Path) -> bytes:
+    (root / "large").write_bytes(LARGE)
+    return LARGE
+
+
+def test_a_large_file_is_sent_as_fast_as_it_is_taken(files: Site, root: Path) -> None:
+    """Never more of it waits in memory than a piece, however slow the client."""
+    content, before = large(root), open_files()
+    client = files.connect().take_nothing().send(request("GET", "/large") + request("GET", "/empty.txt"))
+    most = 0
+    while client.wire.get_write_buffer_size():
+        most = max(most, client.wire.get_write_buffer_size())
+        assert open_files() == before + 1 or len(client.wire.arrived) > SIZE
+        client.take(100_000)
+    assert most < 400_000
+    client.take()
+    assert client.next().body == content
+    assert client.next().body == b""
+    assert open_files() == before
+
+
+def test_a_range_of_a_large_file(files: Site, root: Path) -> None:
+    content = large(root)
+    answer = files.get("/large", Range="bytes=1000000-3000000")
+    assert (answer.status, answer.body) == (206, content[1_000_000:3_000_001])
+
+
+def test_a_client_that_half_closes_gets_the_whole_file(files: Site, root: Path) -> None:
+    content = large(root)
+    client = files.connect().take_nothing().get("/large").half_close()
+    client.take()
+    assert client.next().body == content
+    assert client.wire.has_ended()
+
+
+def test_a_client_that_goes_leaves_no_open_file(files: Site, root: Path) -> None:
+    large(root)
+    before = open_files()
+    for _ in range(5):
+        files.connect().take_nothing().get("/large").reset()
+    assert open_files() == before
+    files.connect().take_nothing().get("/large")
+    files.advance(70)
+    assert files.closed("write_timeout") == 1
+    assert open_files() == before
+
+
+def cut(root: Path, size: int) -> None:
+    os.truncate(root / "large", size)
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000])
+def test_a_file_that_is_cut_short_while_it_is_sent_ends_with_a_cut_connection(
+    files: Site, root: Path, size: int
+) -> None:
+    """Its length was told, and what is missing must not look like an end, nor be filled by the next answer."""
+    large(root)
+    before = open_files()
+    client = files.connect().take_nothing().send(request("GET", "/large") + request("GET", "/empty.txt"))
+    cut(root, size)
+    client.take()
+    assert client.wire.was_cut()
+    assert client.wire.arrived.count(b"HTTP/1.1") == 1
+    assert open_files() == before
+    assert files.metrics().get('slosh_refused_total{code="internal"}', 0) == 0
+
+
+def test_a_file_that_is_cut_short_in_the_same_turn_is_no_500(
+    files: Site, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the client takes everything at once, so that all of it happens inside the request."""
+    large(root)
+    real, reads = os.read, []
+
+    def read(handle: int, size: int) -> bytes:
+        reads.append(size)
+        return real(handle, size) if len(reads) == 1 else b""
+
+    monkeypatch.setattr("slosh.web.files.os.read", read)
+    client = files.connect().send(request("GET", "/large") + request("GET", "/empty.txt"))
+    assert client.wire.was_cut()
+    assert client.wire.arrived.count(b"HTTP/1.1") == 1
+    assert client.wire.wasted == 0
+    assert files.edge.refused["internal"] == 0
+
+
+def test_a_file_that_grows_while_it_is_sent_ends_where_its_length_said(files: Site, root: Path) -> None:
+    content = large(root)
+    client = files.connect().take_nothing().send(request("GET", "/large") + request("GET", "/empty.txt"))
+    with (root / "large").open("ab") as more:
+        more.write(b"more")
+    client.take()
+    assert client.next().body == content
+    assert client.next().status == 200
+
+
+def test_a_file_is_taken_in_pieces_by_ranges_and_is_whole(files: Site, root: Path) -> None:
+    """As a browser resumes a download, with If-Range."""
+    content = large(root)
+    answer: Response = files.ask("HEAD", "/large")
+    got = b""
+    while len(got) < len(content):
+        part = files.get("/large", Range=f"bytes={len(got)}-{len(got) + 999_999}", If_Range=answer["ETag"])
+        assert part.status == 206
+        got += part.body
+    assert got == content
