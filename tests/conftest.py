@@ -55,4 +55,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Playwright's synchronous interface keeps an event loop running in this thread for as long as its browser is open,
     and where one runs no other test can run its own. They are the slowest too, so quick failures show first.
     """
-    items.sort(key=lambda item: "e2e" in item.path.parts)
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
