@@ -30,8 +30,19 @@ class Liar:
         self._changed: asyncio.Condition
         self._posts = 0
         self.port = 0
+        self._held = 0
+        self._awaited = 0
+        self._all_held = threading.Event()
         self.heads: set[str] = set()
         """Request heads of readers, without their first line."""
+
+    def expect(self, readers: int) -> None:
+        """Note that `until_held` will ask for so many readers."""
+        self._awaited = readers
+
+    def until_held(self) -> None:
+        """Wait until so many readers are held as were expected: what is posted before is nothing that comes later."""
+        assert self._all_held.wait(30), "the readers did not come"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
@@ -61,7 +72,11 @@ class Liar:
         place = len(messages) if since == "now" else int(since)
         if "wait=0" not in query:
             async with self._changed:
+                self._held += 1
+                if self._held == self._awaited:
+                    self._all_held.set()
                 await self._changed.wait_for(lambda: len(messages) > place)
+                self._held -= 1
         body = b'{"res":[' + b",".join(self._lie(messages[place:], place + 1)) + b'],"next":"%d"}' % len(messages)
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 

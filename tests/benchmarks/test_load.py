@@ -27,11 +27,13 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outcome_of(program: Path, liar: Liar, work: Work = WORK) -> Outcome:
+    liar.expect(work.readers)
     with liar.running() as port, Load(program, "slosh", port, work) as load:
         load.hear("ready")
         load.tell("go")
         if work.mode == "idle":
             load.hear("held")
+            liar.until_held()
             load.tell("check")
         return load.result()
 
