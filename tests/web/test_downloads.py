@@ -180,3 +180,22 @@ def test_a_file_is_taken_in_pieces_by_ranges_and_is_whole(files: Site, root: Pat
         assert part.status == 206
         got += part.body
     assert got == content
+
+
+def test_nothing_more_is_read_for_a_socket_that_broke(files: Site, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that finds the socket broken closes it; the rest of a large file would be read for nobody."""
+    large(root)
+    before = open_files()
+    client = files.connect()
+    real, reads = os.read, []
+
+    def read(handle: int, size: int) -> bytes:
+        reads.append(size)
+        if len(reads) == 2:
+            client.wire.abort()
+        return real(handle, size)
+
+    monkeypatch.setattr("slosh.web.files.os.read", read)
+    client.get("/large")
+    assert len(reads) <= 3
+    assert open_files() == before
