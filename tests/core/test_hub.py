@@ -398,6 +398,16 @@ class TestTelling:
 class TestBounds:
     """What there is no room for is refused, and what there is stays."""
 
+    def test_a_topic_that_made_room_before_it_was_watched_is_no_silent_trap(self, loop: Loop) -> None:
+        """Its watcher would wait at a topic that no publisher finds."""
+        hub = HubOnLoop(loop, max_topics=1, linger=0.0)
+        first = hub.get("a")
+        loop.advance(1.0)
+        hub.get("b")
+        with pytest.raises(TooManyTopics):
+            hub.watch(first, Watching.__new__(Watching), 0)
+        assert not first.watchers
+
     def test_one_topic_too_many_is_refused(self, loop: Loop) -> None:
         hub = HubOnLoop(loop, max_topics=2)
         hub.get("a")

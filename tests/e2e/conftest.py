@@ -60,6 +60,17 @@ class Process:
                 return line
         pytest.fail(f"it ended before it said {containing!r}; it said: {self.said}")
 
+    def lines_so_far(self) -> list[str]:
+        """The lines that came since they were last asked for."""
+        lines: list[str] = []
+        while not self._lines.empty():
+            line = self._lines.get()
+            if line is None:
+                pytest.fail(f"it has ended; it said: {self.said}")
+            self.said.append(line)
+            lines.append(line)
+        return lines
+
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, wait for the end, return the exit code."""
         self._process.send_signal(by)

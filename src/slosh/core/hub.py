@@ -183,9 +183,13 @@ class Hub:
 
         Raises:
             TooManyWatchers: it would be one too many.
+            TooManyTopics: the topic has made room for another meanwhile.
         """
         if self._max_watchers and len(topic.watchers) >= self._max_watchers:
             raise TooManyWatchers(f"This topic has {self._max_watchers} watchers, and no room for more (max_watchers).")
+        if self._topics.get(topic.name) is not topic:
+            # It was dropped to make room, between its opening and this.
+            raise TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
         topic.watchers[watcher] = offset
         if self._expectants:
             self._tell_expectants(topic.name, len(topic.watchers))
