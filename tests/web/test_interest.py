@@ -1,0 +1,185 @@
+"""Interest made visible: the list of topics, its stream, and a feeder that sleeps until somebody watches."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.web.conftest import MakeSite
+from tests.web.harness import Client, Site
+
+
+def events(client: Client) -> list[tuple[str, Any]]:
+    """The events that have arrived on a `?watch` stream, less what was read before."""
+    text = bytes(client.wire.arrived).decode()
+    client.wire.arrived.clear()
+    blocks = [block for block in text.replace("\r\n", "\n").split("\n\n") if "event: " in block]
+    found = []
+    for block in blocks:
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+        found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
+class TestList:
+    """`GET /topics`."""
+
+    def test_it_tells_of_each_active_topic_by_name(self, site: Site) -> None:
+        site.connect().get("/topics/b")
+        site.get("/topics/a?wait=0")
+        for number in range(5):
+            site.post("/topics/b", b"%d" % number)
+        site.advance(2.0)
+        answer = site.get("/topics")
+        assert answer["Content-Type"] == "application/json"
+        assert answer.json["topics"] == [
+            {"name": "a", "watchers": 0, "max": 0, "age": 2.0, "rate": 0.0},
+            {"name": "b", "watchers": 0, "max": 5, "age": 2.0, "rate": 0.5},
+        ]
+
+    def test_a_topic_that_has_run_out_is_not_in_it(self, site: Site) -> None:
+        site.get("/topics/a?wait=0")
+        site.advance(30.1)
+        assert site.get("/topics").json == {"topics": []}
+
+    def test_the_rate_of_a_ring_that_is_younger_than_the_window_counts_its_own_age(self, make_site: MakeSite) -> None:
+        site = make_site(queue=10)
+        site.get("/topics/a?wait=0")
+        for number in range(20):
+            site.post("/topics/a", b"%d" % number)
+            site.advance(0.1)
+        (topic,) = site.get("/topics").json["topics"]
+        assert topic["rate"] == pytest.approx(10.0, rel=0.15)
+
+    def test_many_come_in_pages_that_miss_none(self, site: Site) -> None:
+        names = [f"t{number:02d}" for number in range(7)]
+        for name in reversed(names):
+            site.get(f"/topics/{name}?wait=0")
+        page = site.get("/topics?limit=3").json
+        seen = [topic["name"] for topic in page["topics"]]
+        while "after" in page:
+            page = site.get(f"/topics?limit=3&after={page['after']}").json
+            seen += [topic["name"] for topic in page["topics"]]
+        assert seen == names
+
+    @pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", ""])
+    def test_a_limit_that_is_none_is_refused(self, site: Site, limit: str) -> None:
+        assert (site.get(f"/topics?limit={limit}").code) == "bad_query"
+
+    def test_it_is_only_looked_at(self, site: Site) -> None:
+        answer = site.post("/topics", b"1")
+        assert (answer.status, answer["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert site.ask("HEAD", "/topics").status == 200
+
+
+class TestStream:
+    """`GET /topics?watch`."""
+
+    def test_it_tells_what_is_active_and_then_what_changes(self, site: Site) -> None:
+        site.get("/topics/before?wait=0")
+        client = site.connect().get("/topics?watch")
+        assert [(kind, facts["name"]) for kind, facts in events(client)] == [("active", "before")]
+        site.get("/topics/after?wait=0")
+        assert [(kind, facts["name"]) for kind, facts in events(client)] == [("active", "after")]
+        site.advance(30.1)
+        assert {(kind, facts["name"]) for kind, facts in events(client)} == {
+            ("inactive", "before"),
+            ("inactive", "after"),
+        }
+
+    def test_looking_makes_nothing_active(self, site: Site) -> None:
+        site.connect().get("/topics?watch")
+        assert site.get("/topics").json == {"topics": []}
+
+    def test_a_sign_of_life_comes_each_15_seconds(self, site: Site) -> None:
+        client = site.connect().get("/topics?watch")
+        client.wire.arrived.clear()
+        for _ in range(3):
+            site.advance(15.1)
+            assert bytes(client.wire.arrived) == b"3\r\n:\n\n\r\n"
+            client.wire.arrived.clear()
+
+    def test_a_client_that_fell_behind_is_told_all_anew(self, site: Site) -> None:
+        client = site.connect().get("/topics?watch")
+        client.take_nothing()
+        for number in range(2000):
+            site.get(f"/topics/t{number:04d}?wait=0")
+        assert client.wire.get_write_buffer_size() < 200_000, "nothing is kept for who does not read"
+        client.take()
+        told = events(client)
+        assert ("reset", {"reset": True}) in told
+        after = told[told.index(("reset", {"reset": True})) + 1 :]
+        assert [facts["name"] for _, facts in after] == [f"t{number:04d}" for number in range(2000)]
+
+    def test_who_goes_is_told_nothing_more(self, site: Site) -> None:
+        client = site.connect().get("/topics?watch")
+        client.reset()
+        site.get("/topics/a?wait=0")
+        assert client.wire.wasted == 0
+
+    def test_it_ends_cleanly_when_the_server_goes_down(self, site: Site) -> None:
+        client = site.connect().get("/topics?watch")
+        site.drain()
+        assert bytes(client.wire.arrived).endswith(b"0\r\n\r\n")
+        assert client.wire.has_ended()
+
+
+class TestWatchers:
+    """`GET /topics/<name>?watchers`."""
+
+    def test_it_answers_at_once_and_watches_nothing(self, site: Site) -> None:
+        assert site.get("/topics/a?watchers").json == {"watchers": 0}
+        assert site.post("/topics/a", b"1").status == 404
+        for _ in range(2):
+            site.connect().get("/topics/a")
+        assert site.get("/topics/a?watchers").json == {"watchers": 2}
+
+    def test_with_wait_it_hangs_until_somebody_watches(self, site: Site) -> None:
+        feeder = site.connect().get("/topics/a?watchers&wait=60")
+        assert feeder.silent()
+        site.get("/topics/a?wait=0")  # a look is no watching
+        assert feeder.silent()
+        site.connect().get("/topics/a")
+        assert feeder.next().json == {"watchers": 1}
+
+    def test_a_reader_of_a_pattern_wakes_the_feeder_too(self, site: Site) -> None:
+        """The POST it will then make is taken, so it must not sleep on."""
+        feeder = site.connect().get("/topics/s/1?watchers&wait=60")
+        site.connect().get("/topics/s/*?format=ndjson")
+        assert feeder.next().json == {"watchers": 1}
+        assert site.get("/topics/s/2?watchers").json == {"watchers": 1}
+        assert site.post("/topics/s/1", b"1").status == 200
+
+    def test_when_nobody_comes_it_says_so_in_time(self, site: Site) -> None:
+        feeder = site.connect().get("/topics/a?watchers&wait=5")
+        site.advance(4.9)
+        assert feeder.silent()
+        site.advance(0.2)
+        assert feeder.next().json == {"watchers": 0}
+        assert feeder.get("/topics/a?watchers").next().status == 200
+
+    @pytest.mark.parametrize("end", ["time", "reset", "eof"])
+    def test_who_waits_no_more_is_forgotten(self, site: Site, end: str) -> None:
+        feeder = site.connect().get("/topics/a?watchers&wait=5")
+        if end == "time":
+            site.advance(5.1)
+            feeder.next()
+        elif end == "reset":
+            feeder.reset()
+        else:
+            feeder.half_close()
+        site.connect().get("/topics/a")
+        assert feeder.silent()
+        assert feeder.wire.wasted == 0
+
+    def test_it_is_bounded_by_max_wait_and_ends_when_the_server_goes_down(self, make_site: MakeSite) -> None:
+        site = make_site(max_wait=3)
+        bounded = site.connect().get("/topics/a?watchers&wait=60")
+        site.advance(3.1)
+        assert bounded.next().json == {"watchers": 0}
+        waiting = site.connect().get("/topics/a?watchers&wait=60")
+        site.drain()
+        assert waiting.next()["Connection"] == "close"
+
+    def test_of_several_topics_it_is_refused(self, site: Site) -> None:
+        assert site.get("/topics/a,b?watchers").code == "bad_query"
