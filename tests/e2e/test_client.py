@@ -23,7 +23,7 @@ FOLLOW = """async (options) => {
     signal: controller.signal,
     onAnswer: (answer) => {
       note.answers.push(answer);
-      note.messages.push(...answer.res);
+      note.messages.push(...(answer.res ?? []));
       if (options.throwing) throw new Error("a mistake in the page");
     },
     onState: (state) => note.states.push(state),
@@ -115,10 +115,23 @@ def test_states_tell_the_reason_and_when_the_next_try_is(slosh: Slosh, page: "Pa
 
 
 def test_a_refusal_for_good_is_told_once_and_not_tried_again(slosh: Slosh, page: "Page") -> None:
-    page.evaluate(FOLLOW, {"topic": "no,comma"})
+    page.evaluate(FOLLOW, {"topic": "$server"})
     page.wait_for_function("following.state.name === 'failed'")
     assert page.evaluate("note.states.map((state) => state.name)") == ["connecting", "failed"]
     assert page.evaluate("following.state.reason")
+
+
+@pytest.mark.parametrize("topic", ["house/a,house/b", "house/*"])
+def test_several_topics_and_patterns_are_followed_like_one(slosh: Slosh, page: "Page", topic: str) -> None:
+    page.evaluate(FOLLOW, {"topic": topic})
+    page.wait_for_function("following.state.name === 'live'")
+    for name, value in (("house/a", 1), ("house/b", 2), ("house/a", 3)):
+        slosh.post_when_watched(name, value)
+        page.wait_for_function(
+            "(v) => note.answers.some(({ topics }) => topics[v[0]]?.res.includes(v[1]))", arg=[name, value]
+        )
+    seen = page.evaluate("note.answers.flatMap(({ topics }) => Object.values(topics).flatMap(({ res }) => res))")
+    assert seen == [1, 2, 3]
 
 
 @pytest.mark.parametrize("end", ["following.close()", "controller.abort()"])

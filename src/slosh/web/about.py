@@ -1,4 +1,4 @@
-"""What the server says of itself, under `/-/`: whether it lives, whether it is ready, and its counts."""
+"""What the server has of its own: its health, its counts, and the pages' files, under `/-/` and `/view/`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from slosh.engine.base import Engine
 from slosh.errors import ALLOW_FILES, Draining, MethodNotAllowed, NotFound, SloshError, Unavailable
 from slosh.web.action import Action
+from slosh.web.asking import TOPICS, parse_names
 from slosh.web.connection import Connection
 from slosh.web.edge import Edge
 from slosh.web.files import send_file
@@ -20,7 +21,28 @@ from slosh.web.head import Head
 from slosh.web.response import NO_SNIFF, NO_STORE, field
 
 _TEXT: Final = b"Content-Type: text/plain; charset=utf-8\r\n" + NO_STORE + NO_SNIFF
-_CLIENT: Final = Path(__file__).with_name("view") / "slosh.js"
+_FOLDER: Final = Path(__file__).with_name("view")
+_FILES: Final = {
+    f"/-/{name}": _FOLDER / name
+    for name in (
+        "numbers.js",
+        "slosh.js",
+        "slosh.svg",
+        "view.css",
+        "view.js",
+        "uplot/LICENSE",
+        "uplot/uPlot.esm.js",
+        "uplot/uPlot.min.css",
+    )
+}
+
+VIEW: Final = "/view/"
+_PAGE: Final = _FOLDER / "view.html"
+_PAGE_FIELDS: Final = field(
+    "Content-Security-Policy",
+    # The page shows what strangers post: whatever slipped in as markup could run nothing and reach nobody else.
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; object-src 'none'",
+)
 
 
 def route_about(engine: Engine, head: Head, max_body: int) -> Action:
@@ -29,18 +51,37 @@ def route_about(engine: Engine, head: Head, max_body: int) -> Action:
     Raises:
         NotFound, MethodNotAllowed: as they say.
     """
-    actions: dict[str, type[Healthy | Ready | Metrics | Client]] = {
+    actions: dict[str, type[Healthy | Ready | Metrics]] = {
         "/-/healthy": Healthy,
         "/-/ready": Ready,
         "/-/metrics": Metrics,
-        "/-/slosh.js": Client,
     }
-    action = actions.get(head.path)
-    if action is None:
-        raise NotFound
+    if head.path in actions:
+        _check_method(head)
+        return actions[head.path](engine, max_body)
+    if head.path in _FILES:
+        _check_method(head)
+        return OwnFile(_FILES[head.path], b"", max_body)
+    raise NotFound
+
+
+def route_view(head: Head, max_body: int) -> Action:
+    """The viewer, for a path under `/view/`: the same page whatever follows, which its script reads and polls.
+
+    Nothing of the engine is touched: it is the poll that makes a topic active, not the page.
+
+    Raises:
+        BadTopic, BadRequest: what follows is no topic, pattern or list of them, as for `/topics/`.
+        MethodNotAllowed: it is only looked at.
+    """
+    _check_method(head)
+    parse_names(TOPICS + head.path.removeprefix(VIEW))
+    return OwnFile(_PAGE, _PAGE_FIELDS, max_body)
+
+
+def _check_method(head: Head) -> None:
     if head.method not in ("GET", "HEAD"):
         raise MethodNotAllowed(ALLOW_FILES)
-    return action(engine, max_body)
 
 
 class _About(Action):
@@ -84,14 +125,25 @@ class Ready(_About):
         connection.respond(200, _TEXT, b"ready\n")
 
 
-class Client(_About):
-    """The JavaScript client."""
+class OwnFile(Action):
+    """A file that comes with the server.
 
-    __slots__ = ()
+    Args:
+        path: where it is.
+        extra: further header lines.
+        max_body: bytes of a body that is read and means nothing.
+    """
+
+    __slots__ = ("_extra", "_path", "max_body")
+
+    def __init__(self, path: Path, extra: bytes, max_body: int) -> None:
+        self._path = path
+        self._extra = extra
+        self.max_body = max_body
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
         """Send it."""
-        send_file(connection, _CLIENT)
+        send_file(connection, self._path, self._extra)
 
 
 class Metrics(_About):

@@ -125,8 +125,13 @@ class ServeFile(Action):
         connection.respond(301, field("Location", location) + _NO_CACHE, b"")
 
 
-def send_file(connection: Connection, path: Path) -> None:
+def send_file(connection: Connection, path: Path, extra: bytes = b"") -> None:
     """Answer the present request with a file, as far as the client has not got it already.
+
+    Args:
+        connection: whose request it is.
+        path: of the file.
+        extra: further header lines.
 
     Raises:
         NotFound: it is not a regular file, or cannot be read.
@@ -144,7 +149,7 @@ def send_file(connection: Connection, path: Path) -> None:
             raise NotFound  # noqa: TRY301 - the handle is closed below
         tag = f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"'
         modified = formatdate(facts.st_mtime, usegmt=True)
-        fields = field("ETag", tag) + field("Last-Modified", modified) + _NO_CACHE + NO_SNIFF
+        fields = field("ETag", tag) + field("Last-Modified", modified) + _NO_CACHE + NO_SNIFF + extra
         if is_unchanged(head, tag, facts.st_mtime):
             os.close(handle)
             connection.respond(304, fields, b"")

@@ -7,7 +7,7 @@ from slosh.core.names import check_name
 from slosh.engine.base import Engine
 from slosh.errors import ForeignOrigin, MethodNotAllowed, SloshError
 from slosh.settings import Settings
-from slosh.web.about import route_about
+from slosh.web.about import VIEW, route_about, route_view
 from slosh.web.action import Action, Application, Refusal
 from slosh.web.asking import TOPICS, Asked, Format
 from slosh.web.connection import Connection
@@ -74,6 +74,8 @@ class Routes(Application):
                 return Options(ALLOW_TOPIC if head.path == "*" else ALLOW_LOOK, b"")
             if head.path.startswith(ABOUT):
                 return route_about(self._engine, head, self._settings.max_body)
+            if head.path.startswith(VIEW):
+                return route_view(head, self._settings.max_body)
             return ServeFile(self._root, head, self._settings.max_body)
         except SloshError as error:
             return Refusal(error, self._settings.max_body, fields)

@@ -22,6 +22,9 @@
  *    other clients do), asks again from its place, and says when it is back.
  * 4. How answers travel is a transport's business alone (see `longPoll`), how a page follows is the same for all.
  *
+ * Several topics, or a pattern: `follow("kitchen,cellar", …)`, `follow("house/*", …)`. An answer is then
+ * `{topics: {kitchen: {res, saw, lost, …}}, next}`, with the topics that have something to say.
+ *
  * A browser opens at most six connections to one host over HTTP/1.1, and each topic that is followed holds one of
  * them, counted over all tabs. Follow few topics from one page.
  *
@@ -57,6 +60,8 @@ const HOME = new URL("../", import.meta.url).href;
  * @property {number} [conflated] messages left out because `key` or `limit` asked for it
  * @property {boolean} [reset]    the topic began anew since the last answer; what was before is not known
  * @property {boolean} [timeout]  nothing came in the time asked for
+ * @property {Object<string, Answer>} [topics]  where several are followed: the answer of each that has one, by its name;
+ *   of the other fields only `next` and `timeout` are there then
  */
 
 /**
@@ -91,7 +96,7 @@ export class SloshError extends Error {
 /**
  * Follow a topic until `close()` is called or `signal` is aborted.
  *
- * @param {string} topic  its name, `kitchen` or `house/kitchen`, not percent-encoded
+ * @param {string} topic  its name, `kitchen` or `house/kitchen`, not percent-encoded; or a pattern, or several with commas
  * @param {object} [options]
  * @param {string} [options.since]   where to start: `now` (default), `earliest`, `-50`, `90s`, or a place kept from before
  * @param {number} [options.limit]   at most this many, the newest, in one answer
@@ -206,7 +211,8 @@ export class Following {
     this.#failures = 0;
     this.#place = answer.next;
     if (this.#state.name !== "live") this.#tell({ name: "live" });
-    if (answer.saw > 0 || answer.reset || answer.lost) this.#call(this.#options.onAnswer, answer);
+    const some = answer.topics && Object.keys(answer.topics).length > 0;
+    if (some || answer.saw > 0 || answer.reset || answer.lost) this.#call(this.#options.onAnswer, answer);
   }
 
   async #pauseAfter(error, signal) {
@@ -283,7 +289,8 @@ async function ask(url, query, signal) {
 }
 
 function topicURL(topic, server) {
-  const path = topic.split("/").map(encodeURIComponent).join("/");
+  // No name has a comma or a star of its own, so those keep their meaning; what else is special is encoded.
+  const path = encodeURIComponent(topic).replaceAll("%2F", "/").replaceAll("%2C", ",");
   return new URL(`topics/${path}`, server ? server.replace(/\/*$/, "/") : HOME);
 }
 

@@ -1,0 +1,140 @@
+"""The viewer's routes: one page for every topic, and the files that it is made of."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+import slosh.web
+from tests.web.conftest import MakeSite
+from tests.web.harness import Site
+
+FOLDER = Path(slosh.web.__file__).with_name("view")
+FILES = {
+    "/-/numbers.js": "text/javascript; charset=utf-8",
+    "/-/slosh.svg": "image/svg+xml",
+    "/-/view.css": "text/css; charset=utf-8",
+    "/-/view.js": "text/javascript; charset=utf-8",
+    "/-/uplot/uPlot.esm.js": "text/javascript; charset=utf-8",
+    "/-/uplot/uPlot.min.css": "text/css; charset=utf-8",
+    "/-/uplot/LICENSE": "application/octet-stream",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kitchen",
+        "house/kitchen/temp",
+        "cpu.load",
+        "a,b,c",
+        "house/*/temp",
+        "house/**",
+        "*",
+        "k%C3%BCche",
+        "a%20b",
+        "topics/a",
+    ],
+)
+def test_the_page_is_the_same_whatever_the_topic(site: Site, name: str) -> None:
+    answer = site.get(f"/view/{name}")
+    assert (answer.status, answer.body) == (200, (FOLDER / "view.html").read_bytes())
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_a_query_is_the_scripts_business(site: Site) -> None:
+    assert site.get("/view/kitchen?anything=1").status == 200
+
+
+def test_the_page_runs_nothing_but_this_servers_files(site: Site) -> None:
+    answer = site.get("/view/kitchen")
+    policy = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'self'"
+    assert "unsafe" not in answer["Content-Security-Policy"]
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    page = answer.body.decode()
+    assert " style=" not in page
+    assert "<style" not in page
+    again = site.get("/view/kitchen", If_None_Match=answer["ETag"])
+    assert (again.status, again["Content-Security-Policy"]) == (304, answer["Content-Security-Policy"])
+
+
+def test_head_tells_the_length_and_the_same_fields(site: Site) -> None:
+    page, head = site.get("/view/kitchen"), site.ask("HEAD", "/view/kitchen")
+    assert (head.status, head.body, head.fields) == (200, b"", page.fields)
+    assert head["Content-Length"] == str(len(page.body))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a//b",
+        "/topics/x",
+        "a/",
+        "../a",
+        "a/./b",
+        "$sys",
+        "a%00b",
+        "a,,b",
+        "a*",
+        "**/a",
+        "%2C",
+        "a" * 256,
+        ",".join("a" * 65),
+    ],
+)
+def test_what_is_no_topic_has_no_page(site: Site, name: str) -> None:
+    answer = site.get(f"/view/{name}")
+    assert (answer.status, answer.code) == (400, "bad_topic")
+    assert "Content-Security-Policy" not in answer
+
+
+def test_a_name_that_is_not_utf8_is_refused(site: Site) -> None:
+    assert site.get("/view/%FF").code == "bad_request"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_it_is_only_looked_at(site: Site, method: str) -> None:
+    answer = site.ask(method, "/view/kitchen", b"1")
+    assert (answer.status, answer.code) == (405, "method_not_allowed")
+    assert "POST" not in answer["Allow"]
+    assert site.ask("OPTIONS", "/view/kitchen")["Allow"] == answer["Allow"]
+
+
+def test_the_page_alone_makes_no_topic_active(site: Site) -> None:
+    site.get("/view/kitchen")
+    assert site.post("/topics/kitchen", b"1").code == "no_watchers"
+    assert not len(site.hub)
+
+
+def test_it_wins_over_the_document_root_but_only_below_its_slash(make_site: MakeSite, tmp_path: Path) -> None:
+    (tmp_path / "view").mkdir()
+    (tmp_path / "view" / "kitchen").write_text("file")
+    (tmp_path / "viewer").write_text("file")
+    site = make_site(tmp_path)
+    assert site.get("/view/kitchen").body.startswith(b"<!doctype html>")
+    assert site.get("/viewer").body == b"file"
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_the_pages_files_come_with_the_package(site: Site, path: str) -> None:
+    answer = site.get(path)
+    assert (answer.status, answer["Content-Type"]) == (200, FILES[path])
+    assert answer.body == (FOLDER / path.removeprefix("/-/")).read_bytes()
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert site.ask("HEAD", path)["Content-Length"] == str(len(answer.body))
+    assert site.post(path, b"1").code == "method_not_allowed"
+
+
+def test_every_file_that_the_page_names_is_served(site: Site) -> None:
+    page = (FOLDER / "view.html").read_text(encoding="utf-8")
+    named = {part.partition('"')[0] for mark in ('href="', 'src="') for part in page.split(mark)[1:]}
+    assert {"/-/view.js", "/-/view.css", "/-/uplot/uPlot.min.css"} <= named
+    for path in named - {"/", "#main"}:
+        assert site.get(path).status == 200, path
+
+
+@pytest.mark.parametrize("path", ["view.html", "uplot/", "uplot", "uplot/../slosh.js", quote("uplot/LICENSE", safe="")])
+def test_nothing_else_of_the_folder_is_served(site: Site, path: str) -> None:
+    assert site.get(f"/-/{path}").code == "not_found"
