@@ -1,0 +1,97 @@
+"""How a reader finds its topics, also with an engine that answers later."""
+
+from collections.abc import Callable
+
+import pytest
+
+from slosh.core.topic import Topic
+from slosh.errors import SloshError, TooManyTopics
+from slosh.web.reader import next_field
+from tests.web.harness import Site
+
+Opened = Callable[[Topic | SloshError], None]
+
+
+class Later:
+    """Makes the engine of a site give topics later, one at a time."""
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._site = site
+        self._asked: list[tuple[str, float, Opened]] = []
+        monkeypatch.setattr(site.engine, "at_hand", lambda *_: None)
+        monkeypatch.setattr(site.engine, "open", lambda *asked: self._asked.append(asked))
+
+    @property
+    def names(self) -> list[str]:
+        """What was asked for and has not been given."""
+        return [name for name, _, _ in self._asked]
+
+    def give(self) -> None:
+        """Give what was asked for first."""
+        name, now, opened = self._asked.pop(0)
+        opened(self._site.hub.open(name, now))
+
+    def refuse(self, error: SloshError) -> None:
+        """Refuse it."""
+        self._asked.pop(0)[2](error)
+
+
+@pytest.fixture
+def later(site: Site, monkeypatch: pytest.MonkeyPatch) -> Later:
+    """An engine that takes its time."""
+    return Later(site, monkeypatch)
+
+
+def test_a_poll_waits_for_its_topic_and_then_for_news(site: Site, later: Later) -> None:
+    client = site.connect().get("/topics/a")
+    assert client.silent()
+    assert later.names == ["a"]
+    later.give()
+    assert site.watchers("a") == 1
+    site.post("/topics/a", b"1")
+    assert client.next().json["res"] == [1]
+
+
+def test_several_topics_are_all_found_before_it_begins(site: Site, later: Later) -> None:
+    client = site.connect().get("/topics/a,b,c?wait=0")
+    for name in "abc":
+        assert client.silent()
+        assert later.names == [name]
+        later.give()
+    assert client.next().json["next"] == "a=epoch000.0,b=epoch001.0,c=epoch002.0"
+
+
+def test_a_poll_that_comes_back_keeps_its_own_place_while_it_waits(site: Site, later: Later) -> None:
+    """Its head is known already, for another place; the one that it names now counts."""
+    client = site.connect().get("/topics/a?since=epoch000.0")
+    later.give()
+    site.post("/topics/a", b"1")
+    assert client.next().json["next"] == "epoch000.1"
+    client.get("/topics/a?since=epoch000.1")
+    later.give()
+    assert client.silent(), "it has seen that one"
+    site.post("/topics/a", b"2")
+    assert client.next().json["res"] == [2]
+
+
+def test_a_refusal_is_answered_and_the_connection_serves_on(site: Site, later: Later) -> None:
+    client = site.connect().get("/topics/a,b")
+    later.give()
+    later.refuse(TooManyTopics("no room"))
+    answer = client.next()
+    assert (answer.status, answer.code) == (503, "too_many_topics")
+    assert client.get("/-/healthy").next().status == 200
+
+
+def test_a_client_that_has_gone_is_no_watcher_when_the_engine_answers(site: Site, later: Later) -> None:
+    client = site.connect().get("/topics/a")
+    client.reset()
+    later.give()
+    assert site.watchers("a") == 0
+    assert client.wire.wasted == 0
+
+
+def test_what_stands_in_a_header_is_encoded_where_it_must_be() -> None:
+    assert next_field("k3f9.4") == b"Slosh-Next: k3f9.4\r\n"
+    assert next_field("*,a/b=k.1") == b"Slosh-Next: *,a/b=k.1\r\n"
+    assert next_field("grüße=k.1,a b=x.2") == b"Slosh-Next: gr%C3%BC%C3%9Fe=k.1,a%20b=x.2\r\n"
