@@ -11,6 +11,7 @@ from tests.web.harness import Site
 
 FOLDER = Path(slosh.web.__file__).with_name("view")
 FILES = {
+    "/-/chart.js": "text/javascript; charset=utf-8",
     "/-/numbers.js": "text/javascript; charset=utf-8",
     "/-/slosh.svg": "image/svg+xml",
     "/-/view.css": "text/css; charset=utf-8",

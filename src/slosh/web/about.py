@@ -25,6 +25,7 @@ _FOLDER: Final = Path(__file__).with_name("view")
 _FILES: Final = {
     f"/-/{name}": _FOLDER / name
     for name in (
+        "chart.js",
         "numbers.js",
         "slosh.js",
         "slosh.svg",

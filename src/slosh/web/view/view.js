@@ -8,9 +8,9 @@
  * 3. Nothing is left out silently: what was missed, what is not drawn and what is guessed is told on the page.
  */
 
-import { bounds, clip, findNumbers, number, plural, span, timeIn } from "./numbers.js";
+import { Chart, clock, make, shown } from "./chart.js";
+import { bounds, clip, findNumbers, number, plural, timeIn } from "./numbers.js";
 import { follow } from "./slosh.js";
-import uPlot from "./uplot/uPlot.esm.js";
 
 /** Lines that are drawn; more than these can hardly be told apart. The other numbers are named below the charts. */
 const MAX_LINES = 12;
@@ -39,14 +39,6 @@ const $ = (id) => document.getElementById(id);
 const topic = decodeURIComponent(location.pathname.slice(location.pathname.indexOf("/view/") + 6));
 const several = /[,*]/.test(topic);
 const seconds = () => Date.now() / 1000;
-const clock = (time) => new Date(time * 1000).toLocaleTimeString("en-GB");
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
 /* Keeping them */
 
 /** Times, and for each line a column beside them: a number, undefined (nothing told then), or null (the line breaks). */
@@ -107,89 +99,6 @@ function forget(before) {
 }
 
 /* Drawing them */
-
-let range = [0, 1];
-/** What stands left of this, in seconds, was there before the page opened and is drawn at guessed times. */
-let guessedUntil = 0;
-
-class Chart {
-  #plot;
-  #lines;
-  #keys;
-  #observer;
-
-  constructor(host, group) {
-    this.#lines = group;
-    this.#keys = group.map((line) => this.#key(line));
-    const place = make("div", { className: "plot" });
-    place.setAttribute("role", "img");
-    place.setAttribute("aria-label", `Line chart of ${group.map((line) => line.path).join(", ")}`);
-    host.append(make("section", { className: "panel chart" }, make("div", { className: "keys" }, ...this.#keys), place));
-    const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
-    const size = () => ({ width: Math.max(120, place.clientWidth), height: place.clientHeight });
-    this.#plot = new uPlot(
-      {
-        ...size(),
-        legend: { show: false },
-        padding: [8, 26, 0, 0],
-        cursor: { sync: { key: "view" }, y: false, drag: { x: false, y: false }, points: { size: 7 } },
-        scales: { x: { time: true, range: () => range }, y: { range: (_, low, high) => span(low, high) } },
-        axes: [
-          { ...axis, space: 80, size: 28, values: (_, ticks) => ticks.map(clock) },
-          { ...axis, size: 62, gap: 6, space: 34, values: (_, ticks) => ticks.map((tick) => number(tick, Math.abs(ticks[1] - ticks[0]) || undefined)) },
-        ],
-        series: [{}, ...group.map((line) => ({ label: line.path, width: 2, stroke: () => colour(line.colour), show: line.shown, points: { size: 5, fill: () => colour(line.colour) } }))],
-        hooks: { drawClear: [shadeGuessed], setCursor: [() => this.#showValues()] },
-      },
-      [times, ...group.map((line) => line.column)],
-      place,
-    );
-    this.#observer = new ResizeObserver(() => this.#plot.setSize(size()));
-    this.#observer.observe(place);
-  }
-
-  #key(line) {
-    const key = make("button", { type: "button", className: "key", title: "Show or hide this line" }, make("span", { textContent: line.path }), make("b"));
-    key.style.setProperty("--colour", `var(${line.colour})`);
-    key.setAttribute("aria-pressed", String(line.shown));
-    key.addEventListener("click", () => {
-      line.shown = !line.shown;
-      key.setAttribute("aria-pressed", String(line.shown));
-      this.#plot.setSeries(this.#lines.indexOf(line) + 1, { show: line.shown });
-    });
-    return key;
-  }
-
-  draw() {
-    this.#plot.setData([times, ...this.#lines.map((line) => line.column)]);
-    this.#showValues();
-  }
-
-  recolour() {
-    this.#plot.redraw(false, true);
-  }
-
-  destroy() {
-    this.#observer.disconnect();
-    this.#plot.destroy();
-  }
-
-  /** The values under the pointer, else the newest. */
-  #showValues() {
-    const at = this.#plot?.cursor.idx;
-    this.#keys.forEach((key, i) => {
-      const { column, newest } = this.#lines[i];
-      key.lastChild.textContent = number(at == null ? newest : column[at]);
-    });
-  }
-}
-
-function shadeGuessed(plot) {
-  if (guessedUntil <= range[0]) return;
-  const right = Math.min(plot.valToPos(guessedUntil, "x", true), plot.bbox.left + plot.bbox.width);
-  plot.ctx.fillStyle = colour("--sunken");
-  plot.ctx.fillRect(plot.bbox.left, plot.bbox.top, right - plot.bbox.left, plot.bbox.height);
-}
 
 let charts = [];
 let groups = [];
@@ -267,6 +176,9 @@ function take(answer) {
   }
   isFirst = false;
   lastArrival = now;
+  // Bounded here too: a page in a hidden tab draws nothing, and may stay there for days.
+  arrived = arrived.filter((time) => time > now - RATE_SPAN);
+  if (times.length > 2 * MAX_POINTS) forget(-Infinity);
   if (waiting?.length > MAX_WAITING) dropped += waiting.splice(0, waiting.length - MAX_WAITING).length;
   schedule();
 }
@@ -274,7 +186,7 @@ function take(answer) {
 function show({ source, message, time, isHistory, breaks }) {
   if (breaks) breakLines(source);
   const tellsTime = add(source, message, time);
-  if (isHistory && !tellsTime) guessedUntil = opened;
+  if (isHistory && !tellsTime) shown.guessedUntil = opened;
   newest = { source, message, time };
   unlisted.push(newest);
   if (unlisted.length > MAX_LISTED) unlisted = unlisted.slice(-MAX_LISTED);
@@ -297,10 +209,11 @@ function draw() {
   // The edge goes on with the clock from the newest point, by the clock of whoever told the times.
   const edge = times.length ? Math.max(times.at(-1), times.at(-1) + now - lastArrival) : now;
   forget(edge - KEPT);
-  range = [edge - Number($("span").value), edge];
+  shown.from = edge - Number($("span").value);
+  shown.to = edge;
   const peaks = new Map([...lines.values()].map((line) => [line, bounds(line.column)]));
   regroup(peaks);
-  for (const chart of charts) chart.draw();
+  for (const chart of charts) chart.draw(times);
   for (const [line, found] of peaks) showRow(line, found);
   showTexts();
 }
@@ -341,7 +254,7 @@ function showTexts() {
   if (rest.size) words.push(`${count} not drawn: ${clip(told, MAX_ROW)}${more > 0 ? ", …" : "."}`);
   if (huge) words.push("Numbers beyond 10³⁰ are not drawn.");
   if (isPartial) words.push("Some messages were too large to be searched for numbers to their end.");
-  if (guessedUntil > range[0] && hasLines) words.push("Shaded: came before this page opened, at times that are not known.");
+  if (shown.guessedUntil > shown.from && hasLines) words.push("Shaded: came before this page opened, at times that are not known.");
   $("rest").textContent = words.join(" ");
   $("rest").hidden = !words.length;
   if (!unlisted.length) return;
@@ -418,5 +331,6 @@ addEventListener("keydown", (event) => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((chart) => chart.recolour()));
 // Ticks for what changes without a message: the edge that goes on, the rate that sinks.
 setInterval(() => document.hidden || schedule(), 250);
-const following = follow(topic, { since: "-100", every: "50ms", onAnswer: take, onState: showState });
+// At most fifty answers a second, however fast the topic is.
+const following = follow(topic, { since: "-100", every: "20ms", onAnswer: take, onState: showState });
 $("retry").addEventListener("click", () => following.retry());
