@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from slosh.settings import Settings
 from slosh.testing.echo import Echo
@@ -62,3 +63,14 @@ def test_it_says_where_it_is_ready_and_ends_on_sigterm(tmp_path: Path) -> None:
         echo.tell(signal.SIGTERM)
         assert echo.end() == 0
         assert "Traceback" not in echo.output
+
+
+def test_a_websocket_says_everything_again(tmp_path: Path) -> None:
+    with Running((sys.executable, "-m", "slosh.testing.echo", "--port", "0"), tmp_path) as echo:
+        address = echo.hear(r"is ready on http://(\S+)")[1]
+        with connect(f"ws://{address}/ws", max_size=None) as client:
+            for message in ("text", "", b"\x00\xff", "x" * 3_000_000):
+                client.send(message)
+                assert client.recv() == message
+            client.send(["in ", "frag", "ments"])
+            assert client.recv() == "in fragments"

@@ -3,22 +3,28 @@
     python -m slosh.testing.echo --port 8080
 
 Any method at any path: 200 with the request's body back. `/echo`: the request's header lines as they came.
+`/ws`: a WebSocket that says every message again, text as text and binary as binary.
 """
 
 import asyncio
 import signal
 
 import click
+from websockets.frames import Frame
 
 from slosh.cli import loop_factory
 from slosh.settings import Settings
-from slosh.web.action import Action, Application
+from slosh.web.action import Action, Application, Exchange
 from slosh.web.connection import Connection
+from slosh.web.conversation import Conversation
 from slosh.web.edge import Edge
 from slosh.web.head import Head
 from slosh.web.response import NO_SNIFF
+from slosh.web.websocket import shake_hands, switch_protocols
 
 _FIELDS = b"Content-Type: application/octet-stream\r\n" + NO_SNIFF
+_MAX_ECHO = 32 * 1024 * 1024
+"""Bytes of one message that is said again: the public suites send up to half of that."""
 _TEXT = b"Content-Type: text/plain; charset=latin-1\r\n" + NO_SNIFF
 
 
@@ -29,7 +35,9 @@ class Echo(Application, Action):
         self.max_body = settings.max_body
 
     def route(self, head: Head) -> Action:
-        """The header lines for `/echo`, the body for any other path."""
+        """The header lines for `/echo`, a WebSocket for `/ws`, the body for any other path."""
+        if head.path == "/ws" and "websocket" in head.tokens(b"upgrade"):
+            return EchoSocket()
         return EchoHead(head, self.max_body) if head.path == "/echo" else self
 
     def run(self, connection: Connection, body: bytes) -> None:
@@ -47,6 +55,44 @@ class EchoHead(Action):
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - only the head is asked for
         """Give them back."""
         connection.respond(200, _TEXT, self._lines)
+
+
+class EchoSocket(Action):
+    """Shakes hands and holds an echoing WebSocket."""
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a handshake has none
+        """Switch protocols."""
+        accepted = shake_hands(connection.head.raw)
+        connection.hold(_Echoing(connection))
+        connection.write(switch_protocols(connection.edge.date(), accepted))
+
+
+class _Echoing(Exchange):
+    """An open WebSocket that says everything again."""
+
+    takes_data = True
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._conversation = Conversation(_MAX_ECHO, binary=True)
+
+    def data(self, data: bytes) -> None:
+        """Frames from the client."""
+        for kind, message in self._conversation.hear(data):
+            self._connection.write(Frame(kind, message).serialize(mask=False))
+        self._reply()
+
+    def end(self) -> None:
+        """Close."""
+        self._conversation.close()
+        self._reply()
+
+    def _reply(self) -> None:
+        said = self._conversation.reply()
+        if self._conversation.is_open:
+            self._connection.write(said)
+        else:
+            self._connection.finish(said, close=True)
 
 
 async def serve(settings: Settings) -> None:

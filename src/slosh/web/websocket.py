@@ -8,15 +8,15 @@ that object is made only when a client sends something.
 import json
 from typing import Final
 
-from websockets.frames import CloseCode, Frame, Opcode
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
 from slosh.core.subscription import Batch, Subscription
 from slosh.engine.base import Published
 from slosh.errors import BadRequest, Draining, SloshError, UpgradeRequired
 from slosh.web.connection import Connection
+from slosh.web.conversation import Conversation
 from slosh.web.envelope import encode_envelope
 from slosh.web.jsontext import check_json
 from slosh.web.reader import next_field
@@ -71,6 +71,11 @@ def shake_hands(raw: bytes) -> bytes:
     raise BadRequest(f"This is no WebSocket handshake: {protocol.handshake_exc}.")
 
 
+def switch_protocols(date: bytes, fields: bytes) -> bytes:
+    """The answer to a handshake, with the line that `shake_hands` gave among its fields."""
+    return _SWITCHING % (date, fields)
+
+
 class Socket(Stream):
     """An open WebSocket.
 
@@ -78,15 +83,14 @@ class Socket(Stream):
         accepted: the header line from `shake_hands`.
     """
 
-    __slots__ = ("_accepted", "_fragments", "_heard", "_protocol")
+    __slots__ = ("_accepted", "_conversation", "_heard")
 
     takes_data = True
 
     def __init__(self, connection: Connection, action: WebSocket, subscription: Subscription, accepted: bytes) -> None:
         super().__init__(connection, action, subscription)
         self._accepted = accepted
-        self._protocol: Protocol | None = None
-        self._fragments: list[bytes] = []
+        self._conversation: Conversation | None = None
         self._heard = True  # whether the client gave a sign of life since the last ping
 
     def frame(self, data: bytes) -> bytes:
@@ -98,7 +102,7 @@ class Socket(Stream):
         fields = self._accepted + self.action.fields
         if not self.subscription.is_reset():  # as for all streams
             fields += next_field(self.subscription.cursor())
-        self.connection.write(_SWITCHING % (self.connection.edge.date(), fields))
+        self.connection.write(switch_protocols(self.connection.edge.date(), fields))
 
     def write_heartbeat(self) -> None:
         """Ping, and give up on a client that did not answer the last one (RFC 6455 §5.5.2)."""
@@ -118,58 +122,32 @@ class Socket(Stream):
     def data(self, data: bytes) -> None:
         """Frames from the client."""
         self._heard = True
-        protocol = self._speak()
-        protocol.receive_data(data)
-        for event in protocol.events_received():
-            if isinstance(event, Frame) and not self._take(protocol, event):
-                break
-        self._flush(protocol)
+        conversation = self._speak()
+        for _, message in conversation.hear(data):
+            self._publish(message)
+        self._reply(conversation)
 
     def end(self) -> None:
-        """Close: the client is to come back, to this server or the next (RFC 6455 §7.4.1)."""
-        protocol = self._speak()
-        if protocol.state is State.OPEN:
-            protocol.send_close(CloseCode.GOING_AWAY)
-        self._flush(protocol, close=True)
+        """Close; the client comes back with its cursor."""
+        conversation = self._speak()
+        conversation.close()
+        self._reply(conversation, close=True)
 
-    def _speak(self) -> Protocol:
-        if self._protocol is None:
-            limit = self.action.settings.max_message
-            self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=limit)
-        return self._protocol
+    def _speak(self) -> Conversation:
+        if self._conversation is None:
+            self._conversation = Conversation(self.action.settings.max_message)
+        return self._conversation
 
-    def _flush(self, protocol: Protocol, *, close: bool = False) -> None:
+    def _reply(self, conversation: Conversation, *, close: bool = False) -> None:
         """Write what the protocol has to say, and finish when it has nothing to say any more."""
-        said = b"".join(protocol.data_to_send())
-        if close or protocol.state is not State.OPEN:
-            sent = protocol.close_sent
-            if sent is not None and sent.code != CloseCode.GOING_AWAY and not protocol.close_rcvd_then_sent:
-                self.connection.edge.closed[f"websocket_{sent.code}"] += 1
+        said = conversation.reply()
+        if close or not conversation.is_open:
+            if conversation.failure:
+                self.connection.edge.closed[f"websocket_{conversation.failure}"] += 1
             self.leave()
             self.connection.finish(said, close=True)
         elif said:
             self.connection.write(said)
-
-    def _take(self, protocol: Protocol, frame: Frame) -> bool:
-        """A frame that the protocol let through; it has bounded the length of a message in fragments.
-
-        False when the connection fails by it: what came behind it counts for nothing (RFC 6455 §7.1.7).
-        """
-        if frame.opcode is Opcode.BINARY:
-            protocol.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
-            return False
-        if frame.opcode in (Opcode.TEXT, Opcode.CONT):
-            self._fragments.append(bytes(frame.data))
-            if frame.fin:
-                message = b"".join(self._fragments)
-                self._fragments.clear()
-                try:
-                    message.decode("utf-8")
-                except UnicodeDecodeError:
-                    protocol.fail(CloseCode.INVALID_DATA, "a text message is UTF-8")
-                    return False
-                self._publish(message)
-        return True
 
     def _publish(self, text: bytes) -> None:
         """Publish what the client said to the topic that it watches."""

@@ -1,0 +1,70 @@
+"""What a client says on a WebSocket, in whole messages, and how it fails."""
+
+import struct
+
+import pytest
+from websockets.frames import Opcode
+
+from slosh.web.conversation import Conversation
+from tests.web.frames import BINARY, CLOSE, CONT, PING, TEXT, frame
+
+
+def closing(reply: bytes) -> int:
+    """The code of the close frame that a reply ends with."""
+    code: int = struct.unpack("!H", reply[reply.rindex(b"\x88") + 2 :][:2])[0]
+    return code
+
+
+def test_messages_come_whole_however_they_are_cut() -> None:
+    said = frame(TEXT, b"one") + frame(TEXT, b"t", fin=False) + frame(PING, b"!") + frame(CONT, b"wo")
+    for size in range(1, len(said) + 1):
+        conversation = Conversation(100)
+        pieces = [said[at : at + size] for at in range(0, len(said), size)]
+        messages = [message for piece in pieces for message in conversation.hear(piece)]
+        assert messages == [(Opcode.TEXT, b"one"), (Opcode.TEXT, b"two")]
+        assert conversation.reply() == b"\x8a\x01!", "the ping is answered"
+        assert conversation.is_open
+
+
+def test_binary_is_taken_where_it_is_wanted() -> None:
+    said = frame(BINARY, b"\xff", fin=False) + frame(CONT, b"\x00")
+    assert Conversation(100, binary=True).hear(said) == [(Opcode.BINARY, b"\xff\x00")]
+    refusing = Conversation(100)
+    assert refusing.hear(said) == []
+    assert refusing.failure == closing(refusing.reply()) == 1003
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (frame(TEXT, b"\xff"), 1007),
+        (frame(TEXT, b"\xe4\xb8", fin=False) + frame(CONT, b"\x28"), 1007),
+        (frame(TEXT, b"x" * 101), 1009),
+        (frame(TEXT, b"x" * 60, fin=False) + frame(CONT, b"x" * 60), 1009),
+        (frame(CONT, b"x"), 1002),
+        (b"\x81\x01x", 1002),
+    ],
+)
+def test_what_breaks_the_rules_fails_and_what_comes_behind_counts_for_nothing(said: bytes, code: int) -> None:
+    conversation = Conversation(100)
+    assert conversation.hear(frame(TEXT, b"before") + said + frame(TEXT, b"behind")) == [(Opcode.TEXT, b"before")]
+    assert not conversation.is_open
+    assert conversation.failure == closing(conversation.reply()) == code
+
+
+def test_a_character_may_be_cut_between_fragments() -> None:
+    whole = "世".encode()
+    conversation = Conversation(100)
+    assert conversation.hear(frame(TEXT, whole[:1], fin=False) + frame(CONT, whole[1:])) == [(Opcode.TEXT, whole)]
+
+
+def test_a_close_of_either_side_is_no_failure() -> None:
+    theirs = Conversation(100)
+    theirs.hear(frame(CLOSE, struct.pack("!H", 1000)))
+    assert closing(theirs.reply()) == 1000
+    ours = Conversation(100)
+    ours.close()
+    assert closing(ours.reply()) == 1001
+    assert (theirs.failure, ours.failure) == (0, 0)
+    assert not theirs.is_open
+    assert not ours.is_open
