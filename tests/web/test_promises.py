@@ -288,6 +288,12 @@ def test_a_pattern_reads_what_is_and_what_comes_to_life(site: Site, stream: type
     assert site.post("/topics/s/2/temp", b"1").code == "no_watchers"
 
 
+def test_the_first_message_of_a_topic_that_came_to_life_comes_at_once(site: Site, transport: type[Reader]) -> None:
+    reader = transport(site, "s/*")
+    post(site, 1, topic="s/1")
+    assert reader.listen().messages == [1]
+
+
 def test_two_stars_read_the_rest(site: Site, transport: type[Reader]) -> None:
     reader = transport(site, "s/**")
     post(site, 1, topic="s/a")
