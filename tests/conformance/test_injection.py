@@ -22,7 +22,8 @@ KNOWN = frozenset(
     b"date content-type content-length cache-control x-content-type-options connection set-cookie slosh-next "
     b"slosh-watchers allow location etag last-modified accept-ranges content-range vary retry-after "
     b"access-control-allow-origin access-control-allow-methods access-control-allow-headers "
-    b"access-control-expose-headers access-control-max-age idempotent-replayed deprecation".split()
+    b"access-control-expose-headers access-control-max-age idempotent-replayed deprecation "
+    b"content-security-policy".split()
 )
 HOSTILE = (
     b"%0d%0aX-Injected:%201",

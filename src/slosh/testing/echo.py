@@ -78,21 +78,20 @@ class _Echoing(Exchange):
 
     def data(self, data: bytes) -> None:
         """Frames from the client."""
-        for kind, message in self._conversation.hear(data):
-            self._connection.write(Frame(kind, message).serialize(mask=False))
-        self._reply()
+        again = [Frame(kind, message).serialize(mask=False) for kind, message in self._conversation.hear(data)]
+        self._reply(b"".join(again))
 
     def end(self) -> None:
         """Close."""
         self._conversation.close()
-        self._reply()
+        self._reply(b"")
 
-    def _reply(self) -> None:
+    def _reply(self, again: bytes) -> None:
         said = self._conversation.reply()
         if self._conversation.is_open:
-            self._connection.write(said)
+            self._connection.write(said + again)  # a ping is answered before the message that it came amidst
         else:
-            self._connection.finish(said, close=True)
+            self._connection.finish(again + said, close=True)
 
 
 async def serve(settings: Settings) -> None:

@@ -4,8 +4,13 @@ It has bounded the length of a message, also of one in fragments, before it come
 agreed on, so nothing is inflated (CVE-2018-1000518).
 """
 
+import codecs
+from typing import Final
+
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
+
+_make_decoder: Final = codecs.getincrementaldecoder("utf-8")
 
 
 class Conversation:
@@ -16,13 +21,14 @@ class Conversation:
         binary: whether binary messages are taken; else they fail it with 1003.
     """
 
-    __slots__ = ("_binary", "_fragments", "_kind", "_protocol")
+    __slots__ = ("_binary", "_decoder", "_fragments", "_kind", "_protocol")
 
     def __init__(self, max_size: int, *, binary: bool = False) -> None:
         self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=max_size)
         self._binary = binary
         self._kind = Opcode.TEXT  # of the message whose fragments are gathered
         self._fragments: list[bytes] = []
+        self._decoder = _make_decoder()
 
     @property
     def is_open(self) -> bool:
@@ -68,20 +74,14 @@ class Conversation:
             self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
             return False
         self._fragments.append(bytes(frame.data))
-        if not frame.fin:
-            return True
-        message = b"".join(self._fragments)
-        self._fragments.clear()
-        if self._kind is Opcode.TEXT and not _is_utf8(message):
-            self._protocol.fail(CloseCode.INVALID_DATA, "a text message is UTF-8")
-            return False
-        messages.append((self._kind, message))
+        if self._kind is Opcode.TEXT:
+            try:
+                # Fragment by fragment, so that a long message fails where it goes wrong and not at its end.
+                self._decoder.decode(frame.data, final=frame.fin)
+            except UnicodeDecodeError:
+                self._protocol.fail(CloseCode.INVALID_DATA, "a text message is UTF-8")
+                return False
+        if frame.fin:
+            messages.append((self._kind, b"".join(self._fragments)))
+            self._fragments.clear()
         return True
-
-
-def _is_utf8(message: bytes) -> bool:
-    try:
-        message.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
