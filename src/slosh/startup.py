@@ -50,6 +50,7 @@ def first_hint(addresses: Sequence[str]) -> str:
     return "\n".join(
         (
             f"  open    {address}/",
+            f"  chart   {address}/view/test",
             f"  watch   curl {address}/topics/test",
             f'  post    curl -d \'{{"hello":"world"}}\' {address}/topics/test   (from another terminal)',
             "  stop    Ctrl-C",
