@@ -1,4 +1,4 @@
-"""Interest made visible: the list of topics, the stream of what comes and goes, and feeders that sleep."""
+"""Interest made visible: the list of topics, its stream, and a feeder that sleeps until somebody watches."""
 
 import json
 from typing import Any
@@ -6,135 +6,185 @@ from typing import Any
 import pytest
 
 from tests.web.conftest import MakeSite
-from tests.web.harness import Client, Response, Site
-from tests.web.posting import kept, post
-from tests.web.readers import Dechunker, LongPoll, Ndjson, Reader
-
-# The list.
+from tests.web.harness import Client, Site
+from tests.web.posting import post
+from tests.web.readers import Ndjson, Reader
 
 
-def test_the_list_says_what_is_active(site: Site) -> None:
-    reader = Ndjson(site, "b")
-    kept(site, 1, 2, topic="a/%C3%A9")
-    site.advance(4)
-    answer = site.get("/topics")
-    assert answer["Content-Type"] == "application/json"
-    assert answer["Cache-Control"] == "no-store"
-    listed = answer.json["topics"]
-    assert [topic["name"] for topic in listed] == ["a/é", "b"]
-    assert [(topic["watchers"], topic["max"]) for topic in listed] == [(0, 2), (1, 0)]
-    assert [topic["age"] for topic in listed] == pytest.approx([4, 4], abs=0.1)
-    assert listed[0]["rate"] == pytest.approx(0.2)
-    site.advance(31)
-    assert [topic["name"] for topic in site.get("/topics").json["topics"]] == ["b"]
-    reader.cut()
+def events(client: Client) -> list[tuple[str, Any]]:
+    """The events that have arrived on a `?watch` stream, less what was read before."""
+    text = bytes(client.wire.arrived).decode()
+    client.wire.arrived.clear()
+    blocks = [block for block in text.replace("\r\n", "\n").split("\n\n") if "event: " in block]
+    found = []
+    for block in blocks:
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+        found.append((fields["event"], json.loads(fields["data"])))
+    return found
 
 
-def test_nothing_is_active_on_a_new_server(site: Site) -> None:
-    assert site.get("/topics").json == {"topics": []}
+class TestList:
+    """`GET /topics`."""
+
+    def test_it_tells_of_each_active_topic_by_name(self, site: Site) -> None:
+        site.connect().get("/topics/b")
+        site.get("/topics/a?wait=0")
+        for number in range(5):
+            site.post("/topics/b", b"%d" % number)
+        site.advance(2.0)
+        answer = site.get("/topics")
+        assert answer["Content-Type"] == "application/json"
+        assert answer.json["topics"] == [
+            {"name": "a", "watchers": 0, "max": 0, "age": 2.0, "rate": 0.0},
+            {"name": "b", "watchers": 0, "max": 5, "age": 2.0, "rate": 0.5},
+        ]
+
+    def test_a_topic_that_has_run_out_is_not_in_it(self, site: Site) -> None:
+        site.get("/topics/a?wait=0")
+        site.advance(30.1)
+        assert site.get("/topics").json == {"topics": []}
+
+    def test_the_rate_of_a_ring_that_is_younger_than_the_window_counts_its_own_age(self, make_site: MakeSite) -> None:
+        site = make_site(queue=10)
+        site.get("/topics/a?wait=0")
+        for number in range(20):
+            site.post("/topics/a", b"%d" % number)
+            site.advance(0.1)
+        (topic,) = site.get("/topics").json["topics"]
+        assert topic["rate"] == pytest.approx(10.0, rel=0.15)
+
+    def test_many_come_in_pages_that_miss_none(self, site: Site) -> None:
+        names = [f"t{number:02d}" for number in range(7)]
+        for name in reversed(names):
+            site.get(f"/topics/{name}?wait=0")
+        page = site.get("/topics?limit=3").json
+        seen = [topic["name"] for topic in page["topics"]]
+        while "after" in page:
+            page = site.get(f"/topics?limit=3&after={page['after']}").json
+            seen += [topic["name"] for topic in page["topics"]]
+        assert seen == names
+
+    @pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", ""])
+    def test_a_limit_that_is_none_is_refused(self, site: Site, limit: str) -> None:
+        assert (site.get(f"/topics?limit={limit}").code) == "bad_query"
+
+    def test_it_is_only_looked_at(self, site: Site) -> None:
+        answer = site.post("/topics", b"1")
+        assert (answer.status, answer["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert site.ask("HEAD", "/topics").status == 200
 
 
-def test_the_list_watches_nothing(site: Site) -> None:
-    kept(site)
-    site.advance(20)
-    site.get("/topics")
-    site.advance(11)
-    assert site.get("/topics").json == {"topics": []}
+class TestStream:
+    """`GET /topics?watch`."""
+
+    def test_it_tells_what_is_active_and_then_what_changes(self, site: Site) -> None:
+        site.get("/topics/before?wait=0")
+        client = site.connect().get("/topics?watch")
+        assert [(kind, facts["name"]) for kind, facts in events(client)] == [("active", "before")]
+        site.get("/topics/after?wait=0")
+        assert [(kind, facts["name"]) for kind, facts in events(client)] == [("active", "after")]
+        site.advance(30.1)
+        assert {(kind, facts["name"]) for kind, facts in events(client)} == {
+            ("inactive", "before"),
+            ("inactive", "after"),
+        }
+
+    def test_looking_makes_nothing_active(self, site: Site) -> None:
+        site.connect().get("/topics?watch")
+        assert site.get("/topics").json == {"topics": []}
+
+    def test_a_sign_of_life_comes_each_15_seconds(self, site: Site) -> None:
+        client = site.connect().get("/topics?watch")
+        client.wire.arrived.clear()
+        for _ in range(3):
+            site.advance(15.1)
+            assert bytes(client.wire.arrived) == b"3\r\n:\n\n\r\n"
+            client.wire.arrived.clear()
+
+    def test_a_client_that_fell_behind_is_told_all_anew(self, site: Site) -> None:
+        client = site.connect().get("/topics?watch")
+        client.take_nothing()
+        for number in range(2000):
+            site.get(f"/topics/t{number:04d}?wait=0")
+        assert client.wire.get_write_buffer_size() < 200_000, "nothing is kept for who does not read"
+        client.take()
+        told = events(client)
+        assert ("reset", {"reset": True}) in told
+        after = told[told.index(("reset", {"reset": True})) + 1 :]
+        assert [facts["name"] for _, facts in after] == [f"t{number:04d}" for number in range(2000)]
+
+    def test_who_goes_is_told_nothing_more(self, site: Site) -> None:
+        client = site.connect().get("/topics?watch")
+        client.reset()
+        site.get("/topics/a?wait=0")
+        assert client.wire.wasted == 0
+
+    def test_it_ends_cleanly_when_the_server_goes_down(self, site: Site) -> None:
+        client = site.connect().get("/topics?watch")
+        site.drain()
+        assert bytes(client.wire.arrived).endswith(b"0\r\n\r\n")
+        assert client.wire.has_ended()
 
 
-def test_the_list_comes_in_pages(site: Site) -> None:
-    for number in range(7):
-        site.get(f"/topics/t{number}?wait=0")
-    names: list[str] = []
-    target = "/topics?limit=3"
-    for _ in range(3):
-        page = site.get(target).json
-        names += [topic["name"] for topic in page["topics"]]
-        target = f"/topics?limit=3&after={page.get('after')}"
-    assert names == [f"t{number}" for number in range(7)]
-    assert target.endswith("after=None"), "the last page says that it is"
-    assert site.get("/topics?limit=7").json.keys() == {"topics"}
+class TestWatchers:
+    """`GET /topics/<name>?watchers`."""
 
+    def test_it_answers_at_once_and_watches_nothing(self, site: Site) -> None:
+        assert site.get("/topics/a?watchers").json == {"watchers": 0}
+        assert site.post("/topics/a", b"1").status == 404
+        for _ in range(2):
+            site.connect().get("/topics/a")
+        assert site.get("/topics/a?watchers").json == {"watchers": 2}
 
-@pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", ""])
-def test_a_page_has_1_to_1000_topics(site: Site, limit: str) -> None:
-    assert site.get(f"/topics?limit={limit}").code == "bad_query"
+    def test_with_wait_it_hangs_until_somebody_watches(self, site: Site) -> None:
+        feeder = site.connect().get("/topics/a?watchers&wait=60")
+        assert feeder.silent()
+        site.get("/topics/a?wait=0")  # a look is no watching
+        assert feeder.silent()
+        site.connect().get("/topics/a")
+        assert feeder.next().json == {"watchers": 1}
 
+    def test_a_reader_of_a_pattern_wakes_the_feeder_too(self, site: Site) -> None:
+        """The POST it will then make is taken, so it must not sleep on."""
+        feeder = site.connect().get("/topics/s/1?watchers&wait=60")
+        site.connect().get("/topics/s/*?format=ndjson")
+        assert feeder.next().json == {"watchers": 1}
+        assert site.get("/topics/s/2?watchers").json == {"watchers": 1}
+        assert site.post("/topics/s/1", b"1").status == 200
 
-def test_a_head_is_the_list_without_it(site: Site) -> None:
-    kept(site)
-    assert site.ask("HEAD", "/topics")["Content-Length"] == str(len(site.get("/topics").body))
+    def test_when_nobody_comes_it_says_so_in_time(self, site: Site) -> None:
+        feeder = site.connect().get("/topics/a?watchers&wait=5")
+        site.advance(4.9)
+        assert feeder.silent()
+        site.advance(0.2)
+        assert feeder.next().json == {"watchers": 0}
+        assert feeder.get("/topics/a?watchers").next().status == 200
 
+    @pytest.mark.parametrize("end", ["time", "reset", "eof"])
+    def test_who_waits_no_more_is_forgotten(self, site: Site, end: str) -> None:
+        feeder = site.connect().get("/topics/a?watchers&wait=5")
+        if end == "time":
+            site.advance(5.1)
+            feeder.next()
+        elif end == "reset":
+            feeder.reset()
+        else:
+            feeder.half_close()
+        site.connect().get("/topics/a")
+        assert feeder.silent()
+        assert feeder.wire.wasted == 0
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_the_list_is_only_looked_at(site: Site, method: str) -> None:
-    answer = site.ask(method, "/topics", b"1")
-    assert (answer.status, answer["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    def test_it_is_bounded_by_max_wait_and_ends_when_the_server_goes_down(self, make_site: MakeSite) -> None:
+        site = make_site(max_wait=3)
+        bounded = site.connect().get("/topics/a?watchers&wait=60")
+        site.advance(3.1)
+        assert bounded.next().json == {"watchers": 0}
+        waiting = site.connect().get("/topics/a?watchers&wait=60")
+        site.drain()
+        assert waiting.next()["Connection"] == "close"
 
-
-# The stream.
-
-
-class Watching:
-    """A client of `GET /topics?watch`."""
-
-    def __init__(self, site: Site) -> None:
-        self.client = site.connect().get("/topics?watch")
-        self._chunks = Dechunker()
-        self._text = ""
-        self.beats = 0
-        head, _, rest = bytes(self.client.wire.arrived).partition(b"\r\n\r\n")
-        self.head = Response(head, b"")
-        self.client.wire.arrived[:] = rest
-
-    def events(self) -> list[tuple[str, Any]]:
-        """The events that have come since, with the name of the topic that each is about."""
-        self._text += self._chunks.feed(bytes(self.client.wire.arrived)).decode()
-        self.client.wire.arrived.clear()
-        *blocks, self._text = self._text.split("\n\n")
-        self.beats += blocks.count(":")
-        parsed = [block.split("\n") for block in blocks if block.startswith("event: ")]
-        told = [(event.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for event, data in parsed]
-        return [(event, facts.get("name")) for event, facts in told]
-
-
-def test_it_tells_what_is_active_then_what_comes_and_goes(site: Site) -> None:
-    kept(site, topic="a")
-    watching = Watching(site)
-    assert watching.head["Content-Type"] == "text/event-stream"
-    assert watching.head["X-Accel-Buffering"] == "no"
-    assert watching.events() == [("active", "a")]
-    Ndjson(site, "b")
-    assert watching.events() == [("active", "b")]
-    site.advance(31)
-    assert watching.events() == [("inactive", "a")]
-    post(site, 1, topic="b")
-    assert watching.events() == []
-
-
-def test_a_sign_of_life_comes_every_15_s(site: Site) -> None:
-    watching = Watching(site)
-    for beats in range(1, 5):
-        site.advance(15.06)
-        watching.events()
-        assert watching.beats == beats
-
-
-def test_one_that_fell_behind_is_told_all_anew(site: Site) -> None:
-    watching = Watching(site)
-    watching.events()
-    watching.client.take_nothing()
-    for number in range(1500):
-        site.get(f"/topics/{number:060}?wait=0")
-    written = watching.client.wire.get_write_buffer_size()
-    assert written < 100_000, "what it does not take is not kept for it"
-    keeper = Ndjson(site, "still")
-    site.advance(31)
-    watching.client.take()
-    events = watching.events()
-    start = events.index(("reset", None))
-    assert events[start + 1 :] == [("active", "still")]
-    keeper.cut()
+    def test_of_several_topics_it_is_refused(self, site: Site) -> None:
+        assert site.get("/topics/a,b?watchers").code == "bad_query"
 
 
 def test_a_slow_one_has_its_whole_write_timeout(site: Site) -> None:
@@ -148,19 +198,6 @@ def test_a_slow_one_has_its_whole_write_timeout(site: Site) -> None:
     assert client.wire.was_cut()
 
 
-def test_it_ends_when_the_server_goes_down_and_when_its_client_does(site: Site) -> None:
-    gone, here = Watching(site), Watching(site)
-    gone.client.reset()
-    Ndjson(site, "a")
-    assert here.events() == [("active", "a")]
-    site.drain()
-    assert bytes(here.client.wire.arrived).endswith(b"0\r\n\r\n")
-    assert not site.hub._observers
-
-
-# ?watchers.
-
-
 def watchers(client: Client) -> int:
     """The answer, once it is there."""
     answer = client.next()
@@ -172,16 +209,6 @@ def watchers(client: Client) -> int:
 
 def ask(site: Site, topic: str = "a", query: str = "") -> Client:
     return site.connect().get(f"/topics/{topic}?watchers{query}")
-
-
-def test_it_says_at_once_how_many_there_are_and_watches_nothing(site: Site) -> None:
-    assert watchers(ask(site)) == 0
-    assert len(site.hub) == 0
-    readers = [Ndjson(site), LongPoll(site), LongPoll(site, "a,b")]
-    assert watchers(ask(site)) == 3
-    readers[0].cut()
-    assert watchers(ask(site)) == 2
-    assert site.get("/topics/a?watchers=1").json == {"watchers": 2}
 
 
 @pytest.mark.parametrize("topics", ["a", "b,a", "*", "**"])
@@ -201,45 +228,6 @@ def test_a_reader_of_something_else_wakes_no_feeder(site: Site, transport: type[
     feeder = ask(site, query="&wait=1000")
     transport(site, topics)
     assert feeder.silent()
-
-
-def test_with_somebody_there_it_does_not_hang(site: Site) -> None:
-    Ndjson(site)
-    assert watchers(ask(site, query="&wait=1000")) == 1
-
-
-def test_a_pattern_counts_for_a_topic_that_does_not_live_yet(site: Site) -> None:
-    """A POST to it is taken, so it is watched."""
-    Ndjson(site, "s/*")
-    assert watchers(ask(site, "s/1")) == 1
-    assert watchers(ask(site, "t/1")) == 0
-
-
-def test_when_nobody_comes_it_says_none(site: Site) -> None:
-    feeder = ask(site, query="&wait=5")
-    site.advance(4.9)
-    assert feeder.silent()
-    site.advance(0.2)
-    assert watchers(feeder) == 0
-    assert not site.hub._expectants
-    assert feeder.served()
-
-
-def test_prefer_says_how_long_too_and_max_wait_bounds_it(make_site: MakeSite) -> None:
-    site = make_site(max_wait=10.0)
-    clients = [site.connect().get("/topics/a?watchers", Prefer="wait=5"), ask(site, query="&wait=1000")]
-    site.advance(5.1)
-    assert watchers(clients[0]) == 0
-    assert clients[1].silent()
-    site.advance(5)
-    assert watchers(clients[1]) == 0
-
-
-def test_a_feeder_that_goes_is_forgotten(site: Site) -> None:
-    ask(site, query="&wait=1000").reset()
-    ask(site, query="&wait=1000").half_close()
-    assert not site.hub._expectants
-    Ndjson(site)  # and nobody is told
 
 
 def test_many_feeders_are_woken_each_once(site: Site) -> None:
@@ -262,18 +250,6 @@ def test_a_feeder_waits_again_after_the_last_reader_left(site: Site) -> None:
     assert feeder.silent(), "the topic lingers, and nobody watches"
     Ndjson(site)
     assert watchers(feeder) == 1
-
-
-def test_going_down_answers_who_waits(site: Site) -> None:
-    feeder = ask(site, query="&wait=1000")
-    site.drain()
-    assert watchers(feeder) == 0
-    assert not feeder.served()
-
-
-@pytest.mark.parametrize("topics", ["a,b", "*"])
-def test_the_watchers_of_one_topic_are_told_not_of_several(site: Site, topics: str) -> None:
-    assert site.get(f"/topics/{topics}?watchers").code == "bad_query"
 
 
 def test_a_head_does_not_wait(site: Site) -> None:

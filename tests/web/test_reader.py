@@ -1,10 +1,11 @@
-"""What all ways of reading have in common: topics are found, places are found, and what is too much is refused."""
+"""How a reader finds its topics, also with an engine that answers later."""
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from slosh.errors import SloshError, Unavailable
+from slosh.core.topic import Topic
+from slosh.errors import SloshError, TooManyTopics
 from slosh.web.asking import MAX_MATCHES
 from slosh.web.reader import next_field
 from tests.web.conftest import MakeSite
@@ -12,20 +13,92 @@ from tests.web.harness import Site
 from tests.web.posting import kept, post
 from tests.web.readers import Ndjson, Reader
 
+Opened = Callable[[Topic | SloshError], None]
 
-@pytest.mark.parametrize(
-    ("cursor", "value"),
-    [
-        ("k3f9.4", "k3f9.4"),
-        ("a=k.1,b/c=m.2", "a=k.1,b/c=m.2"),
-        ("*,s/a=k.4", "*,s/a=k.4"),
-        ("é=k.1", "%C3%A9=k.1"),
-        ("a b%=k.1", "a%20b%25=k.1"),
-        ("\U0001f30a\r\n=k.1", "%F0%9F%8C%8A%0D%0A=k.1"),
-    ],
-)
-def test_the_place_in_a_header_is_ascii_whatever_the_names_are(cursor: str, value: str) -> None:
-    assert next_field(cursor) == f"Slosh-Next: {value}\r\n".encode()
+
+class Later:
+    """Makes the engine of a site give topics later, one at a time."""
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._site = site
+        self._asked: list[tuple[str, float, Opened]] = []
+        monkeypatch.setattr(site.engine, "at_hand", lambda *_: None)
+        monkeypatch.setattr(site.engine, "open", lambda *asked: self._asked.append(asked))
+
+    @property
+    def names(self) -> list[str]:
+        """What was asked for and has not been given."""
+        return [name for name, _, _ in self._asked]
+
+    def give(self) -> None:
+        """Give what was asked for first."""
+        name, now, opened = self._asked.pop(0)
+        opened(self._site.hub.open(name, now))
+
+    def refuse(self, error: SloshError) -> None:
+        """Refuse it."""
+        self._asked.pop(0)[2](error)
+
+
+@pytest.fixture
+def later(site: Site, monkeypatch: pytest.MonkeyPatch) -> Later:
+    """An engine that takes its time."""
+    return Later(site, monkeypatch)
+
+
+def test_a_poll_waits_for_its_topic_and_then_for_news(site: Site, later: Later) -> None:
+    client = site.connect().get("/topics/a")
+    assert client.silent()
+    assert later.names == ["a"]
+    later.give()
+    assert site.watchers("a") == 1
+    site.post("/topics/a", b"1")
+    assert client.next().json["res"] == [1]
+
+
+def test_several_topics_are_all_found_before_it_begins(site: Site, later: Later) -> None:
+    client = site.connect().get("/topics/a,b,c?wait=0")
+    for name in "abc":
+        assert client.silent()
+        assert later.names == [name]
+        later.give()
+    assert client.next().json["next"] == "a=epoch000.0,b=epoch001.0,c=epoch002.0"
+
+
+def test_a_poll_that_comes_back_keeps_its_own_place_while_it_waits(site: Site, later: Later) -> None:
+    """Its head is known already, for another place; the one that it names now counts."""
+    client = site.connect().get("/topics/a?since=epoch000.0")
+    later.give()
+    site.post("/topics/a", b"1")
+    assert client.next().json["next"] == "epoch000.1"
+    client.get("/topics/a?since=epoch000.1")
+    later.give()
+    assert client.silent(), "it has seen that one"
+    site.post("/topics/a", b"2")
+    assert client.next().json["res"] == [2]
+
+
+def test_a_refusal_is_answered_and_the_connection_serves_on(site: Site, later: Later) -> None:
+    client = site.connect().get("/topics/a,b")
+    later.give()
+    later.refuse(TooManyTopics("no room"))
+    answer = client.next()
+    assert (answer.status, answer.code) == (503, "too_many_topics")
+    assert client.get("/-/healthy").next().status == 200
+
+
+def test_a_client_that_has_gone_is_no_watcher_when_the_engine_answers(site: Site, later: Later) -> None:
+    client = site.connect().get("/topics/a")
+    client.reset()
+    later.give()
+    assert site.watchers("a") == 0
+    assert client.wire.wasted == 0
+
+
+def test_what_stands_in_a_header_is_encoded_where_it_must_be() -> None:
+    assert next_field("k3f9.4") == b"Slosh-Next: k3f9.4\r\n"
+    assert next_field("*,a/b=k.1") == b"Slosh-Next: *,a/b=k.1\r\n"
+    assert next_field("grüße=k.1,a b=x.2") == b"Slosh-Next: gr%C3%BC%C3%9Fe=k.1,a%20b=x.2\r\n"
 
 
 def test_a_pattern_takes_in_at_most_256_topics(make_site: MakeSite) -> None:
@@ -72,56 +145,3 @@ def test_a_topic_of_a_vector_that_ended_is_read_on_as_a_new_one(site: Site) -> N
     assert reader.listen().story("s/2") == [("message", 1), ("reset", True), ("message", 3)]
     assert reader.story("s/1") == [("message", 2)]
     keeper.cut()
-
-
-class Slow:
-    """An engine that answers when it is told to, as one does that asks over the network."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.asked: list[tuple[str, Any]] = []
-        site.engine.at_hand = lambda *_: None  # type: ignore[method-assign]
-        site.engine.open = lambda name, _, opened: self.asked.append((name, opened))  # type: ignore[method-assign,assignment]
-
-    def answer(self, outcome: SloshError | None = None) -> None:
-        """Answer the question that was asked first."""
-        name, opened = self.asked.pop(0)
-        opened(outcome or self.site.hub.open(name, self.site.loop.time()))
-        self.site.loop.settle()
-
-
-def test_a_reader_waits_for_an_engine_that_answers_later(site: Site, transport: type[Reader]) -> None:
-    engine = Slow(site)
-    reader = transport(site, "a,b", since="now")
-    reader.listen()
-    assert [name for name, _ in engine.asked] == ["a"]
-    engine.answer()
-    engine.answer()
-    post(site, 1)
-    post(site, 2, topic="b")
-    reader.listen()
-    while engine.asked:
-        engine.answer()
-    reader.listen()
-    assert sorted(reader.messages) == [1, 2]
-
-
-@pytest.mark.parametrize("target", ["/topics/a", "/topics/a?format=sse", "/topics/a,b?format=ndjson"])
-def test_an_engine_that_is_out_of_reach_is_told_to_the_reader(site: Site, target: str) -> None:
-    engine = Slow(site)
-    client = site.connect().get(target)
-    engine.answer(Unavailable("The engine is out of reach."))
-    answer = client.next()
-    assert (answer.status, answer.code) == (503, "unavailable")
-    assert not engine.asked
-    assert client.served()
-
-
-@pytest.mark.parametrize("target", ["/topics/a", "/topics/a?format=sse", "/topics/a,b?format=ndjson"])
-def test_a_client_that_has_gone_when_the_engine_answers_watches_nothing(site: Site, target: str) -> None:
-    engine = Slow(site)
-    client = site.connect().get(target)
-    client.reset()
-    while engine.asked:
-        engine.answer()
-    assert site.hub.watching == 0
