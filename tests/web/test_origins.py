@@ -96,6 +96,13 @@ def test_a_page_from_elsewhere_may_neither_post_nor_open_a_websocket(site: Site,
     assert site.get("/topics/a?since=earliest&wait=0").json["max"] == 0
 
 
+def test_a_page_in_a_sandbox_is_from_elsewhere_also_for_a_server_without_a_name(site: Site) -> None:
+    """HTTP/1.0 has no Host, and `null` names none: that does not make them the same."""
+    site.connect().get("/topics/a")
+    client = site.connect().send(b"POST /topics/a HTTP/1.0\r\nOrigin: null\r\nContent-Length: 1\r\n\r\n1")
+    assert client.next().code == "foreign_origin"
+
+
 def test_a_page_from_elsewhere_gets_an_answer_that_its_browser_does_not_show_it(site: Site) -> None:
     answer = site.get("/topics/a?wait=0", Origin="https://evil.example")
     assert answer.status == 200

@@ -250,6 +250,22 @@ def test_a_socket_that_was_full_over_a_ping_has_time_to_answer_it(site: Site) ->
     assert [message["n"] for message in reader.messages] == [1, 2]
 
 
+def test_a_ping_that_it_could_not_read_yet_cuts_nobody(site: Site) -> None:
+    reader = WebSocket(site)
+    reader.listen()
+    site.advance(20.1)  # the ping has come, and it has not looked at it
+    reader.stall()
+    post(site, large(1))
+    site.advance(30)
+    assert reader.client is not None
+    reader.client.take()
+    site.advance(1)
+    assert not reader.listen().ended
+    site.advance(21)
+    assert not reader.listen().ended
+    assert [message["n"] for message in reader.messages] == [1]
+
+
 # How it ends.
 
 
