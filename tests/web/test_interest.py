@@ -256,3 +256,26 @@ def test_a_head_does_not_wait(site: Site) -> None:
     answer = site.ask("HEAD", "/topics/a?watchers&wait=1000")
     assert answer.status == 200
     assert not site.hub._expectants
+
+
+@pytest.mark.parametrize("end", ["time", "reset", "eof", "drain"])
+def test_nothing_is_kept_of_who_waits_or_watches_no_more(site: Site, end: str) -> None:
+    """And the next reader is served as if there had been nobody."""
+    feeder = ask(site, query="&wait=5")
+    watching = site.connect().get("/topics?watch")
+    assert site.hub._expectants
+    assert site.hub._observers
+    if end == "drain":
+        site.drain()
+    elif end == "time":
+        site.advance(5.1)
+        assert watchers(feeder) == 0
+        watching.reset()
+    else:
+        for client in (feeder, watching):
+            client.reset() if end == "reset" else client.half_close()
+    assert not site.hub._expectants
+    assert not site.hub._observers
+    if end != "drain":
+        assert site.get("/topics/a?wait=0").status == 200
+        assert Ndjson(site).listen().place == "epoch000.0"
