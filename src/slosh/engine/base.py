@@ -9,9 +9,9 @@ knows the answer gives it before it returns.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from slosh.core.hub import Hub
+from slosh.core.hub import Expectant, Hub
 from slosh.core.topic import Topic
 from slosh.errors import SloshError
 
@@ -32,6 +32,43 @@ class Published(NamedTuple):
     watchers: int
     accepted: int = 1
     replayed: bool = False
+
+
+RATE_WINDOW: Final = 10.0
+"""Seconds over which messages per second are counted."""
+
+
+class TopicFacts(NamedTuple):
+    """What is told of an active topic.
+
+    Attributes:
+        name: the topic's name.
+        watchers: how many watch it, wherever they are.
+        newest: offset of its newest message.
+        age: how long it has been alive, seconds.
+        rate: messages a second, of late.
+    """
+
+    name: str
+    watchers: int
+    newest: int
+    age: float
+    rate: float
+
+
+def facts_of(topic: Topic, now: float) -> TopicFacts:
+    """The facts of a topic that is known here, at the time `now`, seconds."""
+    return TopicFacts(topic.name, len(topic.watchers), topic.last, now - topic.born, topic.rate(now, RATE_WINDOW))
+
+
+class Onlooker(Protocol):
+    """Somebody who wants to know which topics are active."""
+
+    def topic_active(self, facts: TopicFacts) -> None:
+        """A topic has come to life. It may be told again."""
+
+    def topic_inactive(self, name: str) -> None:
+        """A topic's life is over."""
 
 
 class Engine(Protocol):
@@ -95,3 +132,35 @@ class Engine(Protocol):
 
         The reader owes a `hub.watch` in the same turn when it wants to wait.
         """
+
+    def look(self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None]) -> None:
+        """Give topic `name` as it is now, or None where it is not active, and bring nothing to life.
+
+        What is given is for reading only, in the same turn.
+        """
+
+    def gather(self, patterns: Sequence[str], now: float, done: Callable[[SloshError | None], None]) -> None:
+        """Have the hub know every active topic that one of `patterns` takes in.
+
+        The reader owes a `hub.follow` in the same turn as `done` when it wants to hear of those to come.
+        """
+
+    def count_watchers(self, name: str, now: float, told: Callable[[int | SloshError], None]) -> None:
+        """Tell how many watch topic `name`, also where only patterns do."""
+
+    def expect(self, name: str, expectant: Expectant) -> None:
+        """Tell `expectant`, once, when topic `name` is watched next, wherever that is. It owes an `unexpect`."""
+
+    def unexpect(self, name: str, expectant: Expectant) -> None:
+        """Tell it no more. It may have been told already."""
+
+    def list_topics(
+        self, after: str, most: int, now: float, told: Callable[[Sequence[TopicFacts] | SloshError], None]
+    ) -> None:
+        """Tell of the active topics in the order of their names: those behind the name `after`, at most `most`."""
+
+    def observe(self, onlooker: Onlooker) -> None:
+        """Tell `onlooker` of topics that come to life and end, wherever that is. It owes an `unobserve`."""
+
+    def unobserve(self, onlooker: Onlooker) -> None:
+        """Tell it no more."""

@@ -4,11 +4,12 @@ An acknowledged message is in the ring of its topic, in memory. A restart forget
 with a cursor from before are told so (`reset`).
 """
 
+import heapq
 from collections.abc import Callable, Sequence
 
-from slosh.core.hub import Hub
+from slosh.core.hub import Expectant, Hub
 from slosh.core.topic import Topic
-from slosh.engine.base import Published
+from slosh.engine.base import Onlooker, Published, TopicFacts, facts_of
 from slosh.engine.idempotency import Replays
 from slosh.errors import NoWatchers, SloshError
 
@@ -26,6 +27,7 @@ class MemoryEngine:
         self.hub = hub
         self.replays = Replays(max_keys)
         self._keep = keep
+        self._onlookers: dict[Onlooker, None] = {}
 
     @property
     def forgotten_keys(self) -> int:
@@ -87,3 +89,52 @@ class MemoryEngine:
             opened(error)
             return
         opened(topic)
+
+    def look(self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None]) -> None:
+        """As the engine promises; `looked` is called before this returns."""
+        looked(self.hub.find(name, now))
+
+    def gather(self, patterns: Sequence[str], now: float, done: Callable[[SloshError | None], None]) -> None:  # noqa: ARG002 - the hub knows all
+        """As the engine promises; `done` is called before this returns."""
+        done(None)
+
+    def count_watchers(self, name: str, now: float, told: Callable[[int | SloshError], None]) -> None:
+        """As the engine promises; `told` is called before this returns."""
+        told(self.hub.interest(name, now))
+
+    def expect(self, name: str, expectant: Expectant) -> None:
+        """As the engine promises."""
+        self.hub.expect(name, expectant)
+
+    def unexpect(self, name: str, expectant: Expectant) -> None:
+        """As the engine promises."""
+        self.hub.unexpect(name, expectant)
+
+    def list_topics(
+        self, after: str, most: int, now: float, told: Callable[[Sequence[TopicFacts] | SloshError], None]
+    ) -> None:
+        """As the engine promises; `told` is called before this returns."""
+        active = (topic for topic in self.hub if topic.name > after and (topic.watchers or now < topic.active_until))
+        told([facts_of(topic, now) for topic in heapq.nsmallest(most, active, key=lambda topic: topic.name)])
+
+    def observe(self, onlooker: Onlooker) -> None:
+        """As the engine promises."""
+        if not self._onlookers:
+            self.hub.observe(self)
+        self._onlookers[onlooker] = None
+
+    def unobserve(self, onlooker: Onlooker) -> None:
+        """As the engine promises."""
+        self._onlookers.pop(onlooker, None)
+        if not self._onlookers:
+            self.hub.unobserve(self)
+
+    def topic_born(self, topic: Topic) -> None:
+        """As the hub's observer."""
+        for onlooker in tuple(self._onlookers):
+            onlooker.topic_active(facts_of(topic, topic.born))
+
+    def topic_dropped(self, topic: Topic) -> None:
+        """As the hub's observer."""
+        for onlooker in tuple(self._onlookers):
+            onlooker.topic_inactive(topic.name)

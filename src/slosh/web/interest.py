@@ -3,16 +3,14 @@
 A producer learns here when to start, instead of finding out with every POST that nobody looks.
 """
 
-import heapq
 import json
-import math
+import sys
+from collections.abc import Sequence
 from typing import Final
 
 from slosh.core.cursor import parse_offset
-from slosh.core.hub import Hub
-from slosh.core.topic import Topic
-from slosh.engine.base import Engine
-from slosh.errors import BadQuery, Draining
+from slosh.engine.base import Engine, TopicFacts
+from slosh.errors import BadQuery, Draining, SloshError
 from slosh.settings import Settings
 from slosh.web.action import Action, Exchange
 from slosh.web.asking import Asked
@@ -21,22 +19,47 @@ from slosh.web.response import JSON, LAST_CHUNK, NO_SNIFF, NO_STORE, chunk, rend
 from slosh.web.stream import NO_BUFFERING
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
-_RATE_WINDOW: Final = 10.0
-"""Seconds over which messages per second are counted."""
 _LISTED: Final = 1000
 """Topics in one answer of the list; `after` asks for the next."""
 _HEARTBEAT: Final = 15.0
 
 
-def describe(topic: Topic, now: float) -> dict[str, object]:
+def describe(facts: TopicFacts) -> dict[str, object]:
     """What is told of a topic: watchers, newest offset, age in seconds, messages per second."""
     return {
-        "name": topic.name,
-        "watchers": len(topic.watchers),
-        "max": topic.last,
-        "age": round(now - topic.born, 3),
-        "rate": round(topic.rate(now, _RATE_WINDOW), 3),
+        "name": facts.name,
+        "watchers": facts.watchers,
+        "max": facts.newest,
+        "age": round(facts.age, 3),
+        "rate": round(facts.rate, 3),
     }
+
+
+class _Answer(Exchange):
+    """An answer that the engine may give later."""
+
+    __slots__ = ("connection", "is_done")
+
+    outlives_eof = True
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.is_done = False
+
+    def hold(self) -> None:
+        """Leave the request unanswered until the engine has answered."""
+        if not self.is_done:
+            self.connection.hold(self)
+
+    def settle(self, outcome: object) -> bool:
+        """Take what the engine says. False where there is nothing more to do, because it refused or nobody listens."""
+        self.is_done = True
+        if not self.connection.is_open:
+            return False
+        if isinstance(outcome, SloshError):
+            self.connection.refuse(outcome)
+            return False
+        return True
 
 
 class ListTopics(Action):
@@ -59,14 +82,29 @@ class ListTopics(Action):
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """List them."""
-        now = connection.edge.now()
-        active = (t for t in self._engine.hub if t.name > self._after and (t.watchers or now < t.active_until))
-        found = heapq.nsmallest(self._limit + 1, active, key=lambda topic: topic.name)
+        listing = _Listing(connection, self._limit)
+        self._engine.list_topics(self._after, self._limit + 1, connection.edge.now(), listing.told)
+        listing.hold()
+
+
+class _Listing(_Answer):
+    """A list of topics, of at most `limit`."""
+
+    __slots__ = ("_limit",)
+
+    def __init__(self, connection: Connection, limit: int) -> None:
+        super().__init__(connection)
+        self._limit = limit
+
+    def told(self, found: Sequence[TopicFacts] | SloshError) -> None:
+        """The engine has answered."""
+        if not self.settle(found) or isinstance(found, SloshError):
+            return
         listed = found[: self._limit]
-        answer: dict[str, object] = {"topics": [describe(topic, now) for topic in listed]}
+        answer: dict[str, object] = {"topics": [describe(facts) for facts in listed]}
         if len(found) > len(listed):
             answer["after"] = listed[-1].name
-        connection.respond(200, _FIELDS, json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+        self.connection.respond(200, _FIELDS, json.dumps(answer, ensure_ascii=False).encode() + b"\n")
 
 
 class WatchTopics(Action):
@@ -87,7 +125,7 @@ class WatchTopics(Action):
         """
         if connection.edge.draining:
             raise Draining("This server is going down.")
-        watching = _Watching(connection, self._engine.hub)
+        watching = _Watching(connection, self._engine)
         connection.hold(watching)
         watching.begin(b"Content-Type: text/event-stream\r\n" + NO_STORE + NO_SNIFF + NO_BUFFERING + self.fields)
 
@@ -95,27 +133,28 @@ class WatchTopics(Action):
 class _Watching(Exchange):
     """An open stream of which topics there are. A slow client is told all anew when it has caught up."""
 
-    __slots__ = ("_connection", "_hub", "_is_behind")
+    __slots__ = ("_connection", "_engine", "_is_behind")
 
-    def __init__(self, connection: Connection, hub: Hub) -> None:
+    def __init__(self, connection: Connection, engine: Engine) -> None:
         self._connection = connection
-        self._hub = hub
+        self._engine = engine
         self._is_behind = False
 
     def begin(self, fields: bytes) -> None:
         connection = self._connection
         connection.write(render_stream_head(connection.edge.date(), fields, chunked=bool(connection.head.minor)))
-        self._hub.observe(self)
+        self._engine.observe(self)
+        self._write(b": slosh\n\n")
         self._tell_all()
         self._rearm()
 
-    def topic_born(self, topic: Topic) -> None:
-        """As the hub's observer: a topic is active."""
-        self._tell(b"active", describe(topic, self._connection.edge.now()))
+    def topic_active(self, facts: TopicFacts) -> None:
+        """As an onlooker: a topic is active."""
+        self._tell(b"active", describe(facts))
 
-    def topic_dropped(self, topic: Topic) -> None:
-        """As the hub's observer: it is no more."""
-        self._tell(b"inactive", {"name": topic.name})
+    def topic_inactive(self, name: str) -> None:
+        """As an onlooker: it is no more."""
+        self._tell(b"inactive", {"name": name})
 
     def deadline_passed(self) -> None:
         """A sign of life is due."""
@@ -132,13 +171,13 @@ class _Watching(Exchange):
 
     def end(self) -> None:
         """End the stream."""
-        self._hub.unobserve(self)
+        self._engine.unobserve(self)
         chunked = bool(self._connection.head.minor)
         self._connection.finish(LAST_CHUNK if chunked else b"", close=not chunked)
 
     def lost(self) -> None:
         """The client has gone."""
-        self._hub.unobserve(self)
+        self._engine.unobserve(self)
 
     def _rearm(self) -> None:
         """Let the next sign of life come in its time; a client that has to catch up first has its own deadline."""
@@ -146,8 +185,16 @@ class _Watching(Exchange):
             self._connection.set_deadline(self._connection.edge.now() + _HEARTBEAT)
 
     def _tell_all(self) -> None:
-        now = self._connection.edge.now()
-        self._write(b": slosh\n\n" + b"".join(_event(b"active", describe(topic, now)) for topic in self._hub))
+        # A topic that comes to life before the answer is told twice, which says the same.
+        self._engine.list_topics("", sys.maxsize, self._connection.edge.now(), self._told)
+
+    def _told(self, found: Sequence[TopicFacts] | SloshError) -> None:
+        if not self._connection.is_open:
+            return
+        if isinstance(found, SloshError):
+            self.end()  # The client comes back, and asks anew.
+        elif found:
+            self._write(b"".join(_event(b"active", describe(facts)) for facts in found))
 
     def _tell(self, event: bytes, facts: dict[str, object]) -> None:
         if self._connection.is_stalled:
@@ -185,15 +232,10 @@ class CountWatchers(Action):
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Tell it now, or wait."""
-        now = connection.edge.now()
-        watchers = self._engine.hub.interest(self._name, now)
-        if watchers or not self._wait or connection.head.method == "HEAD":
-            tell(connection, watchers)
-            return
-        hub = self._engine.hub
-        expecting = _Expecting(connection, hub, self._name)
-        hub.expect(self._name, expecting)
-        connection.hold(expecting, now + self._wait if self._wait < math.inf else math.inf)
+        wait = self._wait if connection.head.method != "HEAD" else 0.0
+        counting = _Counting(connection, self._engine, self._name, wait)
+        self._engine.count_watchers(self._name, connection.edge.now(), counting.told)
+        counting.hold()
 
 
 def tell(connection: Connection, watchers: int) -> None:
@@ -201,25 +243,48 @@ def tell(connection: Connection, watchers: int) -> None:
     connection.respond(200, _FIELDS, b'{"watchers":%d}\n' % watchers)
 
 
+class _Counting(_Answer):
+    """A feeder that asks how many watch; where it says `wait`, it is held until somebody does."""
+
+    __slots__ = ("_engine", "_name", "_wait")
+
+    def __init__(self, connection: Connection, engine: Engine, name: str, wait: float) -> None:
+        super().__init__(connection)
+        self._engine = engine
+        self._name = name
+        self._wait = wait
+
+    def told(self, watchers: int | SloshError) -> None:
+        """The engine has answered."""
+        if not self.settle(watchers) or isinstance(watchers, SloshError):
+            return
+        if watchers or not self._wait:
+            tell(self.connection, watchers)
+            return
+        expecting = _Expecting(self.connection, self._engine, self._name)
+        self._engine.expect(self._name, expecting)
+        self.connection.hold(expecting, self.connection.edge.now() + self._wait)
+
+
 class _Expecting(Exchange):
     """A feeder that sleeps until it is needed."""
 
-    __slots__ = ("_connection", "_hub", "_name")
+    __slots__ = ("_connection", "_engine", "_name")
 
-    def __init__(self, connection: Connection, hub: Hub, name: str) -> None:
+    def __init__(self, connection: Connection, engine: Engine, name: str) -> None:
         self._connection = connection
-        self._hub = hub
+        self._engine = engine
         self._name = name
 
     def topic_watched(self, watchers: int) -> None:
-        """As the hub's expectant: somebody watches."""
+        """As an expectant: somebody watches."""
         tell(self._connection, watchers)
 
     def end(self) -> None:
         """Nobody came."""
-        self._hub.unexpect(self._name, self)
+        self._engine.unexpect(self._name, self)
         tell(self._connection, 0)
 
     def lost(self) -> None:
         """The feeder has gone."""
-        self._hub.unexpect(self._name, self)
+        self._engine.unexpect(self._name, self)

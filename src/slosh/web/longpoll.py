@@ -9,11 +9,14 @@ The rules of this file:
 * A held poll is two small objects and one entry in its topic, and nothing else.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from slosh.core.cursor import EPOCH_LENGTH
+from slosh.core.reading import Since
 from slosh.core.subscription import Batch, Subscription
 from slosh.core.topic import Shared, Topic
+from slosh.errors import SloshError
 from slosh.web.action import Exchange
 from slosh.web.connection import Connection
 from slosh.web.envelope import encode_envelope
@@ -21,6 +24,8 @@ from slosh.web.reader import Reader, next_field
 from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
+_NO_EPOCH: Final = "0" * EPOCH_LENGTH
+"""Of a topic that is not there."""
 
 
 class LongPoll(Reader):
@@ -58,19 +63,25 @@ class Peek(LongPoll):
 
     __slots__ = ()
 
-    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a HEAD has none
-        """Look, and say what is there."""
-        now = connection.edge.now()
-        hub = self.engine.hub
-        found = {name: hub.find(name, now) for name in self.asked.names}
-        # In place of a topic that is not active stands a life that will never be: the answer has the right
-        # length, and its cursor is not told.
-        topics = [topic or Topic(name, "0" * EPOCH_LENGTH, now) for name, topic in found.items()]
-        subscription = self.subscribe(topics, connection, now)
+    def start(self, connection: Connection, since: Since | None) -> None:
+        """Look at the topics, and say what is there."""
+        self.open_all(connection, since)
+
+    def find(self, name: str, now: float, found: Callable[[Topic | SloshError], None]) -> None:
+        """Look at a topic. In place of one that is not active stands a life that will never be."""
+
+        def looked(topic: Topic | SloshError | None) -> None:
+            found(Topic(name, _NO_EPOCH, now) if topic is None else topic)
+
+        self.engine.look(name, now, looked)
+
+    def begin(self, connection: Connection, subscription: Subscription) -> None:
+        """Say what is there."""
         batch = subscription.read(self.asked.wanted)
-        if all(found.values()):
+        if _NO_EPOCH not in batch.cursor:
             connection.finish(self.render(batch, connection, timed_out=not batch.saw))
         else:
+            # The answer has the right length, and a cursor that means nothing is not told.
             connection.respond(200, _FIELDS, encode_envelope(batch, timed_out=not batch.saw))
 
 

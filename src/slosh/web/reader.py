@@ -1,5 +1,6 @@
 """What all ways of reading have in common: find the topics, find the places, and begin."""
 
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote
 
@@ -70,10 +71,18 @@ class Reader(Action):
                 place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
                 self.begin(connection, OneTopic(self.engine.hub, topic, place))
                 return
+        self.open_all(connection, since)
+
+    def open_all(self, connection: Connection, since: Since | None) -> None:
+        """Have the engine find what is not at hand, then begin."""
         opening = _Opening(connection, self, since)
         opening.open()
         if not opening.is_done:
             connection.hold(opening)
+
+    def find(self, name: str, now: float, found: Callable[[Topic | SloshError], None]) -> None:
+        """Ask the engine for a topic."""
+        self.engine.open(name, now, found)
 
     def begin(self, connection: Connection, subscription: Subscription) -> None:
         """Answer, or hold what will answer."""
@@ -138,19 +147,31 @@ class _Opening(Exchange):
         self.is_done = False
 
     def open(self) -> None:
-        """Ask for the topics that are missing, then begin."""
+        """Ask for the topics that are missing, then for those that the patterns take in, then begin."""
         names = self._action.asked.names
-        connection = self._connection
-        now = connection.edge.now()
+        now = self._connection.edge.now()
         self._asks = True
         while len(self._topics) < len(names) and not self.is_done:
             before = len(self._topics)
-            self._action.engine.open(names[before], now, self._opened)
+            self._action.find(names[before], now, self._opened)
             if len(self._topics) == before:
                 self._asks = False
                 return  # The engine answers later, or has refused.
+        # Last, because whoever follows patterns has to begin in the turn in which they were gathered.
+        if self._action.asked.patterns:
+            self._action.engine.gather(self._action.asked.patterns, now, self._gathered)
+        else:
+            self._gathered(None)
+
+    def _gathered(self, refusal: SloshError | None) -> None:
+        connection = self._connection
         self.is_done = True
+        if not connection.is_open:
+            return
         try:
+            if refusal is not None:
+                raise refusal
+            now = connection.edge.now()
             self._action.begin(connection, self._action.subscribe(self._topics, connection, now, self._since))
         except SloshError as error:
             connection.refuse(error)
