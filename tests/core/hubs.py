@@ -93,6 +93,12 @@ class Watching:
         if self.then is not None:
             self.then()
 
+    def moved(self, topic: Topic, successor: Topic) -> None:
+        """Begin anew in the life that has begun in place of this one."""
+        assert topic is self.topic
+        self.topic, self.offset = successor, 0
+        self.hub.watch(successor, self, 0)
+
     def leave(self) -> None:
         """Go, as a client does that vanishes."""
         self.hub.leave(self.topic, self, self.hub.loop.now())

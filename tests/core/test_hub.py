@@ -204,6 +204,9 @@ class TestWaking:
             def wake(self, topic: Topic, shared: Shared) -> None:  # noqa: ARG002 - of the protocol
                 seen.append(shared)
 
+            def moved(self, topic: Topic, successor: Topic) -> None:  # noqa: ARG002 - of the protocol
+                raise AssertionError
+
         for name in "ab":
             topic = hub.get(name)
             hub.watch(topic, Sharing(), 0)
@@ -220,6 +223,55 @@ class TestWaking:
         hub.get("a")
         assert hub.post("a", b"1")
         assert hub.flushes_owed == 0
+
+
+class TestLostLives:
+    """What an engine that keeps a mirror asks of the hub."""
+
+    def test_watchers_of_a_lost_life_wait_at_the_one_that_took_its_place(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        hub.post("a", b"1", b"2")
+        watchers = [Watching(hub, topic, 2) for _ in range(3)]
+        hub.turn()
+        successor = hub.replace(topic, "anew", hub.loop.now())
+        assert (hub.get("a"), topic.watchers, list(successor.watchers)) == (successor, {}, watchers)
+        hub.post("a", b"3")
+        hub.turn()
+        assert [each.got for each in watchers] == [[b"3"]] * 3
+
+    def test_a_lost_life_that_was_about_to_wake_its_watchers_wakes_them_in_the_new_one(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        watcher = Watching(hub, topic, 0)
+        hub.post("a", b"1")
+        successor = hub.replace(topic, "anew", hub.loop.now())
+        hub.turn()
+        assert (watcher.wakes, watcher.topic) == (0, successor)
+        hub.post("a", b"2")
+        hub.turn()
+        assert watcher.got == [b"2"]
+
+    def test_what_was_not_mirrored_is_passed_over_and_told_as_lost(self, hub: HubOnLoop) -> None:
+        topic = hub.get("a")
+        hub.post("a", b"1")
+        watcher = Watching(hub, topic, 1)
+        hub.skip_to(topic, 8)
+        hub.append(topic, [b"9"], hub.loop.now())
+        hub.turn()
+        assert (watcher.got, watcher.lost, hub.fell_off) == ([b"9"], 7, 8)
+
+    def test_a_topic_that_lives_elsewhere_has_its_epoch_from_there_and_its_own_age(self, hub: HubOnLoop) -> None:
+        topic = hub.give_birth("a", "theirs", 900.0, hub.loop.now())
+        assert (hub.get("a"), topic.epoch, topic.born) == (topic, "theirs", 900.0)
+
+    def test_who_counts_watchers_hears_of_each_that_comes_or_goes(self, hub: HubOnLoop) -> None:
+        counts: list[int] = []
+        hub.counted = lambda topic: counts.append(len(topic.watchers))
+        topic = hub.get("a")
+        one, other = Watching(hub, topic, 0), Watching(hub, topic, 0)
+        one.leave()
+        one.leave()
+        other.leave()
+        assert counts == [1, 2, 1, 0]
 
 
 class TestLiveness:

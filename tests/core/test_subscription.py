@@ -21,6 +21,9 @@ class Waiting:
     def wake(self, topic: Topic, shared: Shared) -> None:  # noqa: ARG002 - of the protocol
         self.woken.append(topic.name)
 
+    def moved(self, topic: Topic, successor: Topic) -> None:
+        """As the protocol says; each test that meets it says what is owed."""
+
 
 @pytest.fixture
 def hub() -> Hub:
@@ -104,6 +107,27 @@ class TestBoth:
         assert len({keys[0], keys[1], keys[2]}) == 3
         assert make(hub, topic, Place(0)).key() == keys[0]
         assert make(hub, hub.open("b", 0.0), Place(0)).key() != keys[0]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_moving_to_the_life_that_began_in_place_of_a_lost_one_tells_of_the_reset(
+    hub: Hub, make: Callable[[Hub, Topic, Place], Subscription]
+) -> None:
+    topic = hub.open("a", 0.0)
+    hub.append(topic, [b"1", b"2"], 0.0)
+    subscription = make(hub, topic, Place(2))
+    watcher = Waiting()
+    subscription.watch(watcher, 0.0)
+    successor = hub.replace(topic, "anew", 1.0)
+    subscription.move(topic, successor, watcher)
+    assert (list(successor.watchers), subscription.is_reset(), subscription.is_behind()) == ([watcher], True, False)
+    hub.append(successor, [b"3"], 1.0)
+    hub.flush()
+    assert watcher.woken == ["a"]
+    ((_, reading),) = subscription.read(ALL).parts
+    assert (reading.reset, reading.messages, reading.lost, str(reading.cursor)) == (True, [b"3"], 0, "anew.1")
+    subscription.leave(watcher, 2.0)
+    assert not successor.watchers
 
 
 class TestSeveral:

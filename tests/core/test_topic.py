@@ -106,3 +106,12 @@ def test_rate_is_messages_a_second_as_far_as_the_ring_goes_back(
     for arrived in arrivals:
         topic.append([b"1"], arrived, queue, 1000)
     assert topic.rate(now, 10.0) == pytest.approx(rate)
+
+
+def test_skipping_leaves_a_gap_that_readers_are_told_of() -> None:
+    topic = Topic("a", "e", 0.0)
+    topic.append([b"1", b"2", b"3"], 0.0, 10, 100)
+    assert topic.skip_to(7) == 7
+    assert (topic.first, topic.last, topic.size, topic.after(0)) == (8, 7, 0, [])
+    topic.append([b"8"], 1.0, 10, 100)
+    assert (topic.first, topic.last, topic.after(2)) == (8, 8, [b"8"])

@@ -135,6 +135,11 @@ class Poller:
         self.since = Cursor(reading.epoch, reading.place)
         self.ask()
 
+    def moved(self, topic: Topic, successor: Topic) -> None:  # noqa: ARG002 - of the protocol
+        """Wait on in the life that has begun in place of this one."""
+        self.topic, self.place = successor, Place(0, reset=True)
+        self.harness.engine.hub.watch(successor, self, 0)
+
     def go(self) -> None:
         """Go away without a word."""
         self.gone = True

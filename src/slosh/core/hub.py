@@ -90,6 +90,8 @@ class Hub:
         self._dirty: list[Topic] = []
         self._late: dict[tuple[Topic, Watcher], None] = {}
         self._asked = False
+        self.counted: Callable[[Topic], None] | None = None
+        """Called when a topic has got or lost a watcher. For an engine that tells others of it."""
         self.published = 0
         """Messages taken since the start."""
         self.fell_off = 0
@@ -124,13 +126,44 @@ class Hub:
         """
         topic = self.find(name, now)
         if topic is None:
-            if len(self._topics) >= self._max_topics:
-                self.expire(now)
-            if len(self._topics) >= self._max_topics:
-                raise TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
-            topic = self._give_birth(name, now)
+            topic = self.give_birth(name, self._new_epoch(), now, now)
         self._linger_from(topic, now)
         return topic
+
+    def give_birth(self, name: str, epoch: str, born: float, now: float) -> Topic:
+        """Begin the life `epoch` of the topic `name`, which is not held, and let it linger from `now` on.
+
+        Args:
+            born: when it came to life; earlier than `now` where that was elsewhere, seconds.
+
+        Raises:
+            TooManyTopics: it would be one too many.
+        """
+        if len(self._topics) >= self._max_topics:
+            self.expire(now)
+        if len(self._topics) >= self._max_topics:
+            raise TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
+        topic = self._topics[name] = Topic(name, epoch, born)
+        self._names.add(name, topic)
+        self._linger_from(topic, now)
+        for observer in tuple(self._observers):
+            observer.topic_born(topic)
+        if self._followers:
+            for follower in tuple(self._followers.patterns_for(name)):
+                follower.topic_born(topic)
+        return topic
+
+    def replace(self, topic: Topic, epoch: str, now: float) -> Topic:
+        """Begin the life `epoch` in place of `topic`, whose messages were lost; its watchers are moved there."""
+        successor = self._topics[topic.name] = Topic(topic.name, epoch, now)
+        self._names.remove(topic.name, topic)
+        self._names.add(topic.name, successor)
+        watchers = tuple(topic.watchers)
+        topic.watchers.clear()
+        self._linger_from(successor, now)
+        for watcher in watchers:
+            watcher.moved(topic, successor)
+        return successor
 
     def matching(self, pattern: str, now: float) -> list[Topic]:
         """The active topics that `pattern` takes in at the time `now`, seconds."""
@@ -191,6 +224,8 @@ class Hub:
             # It was dropped to make room, between its opening and this.
             raise TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
         topic.watchers[watcher] = offset
+        if self.counted is not None:
+            self.counted(topic)
         if self._expectants:
             self._tell_expectants(topic.name, len(topic.watchers))
         if topic.last > offset and not topic.dirty:
@@ -202,6 +237,12 @@ class Hub:
         if watcher in topic.watchers:
             del topic.watchers[watcher]
             self._linger_from(topic, now)
+            if self.counted is not None:
+                self.counted(topic)
+
+    def skip_to(self, topic: Topic, last: int) -> None:
+        """Go on behind the offset `last` of `topic`: what is kept and what came before it is lost to this process."""
+        self.fell_off += topic.skip_to(last)
 
     def append(self, topic: Topic, messages: Sequence[bytes], now: float) -> None:
         """Put `messages` into `topic`; its watchers are woken by the next `flush`."""
@@ -270,16 +311,6 @@ class Hub:
     def _tell_expectants(self, name: str, watchers: int) -> None:
         for expectant in self._expectants.pop(name, {}):
             expectant.topic_watched(watchers)
-
-    def _give_birth(self, name: str, now: float) -> Topic:
-        topic = self._topics[name] = Topic(name, self._new_epoch(), now)
-        self._names.add(name, topic)
-        for observer in tuple(self._observers):
-            observer.topic_born(topic)
-        if self._followers:
-            for follower in tuple(self._followers.patterns_for(name)):
-                follower.topic_born(topic)
-        return topic
 
     def _drop(self, topic: Topic) -> None:
         if self._topics.get(topic.name) is topic:

@@ -64,6 +64,9 @@ class Subscription(Protocol):
     def leave(self, watcher: Watcher, now: float) -> None:
         """Let `watcher` go, at the time `now`, seconds."""
 
+    def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:
+        """Let `watcher` wait at `successor`, which has begun in place of `topic`, and be told of the reset there."""
+
     def cursor(self) -> str:
         """Where the reader stands; the text that travels."""
 
@@ -106,6 +109,12 @@ class OneTopic:
     def leave(self, watcher: Watcher, now: float) -> None:
         """As the protocol says."""
         self._hub.leave(self._topic, watcher, now)
+
+    def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:  # noqa: ARG002 - there is one only
+        """As the protocol says."""
+        self._topic = successor
+        self._place = Place(0, reset=True)
+        self._hub.watch(successor, watcher, 0)
 
     def cursor(self) -> str:
         """As the protocol says."""
@@ -165,6 +174,15 @@ class SeveralTopics:
         """As the protocol says."""
         for topic in self._places:
             self._hub.leave(topic, watcher, now)
+
+    def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:
+        """As the protocol says."""
+        anew = Place(0, reset=True)
+        self._places = {
+            successor if each is topic else each: anew if each is topic else place
+            for each, place in self._places.items()
+        }
+        self._hub.watch(successor, watcher, 0)
 
     def cursor(self) -> str:
         """As the protocol says."""

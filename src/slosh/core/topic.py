@@ -32,6 +32,12 @@ class Watcher(Protocol):
             shared: lives for this wake-up only.
         """
 
+    def moved(self, topic: "Topic", successor: "Topic") -> None:
+        """The life `topic` was lost with its messages, and `successor` has begun in its place.
+
+        The watcher waits at neither; it owes a `Hub.watch` of the successor, as one who has to be told of a reset.
+        """
+
 
 class Topic:
     """One life of a topic: what is kept of it, and who watches it. The hub alone changes it.
@@ -106,6 +112,15 @@ class Topic:
             self._times.popleft()
             fell_off += 1
         return fell_off
+
+    def skip_to(self, last: int) -> int:
+        """Forget all that is kept and go on behind the offset `last`. Gives how many messages are passed over so."""
+        passed_over = last - self.last + len(self._messages)
+        self._messages.clear()
+        self._times.clear()
+        self._size = 0
+        self.last = last
+        return passed_over
 
     def rate(self, now: float, window: float) -> float:
         """Messages a second over the last `window` seconds, as far as the ring goes back."""

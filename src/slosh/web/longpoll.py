@@ -116,6 +116,10 @@ class Poll(Exchange):
         edge.count_batch(batch)
         connection.finish(response)
 
+    def moved(self, topic: Topic, successor: Topic) -> None:
+        """Wait on in the new life."""
+        self._subscription.move(topic, successor, self)
+
     def end(self) -> None:
         """Answer now, with what there is, most likely nothing."""
         connection = self._connection

@@ -110,6 +110,10 @@ class Stream(Exchange):
             self._gathers_until = self.connection.edge.now() + every
             self._rearm()
 
+    def moved(self, topic: Topic, successor: Topic) -> None:
+        """Wait on in the new life."""
+        self.subscription.move(topic, successor, self)
+
     def writable(self) -> None:
         """The client has caught up with what was written; go on from its place."""
         if self._gathers_until == math.inf:
