@@ -160,6 +160,7 @@ class Reader:
         for told, real in self.epochs.items():
             command = command.replace(told, real)
         command = command.replace("localhost:8000", self.address.removeprefix("http://"))
+        command = command.replace(":8000", ":" + self.address.rpartition(":")[2])
         if "# waits" in command:
             before = self.watchers()
             printed = self.where / f"waiting-{len(self.waiting)}"

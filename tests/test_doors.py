@@ -21,6 +21,7 @@ WRITTEN: dict[str, tuple[str, object]] = {
     "uds": ("/run/slosh.sock", "/run/slosh.sock"),
     "fd": ("3", 3),
     "root": ("/", "/"),
+    "hosts": ("a.example *.b.example", "a.example *.b.example"),
     "linger": ("5m", 300.0),
     "queue": ("1_000", 1000),
     "queue_bytes": ("16MiB", 16 * 2**20),

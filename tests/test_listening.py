@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slosh.errors import CannotListen
-from slosh.listening import describe, listen, release
+from slosh.listening import describe, listen, loopback_ports, release
 from slosh.settings import Settings
 
 Listen = Callable[..., list[socket.socket]]
@@ -215,3 +215,40 @@ def test_a_descriptor_that_is_no_socket_is_named(make: Listen, folder: Path) -> 
         make(fd=file.fileno())
     with pytest.raises(CannotListen, match="fd: 999999 is no socket to listen on"):
         make(fd=999_999)
+
+
+@pytest.mark.parametrize(
+    ("settings", "direct"),
+    [
+        ({"port": 0}, True),
+        ({"host": "localhost", "port": 0}, True),
+        ({"host": "127.3.2.1", "port": 0}, True),
+        ({"host": "0.0.0.0", "port": 0}, False),
+        ({"uds": "s"}, False),
+    ],
+)
+def test_it_is_known_which_ports_only_this_machine_reaches(
+    make: Listen, folder: Path, settings: dict[str, object], direct: bool
+) -> None:
+    """Where strangers' names can only stand for a stranger's page (DNS rebinding)."""
+    assert folder.is_dir()
+    sockets = make(**settings)
+    assert loopback_ports(sockets) == ({sockets[0].getsockname()[1]} if direct else set())
+
+
+def test_the_ipv6_loopback_is_one(make: Listen) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    (listener,) = make(host="::1", port=0)
+    assert loopback_ports([listener]) == {listener.getsockname()[1]}
+
+
+def test_one_address_that_others_reach_makes_all_of_them_reached_from_elsewhere(make: Listen) -> None:
+    (near,), (far,) = make(port=0), make(host="0.0.0.0", port=0)
+    assert loopback_ports([near, far]) == set()
+
+
+def test_a_socket_that_was_handed_over_is_judged_like_our_own(make: Listen) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as given:
+        port = given.getsockname()[1]
+        assert loopback_ports(make(fd=os.dup(given.fileno()))) == {port}

@@ -15,6 +15,7 @@ DEFAULTS = {
     "uds": "",
     "fd": -1,
     "root": "",
+    "hosts": "",
     "linger": 30.0,
     "queue": 100,
     "queue_bytes": 8 * MIB,

@@ -235,6 +235,13 @@ class UpgradeRequired(SloshError):
         super().__init__(f"Version {version} of the WebSocket protocol is spoken here.", fields=fields)
 
 
+class UnknownHost(SloshError):
+    """A request for a name that this server does not answer to (RFC 9110 §15.5.20)."""
+
+    code = "unknown_host"
+    status = 421
+
+
 class ForeignOrigin(SloshError):
     """A page of another origin wants to do what it may not (RFC 6454)."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import stat
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,17 @@ def describe(listener: socket.socket) -> str:
         return f"unix:{name}"
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
     return f"http://{host}:{name[1]}"
+
+
+def loopback_ports(sockets: list[socket.socket]) -> frozenset[int]:
+    """The ports of the sockets, if nobody but this machine's own programs, browsers among them, reaches any of them.
+
+    A Unix socket is out of a browser's reach, so for one there is no port.
+    """
+    names = [each.getsockname() for each in sockets if each.family in (socket.AF_INET, socket.AF_INET6)]
+    if not all(ip_address(address.partition("%")[0]).is_loopback for address, *_ in names):
+        return frozenset()
+    return frozenset(port for _, port, *_ in names)
 
 
 def release(sockets: list[socket.socket], settings: Settings) -> None:

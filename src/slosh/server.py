@@ -9,7 +9,7 @@ from slosh.core.cursor import make_epoch
 from slosh.core.hub import Hub
 from slosh.engine.memory import MemoryEngine
 from slosh.errors import SettingError
-from slosh.listening import BACKLOG, describe, listen, release
+from slosh.listening import BACKLOG, describe, listen, loopback_ports, release
 from slosh.settings import Settings
 from slosh.startup import OWN_FILES, open_files
 from slosh.web.connection import Connection
@@ -87,7 +87,8 @@ class Server:
         )
         self._engine = engine = MemoryEngine(hub, keep=settings.unwatched == "keep", max_keys=settings.max_keys)
         await engine.start()
-        self._edge = edge = Edge(settings, Routes(engine, self._root, settings), loop)
+        routes = Routes(engine, self._root, settings, loopback_ports(self._sockets))
+        self._edge = edge = Edge(settings, routes, loop)
         # Without a file for it a client would hang in the queue; with a 503 it knows.
         edge.max_connections = min(settings.max_connections, max(1, open_files() - OWN_FILES))
         for each in self._sockets:

@@ -93,6 +93,13 @@ class Settings:
         kind=Kind.PATH,
         empty="the example that comes with slosh",
     )
+    hosts: str = _text(
+        "",
+        Group.LISTEN,
+        "Names that this server answers to, with spaces between, such as slosh.example or *.example; a request for "
+        "another is answered 421. IP addresses and localhost always are answered, and * answers all.",
+        empty="any; on a loopback address none that a stranger's page could have pointed there",
+    )
 
     linger: float = _seconds(
         30.0,

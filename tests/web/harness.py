@@ -7,7 +7,7 @@ takes as many as the test lets it take, half-closes, or resets.
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -165,11 +165,16 @@ class Site:
     Args:
         root: the document root.
         application: in place of slosh's own.
+        direct: the ports on which it is reached from its own machine only.
         settings: of the server.
     """
 
     def __init__(
-        self, root: Path = Path(__file__).parent, application: Application | None = None, **settings: Any
+        self,
+        root: Path = Path(__file__).parent,
+        application: Application | None = None,
+        direct: Collection[int] = (),
+        **settings: Any,
     ) -> None:
         self.settings = Settings(**settings)
         self.loop = loop = VirtualLoop()
@@ -192,7 +197,7 @@ class Site:
             arm=arm,
         )
         self.engine = MemoryEngine(hub, keep=self.settings.unwatched == "keep")
-        routes = Routes(self.engine, DocumentRoot(root), self.settings)
+        routes = Routes(self.engine, DocumentRoot(root), self.settings, direct)
         self.edge = Edge(self.settings, application or routes, loop)
 
     def connect(self, peer: object = ("192.0.2.1", 40000)) -> Client:

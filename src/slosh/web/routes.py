@@ -1,6 +1,7 @@
 """Which URL does what. Decided from the head alone, so the decision is remembered with it."""
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 from slosh.core.names import check_name
@@ -14,6 +15,7 @@ from slosh.web.connection import Connection
 from slosh.web.eventsource import EventSource
 from slosh.web.files import DocumentRoot, ServeFile
 from slosh.web.head import Head
+from slosh.web.hosts import Hosts
 from slosh.web.interest import CountWatchers, ListTopics, WatchTopics
 from slosh.web.longpoll import LongPoll, Peek
 from slosh.web.ndjson import NdjsonStream
@@ -52,21 +54,24 @@ class Routes(Application):
         engine: where messages live.
         root: the document root.
         settings: the bounds, and whose pages may do what.
+        direct: the ports of listeners that are reached from this machine only; see `Hosts`.
 
     Raises:
-        SettingError: the setting `origins` has something that is none.
+        SettingError: the setting `origins` or `hosts` has something that is none.
     """
 
-    def __init__(self, engine: Engine, root: DocumentRoot, settings: Settings) -> None:
+    def __init__(self, engine: Engine, root: DocumentRoot, settings: Settings, direct: Collection[int] = ()) -> None:
         self._engine = engine
         self._root = root
         self._settings = settings
         self._origins = Origins(settings.origins)
+        self._hosts = Hosts(settings.hosts, settings.host, direct)
 
     def route(self, head: Head) -> Action:
         """Choose the action for a request."""
         fields = b""
         try:
+            self._hosts.check(head)
             if head.path == LIST or head.path.startswith(TOPICS):
                 fields = self._origins.fields(head)
                 return self._route_topics(head, fields)
