@@ -103,8 +103,31 @@ def test_a_filter_that_wants_all_is_none() -> None:
     assert Filter() == ALL
 
 
-def test_a_bound_in_bytes_is_left_aside_where_all_messages_are_looked_at_together() -> None:
+@PROPERTY
+@given(
+    messages=MESSAGES, wanted=FILTERS, queue=st.integers(1, 12), start=st.integers(0, 12), max_bytes=st.integers(1, 60)
+)
+def test_portion_by_portion_it_is_what_would_be_given_at_once(
+    messages: list[Any], wanted: Filter, queue: int, start: int, max_bytes: int
+) -> None:
+    """As a slow stream reads. Each portion holds its bound, takes what fits, and the sums of all are those of one."""
     topic = Topic("a", "e", 0.0)
-    topic.append([b'{"k":1}'] * 10, 0.0, 100, 1_000_000)
-    assert read(topic, Place(0), Filter(0, ("k",)), max_bytes=1).place == 10
-    assert read(topic, Place(0), ALL, max_bytes=1).place == 1
+    for message in messages:
+        topic.append([json.dumps(message).encode()], 0.0, queue, 1_000_000)
+    place = start = min(start, topic.last)
+    first = max(start, topic.last - queue)
+    expected = [first + each + 1 for each in model(messages[first:], wanted)]
+    offsets: list[int] = []
+    sums = [0, 0, 0]
+    while place < topic.last:
+        reading = read(topic, Place(place), wanted, max_bytes)
+        size = sum(map(len, reading.messages))
+        assert size <= max_bytes or len(reading.messages) == 1
+        offsets += reading.offsets
+        rest = expected[len(offsets) :]
+        assert not rest or size + len(json.dumps(messages[rest[0] - 1])) > max_bytes
+        assert reading.saw == reading.place - place == len(reading.messages) + reading.lost + reading.conflated
+        sums = [sum(pair) for pair in zip(sums, (reading.saw, reading.lost, reading.conflated), strict=True)]
+        place = reading.place
+    assert offsets == expected
+    assert sums == [topic.last - start, first - start, topic.last - first - len(expected)]

@@ -217,12 +217,15 @@ def test_signs_of_life_go_on_while_it_gathers(site: Site, stream: type[Reader]) 
     assert reader.listen().messages == [1]
 
 
-def test_one_portion_bounds_what_a_stalled_reader_holds(site: Site, stream: type[Reader]) -> None:
-    """Also of several topics together; a little more than a portion is an envelope around it."""
+@pytest.mark.parametrize("wanted", [{}, {"limit": "60"}, {"key": "n"}, {"key": "n", "limit": "60"}], ids=str)
+def test_one_portion_bounds_what_a_stalled_reader_holds(
+    site: Site, stream: type[Reader], wanted: dict[str, str]
+) -> None:
+    """Also of several topics together, and of a part of them; a little more than a portion is an envelope around it."""
     kept(site, *map(large, range(60)), topic="a")
     kept(site, *map(large, range(60)), topic="b")
     for topics in ("a", "a,b"):
-        reader = stream(site, topics)
+        reader = stream(site, topics, **wanted)
         reader.cut()
         reader.place = ""
         reader.since = "earliest"

@@ -176,7 +176,8 @@ def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0) -
     Args:
         wanted: what it can do without.
         max_bytes: give only the oldest messages up to so many bytes, but one at least, for readers who take
-            the rest later; 0 for all. Left aside where `wanted` looks at all messages together.
+            the rest later; 0 for all. `wanted` decides first, so that what is given portion by portion is what
+            would be given at once.
     """
     messages = topic.after(place.offset)
     upto = topic.last
@@ -184,7 +185,7 @@ def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0) -
     lost = upto - place.offset - len(messages)
     if wanted is not ALL and wanted != ALL:
         offsets, messages = _leave_out(offsets, messages, wanted)
-    elif max_bytes:
+    if max_bytes:
         count = _count_within(messages, max_bytes)
         if count < len(messages):
             offsets, messages = offsets[:count], messages[:count]

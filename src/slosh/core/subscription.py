@@ -202,15 +202,20 @@ class SeveralTopics:
         return any(place.reset for place in self._places.values())
 
     def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
-        """As the protocol says; `max_bytes` holds for all together, apart from one message of each topic."""
+        """As the protocol says; `max_bytes` holds for all together, apart from a message that is larger by itself."""
         left = max_bytes
         parts: list[tuple[str, Reading]] = []
         before = self._cursors()
         after = dict(before)
         for topic, place in self._places.items():
+            if left <= 0 < max_bytes and topic.last > place.offset:
+                continue  # Its turn comes with the next portion.
             reading = read(topic, place, wanted, left)
-            if max_bytes:
-                left = max(1, left - sum(map(len, reading.messages)))
+            if max_bytes and reading.messages:
+                size = sum(map(len, reading.messages))
+                if size > left < max_bytes:
+                    continue  # One message, larger than the room that is left.
+                left -= size
             if reading.saw or reading.reset:
                 after[topic.name] = reading.cursor
                 parts.append((topic.name, reading))
@@ -218,11 +223,16 @@ class SeveralTopics:
         return Batch(cursor, before, parts, several=True, starred=self.starred)
 
     def advance(self, batch: Batch) -> None:
-        """As the protocol says."""
+        """As the protocol says. Topics that had to wait for the next portion come first there, so that none starves."""
         read_to = {name: reading.place for name, reading in batch.parts}
-        for topic in self._places:
+        waiting: dict[Topic, Place] = {}
+        for topic, place in self._places.items():
             if topic.name in read_to:
                 self._places[topic] = Place(read_to[topic.name])
+            elif topic.last > place.offset:
+                waiting[topic] = place
+        if waiting:
+            self._places = waiting | self._places
 
     def _cursors(self) -> dict[str, Cursor]:
         return {topic.name: Cursor(topic.epoch, place.offset) for topic, place in self._places.items()}
