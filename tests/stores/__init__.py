@@ -1,0 +1,1 @@
+"""Real Redis and Valkey servers for tests: found, started, hurt and always ended."""

@@ -1,0 +1,48 @@
+"""A certificate authority of a test's own, made by openssl."""
+
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from tests.conftest import need
+
+NAMES: Final = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+
+
+class Authority:
+    """Made anew in `folder`: an authority, and a server's certificate for localhost and 127.0.0.1.
+
+    Attributes:
+        certificate: the authority's own certificate, which clients have to trust.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.certificate = folder / "ca.crt"
+        self._server = folder / "server.crt"
+        self._key = folder / "server.key"
+        authority_key = folder / "ca.key"
+        request = folder / "server.csr"
+        names = folder / "names"
+        names.write_text(NAMES)
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout")
+        _openssl("req", "-x509", *key, authority_key, "-subj", "/CN=a test's authority", "-out", self.certificate)
+        _openssl("req", *key, self._key, "-subj", "/CN=localhost", "-out", request)
+        signed = ("-CA", self.certificate, "-CAkey", authority_key, "-CAcreateserial", "-extfile", names)
+        _openssl("x509", "-req", "-in", request, *signed, "-days", "2", "-out", self._server)
+
+    def options(self, port: int) -> tuple[str, ...]:
+        """The options with which a server speaks TLS, and nothing else, on this port."""
+        files = ("--tls-cert-file", str(self._server), "--tls-key-file", str(self._key))
+        trust = ("--tls-ca-cert-file", str(self.certificate), "--tls-auth-clients", "no")
+        return ("--port", "0", "--tls-port", str(port), *files, *trust)
+
+    def trusting(self) -> ssl.SSLContext:
+        """A client's context that trusts this authority and no other."""
+        return ssl.create_default_context(cafile=str(self.certificate))
+
+
+def _openssl(*words: str | Path) -> None:
+    done = subprocess.run([need("openssl"), *words], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
