@@ -196,7 +196,7 @@ class Site:
             wake=wake,
             arm=arm,
         )
-        self.engine = MemoryEngine(hub, keep=self.settings.unwatched == "keep")
+        self.engine = MemoryEngine(hub, keep=self.settings.unwatched == "keep", max_keys=self.settings.max_keys)
         routes = Routes(self.engine, DocumentRoot(root), self.settings, direct)
         self.edge = Edge(self.settings, application or routes, loop)
 

@@ -96,6 +96,8 @@ class Hub:
         """Messages taken since the start."""
         self.fell_off = 0
         """Messages that fell off a full ring since the start, whether or not anybody missed them."""
+        self.ended = 0
+        """Topics that ended since the start, most of them because nobody watched for `linger`."""
 
     def __len__(self) -> int:
         """How many topics are held, some of which may have run out a moment ago."""
@@ -315,6 +317,7 @@ class Hub:
     def _drop(self, topic: Topic) -> None:
         if self._topics.get(topic.name) is topic:
             del self._topics[topic.name]
+            self.ended += 1
             self._names.remove(topic.name, topic)
             for observer in tuple(self._observers):
                 observer.topic_dropped(topic)

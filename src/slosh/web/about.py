@@ -172,6 +172,8 @@ class _Counts(Collector):
             ("slosh_published_messages", "Messages taken from publishers.", hub.published),
             ("slosh_fell_off_messages", "Messages that fell off a full ring (queue, queue_bytes).", hub.fell_off),
             ("slosh_answers", "Answers given to readers.", edge.answers),
+            ("slosh_timeouts", "Answers given because time was up (default_wait, max_wait).", edge.timeouts),
+            ("slosh_ended_topics", "Topics that ended, mostly because nobody watched (linger).", hub.ended),
             ("slosh_delivered_messages", "Messages given to readers, each reader counted.", edge.delivered),
             ("slosh_lost_messages", "Messages that readers were told they missed.", edge.lost),
             ("slosh_forgotten_keys", "Idempotency keys forgotten early (max_keys).", self._engine.forgotten_keys),
@@ -189,7 +191,9 @@ class _Counts(Collector):
         for name, about, value in gauges:
             yield GaugeMetricFamily(name, about, value=value)
         yield _labelled("slosh_refused", "Requests refused, by the error's code.", "code", edge.refused)
-        yield _labelled("slosh_closed", "Connections closed for a bound's sake, by which.", "reason", edge.closed)
+        yield _labelled(
+            "slosh_closed", "Connections and streams closed for a bound's sake, by which.", "reason", edge.closed
+        )
 
 
 def _labelled(name: str, about: str, label: str, counts: dict[str, int]) -> CounterMetricFamily:

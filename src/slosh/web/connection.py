@@ -101,9 +101,11 @@ class Connection(asyncio.Protocol):
         elif edge.settings.max_connections_per_address:
             self._count_address(edge.settings.max_connections_per_address)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
+    def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, for whichever reason."""
         edge = self.edge
+        if isinstance(exc, TimeoutError):  # The system has asked again and again, and the client's end was silent.
+            edge.closed["tcp_keepalive"] += 1
         self._transport = None
         self._discarding = True
         edge.connections.pop(self, None)

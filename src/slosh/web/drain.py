@@ -34,6 +34,8 @@ async def drain(edge: Edge, seconds: float) -> None:
         try:
             await asyncio.wait_for(edge.emptied.wait(), max(0.0, deadline - loop.time()))
         except TimeoutError:
+            edge.closed["drain"] += len(edge.connections)
+            logger.warning("%d connections were not done in %g s (drain) and are cut", len(edge.connections), seconds)
             for connection in tuple(edge.connections):
                 connection.abandon()
 

@@ -36,10 +36,11 @@ class Edge:
         latest_known: what is known of it, with the action for exactly that head.
         emptied: set when the last connection has gone while the server is draining.
         refused: how often each error was answered, by its code.
-        closed: how often a connection was closed for a reason of ours, by the bound's name.
+        closed: how often a connection or a stream was closed for a reason of ours, by the bound's name.
         accepted: connections since the start.
         requests: answered since the start.
         answers: to readers since the start.
+        timeouts: those that were given because the time to wait was over.
         delivered: messages that were given to readers since the start, each time counted.
         lost: messages that readers were told they missed.
     """
@@ -63,6 +64,7 @@ class Edge:
         self.refused: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
         self.answers = 0
+        self.timeouts = 0
         self.delivered = 0
         self.lost = 0
         self.emptied = asyncio.Event()

@@ -120,6 +120,12 @@ class Poll(Exchange):
         """Wait on in the new life."""
         self._subscription.move(topic, successor, self)
 
+    def deadline_passed(self) -> None:
+        """The time to wait, or to gather, is over."""
+        if not self._gathers:
+            self._connection.edge.timeouts += 1
+        self.end()
+
     def end(self) -> None:
         """Answer now, with what there is, most likely nothing."""
         connection = self._connection

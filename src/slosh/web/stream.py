@@ -124,6 +124,7 @@ class Stream(Exchange):
         """One of the clocks has run down."""
         now = self.connection.edge.now()
         if now >= self._ends_at:
+            self.connection.edge.closed["stream_life"] += 1
             self.end()
             return
         if now >= self._gathers_until:
