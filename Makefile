@@ -10,17 +10,22 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 
+# The compiled wheel is tested in a virtual environment of its own.
+COMPILED ?= $(VENV)-compiled
+MEET_COMPILED := tests/core tests/engine tests/web tests/conformance tests/testing tests/e2e \
+ tests/test_compiled.py tests/test_cli.py tests/test_server.py tests/test_service.py
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := $(shell find src example -type f -not -name '*.pyc' 2>/dev/null) README.md LICENSE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test cover check lint format bench docs clean
+.PHONY: help run demo test test-compiled cover check lint format bench docs wheel clean
 
 help: ## this list
 	@echo "slosh: live topics over plain HTTP"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  make run PORT=9000           another port, for run and demo"
 	@echo "  make test ARGS='-k cursor'   ARGS is handed on to run, demo, test and bench"
@@ -37,6 +42,10 @@ demo: $(VENV)/.demo $(VENV)/.installed ## serve, with a feeder that posts this m
 
 test: $(VENV)/.test $(VENV)/.servers $(VENV)/.installed ## install what the tests need and run them
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-compiled: $(COMPILED)/.installed ## build the compiled wheel, and run the tests that meet it on it
+	@$(COMPILED)/bin/slosh --version | grep -F '(compiled)'
+	@$(COMPILED)/bin/python -m pytest $(MEET_COMPILED) $(ARGS)
 
 cover: $(VENV)/.test $(VENV)/.servers $(VENV)/.installed ## the tests, and which lines of each module they ran
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing $(ARGS)
@@ -57,8 +66,10 @@ bench: $(VENV)/.test $(VENV)/.installed ## measure this server beside others (py
 docs: $(VENV)/.installed ## write docs/settings.md anew from the table of settings
 	@$(BIN)/python -m slosh.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
+wheel: dist/.wheels ## build into dist/ the wheel for any Python, and the compiled one for this Python
+
 clean: ## remove the virtual environment and what the tools left
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(COMPILED) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 
 # One stamp file for each set of packages: a second `make` has nothing to do.
 $(VENV)/.python:
@@ -87,6 +98,22 @@ $(VENV)/.servers: $(VENV)/.python
 $(VENV)/.installed: $(VENV)/.python pyproject.toml $(SOURCES)
 	@echo "installing slosh into $(VENV)"
 	@$(PIP) install --no-build-isolation .
+	@touch $@
+
+# The compiled one is built in isolation: pip fetches mypy and what slosh imports for it.
+dist/.wheels: $(VENV)/.python pyproject.toml hatch_build.py $(SOURCES)
+	@echo "building the wheels into dist"
+	@rm -f dist/*.whl
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(PIP) wheel --no-deps --wheel-dir dist .
+	@touch $@
+
+$(COMPILED)/.installed: dist/.wheels
+	@echo "installing the compiled slosh and what the tests need into $(COMPILED)"
+	@test -x $(COMPILED)/bin/python || $(BIN)/python -m venv $(COMPILED)
+	@set -- dist/slosh-*-cp3*.whl; test "$$#" = 1 && \
+	 $(COMPILED)/bin/python -m pip --quiet --disable-pip-version-check install --upgrade "$$1[test]" && \
+	 $(COMPILED)/bin/python -m pip --quiet --disable-pip-version-check install --force-reinstall --no-deps "$$1"
 	@touch $@
 
 # Two pips in one virtual environment get in each other's way.

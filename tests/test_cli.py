@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from slosh import __version__
+from slosh.compiled import told_version
 from slosh.setting import Group
 from slosh.settings import TABLE
 from tests.running import PATIENCE, SLOSH, Running, clean_environment, get, hold_poll, rest_of, without_uvloop
@@ -34,7 +35,7 @@ def slosh(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
 @pytest.mark.parametrize("words", [("--version",), ("version",)])
 def test_the_version_is_told(words: tuple[str, ...], tmp_path: Path) -> None:
     done = slosh(*words, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, f"slosh {__version__}\n")
+    assert (done.returncode, done.stdout) == (0, f"slosh {told_version()}\n")
 
 
 def test_help_names_every_setting_with_its_default_under_its_group(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_the_installed_command_is_the_module(tmp_path: Path) -> None:
     if not script.exists():
         pytest.skip("slosh is not installed here, only importable")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.stdout == f"slosh {__version__}\n"
+    assert done.stdout == f"slosh {told_version()}\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

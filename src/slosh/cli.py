@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 
 import click
 
-from slosh import __version__
+from slosh.compiled import told_version
 from slosh.doors import load
 from slosh.errors import CannotListen, SettingError, SloshError
 from slosh.setting import Group, Setting, told_default
@@ -84,7 +84,7 @@ def option_of(row: Setting) -> click.Option:
         "max_content_width": 110,
     },
 )
-@click.version_option(__version__, "--version", prog_name="slosh", message="%(prog)s %(version)s")
+@click.version_option(told_version(), "--version", prog_name="slosh", message="%(prog)s %(version)s")
 def main() -> None:
     """Live topics over plain HTTP: GET waits, POST delivers."""
 
@@ -92,7 +92,7 @@ def main() -> None:
 @main.command()
 def version() -> None:
     """Tell the version."""
-    click.echo(f"slosh {__version__}")
+    click.echo(f"slosh {told_version()}")
 
 
 @main.command(cls=ServeCommand, params=[option_of(row) for row in TABLE])

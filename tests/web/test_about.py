@@ -6,6 +6,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import slosh.web
+from slosh import __version__
+from slosh.compiled import is_compiled
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site
 
@@ -52,6 +54,12 @@ def test_metrics_are_what_prometheus_reads(site: Site) -> None:
     families = {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
     assert {"slosh_topics", "slosh_watchers", "slosh_connections", "slosh_refused"} <= families.keys()
     assert all(family.documentation.endswith(".") for family in families.values())
+
+
+def test_the_metrics_say_which_build_it_is(site: Site) -> None:
+    told = site.get("/-/metrics").body.decode()
+    compiled = "yes" if is_compiled() else "no"
+    assert f'slosh_build_info{{compiled="{compiled}",version="{__version__}"}} 1.0' in told
 
 
 def test_metrics_count_what_happened(make_site: MakeSite) -> None:

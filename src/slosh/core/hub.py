@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from slosh.compiled import mypyc_attr
 from slosh.core.patterns import Tree, matches
 from slosh.core.timers import Timers
 from slosh.core.topic import Shared, Topic, Watcher
@@ -48,6 +49,7 @@ class Expectant(Protocol):
         """It is, by so many. Called once; the hub has forgotten the expectant then."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Hub:
     """Topics by name, their liveness, and the watchers that are to be woken.
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from slosh import __version__
+from slosh.compiled import is_compiled
 from slosh.engine.base import Engine
 from slosh.errors import ALLOW_FILES, Draining, MethodNotAllowed, NotFound, SloshError, Unavailable
 from slosh.web.action import Action
@@ -186,6 +188,8 @@ class _Counts(Collector):
             ("slosh_connections", "Open connections.", len(edge.connections)),
             ("slosh_ring_bytes", "Bytes of messages kept.", sum(topic.size for topic in hub)),
         )
+        build = {"version": __version__, "compiled": "yes" if is_compiled() else "no"}
+        yield InfoMetricFamily("slosh_build", "Which slosh this is.", value=build)
         for name, about, value in counters:
             yield CounterMetricFamily(name, about, value=value)
         for name, about, value in gauges:

@@ -1,0 +1,48 @@
+"""The compiled build: which modules it compiles, that they are the ones used, and that it is seen which build runs."""
+
+import tomllib
+from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+from slosh import __version__
+from slosh.compiled import is_compiled, mypyc_attr, told_version
+
+ROOT = Path(__file__).parent.parent
+
+
+def patterns() -> list[str]:
+    """What pyproject.toml lists to be compiled, below src."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed: list[str] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["modules"]
+    return listed
+
+
+def modules() -> list[str]:
+    files = {file.relative_to(ROOT / "src") for pattern in patterns() for file in (ROOT / "src").glob(pattern)}
+    return sorted(".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files)
+
+
+@pytest.mark.parametrize("pattern", patterns())
+def test_what_is_to_be_compiled_is_there(pattern: str) -> None:
+    assert list((ROOT / "src").glob(pattern)), f"{pattern} names no module: the compiled wheel cannot be built"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_is_compiled_in_the_compiled_build_and_in_no_other(module: str) -> None:
+    file = import_module(module).__file__
+    assert file is not None
+    assert file.endswith(tuple(EXTENSION_SUFFIXES)) == is_compiled()
+
+
+def test_the_version_says_which_build_it_is() -> None:
+    assert told_version() == (f"{__version__} (compiled)" if is_compiled() else __version__)
+
+
+def test_what_is_said_to_the_compiler_means_nothing_to_python() -> None:
+    class Plain:
+        """Just a class."""
+
+    assert mypyc_attr(allow_interpreted_subclasses=True)(Plain) is Plain
