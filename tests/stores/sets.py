@@ -1,6 +1,7 @@
 """Servers that belong together: a master with replicas watched by Sentinels, and a Cluster."""
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -46,10 +47,10 @@ class Sentinel(Store):
         """The port of the server that it holds for the master."""
         return _port(self.ask("SENTINEL", "get-master-addr-by-name", MASTER_NAME))
 
-    def knows(self) -> tuple[int, int]:
-        """How many replicas and how many other Sentinels it has heard of."""
+    def knows_all(self, replicas: int, sentinels: int) -> bool:
+        """Whether it has heard of so many replicas and so many other Sentinels."""
         known = pairs(self.ask("SENTINEL", "master", MASTER_NAME))
-        return int(known["num-slaves"]), int(known["num-other-sentinels"])
+        return (int(known["num-slaves"]), int(known["num-other-sentinels"])) == (replicas, sentinels)
 
 
 def _port(reply: Reply) -> int:
@@ -92,13 +93,13 @@ class Watched:
             for server in self.stores:
                 stack.enter_context(server)
             for replica in self.stores[1:]:
-                until(lambda replica=replica: in_step(replica), "a replica was in step")  # type: ignore[misc]  # its type is what the loop gives
+                until(partial(in_step, replica), "a replica was in step")
             for sentinel in self.sentinels:
                 stack.enter_context(sentinel)
                 sentinel.hurry()
             all_of_them = (len(self.stores) - 1, len(self.sentinels) - 1)
             for sentinel in self.sentinels:
-                until(lambda sentinel=sentinel: sentinel.knows() == all_of_them, "the Sentinels knew each other")  # type: ignore[misc]  # as above
+                until(partial(sentinel.knows_all, *all_of_them), "the Sentinels knew each other")
             self._stack = stack.pop_all()
         return self
 
@@ -181,13 +182,13 @@ class Cluster:
         for other in others:
             first.ask("CLUSTER", "MEET", other.host, other.port)
         for store in self.stores:
-            until(lambda store=store: self.whole(store), "the nodes of the cluster knew each other")  # type: ignore[misc]  # its type is what the loop gives
+            until(partial(self.whole, store), "the nodes of the cluster knew each other")
 
     def _follow(self, replica: Store, master: Store) -> None:
         name = master.ask("CLUSTER", "MYID")
         assert isinstance(name, bytes)
         replica.ask("CLUSTER", "REPLICATE", name.decode())
-        until(lambda: in_step(replica), "a replica was in step")
+        until(partial(in_step, replica), "a replica was in step")
 
     def whole(self, store: Store) -> bool:
         """Whether this node holds the cluster for complete."""

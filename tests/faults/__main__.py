@@ -1,0 +1,75 @@
+"""`python -m tests.faults [name …]`: every fault under its full load, and the table for docs/operations.md.
+
+A line of JSON for each fault comes as soon as it is over. With `--small` the loads of the test suite.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.faults.load import FULL, SMALL, Figures
+from tests.faults.scenarios import FAULTS, LONG, SHORT
+
+COLUMNS = (
+    "what broke",
+    "acknowledged",
+    "delivered",
+    "lost, told",
+    "lost in silence",
+    "doubled",
+    "out of order",
+    "reset",
+    "POSTs sent again",
+    "404",
+    "polls that failed",
+    "and their retry too",
+    "longest wait for a message",
+    "longest wait for an answer to a POST",
+)
+
+
+def row(figures: Figures) -> str:
+    """One fault's row of the table."""
+    totals, posts, requests = figures.totals, figures.posts, figures.requests
+    cells = (
+        figures.fault if figures.settled else f"{figures.fault} (never settled)",
+        totals["acknowledged"],
+        totals["delivered"],
+        totals["lost"] + totals["gone"],
+        totals["silent"],
+        totals["doubled"],
+        totals["swapped"],
+        totals["reset"],
+        posts.unknown,
+        posts.unwatched,
+        requests.failed,
+        requests.failed_again,
+        f"{requests.longest_pause:.1f} s",
+        f"{posts.slowest:.1f} s",
+    )
+    return line(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells)
+
+
+def line(cells: Iterable[str]) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Run what is asked for, and print the table."""
+    names = {fault.__name__: fault for fault in FAULTS}
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.split("\n")[0])
+    parser.add_argument("fault", nargs="*", choices=[[], *names], help="which; all without")
+    parser.add_argument("--small", action="store_true", help="the loads of the test suite")
+    asked = parser.parse_args()
+    size, times = (SMALL, SHORT) if asked.small else (FULL, LONG)
+    rows = []
+    for name in asked.fault or names:
+        with tempfile.TemporaryDirectory(prefix="slosh-") as folder:
+            rows.append(row(names[name](Path(folder, "it"), size, times)))
+    print(line(COLUMNS), line(["---"] * len(COLUMNS)), *rows, sep="\n")  # noqa: T201  # what it is for
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The faults. Each makes its own place, puts the load on it, breaks something in the midst of it, and counts."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.faults.load import Figures, Size, run, under_load
+from tests.faults.namespace import Namespace
+from tests.faults.nodes import Node
+from tests.faults.place import Place, engine_words, place
+from tests.stores.server import Store, until
+from tests.stores.sets import Cluster, Watched
+
+
+class Times(NamedTuple):
+    """How long faults last, seconds, and how often they come."""
+
+    pause: float
+    cut: float
+    drops: int
+
+
+SHORT: Final = Times(pause=3.5, cut=4, drops=3)
+LONG: Final = Times(pause=5, cut=20, drops=10)
+NOTICED: Final = 1.5
+"""Seconds from one node of a rolling restart to the next: nginx asks again after a `fail_timeout` of 1 s."""
+
+
+async def aside(work: Callable[[], object]) -> float:
+    """Do something that blocks beside the load; how long it took, seconds."""
+    start = time.monotonic()
+    await asyncio.to_thread(work)
+    return round(time.monotonic() - start, 2)
+
+
+def nothing(folder: Path, size: Size, _: Times) -> Figures:
+    """Nothing breaks: what the others are compared with."""
+
+    async def hurt(_: Place) -> None:
+        pass
+
+    with Store(folder / "store") as store, place(folder, store.url) as here:
+        return observed("nothing", size, here, hurt)
+
+
+def killed_node(folder: Path, size: Size, _: Times) -> Figures:
+    """One of two nodes is killed, and does not come back."""
+
+    async def hurt(here: Place) -> None:
+        await aside(here.nodes[0].kill)
+
+    with Store(folder / "store") as store, place(folder, store.url) as here:
+        return observed("SIGKILL of one of two nodes", size, here, hurt)
+
+
+def restarted_store(folder: Path, size: Size, _: Times) -> Figures:
+    """The store is killed and starts again with nothing in it."""
+    with Store(folder / "store") as store, place(folder, store.url) as here:
+        return observed("Redis restarted, without persistence", size, here, lambda _: _restart(store))
+
+
+def restarted_store_with_aof(folder: Path, size: Size, _: Times) -> Figures:
+    """The store is killed and starts again with all that it had answered."""
+    with Store(folder / "store", aof=True) as store, place(folder, store.url) as here:
+        return observed("Redis restarted, with AOF", size, here, lambda _: _restart(store))
+
+
+async def _restart(store: Store) -> dict[str, float]:
+    def restart() -> None:
+        store.kill()
+        store.start()
+
+    return {"down": await aside(restart)}
+
+
+def paused_store(folder: Path, size: Size, times: Times) -> Figures:
+    """The store stands still for a while, its connections open."""
+    with Store(folder / "store") as store, place(folder, store.url) as here:
+
+        async def hurt(_: Place) -> None:
+            with store.paused():
+                await asyncio.sleep(times.pause)
+
+        return observed(f"Redis stopped for {times.pause:g} s (SIGSTOP)", size, here, hurt)
+
+
+def dropped_connections(folder: Path, size: Size, times: Times) -> Figures:
+    """All connections to the store are cut, again and again."""
+    with Store(folder / "store") as store, place(folder, store.url) as here:
+
+        async def hurt(_: Place) -> dict[str, float]:
+            cut = 0
+            for _turn in range(times.drops):
+                cut += store.drop_clients()
+                await asyncio.sleep(0.5)
+            return {"connections_cut": cut}
+
+        return observed(f"CLIENT KILL of all connections, {times.drops} times", size, here, hurt)
+
+
+def sentinel_failover(folder: Path, size: Size, _: Times) -> Figures:
+    """The master is killed; Sentinels make its replica the master."""
+    with Watched(folder / "stores") as watched, place(folder, watched.url) as here:
+
+        async def hurt(_: Place) -> dict[str, float]:
+            return {"failover": await aside(watched.fail_over)}
+
+        return observed("Sentinel failover, the master killed", size, here, hurt)
+
+
+def cluster_failover(folder: Path, size: Size, _: Times) -> Figures:
+    """The master that has the topic is killed; its replica takes over."""
+    with Cluster(folder / "stores", replicas=True) as cluster, place(folder, cluster.url) as here:
+
+        async def hurt(_: Place) -> dict[str, float]:
+            owner = _owner(cluster)
+            return {"failover": await aside(partial(cluster.fail_over, owner))}
+
+        return observed("Cluster, the topic's master killed", size, here, hurt)
+
+
+def _owner(cluster: Cluster) -> Store:
+    """The master with the most keys: there is one topic only."""
+    masters = cluster.stores[: cluster.masters]
+
+    def size(store: Store) -> int:
+        count = store.ask("DBSIZE")
+        assert isinstance(count, int)
+        return count
+
+    return max(masters, key=size)
+
+
+def rolling_restart(folder: Path, size: Size, _: Times) -> Figures:
+    """Three nodes are drained and started again, one after the other."""
+
+    async def hurt(here: Place) -> dict[str, float]:
+        took = []
+        for node in here.nodes:
+            took += [await aside(node.drain), await aside(node.start)]
+            await asyncio.sleep(NOTICED)
+        return {"slowest_drain": max(took[::2]), "slowest_start": max(took[1::2])}
+
+    with Store(folder / "store") as store, place(folder, store.url, 3) as here:
+        return observed("rolling restart of three nodes", size, here, hurt)
+
+
+def cut_node(folder: Path, size: Size, times: Times) -> Figures:
+    """One of two nodes is cut from the store in silence, and not from its clients."""
+    with Namespace() as namespace:
+        both = ("--bind", "127.0.0.1", namespace.outside)
+        store = Store(folder / "store", None, *both)
+        inner = engine_words(store.url.replace(store.host, namespace.outside))
+        node = Node(folder, 1, inner, namespace.address, namespace.words)
+        with store, place(folder, store.url, 1, more=[node]) as here:
+
+            async def hurt(_: Place) -> dict[str, float]:
+                with namespace.cut():
+                    await asyncio.sleep(times.cut)
+                    unready = await asyncio.to_thread(node.status, "/-/ready")
+                return {"ready_while_cut": unready, "ready_again_after": await aside(partial(ready_again, node))}
+
+            return observed(f"one of two nodes cut from Redis for {times.cut:g} s", size, here, hurt)
+
+
+def ready_again(node: Node) -> None:
+    """Wait until the node says that it is ready."""
+    until(lambda: node.status("/-/ready") == 200, "the node was ready again")
+
+
+def observed(
+    fault: str, size: Size, here: Place, hurt: Callable[[Place], Awaitable[dict[str, float] | None]]
+) -> Figures:
+    """The figures of this fault."""
+    return run(lambda: under_load(fault, size, here.front.port, here.nodes, lambda: hurt(here)))
+
+
+FAULTS: Final = (
+    nothing,
+    killed_node,
+    restarted_store,
+    restarted_store_with_aof,
+    paused_store,
+    dropped_connections,
+    sentinel_failover,
+    cluster_failover,
+    rolling_restart,
+    cut_node,
+)
