@@ -1,6 +1,8 @@
 """What is said and done around a start, whichever door it was."""
 
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,21 @@ def test_who_has_set_nothing_is_not_bothered_where_thousands_fit(monkeypatch: py
     Limits(monkeypatch, 1024, 20_000)
     assert raise_file_limit(Settings()) == ""
     assert open_files() == 20_000
+
+
+def test_a_server_that_has_the_process_to_itself_lets_the_collector_look_rarely() -> None:
+    shown = (
+        "import gc, slosh.startup as s; s.spare_collector();"
+        "print(gc.get_threshold() == s.COLLECT_AFTER, gc.get_freeze_count() > 10_000, gc.isenabled())"
+    )
+    done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "True"]
+
+
+def test_importing_slosh_or_making_a_service_leaves_the_collector_to_whoever_runs_the_process() -> None:
+    shown = (
+        "import gc; before = gc.get_threshold(); import slosh.server, slosh.service;"
+        "slosh.service.make_service(port=0); print(gc.get_threshold() == before, gc.get_freeze_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "0"]

@@ -146,7 +146,7 @@ def run(settings: Settings) -> int:
 
 async def _serve(settings: Settings) -> int:
     from slosh.server import Server
-    from slosh.startup import first_hint, ready_line
+    from slosh.startup import first_hint, ready_line, spare_collector
 
     try:
         server = Server(settings)
@@ -156,6 +156,7 @@ async def _serve(settings: Settings) -> int:
         raise Refused(error, advice_for(settings)) from error
     except SloshError as error:
         raise Refused(error) from error
+    spare_collector()
     signals: asyncio.Queue[int] = asyncio.Queue()
     catch_signals(signals)
     say(ready_line(settings, server.addresses), sys.stdout)

@@ -22,7 +22,7 @@ from slosh.errors import SettingError, SloshError
 from slosh.server import Server
 from slosh.setting import told_default
 from slosh.settings import TABLE, Settings
-from slosh.startup import raise_file_limit, ready_line
+from slosh.startup import raise_file_limit, ready_line, spare_collector
 
 log: Final = Logger()
 
@@ -169,6 +169,8 @@ def makeService(options: Options) -> SloshService:  # noqa: N802  # the name tha
     for warning in (*options.loaded.warnings, raise_file_limit(options.loaded.settings)):
         if warning:
             log.warn("{warning}", warning=warning)  # noqa: G010  # Twisted's logger has no other
+    # Here and not in make_service: a .tac may run other services beside slosh, and the collector is theirs too.
+    spare_collector()
     return SloshService(options.loaded.settings)
 
 
