@@ -1,12 +1,23 @@
 """A cursor travels as text and comes back as the same place; nothing else passes for one."""
 
 import random
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.core.cursor import EPOCH_LENGTH, MAX_OFFSET, Cursor, make_epoch, parse_cursor, parse_offset
+from slosh.core.cursor import (
+    EPOCH_LENGTH,
+    MAX_OFFSET,
+    Cursor,
+    length_in_url,
+    make_epoch,
+    parse_cursor,
+    parse_offset,
+    spell,
+    unspell,
+)
 from slosh.errors import BadQuery
 from tests.properties import PROPERTY
 
@@ -101,3 +112,42 @@ def test_an_epoch_uses_all_the_bits_that_it_asks_for() -> None:
 
     assert len({make_epoch(bits) for _ in range(10_000)}) == 10_000
     assert set(asked) == {40}
+
+
+# Names in a vector.
+
+NAMES = st.text(st.characters(exclude_categories=["C"], exclude_characters=",*"), min_size=1, max_size=40)
+
+
+@PROPERTY
+@given(NAMES)
+def test_a_name_travels_in_a_header_an_event_and_a_url_as_it_is(name: str) -> None:
+    """Whether or not the client encodes the vector before it puts it into a URL."""
+    spelled = spell(name)
+    assert spelled.isascii()
+    assert spelled.isprintable()
+    assert not set(spelled) & set(" ,&+#")
+    assert unspell(spelled) == name
+    assert unspell(unquote(quote(spelled, safe=""))) == name
+    if "%" not in name:
+        assert unspell(unquote(spelled)) == name
+
+
+@PROPERTY
+@given(NAMES.filter(lambda name: "%" not in name))
+def test_a_name_that_nobody_encoded_is_taken_as_it_is(name: str) -> None:
+    assert unspell(name) == name
+
+
+@pytest.mark.parametrize("text", ["%ff", "%C3", "a%e9"])
+def test_what_is_no_encoding_is_a_name(text: str) -> None:
+    assert unspell(text) == text
+
+
+@PROPERTY
+@given(NAMES, st.integers(0, MAX_OFFSET // 100))
+def test_a_place_is_never_longer_in_a_url_than_was_said_before(name: str, offset: int) -> None:
+    """Also when a hundred times as much has come in meanwhile, and the client encodes all that can be."""
+    said = length_in_url(name, Cursor("k3f9c2aa", offset))
+    for later in (offset, max(offset, 99_999_999), offset * 100 + 99):
+        assert len(quote(f"{spell(name)}=k3f9c2aa.{later},", safe="")) <= said

@@ -142,14 +142,14 @@ class Reader(ABC):
     def take_envelope(self, envelope: dict[str, Any]) -> None:
         """Note what an envelope says, of one topic or of several. `saw` is checked here, once for all tests."""
         several = "topics" in envelope
-        for topic, part in envelope["topics"].items() if several else [(self.topics, envelope)]:
+        for topic, part in envelope["topics"].items() if several else [(unquote(self.topics), envelope)]:
             lost, conflated = part.get("lost", 0), part.get("conflated", 0)
             assert part["delivering"] == len(part["res"])
             assert part["saw"] == part["delivering"] + lost + conflated
             counts = [("reset", part.get("reset", False)), ("lost", lost), ("conflated", conflated)]
             for kind, value in counts + [("message", message) for message in part["res"]]:
                 if kind == "message" or value:
-                    self.tell(unquote(topic), kind, value)
+                    self.tell(topic, kind, value)
         self.move(envelope["next"])
 
     def _take_arrived(self, client: Client, *, last: bool = False) -> None:
@@ -182,7 +182,10 @@ class LongPoll(Reader):
         response.body, self._buffer = rest[:length], rest[length:]
         assert response.status == 200, response
         envelope = response.json
-        assert unquote(response["Slosh-Next"]) == envelope["next"]
+        if len(envelope["next"]) <= 2048:
+            assert response["Slosh-Next"] == envelope["next"]
+        else:
+            assert "Slosh-Next" not in response
         self.take_envelope(envelope)
         if "Connection" in response:
             self.ended = True
@@ -266,7 +269,7 @@ class EventSource(BodyReader):
     headers: ClassVar[dict[str, str]] = {"Accept": "text/event-stream"}
 
     def resuming(self) -> dict[str, str]:
-        return {"Last_Event_ID": self.place.encode().decode("latin-1")} if self.place else {}
+        return {"Last_Event_ID": self.place} if self.place else {}
 
     def target(self) -> str:
         query = {"since": self.since} | self.query  # the URL of an EventSource never changes
@@ -319,7 +322,7 @@ class Ndjson(BodyReader):
 
     def take_head(self, response: Response) -> None:
         if "Slosh-Next" in response:
-            self.move(unquote(response["Slosh-Next"]))
+            self.move(response["Slosh-Next"])
 
     def take_text(self, text: bytes) -> bytes:
         *lines, rest = text.split(b"\n")
@@ -348,7 +351,7 @@ class WebSocket(Reader):
             if isinstance(event, Handshake):
                 assert event.status_code == 101, event.body
                 if "Slosh-Next" in event.headers:
-                    self.move(unquote(event.headers["Slosh-Next"]))
+                    self.move(event.headers["Slosh-Next"])
             elif isinstance(event, Frame) and event.opcode is Opcode.PING:
                 self.beats += 1
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:

@@ -120,7 +120,7 @@ def test_a_name_cannot_break_out_of_its_line(site: Site) -> None:
     """Line ends are no part of a name, and quotes are escaped where they stand in JSON."""
     client = follow(site, "/topics/x%22y,z")
     site.post("/topics/x%22y", b"1")
-    assert blocks(client)[1:] == ['id: x"y=epoch000.1,z=epoch001.0\ndata: {"topic":"x\\"y","message":1}']
+    assert blocks(client)[1:] == ['id: x%22y=epoch000.1,z=epoch001.0\ndata: {"topic":"x\\"y","message":1}']
     assert site.get("/topics/a%0Ab", **STREAM).status == 400
 
 
@@ -168,9 +168,9 @@ def test_several_topics_say_which_they_are_and_ids_are_vectors(site: Site) -> No
     answer, text = answered(site, target)
     assert after_retry(text) == (
         '\nevent: reset\ndata: {"reset":true,"topic":"é/b"}\n\n'
-        'id: a=epoch000.1,é/b=epoch001.0\ndata: {"topic":"a","message":1}\n\n'
-        'id: a=epoch000.1,é/b=epoch001.1\ndata: {"topic":"é/b","message":2}\n\n'
-        'id: a=epoch000.1,é/b=epoch001.2\ndata: {"topic":"é/b","message":3}\n\n'
+        'id: a=epoch000.1,%C3%A9/b=epoch001.0\ndata: {"topic":"a","message":1}\n\n'
+        'id: a=epoch000.1,%C3%A9/b=epoch001.1\ndata: {"topic":"é/b","message":2}\n\n'
+        'id: a=epoch000.1,%C3%A9/b=epoch001.2\ndata: {"topic":"é/b","message":3}\n\n'
     )
     assert "Slosh-Next" not in answer
 

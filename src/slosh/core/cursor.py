@@ -1,4 +1,4 @@
-"""A reader's place in a topic, as the text that travels: `epoch.offset`.
+"""A reader's place in a topic, as the text that travels: `epoch.offset`; in several, a vector of `name=epoch.offset`.
 
 Why an epoch: a stream had messages [1, 2, 3] and was lost; a new one of the same name has [1, 2, 3, 4].
 A reader that comes with offset 3 alone would be given message 4 and never learn that it missed three
@@ -8,6 +8,7 @@ others. With the epoch its cursor is recognised as one of another life of the to
 import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
+from urllib.parse import quote, unquote
 
 from slosh.errors import BadQuery
 
@@ -16,6 +17,12 @@ MAX_OFFSET: Final = 2**53 - 1
 
 EPOCH_LENGTH: Final = 8
 """Characters of an epoch: 40 bits, so that two lives of a topic do not meet by chance."""
+
+_PLAIN: Final = "=/:;@!$'()*"
+"""What needs no encoding in a vector, beside letters, digits and `_.-~`."""
+_IS_PLAIN: Final = re.compile(rf"[A-Za-z0-9_.~{re.escape(_PLAIN)}-]*", re.ASCII)
+_DIGITS: Final = 8
+"""Digits that an offset has in no time at all."""
 
 _EPOCH_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 _CURSOR: Final = re.compile(r"([0-9a-z]{1,32})\.(0|[1-9][0-9]{0,15})", re.ASCII)
@@ -38,6 +45,32 @@ def parse_cursor(text: str) -> Cursor | None:
         return None
     offset = int(match[2])
     return Cursor(match[1], offset) if offset <= MAX_OFFSET else None
+
+
+def spell(name: str) -> str:
+    """A topic's name as it stands in a vector, so that it travels unharmed in a header, an event's `id`, and a URL.
+
+    White space at the beginning of a header's value is no part of it (RFC 9110 §5.5), letters other than those of
+    ASCII mean something else to each client there, and whoever pastes a vector into a URL forgets about `&` and `+`.
+    """
+    return name if _IS_PLAIN.fullmatch(name) else quote(name, safe=_PLAIN)
+
+
+def unspell(text: str) -> str:
+    """The name that `text` in a vector stands for, spelled as `spell` does or just as it is."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
+
+
+def length_in_url(name: str, cursor: Cursor) -> int:
+    """Characters that a topic's place has in a URL at most, until the reader asks again.
+
+    Clients encode a vector once more when they put it into a URL, and its offset may have become longer by then.
+    """
+    digits = max(_DIGITS, len(str(cursor.offset)) + 2)
+    return len(quote(spell(name), safe="")) + len("%3D.%2C") + len(cursor.epoch) + digits
 
 
 def parse_offset(parameter: str, text: str) -> int:

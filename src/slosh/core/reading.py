@@ -170,7 +170,7 @@ def locate(topic: Topic, since: Since, now: float) -> Place:  # noqa: PLR0911 - 
             return Place(0, reset=True)
 
 
-def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0) -> Reading:
+def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0, besides: int = 0) -> Reading:
     """Give a reader at `place` what it has not seen.
 
     Args:
@@ -178,6 +178,7 @@ def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0) -
         max_bytes: give only the oldest messages up to so many bytes, but one at least, for readers who take
             the rest later; 0 for all. `wanted` decides first, so that what is given portion by portion is what
             would be given at once.
+        besides: bytes that are written with each message, and count like its own.
     """
     messages = topic.after(place.offset)
     upto = topic.last
@@ -186,7 +187,7 @@ def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0) -
     if wanted is not ALL and wanted != ALL:
         offsets, messages = _leave_out(offsets, messages, wanted)
     if max_bytes:
-        count = _count_within(messages, max_bytes)
+        count = _count_within(messages, max_bytes, besides)
         if count < len(messages):
             offsets, messages = offsets[:count], messages[:count]
             upto = offsets[-1]
@@ -195,11 +196,11 @@ def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0) -
     return Reading(topic.epoch, topic.last, upto, saw, lost, conflated, offsets, messages, place.reset)
 
 
-def _count_within(messages: list[bytes], max_bytes: int) -> int:
+def _count_within(messages: list[bytes], max_bytes: int, besides: int) -> int:
     """How many of the first messages fit, one at least."""
     total = 0
     for count, message in enumerate(messages):
-        total += len(message)
+        total += len(message) + besides
         if total > max_bytes:
             return max(1, count)
     return len(messages)

@@ -7,11 +7,14 @@ small as it can be; `SeveralTopics` does the same for any number.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from slosh.core.cursor import Cursor
+from slosh.core.cursor import Cursor, length_in_url, spell
 from slosh.core.hub import Hub
 from slosh.core.reading import Filter, Place, Reading, read
 from slosh.core.topic import Topic, Watcher
 from slosh.errors import TooManyWatchers
+
+_PLACE: Final = 16
+"""Bytes of a place in a vector, apart from the name, as they mostly are."""
 
 STAR: Final = "*"
 """Begins the vector of a reader of patterns."""
@@ -24,7 +27,7 @@ def join_cursors(cursors: Mapping[str, Cursor], *, starred: bool) -> str:
         starred: whether the reader reads patterns. The star tells such a vector from no cursor at all where
             nothing matched yet: what comes to life later is new to that reader from its first message on.
     """
-    pairs = [f"{name}={cursor}" for name, cursor in cursors.items()]
+    pairs = [f"{spell(name)}={cursor}" for name, cursor in cursors.items()]
     return ",".join([STAR, *pairs] if starred else pairs)
 
 
@@ -207,12 +210,14 @@ class SeveralTopics:
         parts: list[tuple[str, Reading]] = []
         before = self._cursors()
         after = dict(before)
+        # In an event stream all the places are told with each message.
+        besides = sum(map(len, before)) + _PLACE * len(before) if max_bytes else 0
         for topic, place in self._places.items():
             if left <= 0 < max_bytes and topic.last > place.offset:
                 continue  # Its turn comes with the next portion.
-            reading = read(topic, place, wanted, left)
+            reading = read(topic, place, wanted, left, besides)
             if max_bytes and reading.messages:
-                size = sum(map(len, reading.messages))
+                size = sum(map(len, reading.messages)) + besides * len(reading.messages)
                 if size > left < max_bytes:
                     continue  # One message, larger than the room that is left.
                 left -= size
@@ -234,6 +239,10 @@ class SeveralTopics:
         if waiting:
             self._places = waiting | self._places
 
+    def length_in_url(self) -> int:
+        """Characters that the places have in a URL at most, until the reader asks again."""
+        return sum(length_in_url(name, cursor) for name, cursor in self._cursors().items())
+
     def _cursors(self) -> dict[str, Cursor]:
         return {topic.name: Cursor(topic.epoch, place.offset) for topic, place in self._places.items()}
 
@@ -248,17 +257,25 @@ class Following(SeveralTopics):
         places: what is read already, and where the reader stands in each.
         patterns: what is read besides.
         most: how many topics it may come to.
+        room: characters that the places in all of them may have in a URL.
         overflow: called when it would come to more. The reader is to end then; it is told so when it returns.
     """
 
-    __slots__ = ("_most", "_overflow", "_patterns", "_watcher")
+    __slots__ = ("_most", "_overflow", "_patterns", "_room", "_watcher")
 
     starred = True
 
     def __init__(
-        self, hub: Hub, places: dict[Topic, Place], patterns: Sequence[str], most: int, overflow: Callable[[], None]
+        self,
+        hub: Hub,
+        places: dict[Topic, Place],
+        patterns: Sequence[str],
+        most: int,
+        room: int,
+        overflow: Callable[[], None],
     ) -> None:
         super().__init__(hub, places)
+        self._room = room - self.length_in_url()
         self._patterns = patterns
         self._most = most
         self._overflow = overflow
@@ -282,7 +299,8 @@ class Following(SeveralTopics):
         """A topic has come to life; the reader gets all of it."""
         if self._watcher is None or topic in self._places:
             return
-        if len(self._places) >= self._most:
+        length = length_in_url(topic.name, Cursor(topic.epoch, 0))
+        if len(self._places) >= self._most or length > self._room:
             self._overflow()
             return
         try:
@@ -291,3 +309,4 @@ class Following(SeveralTopics):
             self._overflow()
             return
         self._places[topic] = Place(0)
+        self._room -= length

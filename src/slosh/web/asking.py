@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-from slosh.core.cursor import parse_cursor, parse_offset
+from websockets.http11 import MAX_LINE_LENGTH
+
+from slosh.core.cursor import parse_cursor, parse_offset, unspell
 from slosh.core.names import check_name
 from slosh.core.patterns import check_pattern, is_pattern, matches
 from slosh.core.reading import Filter, Now, Offset, Since, Unknown, parse_since
@@ -24,6 +26,9 @@ MAX_TOPICS: Final = 64
 """Topics and patterns that one request may name."""
 MAX_MATCHES: Final = 256
 """Topics that one reader may come to by its patterns: their places travel in a URL or a header each time."""
+
+_BESIDE_A_PLACE: Final = 64
+"""Bytes of a request that come with a place: `?since=*` or the name of a field, and a little more."""
 
 _EVERY: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s)", re.ASCII)
 _MAX_EVERY: Final = 3600.0
@@ -57,6 +62,8 @@ class Asked:
     Attributes:
         names: of the topics that are read by name, or were read before by a pattern; each once.
         patterns: that are read.
+        room: characters that the reader's places in several topics may have in the URL of its next request, or in its
+            `Last-Event-ID`, for that is bounded as this one is.
         resumes: whether `Last-Event-ID` says where to start, whatever else does.
         several: whether the answer is one for several topics.
         wait: how long a poll is held, seconds, `inf` for any time.
@@ -80,6 +87,7 @@ class Asked:
         "parameters",
         "patterns",
         "resumes",
+        "room",
         "says_wait",
         "several",
         "wait",
@@ -100,6 +108,7 @@ class Asked:
         self.cookie: tuple[bytes, bytes] | None = None
         self._vector: Mapping[str, Since] = {}
         self._since: Since = Now()
+        self.room = _find_room(head, self.format, settings.max_head) if self.several else 0
         self._parse_place(head)
 
     def since(self, name: str) -> Since:
@@ -171,10 +180,22 @@ def _parse_vector(text: str) -> dict[str, Since]:
     for part in text.split(","):
         name, mark, cursor = part.rpartition("=")
         if mark:
-            vector[check_name(name)] = parse_cursor(cursor) or Unknown()
+            vector[check_name(unspell(name))] = parse_cursor(cursor) or Unknown()
     if len(vector) > MAX_MATCHES:
         raise BadQuery("since", f"A vector has the places in at most {MAX_MATCHES} topics.")
     return vector
+
+
+def _find_room(head: Head, asked: Format, max_head: int) -> int:
+    """How long the place in a request like this one may be, so that it still is within the bounds."""
+    line = len(head.method) + len(head.path) + len(head.query) + len("  HTTP/1.1\r\n")
+    since = sum(len(pair) for pair in head.query.split("&") if pair.startswith("since="))
+    others = len(head.raw) + _BESIDE_A_PLACE
+    if asked is Format.SSE:
+        return max_head - others + len(head.first(b"last-event-id"))
+    room = max_head - others + since
+    # The handshake is read by a library that has a bound of its own; so have many clients.
+    return min(room, MAX_LINE_LENGTH - line - _BESIDE_A_PLACE + since) if asked is Format.WEBSOCKET else room
 
 
 def _parse_limit(parameters: Mapping[str, str]) -> int:

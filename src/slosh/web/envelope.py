@@ -19,6 +19,11 @@ def encode_envelope(batch: Batch, *, timed_out: bool = False) -> bytes:
     return b'{"topics":{%b},"next":%b%b}' % (topics, _quote(batch.cursor), timeout)
 
 
+def encode_place(cursor: str) -> bytes:
+    """An envelope that says nothing but where a reader of several topics stands."""
+    return b'{"topics":{},"next":%b}' % _quote(cursor)
+
+
 def _encode_reading(reading: Reading, timeout: bytes = b"") -> bytes:
     return b'{"max":%d,"saw":%d,"delivering":%d,"res":[%b],"next":"%b"%b%b%b%b}' % (
         reading.newest,

@@ -1,7 +1,8 @@
 """A stream of envelopes, one a line, for programs that read line by line."""
 
 from slosh.core.subscription import Batch
-from slosh.web.envelope import encode_envelope
+from slosh.web.envelope import encode_envelope, encode_place
+from slosh.web.reader import fits_field
 from slosh.web.stream import Stream, StreamAction
 
 
@@ -13,9 +14,12 @@ class NdjsonStream(StreamAction):
     heartbeat = b"\n"
     content_type = b"Content-Type: application/x-ndjson\r\n"
 
-    def preamble(self, stream: Stream) -> bytes:  # noqa: ARG002 - the same for all
-        """Nothing: the place to start from is in the header `Slosh-Next`."""
-        return b""
+    def preamble(self, stream: Stream) -> bytes:
+        """Nothing, for the place to start from is in the header `Slosh-Next`; unless it is too long for that."""
+        subscription = stream.subscription
+        if subscription.is_reset() or fits_field(cursor := subscription.cursor()):
+            return b""
+        return encode_place(cursor) + b"\n"
 
     def encode(self, batch: Batch) -> bytes:
         """One line. A line's end inside a message is white space there, and becomes a space."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import quote
 
 from slosh.core.reading import Since, locate, parse_since
 from slosh.core.subscription import Following, OneTopic, SeveralTopics, Subscription
@@ -14,14 +13,19 @@ from slosh.web.action import Action, Exchange
 from slosh.web.asking import MAX_MATCHES, Asked
 from slosh.web.connection import Connection
 
-_SAFE_IN_CURSORS: Final = "=,/:;@!$'()*+~"
-"""Printable characters of a vector that need no encoding in a header's value."""
+_LONGEST_FIELD: Final = 2048
+"""Characters of a `Slosh-Next`. nginx takes 4 KiB of header fields in all from us (proxy_buffer_size) and says 502 to
+more, so a longer vector stands in the body alone."""
 
 
 def next_field(cursor: str) -> bytes:
-    """The `Slosh-Next` line. Names of topics in a vector are percent-encoded where a header asks for it."""
-    plain = quote(cursor, _SAFE_IN_CURSORS) if "=" in cursor else cursor  # the place in one topic is plain
-    return b"Slosh-Next: %b\r\n" % plain.encode("ascii")
+    """The `Slosh-Next` line, if it is not too long for one."""
+    return b"Slosh-Next: %b\r\n" % cursor.encode("ascii") if fits_field(cursor) else b""
+
+
+def fits_field(cursor: str) -> bool:
+    """Whether a place is told in `Slosh-Next`."""
+    return len(cursor) <= _LONGEST_FIELD
 
 
 class Reader(Action):
@@ -105,11 +109,23 @@ class Reader(Action):
         if asked.patterns:
             if len(places) > MAX_MATCHES:
                 raise BadTopic(f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer at a time.")
-            return Following(hub, places, asked.patterns, MAX_MATCHES, connection.end_exchange)
+            following = Following(hub, places, asked.patterns, MAX_MATCHES, asked.room, connection.end_exchange)
+            return _check_room(following, asked.room)
         if asked.several:
-            return SeveralTopics(hub, places)
+            return _check_room(SeveralTopics(hub, places), asked.room)
         ((topic, place),) = places.items()
         return OneTopic(hub, topic, place if since is None else locate(topic, since, now))
+
+
+def _check_room(subscription: SeveralTopics, room: int) -> SeveralTopics:
+    """See that the reader can come back with what it is given."""
+    length = subscription.length_in_url()
+    if length > room:
+        raise BadTopic(
+            f"The places in these topics take up to {length} bytes, and the next request has room for {max(room, 0)} "
+            f"(max_head). Ask for fewer topics at a time, or for such with shorter names."
+        )
+    return subscription
 
 
 class Resumed(Action):

@@ -17,9 +17,9 @@ from slosh.engine.base import Published
 from slosh.errors import BadRequest, Draining, SloshError, UpgradeRequired
 from slosh.web.connection import Connection
 from slosh.web.conversation import Conversation
-from slosh.web.envelope import encode_envelope
+from slosh.web.envelope import encode_envelope, encode_place
 from slosh.web.jsontext import check_json
-from slosh.web.reader import next_field
+from slosh.web.reader import fits_field, next_field
 from slosh.web.response import problem_document
 from slosh.web.stream import Stream, StreamAction
 
@@ -99,10 +99,12 @@ class Socket(Stream):
 
     def write_preamble(self) -> None:
         """Switch protocols."""
-        fields = self._accepted + self.action.fields
+        fields, first = self._accepted + self.action.fields, b""
         if not self.subscription.is_reset():  # as for all streams
-            fields += next_field(self.subscription.cursor())
-        self.connection.write(switch_protocols(self.connection.edge.date(), fields))
+            cursor = self.subscription.cursor()
+            fields += next_field(cursor)
+            first = b"" if fits_field(cursor) else self.frame(encode_place(cursor))
+        self.connection.write(switch_protocols(self.connection.edge.date(), fields) + first)
 
     def write_heartbeat(self) -> None:
         """Ping, and give up on a client that did not answer the last one (RFC 6455 §5.5.2)."""

@@ -1,0 +1,185 @@
+"""Readers of very many topics, or of long names: they can come back with what they are given, or get nothing at all."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from slosh.web.reader import fits_field
+from slosh.web.stream import MAX_WRITE
+from tests.properties import PROPERTY
+from tests.web.conftest import MakeSite
+from tests.web.harness import Response, Site, request
+from tests.web.posting import kept, post
+from tests.web.readers import EventSource, LongPoll, Ndjson, Reader, WebSocket
+from tests.web.test_origins import HANDSHAKE
+
+NGINX = 8192
+"""Bytes of a request line at most (large_client_header_buffers), and of any line for the library `websockets`."""
+
+COOKIE = "Cookie: " + "c" * 1000
+
+
+def names(count: int, length: int) -> list[str]:
+    return [f"{number:04}-".ljust(length, "x") for number in range(count)]
+
+
+def refused(answer: Response) -> bool:
+    """Whether the reader is told that it is too much, in words that help."""
+    if answer.status == 200:
+        return False
+    assert (answer.status, answer.code) == (400, "bad_topic"), answer
+    assert "fewer topics" in answer.json["detail"]
+    return True
+
+
+@settings(PROPERTY, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    count=st.integers(2, 64),
+    length=st.integers(5, 255),
+    max_head=st.sampled_from([1000, 4000, 16 * 1024, 64 * 1024]),
+    letter=st.sampled_from(["x", "/x", "é"]),
+)
+def test_whoever_is_given_a_place_can_ask_with_it(
+    make_site: MakeSite, count: int, length: int, max_head: int, letter: str
+) -> None:
+    """However its client encodes it."""
+    site = make_site(max_head=max_head)
+    topics = [f"{number}{letter * (length // (2 * len(letter.encode())))}x" for number in range(count)]
+    path = "/topics/" + ",".join(map(quote, topics))
+    answer = site.get(f"{path}?wait=0", Cookie="a=" + "b" * 200)
+    if answer.status == 431 or refused(answer):
+        return
+    for name in topics[:3]:
+        site.post("/topics/" + quote(name), b"1\n" * 1000, Content_Type="application/x-ndjson")
+    for encoded in (answer.json["next"], quote(answer.json["next"], safe="")):
+        again = site.get(f"{path}?wait=0&since={encoded}", Cookie="a=" + "b" * 200)
+        assert again.status == 200
+        assert sum(part["saw"] for part in again.json["topics"].values()) == 1000 * min(3, count)
+
+
+@pytest.mark.parametrize("length", [5, 10, 20, 40, 80, 160])
+def test_a_pattern_s_reader_comes_back_or_is_refused(make_site: MakeSite, length: int) -> None:
+    """Each further topic is taken in only while the place in it fits too."""
+    site = make_site()
+    client = site.connect().get("/topics/**?since=*")
+    given: dict[str, object] = {}
+    for name in names(256, length):
+        post(site, 1, topic=name)
+        answer = client.next()
+        given |= answer.json["topics"]
+        client.get("/topics/**?since=" + quote(answer.json["next"], safe=""))
+        if not client.silent():
+            assert refused(client.next())
+            assert length >= 40
+            break
+    else:
+        assert length <= 40
+        assert len(given) == 256
+
+
+def test_what_does_not_fit_is_refused_at_once_and_not_at_the_second_request(site: Site) -> None:
+    path = "/topics/" + ",".join(names(64, 125))
+    assert len(path) < NGINX
+    assert refused(site.get(f"{path}?wait=0"))
+    assert refused(site.get(f"{path}?wait=0&format=sse"))
+    assert not refused(site.get("/topics/" + ",".join(names(32, 100)) + "?wait=0"))
+
+
+def test_a_larger_head_has_room_for_more(make_site: MakeSite) -> None:
+    path = "/topics/" + ",".join(names(64, 125)) + "?wait=0"
+    assert not refused(make_site(max_head=64 * 1024).get(path))
+
+
+def test_a_topic_that_is_born_and_does_not_fit_ends_the_stream(make_site: MakeSite, stream: type[Reader]) -> None:
+    """With the places that it has. It is told so when it returns, and may go on with fewer topics."""
+    site = make_site(max_head=1500)
+    reader = stream(site, "t/*", since="earliest")
+    number = 0
+    while not reader.listen().ended:
+        post(site, 0, topic=f"t/{number:03}-" + "x" * 30)
+        number += 1
+    assert 5 < number < 30
+    place = reader.place
+    assert len(quote(place, safe="")) < 1500
+    fields = stream.headers | {"sse": {"Last_Event_ID": place}, "websocket": HANDSHAKE}.get(stream.transport, {})
+    since = "earliest" if stream is EventSource else quote(place, safe="")
+    assert refused(site.connect().get(f"/topics/t/*?since={since}", **fields).next())
+    first = "t/000-" + "x" * 30
+    site.post(f"/topics/{first}", b"1")
+    kept(site, topic="t/other")
+    answer = site.get(f"/topics/{first},t/other?wait=0&since=" + quote(place, safe=""))
+    assert answer.json["topics"][first]["res"] == [1]
+    assert "reset" not in answer.json["topics"][first]
+
+
+def test_an_event_source_s_url_and_last_event_id_fit_together(make_site: MakeSite) -> None:
+    """Its URL keeps the place that it began with, and the other comes beside it."""
+    site = make_site(max_head=4000)
+    path = "/topics/" + ",".join(names(20, 30))
+    place = site.get(f"{path}?wait=0").json["next"]
+    stream = request("GET", f"{path}?since={quote(place, safe='')}", Accept="text/event-stream")
+    answer = site.connect().send(stream).next()
+    if not refused(answer):
+        again = request("GET", f"{path}?since={quote(place)}", Accept="text/event-stream", Last_Event_ID=place)
+        assert site.connect().send(again).next().status == 200
+
+
+@pytest.mark.parametrize("count", range(10, 65, 6))
+def test_a_websocket_s_request_line_stays_within_what_its_libraries_take(make_site: MakeSite, count: int) -> None:
+    site = make_site(max_head=64 * 1024)
+    path = "/topics/" + ",".join(names(count, 80))
+    answer = site.connect().get(path, **HANDSHAKE).next()
+    if answer.status == 101:
+        place = site.get(f"{path}?wait=0").json["next"]
+        again = f"{path}?since={quote(place, safe='')}"
+        assert len(f"GET {again} HTTP/1.1\r\n") <= NGINX
+        assert site.connect().get(again, **HANDSHAKE).next().status == 101
+    else:
+        assert refused(answer)
+
+
+def test_a_long_place_stands_in_the_body_alone(site: Site, transport: type[Reader]) -> None:
+    """For nginx answers 502 to header fields of more than 4 KiB; and a reader that is cut early still has its place."""
+    topics = names(60, 40)
+    reader = transport(site, ",".join(topics))
+    reader.listen()
+    assert reader.client is not None
+    if not isinstance(reader, LongPoll):
+        assert not fits_field(reader.place)
+        assert reader.place.startswith(topics[0] + "=epoch000.0,")
+    reader.cut()
+    for name in topics:
+        post(site, 1, topic=name)
+    if not isinstance(reader, LongPoll):
+        reader.connect()
+        assert reader.listen().messages == [1] * 60
+        assert not any(reader.told("lost", name) or reader.told("reset", name) for name in topics)
+
+
+@pytest.mark.parametrize("kind", [Ndjson, WebSocket])
+def test_a_reader_that_begins_anew_is_not_told_a_place_before_it_knows(site: Site, kind: type[Reader]) -> None:
+    """However long: who is cut before the reset goes on with the old one."""
+    topics = names(60, 40)
+    reader = kind(site, ",".join(topics), since=",".join(f"{name}=gone.7" for name in topics))
+    assert reader.listen().place == ""
+
+
+def test_a_portion_of_very_many_small_messages_is_no_larger_than_others(make_site: MakeSite) -> None:
+    """An event stream tells all the places with each message."""
+    site = make_site(queue=10_000)
+    topics = names(60, 40)
+    for name in topics:
+        kept(site, topic=name)
+    site.post(f"/topics/{topics[0]}", b"1\n" * 10_000, Content_Type="application/x-ndjson")
+    reader = EventSource(site, ",".join(topics), since="earliest")
+    reader.cut()
+    client = site.connect().take_nothing()
+    reader.client = client
+    reader.begin(client)
+    client.take(1000)
+    assert client.wire.get_write_buffer_size() < 2 * MAX_WRITE
+    while len(reader.messages) < 10_000:
+        reader.drain(10 * MAX_WRITE)
+    assert reader.messages == [1] * 10_000
