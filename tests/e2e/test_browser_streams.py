@@ -116,3 +116,18 @@ def test_a_page_from_elsewhere_may_listen_where_the_operator_says_so(
     kinds = ("get", "post", "keyed", "refusal", "socket", "source")
     assert page.evaluate(script, open_one.url) == dict.fromkeys(kinds, True)
     assert page.evaluate(script, closed_one.url) == dict.fromkeys(kinds, False)
+
+
+def test_a_page_from_elsewhere_imports_the_client_and_follows(
+    serve: Callable[..., Slosh], slosh: Slosh, new_page: "Callable[[str], Page]"
+) -> None:
+    script = """async (url) => {
+      window.seen = [];
+      const { follow } = await import(`${url}/-/slosh.js`);
+      follow("t", { onAnswer: ({ res }) => seen.push(...res) });
+    }"""
+    other = serve(origins=slosh.url)
+    page = new_page(f"{slosh.url}/favicon.svg")
+    page.evaluate(script, other.url)
+    assert other.post_when_watched("t", 7)["status"] == 200
+    assert seen(page, 1) == [7]

@@ -36,6 +36,17 @@ def test_the_javascript_client_is_the_one_of_the_package(site: Site) -> None:
     assert site.get("/-/slosh.js", If_None_Match=answer["ETag"]).status == 304
 
 
+def test_pages_of_any_origin_may_import_the_javascript_client_and_nothing_else(site: Site) -> None:
+    """A module is imported from elsewhere by CORS alone; whether its topics may be read, the setting origins says."""
+    field, elsewhere = "Access-Control-Allow-Origin", {"Origin": "https://elsewhere.example"}
+    answer = site.get("/-/slosh.js", **elsewhere)
+    assert answer[field] == "*"
+    assert site.get("/-/slosh.js", If_None_Match=answer["ETag"], **elsewhere)[field] == "*"
+    assert site.ask("HEAD", "/-/slosh.js")[field] == "*"
+    for path in ("/-/metrics", "/-/healthy", "/-/view.js", "/view/a", "/harness.py", "/topics", "/topics/a?wait=0"):
+        assert field not in site.get(path, **elsewhere)
+
+
 @pytest.mark.parametrize("path", ["/-/", "/-/nothing", "/-/metrics/", "/-/../secret", "/-/slosh.py"])
 def test_whatever_else_is_asked_there_is_not_found(site: Site, path: str) -> None:
     assert site.get(path).code == "not_found"

@@ -39,6 +39,10 @@ _FILES: Final = {
     )
 }
 
+_CLIENT: Final = "/-/slosh.js"
+_PUBLIC: Final = field("Access-Control-Allow-Origin", "*")
+"""The client is no secret, and browsers import modules of another origin by CORS alone (WHATWG Fetch §3.3)."""
+
 VIEW: Final = "/view/"
 _PAGE: Final = _FOLDER / "view.html"
 _PAGE_FIELDS: Final = field(
@@ -64,7 +68,7 @@ def route_about(engine: Engine, head: Head, max_body: int) -> Action:
         return actions[head.path](engine, max_body)
     if head.path in _FILES:
         _check_method(head)
-        return OwnFile(_FILES[head.path], b"", max_body)
+        return OwnFile(_FILES[head.path], _PUBLIC if head.path == _CLIENT else b"", max_body)
     raise NotFound
 
 
