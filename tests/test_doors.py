@@ -42,6 +42,7 @@ WRITTEN: dict[str, tuple[str, object]] = {
     "body_timeout": ("0.25", 0.25),
     "idle_timeout": ("2m", 120.0),
     "write_timeout": ("10 s", 10.0),
+    "compression": ("websocket", "websocket"),
     "tcp_keepalive": ("1d", 86400.0),
     "max_connections": ("500", 500),
     "max_connections_per_address": ("10", 10),

@@ -37,6 +37,7 @@ DEFAULTS = {
     "idle_timeout": 75.0,
     "write_timeout": 60.0,
     "tcp_keepalive": 60.0,
+    "compression": "off",
     "max_connections": 100_000,
     "max_connections_per_address": 0,
     "max_topics": 100_000,

@@ -258,6 +258,14 @@ class Settings:
         "vanished without a word stops counting.",
         lowest=1.0,
     )
+    compression: str = _text(
+        "off",
+        Group.HTTP,
+        "What is compressed: off is nothing; websocket is the messages of WebSockets, both ways, where a client offers "
+        "permessage-deflate, as browsers do. It takes CPU, once for all readers of a message, and saves bytes.",
+        kind=Kind.CHOICE,
+        choices=("off", "websocket"),
+    )
 
     max_connections: int = _number(
         100_000,

@@ -84,6 +84,19 @@ def test_a_websocket_publishes_and_is_closed_with_1001(slosh: Slosh, new_page: "
     assert until(lambda: page.evaluate("codes"), bool) == [[1001, True]]
 
 
+def test_its_web_socket_takes_and_sends_compressed_messages(
+    serve: Callable[..., Slosh], new_page: "Callable[[str], Page]"
+) -> None:
+    slosh = serve(compression="websocket")
+    page = new_page(f"{slosh.url}/favicon.svg")
+    page.evaluate(WEB_SOCKET)
+    assert page.evaluate("socket.extensions").startswith("permessage-deflate")
+    long = "slosh " * 1000
+    assert slosh.post("t", long)["status"] == 200
+    page.evaluate("text => socket.send(JSON.stringify(text))", long)
+    assert seen(page, 2) == [long, long]
+
+
 def test_a_page_from_elsewhere_may_listen_where_the_operator_says_so(
     serve: Callable[..., Slosh], slosh: Slosh, new_page: "Callable[[str], Page]"
 ) -> None:

@@ -76,6 +76,21 @@ def test_a_client_from_pypi(slosh: Slosh, proxy: CuttingProxy, script: str) -> N
     assert proxy.cuts >= 3
 
 
+def test_the_websockets_package_with_compression(serve: Callable[..., Slosh]) -> None:
+    """It offers that by itself; its messages go there and back."""
+    need("module:websockets")
+    from websockets.sync.client import connect
+
+    slosh = serve(compression="websocket")
+    long = json.dumps("slosh " * 1000)
+    with connect(f"ws://127.0.0.1:{slosh.port}/topics/t", open_timeout=PATIENCE) as socket:
+        assert socket.protocol.extensions
+        for number in range(1, 4):
+            socket.send(long)
+            envelope = json.loads(socket.recv(PATIENCE))
+            assert (envelope["max"], envelope["res"]) == (number, [json.loads(long)])
+
+
 def test_curl_on_a_stream(slosh: Slosh, proxy: CuttingProxy) -> None:
     need("curl")
     url = f"http://127.0.0.1:{proxy.port}/topics/foreign"

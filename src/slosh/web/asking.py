@@ -71,6 +71,7 @@ class Asked:
         every: how long to gather once there is something, seconds.
         wanted: what the reader can do without.
         format: the framing.
+        extensions: what the client of a WebSocket offers.
         minimal: whether an answer without messages is to have no body (`Prefer: return=minimal`).
         cookie: what stands before and after the cursor in the `Set-Cookie` line; None for no cookie.
         parameters: the query, decoded.
@@ -81,6 +82,7 @@ class Asked:
         "_vector",
         "cookie",
         "every",
+        "extensions",
         "format",
         "minimal",
         "names",
@@ -105,6 +107,8 @@ class Asked:
         self.every = _parse_every(self.parameters)
         self.wanted = Filter(_parse_limit(self.parameters), _parse_key(self.parameters))
         self.format = _choose_format(head, self.parameters)
+        offers = head.all(b"sec-websocket-extensions") if self.format is Format.WEBSOCKET else ()
+        self.extensions = tuple(offer.decode("latin-1") for offer in offers)
         self.cookie: tuple[bytes, bytes] | None = None
         self._vector: Mapping[str, Since] = {}
         self._since: Since = Now()

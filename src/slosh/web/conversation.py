@@ -1,7 +1,7 @@
 """What a client says on a WebSocket, judged by the library's sans-I/O protocol (RFC 6455 §5 to §7).
 
-It has bounded the length of a message, also of one in fragments, before it comes here. Extensions are never
-agreed on, so nothing is inflated (CVE-2018-1000518).
+It has bounded the length of a message, also of one in fragments and of one that is inflated, before it comes
+here (CVE-2018-1000518).
 """
 
 import codecs
@@ -9,6 +9,8 @@ from typing import Final
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
+
+from slosh.web.deflate import make_inflater
 
 _make_decoder: Final = codecs.getincrementaldecoder("utf-8")
 
@@ -19,12 +21,16 @@ class Conversation:
     Args:
         max_size: bytes of one message; a longer one fails the connection with 1009.
         binary: whether binary messages are taken; else they fail it with 1003.
+        deflated: whether messages may come compressed; else they fail it with 1002.
     """
 
-    __slots__ = ("_binary", "_decoder", "_fragments", "_kind", "_protocol")
+    __slots__ = ("_binary", "_decoder", "_fragments", "_kind", "_max_size", "_protocol")
 
-    def __init__(self, max_size: int, *, binary: bool = False) -> None:
+    def __init__(self, max_size: int, *, binary: bool = False, deflated: bool = False) -> None:
         self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=max_size)
+        if deflated:
+            self._protocol.extensions = [make_inflater()]
+        self._max_size = max_size
         self._binary = binary
         self._kind = Opcode.TEXT  # of the message whose fragments are gathered
         self._fragments: list[bytes] = []
@@ -82,6 +88,10 @@ class Conversation:
                 self._protocol.fail(CloseCode.INVALID_DATA, "a text message is UTF-8")
                 return False
         if frame.fin:
-            messages.append((self._kind, b"".join(self._fragments)))
+            message = b"".join(self._fragments)
             self._fragments.clear()
+            if len(message) > self._max_size:  # zlib may hold back the last bytes of what it was not to give
+                self._protocol.fail(CloseCode.MESSAGE_TOO_BIG, "the message is too large")
+                return False
+            messages.append((self._kind, message))
         return True

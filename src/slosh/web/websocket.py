@@ -13,10 +13,13 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from slosh.core.subscription import Batch, Subscription
-from slosh.engine.base import Published
+from slosh.engine.base import Engine, Published
 from slosh.errors import BadRequest, Draining, SloshError, UpgradeRequired
+from slosh.settings import Settings
+from slosh.web.asking import Asked
 from slosh.web.connection import Connection
 from slosh.web.conversation import Conversation
+from slosh.web.deflate import Deflate, negotiate
 from slosh.web.envelope import encode_envelope, encode_place
 from slosh.web.jsontext import check_json
 from slosh.web.reader import fits_field, next_field
@@ -25,14 +28,22 @@ from slosh.web.stream import Stream, StreamAction
 
 _SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\n%bUpgrade: websocket\r\nConnection: Upgrade\r\n%b\r\n"
 _VERSION: Final = "13"
+_DEFLATED: Final = b"\xc1"
+"""How a compressed text message begins: FIN, RSV1, and the opcode (RFC 7692 §6)."""
 
 
 class WebSocket(StreamAction):
     """The action of a GET that asks for `Upgrade: websocket`. Its `Origin` was checked before."""
 
-    __slots__ = ()
+    __slots__ = ("deflate",)
 
     heartbeat_every = 20.0
+
+    def __init__(self, engine: Engine, settings: Settings, asked: Asked, fields: bytes) -> None:
+        super().__init__(engine, settings, asked, fields)
+        self.deflate: Deflate | None = negotiate(asked.extensions) if settings.compression == "websocket" else None
+        if self.deflate is not None:
+            self.key += self.deflate.field  # what is written depends on it
 
     def begin(self, connection: Connection, subscription: Subscription) -> None:
         """Shake hands, and begin to stream.
@@ -83,23 +94,30 @@ class Socket(Stream):
         accepted: the header line from `shake_hands`.
     """
 
-    __slots__ = ("_accepted", "_conversation", "_heard")
+    __slots__ = ("_accepted", "_conversation", "_deflate", "_heard")
 
     takes_data = True
 
     def __init__(self, connection: Connection, action: WebSocket, subscription: Subscription, accepted: bytes) -> None:
         super().__init__(connection, action, subscription)
         self._accepted = accepted
+        self._deflate = action.deflate
         self._conversation: Conversation | None = None
         self._heard = True  # whether the client gave a sign of life since the last ping
 
     def frame(self, data: bytes) -> bytes:
         """A text message, unmasked as all that servers send (RFC 6455 §5.1)."""
-        return Frame(Opcode.TEXT, data).serialize(mask=False)
+        deflated = self._deflate.compress(data) if self._deflate is not None else None
+        if deflated is None:
+            return Frame(Opcode.TEXT, data).serialize(mask=False)
+        # The library sets this bit only where the frame goes through an extension of its own.
+        return _DEFLATED + Frame(Opcode.TEXT, deflated).serialize(mask=False)[1:]
 
     def write_preamble(self) -> None:
         """Switch protocols."""
         fields, first = self._accepted + self.action.fields, b""
+        if self._deflate is not None:
+            fields += self._deflate.field
         if not self.subscription.is_reset():  # as for all streams
             cursor = self.subscription.cursor()
             fields += next_field(cursor)
@@ -137,7 +155,7 @@ class Socket(Stream):
 
     def _speak(self) -> Conversation:
         if self._conversation is None:
-            self._conversation = Conversation(self.action.settings.max_message)
+            self._conversation = Conversation(self.action.settings.max_message, deflated=self._deflate is not None)
         return self._conversation
 
     def _reply(self, conversation: Conversation, *, close: bool = False) -> None:
