@@ -12,7 +12,7 @@ from slosh.errors import SettingError
 from slosh.listening import BACKLOG, describe, listen, loopback_ports, release
 from slosh.settings import Settings
 from slosh.startup import OWN_FILES, open_files
-from slosh.web.connection import Connection
+from slosh.web.connection import connect
 from slosh.web.drain import drain
 from slosh.web.edge import Edge
 from slosh.web.files import DocumentRoot
@@ -92,7 +92,7 @@ class Server:
         # Without a file for it a client would hang in the queue; with a 503 it knows.
         edge.max_connections = min(settings.max_connections, max(1, open_files() - OWN_FILES))
         for each in self._sockets:
-            self._listeners.append(await loop.create_server(lambda: Connection(edge), sock=each, backlog=BACKLOG))
+            self._listeners.append(await loop.create_server(lambda: connect(edge), sock=each, backlog=BACKLOG))
 
     async def stop(self) -> None:
         """Go down quietly, within the setting `drain`. Calling it again waits for the same end."""

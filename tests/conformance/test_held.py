@@ -38,18 +38,24 @@ class Held(Exchange):
         self.gone += 1
 
 
-class Hanging(Application, Action):
+class Hanging(Application):
     """An application in which `/held` hangs and everything else echoes. It remembers in which order it was asked."""
-
-    max_body = 1 << 20
-    fields = b""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.held: deque[Held] = deque()
 
     def route(self, head: Head) -> Action:  # noqa: ARG002 - one action for all
-        return self
+        return HangOrEcho(self.asked, self.held)
+
+
+class HangOrEcho(Action):
+    """Its one action."""
+
+    def __init__(self, asked: list[str], held: deque[Held]) -> None:
+        self.asked = asked
+        self.held = held
+        self.max_body = 1 << 20
 
     def run(self, connection: Connection, body: bytes) -> None:
         self.asked.append(connection.head.path)

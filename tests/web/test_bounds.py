@@ -229,16 +229,22 @@ def every_error() -> list[SloshError]:
     return sorted(found, key=lambda error: error.code)
 
 
-class Refusing(Application, Action):
+class Refusing(Application):
     """An application that refuses everything with one error."""
 
-    max_body = 100
+    def __init__(self, error: SloshError) -> None:
+        self._action = Raise(error)
+
+    def route(self, head: Head) -> Action:  # noqa: ARG002
+        return self._action
+
+
+class Raise(Action):
+    """An action that refuses with an error."""
 
     def __init__(self, error: SloshError) -> None:
         self.error = error
-
-    def route(self, head: Head) -> "Refusing":  # noqa: ARG002
-        return self
+        self.max_body = 100
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
         raise self.error

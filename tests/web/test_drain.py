@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from slosh.web.connection import LINGERING_CLOSE
-from slosh.web.longpoll import Poll
+from slosh.web.action import Action, Application, Exchange
+from slosh.web.connection import LINGERING_CLOSE, Connection
+from slosh.web.head import Head
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, open_files, request
 
@@ -157,39 +158,53 @@ def test_streams_are_ended_cleanly_and_nobody_is_left_watching(site: Site) -> No
     assert not site.edge.connections
 
 
+class Waiting(Exchange):
+    """A request that waits; if its path says so, a mistake of ours keeps it from being answered."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def end(self) -> None:
+        if self._connection.head.path == "/broken":
+            raise RuntimeError("a mistake")
+        self._connection.respond(200, b"", b"ended")
+
+
+class Wait(Action):
+    """Holds a request for a second, or until the server goes down."""
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
+        connection.hold(Waiting(connection), connection.edge.now() + 1)
+
+
+class HalfBroken(Application):
+    """An application in which every request waits."""
+
+    def route(self, head: Head) -> Action:  # noqa: ARG002
+        return Wait()
+
+
 def test_one_answer_that_cannot_be_ended_keeps_nobody_else(
-    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make_site: MakeSite, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A mistake of ours with one client must not leave a process that never stops."""
-    broken, sound = site.connect().get("/topics/broken"), site.connect().get("/topics/sound")
-    end = Poll.end
-
-    def fail_once(poll: Poll) -> None:
-        monkeypatch.setattr(Poll, "end", end)
-        raise RuntimeError("a mistake")
-
-    monkeypatch.setattr(Poll, "end", fail_once)
+    site = make_site(application=HalfBroken())
+    broken, sound = site.connect().get("/broken"), site.connect().get("/sound")
     going = site.drain()
     site.advance(0.1)
     assert broken.wire.was_cut()
-    assert sound.next().json["timeout"] is True
+    assert sound.next().body == b"ended"
     hang_up(sound)
     assert going.done()
     assert "a mistake" in caplog.text
 
 
 def test_one_deadline_that_fails_keeps_no_other_from_passing(
-    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make_site: MakeSite, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken, sound = site.connect().get("/topics/broken?wait=1"), site.connect().get("/topics/sound?wait=1")
-    end = Poll.end
-
-    def fail_once(poll: Poll) -> None:
-        monkeypatch.setattr(Poll, "end", end)
-        raise RuntimeError("a mistake")
-
-    monkeypatch.setattr(Poll, "end", fail_once)
+    site = make_site(application=HalfBroken())
+    broken, sound = site.connect().get("/broken"), site.connect().get("/sound")
     site.advance(1.1)
     assert broken.wire.was_cut()
-    assert sound.next().json["timeout"] is True
+    assert sound.next().body == b"ended"
     assert "a mistake" in caplog.text

@@ -8,7 +8,7 @@ from slosh.core.reading import Place, read
 from slosh.core.subscription import Batch
 from slosh.core.topic import Topic
 from slosh.settings import Settings
-from slosh.web import edge as edge_module
+from slosh.web.action import Application
 from slosh.web.edge import Edge
 from slosh.web.response import date_field
 from tests.core.loops import Loop
@@ -34,9 +34,9 @@ class Wall:
 
 
 @pytest.fixture
-def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+def wall(edge: Edge) -> Wall:
     wall = Wall()
-    monkeypatch.setattr(edge_module, "time", wall)
+    edge.wall = wall.time
     return wall
 
 
@@ -47,7 +47,7 @@ def loop() -> EdgeLoop:
 
 @pytest.fixture
 def edge(loop: EdgeLoop) -> Edge:
-    return Edge(Settings(), cast("Any", None), cast("Any", loop))
+    return Edge(Settings(), Application(), cast("Any", loop))
 
 
 @pytest.mark.parametrize("step", [0.001, 0.999, 1.0, 59.5, -0.5, -1.0, -3600.0, 0.25])

@@ -2,14 +2,13 @@
 
 import pytest
 
-from slosh.core.subscription import Batch
-from slosh.web.eventsource import EventSource as EventSourceAction
 from slosh.web.stream import MAX_WRITE
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site
 from tests.web.posting import kept, large, numbers, post
 from tests.web.readers import EventSource, Ndjson, Reader
 from tests.web.test_ndjson import body_of
+from tests.web.wire import Wire
 
 
 def follow(site: Site, target: str = "/topics/a?format=ndjson", version: str = "1.1") -> Client:
@@ -190,18 +189,20 @@ def test_a_full_topic_refuses_a_stream(make_site: MakeSite, format_: str) -> Non
 
 
 def test_what_is_written_is_made_once_for_all_alike(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-    encode = EventSourceAction.encode
+    written: list[bytes] = []
+    write = Wire.write
 
-    def counting(action: EventSourceAction, batch: Batch) -> bytes:
-        made.append(batch.saw)
-        return encode(action, batch)
+    def noting(wire: Wire, data: bytes) -> None:
+        written.append(data)
+        write(wire, data)
 
-    monkeypatch.setattr(EventSourceAction, "encode", counting)
+    monkeypatch.setattr(Wire, "write", noting)
     readers = [EventSource(site) for _ in range(20)]
     other = EventSource(site, limit="1")
     post(site, 1)
-    assert made == [1, 1], "once for the twenty, once for the one that asks for something else"
+    events = [data for data in written if b"data: 1\n" in data]
+    assert len(events) == 21
+    assert len({id(data) for data in events}) == 2, "once for the twenty, once for the one that asks for another thing"
     assert all(reader.listen().messages == [1] for reader in [*readers, other])
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import selectors
 
+from slosh.web.connection import Connection
+
 HIGH_WATER = 64 * 1024
 LOW_WATER = HIGH_WATER // 4
 """What asyncio and uvloop have: above the one a protocol is told to stop writing, below the other to go on."""
@@ -50,7 +52,7 @@ class Wire(asyncio.Transport):
         wasted: how often something was written that could never arrive.
     """
 
-    def __init__(self, loop: VirtualLoop, protocol: asyncio.Protocol, peer: object) -> None:
+    def __init__(self, loop: VirtualLoop, protocol: Connection, peer: object) -> None:
         super().__init__({"peername": peer})
         self._loop = loop
         self._protocol = protocol

@@ -5,7 +5,7 @@ small as it can be; `SeveralTopics` does the same for any number.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 from slosh.core.cursor import Cursor, length_in_url, spell
 from slosh.core.hub import Hub
@@ -155,7 +155,7 @@ class SeveralTopics:
 
     __slots__ = ("_hub", "_places")
 
-    starred = False
+    starred: ClassVar[bool] = False
 
     def __init__(self, hub: Hub, places: dict[Topic, Place]) -> None:
         self._hub = hub
@@ -263,7 +263,7 @@ class Following(SeveralTopics):
 
     __slots__ = ("_most", "_overflow", "_patterns", "_room", "_watcher")
 
-    starred = True
+    starred: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ Any method at any path: 200 with the request's body back. `/echo`: the request's
 
 import asyncio
 import signal
+from typing import ClassVar
 
 import click
 from websockets.frames import Frame
@@ -15,7 +16,7 @@ from websockets.frames import Frame
 from slosh.cli import loop_factory
 from slosh.settings import Settings
 from slosh.web.action import Action, Application, Exchange
-from slosh.web.connection import Connection
+from slosh.web.connection import Connection, connect
 from slosh.web.conversation import Conversation
 from slosh.web.edge import Edge
 from slosh.web.head import Head
@@ -28,17 +29,24 @@ _MAX_ECHO = 32 * 1024 * 1024
 _TEXT = b"Content-Type: text/plain; charset=latin-1\r\n" + NO_SNIFF
 
 
-class Echo(Application, Action):
-    """The application, and its one action."""
+class Echo(Application):
+    """The application."""
 
     def __init__(self, settings: Settings) -> None:
-        self.max_body = settings.max_body
+        self._body = EchoBody(settings.max_body)
 
     def route(self, head: Head) -> Action:
         """The header lines for `/echo`, a WebSocket for `/ws`, the body for any other path."""
         if head.path == "/ws" and "websocket" in head.tokens(b"upgrade"):
             return EchoSocket()
-        return EchoHead(head, self.max_body) if head.path == "/echo" else self
+        return EchoHead(head, self._body.max_body) if head.path == "/echo" else self._body
+
+
+class EchoBody(Action):
+    """Gives the body of a request back."""
+
+    def __init__(self, max_body: int) -> None:
+        self.max_body = max_body
 
     def run(self, connection: Connection, body: bytes) -> None:
         """Give the body back."""
@@ -70,7 +78,7 @@ class EchoSocket(Action):
 class _Echoing(Exchange):
     """An open WebSocket that says everything again."""
 
-    takes_data = True
+    takes_data: ClassVar[bool] = True
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -98,7 +106,7 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     edge = Edge(settings, Echo(settings), loop)
-    server = await loop.create_server(lambda: Connection(edge), settings.host, settings.port, backlog=1024)
+    server = await loop.create_server(lambda: connect(edge), settings.host, settings.port, backlog=1024)
     port = server.sockets[0].getsockname()[1]
     click.echo(f"echo is ready on http://{settings.host}:{port}")
     stopped = asyncio.Event()

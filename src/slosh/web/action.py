@@ -4,8 +4,9 @@ An action is decided from the head alone and keeps nothing of a request, so it s
 is remembered with the head. What waits for an answer is an exchange.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from slosh.compiled import mypyc_attr
 from slosh.errors import SloshError
 from slosh.web.head import Head
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from slosh.web.connection import Connection
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Action:
     """What is to be done for a request.
 
@@ -39,6 +41,7 @@ class Action:
         return self
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Application:
     """What a server does, apart from HTTP."""
 
@@ -75,14 +78,15 @@ class Refusal(Action):
         connection.refuse(self.error)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Exchange:
     """A request that is answered later; the methods tell it what happens meanwhile."""
 
     __slots__ = ()
 
-    outlives_eof = False
+    outlives_eof: ClassVar[bool] = False
     """Whether it goes on when the client half-closes: an answer under way does, waiting for news does not."""
-    takes_data = False
+    takes_data: ClassVar[bool] = False
     """Whether what the client sends from here on is meant for it, and is no HTTP any more."""
 
     def end(self) -> None:

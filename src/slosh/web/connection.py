@@ -43,8 +43,8 @@ LINGERING_CLOSE: Final = 2.0
 """Seconds to go on reading after the last answer, so that it is not lost to a reset (RFC 9112 §9.6)."""
 
 
-class Connection(asyncio.Protocol):
-    """One client.
+class Connection:
+    """One client. An `asyncio.Protocol` by its methods alone: a class that is compiled inherits from none that is not.
 
     Args:
         edge: what it shares with the others.
@@ -561,3 +561,8 @@ class Connection(asyncio.Protocol):
         self.edge.per_address[self._address] += 1
         if self.edge.per_address[self._address] > limit:
             self.refuse(TooManyConnections(f"One address may have {limit} connections (max_connections_per_address)."))
+
+
+def connect(edge: Edge) -> asyncio.Protocol:
+    """A connection for a client that comes, as event loops ask for one."""
+    return cast("asyncio.Protocol", Connection(edge))

@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from slosh.core.subscription import Batch
 from slosh.core.timers import Timers
@@ -18,6 +18,16 @@ logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from slosh.web.connection import Connection
+
+
+class Timed(Protocol):
+    """Who has a deadline."""
+
+    def on_timer(self) -> None:
+        """It has come, or was put off meanwhile."""
+
+    def abandon(self) -> None:
+        """That failed: let go of everything."""
 
 
 class Edge:
@@ -50,12 +60,13 @@ class Edge:
         self.application = application
         self.loop = loop
         self.now = loop.time
+        self.wall = time.time  # seconds since 1970, for people and the `Date`
         self.random = random.random  # for jitter, which nobody needs to be unable to guess
         self.heads = HeadMemory()
         self.max_connections = settings.max_connections
         self.latest_block = b""
         self.latest_known: Known | None = None
-        self.timers: Timers[Connection] = Timers(self._arm)
+        self.timers: Timers[Timed] = Timers(self._arm)
         self.connections: dict[Connection, None] = {}
         self.per_address: Counter[str] = Counter()
         self.draining = False
@@ -73,7 +84,7 @@ class Edge:
 
     def date(self) -> bytes:
         """The `Date` line of this second."""
-        now = time.time()
+        now = self.wall()
         if not self._date_until - 1.0 <= now < self._date_until:  # it may have been set back
             self._date = date_field(now)
             self._date_until = int(now) + 1.0

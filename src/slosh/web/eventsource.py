@@ -6,7 +6,7 @@ off comes back with `Last-Event-ID` and goes on there. What the reader has misse
 """
 
 import json
-from typing import Final
+from typing import ClassVar, Final
 
 from slosh.core.reading import Reading
 from slosh.core.subscription import Batch, join_cursors
@@ -23,8 +23,8 @@ class EventSource(StreamAction):
 
     __slots__ = ()
 
-    heartbeat = b":\n\n"
-    content_type = b"Content-Type: text/event-stream\r\n"
+    heartbeat: ClassVar[bytes] = b":\n\n"
+    content_type: ClassVar[bytes] = b"Content-Type: text/event-stream\r\n"
 
     def preamble(self, stream: Stream) -> bytes:
         """How to come back, and to where: an `id` without data moves the client's place and is no event."""

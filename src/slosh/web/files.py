@@ -19,7 +19,7 @@ import stat
 from email.utils import formatdate, parsedate_to_datetime
 from mimetypes import MimeTypes
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import quote
 
 from slosh.errors import ALLOW_FILES, MethodNotAllowed, NotFound, RangeNotSatisfiable
@@ -201,7 +201,7 @@ def find_range(head: Head, tag: str, modified: str, size: int) -> tuple[int, int
     Raises:
         RangeNotSatisfiable: no byte of it exists.
     """
-    ranges = list(head.all(b"range"))
+    ranges = head.all(b"range")
     condition = head.first(b"if-range")
     if head.method != "GET" or len(ranges) != 1 or (condition and condition not in (tag, modified)):
         return None
@@ -227,7 +227,7 @@ class _Sending(Exchange):
 
     __slots__ = ("_connection", "_handle", "_left")
 
-    outlives_eof = True
+    outlives_eof: ClassVar[bool] = True
 
     def __init__(self, connection: Connection, handle: int, length: int) -> None:
         self._connection = connection

@@ -10,7 +10,6 @@ The rules of this file:
 """
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 import httptools
@@ -81,13 +80,16 @@ class Head:
         self.path = path.decode("ascii")
         self.query = query.decode("ascii")
 
-    def all(self, name: bytes) -> Iterator[bytes]:
+    def all(self, name: bytes) -> list[bytes]:
         """The values of each field `name` (lower case), in their order."""
-        return (value for each, value in self._fields if each == name)
+        return [value for each, value in self._fields if each == name]
 
     def first(self, name: bytes) -> str:
         """The value of the first field `name` (lower case), or nothing."""
-        return next(self.all(name), b"").decode("latin-1")
+        for each, value in self._fields:
+            if each == name:
+                return value.decode("latin-1")
+        return ""
 
     def tokens(self, name: bytes) -> list[str]:
         """The members of the list in all the fields `name`, in lower case (RFC 9110 §5.6.1)."""
@@ -214,7 +216,7 @@ def _to_origin_form(method: str, target: bytes) -> tuple[bytes, bytes]:
 
 
 def _check_host(head: Head, authority: bytes) -> None:
-    hosts = list(head.all(b"host"))
+    hosts = head.all(b"host")
     # RFC 9112 §3.2: an HTTP/1.1 request without, or any request with more than one, or a wrong one, is 400.
     if len(hosts) > 1 or (not hosts and head.minor == 1) or (hosts and not _HOST.fullmatch(hosts[0])):
         raise BadHttp("A request names its host, once (RFC 9112 §3.2).")
@@ -225,8 +227,8 @@ def _check_host(head: Head, authority: bytes) -> None:
 
 def _find_length(head: Head) -> int:
     """How long the body is (RFC 9112 §6.3); whatever could be read in two ways is refused."""
-    lengths = list(head.all(b"content-length"))
-    codings = list(head.all(b"transfer-encoding"))
+    lengths = head.all(b"content-length")
+    codings = head.all(b"transfer-encoding")
     if codings:
         if lengths:
             raise BadHttp("A body has a Content-Length or a Transfer-Encoding, not both (RFC 9112 §6.1).")

@@ -6,7 +6,7 @@ A producer learns here when to start, instead of finding out with every POST tha
 import json
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from slosh.core.cursor import parse_offset
 from slosh.engine.base import Engine, TopicFacts
@@ -40,7 +40,7 @@ class _Answer(Exchange):
 
     __slots__ = ("connection", "is_done")
 
-    outlives_eof = True
+    outlives_eof: ClassVar[bool] = True
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -1,5 +1,7 @@
 """A stream of envelopes, one a line, for programs that read line by line."""
 
+from typing import ClassVar
+
 from slosh.core.subscription import Batch
 from slosh.web.envelope import encode_envelope, encode_place
 from slosh.web.reader import fits_field
@@ -11,8 +13,8 @@ class NdjsonStream(StreamAction):
 
     __slots__ = ()
 
-    heartbeat = b"\n"
-    content_type = b"Content-Type: application/x-ndjson\r\n"
+    heartbeat: ClassVar[bytes] = b"\n"
+    content_type: ClassVar[bytes] = b"Content-Type: application/x-ndjson\r\n"
 
     def preamble(self, stream: Stream) -> bytes:
         """Nothing, for the place to start from is in the header `Slosh-Next`; unless it is too long for that."""

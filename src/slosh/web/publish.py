@@ -1,6 +1,6 @@
 """POST to a topic: one JSON value, whatever the Content-Type says; or one a line, all or none."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 from slosh.engine.base import Engine, Published
 from slosh.errors import BadJson, BadQuery, BadRequest, SloshError, TooLarge, UnsupportedEncoding
@@ -114,7 +114,7 @@ def choose_publish(head: Head) -> type[Publish]:
 
 
 def _parse_key(head: Head) -> str:
-    keys = list(head.all(b"idempotency-key"))
+    keys = head.all(b"idempotency-key")
     if not keys:
         return ""
     key = keys[0].decode("latin-1").strip('"')
@@ -128,7 +128,7 @@ class _Pending(Exchange):
 
     __slots__ = ("_action", "_connection", "is_done")
 
-    outlives_eof = True
+    outlives_eof: ClassVar[bool] = True
 
     def __init__(self, connection: Connection, action: Publish) -> None:
         self._connection = connection

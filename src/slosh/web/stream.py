@@ -11,7 +11,7 @@ The rules of this file:
 
 import math
 from abc import abstractmethod
-from typing import Final
+from typing import ClassVar, Final
 
 from slosh.core.subscription import Batch, Subscription
 from slosh.core.topic import Shared, Topic
@@ -42,9 +42,9 @@ class StreamAction(Reader):
 
     __slots__ = ()
 
-    heartbeat = b""
-    heartbeat_every = 15.0
-    content_type = b""
+    heartbeat: ClassVar[bytes] = b""
+    heartbeat_every: ClassVar[float] = 15.0
+    content_type: ClassVar[bytes] = b""
 
     def begin(self, connection: Connection, subscription: Subscription) -> None:
         """Begin to stream.

@@ -6,7 +6,7 @@ that object is made only when a client sends something.
 """
 
 import json
-from typing import Final
+from typing import ClassVar, Final
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -37,7 +37,7 @@ class WebSocket(StreamAction):
 
     __slots__ = ("deflate",)
 
-    heartbeat_every = 20.0
+    heartbeat_every: ClassVar[float] = 20.0
 
     def __init__(self, engine: Engine, settings: Settings, asked: Asked, fields: bytes) -> None:
         super().__init__(engine, settings, asked, fields)
@@ -96,7 +96,7 @@ class Socket(Stream):
 
     __slots__ = ("_accepted", "_conversation", "_deflate", "_heard")
 
-    takes_data = True
+    takes_data: ClassVar[bool] = True
 
     def __init__(self, connection: Connection, action: WebSocket, subscription: Subscription, accepted: bytes) -> None:
         super().__init__(connection, action, subscription)
