@@ -69,8 +69,11 @@ class Server:
         loop = asyncio.get_running_loop()
         settings = self.settings
 
+        def flush() -> None:
+            hub.flush(loop.time())
+
         def wake() -> None:
-            loop.call_soon(hub.flush)
+            loop.call_soon(flush)
 
         def arm(when: float) -> None:
             loop.call_at(when, lambda: hub.expire(loop.time()))

@@ -37,7 +37,7 @@ class HubOnLoop(Hub):
         """What a turn of the loop does: make the flushes that were asked for, until no more are."""
         while self.flushes_owed:
             self.flushes_owed -= 1
-            self.flush()
+            self.flush(self.loop.now())
 
     def get(self, name: str) -> Topic:
         """What a GET does first."""

@@ -142,7 +142,7 @@ class TestWaking:
         joined: list[Watching] = []
         Watching(hub, topic, 0, then=lambda: joined.append(Watching(hub, topic, 0)))
         hub.post("a", b"1")
-        hub.flush()
+        hub.flush(hub.loop.now())
         assert joined[0].wakes == 0
         hub.turn()
         assert joined[0].got == [b"1"]
@@ -218,6 +218,36 @@ class TestWaking:
         assert len(seen) == 8
         assert len({id(shared) for shared in seen[:4]}) == 1
         assert seen[3] is not seen[4]
+
+    def test_who_says_that_it_has_all_is_let_go_as_if_it_had_left(self, hub: HubOnLoop) -> None:
+        counted: list[int] = []
+
+        class Content:
+            def wake(self, topic: Topic, shared: Shared) -> bool:  # noqa: ARG002 - of the protocol
+                return True
+
+            def moved(self, topic: Topic, successor: Topic) -> None:  # noqa: ARG002 - of the protocol
+                raise AssertionError
+
+        topic = hub.get("a")
+        stays = Watching(hub, topic, 0, stays=True)
+        for _ in range(2):
+            hub.watch(topic, Content(), 0)
+        hub.counted = lambda topic: counted.append(len(topic.watchers))
+        hub.loop.advance(25)
+        hub.post("a", b"1")
+        hub.turn()
+        assert list(topic.watchers) == [stays]
+        assert counted == [1]
+        stays.leave()
+        hub.watch(topic, Content(), 1)
+        hub.loop.advance(25)
+        hub.post("a", b"2")
+        hub.turn()
+        hub.loop.advance(29)
+        assert hub.find("a", hub.loop.now()) is topic
+        hub.loop.advance(2)
+        assert hub.find("a", hub.loop.now()) is None
 
     def test_a_message_for_a_topic_without_watchers_asks_for_no_flush(self, hub: HubOnLoop) -> None:
         hub.get("a")

@@ -98,10 +98,10 @@ class TestBoth:
         hub.append(topic, [b"1"], 0.0)
         subscription = make(hub, topic, Place(0))
         subscription.watch(watcher, 0.0)
-        hub.flush()
+        hub.flush(0.0)
         assert watcher.woken == ["a"]
         hub.append(topic, [b"2"], 0.0)
-        hub.flush()
+        hub.flush(0.0)
         assert watcher.woken == ["a", "a"]
         subscription.leave(watcher, 1.0)
         assert hub.watching == 0
@@ -129,7 +129,7 @@ def test_moving_to_the_life_that_began_in_place_of_a_lost_one_tells_of_the_reset
     subscription.move(topic, successor, watcher)
     assert (list(successor.watchers), subscription.is_reset(), subscription.is_behind()) == ([watcher], True, False)
     hub.append(successor, [b"3"], 1.0)
-    hub.flush()
+    hub.flush(0.0)
     assert watcher.woken == ["a"]
     ((_, reading),) = subscription.read(ALL).parts
     assert (reading.reset, reading.messages, reading.lost, str(reading.cursor)) == (True, [b"3"], 0, "anew.1")

@@ -180,8 +180,11 @@ class Site:
         self.loop = loop = VirtualLoop()
         epochs = itertools.count()
 
+        def flush() -> None:
+            hub.flush(loop.time())
+
         def wake() -> None:
-            loop.call_soon(hub.flush)
+            loop.call_soon(flush)
 
         def arm(when: float) -> None:
             loop.call_at(when, lambda: hub.expire(loop.time()))

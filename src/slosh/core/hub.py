@@ -8,6 +8,8 @@ The rules of this file:
   message falls between them and none comes twice.
 * Watchers are not called from inside `append`: the topic is marked, and `flush` wakes its watchers. Between
   the two any number of messages can come in, and each watcher is woken once for all of them.
+* Who has its answer when it was woken is let go by the hub, without being asked to leave: that is the usual end
+  of a poll, and a thousand of them cost one look at how long the topic lingers.
 * Nobody is woken for nothing: who registers between an `append` and its `flush` at the place behind the
   message waits for the next one.
 """
@@ -128,6 +130,9 @@ class Hub:
         Raises:
             TooManyTopics: it would be one too many.
         """
+        topic = self._topics.get(name)
+        if topic is not None and topic.watchers:
+            return topic  # It lingers from when the last of them leaves.
         topic = self.find(name, now)
         if topic is None:
             topic = self.give_birth(name, self._new_epoch(), now, now)
@@ -257,14 +262,14 @@ class Hub:
             self._dirty.append(topic)
             self._ask_for_flush()
 
-    def flush(self) -> None:
-        """Wake every watcher for whom something has come in."""
+    def flush(self, now: float) -> None:
+        """Wake every watcher for whom something has come in, at the time `now`, seconds."""
         self._asked = False
         dirty, self._dirty = self._dirty, []
         # Who came late to a marked topic is woken with its others.
         late = [(topic, watcher) for topic, watcher in self._late if not topic.dirty]
         self._late = {}
-        shared: Shared = {}
+        shared = Shared(now)
         for topic in dirty:
             topic.dirty = False
             # A copy, because watchers leave while they are woken: going on in the living dict is how
@@ -286,15 +291,22 @@ class Hub:
 
     def _wake_all(self, topic: Topic, watchers: tuple[Watcher, ...], shared: Shared) -> None:
         present, last, late = topic.watchers, topic.last, self._late
+        some_left = False
         for watcher in watchers:
             # It may have left since, or have come behind the message that is told of.
             if present.get(watcher, last) < last:
                 if late:
                     late.pop((topic, watcher), None)
                 try:
-                    watcher.wake(topic, shared)
+                    if watcher.wake(topic, shared):
+                        present.pop(watcher, None)
+                        some_left = True
                 except Exception:
                     logger.exception("a watcher of %r failed; the others go on", topic.name)
+        if some_left:
+            self._linger_from(topic, shared.now)
+            if self.counted is not None:
+                self.counted(topic)
 
     def _ask_for_flush(self) -> None:
         if not self._asked:

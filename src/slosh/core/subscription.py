@@ -4,8 +4,9 @@ One topic is by far the most common, and tens of thousands of readers wait at on
 small as it can be; `SeveralTopics` does the same for any number.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Final, NamedTuple, Protocol
+from typing import ClassVar, Final, NamedTuple
 
 from slosh.core.cursor import Cursor, length_in_url, spell
 from slosh.core.hub import Hub
@@ -18,6 +19,11 @@ _PLACE: Final = 16
 
 STAR: Final = "*"
 """Begins the vector of a reader of patterns."""
+
+NO_PLACE: Final = Place(-1)
+"""In place of one place."""
+
+_NOWHERE: Final[Mapping[str, Cursor]] = {}
 
 
 def join_cursors(cursors: Mapping[str, Cursor], *, starred: bool) -> str:
@@ -36,10 +42,11 @@ class Batch(NamedTuple):
 
     Attributes:
         cursor: where the reader stands after this; the text that travels.
-        before: where it stood in each topic before.
+        before: where it stood in each topic before, of several.
         parts: of each topic that has something, its name and the reading.
         several: whether the reader asked for several topics, however many have something.
         starred: whether it reads patterns.
+        place: where it stands after this, in one topic.
     """
 
     cursor: str
@@ -47,6 +54,7 @@ class Batch(NamedTuple):
     parts: Sequence[tuple[str, Reading]]
     several: bool
     starred: bool = False
+    place: Place | None = None
 
     @property
     def saw(self) -> int:
@@ -54,9 +62,20 @@ class Batch(NamedTuple):
         return sum(reading.saw for _, reading in self.parts)
 
 
-class Subscription(Protocol):
-    """A reader's places. They move when `advance` is told to, and never otherwise."""
+class Subscription:
+    """A reader's places. They move when `advance` is told to, and never otherwise.
 
+    Attributes:
+        place: in the one topic, `NO_PLACE` where there are several. Readers at one place mostly have the very same
+            object, because what moves them there is made once for all: they are told apart by it, and by `key` else.
+    """
+
+    __slots__ = ("place",)
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    @abstractmethod
     def watch(self, watcher: Watcher, now: float) -> None:
         """Let `watcher` wait for what comes after the places, which may be there already. It owes a `leave`.
 
@@ -64,32 +83,40 @@ class Subscription(Protocol):
             TooManyWatchers: a topic has all the watchers that it may have.
         """
 
+    @abstractmethod
     def leave(self, watcher: Watcher, now: float) -> None:
         """Let `watcher` go, at the time `now`, seconds."""
 
+    @abstractmethod
     def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:
         """Let `watcher` wait at `successor`, which has begun in place of `topic`, and be told of the reset there."""
 
+    @abstractmethod
     def cursor(self) -> str:
         """Where the reader stands; the text that travels."""
 
+    @abstractmethod
     def key(self) -> object:
         """Equal for subscriptions that are given the same."""
 
+    @abstractmethod
     def is_behind(self) -> bool:
         """Whether there is something to give."""
 
+    @abstractmethod
     def is_reset(self) -> bool:
         """Whether the reader has still to be told that it begins anew. Its places are not to be told before."""
 
+    @abstractmethod
     def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
         """What comes after the places; see `reading.read`."""
 
+    @abstractmethod
     def advance(self, batch: Batch) -> None:
         """Move the places to where `batch`, which `read` gave, ends."""
 
 
-class OneTopic:
+class OneTopic(Subscription):
     """A reader of one topic.
 
     Args:
@@ -98,54 +125,55 @@ class OneTopic:
         place: where the reader stands.
     """
 
-    __slots__ = ("_hub", "_place", "_topic")
+    __slots__ = ("_hub", "topic")
 
     def __init__(self, hub: Hub, topic: Topic, place: Place) -> None:
+        super().__init__(place)
         self._hub = hub
-        self._topic = topic
-        self._place = place
+        self.topic = topic
 
     def watch(self, watcher: Watcher, now: float) -> None:  # noqa: ARG002 - nothing to take back
-        """As the protocol says."""
-        self._hub.watch(self._topic, watcher, self._place.offset)
+        """As the base says."""
+        self._hub.watch(self.topic, watcher, self.place.offset)
 
     def leave(self, watcher: Watcher, now: float) -> None:
-        """As the protocol says."""
-        self._hub.leave(self._topic, watcher, now)
+        """As the base says."""
+        self._hub.leave(self.topic, watcher, now)
 
     def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:  # noqa: ARG002 - there is one only
-        """As the protocol says."""
-        self._topic = successor
-        self._place = Place(0, reset=True)
+        """As the base says."""
+        self.topic = successor
+        self.place = Place(0, reset=True)
         self._hub.watch(successor, watcher, 0)
 
     def cursor(self) -> str:
-        """As the protocol says."""
-        return f"{self._topic.epoch}.{self._place.offset}"
+        """As the base says."""
+        return f"{self.topic.epoch}.{self.place.offset}"
 
     def key(self) -> object:
-        """As the protocol says."""
-        return self._topic, self._place
+        """As the base says."""
+        return self.topic, self.place
 
     def is_behind(self) -> bool:
-        """As the protocol says."""
-        return self._topic.last > self._place.offset
+        """As the base says."""
+        return self.topic.last > self.place.offset
 
     def is_reset(self) -> bool:
-        """As the protocol says."""
-        return self._place.reset
+        """As the base says."""
+        return self.place.reset
 
     def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
-        """As the protocol says."""
-        reading = read(self._topic, self._place, wanted, max_bytes)
-        return Batch(str(reading.cursor), {}, ((self._topic.name, reading),), several=False)
+        """As the base says."""
+        reading = read(self.topic, self.place, wanted, max_bytes)
+        parts = ((self.topic.name, reading),)
+        return Batch(f"{reading.epoch}.{reading.place}", _NOWHERE, parts, several=False, place=Place(reading.place))
 
     def advance(self, batch: Batch) -> None:
-        """As the protocol says."""
-        self._place = Place(batch.parts[0][1].place)
+        """As the base says."""
+        self.place = batch.place or Place(batch.parts[0][1].place)
 
 
-class SeveralTopics:
+class SeveralTopics(Subscription):
     """A reader of several topics.
 
     Args:
@@ -158,11 +186,12 @@ class SeveralTopics:
     starred: ClassVar[bool] = False
 
     def __init__(self, hub: Hub, places: dict[Topic, Place]) -> None:
+        super().__init__(NO_PLACE)
         self._hub = hub
         self._places = places
 
     def watch(self, watcher: Watcher, now: float) -> None:
-        """As the protocol says; the watcher waits at all of the topics, or at none."""
+        """As the base says; the watcher waits at all of the topics, or at none."""
         watched: list[Topic] = []
         try:
             for topic, place in self._places.items():
@@ -174,12 +203,12 @@ class SeveralTopics:
             raise
 
     def leave(self, watcher: Watcher, now: float) -> None:
-        """As the protocol says."""
+        """As the base says."""
         for topic in self._places:
             self._hub.leave(topic, watcher, now)
 
     def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:
-        """As the protocol says."""
+        """As the base says."""
         anew = Place(0, reset=True)
         self._places = {
             successor if each is topic else each: anew if each is topic else place
@@ -188,24 +217,24 @@ class SeveralTopics:
         self._hub.watch(successor, watcher, 0)
 
     def cursor(self) -> str:
-        """As the protocol says."""
+        """As the base says."""
         return join_cursors(self._cursors(), starred=self.starred)
 
     def key(self) -> object:
-        """As the protocol says."""
+        """As the base says."""
         # Readers of patterns have the same places with another cursor.
         return self.starred, tuple(self._places.items())
 
     def is_behind(self) -> bool:
-        """As the protocol says."""
+        """As the base says."""
         return any(topic.last > place.offset for topic, place in self._places.items())
 
     def is_reset(self) -> bool:
-        """As the protocol says."""
+        """As the base says."""
         return any(place.reset for place in self._places.values())
 
     def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
-        """As the protocol says; `max_bytes` holds for all together, apart from a message that is larger by itself."""
+        """As the base says; `max_bytes` holds for all together, apart from a message that is larger by itself."""
         left = max_bytes
         parts: list[tuple[str, Reading]] = []
         before = self._cursors()
@@ -228,7 +257,7 @@ class SeveralTopics:
         return Batch(cursor, before, parts, several=True, starred=self.starred)
 
     def advance(self, batch: Batch) -> None:
-        """As the protocol says. Topics that had to wait for the next portion come first there, so that none starves."""
+        """As the base says. Topics that had to wait for the next portion come first there, so that none starves."""
         read_to = {name: reading.place for name, reading in batch.parts}
         waiting: dict[Topic, Place] = {}
         for topic, place in self._places.items():
@@ -282,14 +311,14 @@ class Following(SeveralTopics):
         self._watcher: Watcher | None = None
 
     def watch(self, watcher: Watcher, now: float) -> None:
-        """As the protocol says."""
+        """As the base says."""
         super().watch(watcher, now)
         self._watcher = watcher
         for pattern in self._patterns:
             self._hub.follow(pattern, self)
 
     def leave(self, watcher: Watcher, now: float) -> None:
-        """As the protocol says."""
+        """As the base says."""
         for pattern in self._patterns:
             self._hub.unfollow(pattern, self)
         self._watcher = None

@@ -12,24 +12,40 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-Shared = dict[object, Any]
-"""What watchers of one wake-up have made for each other, under keys that say all that it depends on.
 
-Its values are the watchers' own affair, each kind of key with its kind of value.
-"""
+class Shared:
+    """What the watchers of one wake-up have in common. What they put into it is their own affair.
+
+    Args:
+        now: the time of the wake-up, seconds.
+
+    Attributes:
+        made: what they have made for each other, under keys that say all that it depends on.
+        latest: what was made or used last; most of those who wait stand at one place, and the next needs it again.
+    """
+
+    __slots__ = ("latest", "made", "now")
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.made: dict[object, Any] = {}
+        self.latest: Any = None
 
 
 class Watcher(Protocol):
     """Somebody who waits at a topic."""
 
-    def wake(self, topic: "Topic", shared: Shared) -> None:
+    def wake(self, topic: "Topic", shared: Shared) -> bool | None:
         """There is something after this watcher's place in `topic`.
 
-        Called once for any number of messages. A watcher that takes one answer leaves the hub before
-        it returns, one that streams stays.
+        Called once for any number of messages.
 
         Args:
             shared: lives for this wake-up only.
+
+        Returns:
+            Whether the watcher has all that it waited for: the hub lets it go then, as `Hub.leave` would. One that
+            streams stays.
         """
 
     def moved(self, topic: "Topic", successor: "Topic") -> None:

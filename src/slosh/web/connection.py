@@ -18,6 +18,7 @@ import logging
 import math
 from typing import Final, cast
 
+from slosh.core.timers import TICKS
 from slosh.errors import (
     BadHttp,
     HeadTooLarge,
@@ -32,7 +33,7 @@ from slosh.web.bodies import BodyReader, Chunks, Sized
 from slosh.web.edge import Edge
 from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
 from slosh.web.memory import Known
-from slosh.web.response import CLOSE, CONTINUE, KEEP_ALIVE, problem, render
+from slosh.web.response import CLOSE, CONTINUE, problem, render
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Connection:
         "_timer",
         "_transport",
         "_untaken",
+        "closing",
         "edge",
     )
 
@@ -74,6 +76,7 @@ class Connection:
         self._transport: asyncio.Transport | None = None
         self._known: Known | None = None  # of the last head on this connection
         self._head: Head | None = None  # of the request that is being read or answered
+        self.closing = b""  # the `Connection` line that its answer needs unless the server goes down, often none
         self._action: Action | None = None  # what to do for it once its body is whole
         self._reader: BodyReader | None = None
         self._exchange: Exchange | None = None
@@ -131,7 +134,13 @@ class Connection:
         elif self._pending:
             self._advance(self._pending + data)
         else:
-            self._advance(data)
+            edge = self.edge
+            known = edge.latest_known
+            if known is not None and data == edge.latest_block and not known.head.length:
+                self._take(known)  # The usual poll, and nothing behind it.
+                self._run(known.action, b"")
+            else:
+                self._advance(data)
 
     def eof_received(self) -> bool:
         """The client sends no more. Whoever waits for news is taken to be gone; an answer under way goes out."""
@@ -210,6 +219,11 @@ class Connection:
         return self._stalled
 
     @property
+    def is_writable(self) -> bool:
+        """Whether there is still somebody to answer, who takes what is written."""
+        return not self._stalled and self._head is not None and self._transport is not None
+
+    @property
     def is_open(self) -> bool:
         """Whether there is still somebody to answer."""
         return self._head is not None and self._transport is not None
@@ -247,10 +261,7 @@ class Connection:
 
     def connection_field(self) -> bytes:
         """The `Connection` line that the answer to the present request needs, often none."""
-        head = self.head
-        if self.edge.draining or not head.keeps_alive:
-            return CLOSE
-        return KEEP_ALIVE if head.minor == 0 else b""
+        return CLOSE if self.edge.draining else self.closing
 
     def respond(self, status: int, fields: bytes, body: bytes) -> None:
         """Answer the present request with a status, header lines, and a body (which HEAD does not get)."""
@@ -267,11 +278,12 @@ class Connection:
         transport.write(data)
         return not self._stalled
 
-    def finish(self, response: bytes, *, close: bool = False) -> None:
+    def finish(self, response: bytes, *, close: bool = False, now: float = 0.0) -> None:
         """Write the answer to the present request, or the end of it, and turn to the next.
 
         Args:
             close: whether there is no next, because only the connection's end is the end of this answer.
+            now: the time, seconds, where the caller has looked at the clock already.
         """
         head = self._head
         transport = self._transport
@@ -287,7 +299,9 @@ class Connection:
             self._close_gently()
             return
         if not self._stalled:
-            self._deadline_in(edge.settings.idle_timeout)
+            self._deadline = (now or edge.now()) + edge.idle
+            if not 0 < self._timer <= self._deadline * TICKS:
+                self.set_deadline(self._deadline)
         if self._pending:
             edge.loop.call_soon(self._go_on)
 
@@ -347,14 +361,12 @@ class Connection:
                     return
             at = stop
             self._pending = b""
-            self._head = head = known.head
-            self._action = known.action
-            length = head.length
+            length = self._take(known).length
             if not length:
-                self._run(b"")
-            elif 0 < length <= end - at and length <= self._action.max_body:
+                self._run(known.action, b"")
+            elif 0 < length <= end - at and length <= known.action.max_body:
                 at += length
-                self._run(data[at - length : at])
+                self._run(known.action, data[at - length : at])
             else:
                 rest = self._begin_body(data[at:])
                 if rest is None:
@@ -446,7 +458,7 @@ class Connection:
         if not whole:
             return None
         self._reader = None
-        self._run(bytes(reader.body))
+        self._run(action, bytes(reader.body))
         return reader.rest
 
     def _feed_body(self, data: bytes) -> None:
@@ -456,11 +468,15 @@ class Connection:
             self._put_by(rest)
             self._go_on()
 
-    def _run(self, body: bytes) -> None:
+    def _take(self, known: Known) -> Head:
+        """Make ready to read the body of a request and to answer it."""
+        self._head = head = known.head
+        self._action = known.action
+        self.closing = head.closing
+        return head
+
+    def _run(self, action: Action, body: bytes) -> None:
         """Do what the request asks for."""
-        action = self._action
-        if action is None:
-            raise InternalError
         try:
             action.run(self, body)
             if self._head is not None and self._exchange is None:

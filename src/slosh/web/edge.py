@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-from slosh.core.subscription import Batch
+from slosh.core.subscription import Batch, OneTopic
 from slosh.core.timers import Timers
 from slosh.settings import Settings
 from slosh.web.action import Application
@@ -17,6 +18,7 @@ from slosh.web.response import date_field
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
+    from slosh.core.reading import Since
     from slosh.web.connection import Connection
 
 
@@ -44,6 +46,9 @@ class Edge:
         max_connections: how many there may be; less than the setting where the system grants fewer files.
         latest_block: the head that came last, whole; many readers at one place send the same, one after another.
         latest_known: what is known of it, with the action for exactly that head.
+        latest_place: of the poll that came last to one topic; many come to one place, one after another.
+        latest_since: what that poll asked for, when it was a cursor of its own.
+        idle: how long a connection may be idle, seconds, `inf` for any time.
         emptied: set when the last connection has gone while the server is draining.
         refused: how often each error was answered, by its code.
         closed: how often a connection or a stream was closed for a reason of ours, by the bound's name.
@@ -66,6 +71,9 @@ class Edge:
         self.max_connections = settings.max_connections
         self.latest_block = b""
         self.latest_known: Known | None = None
+        self.latest_place: OneTopic | None = None
+        self.latest_since: Since | None = None
+        self.idle = settings.idle_timeout or math.inf
         self.timers: Timers[Timed] = Timers(self._arm)
         self.connections: dict[Connection, None] = {}
         self.per_address: Counter[str] = Counter()

@@ -21,6 +21,7 @@ from slosh.errors import (
     HttpVersionNotSupported,
     MethodUnknown,
 )
+from slosh.web.response import CLOSE, KEEP_ALIVE
 
 CHUNKED: Final = -1
 """In place of a length: the body comes in chunks and says itself where it ends."""
@@ -51,6 +52,7 @@ class Head:
         path: as it came, percent-encoded, begins with `/`; `*` for `OPTIONS *`.
         query: what came after the `?`, as it came.
         minor: the minor version of HTTP/1.
+        closing: the `Connection` line that an answer needs, often none (RFC 9112 §9.3).
         length: of the body, bytes; `CHUNKED`; 0 where there is none.
         keeps_alive: whether the client wants to use the connection again (RFC 9112 §9.3).
         expects_continue: whether it waits for a 100 before it sends the body (RFC 9110 §10.1.1).
@@ -58,6 +60,7 @@ class Head:
 
     __slots__ = (
         "_fields",
+        "closing",
         "expects_continue",
         "keeps_alive",
         "length",
@@ -76,6 +79,7 @@ class Head:
         self.length = 0
         self.expects_continue = False
         self.keeps_alive = False
+        self.closing = b""
         path, _, query = target.partition(b"?")
         self.path = path.decode("ascii")
         self.query = query.decode("ascii")
@@ -149,6 +153,10 @@ def parse_head(block: bytes, max_fields: int) -> Head:
     head.length = _find_length(head)
     connection = head.tokens(b"connection")
     head.keeps_alive = "close" not in connection and (minor == 1 or "keep-alive" in connection)
+    if not head.keeps_alive:
+        head.closing = CLOSE
+    elif minor == 0:
+        head.closing = KEEP_ALIVE
     head.expects_continue = _expects_continue(head)
     return head
 

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from typing import Final
 
 from slosh.core.cursor import EPOCH_LENGTH
-from slosh.core.reading import Since
-from slosh.core.subscription import Batch, Subscription
+from slosh.core.reading import Since, locate
+from slosh.core.subscription import Batch, OneTopic, Subscription
 from slosh.core.topic import Shared, Topic
 from slosh.errors import SloshError
 from slosh.web.action import Exchange
 from slosh.web.connection import Connection
 from slosh.web.envelope import encode_envelope
-from slosh.web.reader import Reader, next_field
+from slosh.web.reader import Made, Reader, next_field, recall, remember
 from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
@@ -33,15 +33,31 @@ class LongPoll(Reader):
 
     __slots__ = ()
 
-    def begin(self, connection: Connection, subscription: Subscription) -> None:
+    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Answer at once where that was asked for, else wait for what comes after the reader's places."""
-        now = connection.edge.now()
         poll = Poll(connection, self, subscription)
         if self.asked.wait == 0:
             poll.end()
             return
         subscription.watch(poll, now)
         connection.hold(poll, now + self.asked.wait)
+
+    def subscribe_to(self, topic: Topic, connection: Connection, now: float, since: Since | None) -> OneTopic:
+        """As the base says; pollers who come to one place one after another share it, because nothing moves it."""
+        edge = connection.edge
+        latest = edge.latest_place
+        if latest is not None and latest.topic is topic:
+            if since is not None and since is edge.latest_since:
+                return latest  # A cursor that was good in this life is good as long as it lasts.
+            place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
+            if place != latest.place:
+                latest = OneTopic(self.engine.hub, topic, place)
+        else:
+            place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
+            latest = OneTopic(self.engine.hub, topic, place)
+        edge.latest_place = latest
+        edge.latest_since = since
+        return latest
 
     def render(self, batch: Batch, connection: Connection, *, timed_out: bool = False) -> bytes:
         """The whole response."""
@@ -75,7 +91,7 @@ class Peek(LongPoll):
 
         self.engine.look(name, now, looked)
 
-    def begin(self, connection: Connection, subscription: Subscription) -> None:
+    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:  # noqa: ARG002 - it does not wait
         """Say what is there."""
         batch = subscription.read(self.asked.wanted)
         if _NO_EPOCH not in batch.cursor:
@@ -96,29 +112,49 @@ class Poll(Exchange):
         self._subscription = subscription
         self._gathers = False  # there is something, and the time of `every` runs
 
-    def wake(self, topic: Topic, shared: Shared) -> None:  # noqa: ARG002 - whichever topic it was
+    def wake(self, topic: Topic, shared: Shared) -> bool:  # noqa: ARG002 - whichever topic it was
         """Answer with what has come in; the answer is made once for all who wait at the same places."""
-        connection = self._connection
-        action = self._action
+        connection, action, subscription = self._connection, self._action, self._subscription
         if action.asked.every:
             if not self._gathers:
                 self._gathers = True
-                connection.bring_forward(connection.edge.now() + action.asked.every)
-            return
-        key = (self._subscription.key(), action.key, connection.connection_field())
-        answer = shared.get(key)
-        if answer is None:
-            batch = self._subscription.read(action.asked.wanted)
-            answer = shared[key] = (action.render(batch, connection), batch)
-        response, batch = answer
+                connection.bring_forward(shared.now + action.asked.every)
+            return False
         edge = connection.edge
-        self._subscription.leave(self, edge.now())
-        edge.count_batch(batch)
-        connection.finish(response)
+        made: Made | None = shared.latest
+        if (
+            made is None
+            or made.place is not subscription.place
+            or made.key is not action.key
+            or made.variant is not connection.closing
+            or edge.draining
+        ):
+            made = self._make(shared)
+        if made.place is None:
+            subscription.leave(self, shared.now)  # of the other topics
+        edge.answers += 1
+        edge.delivered += made.delivered
+        edge.lost += made.lost
+        connection.finish(made.data, now=shared.now)
+        return True
+
+    def _make(self, shared: Shared) -> Made:
+        """The answer, if nobody has made it already."""
+        action, subscription = self._action, self._subscription
+        variant = self._connection.connection_field()
+        made = recall(shared, subscription, action.key, variant)
+        if made is None:
+            batch = subscription.read(action.asked.wanted)
+            made = Made(subscription, action.key, variant, batch, action.render(batch, self._connection))
+            remember(shared, subscription, made)
+        return made
 
     def moved(self, topic: Topic, successor: Topic) -> None:
         """Wait on in the new life."""
-        self._subscription.move(topic, successor, self)
+        subscription = self._subscription
+        if isinstance(subscription, OneTopic):  # Others share it, who are moved each in their turn.
+            subscription = self._subscription = OneTopic(self._action.engine.hub, topic, subscription.place)
+        subscription.move(topic, successor, self)
 
     def deadline_passed(self) -> None:
         """The time to wait, or to gather, is over."""

@@ -1,11 +1,12 @@
 """What all ways of reading have in common: find the topics, find the places, and begin."""
 
+import sys
 from collections.abc import Callable
 from typing import Final
 
 from slosh.core.reading import Since, locate, parse_since
-from slosh.core.subscription import Following, OneTopic, SeveralTopics, Subscription
-from slosh.core.topic import Topic
+from slosh.core.subscription import Batch, Following, OneTopic, SeveralTopics, Subscription
+from slosh.core.topic import Shared, Topic
 from slosh.engine.base import Engine
 from slosh.errors import BadTopic, SloshError
 from slosh.settings import Settings
@@ -49,8 +50,8 @@ class Reader(Action):
         self.asked = asked
         self.fields = fields
         self.max_body = settings.max_body
-        # As bytes, because they remember their hash.
-        self.key = repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)).encode()
+        # Interned, so that equal ones are the same object, which is compared at once.
+        self.key = sys.intern(repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)))
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Find the topics, then begin."""
@@ -72,8 +73,7 @@ class Reader(Action):
             now = connection.edge.now()
             topic = self.engine.at_hand(self.asked.names[0], now)
             if topic is not None:
-                place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
-                self.begin(connection, OneTopic(self.engine.hub, topic, place))
+                self.begin(connection, self.subscribe_to(topic, connection, now, since), now)
                 return
         self.open_all(connection, since)
 
@@ -88,9 +88,18 @@ class Reader(Action):
         """Ask the engine for a topic."""
         self.engine.open(name, now, found)
 
-    def begin(self, connection: Connection, subscription: Subscription) -> None:
+    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Answer, or hold what will answer."""
         raise NotImplementedError
+
+    def subscribe_to(self, topic: Topic, connection: Connection, now: float, since: Since | None) -> OneTopic:  # noqa: ARG002 - others remember places there
+        """The reader's place in the one topic that it named.
+
+        Args:
+            since: where to start, when it is not what was asked for.
+        """
+        place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
+        return OneTopic(self.engine.hub, topic, place)
 
     def subscribe(
         self, topics: list[Topic], connection: Connection, now: float, since: Since | None = None
@@ -104,6 +113,8 @@ class Reader(Action):
             BadTopic: the patterns take in too many topics.
         """
         hub, asked = self.engine.hub, self.asked
+        if not asked.several:
+            return self.subscribe_to(topics[0], connection, now, since)
         matched = [topic for pattern in asked.patterns for topic in hub.matching(pattern, now)]
         places = {topic: locate(topic, asked.since(topic.name), now) for topic in [*topics, *matched]}
         if asked.patterns:
@@ -111,10 +122,48 @@ class Reader(Action):
                 raise BadTopic(f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer at a time.")
             following = Following(hub, places, asked.patterns, MAX_MATCHES, asked.room, connection.end_exchange)
             return _check_room(following, asked.room)
-        if asked.several:
-            return _check_room(SeveralTopics(hub, places), asked.room)
-        ((topic, place),) = places.items()
-        return OneTopic(hub, topic, place if since is None else locate(topic, since, now))
+        return _check_room(SeveralTopics(hub, places), asked.room)
+
+
+class Made:
+    """What was made once and is written to all readers who stand at one place and want the same bytes.
+
+    Attributes:
+        place: that of the readers in their one topic, None where there are several.
+        key: of the readers' action.
+        variant: what else the bytes depend on.
+        data: the bytes.
+        batch: what they say.
+        delivered: messages in it.
+        lost: messages that it says are lost.
+    """
+
+    __slots__ = ("batch", "data", "delivered", "key", "lost", "place", "variant")
+
+    def __init__(self, subscription: Subscription, key: str, variant: object, batch: Batch, data: bytes) -> None:
+        self.place = None if batch.several else subscription.place
+        self.key = key
+        self.variant = variant
+        self.batch = batch
+        self.data = data
+        self.delivered = 0
+        self.lost = 0
+        for _, reading in batch.parts:
+            self.delivered += len(reading.messages)
+            self.lost += reading.lost
+
+
+def recall(shared: Shared, subscription: Subscription, key: str, variant: object) -> Made | None:
+    """What another reader has made in this wake-up that does for this one too, or None."""
+    made: Made | None = shared.made.get((subscription.key(), key, variant))
+    if made is not None:
+        shared.latest = made
+    return made
+
+
+def remember(shared: Shared, subscription: Subscription, made: Made) -> None:
+    """Keep `made` for the other readers of this wake-up."""
+    shared.made[subscription.key(), made.key, made.variant] = shared.latest = made
 
 
 def _check_room(subscription: SeveralTopics, room: int) -> SeveralTopics:
@@ -188,7 +237,7 @@ class _Opening(Exchange):
             if refusal is not None:
                 raise refusal
             now = connection.edge.now()
-            self._action.begin(connection, self._action.subscribe(self._topics, connection, now, self._since))
+            self._action.begin(connection, self._action.subscribe(self._topics, connection, now, self._since), now)
         except SloshError as error:
             connection.refuse(error)
 

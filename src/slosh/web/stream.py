@@ -18,7 +18,7 @@ from slosh.core.topic import Shared, Topic
 from slosh.errors import Draining
 from slosh.web.action import Exchange
 from slosh.web.connection import Connection
-from slosh.web.reader import Reader, next_field
+from slosh.web.reader import Made, Reader, next_field, recall, remember
 from slosh.web.response import LAST_CHUNK, NO_SNIFF, NO_STORE, chunk, render_stream_head
 
 MAX_WRITE: Final = 256 * 1024
@@ -46,7 +46,7 @@ class StreamAction(Reader):
     heartbeat_every: ClassVar[float] = 15.0
     content_type: ClassVar[bytes] = b""
 
-    def begin(self, connection: Connection, subscription: Subscription) -> None:
+    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Begin to stream.
 
         Raises:
@@ -54,11 +54,10 @@ class StreamAction(Reader):
         """
         if connection.edge.draining:
             raise Draining("This server is going down.")
-        self.hold(Stream(connection, self, subscription))
+        self.hold(Stream(connection, self, subscription), now)
 
-    def hold(self, stream: "Stream") -> None:
+    def hold(self, stream: "Stream", now: float) -> None:
         """Register `stream`, and let it begin."""
-        now = stream.connection.edge.now()
         stream.subscription.watch(stream, now)
         stream.connection.hold(stream)
         stream.connection.buffer_nothing()
@@ -82,12 +81,13 @@ class Stream(Exchange):
         subscription: the reader's places.
     """
 
-    __slots__ = ("_ends_at", "_gathers_until", "_heartbeat_at", "action", "connection", "subscription")
+    __slots__ = ("_ends_at", "_gathers_until", "_heartbeat_at", "_minor", "action", "connection", "subscription")
 
     def __init__(self, connection: Connection, action: StreamAction, subscription: Subscription) -> None:
         self.connection = connection
         self.action = action
         self.subscription = subscription
+        self._minor = connection.head.minor
         self._gathers_until = math.inf
         self._heartbeat_at = math.inf
         self._ends_at = math.inf
@@ -107,7 +107,7 @@ class Stream(Exchange):
         if not every:
             self._write(shared)
         elif self._gathers_until == math.inf and self.subscription.is_behind():
-            self._gathers_until = self.connection.edge.now() + every
+            self._gathers_until = shared.now + every
             self._rearm()
 
     def moved(self, topic: Topic, successor: Topic) -> None:
@@ -117,7 +117,7 @@ class Stream(Exchange):
     def writable(self) -> None:
         """The client has caught up with what was written; go on from its place."""
         if self._gathers_until == math.inf:
-            self._write({})
+            self._write(Shared(self.connection.edge.now()))
         self._rearm()
 
     def deadline_passed(self) -> None:
@@ -129,7 +129,7 @@ class Stream(Exchange):
             return
         if now >= self._gathers_until:
             self._gathers_until = math.inf
-            self._write({})
+            self._write(Shared(now))
         if now >= self._heartbeat_at:
             self._heartbeat_at = now + self.action.heartbeat_every
             self.write_heartbeat()
@@ -139,7 +139,7 @@ class Stream(Exchange):
     def end(self) -> None:
         """End the body; the client comes back with its cursor."""
         self.leave()
-        chunked = bool(self.connection.head.minor)
+        chunked = bool(self._minor)
         self.connection.finish(LAST_CHUNK if chunked else b"", close=not chunked)
 
     def lost(self) -> None:
@@ -152,7 +152,7 @@ class Stream(Exchange):
 
     def frame(self, data: bytes) -> bytes:
         """What is to be written, ready for the wire."""
-        return chunk(data) if self.connection.head.minor else data
+        return chunk(data) if self._minor else data
 
     def write_preamble(self) -> None:
         """Write what comes before all messages."""
@@ -160,7 +160,7 @@ class Stream(Exchange):
         fields = action.content_type + NO_STORE + NO_SNIFF + NO_BUFFERING + action.fields
         if not self.subscription.is_reset():  # Else who is cut before it is told would go on as if nothing were lost.
             fields += next_field(self.subscription.cursor())
-        head = render_stream_head(connection.edge.date(), fields, chunked=bool(connection.head.minor))
+        head = render_stream_head(connection.edge.date(), fields, chunked=bool(self._minor))
         first = action.preamble(self)
         connection.write(head + self.frame(first) if first else head)
 
@@ -171,16 +171,31 @@ class Stream(Exchange):
 
     def _write(self, shared: Shared) -> None:
         connection, action, subscription = self.connection, self.action, self.subscription
-        while not connection.is_stalled and connection.is_open and subscription.is_behind():
-            key = (subscription.key(), action.key, connection.head.minor)
-            made = shared.get(key)
-            if made is None:
-                batch = subscription.read(action.asked.wanted, MAX_WRITE)
-                made = shared[key] = (self.frame(action.encode(batch)), batch)
-            data, batch = made
-            subscription.advance(batch)
-            connection.edge.count_batch(batch)
-            connection.write(data)
+        edge = connection.edge
+        while connection.is_writable and subscription.is_behind():
+            made: Made | None = shared.latest
+            if (
+                made is None
+                or made.place is not subscription.place
+                or made.key is not action.key
+                or made.variant != self._minor
+            ):
+                made = self._make(shared)
+            subscription.advance(made.batch)
+            edge.answers += 1
+            edge.delivered += made.delivered
+            edge.lost += made.lost
+            connection.write(made.data)
+
+    def _make(self, shared: Shared) -> Made:
+        """The bytes for the next portion, if nobody has made them already."""
+        action, subscription = self.action, self.subscription
+        made = recall(shared, subscription, action.key, self._minor)
+        if made is None:
+            batch = subscription.read(action.asked.wanted, MAX_WRITE)
+            made = Made(subscription, action.key, self._minor, batch, self.frame(action.encode(batch)))
+            remember(shared, subscription, made)
+        return made
 
     def _rearm(self) -> None:
         """Let the deadline be the earliest of the clocks. A client that has to catch up first has one of its own."""

@@ -6,6 +6,7 @@ that object is made only when a client sends something.
 """
 
 import json
+import sys
 from typing import ClassVar, Final
 
 from websockets.frames import Frame, Opcode
@@ -43,9 +44,9 @@ class WebSocket(StreamAction):
         super().__init__(engine, settings, asked, fields)
         self.deflate: Deflate | None = negotiate(asked.extensions) if settings.compression == "websocket" else None
         if self.deflate is not None:
-            self.key += self.deflate.field  # what is written depends on it
+            self.key = sys.intern(self.key + self.deflate.field.decode("ascii"))  # what is written depends on it
 
-    def begin(self, connection: Connection, subscription: Subscription) -> None:
+    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Shake hands, and begin to stream.
 
         Raises:
@@ -54,7 +55,7 @@ class WebSocket(StreamAction):
         """
         if connection.edge.draining:
             raise Draining("This server is going down.")
-        self.hold(Socket(connection, self, subscription, shake_hands(connection.head.raw)))
+        self.hold(Socket(connection, self, subscription, shake_hands(connection.head.raw)), now)
 
     def encode(self, batch: Batch) -> bytes:
         """One text message."""
