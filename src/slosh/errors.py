@@ -214,6 +214,18 @@ class NoWatchers(SloshError):
         )
 
 
+class PreconditionFailed(SloshError):
+    """The file is not the one that the client means any more (RFC 9110 §15.5.13)."""
+
+    code = "precondition_failed"
+    status = 412
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The file has changed since; a GET without If-Match and If-Unmodified-Since gives it as it is."
+        )
+
+
 class MethodNotAllowed(SloshError):
     """A method that is known but means nothing at this URL."""
 

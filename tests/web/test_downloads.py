@@ -1,5 +1,6 @@
 """Parts of files, and large files to slow clients."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -93,6 +94,22 @@ def test_a_large_file_is_sent_as_fast_as_it_is_taken(files: Site, root: Path) ->
     assert client.next().body == content
     assert client.next().body == b""
     assert open_files() == before
+
+
+def test_who_takes_a_large_file_fast_does_not_keep_the_others_waiting(files: Site, root: Path) -> None:
+    """Between two pieces of it everybody has a turn."""
+    large(root)
+    fast, seen = files.connect(), [0]
+
+    def somebody_else() -> None:
+        seen.append(len(fast.wire.arrived))
+        if seen[-1] < len(LARGE):
+            files.loop.call_soon(somebody_else)
+
+    files.loop.call_soon(somebody_else)
+    fast.get("/large")
+    assert max(after - before for before, after in itertools.pairwise(seen)) < 600_000
+    assert fast.next().body == LARGE
 
 
 def test_a_range_of_a_large_file(files: Site, root: Path) -> None:

@@ -249,3 +249,47 @@ def test_if_none_match_is_stronger_than_if_modified_since(files: Site) -> None:
     """RFC 9110 §13.2.2."""
     answer = files.get("/index.html")
     assert files.get("/index.html", If_None_Match='"x"', If_Modified_Since=answer["Last-Modified"]).status == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ("{tag}", 200),
+        ('"other", {tag}', 200),
+        ("*", 200),
+        ("W/{tag}", 412),  # the comparison is the strong one (RFC 9110 §13.1.1)
+        ('"other"', 412),
+        ('"x", W/{tag}', 412),
+        ("{bare}", 412),
+        ("nonsense", 412),
+    ],
+)
+def test_if_match_gives_the_file_that_is_meant_or_none(files: Site, form: str, status: int) -> None:
+    tag = files.get("/folder/file.bin")["ETag"]
+    condition = form.format(tag=tag, bare=tag.strip('"'))
+    for method, fields in (("GET", {}), ("HEAD", {}), ("GET", {"Range": "bytes=0-0"})):
+        answer = files.ask(method, "/folder/file.bin", If_Match=condition, **fields)
+        assert answer.status == (206 if fields and status == 200 else status)
+        if status == 412 and method == "GET":
+            assert answer.code == "precondition_failed"
+
+
+@pytest.mark.parametrize(("until", "status"), [(0, 200), (3600, 200), (-3600, 412), ("nonsense", 200)])
+def test_if_unmodified_since(files: Site, root: Path, until: int | str, status: int) -> None:
+    changed = (root / "index.html").stat().st_mtime
+    date = until if isinstance(until, str) else formatdate(changed + until, usegmt=True)
+    assert files.get("/index.html", If_Unmodified_Since=date).status == status
+
+
+def test_the_conditions_are_looked_at_in_the_order_of_the_standard(files: Site) -> None:
+    """RFC 9110 §13.2.2: what is not meant is 412, whether or not the client has it; a date counts where no tag does."""
+    tag = files.get("/index.html")["ETag"]
+    old = formatdate(0, usegmt=True)
+    assert files.get("/index.html", If_Match='"x"', If_None_Match=tag).status == 412
+    assert files.get("/index.html", If_Match=tag, If_None_Match=tag).status == 304
+    assert files.get("/index.html", If_Match=tag, If_Unmodified_Since=old).status == 200
+    assert files.get("/index.html", If_Unmodified_Since=old, If_None_Match=tag).status == 412
+    assert files.get("/nothing", If_Match="*").status == 404
+    client = files.connect().get("/index.html", If_Match='"x"')
+    assert client.next().status == 412
+    assert client.get("/index.html").next().status == 200

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import quote
 
-from slosh.errors import ALLOW_FILES, MethodNotAllowed, NotFound, RangeNotSatisfiable
+from slosh.errors import ALLOW_FILES, MethodNotAllowed, NotFound, PreconditionFailed, RangeNotSatisfiable
 from slosh.web.action import Action, Exchange
 from slosh.web.connection import Connection
 from slosh.web.head import Head
@@ -36,7 +36,7 @@ _NO_CACHE: Final = b"Cache-Control: no-cache\r\n"
 """Browsers keep files and ask each time whether they still hold: a changed page shows at once."""
 
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)
-_TAG: Final = re.compile(r'(?:W/)?("[!#-~\x80-\xff]*")')
+_TAGS: Final = re.compile(r'(W/)?("[!#-~\x80-\xff]*")')
 
 _TYPES: Final = MimeTypes(filenames=())  # the table that comes with Python, not the one of this machine
 for _ending, _type in {
@@ -135,6 +135,7 @@ def send_file(connection: Connection, path: Path, extra: bytes = b"") -> None:
 
     Raises:
         NotFound: it is not a regular file, or cannot be read.
+        PreconditionFailed: it is not the one that the client means.
         RangeNotSatisfiable: the range asked for has no byte of it.
     """
     head = connection.head
@@ -150,6 +151,8 @@ def send_file(connection: Connection, path: Path, extra: bytes = b"") -> None:
         tag = f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"'
         modified = formatdate(facts.st_mtime, usegmt=True)
         fields = field("ETag", tag) + field("Last-Modified", modified) + _NO_CACHE + NO_SNIFF + extra
+        if not is_meant(head, tag, facts.st_mtime):
+            raise PreconditionFailed  # noqa: TRY301 - the handle is closed below
         if is_unchanged(head, tag, facts.st_mtime):
             os.close(handle)
             connection.respond(304, fields, b"")
@@ -180,16 +183,31 @@ def content_type(name: str) -> str:
     return kind + "; charset=utf-8" if kind.startswith("text/") else kind
 
 
+def is_meant(head: Head, tag: str, modified: float) -> bool:
+    """Whether the file is the one that the client means, which comes before all other conditions (RFC 9110 §13.2.2)."""
+    meant = b",".join(head.all(b"if-match")).decode("latin-1")  # one list, in however many lines
+    if meant:
+        # A weak tag is the same as none, by the strong comparison that is asked for here (§8.8.3.2).
+        return meant.strip() == "*" or any(not weak and tag == each for weak, each in _TAGS.findall(meant))
+    until = _seconds(head.first(b"if-unmodified-since"))
+    return until is None or int(modified) <= until
+
+
 def is_unchanged(head: Head, tag: str, modified: float) -> bool:
     """Whether the client has the file already (RFC 9110 §13.2.2)."""
     known = b",".join(head.all(b"if-none-match")).decode("latin-1")  # one list, in however many lines
     if known:
-        return known.strip() == "*" or tag in _TAG.findall(known)
-    since = head.first(b"if-modified-since")
+        return known.strip() == "*" or any(tag == each for _, each in _TAGS.findall(known))
+    since = _seconds(head.first(b"if-modified-since"))
+    return since is not None and int(modified) <= since
+
+
+def _seconds(date: str) -> float | None:
+    """A date as seconds since 1970; one that is none is ignored (RFC 9110 §13.1.3, §13.1.4)."""
     try:
-        return bool(since) and int(modified) <= parsedate_to_datetime(since).timestamp()
+        return parsedate_to_datetime(date).timestamp() if date else None
     except (ValueError, OverflowError):
-        return False  # A date that is none is ignored (RFC 9110 §13.1.3).
+        return None
 
 
 def find_range(head: Head, tag: str, modified: str, size: int) -> tuple[int, int] | None:
@@ -223,9 +241,9 @@ def find_range(head: Head, tag: str, modified: str, size: int) -> tuple[int, int
 
 
 class _Sending(Exchange):
-    """A file on its way, read as fast as the client takes it."""
+    """A file on its way, read as fast as the client takes it, a piece at a time and the other clients in between."""
 
-    __slots__ = ("_connection", "_handle", "_left")
+    __slots__ = ("_connection", "_handle", "_left", "_waits")
 
     outlives_eof: ClassVar[bool] = True
 
@@ -233,6 +251,7 @@ class _Sending(Exchange):
         self._connection = connection
         self._handle = handle
         self._left = length
+        self._waits = False  # for its next turn
 
     def begin(self, status: int, fields: bytes) -> None:
         """Write the head, and as much of the file as there is room for."""
@@ -253,17 +272,27 @@ class _Sending(Exchange):
             self.writable()
 
     def writable(self) -> None:
-        """Write on until the client has enough for now, or has it all."""
+        """The client has room: write on in the next turn of the loop, for who takes a large file fast is not alone."""
+        if not self._waits:
+            self._waits = True
+            self._connection.edge.loop.call_soon(self._write_on)
+
+    def _write_on(self) -> None:
+        """Write a piece, unless the client has enough for now or has gone."""
+        self._waits = False
+        if self._handle < 0 or self._connection.is_stalled:
+            return
         try:
-            while self._left:
-                if not self._connection.write(self._read()):
-                    return
+            goes_on = self._connection.write(self._read())
         except OSError:
             self._close()
             self._connection.abandon()
             return
-        self._close()
-        self._connection.finish(b"")
+        if not self._left:
+            self._close()
+            self._connection.finish(b"")
+        elif goes_on:
+            self.writable()
 
     def lost(self) -> None:
         """The client has gone."""
