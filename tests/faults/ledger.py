@@ -7,6 +7,7 @@ Rules:
   `lost`, or that its place was of another life (`reset`).
 * What is acknowledged and neither given to a reader nor told as lost, nor behind a reset, is a silent loss. There
   must never be one.
+* After a `reset` all bets on the life before are off; what readers missed of it is counted as gone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -50,7 +51,8 @@ class Life:
 
     seen: list[str | None] = field(default_factory=list)
     """Index 0 is offset 1; None where nobody was given the message yet."""
-    promised: dict[int, str] = field(default_factory=dict)
+    promised: list[tuple[int, str]] = field(default_factory=list)
+    """Offsets and messages, as publishers were told."""
     conflicts: int = 0
     """Deliveries that say something else than an earlier one did."""
 
@@ -67,13 +69,12 @@ class Life:
             self.conflicts += before is not None and before != text
             self.seen[index] = text if before is None else before
 
-    def broken_promises(self) -> int:
-        """Acknowledged messages at whose place readers were given another one."""
-        return sum(
-            self.seen[offset - 1] not in {None, text}
-            for offset, text in self.promised.items()
-            if offset <= len(self.seen)
-        )
+    def missing(self, upto: int) -> list[str]:
+        """Acknowledged messages behind this offset, or at whose place readers were given another one."""
+        return [text for offset, text in self.promised if offset > upto or self._at(offset) not in {None, text}]
+
+    def _at(self, offset: int) -> str | None:
+        return self.seen[offset - 1] if offset <= len(self.seen) else None
 
     def doubled(self) -> int:
         """Messages that stand at more than one place."""
@@ -130,19 +131,13 @@ class Account:
         self.resets.append((self.place, epoch))
         self.place = Place(epoch, 0)
 
-    def gone(self) -> int:
-        """Acknowledged messages of lives that it was moved out of, behind its places there: told by `reset`."""
-        left = {place.epoch: place.offset for place, _ in self.resets}
-        count = 0
-        for epoch, life in self._ledger.lives.items():
-            # A life that it never came to began and ended between two that it knew.
-            if self.resets and epoch != self.place.epoch:
-                count += sum(offset > left.get(epoch, 0) for offset in life.promised)
-        return count
-
-    def behind(self) -> int:
-        """Acknowledged messages of the life where it stands, behind its place: not given, and nothing said."""
-        return sum(offset > self.place.offset for offset in self._ledger.life(self.place.epoch).promised)
+    def left(self) -> Iterable[tuple[str, int]]:
+        """The lives that it was moved out of, and those that it missed as a whole; and its places there."""
+        if self.resets:
+            places = {place.epoch: place.offset for place, _ in self.resets}
+            for epoch in self._ledger.lives:
+                if epoch != self.place.epoch:
+                    yield epoch, places.get(epoch, 0)
 
 
 class Ledger:
@@ -165,14 +160,14 @@ class Ledger:
 
     def promise(self, place: Place, text: str) -> None:
         """A publisher was told that its message stands at this place."""
-        self.life(place.epoch).promised[place.offset] = text
+        self.life(place.epoch).promised.append((place.offset, text))
 
     def settled(self) -> bool:
         """Whether every reader stands in the newest life and has all that was acknowledged there."""
         if not self.lives:
             return True
         epoch, life = next(reversed(self.lives.items()))
-        newest = max(life.promised, default=0)
+        newest = max((offset for offset, _ in life.promised), default=0)
         return all(account.place.epoch == epoch and account.place.offset >= newest for account in self.accounts)
 
     def totals(self) -> dict[str, int]:
@@ -182,17 +177,35 @@ class Ledger:
             "delivered": sum(account.delivered for account in self.accounts),
             "lost": sum(account.lost for account in self.accounts),
             "reset": sum(len(account.resets) for account in self.accounts),
-            "gone": sum(account.gone() for account in self.accounts),
+            "gone": self.gone(),
             "silent": self.silent(),
             "doubled": self._sum(Life.doubled) + sum(account.repeated for account in self.accounts),
             "doubled_over_reset": self._doubled_over_reset(),
             "swapped": self._sum(Life.swapped) + sum(life.conflicts for life in self.lives.values()),
         }
 
+    def gone(self) -> int:
+        """What was acknowledged in lives that readers were moved out of, and not given since, each reader counted.
+
+        A new life may begin with messages of the one before; they are not gone.
+        """
+        counts: dict[tuple[str, int], int] = {}
+        total = 0
+        for account in self.accounts:
+            given = set(self.life(account.place.epoch).seen)
+            for epoch, offset in account.left():
+                if (epoch, offset) not in counts:
+                    missing = self.lives[epoch].missing(offset)
+                    counts[epoch, offset] = sum(text not in given for text in missing)
+                total += counts[epoch, offset]
+        return total
+
     def silent(self) -> int:
         """What was acknowledged, and neither given nor told of, each reader counted."""
-        accounts = sum(account.gaps + account.behind() for account in self.accounts)
-        return accounts + self._sum(Life.broken_promises)
+        counts: dict[Place, int] = {}
+        for place in {account.place for account in self.accounts}:
+            counts[place] = len(self.life(place.epoch).missing(place.offset))
+        return sum(account.gaps + counts[account.place] for account in self.accounts)
 
     def _sum(self, count: Callable[[Life], int]) -> int:
         return sum(count(life) for life in self.lives.values())

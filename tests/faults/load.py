@@ -41,7 +41,7 @@ class Size:
 
 SMALL: Final = Size(rate=200, readers=20, publishers=8, before=0.5, after=1.0)
 """For the test suite: each fault in a few seconds."""
-FULL: Final = Size(rate=1000, readers=200, publishers=16, before=5, after=10)
+FULL: Final = Size(rate=1000, readers=200, publishers=64, before=5, after=10)
 """For the figures: what the promises are measured with."""
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -135,6 +135,16 @@ class Process:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(PATIENCE)
         self._process = None
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """SIGSTOP: its connections stay open, and nothing is answered; SIGCONT at the end."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def drain(self) -> None:
         """SIGTERM, and wait until it has gone quietly."""

@@ -20,11 +20,12 @@ class Times(NamedTuple):
 
     pause: float
     cut: float
+    forgotten: float
     drops: int
 
 
-SHORT: Final = Times(pause=3.5, cut=4, drops=3)
-LONG: Final = Times(pause=5, cut=20, drops=10)
+SHORT: Final = Times(pause=3.5, cut=4, forgotten=0.3, drops=3)
+LONG: Final = Times(pause=5, cut=20, forgotten=1, drops=10)
 NOTICED: Final = 1.5
 """Seconds from one node of a rolling restart to the next: nginx asks again after a `fail_timeout` of 1 s."""
 
@@ -38,12 +39,18 @@ async def aside(work: Callable[[], object]) -> float:
 
 def nothing(folder: Path, size: Size, _: Times) -> Figures:
     """Nothing breaks: what the others are compared with."""
+    with Store(folder / "store") as store:
+        return at_peace("nothing", folder, size, store.url)
+
+
+def at_peace(title: str, folder: Path, size: Size, engine: str) -> Figures:
+    """Two nodes that share the store at this address, under load and unhurt."""
 
     async def hurt(_: Place) -> None:
         pass
 
-    with Store(folder / "store") as store, place(folder, store.url) as here:
-        return observed("nothing", size, here, hurt)
+    with place(folder, engine) as here:
+        return observed(title, size, here, hurt)
 
 
 def killed_node(folder: Path, size: Size, _: Times) -> Figures:
@@ -66,6 +73,28 @@ def restarted_store_with_aof(folder: Path, size: Size, _: Times) -> Figures:
     """The store is killed and starts again with all that it had answered."""
     with Store(folder / "store", aof=True) as store, place(folder, store.url) as here:
         return observed("Redis restarted, with AOF", size, here, lambda _: _restart(store))
+
+
+def restored_store(folder: Path, size: Size, times: Times) -> Figures:
+    """The store is killed and starts again with what it had a while ago: it has forgotten what it answered since."""
+    with Store(folder / "store") as store, place(folder, store.url) as here:
+
+        async def hurt(_: Place) -> dict[str, float]:
+            await aside(partial(store.ask, "SAVE"))
+            await asyncio.sleep(times.forgotten)
+            return await _restart(store)
+
+        return observed(f"Redis restarted from a snapshot {times.forgotten:g} s old", size, here, hurt)
+
+
+def emptied_store(folder: Path, size: Size, _: Times) -> Figures:
+    """Somebody empties the store."""
+    with Store(folder / "store") as store, place(folder, store.url) as here:
+
+        async def hurt(_: Place) -> None:
+            await aside(partial(store.ask, "FLUSHALL"))
+
+        return observed("FLUSHALL", size, here, hurt)
 
 
 async def _restart(store: Store) -> dict[str, float]:
@@ -109,6 +138,34 @@ def sentinel_failover(folder: Path, size: Size, _: Times) -> Figures:
             return {"failover": await aside(watched.fail_over)}
 
         return observed("Sentinel failover, the master killed", size, here, hurt)
+
+
+def failover_that_forgets(folder: Path, size: Size, times: Times) -> Figures:
+    """As above, with a replica that lagged behind: the new master lacks what the old one answered of late."""
+    with Watched(folder / "stores") as watched, place(folder, watched.url) as here:
+
+        async def hurt(_: Place) -> dict[str, float]:
+            master = watched.master
+            with watched.stores[1].paused():
+                # Else the replica would find in its socket what came meanwhile.
+                await aside(partial(master.ask, "CLIENT", "KILL", "TYPE", "replica"))
+                await asyncio.sleep(times.forgotten)
+                master.kill()
+            return {"failover": await aside(watched.wait_for_another)}
+
+        title = f"Sentinel failover, the replica {times.forgotten:g} s behind"
+        return observed(title, size, here, hurt)
+
+
+def paused_node(folder: Path, size: Size, times: Times) -> Figures:
+    """One of two nodes stands still for a while, its connections open."""
+    with Store(folder / "store") as store, place(folder, store.url) as here:
+
+        async def hurt(_: Place) -> None:
+            with here.nodes[0].paused():
+                await asyncio.sleep(times.pause)
+
+        return observed(f"one of two nodes stopped for {times.pause:g} s (SIGSTOP)", size, here, hurt)
 
 
 def cluster_failover(folder: Path, size: Size, _: Times) -> Figures:
@@ -183,10 +240,14 @@ FAULTS: Final = (
     killed_node,
     restarted_store,
     restarted_store_with_aof,
+    restored_store,
+    emptied_store,
     paused_store,
     dropped_connections,
     sentinel_failover,
+    failover_that_forgets,
     cluster_failover,
+    paused_node,
     rolling_restart,
     cut_node,
 )

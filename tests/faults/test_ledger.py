@@ -111,6 +111,17 @@ def test_what_a_reset_took_is_told_and_what_comes_again_after_it_is_counted_apar
     assert ledger.settled()
 
 
+def test_what_was_acknowledged_in_a_life_and_comes_in_the_next_one_is_not_gone() -> None:
+    """As when a store forgot, took messages at places that it had given before, and then began a new life with them."""
+    ledger = promised(ONE, TWO)
+    account = reader(ledger)
+    account.give("a", 1, [ONE, TWO])
+    ledger.promise(Place("a", 2), THREE)
+    ledger.promise(Place("a", 3), FOUR)
+    account.give("b", 1, [ONE, THREE], reset=True)
+    assert faults(ledger) == {"reset": 1, "gone": 1, "doubled_over_reset": 1}
+
+
 def test_a_life_between_two_that_a_reader_knew_is_gone_as_well() -> None:
     ledger = promised(ONE)
     ledger.promise(Place("b", 1), TWO)

@@ -32,7 +32,7 @@ def publish(*script: Answer | bytes) -> tuple[Ledger, Posts, list[tuple[str, str
 
 def test_what_is_taken_is_promised() -> None:
     ledger, posts, sent = publish(TAKEN)
-    assert ledger.lives["a"].promised == {1: message(7, 1)}
+    assert ledger.lives["a"].promised == [(1, message(7, 1))]
     assert sent == [("7-1", message(7, 1)), ("7-2", message(7, 2))]
     assert (posts.sent, posts.unknown, posts.unwatched, posts.replayed) == (2, 0, 0, 0)
 
@@ -43,13 +43,13 @@ def test_what_is_taken_is_promised() -> None:
 def test_what_nobody_knows_of_is_sent_again_with_its_key(trouble: Answer | bytes) -> None:
     replayed = poll('{"max":1,"next":"a.1","watchers":1}', more="Idempotent-Replayed: true\r\n")
     ledger, posts, sent = publish(trouble, trouble, replayed)
-    assert ledger.lives["a"].promised == {1: message(7, 1)}
+    assert ledger.lives["a"].promised == [(1, message(7, 1))]
     assert sent == [*[("7-1", message(7, 1))] * 3, ("7-2", message(7, 2))]
     assert (posts.unknown, posts.replayed) == (2, 1)
 
 
 def test_what_nobody_watches_is_given_up() -> None:
     ledger, posts, sent = publish(poll("nobody", 404), TAKEN)
-    assert ledger.lives["a"].promised == {1: message(7, 2)}
+    assert ledger.lives["a"].promised == [(1, message(7, 2))]
     assert [key for key, _ in sent] == ["7-1", "7-2", "7-3"]
     assert posts.unwatched == 1

@@ -119,7 +119,8 @@ class Store:
         """Its address as slosh's setting `engine` takes it."""
         scheme = "rediss" if self._tls else "redis"
         login = f":{self._password}@" if self._password else ""
-        return f"{scheme}://{login}{self.host}:{self.port}/0"
+        trust = f"?ssl_ca_certs={self._tls.certificate}" if self._tls else ""
+        return f"{scheme}://{login}{self.host}:{self.port}/0{trust}"
 
     @property
     def running(self) -> bool:

@@ -122,14 +122,19 @@ class Watched:
         """Kill the master and wait until another has taken over everywhere; the one that was killed."""
         old = self.master
         old.kill()
+        self.wait_for_another()
+        return old
+
+    def wait_for_another(self) -> None:
+        """Wait until a server that lives has taken over everywhere from a master that was killed."""
+        living = {store.port for store in self.stores if store.running}
         try:
-            until(lambda: all(sentinel.master() != old.port for sentinel in self.sentinels), "another was elected")
+            until(lambda: all(sentinel.master() in living for sentinel in self.sentinels), "another was elected")
             until(lambda: is_master(self.master), "the one elected took over")
         except AssertionError as error:
             for sentinel in self.sentinels:
                 error.add_note(sentinel.log[-2000:])
             raise
-        return old
 
 
 class Cluster:
