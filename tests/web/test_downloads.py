@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.web.conftest import CONTENT
-from tests.web.harness import Response, Site, open_files, request
+from tests.web.harness import Client, Response, Site, open_files, request
 
 SIZE = len(CONTENT)
 
@@ -215,4 +215,89 @@ def test_nothing_more_is_read_for_a_socket_that_broke(files: Site, root: Path, m
     monkeypatch.setattr("slosh.web.files.os.read", read)
     client.get("/large")
     assert len(reads) <= 3
+    assert open_files() == before
+
+
+# A client that sends all that it has to ask and then closes its half, as `printf … | nc -N` does.
+
+
+def pipelined(files: Site, *requests: bytes) -> Client:
+    """Several requests and the end, while nothing is taken yet."""
+    return files.connect().take_nothing().send(b"".join(requests)).half_close()
+
+
+GET_LARGE, GET_HOME, GET_EMPTY = (request("GET", path) for path in ("/large", "/", "/empty.txt"))
+
+
+def test_a_client_that_half_closes_gets_all_that_it_asked_for_in_order(files: Site, root: Path) -> None:
+    content, before = large(root), open_files()
+    client = pipelined(files, GET_LARGE, GET_HOME, GET_LARGE, GET_EMPTY)
+    assert client.wire.is_open()
+    client.take()
+    assert [client.next().body for _ in range(4)] == [content, b"<p>home", content, b""]
+    assert client.silent()
+    assert client.wire.has_ended()
+    assert open_files() == before
+
+
+def test_also_where_its_end_comes_between_two_answers(files: Site) -> None:
+    """Very many small answers stall it too; what it asked behind them has not been looked at yet."""
+    files.connect().get("/topics/a")
+    message = b'"' + b"x" * 60_000 + b'"'
+    assert files.post("/topics/a", message).status == 200
+    polls = [request("GET", "/topics/a?since=earliest&wait=0")] * 5
+    client = pipelined(files, *polls, GET_HOME)
+    client.take()
+    assert [len(client.next().json["res"]) for _ in polls] == [1] * 5
+    assert client.next().body == b"<p>home"
+    assert client.wire.has_ended()
+
+
+def test_a_message_that_it_posted_before_its_end_is_taken(files: Site, root: Path) -> None:
+    large(root)
+    reader = files.connect().get("/topics/a")
+    client = pipelined(files, GET_LARGE, request("POST", "/topics/a", b"7"))
+    client.take()
+    client.next()
+    assert client.next().json["max"] == 1
+    assert reader.next().json["res"] == [7]
+    assert client.wire.has_ended()
+
+
+@pytest.mark.parametrize("news", ["/topics/a", "/topics/a?format=sse", "/topics?watch"])
+@pytest.mark.parametrize("window", [None, len(LARGE) + 300, len(LARGE) + 500])
+def test_a_poll_or_a_stream_behind_them_waits_for_nobody(files: Site, root: Path, news: str, window: int) -> None:
+    """Whoever waits for news and sends no more is taken to be gone, as without anything before it."""
+    large(root)
+    client = pipelined(files, GET_LARGE, request("GET", news), GET_HOME)
+    client.take(window)
+    assert files.watchers("a") == 0
+    assert not files.engine._onlookers
+    client.take()
+    assert client.next().body == LARGE
+    assert client.wire.has_ended()
+    assert not files.edge.connections
+
+
+@pytest.mark.parametrize(
+    "part", [b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\n", request("POST", "/topics/a", b"12")[:-1]]
+)
+def test_a_part_of_a_request_behind_them_is_none(files: Site, root: Path, part: bytes) -> None:
+    content = large(root)
+    client = pipelined(files, GET_LARGE, part)
+    client.take()
+    assert client.next().body == content
+    assert client.silent()
+    assert client.wire.has_ended()
+    files.advance(3)
+    assert not files.edge.connections
+
+
+def test_who_half_closes_and_takes_nothing_does_not_stay(files: Site, root: Path) -> None:
+    large(root)
+    before = open_files()
+    pipelined(files, GET_LARGE, GET_HOME)
+    files.advance(130)
+    assert not files.edge.connections
+    assert files.closed("write_timeout") == 1
     assert open_files() == before

@@ -143,10 +143,15 @@ class Connection:
                 self._advance(data)
 
     def eof_received(self) -> bool:
-        """The client sends no more. Whoever waits for news is taken to be gone; an answer under way goes out."""
+        """The client sends no more. Whoever waits for news is taken to be gone.
+
+        An answer under way goes out, and so do those to requests that came before the end.
+        """
         exchange = self._exchange
-        if exchange is not None and exchange.outlives_eof:
+        if (exchange is not None and exchange.outlives_eof) or (exchange is None and self._pending):
             self._at_eof = True
+            if exchange is None:
+                self.edge.loop.call_soon(self._go_on)
             return True
         if exchange is not None:
             self._exchange = None
@@ -295,14 +300,14 @@ class Connection:
         edge.requests += 1
         if response:
             transport.write(response)
-        if close or edge.draining or self._at_eof or not head.keeps_alive:
+        if close or edge.draining or not head.keeps_alive:
             self._close_gently()
             return
         if not self._stalled:
             self._deadline = (now or edge.now()) + edge.idle
             if not 0 < self._timer <= self._deadline * TICKS:
                 self.set_deadline(self._deadline)
-        if self._pending:
+        if self._pending or self._at_eof:
             edge.loop.call_soon(self._go_on)
 
     def abandon(self) -> None:
@@ -512,7 +517,25 @@ class Connection:
             self._feed_body(pending)
         elif pending:
             self._advance(pending)
+        if self._at_eof:
+            self._end_at_eof()
         self._read_on()
+
+    def _end_at_eof(self) -> None:
+        """Close, once nothing that the client asked for before it half-closed has still to be answered."""
+        exchange = self._exchange
+        if self._discarding or (exchange.outlives_eof if exchange is not None else self._stalled):
+            return
+        self._exchange = None
+        self._head = None
+        if exchange is not None:
+            exchange.lost()
+        self._discarding = True
+        self._pending = b""
+        self._untaken = 0
+        self._deadline_in(self.edge.settings.write_timeout)
+        if self._transport is not None:
+            self._transport.close()  # once what is buffered is written; the deadline sees to it that it can
 
     def _read_on(self) -> None:
         """Read from the socket again, if nothing but what has gone stood in the way."""
