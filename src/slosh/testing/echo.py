@@ -11,17 +11,17 @@ import signal
 from typing import ClassVar
 
 import click
-from websockets.frames import Frame
 
 from slosh.cli import loop_factory
 from slosh.settings import Settings
 from slosh.web.action import Action, Application, Exchange
 from slosh.web.connection import Connection, connect
 from slosh.web.conversation import Conversation
+from slosh.web.deflate import Deflate, negotiate
 from slosh.web.edge import Edge
 from slosh.web.head import Head
 from slosh.web.response import NO_SNIFF
-from slosh.web.websocket import shake_hands, switch_protocols
+from slosh.web.websocket import make_frame, shake_hands, switch_protocols
 
 _FIELDS = b"Content-Type: application/octet-stream\r\n" + NO_SNIFF
 _MAX_ECHO = 32 * 1024 * 1024
@@ -71,7 +71,10 @@ class EchoSocket(Action):
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a handshake has none
         """Switch protocols."""
         accepted = shake_hands(connection.head.raw)
-        connection.hold(_Echoing(connection))
+        deflate = negotiate(offer.decode("latin-1") for offer in connection.head.all(b"sec-websocket-extensions"))
+        if deflate is not None:
+            accepted += deflate.field
+        connection.hold(_Echoing(connection, deflate))
         connection.write(switch_protocols(connection.edge.date(), accepted))
 
 
@@ -80,13 +83,14 @@ class _Echoing(Exchange):
 
     takes_data: ClassVar[bool] = True
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, deflate: Deflate | None) -> None:
         self._connection = connection
-        self._conversation = Conversation(_MAX_ECHO, binary=True)
+        self._deflate = deflate
+        self._conversation = Conversation(_MAX_ECHO, binary=True, deflated=deflate is not None)
 
     def data(self, data: bytes) -> None:
         """Frames from the client."""
-        again = [Frame(kind, message).serialize(mask=False) for kind, message in self._conversation.hear(data)]
+        again = [make_frame(kind, message, self._deflate) for kind, message in self._conversation.hear(data)]
         self._reply(b"".join(again))
 
     def end(self) -> None:

@@ -29,8 +29,7 @@ from slosh.web.stream import Stream, StreamAction
 
 _SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\n%bUpgrade: websocket\r\nConnection: Upgrade\r\n%b\r\n"
 _VERSION: Final = "13"
-_DEFLATED: Final = b"\xc1"
-"""How a compressed text message begins: FIN, RSV1, and the opcode (RFC 7692 §6)."""
+_RSV1: Final = 0x40
 
 
 class WebSocket(StreamAction):
@@ -83,6 +82,16 @@ def shake_hands(raw: bytes) -> bytes:
     raise BadRequest(f"This is no WebSocket handshake: {protocol.handshake_exc}.")
 
 
+def make_frame(kind: Opcode, data: bytes, deflate: Deflate | None) -> bytes:
+    """A whole message as servers send it, unmasked (RFC 6455 §5.1), and compressed where that was agreed on."""
+    deflated = deflate.compress(data) if deflate is not None else None
+    if deflated is None:
+        return Frame(kind, data).serialize(mask=False)
+    frame = Frame(kind, deflated).serialize(mask=False)
+    # The library sets RSV1 (RFC 7692 §6) only where the frame goes through an extension of its own.
+    return bytes([frame[0] | _RSV1]) + frame[1:]
+
+
 def switch_protocols(date: bytes, fields: bytes) -> bytes:
     """The answer to a handshake, with the line that `shake_hands` gave among its fields."""
     return _SWITCHING % (date, fields)
@@ -107,12 +116,8 @@ class Socket(Stream):
         self._heard = True  # whether the client gave a sign of life since the last ping
 
     def frame(self, data: bytes) -> bytes:
-        """A text message, unmasked as all that servers send (RFC 6455 §5.1)."""
-        deflated = self._deflate.compress(data) if self._deflate is not None else None
-        if deflated is None:
-            return Frame(Opcode.TEXT, data).serialize(mask=False)
-        # The library sets this bit only where the frame goes through an extension of its own.
-        return _DEFLATED + Frame(Opcode.TEXT, deflated).serialize(mask=False)[1:]
+        """A text message."""
+        return make_frame(Opcode.TEXT, data, self._deflate)
 
     def write_preamble(self) -> None:
         """Switch protocols."""
