@@ -6,10 +6,10 @@ from benchmarks.servers.base import Server
 from benchmarks.servers.floor import FLOOR
 from benchmarks.servers.nchan import NCHAN, NCHAN_MULTIPART
 from benchmarks.servers.peers import STARLETTE, TWISTED_WEB
-from benchmarks.servers.slosh import SLOSH
+from benchmarks.servers.slosh import SLOSH, SLOSH_COMPILED
 
 SERVERS: dict[str, Server] = {
-    server.name: server for server in (FLOOR, NCHAN, NCHAN_MULTIPART, SLOSH, STARLETTE, TWISTED_WEB)
+    server.name: server for server in (FLOOR, NCHAN, NCHAN_MULTIPART, SLOSH, SLOSH_COMPILED, STARLETTE, TWISTED_WEB)
 }
 DEFAULT = ("floor", "nchan", "slosh")
 

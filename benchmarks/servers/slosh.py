@@ -1,15 +1,17 @@
-"""slosh itself, as `slosh serve` starts it, with its default settings."""
+"""slosh itself, as `slosh serve` starts it, with its default settings; and the compiled build of it."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from benchmarks.servers.base import Server
+from benchmarks.servers.base import ROOT, Server
 
-if TYPE_CHECKING:
-    from pathlib import Path
+COMPILED = Path(os.environ.get("COMPILED") or ROOT / ".venv-compiled").absolute() / "bin" / "python"
+"""Python of the virtual environment in which the compiled wheel is; the Makefile has the same default."""
+TRANSPORTS = {"longpoll": "slosh", "gathered": "slosh", "sse": "slosh-sse", "websocket": "slosh-websocket"}
 
 
 def _missing() -> str | None:
@@ -22,11 +24,31 @@ def _command(_scratch: Path, port: int) -> list[str]:
     return [sys.executable, "-m", "slosh", "serve", "--port", str(port)]
 
 
+def _compiled_missing() -> str | None:
+    if COMPILED.exists():
+        return None
+    return f"the compiled slosh in {COMPILED.parents[1]} (make test-compiled installs it)"
+
+
+def _compiled_command(_scratch: Path, port: int) -> list[str]:
+    # Isolated, so that it is not the checkout's source which runs, wherever PYTHONPATH points.
+    return [str(COMPILED), "-I", "-m", "slosh", "serve", "--port", str(port)]
+
+
 SLOSH = Server(
     name="slosh",
     title="slosh",
     configuration="`slosh serve --port N`, default settings (ring of 100 messages, all features on)",
     missing=_missing,
     command=_command,
-    transports={"longpoll": "slosh", "gathered": "slosh", "sse": "slosh-sse", "websocket": "slosh-websocket"},
+    transports=TRANSPORTS,
+)
+
+SLOSH_COMPILED = Server(
+    name="slosh-compiled",
+    title="slosh, compiled",
+    configuration="the same, from the compiled wheel (`make wheel`)",
+    missing=_compiled_missing,
+    command=_compiled_command,
+    transports=TRANSPORTS,
 )
