@@ -14,6 +14,7 @@ from slosh import __version__
 from slosh.compiled import told_version
 from slosh.setting import Group
 from slosh.settings import TABLE
+from tests.conftest import need
 from tests.running import PATIENCE, SLOSH, Running, clean_environment, get, hold_poll, rest_of, without_uvloop
 
 READY = r"^slosh (\S+) is ready on (http://127\.0\.0\.1:(\d+)), serving (\S+)$"
@@ -151,6 +152,24 @@ def test_it_serves_a_listening_socket_that_it_was_handed(tmp_path: Path) -> None
                 assert server.wait(PATIENCE) == 0
             finally:
                 server.kill()
+
+
+def test_it_serves_the_sockets_that_systemd_hands_over(tmp_path: Path) -> None:
+    """Systemd's own program listens on two, and starts the server when somebody comes."""
+    program = need("systemd-socket-activate")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    keep = ("-E", "PYTHONPATH") if "PYTHONPATH" in os.environ else ()  # else it clears the environment
+    command = [program, *keep, "-l", str(tmp_path / "s.sock"), "-l", f"127.0.0.1:{port}", *SLOSH, "serve"]
+    with Running(command, tmp_path) as server:
+        server.hear("Listening on 127")
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+            server.hear(rf"is ready on unix:\S*s\.sock and http://127\.0\.0\.1:{port}, serving")
+            client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 200"
+        server.tell(signal.SIGTERM)
+        assert server.end() == 0
+    assert (tmp_path / "s.sock").exists(), "it is systemd's"
 
 
 def test_a_port_in_use_is_exit_1_and_says_what_to_type_instead(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slosh.errors import CannotListen
+from slosh.errors import CannotListen, SettingError
 from slosh.listening import describe, listen, loopback_ports, release
 from slosh.settings import Settings
 
@@ -252,3 +252,77 @@ def test_a_socket_that_was_handed_over_is_judged_like_our_own(make: Listen) -> N
     with closing(socket.create_server(("127.0.0.1", 0))) as given:
         port = given.getsockname()[1]
         assert loopback_ports(make(fd=os.dup(given.fileno()))) == {port}
+
+
+# Socket activation (sd_listen_fds(3)).
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """Two sockets of others, with neighbouring numbers, where systemd's would be."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as one, closing(socket.create_server(("127.0.0.1", 0))) as two:
+        first = 900
+        os.dup2(one.fileno(), first)
+        os.dup2(two.fileno(), first + 1)
+        monkeypatch.setattr("slosh.listening._FIRST_HANDED_OVER", first)
+        yield [one, two]
+        for number in (first, first + 1):
+            with suppress(OSError):
+                os.close(number)
+
+
+def environment(count: object, process: int | None = None) -> dict[str, str]:
+    return {"LISTEN_PID": str(process or os.getpid()), "LISTEN_FDS": str(count), "LISTEN_FDNAMES": "a:b", "HOME": "/"}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_sockets_that_systemd_hands_over_are_served(handed: list[socket.socket], count: int) -> None:
+    """And nobody that we start is told of them again, or has them open."""
+    environ = environment(count)
+    sockets = listen(Settings(), environ)
+    try:
+        assert [each.getsockname() for each in sockets] == [each.getsockname() for each in handed[:count]]
+        assert not any(each.get_inheritable() for each in sockets)
+        assert environ == {"HOME": "/"}
+        for each in sockets:
+            connect(each)
+    finally:
+        release(sockets, Settings())
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [environment(1, os.getppid()), environment(0), environment("x"), environment("-1"), environment("\u0661"), {}],
+)
+def test_what_was_handed_to_somebody_else_is_left_alone(
+    handed: list[socket.socket], make: Listen, environ: dict[str, str]
+) -> None:
+    """The environment of a parent comes down to its children."""
+    assert handed
+    sockets = listen(Settings(port=0), environ)
+    try:
+        assert describe(sockets[0]) not in {describe(each) for each in handed}
+    finally:
+        release(sockets, Settings())
+    assert "LISTEN_FDS" not in environ
+    assert make(port=0)
+
+
+@pytest.mark.parametrize("setting", [{"port": 9000}, {"host": "0.0.0.0"}, {"uds": "s"}])
+def test_another_place_beside_them_is_a_contradiction(handed: list[socket.socket], setting: dict[str, object]) -> None:
+    assert handed
+    with pytest.raises(SettingError, match=r"LISTEN_FDS.*Leave (port|host|uds) out, or disable"):
+        listen(Settings(**setting), environment(1))  # type: ignore[arg-type]  # they are checked there
+
+
+def test_fd_says_itself_which_it_is(handed: list[socket.socket]) -> None:
+    number = os.dup(handed[1].fileno())
+    (ours,) = listen(Settings(fd=number), environment(1))
+    with closing(ours):
+        assert describe(ours) == describe(handed[1])
+
+
+def test_what_is_handed_over_and_is_no_socket_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slosh.listening._FIRST_HANDED_OVER", 999_999)
+    with pytest.raises(CannotListen, match="LISTEN_FDS: 999999 is no socket to listen on"):
+        listen(Settings(), environment(1))

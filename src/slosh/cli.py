@@ -153,7 +153,7 @@ async def _serve(settings: Settings) -> int:
         server.bind()
         await server.start()
     except CannotListen as error:
-        raise Refused(error, advice_for(settings)) from error
+        raise Refused(error, advice_for(settings, error)) from error
     except SloshError as error:
         raise Refused(error) from error
     spare_collector()
@@ -185,9 +185,9 @@ def catch_signals(signals: "asyncio.Queue[int]") -> None:
             signal.signal(number, lambda got, _: loop.call_soon_threadsafe(signals.put_nowait, got))
 
 
-def advice_for(settings: Settings) -> str:
-    """What to type instead when the address could not be had; empty when it was no TCP port."""
-    if settings.uds or settings.fd >= 0:
+def advice_for(settings: Settings, error: CannotListen) -> str:
+    """What to type instead when a TCP port could not be had; empty when it was something else."""
+    if not error.detail.startswith(f"{settings.host}:{settings.port} "):
         return ""
     return (
         f"Try another port: slosh serve --port {settings.port + 1 if settings.port < 65_535 else 0}   (0: any free one)"

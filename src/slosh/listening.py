@@ -1,31 +1,45 @@
 """The sockets that a server listens on: made by us, or handed to us. Plain blocking code, before any loop runs."""
 
 import contextlib
+import os
 import socket
 import stat
+from collections.abc import MutableMapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from slosh.errors import CannotListen
-from slosh.settings import Settings
+from slosh.errors import CannotListen, SettingError
+from slosh.settings import BY_NAME, Settings
 
 BACKLOG: Final = 4096
 """Connections that the system holds for us before they are accepted; it takes the smaller of this and its own
 bound (net.core.somaxconn, 4096 on Linux since 5.4)."""
 
+_FIRST_HANDED_OVER: Final = 3
+"""Number of the first descriptor that systemd hands over (SD_LISTEN_FDS_START in sd_listen_fds(3))."""
+
 _KEEPALIVE_PROBES: Final = 3
 """Unanswered probes after which a client counts as gone."""
 
 
-def listen(settings: Settings) -> list[socket.socket]:
-    """Make the sockets that the settings ask for. The caller owes each a `close`.
+def listen(settings: Settings, environ: MutableMapping[str, str] = os.environ) -> list[socket.socket]:
+    """Take the sockets that systemd hands over, or make those that the settings ask for. Each is owed a `close`.
+
+    Args:
+        environ: says whether this process was given sockets; that is taken out of it, for it is said once.
 
     Raises:
         CannotListen: an address cannot be had; the detail says which, why, and what to do.
+        SettingError: systemd hands over sockets, and a setting names another place.
     """
+    handed_over = _count_handed_over(environ)
     if settings.fd >= 0:
-        sockets = [_take_over(settings.fd)]
+        sockets = [_take_over(settings.fd, "fd")]
+    elif handed_over:
+        _check_nothing_else(settings)
+        numbers = range(_FIRST_HANDED_OVER, _FIRST_HANDED_OVER + handed_over)
+        sockets = [_take_over(number, "LISTEN_FDS") for number in numbers]
     elif settings.uds:
         sockets = [_bind_unix(settings.uds)]
     else:
@@ -129,14 +143,34 @@ def _bind_unix(path: str) -> socket.socket:
     return listener
 
 
-def _take_over(number: int) -> socket.socket:
+def _count_handed_over(environ: MutableMapping[str, str]) -> int:
+    """How many sockets the environment says that this process was given, often none (sd_listen_fds(3))."""
+    process, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
+    environ.pop("LISTEN_FDNAMES", None)
+    # Of another process, such as our parent, they are none of our business.
+    return int(count) if process == str(os.getpid()) and count.isascii() and count.isdecimal() else 0
+
+
+def _check_nothing_else(settings: Settings) -> None:
+    """See that nobody asks for another place to listen than the sockets that were handed over."""
+    for name in ("uds", "host", "port"):
+        value = getattr(settings, name)
+        if value != BY_NAME[name].default:
+            raise SettingError(
+                f"{name}: systemd hands over sockets to listen on (LISTEN_FDS), and the setting {name} says {value}. "
+                f"Leave {name} out, or disable the .socket unit."
+            )
+
+
+def _take_over(number: int, why: str) -> socket.socket:
     """Listen on a socket that somebody opened for us, as systemd does (sd_listen_fds(3))."""
     try:
         listener = socket.socket(fileno=number)
+        listener.set_inheritable(False)  # Whoever we start has no use for it.
         if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             listener.listen(BACKLOG)
     except OSError as error:
-        raise CannotListen(f"fd: {number} is no socket to listen on ({error.strerror}).") from None
+        raise CannotListen(f"{why}: {number} is no socket to listen on ({error.strerror}).") from None
     return listener
 
 

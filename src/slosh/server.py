@@ -55,6 +55,7 @@ class Server:
 
         Raises:
             CannotListen: an address cannot be had; the detail says which, why, and what to do.
+            SettingError: systemd hands over sockets, and a setting names another place.
         """
         self._sockets = listen(self.settings)
 

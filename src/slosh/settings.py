@@ -80,8 +80,8 @@ class Settings:
     fd: int = _number(
         -1,
         Group.LISTEN,
-        "Number of an open listening socket to serve instead, as systemd's socket activation hands over (3 there); "
-        "-1 is none.",
+        "Number of an open listening socket to serve instead; -1 is none. Sockets of systemd's socket activation are "
+        "found without it.",
         unit="file descriptor",
         lowest=-1,
         highest=1_000_000,
