@@ -12,7 +12,7 @@ from slosh import cli, service
 from slosh.doors import Loaded, load
 from slosh.errors import SettingError
 from slosh.setting import Setting
-from slosh.settings import TABLE, Settings
+from slosh.settings import BY_NAME, TABLE, Settings
 
 # For every setting a text that a person may write, and the value that it must become.
 WRITTEN: dict[str, tuple[str, object]] = {
@@ -48,7 +48,20 @@ WRITTEN: dict[str, tuple[str, object]] = {
     "max_connections_per_address": ("10", 10),
     "max_topics": ("7", 7),
     "max_watchers": ("9", 9),
+    "engine": ("redis://host:7000/1", "redis://host:7000/1"),
+    "engine_prefix": ("slosh:blue", "slosh:blue"),
+    "engine_timeout": ("750ms", 0.75),
+    "engine_queue": ("500", 500),
+    "workers": ("4", 4),
 }
+COMPANY = {"workers": ["engine"]}
+"""Settings that cannot be set alone, and with which others."""
+
+
+def together(row: Setting) -> list[Setting]:
+    """A setting and those that it needs."""
+    return [row, *(BY_NAME[name] for name in COMPANY.get(row.name, []))]
+
 
 each_setting = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 
@@ -67,7 +80,7 @@ def plain(**said: object) -> Loaded:
 
 def expect(settings: Settings, row: Setting) -> None:
     """This setting is as WRITTEN says and all the others are at their defaults."""
-    want = {each.name: each.default for each in TABLE} | {row.name: WRITTEN[row.name][1]}
+    want = {each.name: each.default for each in TABLE} | {each.name: WRITTEN[each.name][1] for each in together(row)}
     got = {each.name: getattr(settings, each.name) for each in TABLE}
     assert got == want
     assert type(got[row.name]) is type(row.default)
@@ -87,7 +100,8 @@ def test_from_the_command_line(row: Setting, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(cli, "run", run)
     for option in {row.option, "--" + row.name}:  # --max-body, and --max_body as it is spelled elsewhere
-        done = CliRunner().invoke(cli.main, ["serve", option, WRITTEN[row.name][0]])
+        others = [word for each in together(row)[1:] for word in (each.option, WRITTEN[each.name][0])]
+        done = CliRunner().invoke(cli.main, ["serve", option, WRITTEN[row.name][0], *others])
         assert done.exit_code == 0, done.output
         expect(seen.pop(), row)
 
@@ -95,32 +109,35 @@ def test_from_the_command_line(row: Setting, monkeypatch: pytest.MonkeyPatch) ->
 @each_setting
 def test_from_the_command_line_of_twistd(row: Setting) -> None:
     options: Any = service.Options()  # type: ignore[no-untyped-call]  # Twisted's
-    options.parseOptions([row.option, WRITTEN[row.name][0]])
+    options.parseOptions([word for each in together(row) for word in (each.option, WRITTEN[each.name][0])])
     expect(options.loaded.settings, row)
 
 
 @each_setting
 def test_from_the_environment(row: Setting) -> None:
-    expect(load({}, environ={row.variable: WRITTEN[row.name][0]}).settings, row)
+    expect(load({}, environ={each.variable: WRITTEN[each.name][0] for each in together(row)}).settings, row)
 
 
 @each_setting
 def test_from_slosh_toml_as_text(row: Setting, tmp_path: Path) -> None:
-    (tmp_path / "slosh.toml").write_text(f'{row.name} = "{WRITTEN[row.name][0]}"\n')
+    (tmp_path / "slosh.toml").write_text(
+        "".join(f'{each.name} = "{WRITTEN[each.name][0]}"\n' for each in together(row))
+    )
     expect(plain().settings, row)
 
 
 @each_setting
 def test_from_slosh_toml_in_its_own_types(row: Setting, tmp_path: Path) -> None:
-    value = WRITTEN[row.name][1]
-    (tmp_path / "slosh.toml").write_text(f"{row.name} = {value!r}\n")
+    (tmp_path / "slosh.toml").write_text(
+        "".join(f"{each.name} = {WRITTEN[each.name][1]!r}\n" for each in together(row))
+    )
     expect(plain().settings, row)
 
 
 @each_setting
 def test_from_the_keywords_of_a_tac(row: Setting) -> None:
-    for value in WRITTEN[row.name]:
-        expect(service.make_service(**{row.name: value}).settings, row)
+    for form in (0, 1):
+        expect(service.make_service(**{each.name: WRITTEN[each.name][form] for each in together(row)}).settings, row)
 
 
 def test_the_command_line_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:

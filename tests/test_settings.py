@@ -42,6 +42,11 @@ DEFAULTS = {
     "max_connections_per_address": 0,
     "max_topics": 100_000,
     "max_watchers": 0,
+    "engine": "memory",
+    "engine_prefix": "slosh",
+    "engine_timeout": 2.0,
+    "engine_queue": 10_000,
+    "workers": 1,
 }
 
 
@@ -66,6 +71,7 @@ def test_every_row_tells_what_a_person_needs(row: Any) -> None:
 def test_both_bounds_of_a_number_are_allowed_and_the_next_is_not(row: Any) -> None:
     # The neighbours that a relation would object to are moved out of its way.
     others: dict[str, Any] = {"max_body": 1024 * MIB, "queue_bytes": 1024 * MIB, "max_message": 1, "max_wait": 0}
+    others["engine"] = "redis://host"
     others.pop(row.name, None)
     if row.name == "fd":
         others |= {"host": "127.0.0.1", "port": 8000}
@@ -107,6 +113,7 @@ def test_a_time_given_as_an_integer_is_a_float_to_its_readers() -> None:
         ({"uds": "/run/a.sock", "port": 9000}, r"uds \(/run/a.sock\) and port \(9000\) name more than one place"),
         ({"uds": "/run/a.sock", "host": "::"}, r"uds .* and host .* Choose one"),
         ({"fd": 3, "uds": "/run/a.sock"}, r"uds .* and fd \(3\) .* Choose one"),
+        ({"workers": 2}, r"workers \(2\) share nothing but their port, and engine \(memory\) .* engine=redis://host/0"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(values: dict[str, Any], sentence: str) -> None:
@@ -123,6 +130,8 @@ def test_a_bound_of_zero_is_no_bound_on_the_default_wait() -> None:
     [
         ({"unwatched": "perhaps"}, "write reject or keep"),
         ({"host": ""}, "host='': is empty"),
+        ({"engine": ""}, "engine='': is empty; write memory, or the address of a store"),
+        ({"engine_prefix": "{a}"}, "engine_prefix='{a}': is no prefix; write 1 to 64 letters"),
         ({"host": "a\r\nb"}, "cannot be printed"),
         ({"root": "a\0b"}, "cannot be printed"),
         ({"uds": "/" + "x" * 200}, "at most 103 bytes"),

@@ -313,3 +313,29 @@ class Draining(Unavailable):
     """The server is going down."""
 
     code = "draining"
+
+
+class EngineUnreachable(Unavailable):
+    """The store that several nodes share did not answer in time, or cannot be reached."""
+
+    code = "engine_unreachable"
+    retry_after = 1
+
+
+class EngineBusy(Unavailable):
+    """The store is slower than what comes in: `engine_queue` is reached."""
+
+    code = "engine_busy"
+    retry_after = 1
+
+
+class EngineFull(Unavailable):
+    """The store has no memory left."""
+
+    code = "engine_full"
+
+
+class EngineFailed(Unavailable):
+    """The store refused what it was asked, which should not happen; the log says more."""
+
+    code = "engine_failed"

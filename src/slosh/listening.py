@@ -19,6 +19,9 @@ bound (net.core.somaxconn, 4096 on Linux since 5.4)."""
 _FIRST_HANDED_OVER: Final = 3
 """Number of the first descriptor that systemd hands over (SD_LISTEN_FDS_START in sd_listen_fds(3))."""
 
+_ATTEMPTS: Final = 10
+"""How often a free port is looked for that all of a host's addresses can have."""
+
 _KEEPALIVE_PROBES: Final = 3
 """Unanswered probes after which a client counts as gone."""
 
@@ -85,17 +88,21 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise CannotListen(f"host: {host} is no address of this machine ({error.strerror}).") from None
-    sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            # Port 0 takes a free one; the host's other addresses then take the same.
-            chosen = sockets[0].getsockname()[1] if sockets and not port else port
-            sockets.append(_listen(socket.socket(family, kind, protocol), (address[0], chosen, *address[2:])))
-    except OSError as error:
-        for each in sockets:
-            each.close()
-        raise CannotListen(_explain(host, port, error)) from None
-    return sockets
+    for attempt in range(_ATTEMPTS):
+        sockets: list[socket.socket] = []
+        try:
+            for family, kind, protocol, _, address in dict.fromkeys(found):
+                # Port 0 takes a free one; the host's other addresses then take the same.
+                chosen = sockets[0].getsockname()[1] if sockets and not port else port
+                sockets.append(_listen(socket.socket(family, kind, protocol), (address[0], chosen, *address[2:])))
+        except OSError as error:
+            for each in sockets:
+                each.close()
+            if port or not sockets or attempt == _ATTEMPTS - 1:
+                raise CannotListen(_explain(host, port, error)) from None
+        else:
+            return sockets
+    raise AssertionError  # The last attempt has returned or raised.
 
 
 def _listen(listener: socket.socket, address: tuple[object, ...]) -> socket.socket:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from slosh.core.cursor import make_epoch
 from slosh.core.hub import Hub
+from slosh.engine.base import Engine
 from slosh.engine.memory import MemoryEngine
 from slosh.errors import SettingError
 from slosh.listening import BACKLOG, describe, listen, loopback_ports, release
@@ -37,7 +38,7 @@ class Server:
         self._root = DocumentRoot(find_root(settings.root))
         self._sockets: list[socket.socket] = []
         self._listeners: list[asyncio.AbstractServer] = []
-        self._engine: MemoryEngine | None = None
+        self._engine: Engine | None = None
         self._edge: Edge | None = None
         self._stopping: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
@@ -64,6 +65,8 @@ class Server:
 
         Raises:
             CannotListen: as `bind`, when that was not called before.
+            SettingError: the setting `engine` is no address of a store.
+            EngineUnreachable: the store cannot be reached.
         """
         if not self._sockets:
             self.bind()
@@ -89,7 +92,7 @@ class Server:
             wake=wake,
             arm=arm,
         )
-        self._engine = engine = MemoryEngine(hub, keep=settings.unwatched == "keep", max_keys=settings.max_keys)
+        self._engine = engine = make_engine(hub, settings, loop)
         await engine.start()
         routes = Routes(engine, self._root, settings, loopback_ports(self._sockets))
         self._edge = edge = Edge(settings, routes, loop)
@@ -118,6 +121,23 @@ class Server:
         if self._engine is not None:
             await self._engine.stop()
         self._closed.set()
+
+
+def make_engine(hub: Hub, settings: Settings, loop: asyncio.AbstractEventLoop) -> Engine:
+    """The engine that the settings ask for, over `hub`. The caller owes a `start` and a `stop`.
+
+    Raises:
+        SettingError: it is no address of a store, or the library for it is missing.
+    """
+    if settings.engine == "memory":
+        return MemoryEngine(hub, keep=settings.unwatched == "keep", max_keys=settings.max_keys)
+    try:
+        from slosh.engine.redis import RedisEngine  # noqa: PLC0415 - an extra that not everybody has
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            f"engine: for a Redis or Valkey the Python package {error.name} is needed: pip install 'slosh[redis]'"
+        ) from None
+    return RedisEngine(hub, settings, now=loop.time, call_at=loop.call_at, random_bits=secrets.randbits)
 
 
 def find_root(root: str) -> Path:

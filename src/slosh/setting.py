@@ -1,5 +1,6 @@
 """What one setting is: a row of the table in settings.py, the check of one value, and how a value is shown."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -31,6 +32,7 @@ class Group(Enum):
     WAITING = "How long a reader is held"
     HTTP = "Requests and connections"
     CAPACITY = "How much of everything"
+    NODES = "More than one node"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +99,21 @@ def wrong_value(row: Setting, value: object) -> str:
     return ""
 
 
+_NEVER_EMPTY: Final[Mapping[str, str]] = {
+    "host": "an address, for instance 127.0.0.1, or 0.0.0.0 for all",
+    "engine": "memory, or the address of a store, redis://host:6379/0",
+}
+
+
 def _wrong_text(row: Setting, value: str) -> str:
     if row.kind is Kind.CHOICE and value not in row.choices:
         return f"is unknown; write {' or '.join(row.choices)}."
     if "\0" in value or not value.isprintable():
         return "holds a character that cannot be printed."
-    if row.name == "host" and not value:
-        return "is empty; write an address, for instance 127.0.0.1, or 0.0.0.0 for all."
+    if not value and row.name in _NEVER_EMPTY:
+        return f"is empty; write {_NEVER_EMPTY[row.name]}."
+    if row.name == "engine_prefix" and not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", value):
+        return "is no prefix; write 1 to 64 letters, digits and any of . _ : -, such as slosh:blue."
     if row.name == "uds" and len(value.encode()) > _LONGEST_UDS:
         return f"is too long for a socket's path, which has at most {_LONGEST_UDS} bytes; choose a shorter one."
     return ""

@@ -303,6 +303,44 @@ class Settings:
         zero="no bound",
     )
 
+    engine: str = _text(
+        "memory",
+        Group.NODES,
+        "Where messages live: memory, of this process alone; or the address of a Redis or Valkey that nodes share: "
+        "redis://user:password@host:6379/0, rediss:// over TLS, unix:///run/redis.sock?db=0, "
+        "redis+sentinel://host:26379,host:26379/mymaster/0, redis+cluster://host:6379,host:6379. It needs the extra "
+        "slosh[redis]. What stands on a command line every user of the machine can read: put a password into "
+        "SLOSH_ENGINE or slosh.toml.",
+    )
+    engine_prefix: str = _text(
+        "slosh",
+        Group.NODES,
+        "What the store's keys begin with. Installations with different prefixes can share a store.",
+    )
+    engine_timeout: float = _seconds(
+        2.0,
+        Group.NODES,
+        "How long the store may take to answer; then the connection is made anew, and a POST is answered 503 with "
+        "Retry-After. Readers that are held stay held.",
+        lowest=0.05,
+    )
+    engine_queue: int = _number(
+        10_000,
+        Group.NODES,
+        "Requests to the store that wait or are under way at most; one more POST is answered 503 with Retry-After.",
+        unit="requests",
+        lowest=1,
+        highest=10_000_000,
+    )
+    workers: int = _number(
+        1,
+        Group.NODES,
+        "Processes that serve the same port, each a node of its own. More than one needs an engine that they share.",
+        unit="processes",
+        lowest=1,
+        highest=1024,
+    )
+
     def __post_init__(self) -> None:
         """Check every value and the relations between them."""
         values = {row.name: getattr(self, row.name) for row in TABLE}
@@ -349,6 +387,12 @@ def contradictions(values: Mapping[str, Any], names: Mapping[str, str]) -> list[
         found.append(
             f"{called('default_wait')} may not be longer than {called('max_wait')}, which bounds every wait. "
             f"Lower default_wait, or raise max_wait or set it to 0 for no bound."
+        )
+    if values["workers"] > 1 and values["engine"] == "memory":
+        found.append(
+            f"{called('workers')} share nothing but their port, and {called('engine')} is of one process alone: a "
+            f"message would reach the readers of one worker only. Name a Redis or Valkey that they share, "
+            f"engine=redis://host/0, or leave workers at 1."
         )
     places = [name for name, none in (("uds", ""), ("fd", -1)) if values[name] != none]
     if places:

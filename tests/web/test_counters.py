@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from slosh.errors import EngineBusy, EngineUnreachable, SloshError
 from slosh.settings import TABLE
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
@@ -50,6 +51,19 @@ def asks(*requests: bytes) -> Story:
             assert site.connect().send(each).next().status < 400
         yield
         assert site.connect().send(requests[-1]).next().status >= 400
+
+    return story
+
+
+def fails(error: SloshError) -> Story:
+    """An engine that takes one message, and refuses the next as one with a store does (tests/engine says when)."""
+
+    def story(site: Site) -> Iterator[None]:
+        site.connect().get("/topics/a")
+        assert site.post("/topics/a", b"1").status == 200
+        yield
+        site.engine.publish = lambda *publish: publish[3](error)  # type: ignore[method-assign]  # as one that is slow
+        assert site.post("/topics/a", b"1").status == error.status
 
     return story
 
@@ -175,13 +189,16 @@ BOUNDS = {
         asks(GET, request("GET", "/topics/b?wait=0")),
         'slosh_refused_total{code="too_many_topics"}',
     ),
+    "engine_timeout": Bound({}, fails(EngineUnreachable("late")), 'slosh_refused_total{code="engine_unreachable"}'),
+    "engine_queue": Bound({}, fails(EngineBusy("full")), 'slosh_refused_total{code="engine_busy"}'),
     "max_watchers": Bound({"max_watchers": 1}, asks(WATCH, WATCH), 'slosh_refused_total{code="too_many_watchers"}'),
 }
 
 
 def test_every_bound_of_the_table_is_here() -> None:
     """A new one gets its counter, its story below, and its row in docs/protocol.md."""
-    assert set(BOUNDS) == {row.name for row in TABLE if row.unit and row.name not in {"port", "fd"}}
+    no_bounds = {"port", "fd", "workers"}  # numbers that nobody can ask for more than
+    assert set(BOUNDS) == {row.name for row in TABLE if row.unit and row.name not in no_bounds}
 
 
 @pytest.mark.parametrize("name", BOUNDS)

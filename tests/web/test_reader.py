@@ -23,7 +23,7 @@ class Later:
         self._site = site
         self._asked: list[tuple[str, float, Opened]] = []
         monkeypatch.setattr(site.engine, "at_hand", lambda *_: None)
-        monkeypatch.setattr(site.engine, "open", lambda *asked: self._asked.append(asked))
+        monkeypatch.setattr(site.engine, "open", lambda *asked, **_: self._asked.append(asked))
 
     @property
     def names(self) -> list[str]:

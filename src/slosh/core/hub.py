@@ -96,6 +96,8 @@ class Hub:
         self._asked = False
         self.counted: Callable[[Topic], None] | None = None
         """Called when a topic has got or lost a watcher. For an engine that tells others of it."""
+        self.patterned: Callable[[str, bool], None] | None = None
+        """Called with a pattern that has got (True) or lost a follower. For an engine that tells others of it."""
         self.published = 0
         """Messages taken since the start."""
         self.fell_off = 0
@@ -187,17 +189,28 @@ class Hub:
         topic = self.find(name, now)
         if topic is not None:
             return len(topic.watchers)
+        return self.count_followers(name)
+
+    def count_followers(self, name: str) -> int:
+        """How many read the topic `name` by a pattern."""
         return sum(1 for _ in self._followers.patterns_for(name)) if self._followers else 0
+
+    def is_expected(self, name: str) -> bool:
+        """Whether somebody waits until the topic `name` is watched."""
+        return name in self._expectants
 
     def follow(self, pattern: str, follower: Follower) -> None:
         """Tell `follower` of topics that come to life and that `pattern` takes in. It owes an `unfollow`."""
         self._followers.add(pattern, follower)
-        for name in [name for name in self._expectants if matches(pattern, name)]:
-            self._tell_expectants(name, 1)
+        if self.patterned is not None:
+            self.patterned(pattern, True)  # noqa: FBT003 - of the signature
+        self.tell_expectants_of(pattern)
 
     def unfollow(self, pattern: str, follower: Follower) -> None:
         """Tell it no more."""
         self._followers.remove(pattern, follower)
+        if self.patterned is not None:
+            self.patterned(pattern, False)  # noqa: FBT003 - of the signature
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` of topics that come to life and end. It owes an `unobserve`."""
@@ -218,6 +231,16 @@ class Hub:
         if not expectants:
             self._expectants.pop(name, None)
 
+    def tell_expectants(self, name: str, watchers: int) -> None:
+        """Tell all who wait for it that the topic `name` is watched, by so many."""
+        for expectant in self._expectants.pop(name, {}):
+            expectant.topic_watched(watchers)
+
+    def tell_expectants_of(self, pattern: str) -> None:
+        """Tell all who wait for a topic that `pattern` takes in that somebody reads it by that."""
+        for name in [name for name in self._expectants if matches(pattern, name)]:
+            self.tell_expectants(name, 1)
+
     def watch(self, topic: Topic, watcher: Watcher, offset: int) -> None:
         """Let `watcher`, who has seen all up to `offset`, wait at `topic`; it is woken as soon as there is more.
 
@@ -236,7 +259,7 @@ class Hub:
         if self.counted is not None:
             self.counted(topic)
         if self._expectants:
-            self._tell_expectants(topic.name, len(topic.watchers))
+            self.tell_expectants(topic.name, len(topic.watchers))
         if topic.last > offset and not topic.dirty:
             self._late[topic, watcher] = None
             self._ask_for_flush()
@@ -256,6 +279,10 @@ class Hub:
     def append(self, topic: Topic, messages: Sequence[bytes], now: float) -> None:
         """Put `messages` into `topic`; its watchers are woken by the next `flush`."""
         self.published += len(messages)
+        self.mirror(topic, messages, now)
+
+    def mirror(self, topic: Topic, messages: Sequence[bytes], now: float) -> None:
+        """As `append`, for messages that were published elsewhere, or are counted there."""
         self.fell_off += topic.append(messages, now, self._queue, self._queue_bytes)
         if not topic.dirty and topic.watchers:
             topic.dirty = True
@@ -323,10 +350,6 @@ class Hub:
     def _hold(self, topic: Topic) -> None:
         topic.lingering = True
         self._timers.add(topic, topic.active_until)
-
-    def _tell_expectants(self, name: str, watchers: int) -> None:
-        for expectant in self._expectants.pop(name, {}):
-            expectant.topic_watched(watchers)
 
     def _drop(self, topic: Topic) -> None:
         if self._topics.get(topic.name) is topic:

@@ -127,14 +127,20 @@ class Engine(Protocol):
         The usual poll goes this way, with nothing made for it.
         """
 
-    def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None]) -> None:
-        """Make topic `name` active for a reader, and give what is known of it, up to date.
+    def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
+        """Make topic `name` active for a reader, and give what is known of it.
 
         The reader owes a `hub.watch` in the same turn when it wants to wait.
+
+        Args:
+            fresh: give it as it is now where messages live, which may be further than this process has heard. For a
+                reader whose place, from another node, means nothing here yet.
         """
 
-    def look(self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None]) -> None:
-        """Give topic `name` as it is now, or None where it is not active, and bring nothing to life.
+    def look(
+        self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
+    ) -> None:
+        """Give topic `name`, `fresh` as `open` has it, or None where it is not active, and bring nothing to life.
 
         What is given is for reading only, in the same turn.
         """

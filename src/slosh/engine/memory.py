@@ -81,7 +81,14 @@ class MemoryEngine:
         except SloshError:
             return None
 
-    def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None]) -> None:
+    def open(
+        self,
+        name: str,
+        now: float,
+        opened: Callable[[Topic | SloshError], None],
+        *,
+        fresh: bool = False,  # noqa: ARG002 - it always is
+    ) -> None:
         """As the engine promises; `opened` is called before this returns."""
         try:
             topic = self.hub.open(name, now)
@@ -90,7 +97,14 @@ class MemoryEngine:
             return
         opened(topic)
 
-    def look(self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None]) -> None:
+    def look(
+        self,
+        name: str,
+        now: float,
+        looked: Callable[[Topic | SloshError | None], None],
+        *,
+        fresh: bool = False,  # noqa: ARG002 - it always is
+    ) -> None:
         """As the engine promises; `looked` is called before this returns."""
         looked(self.hub.find(name, now))
 

@@ -278,6 +278,7 @@ class _Expecting(Exchange):
 
     def topic_watched(self, watchers: int) -> None:
         """As an expectant: somebody watches."""
+        self._engine.unexpect(self._name, self)
         tell(self._connection, watchers)
 
     def end(self) -> None:

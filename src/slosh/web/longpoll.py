@@ -83,13 +83,13 @@ class Peek(LongPoll):
         """Look at the topics, and say what is there."""
         self.open_all(connection, since)
 
-    def find(self, name: str, now: float, found: Callable[[Topic | SloshError], None]) -> None:
+    def find(self, name: str, now: float, found: Callable[[Topic | SloshError], None], *, fresh: bool) -> None:
         """Look at a topic. In place of one that is not active stands a life that will never be."""
 
         def looked(topic: Topic | SloshError | None) -> None:
             found(Topic(name, _NO_EPOCH, now) if topic is None else topic)
 
-        self.engine.look(name, now, looked)
+        self.engine.look(name, now, looked, fresh=fresh)
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:  # noqa: ARG002 - it does not wait
         """Say what is there."""

@@ -8,7 +8,7 @@ from slosh.core.reading import Since, locate, parse_since
 from slosh.core.subscription import Batch, Following, OneTopic, SeveralTopics, Subscription
 from slosh.core.topic import Shared, Topic
 from slosh.engine.base import Engine
-from slosh.errors import BadTopic, SloshError
+from slosh.errors import BadTopic, Draining, EngineUnreachable, SloshError
 from slosh.settings import Settings
 from slosh.web.action import Action, Exchange
 from slosh.web.asking import MAX_MATCHES, Asked
@@ -17,6 +17,7 @@ from slosh.web.connection import Connection
 _LONGEST_FIELD: Final = 2048
 """Characters of a `Slosh-Next`. nginx takes 4 KiB of header fields in all from us (proxy_buffer_size) and says 502 to
 more, so a longer vector stands in the body alone."""
+_NOT_FOUND: Final = "The messages' store is out of reach, and this topic is not known here. It is worth trying again."
 
 
 def next_field(cursor: str) -> bytes:
@@ -73,8 +74,10 @@ class Reader(Action):
             now = connection.edge.now()
             topic = self.engine.at_hand(self.asked.names[0], now)
             if topic is not None:
-                self.begin(connection, self.subscribe_to(topic, connection, now, since), now)
-                return
+                subscription = self.subscribe_to(topic, connection, now, since)
+                if not subscription.is_reset():
+                    self.begin(connection, subscription, now)
+                    return
         self.open_all(connection, since)
 
     def open_all(self, connection: Connection, since: Since | None) -> None:
@@ -82,11 +85,13 @@ class Reader(Action):
         opening = _Opening(connection, self, since)
         opening.open()
         if not opening.is_done:
-            connection.hold(opening)
+            # A reader without `wait` waits for the engine as long as for a message.
+            wait = max(self.asked.wait, self.settings.engine_timeout)
+            connection.hold(opening, connection.edge.now() + wait)
 
-    def find(self, name: str, now: float, found: Callable[[Topic | SloshError], None]) -> None:
+    def find(self, name: str, now: float, found: Callable[[Topic | SloshError], None], *, fresh: bool) -> None:
         """Ask the engine for a topic."""
-        self.engine.open(name, now, found)
+        self.engine.open(name, now, found, fresh=fresh)
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Answer, or hold what will answer."""
@@ -201,7 +206,7 @@ class Resumed(Action):
 class _Opening(Exchange):
     """A reader whose topics the engine has not all found yet."""
 
-    __slots__ = ("_action", "_asks", "_connection", "_since", "_topics", "is_done")
+    __slots__ = ("_action", "_asks", "_connection", "_fresh", "_is_over", "_since", "_topics", "is_done")
 
     def __init__(self, connection: Connection, action: Reader, since: Since | None) -> None:
         self._connection = connection
@@ -209,6 +214,8 @@ class _Opening(Exchange):
         self._since = since
         self._topics: list[Topic] = []
         self._asks = False
+        self._fresh = False
+        self._is_over = False
         self.is_done = False
 
     def open(self) -> None:
@@ -218,7 +225,7 @@ class _Opening(Exchange):
         self._asks = True
         while len(self._topics) < len(names) and not self.is_done:
             before = len(self._topics)
-            self._action.find(names[before], now, self._opened)
+            self._action.find(names[before], now, self._opened, fresh=self._fresh)
             if len(self._topics) == before:
                 self._asks = False
                 return  # The engine answers later, or has refused.
@@ -231,19 +238,25 @@ class _Opening(Exchange):
     def _gathered(self, refusal: SloshError | None) -> None:
         connection = self._connection
         self.is_done = True
-        if not connection.is_open:
+        if self._is_over or not connection.is_open:
             return
         try:
             if refusal is not None:
                 raise refusal
             now = connection.edge.now()
-            self._action.begin(connection, self._action.subscribe(self._topics, connection, now, self._since), now)
+            subscription = self._action.subscribe(self._topics, connection, now, self._since)
+            if subscription.is_reset() and not self._fresh:
+                # Its places may be newer than what this process has heard: nobody is told of a loss that was none.
+                self._fresh, self.is_done, self._topics = True, False, []
+                self.open()
+                return
+            self._action.begin(connection, subscription, now)
         except SloshError as error:
             connection.refuse(error)
 
     def _opened(self, topic: Topic | SloshError) -> None:
         connection = self._connection
-        if not connection.is_open:
+        if self._is_over or not connection.is_open:
             return
         if isinstance(topic, SloshError):
             self.is_done = True
@@ -252,3 +265,10 @@ class _Opening(Exchange):
         self._topics.append(topic)
         if not self._asks:
             self.open()
+
+    def end(self) -> None:
+        """The engine has not answered in time, or the server goes down."""
+        self._is_over = True
+        draining = self._connection.edge.draining
+        gone = Draining("This server is going down.") if draining else EngineUnreachable(_NOT_FOUND)
+        self._connection.refuse(gone)

@@ -1,0 +1,60 @@
+-- What the scripts share; it stands before each of them.
+--
+-- A topic is three keys with one hash tag, so that a cluster keeps them together:
+--   TOPIC    hash: epoch, newest (offset), size (bytes in the ring), born and till (microseconds)
+--   RING     list: of each message kept its time of arrival, a space, and its bytes; the newest last
+--   WATCHES  hash: of each node that watches "how many:until when" (microseconds), its lease
+-- It is active while the time is before `till`, or a node's lease says that somebody watches.
+-- The keys expire in the store a while after that, so that nothing is left of a topic that nobody asks for again.
+
+local TOPIC, RING, WATCHES = KEYS[1], KEYS[2], KEYS[3]
+
+-- The time, microseconds since 1970 on the store's clock, unless the caller brings its own.
+local function clock(given)
+  if given ~= '' then
+    return tonumber(given)
+  end
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- A whole number as text, with all its digits.
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- How many watch on all nodes but `except`; nodes whose lease has run out are forgotten.
+local function count_watchers(now, except)
+  local sum = 0
+  local held = redis.call('HGETALL', WATCHES)
+  for at = 1, #held, 2 do
+    local count, till = string.match(held[at + 1], '^(%d+):(%d+)$')
+    if held[at] ~= except and now < tonumber(till) then
+      sum = sum + tonumber(count)
+    end
+  end
+  return sum
+end
+
+-- The living topic as {epoch, newest, size, born, till}, or nil; `watched` says whether somebody watches it.
+local function find_life(now, watched)
+  local found = redis.call('HMGET', TOPIC, 'epoch', 'newest', 'size', 'born', 'till')
+  if not found[1] or not (watched or now < tonumber(found[5])) then
+    return nil
+  end
+  return {
+    epoch = found[1],
+    newest = tonumber(found[2]),
+    size = tonumber(found[3]),
+    born = tonumber(found[4]),
+    till = tonumber(found[5]),
+  }
+end
+
+-- A new life; the ring of the one before goes.
+local function begin_life(now, epoch)
+  -- First what needs memory: a script that has written once may write on, also where there is none left.
+  redis.call('HSET', TOPIC, 'epoch', epoch, 'newest', 0, 'size', 0, 'born', whole(now), 'till', whole(now))
+  redis.call('DEL', RING)
+  return { epoch = epoch, newest = 0, size = 0, born = now, till = now }
+end

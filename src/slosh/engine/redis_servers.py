@@ -1,0 +1,410 @@
+"""The servers of one store: a single one, one that Sentinel names, or a cluster. An address says which.
+
+    redis://user:password@host:6379/0          rediss:// over TLS
+    unix:///run/redis.sock?db=0
+    redis+sentinel://host:26379,host:26379/mymaster/0
+    redis+cluster://host:6379,host:6379
+
+What redis-py takes in an address's query is taken here too: `?protocol=3`, `?ssl_ca_certs=/etc/ca.pem`.
+"""
+
+import asyncio
+import logging
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis, Sentinel
+from redis.asyncio.connection import ConnectionPool, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.crc import key_slot
+from redis.exceptions import MovedError, RedisError, ResponseError
+
+from slosh.engine.redis_link import Done, Link, Sent
+from slosh.engine.redis_scripts import Command
+from slosh.errors import EngineUnreachable, SettingError
+
+logger = logging.getLogger(__name__)
+
+SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+_PORTS: Final = {"sentinel": 26379, "cluster": 6379}
+_ADDRESS: Final = re.compile(r"(rediss?)\+(sentinel|cluster)://(?:([^@/]*)@)?([^/?]+)(?:/([^?]*))?(?:\?(.*))?")
+_CHECKS: Final = 10
+"""How often within a timeout it is looked whether something has waited for too long."""
+_REFRESH_PAUSE: Final = 0.2
+"""Seconds between two looks at how a cluster shares its keys."""
+
+
+class Told(Protocol):
+    """Who is told what happens at the servers."""
+
+    def came_up(self) -> None:
+        """A server can be reached, which could not before: what was to be heard there may have been missed."""
+
+    def subscribed(self, channel: str) -> None:
+        """From now on everything is heard on `channel`; what came before may have been missed."""
+
+    def heard(self, channel: str, data: bytes) -> None:
+        """`data` was announced on `channel`."""
+
+
+class Address(NamedTuple):
+    """An address, taken apart.
+
+    Attributes:
+        kind: `single`, `sentinel` or `cluster`.
+        hosts: of the servers that are asked first; none for a single one.
+        name: of the master that Sentinel knows.
+        options: for each connection, as redis-py takes them.
+        text: the address without its password, for people.
+    """
+
+    kind: str
+    hosts: tuple[tuple[str, int], ...]
+    name: str
+    options: dict[str, Any]
+    text: str
+
+
+def parse_address(text: str) -> Address:
+    """Take an address apart.
+
+    Raises:
+        SettingError: it is none; the detail says what one looks like.
+    """
+    scheme = text.partition("://")[0]
+    if scheme not in SCHEMES or "://" not in text:
+        told = ", ".join(f"{each}://" for each in SCHEMES)
+        raise SettingError(f"engine: {hide_password(text)!r} is no address of a store. It begins with one of {told}.")
+    try:
+        match = _ADDRESS.fullmatch(text)
+        if match is None:
+            return Address("single", (), "", dict(parse_url(text)), hide_password(text))
+        plain, kind, user, hosts, path, query = match.groups(default="")
+        found = tuple(_parse_host(host, _PORTS[kind]) for host in hosts.split(","))
+        name, _, database = path.partition("/") if kind == "sentinel" else ("", "", path)
+        if kind == "sentinel" and not name:
+            raise SettingError(
+                f"engine: {hide_password(text)!r} lacks the name that Sentinel gives the master: add /mymaster to it."
+            )
+        if kind == "cluster" and database not in ("", "0"):
+            raise SettingError("engine: a cluster has one database; leave the path of its address away.")
+        options = dict(parse_url(f"{plain}://{user + '@' if user else ''}localhost/{database}?{query}"))
+    except ValueError as error:
+        raise SettingError(f"engine: {hide_password(text)!r} is no address of a store: {error}.") from None
+    for unneeded in ("host", "port"):
+        options.pop(unneeded, None)
+    return Address(kind, found, name, options, hide_password(text))
+
+
+def hide_password(text: str) -> str:
+    """An address that can be shown."""
+    shown = re.sub(r"://[^@/]*@", "://…@", text)
+    return re.sub(r"([?&][^=&]*password)=[^&]*", r"\1=…", shown)
+
+
+def _parse_host(text: str, port: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        raise ValueError(f"{text!r} is no host")
+    return parts.hostname, parts.port or port
+
+
+def _once() -> "Retry":
+    """No retries by the library: it cannot know whether a publish was taken before the connection broke."""
+    return Retry(NoBackoff(), 0)
+
+
+class Servers:
+    """A single server, or the one that Sentinel names the master. `start` owes a `stop`.
+
+    Args:
+        address: where they are.
+        told: who is told what happens.
+        timeout: seconds that a server has to answer.
+        most: commands that wait for one server at most.
+        news: a channel that all nodes listen to.
+
+    Attributes:
+        announce: the command that announces something on a topic's channel.
+    """
+
+    announce = "PUBLISH"
+
+    def __init__(self, address: Address, told: Told, *, timeout: float, most: int, news: str) -> None:
+        self.address = address
+        self.told = told
+        self.timeout = timeout
+        self.most = most
+        self.news = news
+        self.links: dict[tuple[str, int], Link] = {}
+        self._loop: asyncio.AbstractEventLoop
+        self._outstanding: deque[Sent] = deque()
+        self._checks = False
+
+    async def start(self) -> None:
+        """Reach all of them.
+
+        Raises:
+            EngineUnreachable: one cannot be reached; the detail says which and why.
+        """
+        self._loop = asyncio.get_running_loop()
+        try:
+            link = self.links["", 0] = self.make_link(self._make_client(), sharded=False)
+            await link.start([self.news])
+        except EngineUnreachable as error:
+            raise EngineUnreachable(f"engine: {self.address.text} cannot be reached. {error.detail}") from None
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        for link in self.links.values():
+            await link.stop()
+
+    @property
+    def are_up(self) -> bool:
+        """Whether all can be reached."""
+        return all(link.is_up for link in self.links.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait to be sent or are under way."""
+        return sum(link.waiting for link in self.links.values())
+
+    def link_of(self, key: str) -> Link | None:  # noqa: ARG002 - a cluster asks which
+        """The link to the server that has `key`."""
+        return self.links["", 0]
+
+    def send(self, key: str, command: Command, done: Done) -> None:
+        """Send a command to the server that has `key`. Wherever it gets stuck, `done` is called within `timeout`."""
+        loop = self._loop
+        sent = Sent(command, done, loop.time())
+        link = self.link_of(key)
+        if link is None:
+            sent.give_up()
+            return
+        self._outstanding.append(sent)
+        if not self._checks:
+            self._checks = True
+            loop.call_later(self.timeout / _CHECKS, self._give_up_old)
+        link.send(sent)
+
+    def _give_up_old(self) -> None:
+        loop = self._loop
+        # One check before the time is over rather than one after it.
+        oldest = loop.time() - self.timeout * (1 - 1 / _CHECKS)
+        while self._outstanding and (self._outstanding[0].is_settled or self._outstanding[0].at < oldest):
+            self._outstanding.popleft().give_up()
+        self._checks = bool(self._outstanding)
+        if self._checks:
+            loop.call_later(self.timeout / _CHECKS, self._give_up_old)
+
+    def listen(self, channel: str) -> None:
+        """Listen to a topic's channel; `Told.subscribed` says from when on."""
+        link = self.link_of(channel)
+        if link is not None:
+            link.listen(channel)
+
+    def unlisten(self, channel: str) -> None:
+        """Listen to it no more."""
+        for link in self.links.values():
+            link.unlisten(channel)
+
+    def make_link(
+        self,
+        client: "Redis",
+        *,
+        sharded: bool,
+        strayed: Callable[[Sent, ResponseError], None] | None = None,
+        moved_away: Callable[[str], None] = lambda _: None,
+    ) -> Link:
+        """A link to the server that `client` is for, not started yet."""
+        return Link(
+            client,
+            timeout=self.timeout,
+            most=self.most,
+            sharded=sharded,
+            up=self.told.came_up,
+            subscribed=self.told.subscribed,
+            heard=self.told.heard,
+            strayed=strayed,
+            moved_away=moved_away,
+        )
+
+    def options(self) -> dict[str, Any]:
+        """What every connection is made with."""
+        return {
+            "client_name": "slosh",
+            "protocol": 2,  # all that is needed here, and every server has it
+            **self.address.options,
+            "socket_timeout": self.timeout,
+            "socket_connect_timeout": self.timeout,
+            "retry": _once(),
+        }
+
+    def _make_client(self) -> "Redis":
+        options = self.options()
+        connection_class = options.pop("connection_class", None)
+        if self.address.kind == "sentinel":
+            secret = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+            asked = {name: value for name, value in options.items() if name.startswith(("ssl", "socket", "retry"))}
+            tls: dict[str, Any] = {"ssl": True} if connection_class is not None else {}
+            sentinel = Sentinel(list(self.address.hosts), sentinel_kwargs={**asked, **tls, **secret})
+            master: Redis = sentinel.master_for(self.address.name, **options, **tls)
+            return master
+        if connection_class is not None:
+            options["connection_class"] = connection_class
+        return Redis.from_pool(ConnectionPool(**options))
+
+
+class Cluster(Servers):
+    """The masters of a cluster, each with a link of its own."""
+
+    def __init__(self, address: Address, told: Told, *, timeout: float, most: int, news: str) -> None:
+        super().__init__(address, told, timeout=timeout, most=most, news=news)
+        self._slots: list[tuple[int, int, tuple[str, int]]] = []
+        self._channels: dict[str, Link | None] = {}
+        self._strayed: list[Sent] = []
+        self._refreshing: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """As for a single server."""
+        self._loop = asyncio.get_running_loop()
+        error = await self._look()
+        if error is not None:
+            raise EngineUnreachable(f"engine: {self.address.text} cannot be reached. {error}")
+        self._watching = self._loop.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """As for a single server."""
+        for task in (self._watching, self._refreshing):
+            if task is not None:
+                task.cancel()
+        await super().stop()
+
+    def link_of(self, key: str) -> Link | None:
+        """As for a single server."""
+        slot = key_slot(key.encode())
+        for first, last, server in self._slots:
+            if first <= slot <= last:
+                return self.links.get(server)
+        return None
+
+    def listen(self, channel: str) -> None:
+        """As for a single server."""
+        link = self._channels[channel] = self.link_of(channel)
+        if link is not None:
+            link.listen(channel)
+
+    def unlisten(self, channel: str) -> None:
+        """As for a single server."""
+        link = self._channels.pop(channel, None)
+        if link is not None:
+            link.unlisten(channel)
+
+    # How the keys are shared.
+
+    def _take_strayed(self, sent: Sent, error: ResponseError) -> None:
+        if isinstance(error, MovedError):
+            logger.info("the cluster shares its keys in another way now")
+        sent.is_out = False  # The server has said that it did not do it.
+        self._strayed.append(sent)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = self._loop.create_task(self._refresh_soon())
+
+    async def _refresh_soon(self) -> None:
+        await asyncio.sleep(_REFRESH_PAUSE)
+        await self._look()
+        strayed, self._strayed = self._strayed, []
+        for sent in strayed:
+            link = self.link_of(_key_of(sent.command))
+            if link is None:
+                sent.give_up()
+            else:
+                link.resend([sent])
+
+    async def _watch(self) -> None:
+        """Look again as long as a master cannot be reached: a replica may have taken its place."""
+        while True:
+            await asyncio.sleep(1.0)
+            if not self.are_up or not self._slots:
+                await self._look()
+
+    async def _look(self) -> str | None:
+        """Ask how the keys are shared, and have a link to each master. Gives why that could not be, or None."""
+        trouble = "no server of it answers"
+        for host, port in dict.fromkeys([*self.links, *self.address.hosts]):
+            client = Redis(host=host, port=port, **self._client_options())
+            try:
+                # In two words, which redis-py leaves as the server answers it.
+                answer = await client.execute_command("CLUSTER", "SLOTS")
+                info = await client.info("server")
+            except (RedisError, OSError) as error:
+                trouble = f"{type(error).__name__}: {error}"
+                continue
+            finally:
+                await client.aclose()
+            # A server that was not told its own address leaves it away (CLUSTER SLOTS in the reference).
+            slots = [
+                (first, last, ((master[0] or b"").decode() or host, master[1])) for first, last, master, *_ in answer
+            ]
+            return await self._arrange(slots, int(str(info["redis_version"]).partition(".")[0]))
+        return trouble
+
+    async def _arrange(self, slots: list[tuple[int, int, tuple[str, int]]], version: int) -> str | None:
+        if not slots:
+            return "it has given no keys to any server yet"
+        sharded = version >= 7  # Redis 7.0 has SPUBLISH, and so has every Valkey, which calls itself 7.2
+        self.announce = "SPUBLISH" if sharded else "PUBLISH"
+        masters = {server for _, _, server in slots}
+        for host, port in masters - set(self.links):
+            client = Redis(host=host, port=port, **self._client_options())
+            link = self.make_link(client, sharded=sharded, strayed=self._take_strayed, moved_away=self._move_channel)
+            try:
+                await link.start([self.news])
+            except EngineUnreachable as error:
+                return error.detail
+            self.links[host, port] = link
+            self.told.came_up()
+        self._slots = slots
+        for channel, listening in list(self._channels.items()):
+            if self.link_of(channel) is not listening:
+                if listening is not None:
+                    listening.unlisten(channel)
+                self.listen(channel)
+        for server in set(self.links) - masters:
+            await self.links.pop(server).stop()
+        return None
+
+    def _move_channel(self, channel: str) -> None:
+        self._channels[channel] = None
+        self._refresh()
+
+    def _client_options(self) -> dict[str, Any]:
+        options = self.options()
+        if options.pop("connection_class", None) is not None:
+            options["ssl"] = True
+        options.pop("db", None)
+        return options
+
+
+def _key_of(command: Command) -> str:
+    """The first key of a call of a script."""
+    return str(command[3])
+
+
+def make_servers(address: str, told: Told, *, timeout: float, most: int, news: str) -> Servers:
+    """The servers at `address`, not reached yet.
+
+    Raises:
+        SettingError: it is no address.
+    """
+    parsed = parse_address(address)
+    kind = Cluster if parsed.kind == "cluster" else Servers
+    return kind(parsed, told, timeout=timeout, most=most, news=news)

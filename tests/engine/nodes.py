@@ -1,0 +1,168 @@
+"""Nodes on virtual time, over a real store: their connections are real, and the store is told what time it is."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+from slosh.engine.redis import RedisEngine
+from slosh.engine.redis_scripts import Argument
+from slosh.settings import Settings
+from tests.core.hubs import HubOnLoop
+from tests.core.loops import Loop
+from tests.engine.contract import Harness
+
+PATIENCE = 20.0
+"""Seconds that an answer may take on a machine that is busy with something else."""
+
+_installations = itertools.count()
+
+
+class Heard(RedisEngine):
+    """The engine, and what went out and came in."""
+
+    sent = 0
+    marks = 0
+    is_deaf = False
+
+    def send(self, key: str, command: tuple[Argument, ...], done: Callable[[Any], None]) -> None:
+        """Count."""
+        self.sent += 1
+        super().send(key, command, done)
+
+    def heard(self, channel: str, data: bytes) -> None:
+        """Count marks, which are no news."""
+        if data == b"mark":
+            self.marks += 1
+        elif not self.is_deaf:
+            super().heard(channel, data)
+
+
+class Node(Harness):
+    """One node: its hub on virtual time, its connections real.
+
+    Args:
+        address: of the store.
+        prefix: of the installation that it belongs to.
+        loop: the clock, which nodes share.
+        aio: the event loop, which nodes share.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        prefix: str,
+        loop: Loop,
+        aio: asyncio.AbstractEventLoop,
+        *,
+        keep: bool = False,
+        **bounds: Any,
+    ) -> None:
+        self.loop = loop
+        self.aio = aio
+        self.others: list[Node] = []
+        self.hub = HubOnLoop(loop, **bounds)
+        chance = random.Random(next(_installations))
+        known = {
+            name: bounds[name]
+            for name in ("queue", "queue_bytes", "linger", "max_topics", "max_watchers")
+            if name in bounds
+        }
+        settings = Settings(
+            engine=address,
+            engine_prefix=prefix,
+            unwatched="keep" if keep else "reject",
+            engine_timeout=PATIENCE,
+            max_message=1,
+            **{"queue_bytes": 1_048_576, "max_topics": 1000, **known},
+        )
+        self.redis = Heard(
+            self.hub,
+            settings,
+            now=loop.now,
+            call_at=loop.call_at,
+            random_bits=chance.getrandbits,
+            clock=lambda: str(int(loop.now() * 1_000_000)),
+        )
+        self.engine = self.redis
+        self.stopped = False
+        self.prefix = prefix
+        aio.run_until_complete(self._start())
+
+    async def _start(self) -> None:
+        await self.redis.start()
+
+    @property
+    def now(self) -> float:  # type: ignore[override]
+        """What the loop's clock shows."""
+        return self.loop.now()
+
+    def settle(self) -> None:
+        """Let everything come: nothing waits, nothing was sent since a mark, and the mark was heard."""
+        self.aio.run_until_complete(asyncio.wait_for(self._settle([self, *self.others]), PATIENCE))
+
+    async def _settle(self, nodes: "list[Node]") -> None:
+        nodes = [node for node in nodes if not node.stopped]
+        while nodes:
+            sent, marks = [node.redis.sent for node in nodes], [node.redis.marks for node in nodes]
+            nodes[0].redis.send(f"{self.prefix}:news", ("PUBLISH", f"{self.prefix}:news", b"mark"), lambda _: None)
+            while True:
+                await asyncio.sleep(0)
+                for node in nodes:
+                    node.loop.advance(0.0)
+                    node.hub.turn()
+                if all(self._is_quiet(node, before) for node, before in zip(nodes, marks, strict=True)):
+                    break
+                await asyncio.sleep(0.0005)
+            if sum(node.redis.sent for node in nodes) == sum(sent) + 1:
+                return
+
+    @staticmethod
+    def _is_quiet(node: "Node", marks: int) -> bool:
+        heard = all(mirror.is_heard for mirror in node.redis._mirrors.values())
+        return heard and not node.redis.waiting and node.redis.marks > marks
+
+    def advance(self, seconds: float) -> None:
+        """Let time go on in steps, so that what has to be renewed is."""
+        self.settle()
+        while seconds > 0:
+            step = min(seconds, 0.25)
+            self.loop.advance(step)
+            seconds -= step
+            self.settle()
+
+    def turn_until(self, true: Callable[[], bool]) -> None:
+        """Let the event loop turn until something is true; nothing else is waited for."""
+
+        async def turn() -> None:
+            while not true():  # noqa: ASYNC110 - what is waited for is no event of ours
+                await asyncio.sleep(0.0005)
+
+        self.aio.run_until_complete(asyncio.wait_for(turn(), PATIENCE))
+
+    def die(self) -> None:
+        """Be gone without a word, as after SIGKILL."""
+        self.stopped = True
+        self.redis._is_stopped = True
+        self.aio.run_until_complete(self.redis._servers.stop())
+
+    def stop(self) -> None:
+        """Stop the engine."""
+        if not self.stopped:
+            self.stopped = True
+            self.aio.run_until_complete(self.redis.stop())
+
+
+def make_node(address: str, aio: asyncio.AbstractEventLoop, **bounds: Any) -> Node:
+    """A node by itself."""
+    return Node(address, f"t{next(_installations)}", Loop(), aio, **bounds)
+
+
+def make_nodes(address: str, aio: asyncio.AbstractEventLoop, count: int, **bounds: Any) -> list[Node]:
+    """Nodes of one installation, which settle together."""
+    prefix, loop = f"t{next(_installations)}", Loop()
+    nodes = [Node(address, prefix, loop, aio, **bounds) for _ in range(count)]
+    for node in nodes:
+        node.others = [other for other in nodes if other is not node]
+    return nodes

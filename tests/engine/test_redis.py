@@ -1,0 +1,255 @@
+"""The engine of many nodes keeps every engine's promises, on each server that this machine has."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from slosh.core.cursor import Cursor
+from slosh.core.reading import Now, locate
+from slosh.errors import NoWatchers
+from tests.engine.contract import EngineContract, Harness, Poller
+from tests.engine.nodes import Node, make_node
+from tests.stores.server import Store
+
+Nodes = Callable[..., list[Node]]
+
+
+class TestRedis(EngineContract):
+    """The contract."""
+
+    @pytest.fixture(autouse=True)
+    def _place(self, store: Store, aio: asyncio.AbstractEventLoop) -> None:
+        self.store = store
+        self.aio = aio
+
+    def make(self, **bounds: Any) -> Harness:
+        return make_node(self.store.url, self.aio, **bounds)
+
+
+class TestTwoNodes:
+    """What a client is promised that goes from node to node."""
+
+    def test_a_message_posted_at_one_reaches_who_waits_at_the_other(self, nodes: Nodes) -> None:
+        one, other = nodes(2)
+        reader = Poller(other, "a")
+        other.settle()
+        published = [one.taken("a", b"%d" % number) for number in range(3)]
+        assert reader.got == [b"0", b"1", b"2"]
+        assert [each.newest for each in published] == [1, 2, 3]
+        assert {each.epoch for each in published} == {reader.topic.epoch if reader.topic else ""}
+
+    def test_the_order_is_the_same_at_both_whoever_posts_where(self, nodes: Nodes) -> None:
+        both = nodes(2)
+        readers = [Poller(node, "a") for node in both]
+        both[0].settle()
+        for number in range(40):
+            both[number % 2].publish_soon("a", b"%d" % number)
+        both[0].settle()
+        assert readers[0].got == readers[1].got
+        assert sorted(map(int, readers[0].got)) == list(range(40))
+
+    def test_watchers_are_summed(self, nodes: Nodes) -> None:
+        one, other = nodes(2)
+        readers = [Poller(node, "a") for node in (one, other, other)]
+        one.settle()
+        one.advance(1.5)
+        assert [node.taken("a", b"1").watchers for node in (one, other)] == [3, 3]
+        readers[2].go()
+        one.advance(1.5)
+        assert one.taken("a", b"2").watchers == 2
+
+    def test_a_topic_is_active_as_long_as_one_node_watches_it(self, nodes: Nodes) -> None:
+        one, other = nodes(2, linger=5.0)
+        reader = Poller(other, "a")
+        other.settle()
+        one.advance(20.0)
+        assert one.taken("a", b"1").watchers == 1
+        reader.go()
+        one.advance(4.5)
+        assert one.taken("a", b"2").watchers == 0
+        one.advance(1.5)
+        assert isinstance(one.publish("a", b"3"), NoWatchers)
+
+    def test_a_node_that_dies_stops_counting_within_linger(self, nodes: Nodes) -> None:
+        one, other = nodes(2, linger=5.0)
+        Poller(other, "a")
+        other.settle()
+        one.advance(3.0)
+        other.die()
+        assert one.taken("a", b"1").watchers == 1
+        one.advance(5.5)
+        assert isinstance(one.publish("a", b"2"), NoWatchers)
+
+    def test_a_node_that_goes_quietly_stops_counting_at_once_and_its_topics_linger(self, nodes: Nodes) -> None:
+        one, other = nodes(2, linger=5.0)
+        reader = Poller(other, "a")
+        other.settle()
+        reader.go()
+        other.stop()
+        assert one.taken("a", b"1").watchers == 0
+        one.advance(5.5)
+        assert isinstance(one.publish("a", b"2"), NoWatchers)
+
+    def test_a_cursor_of_one_node_holds_at_the_other_which_has_not_mirrored_the_topic(self, nodes: Nodes) -> None:
+        one, other = nodes(2)
+        one.opened("a")
+        published = one.taken("a", b"1", b"2", b"3")
+        reading = other.look("a", Cursor(published.epoch, 1))
+        assert (reading.reset, reading.messages) == (False, [b"2", b"3"])
+
+    def test_a_cursor_that_is_newer_than_a_mirror_is_one_of_the_future_only_until_the_store_is_asked(
+        self, nodes: Nodes
+    ) -> None:
+        one, other = nodes(2)
+        one.opened("a")
+        other.opened("a")
+        other.redis.is_deaf = True
+        published = one.publish_soon("a", b"1")
+        one.turn_until(lambda: bool(published))
+        epoch = other.redis.at_hand("a", other.now).epoch  # type: ignore[union-attr]  # it is there
+        cursor = Cursor(epoch, 1)
+        assert locate(other.redis.at_hand("a", other.now), cursor, other.now).reset  # type: ignore[arg-type]  # as above
+        found: list[Any] = []
+        other.redis.open("a", other.now, found.append, fresh=True)
+        one.turn_until(lambda: bool(found))
+        assert not locate(found[0], cursor, other.now).reset
+
+    def test_idempotency_keys_are_shared(self, nodes: Nodes) -> None:
+        one, other = nodes(2)
+        one.opened("a")
+        first = one.taken("a", b"1", key="k")
+        assert other.taken("a", b"1", key="k") == first._replace(replayed=True)
+
+    def test_messages_are_as_old_at_one_node_as_at_the_other(self, nodes: Nodes) -> None:
+        one, other = nodes(2)
+        one.opened("a")
+        one.taken("a", b"1")
+        one.advance(10.0)
+        one.taken("a", b"2")
+        topic = other.opened("a")
+        assert topic.after(topic.offset_before(other.now - 5.0)) == [b"2"]
+        assert topic.after(topic.offset_before(other.now - 15.0)) == [b"1", b"2"]
+        assert round(other.now - topic.born) == 10
+
+    def test_looking_leaves_no_trace(self, nodes: Nodes) -> None:
+        one, other = nodes(2, linger=5.0)
+        looked: list[Any] = []
+        one.redis.look("a", one.now, looked.append)
+        one.settle()
+        assert looked == [None]
+        assert isinstance(other.publish("a", b"1"), NoWatchers)
+        other.opened("a")
+        other.taken("a", b"1")
+        one.redis.look("a", one.now, looked.append)
+        one.settle()
+        assert looked[1].after(0) == [b"1"]
+        other.advance(4.0)
+        one.redis.look("a", one.now, looked.append)
+        one.settle()
+        other.advance(1.5)
+        assert isinstance(other.publish("a", b"2"), NoWatchers)
+
+
+class TestLostLives:
+    """A store that forgets is noticed by whoever knew more, and readers are told."""
+
+    def forget(self, node: Node, *what: str) -> None:
+        for part in what:
+            self.store.ask("DEL", f"{node.prefix}:{{a}}:{part}")
+
+    @pytest.fixture(autouse=True)
+    def _place(self, store: Store) -> None:
+        self.store = store
+
+    def test_a_topic_that_the_store_lost_begins_anew_and_its_readers_are_told(self, nodes: Nodes) -> None:
+        one, other = nodes(2)
+        reader = Poller(other, "a", Now())
+        other.settle()
+        one.taken("a", b"1")
+        self.forget(one, "topic", "ring", "watches")
+        other.redis.came_up()
+        other.settle()
+        one.taken("a", b"2")
+        assert reader.got == [b"1", b"2"]
+        assert [reading.reset for reading in reader.readings] == [False, True]
+        assert reader.readings[0].epoch != reader.readings[1].epoch
+
+    def test_a_publish_alone_shows_it_too(self, nodes: Nodes) -> None:
+        """Who posts at the node where somebody watches is not told that nobody does."""
+        (one,) = nodes(1)
+        reader = Poller(one, "a")
+        one.settle()
+        one.taken("a", b"1")
+        self.forget(one, "topic", "ring", "watches")
+        assert one.taken("a", b"2").newest == 1
+        assert [reading.reset for reading in reader.readings] == [False, True]
+
+    def test_a_store_that_fell_behind_does_not_give_other_messages_at_the_same_offsets(self, nodes: Nodes) -> None:
+        """A replica takes over that has not seen the last three, which were given out."""
+        one, other = nodes(2)
+        reader = Poller(one, "a")
+        one.settle()
+        one.taken("a", b"1", b"2")
+        one.advance(1.0)
+        one.taken("a", b"3", b"4", b"5")
+        self.fall_back(one, 3)
+        one.advance(1.0)
+        other.taken("a", b"6", b"7", b"8", b"9")
+        one.redis.came_up()
+        one.settle()
+        assert reader.got[:5] == [b"%d" % number for number in range(1, 6)]
+        assert [reading.reset for reading in reader.readings] == [False, False, True]
+        assert reader.readings[-1].messages == [b"1", b"2", b"6", b"7", b"8", b"9"]
+
+    def test_a_store_that_fell_behind_and_got_nothing_since_is_noticed(self, nodes: Nodes) -> None:
+        (one,) = nodes(1)
+        reader = Poller(one, "a")
+        one.settle()
+        one.taken("a", b"1", b"2", b"3")
+        self.fall_back(one, 1)
+        one.redis.came_up()
+        one.settle()
+        one.taken("a", b"4")
+        told = [(reading.reset, reading.messages) for reading in reader.readings]
+        assert told == [(False, [b"1", b"2", b"3"]), (True, [b"1", b"2"]), (False, [b"4"])]
+
+    def test_a_ring_that_the_store_gave_up_is_told_as_lost(self, nodes: Nodes) -> None:
+        one, other = nodes(2)
+        one.opened("a")
+        published = one.taken("a", b"1", b"2", b"3")
+        self.forget(one, "ring")
+        one.taken("a", b"4")
+        reading = other.look("a", Cursor(published.epoch, 0))
+        assert (reading.reset, reading.lost, reading.messages) == (False, 3, [b"4"])
+
+    def fall_back(self, node: Node, count: int) -> None:
+        """Let the store have never seen the last messages."""
+        newest = self.store.ask("HGET", f"{node.prefix}:{{a}}:topic", "newest")
+        assert isinstance(newest, bytes)
+        for _ in range(count):
+            self.store.ask("RPOP", f"{node.prefix}:{{a}}:ring")
+        self.store.ask("HSET", f"{node.prefix}:{{a}}:topic", "newest", int(newest) - count)
+
+
+def test_nothing_stays_in_the_store_for_ever(nodes: Nodes, store: Store) -> None:
+    """Every key has an expiry, whatever was done."""
+    one, other = nodes(2, keep=True)
+    Poller(one, "a")
+    other.taken("a", b"1", key="k")
+    other.taken("b", b"1")
+    one.hub.follow("p/*", Follower())
+    one.advance(2.0)
+    keys = store.ask("KEYS", f"{one.prefix}:*")
+    assert isinstance(keys, list)
+    assert len(keys) >= 8
+    lives = {key: store.ask("PTTL", key.decode()) for key in keys if isinstance(key, bytes)}
+    assert all(isinstance(life, int) and 0 < life <= 310_000 for life in lives.values()), lives
+
+
+class Follower:
+    """Reads by a pattern, and takes nothing."""
+
+    def topic_born(self, topic: object) -> None:
+        """As the hub's follower."""

@@ -1,0 +1,221 @@
+"""What a node knows of the others' topics and patterns: lists, onlookers, sleepers, readers of patterns."""
+
+from collections.abc import Callable
+from typing import Any
+
+from slosh.core.topic import Topic
+from slosh.engine.base import TopicFacts
+from slosh.errors import NoWatchers, TooManyTopics
+from tests.engine.contract import Poller
+from tests.engine.nodes import Node
+
+Nodes = Callable[..., list[Node]]
+
+
+def listed(node: Node, after: str = "", most: int = 1000) -> list[TopicFacts]:
+    found: list[Any] = []
+    node.engine.list_topics(after, most, node.now, found.append)
+    node.settle()
+    (facts,) = found
+    return list(facts)
+
+
+def watchers(node: Node, name: str) -> int:
+    told: list[Any] = []
+    node.engine.count_watchers(name, node.now, told.append)
+    node.settle()
+    (count,) = told
+    return int(count)
+
+
+class Onlooker:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def topic_active(self, facts: TopicFacts) -> None:
+        """As an onlooker."""
+        self.told.append(f"+{facts.name}")
+
+    def topic_inactive(self, name: str) -> None:
+        """As an onlooker."""
+        self.told.append(f"-{name}")
+
+
+class Sleeper:
+    """Sleeps until a topic is watched."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self.woken: list[int] = []
+        node.engine.expect(name, self)
+
+    def topic_watched(self, watchers: int) -> None:
+        """As an expectant."""
+        self.woken.append(watchers)
+
+
+class Follower:
+    """Reads by a pattern: watches what comes to life."""
+
+    def __init__(self, node: Node, pattern: str) -> None:
+        self.node = node
+        self.pattern = pattern
+        self.topics: list[str] = []
+        node.hub.follow(pattern, self)
+
+    def topic_born(self, topic: Topic) -> None:
+        """As the hub's follower."""
+        self.topics.append(topic.name)
+        self.node.hub.watch(topic, Watcher(), 0)
+
+
+class Watcher:
+    """Waits and takes nothing."""
+
+    def wake(self, topic: Topic, shared: Any) -> None:
+        """As the protocol says."""
+
+    def moved(self, topic: Topic, successor: Topic) -> None:
+        """As the protocol says."""
+
+
+def test_every_node_lists_the_topics_of_all(nodes: Nodes) -> None:
+    one, other = nodes(2)
+    Poller(one, "b")
+    Poller(other, "a")
+    Poller(other, "b")
+    one.settle()
+    one.advance(1.5)
+    one.taken("b", b"1")
+    for node in (one, other):
+        facts = listed(node)
+        assert [(each.name, each.watchers, each.newest) for each in facts] == [("a", 1, 0), ("b", 2, 1)]
+        assert facts[1].rate == 0.1
+        assert round(facts[1].age, 1) == 1.5
+
+
+def test_the_list_comes_in_parts_and_without_what_has_ended(nodes: Nodes) -> None:
+    one, other = nodes(2, linger=5.0)
+    for name in "abcdef":
+        one.opened(name)
+    readers = [Poller(other, name) for name in "bdf"]
+    one.settle()
+    assert [each.name for each in listed(other, "", 4)] == list("abcd")
+    assert [each.name for each in listed(other, "d", 4)] == list("ef")
+    one.advance(7.0)
+    assert [each.name for each in listed(one, "", 2)] == list("bd")
+    assert readers
+
+
+def test_onlookers_hear_of_topics_of_all_nodes(nodes: Nodes) -> None:
+    one, other = nodes(2, linger=5.0)
+    one.opened("before")
+    onlooker = Onlooker()
+    other.engine.observe(onlooker)
+    other.settle()
+    assert onlooker.told == ["+before"]
+    one.opened("a")
+    other.settle()
+    assert onlooker.told == ["+before", "+a"]
+    other.advance(8.0)
+    assert sorted(onlooker.told[2:]) == ["-a", "-before"]
+    other.engine.unobserve(onlooker)
+    one.opened("b")
+    other.advance(3.0)
+    assert len(onlooker.told) == 4
+
+
+def test_a_feeder_sleeps_at_one_node_until_somebody_watches_at_the_other(nodes: Nodes) -> None:
+    one, other = nodes(2)
+    sleeper = Sleeper(one, "a")
+    one.settle()
+    other.opened("a")
+    one.settle()
+    assert not sleeper.woken, "a look is no watcher"
+    Poller(other, "a")
+    one.settle()
+    assert sleeper.woken == [1]
+
+
+def test_a_feeder_that_comes_just_behind_the_watcher_is_woken_too(nodes: Nodes) -> None:
+    one, other = nodes(2)
+    Poller(other, "a")
+    other.settle()
+    sleeper = Sleeper(one, "a")
+    one.settle()
+    assert sleeper.woken == [1]
+
+
+def test_who_sleeps_no_more_is_not_listened_for(nodes: Nodes) -> None:
+    one, other = nodes(2)
+    sleeper = Sleeper(one, "a")
+    one.engine.unexpect("a", sleeper)
+    Poller(other, "a")
+    one.settle()
+    assert not sleeper.woken
+
+
+def test_a_pattern_at_one_node_takes_what_is_posted_at_the_other(nodes: Nodes) -> None:
+    one, other = nodes(2)
+    assert isinstance(one.publish("s/1", b"1"), NoWatchers)
+    follower = Follower(other, "s/*")
+    one.settle()
+    assert watchers(one, "s/1") == 1
+    assert one.taken("s/1", b"1").newest == 1
+    assert follower.topics == ["s/1"]
+    assert isinstance(one.publish("t/1", b"1"), NoWatchers)
+    topic = other.engine.at_hand("s/1", other.now)
+    assert topic is not None
+    assert topic.after(0) == [b"1"]
+
+
+def test_a_pattern_that_is_read_no_more_takes_nothing(nodes: Nodes) -> None:
+    one, other = nodes(2)
+    follower = Follower(other, "s/*")
+    one.settle()
+    other.hub.unfollow("s/*", follower)
+    one.settle()
+    assert isinstance(one.publish("s/1", b"1"), NoWatchers)
+
+
+def test_a_pattern_of_a_node_that_died_is_forgotten(nodes: Nodes) -> None:
+    one, other = nodes(2, linger=5.0)
+    Follower(other, "s/*")
+    one.settle()
+    one.advance(20.0)
+    assert one.taken("s/1", b"1").newest == 1
+    other.die()
+    one.advance(8.0)
+    assert isinstance(one.publish("s/2", b"1"), NoWatchers)
+
+
+def test_gathering_opens_what_is_active_at_other_nodes(nodes: Nodes) -> None:
+    one, other = nodes(2)
+    for name in ("s/1", "s/2", "t/1"):
+        other.opened(name)
+        other.taken(name, name.encode())
+    done: list[Any] = []
+    one.engine.gather(["s/*"], one.now, done.append)
+    one.settle()
+    assert done == [None]
+    assert [topic.name for topic in one.hub.matching("s/*", one.now)] == ["s/1", "s/2"]
+    assert not one.hub.matching("t/*", one.now)
+
+
+def test_a_feeder_that_sleeps_is_woken_by_a_pattern_elsewhere(nodes: Nodes) -> None:
+    one, other = nodes(2)
+    sleeper = Sleeper(one, "s/1")
+    one.settle()
+    Follower(other, "s/*")
+    one.settle()
+    assert sleeper.woken == [1]
+
+
+def test_with_keep_there_are_at_most_max_topics_on_all_nodes(nodes: Nodes) -> None:
+    one, other = nodes(2, keep=True, max_topics=2)
+    one.taken("a", b"1")
+    other.taken("b", b"1")
+    one.advance(1.0)
+    assert isinstance(other.publish("c", b"1"), TooManyTopics)
+    assert other.taken("a", b"2").newest == 2

@@ -1,0 +1,239 @@
+"""One server's connections: whatever happens to them, each command is settled once, in time, and never done twice."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slosh.engine.redis_link import Pause
+from slosh.engine.redis_scripts import PUBLISH, Command
+from slosh.engine.redis_servers import Servers, make_servers
+from slosh.errors import EngineBusy, EngineUnreachable
+from tests.stores.server import Store
+
+PATIENCE = 20.0
+
+
+class Told:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.ups = 0
+        self.channels: list[str] = []
+        self.news: list[bytes] = []
+
+    def came_up(self) -> None:
+        """As the protocol says."""
+        self.ups += 1
+
+    def subscribed(self, channel: str) -> None:
+        """As the protocol says."""
+        self.channels.append(channel)
+
+    def heard(self, channel: str, data: bytes) -> None:  # noqa: ARG002 - of the protocol
+        """As the protocol says."""
+        self.news.append(data)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Store]:
+    """A server that may be hurt."""
+    server = Store(tmp_path / "store")
+    server.start()
+    yield server
+    server.kill()
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait until something is true, for as long as it may take on a busy machine."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.002)
+
+
+def run(
+    store: Store, story: Callable[[Servers, Told], Awaitable[None]], *, timeout: float = PATIENCE, most: int = 1000
+) -> None:
+    """Let `story` happen with servers that are started and stopped."""
+
+    async def play() -> None:
+        told = Told()
+        servers = make_servers(store.url, told, timeout=timeout, most=most, news="news")
+        await servers.start()
+        try:
+            await story(servers, told)
+        finally:
+            await servers.stop()
+
+    asyncio.run(play())
+
+
+def send(servers: Servers, *command: str | bytes | int) -> list[Any]:
+    """Send a command; its reply is in the list once it is there."""
+    replies: list[Any] = []
+    servers.send(str(command[1]) if len(command) > 1 else "", command, replies.append)
+    return replies
+
+
+def publish(key: str, message: bytes) -> Command:
+    """A publish that needs no watcher."""
+    return PUBLISH.call(
+        [key, f"{key}:r", f"{key}:w"], "", "n", 0, "e", 9000, 1, 9000, 9, 99, "PUBLISH", key, 1, message
+    )
+
+
+def test_commands_that_come_together_are_all_answered_in_their_order(own: Store) -> None:
+    async def story(servers: Servers, _: Told) -> None:
+        replies = [send(servers, "INCR", "n") for _ in range(2000)]
+        await until(lambda: all(replies))
+        assert [reply for (reply,) in replies] == list(range(1, 2001))
+
+    run(own, story, most=2000)
+
+
+def test_a_server_that_forgot_the_scripts_is_given_them_again(own: Store) -> None:
+    async def story(servers: Servers, _: Told) -> None:
+        for _each in range(3):
+            own.ask("SCRIPT", "FLUSH")
+            replies = [send(servers, *publish("{k}", b"1")) for _ in range(10)]
+            await until(partial(all, replies))
+            assert [reply[0][0] for reply in replies] == [b"e"] * 10
+        assert own.ask("LLEN", "{k}:r") == 9
+
+    run(own, story)
+
+
+def test_a_server_that_stands_still_is_given_up_in_time(own: Store) -> None:
+    async def story(servers: Servers, _: Told) -> None:
+        with own.paused():
+            began = time.monotonic()
+            early = send(servers, *publish("{k}", b"1"))
+            await asyncio.sleep(0.2)  # the second comes while the first is under way
+            late = send(servers, *publish("{k}", b"2"))
+            await until(lambda: early and late)
+            took = time.monotonic() - began
+            assert isinstance(early[0], EngineUnreachable)
+            assert isinstance(late[0], EngineUnreachable)
+            assert ("may or may not" in early[0].detail, "may or may not" in late[0].detail) == (True, False)
+            assert took < 2.0, "the timeout is half a second, and the machine may be busy"
+        again = send(servers, "GET", "nothing")
+        await until(lambda: again)
+
+    run(own, story, timeout=0.5)
+
+
+def test_what_comes_while_it_is_out_of_reach_is_refused_and_it_is_found_again(own: Store) -> None:
+    async def story(servers: Servers, told: Told) -> None:
+        servers.listen("c")
+        await until(lambda: "c" in told.channels)
+        own.kill()
+        first = send(servers, "GET", "nothing")
+        await until(lambda: first)
+        assert isinstance(first[0], EngineUnreachable)
+        await until(lambda: not servers.are_up)
+        own.start()
+        await until(lambda: servers.are_up and told.channels.count("c") == 2)
+        assert told.ups == 1
+        own.ask("PUBLISH", "c", "hello")
+        await until(lambda: told.news == [b"hello"])
+
+    run(own, story, timeout=0.5)
+
+
+def test_dropped_connections_lose_no_answer_and_nothing_is_done_twice(own: Store) -> None:
+    async def story(servers: Servers, _: Told) -> None:
+        replies: list[list[Any]] = []
+        for _round in range(10):
+            for _each in range(20):
+                replies.append(send(servers, "INCR", "n"))
+                await asyncio.sleep(0)
+            own.drop_clients()
+            await until(lambda: all(replies))
+        done = [reply for (reply,) in replies if isinstance(reply, int)]
+        assert len(set(done)) == len(done)
+        value = own.ask("GET", "n")
+        assert isinstance(value, bytes)
+        # Of what was not answered nobody knows; it was done once or not at all.
+        assert len(done) <= int(value) <= len(replies)
+
+    run(own, story)
+
+
+def test_more_than_may_wait_are_refused_at_once(own: Store) -> None:
+    async def story(servers: Servers, _: Told) -> None:
+        replies = [send(servers, "INCR", "n") for _ in range(8)]
+        assert [isinstance(reply[0], EngineBusy) for reply in replies[5:]] == [True] * 3
+        await until(lambda: all(replies))
+        assert [reply[0] for reply in replies[:5]] == [1, 2, 3, 4, 5]
+
+    run(own, story, most=5)
+
+
+def test_a_full_server_says_so(own: Store) -> None:
+    async def story(servers: Servers, _: Told) -> None:
+        own.ask("CONFIG", "SET", "maxmemory", 1)
+        reply = send(servers, *publish("{k}", b"1"))
+        await until(lambda: reply)
+        assert reply[0].code == "engine_full"
+
+    run(own, story)
+
+
+def test_who_still_waits_when_it_stops_is_told(own: Store) -> None:
+    replies: list[Any] = []
+
+    async def story(servers: Servers, _: Told) -> None:
+        replies.extend(send(servers, "INCR", "n") for _ in range(3))
+
+    run(own, story)
+    assert all(isinstance(reply[0], int | EngineUnreachable) for reply in replies)
+
+
+def test_out_of_reach_at_the_start_is_one_sentence(tmp_path: Path) -> None:
+    store = Store(tmp_path / "never")
+
+    async def story(servers: Servers, told: Told) -> None:
+        raise AssertionError
+
+    with pytest.raises(EngineUnreachable) as caught:
+        run(store, story)
+    assert caught.value.detail.startswith(f"engine: redis://127.0.0.1:{store.port}/0 cannot be reached. ")
+
+
+def test_a_wrong_password_is_said_and_not_shown(tmp_path: Path) -> None:
+    store = Store(tmp_path / "locked", password="right")
+    store.start()
+
+    async def start() -> None:
+        servers = make_servers(store.url.replace("right", "wrong"), Told(), timeout=5.0, most=9, news="news")
+        await servers.start()
+
+    try:
+        with pytest.raises(EngineUnreachable) as caught:
+            asyncio.run(start())
+    finally:
+        store.kill()
+    assert "WRONGPASS" in caught.value.detail or "AuthenticationError" in caught.value.detail
+    assert "wrong@" not in caught.value.detail
+    assert ":wrong" not in caught.value.detail
+
+
+def test_pauses_grow_and_differ() -> None:
+    async def story() -> list[float]:
+        took = []
+        pause = Pause(0.05)
+        for _ in range(4):
+            began = time.monotonic()
+            await pause.take()
+            took.append(time.monotonic() - began)
+        pause.reset()
+        return took
+
+    first, *others = asyncio.run(story())
+    assert first < 0.05
+    assert all(each >= 0.005 for each in others)
