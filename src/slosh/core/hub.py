@@ -294,8 +294,10 @@ class Hub:
         self._asked = False
         dirty, self._dirty = self._dirty, []
         # Who came late to a marked topic is woken with its others.
-        late = [(topic, watcher) for topic, watcher in self._late if not topic.dirty]
-        self._late = {}
+        late: list[tuple[Topic, Watcher]] = []
+        if self._late:
+            late = [(topic, watcher) for topic, watcher in self._late if not topic.dirty]
+            self._late = {}
         shared = Shared(now)
         for topic in dirty:
             topic.dirty = False
@@ -318,6 +320,7 @@ class Hub:
 
     def _wake_all(self, topic: Topic, watchers: tuple[Watcher, ...], shared: Shared) -> None:
         present, last, late = topic.watchers, topic.last, self._late
+        shared.alone = len(watchers) == 1
         some_left = False
         for watcher in watchers:
             # It may have left since, or have come behind the message that is told of.

@@ -22,14 +22,16 @@ class Shared:
     Attributes:
         made: what they have made for each other, under keys that say all that it depends on.
         latest: what was made or used last; most of those who wait stand at one place, and the next needs it again.
+        alone: whether only one watcher of the topic is woken, so that nothing need be kept for others.
     """
 
-    __slots__ = ("latest", "made", "now")
+    __slots__ = ("alone", "latest", "made", "now")
 
     def __init__(self, now: float) -> None:
         self.now = now
         self.made: dict[object, Any] = {}
         self.latest: Any = None
+        self.alone = False
 
 
 class Watcher(Protocol):
@@ -118,14 +120,16 @@ class Topic:
         Returns:
             How many messages fell off.
         """
-        self._messages.extend(messages)
-        self._times.extend([now] * len(messages))
-        self._size += sum(map(len, messages))
+        kept, times = self._messages, self._times
+        for message in messages:  # mostly one
+            kept.append(message)
+            times.append(now)
+            self._size += len(message)
         self.last += len(messages)
         fell_off = 0
-        while len(self._messages) > queue or (self._size > queue_bytes and len(self._messages) > 1):
-            self._size -= len(self._messages.popleft())
-            self._times.popleft()
+        while len(kept) > queue or (self._size > queue_bytes and len(kept) > 1):
+            self._size -= len(kept.popleft())
+            times.popleft()
             fell_off += 1
         return fell_off
 
@@ -150,6 +154,8 @@ class Topic:
 
     def after(self, offset: int) -> list[bytes]:
         """The messages kept whose offset is greater than `offset`, oldest first. Costs what it gives."""
+        if offset == self.last - 1 and self._messages:
+            return [self._messages[-1]]  # the usual reader, who has seen all but the newest
         newest_first = list(islice(reversed(self._messages), max(0, self.last - offset)))
         newest_first.reverse()
         return newest_first

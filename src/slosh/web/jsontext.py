@@ -43,18 +43,26 @@ def check_json(text: bytes, max_depth: int) -> bytes:
     value = text.strip(WHITE_SPACE)
     if not value:
         raise BadJson("The body is empty; a message is one JSON value, for instance null.", 0)
-    before = len(text) - len(text.lstrip(WHITE_SPACE))
     if not value.isascii():
-        _check_utf8(value, before)
-    if value.count(b"[") + value.count(b"{") > max_depth:
-        _check_depth(value, max_depth, before)
+        _check_utf8(value, _indent(text))
+    # What is shorter than the bound cannot be deeper.
+    if len(value) > max_depth and value.count(b"[") + value.count(b"{") > max_depth:
+        _check_depth(value, max_depth, _indent(text))
     try:
-        _skip(value if b"\\ud" not in value and b"\\uD" not in value else _ESCAPE.sub(_neutral, value))
+        if b"\\" in value and (b"\\ud" in value or b"\\uD" in value):
+            _skip(_ESCAPE.sub(_neutral, value))
+        else:
+            _skip(value)
     except msgspec.DecodeError as error:
-        raise _explain(str(error), len(value), before) from None
+        raise _explain(str(error), len(value), _indent(text)) from None
     except RecursionError:  # msgspec's own, on the stack that whoever calls us has used a part of
-        raise _too_deep(max_depth, before) from None
+        raise _too_deep(max_depth, _indent(text)) from None
     return value
+
+
+def _indent(text: bytes) -> int:
+    """Bytes of white space before the value."""
+    return len(text) - len(text.lstrip(WHITE_SPACE))
 
 
 def _check_utf8(value: bytes, before: int) -> None:

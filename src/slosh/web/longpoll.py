@@ -16,12 +16,15 @@ from slosh.core.cursor import EPOCH_LENGTH
 from slosh.core.reading import Since, locate
 from slosh.core.subscription import Batch, OneTopic, Subscription
 from slosh.core.topic import Shared, Topic
+from slosh.engine.base import Engine
 from slosh.errors import SloshError
+from slosh.settings import Settings
 from slosh.web.action import Exchange
+from slosh.web.asking import Asked
 from slosh.web.connection import Connection
 from slosh.web.envelope import encode_envelope
 from slosh.web.reader import Made, Reader, next_field, recall, remember
-from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render
+from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render, render_start
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _NO_EPOCH: Final = "0" * EPOCH_LENGTH
@@ -31,7 +34,13 @@ _NO_EPOCH: Final = "0" * EPOCH_LENGTH
 class LongPoll(Reader):
     """The action of a GET that is answered once."""
 
-    __slots__ = ()
+    __slots__ = ("_closing", "_date", "_start")
+
+    def __init__(self, engine: Engine, settings: Settings, asked: Asked, fields: bytes) -> None:
+        super().__init__(engine, settings, asked, fields)
+        self._start = b""  # how an answer begins that says nothing out of the ordinary
+        self._date = b""  # that stands in it
+        self._closing = b""  # that stands in it too
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Answer at once where that was asked for, else wait for what comes after the reader's places."""
@@ -61,17 +70,20 @@ class LongPoll(Reader):
 
     def render(self, batch: Batch, connection: Connection, *, timed_out: bool = False) -> bytes:
         """The whole response."""
-        fields = _FIELDS + self.fields + next_field(batch.cursor)
-        if self.asked.cookie is not None and connection.head.method != "HEAD":  # which moves nobody's place
-            fields += batch.cursor.encode("ascii").join(self.asked.cookie)
-        status, body = 200, b""
-        if timed_out and self.asked.minimal:
-            status = 204
-        else:
-            body = encode_envelope(batch, timed_out=timed_out)
-        bodiless = connection.head.method == "HEAD"
-        date, field = connection.edge.date(), connection.connection_field()
-        return render(status, date, fields, body, field, bodiless=bodiless)
+        date, closing = connection.edge.date(), connection.connection_field()
+        cursor = batch.cursor.encode("ascii")
+        if timed_out or batch.several or self.asked.cookie is not None:
+            fields = _FIELDS + self.fields + next_field(batch.cursor)
+            if self.asked.cookie is not None:
+                fields += cursor.join(self.asked.cookie)
+            if timed_out and self.asked.minimal:
+                return render(204, date, fields, b"", closing)
+            return render(200, date, fields, encode_envelope(batch, timed_out=timed_out), closing)
+        if date is not self._date or closing is not self._closing:
+            self._date, self._closing = date, closing
+            self._start = render_start(200, date, _FIELDS + self.fields, closing)
+        body = encode_envelope(batch)
+        return b"".join((self._start, b"Slosh-Next: ", cursor, b"\r\nContent-Length: %d\r\n\r\n" % len(body), body))
 
 
 class Peek(LongPoll):
@@ -94,11 +106,13 @@ class Peek(LongPoll):
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:  # noqa: ARG002 - it does not wait
         """Say what is there."""
         batch = subscription.read(self.asked.wanted)
-        if _NO_EPOCH not in batch.cursor:
-            connection.finish(self.render(batch, connection, timed_out=not batch.saw))
+        # Where there is no topic the answer has the right length, and a cursor that means nothing is not told.
+        # There is no cookie either, for a look moves nobody's place.
+        fields = _FIELDS if _NO_EPOCH in batch.cursor else _FIELDS + next_field(batch.cursor)
+        if self.asked.minimal and not batch.saw and _NO_EPOCH not in batch.cursor:
+            connection.respond(204, fields, b"")
         else:
-            # The answer has the right length, and a cursor that means nothing is not told.
-            connection.respond(200, _FIELDS, encode_envelope(batch, timed_out=not batch.saw))
+            connection.respond(200, fields, encode_envelope(batch, timed_out=not batch.saw))
 
 
 class Poll(Exchange):

@@ -10,9 +10,10 @@ from slosh.web.connection import Connection
 from slosh.web.head import Head
 from slosh.web.jsontext import WHITE_SPACE, check_json
 from slosh.web.query import parse_query
-from slosh.web.response import JSON, NO_SNIFF, NO_STORE
+from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render_head
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
+_REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
 _MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
 
@@ -32,7 +33,9 @@ class Publish(Action):
         BadRequest: the idempotency key is none.
     """
 
-    __slots__ = ("_engine", "_key", "_topic", "fields", "max_body", "settings")
+    __slots__ = ("_engine", "_key", "_receipt", "_topic", "fields", "max_body", "settings")
+
+    is_batch: ClassVar[bool] = False
 
     def __init__(self, engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> None:
         if any(coding != "identity" for coding in head.tokens(b"content-encoding")):
@@ -40,16 +43,19 @@ class Publish(Action):
         self._engine = engine
         self._topic = topic
         self._key = _parse_key(head)
+        self._receipt: Receipt | None = None
         self.fields = fields
         self.settings = settings
         self.max_body = settings.max_message
 
     def run(self, connection: Connection, body: bytes) -> None:
         """Check what came and hand it to the engine."""
-        pending = _Pending(connection, self)
         messages = self.parse(body)
-        self._engine.publish(self._topic, messages, connection.edge.now(), pending.done, self._key)
+        now = connection.edge.now()
+        pending = _Pending(connection, self, now)
+        self._engine.publish(self._topic, messages, now, pending.done, self._key)
         if not pending.is_done:
+            pending.now = 0.0  # It will be later.
             connection.hold(pending)
 
     def parse(self, body: bytes) -> tuple[bytes, ...]:
@@ -60,16 +66,23 @@ class Publish(Action):
         """
         return (check_json(body, self.settings.max_depth),)
 
-    def encode(self, outcome: Published) -> bytes:
-        """The body of the answer."""
-        epoch = outcome.epoch.encode("ascii")
-        return b'{"max":%d,"next":"%b.%d","watchers":%d}' % (outcome.newest, epoch, outcome.newest, outcome.watchers)
+    def answer(self, outcome: Published, connection: Connection) -> bytes:
+        """The whole response."""
+        edge = connection.edge
+        date, closing = edge.date(), connection.connection_field()
+        newest = b"%d" % outcome.newest
+        receipt = self._receipt
+        if receipt is None or not receipt.fits(outcome, date, closing, len(newest)):
+            receipt = self._receipt = Receipt(outcome, date, closing, self.fields, batch=self.is_batch)
+        return b"".join((receipt.before, newest, receipt.between, newest, receipt.after))
 
 
 class PublishBatch(Publish):
     """The action of a POST of NDJSON: one message a line. All are taken, next to each other, or none is."""
 
     __slots__ = ()
+
+    is_batch: ClassVar[bool] = True
 
     def __init__(self, engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> None:
         super().__init__(engine, settings, topic, head, fields)
@@ -85,10 +98,6 @@ class PublishBatch(Publish):
         if not messages:
             raise BadJson("The batch is empty; it has one JSON value a line.", 0)
         return messages
-
-    def encode(self, outcome: Published) -> bytes:
-        """As for one message, with how many were taken."""
-        return super().encode(outcome)[:-1] + b',"accepted":%d}' % outcome.accepted
 
     def _check(self, number: int, line: bytes) -> bytes:
         limit = self.settings.max_message
@@ -123,16 +132,54 @@ def _parse_key(head: Head) -> str:
     return key
 
 
+class Receipt:
+    """The answer to a publish, apart from the offset, which alone changes from one to the next within a second."""
+
+    __slots__ = ("_closing", "_date", "_digits", "_outcome", "after", "before", "between")
+
+    def __init__(self, outcome: Published, date: bytes, closing: bytes, fields: bytes, *, batch: bool) -> None:
+        self._outcome = outcome
+        self._date = date
+        self._closing = closing
+        self._digits = len(str(outcome.newest))
+        accepted = b',"accepted":%d' % outcome.accepted if batch else b""
+        self.between = b',"next":"%b.' % outcome.epoch.encode("ascii")
+        self.after = b'","watchers":%d%b}' % (outcome.watchers, accepted)
+        start = b'{"max":'
+        length = len(start) + len(self.between) + len(self.after) + 2 * self._digits
+        fields = b"%bSlosh-Watchers: %d\r\n%b%b" % (
+            _FIELDS,
+            outcome.watchers,
+            _REPLAYED if outcome.replayed else b"",
+            fields,
+        )
+        self.before = render_head(200, date, fields, length, closing) + start
+
+    def fits(self, outcome: Published, date: bytes, closing: bytes, digits: int) -> bool:
+        """Whether `outcome` is answered in the same way, apart from its offset."""
+        ours = self._outcome
+        return (
+            date is self._date
+            and digits == self._digits
+            and closing is self._closing
+            and outcome.watchers == ours.watchers
+            and outcome.epoch == ours.epoch
+            and outcome.accepted == ours.accepted
+            and outcome.replayed == ours.replayed
+        )
+
+
 class _Pending(Exchange):
     """A publish that the engine has not answered yet."""
 
-    __slots__ = ("_action", "_connection", "is_done")
+    __slots__ = ("_action", "_connection", "is_done", "now")
 
     outlives_eof: ClassVar[bool] = True
 
-    def __init__(self, connection: Connection, action: Publish) -> None:
+    def __init__(self, connection: Connection, action: Publish, now: float) -> None:
         self._connection = connection
         self._action = action
+        self.now = now
         self.is_done = False
 
     def done(self, outcome: Published | SloshError) -> None:
@@ -144,7 +191,4 @@ class _Pending(Exchange):
         if isinstance(outcome, SloshError):
             connection.refuse(outcome)
             return
-        fields = _FIELDS + b"Slosh-Watchers: %d\r\n" % outcome.watchers
-        if outcome.replayed:
-            fields += b"Idempotent-Replayed: true\r\n"
-        connection.respond(200, fields, self._action.encode(outcome))
+        connection.finish(self._action.answer(outcome, connection), now=self.now)

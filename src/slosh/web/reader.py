@@ -160,6 +160,8 @@ class Made:
 
 def recall(shared: Shared, subscription: Subscription, key: str, variant: object) -> Made | None:
     """What another reader has made in this wake-up that does for this one too, or None."""
+    if shared.alone:
+        return None
     made: Made | None = shared.made.get((subscription.key(), key, variant))
     if made is not None:
         shared.latest = made
@@ -168,7 +170,9 @@ def recall(shared: Shared, subscription: Subscription, key: str, variant: object
 
 def remember(shared: Shared, subscription: Subscription, made: Made) -> None:
     """Keep `made` for the other readers of this wake-up."""
-    shared.made[subscription.key(), made.key, made.variant] = shared.latest = made
+    shared.latest = made
+    if not shared.alone:
+        shared.made[subscription.key(), made.key, made.variant] = made
 
 
 def _check_room(subscription: SeveralTopics, room: int) -> SeveralTopics:

@@ -78,6 +78,11 @@ def render_head(status: int, date: bytes, fields: bytes, length: int, connection
     return b"%b%b%b%bContent-Length: %d\r\n\r\n" % (_STATUS_LINES[status], date, fields, connection, length)
 
 
+def render_start(status: int, date: bytes, fields: bytes, connection: bytes = b"") -> bytes:
+    """The beginning of a response; the caller adds more fields, with the length, an empty line and the body."""
+    return b"%b%b%b%b" % (_STATUS_LINES[status], date, fields, connection)
+
+
 def problem(error: SloshError) -> tuple[int, bytes, bytes]:
     """An error as an RFC 9457 problem document: status, header lines, body."""
     fields = b"Content-Type: application/problem+json\r\n" + NO_STORE + NO_SNIFF
