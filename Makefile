@@ -34,10 +34,11 @@ help: ## this list
 run: $(VENV)/.installed ## install into .venv and serve on http://127.0.0.1:8000
 	@exec $(BIN)/slosh serve $(if $(PORT),--port $(PORT)) $(ARGS)
 
-demo: $(VENV)/.demo $(VENV)/.installed ## serve, with a feeder that posts this machine's own figures
-	@$(BIN)/slosh serve --port $(or $(PORT),8000) $(ARGS) & server=$$!; feeder=; \
-	 trap 'kill $$server $$feeder 2>/dev/null' EXIT; trap exit INT TERM; \
-	 $(BIN)/python feeders/machine.py --url http://127.0.0.1:$(or $(PORT),8000) & feeder=$$!; \
+demo: $(VENV)/.demo $(VENV)/.installed ## serve, with feeders: this machine's own figures, and the weather of four years
+	@$(BIN)/slosh serve --port $(or $(PORT),8000) $(ARGS) & server=$$!; machine=; replay=; \
+	 trap 'kill $$server $$machine $$replay 2>/dev/null' EXIT; trap exit INT TERM; \
+	 $(BIN)/python feeders/machine.py --url http://127.0.0.1:$(or $(PORT),8000) & machine=$$!; \
+	 $(BIN)/python feeders/replay.py --url http://127.0.0.1:$(or $(PORT),8000) >/dev/null & replay=$$!; \
 	 wait $$server
 
 test: $(VENV)/.test $(VENV)/.servers $(VENV)/.installed ## install what the tests need and run them

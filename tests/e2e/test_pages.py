@@ -291,3 +291,15 @@ def test_the_chat_is_usable_with_the_keyboard_alone(slosh: Slosh, new_page: Open
     page.keyboard.type("no mouse")
     page.keyboard.press("Enter")
     expect(page.locator(".line .text")).to_have_text("no mouse")
+
+
+def test_the_front_page_leads_to_the_viewer_of_the_topic_that_it_watches(slosh: Slosh, new_page: Open) -> None:
+    page = new_page(slosh.url)
+    expect(page.locator("#state")).to_have_attribute("data-state", "live")
+    for link in ("its chart", "View"):
+        target = page.get_by_role("link", name=link).get_attribute("href")
+        assert target == "/view/test"
+    page.get_by_role("link", name="its chart").click()
+    slosh.post_when_watched("test", {"t": 21.5})
+    expect(page.locator("body")).to_contain_text("t")
+    assert page.url == f"{slosh.url}/view/test"
