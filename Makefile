@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := $(shell find src example -type f -not -name '*.pyc' 2>/dev/null) README.md LICENSE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-compiled cover check lint format bench docs wheel clean
+.PHONY: help run demo test test-compiled cover check lint format bench peers docs wheel clean
 
 help: ## this list
 	@echo "slosh: live topics over plain HTTP"
@@ -61,8 +61,12 @@ format: $(VENV)/.dev ## let ruff put the code in form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.test $(VENV)/.installed ## measure this server beside others (python -m benchmarks)
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: peers ## measure this server beside others (python -m benchmarks)
+	@COMPILED=$(COMPILED) $(BIN)/python -m benchmarks $(ARGS)
+	@$(if $(ARGS),true,$(BIN)/python -m benchmarks --peers)
+
+peers: $(VENV)/.installed $(COMPILED)/.installed ## install what bench compares with, as far as it can (as root: apt-get)
+	@$(BIN)/python -m benchmarks.installing
 
 docs: $(VENV)/.installed ## write docs/settings.md anew from the table of settings
 	@$(BIN)/python -m slosh.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md

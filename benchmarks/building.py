@@ -1,4 +1,4 @@
-"""Compiles the load generator and the floor into benchmarks/build, when they are older than their source."""
+"""Compiles the load generator and the floor into build/benchmarks, when they are older than their source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BUILD = HERE / "build"
+BUILD = HERE.parent / "build" / "benchmarks"
+"""What the benchmark makes and installs for itself."""
 FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra"]
 
 

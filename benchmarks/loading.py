@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from benchmarks.machine import put_first
+
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
@@ -25,6 +27,9 @@ class Work:
     mode: str = "steady"
     readers: int = 0
     topics: int = 1
+    idle_readers: int = 0
+    """In mode mixed: readers that wait beside the others, on `idle_topics` topics of their own."""
+    idle_topics: int = 0
     publishers: int = 1
     rate: float = 0.0
     """Messages a second over all topics, on a fixed schedule; 0 = each publisher sends again once it is answered."""
@@ -90,7 +95,9 @@ class Outcome:
 class Load:
     """A running load generator. Use it in a `with` block; call the methods in the order that the mode speaks them."""
 
-    def __init__(self, program: Path, transport: str, port: int, work: Work, core: int | None = None) -> None:
+    def __init__(
+        self, program: Path, transport: str, port: int, work: Work, core: int | None = None, *, foremost: bool = False
+    ) -> None:
         """Starts it on that core. It connects at once, except in mode idle, which connects on `go`."""
         self._child = subprocess.Popen(
             [str(program), "--transport", transport, "--port", str(port), *work.options()],
@@ -101,6 +108,8 @@ class Load:
         )
         if core is not None:
             os.sched_setaffinity(self._child.pid, {core})
+        if foremost:
+            put_first(self._child.pid)
 
     def hear(self, word: str | None = None) -> str:
         """The next line it says, which must be `word` if one is given; raises LoadError when it gave up."""

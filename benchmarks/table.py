@@ -109,4 +109,9 @@ def markdown(rows: Sequence[Row], servers: Sequence[tuple[str, str]], ratios: Se
             *(_value(row, name, first=first) for name in titles),
             *(_ratio(row, one, other) for one, other in ratios),
         ])  # fmt: skip
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return lines_of(lines)
+
+
+def lines_of(table: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines of Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in table)

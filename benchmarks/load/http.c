@@ -1,5 +1,6 @@
 /* Where an HTTP answer ends: a status line, header lines, Content-Length. A chunked answer is refused with a word. */
 #define _GNU_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -24,6 +25,28 @@ const char *header_value(const struct answer *answer, const char *name, size_t *
         line = next;
     }
     return NULL;
+}
+
+bool copy_place(struct reader *reader, const char *value, size_t length)
+{
+    if (value == NULL || length == 0 || length >= PLACE_ROOM)
+        return false;
+    memcpy(reader->place, value, length);
+    reader->place[length] = 0;
+    return true;
+}
+
+const char *text_member(const struct answer *answer, const char *name, size_t *length)
+{
+    char wanted[64];
+    int size = snprintf(wanted, sizeof wanted, "\"%s\":\"", name);
+    const char *value = memmem(answer->body, answer->body_length, wanted, (size_t)size);
+    if (value == NULL)
+        return NULL;
+    value += size;
+    const char *quote = memchr(value, '"', answer->body_length - (size_t)(value - answer->body));
+    *length = quote ? (size_t)(quote - value) : 0;
+    return value;
 }
 
 long answer_read(const char *data, size_t length, struct answer *answer)

@@ -125,10 +125,11 @@ int messages_read(struct reader *reader, const char *data, size_t length, uint64
             reader->warm = (uint32_t)message.due;
         } else if (ledger_enter(&reader->ledgers[message.stream], message.number)) {
             tally.delivered++;
-            spread_add(&delivery_latency, now > message.due ? now - message.due : 0);
+            if (!clock_stopped())
+                spread_add(&delivery_latency, now > message.due ? now - message.due : 0);
         }
     }
-    if (found)
+    if (found && !clock_stopped())
         tally.last_arrival = now;
     return found;
 }

@@ -9,13 +9,14 @@
  *   3. It stays cheaper than the servers: one thread, edge-triggered epoll, one recv and one send for a delivery.
  *
  * main.c      options, and the words exchanged with benchmarks/loading.py
- * modes.c     what a run does: steady, idle, publish, storm
+ * modes.c     what a run does: steady, mixed, idle, publish, storm
  * readers.c   the readers' connections
  * publishers.c the publishers' connections, open and closed loop
  * ledger.c    missing, doubled, swapped; latency
  * http.c      where an answer ends
  * longpoll.c  the long-poll transport of each server, and the list of all transports
  * streams.c   Server-Sent Events and WebSocket
+ * bayeux.c    Faye's protocol
  */
 #ifndef SLOSH_LOAD_H
 #define SLOSH_LOAD_H
@@ -24,16 +25,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MOST_STREAMS = 8, PLACE_ROOM = 160, RECEIVE_ROOM = 4 << 20 };
+enum { MOST_SIZE = 65536, MOST_STREAMS = 8, PLACE_ROOM = 160, RECEIVE_ROOM = 4 << 20 };
 
 /* ---- options (main.c) ---- */
 
 struct options {
-    const char *mode;         /* steady | idle | publish | storm */
+    const char *mode;         /* steady | mixed | idle | publish | storm */
     const char *transport;    /* a name in transports[] */
     int port;
     int readers;
     int topics;
+    int idle_readers;         /* mixed: readers that wait beside the others, on topics of their own, */
+    int idle_topics;          /* whose numbers follow those of the others */
     int publishers;
     double rate;              /* messages a second over all topics; 0 = closed loop */
     double seconds;           /* how long messages are published */
@@ -48,6 +51,10 @@ _Noreturn void give_up(const char *format, ...) __attribute__((format(printf, 1,
 bool control_readable(void);          /* true once benchmarks/loading.py has said the next word */
 void await_word(const char *word);    /* blocks for a line on stdin */
 void say(const char *word);           /* one line on stdout */
+void stop_clock(void);                /* what happens from here on is part of no figure, only of the count of messages */
+bool clock_stopped(void);
+static inline int all_readers(void) { return options.readers + options.idle_readers; }
+static inline int all_topics(void) { return options.topics + options.idle_topics; }
 
 /* ---- ledger (ledger.c) ---- */
 
@@ -93,8 +100,10 @@ struct transport {
     bool asks_again;
     /* A request that makes topics take messages although nobody reads, or NULL when the server always does. */
     void (*prime_path)(char *out, size_t room, unsigned topic);
+    /* The body of a publish of options.size bytes at `message`, or NULL when it is these bytes alone. Returns its length. */
+    int (*publish_body)(char *out, size_t room, unsigned topic, const char *message);
 };
-extern const struct transport slosh_sse, nchan_sse, slosh_websocket, nchan_websocket;
+extern const struct transport slosh_sse, nchan_sse, slosh_websocket, nchan_websocket, bayeux;
 extern const struct transport *const transports[];       /* ends with NULL */
 extern const struct transport *transport;                /* the one in use */
 
@@ -106,7 +115,7 @@ struct reader {
     int fd;
     unsigned topic;
     enum reader_state state;
-    int opened;               /* a stream's own: whether its head was read, and how its body is framed */
+    int opened;               /* a stream's own: whether its head was read, and how its body is framed; Bayeux's steps */
     uint32_t warm;            /* number of the last warm-up message that came */
     uint64_t due;             /* storm: when it was to connect; 0 = not in a storm */
     char place[PLACE_ROOM];   /* the cursor, spelled as the transport wants to send it */
@@ -142,6 +151,8 @@ void prime_topics(void);
 /* ---- http (http.c) ---- */
 
 struct answer { int status; const char *head, *body; size_t head_length, body_length; };
+bool copy_place(struct reader *, const char *value, size_t length);    /* false when it is none, or too long */
+const char *text_member(const struct answer *, const char *name, size_t *length);   /* of the body: "name":"text"; NULL = none */
 long answer_read(const char *data, size_t length, struct answer *);   /* bytes of the whole answer; 0 = more to come; -1 = broken */
 const char *header_value(const struct answer *, const char *name, size_t *length);
 

@@ -28,27 +28,6 @@ static int slosh_ask(struct reader *reader, char *out, size_t room)
                     reader->topic, reader->place[0] ? reader->place : "now", options.port, further_headers(reader));
 }
 
-static bool copy_place(struct reader *reader, const char *value, size_t length)
-{
-    if (value == NULL || length == 0 || length >= PLACE_ROOM)
-        return false;
-    memcpy(reader->place, value, length);
-    reader->place[length] = 0;
-    return true;
-}
-
-static const char *next_of_envelope(const struct answer *answer, size_t *length)
-{
-    static const char name[] = "\"next\":\"";
-    const char *value = memmem(answer->body, answer->body_length, name, sizeof name - 1);
-    if (value == NULL)
-        return NULL;
-    value += sizeof name - 1;
-    const char *quote = memchr(value, '"', answer->body_length - (size_t)(value - answer->body));
-    *length = quote ? (size_t)(quote - value) : 0;
-    return value;
-}
-
 static long slosh_take(struct reader *reader, const char *data, size_t length, uint64_t now)
 {
     struct answer answer;
@@ -58,7 +37,7 @@ static long slosh_take(struct reader *reader, const char *data, size_t length, u
     size_t place_length = 0;
     const char *place = header_value(&answer, "slosh-next", &place_length);
     if (place == NULL)
-        place = next_of_envelope(&answer, &place_length);
+        place = text_member(&answer, "next", &place_length);
     if (answer.status != 200 || !copy_place(reader, place, place_length))
         return -1;
     messages_read(reader, answer.body, answer.body_length, now);
@@ -92,10 +71,10 @@ static long nchan_take(struct reader *reader, const char *data, size_t length, u
     return used;
 }
 
-static const struct transport slosh = {"slosh", topics_path, slosh_ask, slosh_take, true, prime_path};
-static const struct transport plain = {"plain", topics_path, slosh_ask, slosh_take, true, NULL};
-static const struct transport nchan = {"nchan", pub_path, nchan_ask, nchan_take, true, NULL};
-static const struct transport multipart = {"multipart", pub_path, multipart_ask, nchan_take, true, NULL};
+static const struct transport slosh = {"slosh", topics_path, slosh_ask, slosh_take, true, prime_path, NULL};
+static const struct transport plain = {"plain", topics_path, slosh_ask, slosh_take, true, NULL, NULL};
+static const struct transport nchan = {"nchan", pub_path, nchan_ask, nchan_take, true, NULL, NULL};
+static const struct transport multipart = {"multipart", pub_path, multipart_ask, nchan_take, true, NULL, NULL};
 
 const struct transport *const transports[] = {&slosh, &plain, &nchan, &multipart, &slosh_sse, &nchan_sse,
-                                              &slosh_websocket, &nchan_websocket, NULL};
+                                              &slosh_websocket, &nchan_websocket, &bayeux, NULL};

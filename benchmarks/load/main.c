@@ -33,6 +33,17 @@ static double cpu_seconds(void)
 static uint64_t go_time;         /* when the word go came, and this program's CPU by then */
 static double go_cpu;
 
+static uint64_t stop_time;       /* when the clock was stopped, and this program's CPU by then; 0 = it still runs */
+static double stop_cpu;
+
+bool clock_stopped(void) { return stop_time != 0; }
+
+void stop_clock(void)
+{
+    stop_time = now_ns();
+    stop_cpu = cpu_seconds();
+}
+
 _Noreturn void give_up(const char *format, ...)
 {
     va_list values;
@@ -84,6 +95,8 @@ static void read_options(int count, char **words)
         else if (strcmp(name, "--port") == 0) options.port = atoi(value);
         else if (strcmp(name, "--readers") == 0) options.readers = atoi(value);
         else if (strcmp(name, "--topics") == 0) options.topics = atoi(value);
+        else if (strcmp(name, "--idle_readers") == 0) options.idle_readers = atoi(value);
+        else if (strcmp(name, "--idle_topics") == 0) options.idle_topics = atoi(value);
         else if (strcmp(name, "--publishers") == 0) options.publishers = atoi(value);
         else if (strcmp(name, "--rate") == 0) options.rate = atof(value);
         else if (strcmp(name, "--seconds") == 0) options.seconds = atof(value);
@@ -93,7 +106,9 @@ static void read_options(int count, char **words)
     }
     if (options.port < 1 || options.topics < 1 || options.publishers < 1 || options.readers < 0)
         give_up("--port, --topics and --publishers are at least 1, --readers at least 0");
-    if (options.size < 64 || options.size > 65536)
+    if ((options.idle_readers > 0) != (options.idle_topics > 0))
+        give_up("--idle_readers and --idle_topics belong together");
+    if (options.size < 64 || options.size > MOST_SIZE)
         give_up("--size is 64 to 65536 bytes");
     for (size_t i = 0; transports[i] != NULL; i++)
         if (strcmp(transports[i]->name, options.transport) == 0)
@@ -104,10 +119,12 @@ static void read_options(int count, char **words)
 
 static void say_result(void)
 {
+    if (!clock_stopped())
+        stop_clock();
     uint64_t start = go_time;
-    double wall = (double)(now_ns() - start) / 1e9;
-    uint64_t last = tally.last_arrival > start ? tally.last_arrival : now_ns();
-    uint64_t missing = options.readers && tally.expected > tally.delivered ? tally.expected - tally.delivered : 0;
+    double wall = (double)(stop_time - start) / 1e9;
+    uint64_t last = tally.last_arrival > start ? tally.last_arrival : stop_time;
+    uint64_t missing = all_readers() && tally.expected > tally.delivered ? tally.expected - tally.delivered : 0;
     printf("{\"published\":%llu,\"failed\":%llu,\"expected\":%llu,\"delivered\":%llu,\"missing\":%llu,\"doubled\":%llu,"
            "\"swapped\":%llu,\"strangers\":%llu,\"damaged\":%llu,\"answers\":%llu,\"connections_lost\":%llu,"
            "\"seconds\":%.4f,\"until_last\":%.4f,\"load_cpu\":%.4f,",
@@ -115,7 +132,7 @@ static void say_result(void)
            (unsigned long long)tally.delivered, (unsigned long long)missing, (unsigned long long)tally.doubled,
            (unsigned long long)tally.swapped, (unsigned long long)tally.strangers, (unsigned long long)tally.damaged,
            (unsigned long long)tally.answers, (unsigned long long)connections_lost, wall, (double)(last - start) / 1e9,
-           cpu_seconds() - go_cpu);
+           stop_cpu - go_cpu);
     static const struct { const char *name; const struct spread *spread; } spreads[] = {
         {"delivery", &delivery_latency}, {"publish", &publish_latency}, {"reconnect", &reconnect_latency}, {"late", &lateness}};
     for (size_t i = 0; i < sizeof spreads / sizeof *spreads; i++)

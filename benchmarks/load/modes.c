@@ -50,12 +50,12 @@ static unsigned still_connecting(int upto)
 
 static void connect_all(void)
 {
-    for (int i = 0; i < options.readers; i++) {
+    for (int i = 0; i < all_readers(); i++) {
         reader_connect(&readers[i]);
         while (still_connecting(i + 1) >= CONNECTING_AT_ONCE)
             loop_turn(UINT64_MAX);
     }
-    for (int i = 0; i < options.readers; i++)
+    for (int i = 0; i < all_readers(); i++)
         while (readers[i].state == READER_CONNECTING)
             loop_turn(UINT64_MAX);
 }
@@ -65,8 +65,8 @@ static void warm_up(void)
 {
     uint64_t start = now_ns();
     for (int complete = 0; complete < WARM_ROUNDS;) {
-        lagging = (unsigned)options.readers;
-        for (unsigned topic = 0; topic < (unsigned)options.topics; topic++)
+        lagging = (unsigned)all_readers();
+        for (unsigned topic = 0; topic < (unsigned)all_topics(); topic++)
             publish_warm(topic);
         uint64_t progress = now_ns();
         unsigned before = lagging;
@@ -82,7 +82,7 @@ static void warm_up(void)
         if (lagging == 0)
             complete++;
         if (now_ns() - start > WARM_LIMIT)
-            give_up("%u of %d readers never got a warm-up message", lagging, options.readers);
+            give_up("%u of %d readers never got a warm-up message", lagging, all_readers());
     }
     tally.answers = 0;
     tally.doubled = tally.swapped = tally.strangers = tally.damaged = 0;
@@ -94,7 +94,7 @@ static void gather(uint64_t start)
     uint64_t patience = (uint64_t)(options.patience * 1e9), quiet_since = now_ns(), seen = tally.delivered;
     for (;;) {
         publishers_tick(now_ns());
-        if (publishers_idle() && (tally.delivered >= tally.expected || options.readers == 0))
+        if (publishers_idle() && (tally.delivered >= tally.expected || all_readers() == 0))
             return;
         uint64_t next = publishers_next(), pause = now_ns() + SECOND / 4;
         loop_turn(next < pause ? next : pause);
@@ -127,6 +127,26 @@ static void mode_steady(void)
     else
         publish_closed(now_ns() + (uint64_t)(options.seconds * 1e9));
     gather(start);
+    listen_on();
+}
+
+/* Some are served while others wait; at the end a message to each idle topic proves that all of those were held. */
+static void mode_mixed(void)
+{
+    connect_all();
+    warm_up();
+    say("ready");
+    await_word("go");
+    uint64_t start = now_ns() + LEAD_IN;
+    publish_schedule(start);
+    gather(start);
+    listen_on();
+    stop_clock();
+    say("served");
+    await_word("check");
+    for (int topic = options.topics; topic < all_topics(); topic++)
+        publish_one((unsigned)topic);
+    gather(0);
     listen_on();
 }
 
@@ -188,7 +208,7 @@ static void mode_storm(void)
 void mode_run(void)
 {
     static const struct { const char *name; void (*run)(void); } modes[] = {
-        {"steady", mode_steady}, {"idle", mode_idle}, {"publish", mode_publish}, {"storm", mode_storm}};
+        {"steady", mode_steady}, {"mixed", mode_mixed}, {"idle", mode_idle}, {"publish", mode_publish}, {"storm", mode_storm}};
     prctl(PR_SET_TIMERSLACK, 1000ul);       /* 1 µs: the default of 50 µs would be told as lateness */
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
         if (strcmp(options.mode, modes[i].name) == 0) {

@@ -54,8 +54,8 @@ void publishers_prepare(void)
 {
     streams = options.topics == 1 && options.publishers <= MOST_STREAMS ? options.publishers : 1;
     publishers = calloc((size_t)options.publishers, sizeof *publishers);
-    numbers = calloc((size_t)options.topics, sizeof *numbers);
-    warm_sent = calloc((size_t)options.topics, sizeof *warm_sent);
+    numbers = calloc((size_t)all_topics(), sizeof *numbers);
+    warm_sent = calloc((size_t)all_topics(), sizeof *warm_sent);
     if (publishers == NULL || numbers == NULL || warm_sent == NULL)
         give_up("out of memory");
     for (int i = 0; i < options.publishers; i++)
@@ -64,15 +64,22 @@ void publishers_prepare(void)
 
 static void publisher_send(struct publisher *publisher, struct task task)
 {
-    char path[PATH_ROOM], request[PATH_ROOM + 256 + 65536];
+    char path[PATH_ROOM], body[256 + MOST_SIZE], request[PATH_ROOM + 512 + MOST_SIZE];
     unsigned stream = streams > 1 ? (unsigned)(publisher - publishers) : 0;
     struct message message = {stream, task.topic, 0, task.due};
     if (!task.warm)
         message.number = ++numbers[task.topic][stream];
     transport->publish_path(path, sizeof path, task.topic);
+    int size = message_write(body, &message);
+    if (transport->publish_body != NULL) {
+        char wrapped[sizeof body];
+        size = transport->publish_body(wrapped, sizeof wrapped, task.topic, body);
+        memcpy(body, wrapped, (size_t)size);
+    }
     int length = sprintf(request, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-                         path, options.port, options.size);
-    length += message_write(request + length, &message);
+                         path, options.port, size);
+    memcpy(request + length, body, (size_t)size);
+    length += size;
     publisher->busy = true;
     publisher->now = task;
     busy_publishers++;
@@ -111,7 +118,10 @@ void publish_warm(unsigned topic)
 
 static uint64_t readers_of(unsigned topic)
 {
-    unsigned all = (unsigned)options.readers, topics = (unsigned)options.topics;
+    bool idle = topic >= (unsigned)options.topics;
+    unsigned all = (unsigned)(idle ? options.idle_readers : options.readers);
+    unsigned topics = (unsigned)(idle ? options.idle_topics : options.topics);
+    topic -= idle ? (unsigned)options.topics : 0;
     return all / topics + (topic < all % topics);
 }
 

@@ -43,12 +43,13 @@ static char *browser_headers(int index)
 
 void readers_prepare(void)
 {
-    readers = calloc((size_t)options.readers + 1, sizeof *readers);
+    readers = calloc((size_t)all_readers() + 1, sizeof *readers);
     if (readers == NULL)
-        give_up("out of memory for %d readers", options.readers);
-    for (int i = 0; i < options.readers; i++) {
+        give_up("out of memory for %d readers", all_readers());
+    for (int i = 0; i < all_readers(); i++) {
         readers[i].fd = -1;
-        readers[i].topic = (unsigned)(i % options.topics);
+        readers[i].topic = (unsigned)(i < options.readers ? i % options.topics
+                                                          : options.topics + (i - options.readers) % options.idle_topics);
         if (options.browser)
             readers[i].headers = browser_headers(i);
     }
@@ -61,7 +62,7 @@ void reader_connect(struct reader *reader)
     if (fd < 0)
         give_up("reader %d has no socket: %s (raise ulimit -n)", index, strerror(errno));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (options.readers > READERS_OF_AN_ADDRESS) {
+    if (all_readers() > READERS_OF_AN_ADDRESS) {
         struct sockaddr_in source = {.sin_family = AF_INET};
         source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(index / READERS_OF_AN_ADDRESS));
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
@@ -105,7 +106,7 @@ static void reader_ask(struct reader *reader)
 static void reader_lost(struct reader *reader)
 {
     connections_lost++;
-    if (connections_lost > (uint64_t)options.readers * 3 + 100)
+    if (connections_lost > (uint64_t)all_readers() * 3 + 100)
         give_up("the server closed %llu connections of readers", (unsigned long long)connections_lost);
     reader_close(reader);
     reader_connect(reader);

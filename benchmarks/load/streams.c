@@ -128,7 +128,7 @@ static long websocket_take(struct reader *reader, const char *data, size_t lengt
     return (long)(front + size);
 }
 
-const struct transport slosh_sse = {"slosh-sse", topics_path, slosh_sse_ask, sse_take, false, NULL};
-const struct transport nchan_sse = {"nchan-sse", pub_path, nchan_sse_ask, sse_take, false, NULL};
-const struct transport slosh_websocket = {"slosh-websocket", topics_path, slosh_websocket_ask, websocket_take, false, NULL};
-const struct transport nchan_websocket = {"nchan-websocket", pub_path, nchan_websocket_ask, websocket_take, false, NULL};
+const struct transport slosh_sse = {"slosh-sse", topics_path, slosh_sse_ask, sse_take, false, NULL, NULL};
+const struct transport nchan_sse = {"nchan-sse", pub_path, nchan_sse_ask, sse_take, false, NULL, NULL};
+const struct transport slosh_websocket = {"slosh-websocket", topics_path, slosh_websocket_ask, websocket_take, false, NULL, NULL};
+const struct transport nchan_websocket = {"nchan-websocket", pub_path, nchan_websocket_ask, websocket_take, false, NULL, NULL};

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from benchmarks.servers.base import Server
+from benchmarks.servers.base import Server, Started
 from benchmarks.servers.floor import FLOOR
 from benchmarks.servers.nchan import NCHAN, NCHAN_MULTIPART
-from benchmarks.servers.peers import STARLETTE, TWISTED_WEB
+from benchmarks.servers.peers import FAYE_NODE, PUSHPIN, STARLETTE, TWISTED_WEB
 from benchmarks.servers.slosh import SLOSH, SLOSH_COMPILED
 
 SERVERS: dict[str, Server] = {
-    server.name: server for server in (FLOOR, NCHAN, NCHAN_MULTIPART, SLOSH, SLOSH_COMPILED, STARLETTE, TWISTED_WEB)
+    server.name: server
+    for server in (
+        FLOOR,
+        NCHAN,
+        NCHAN_MULTIPART,
+        SLOSH,
+        SLOSH_COMPILED,
+        STARLETTE,
+        TWISTED_WEB,
+        FAYE_NODE,
+        PUSHPIN,
+    )
 }
-DEFAULT = ("floor", "nchan", "slosh")
+DEFAULT = ("floor", "nchan", "slosh", "slosh-compiled")
+"""Without --servers."""
+PEERS = ("nchan", "starlette", "twisted-web", "faye", "pushpin")
+"""With --peers: those that carry only a part of the load, and what everything is compared with."""
 
-__all__ = ["DEFAULT", "SERVERS", "Server"]
+__all__ = ["DEFAULT", "PEERS", "SERVERS", "Server", "Started"]

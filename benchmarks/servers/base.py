@@ -11,9 +11,9 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.machine import free_port
+from benchmarks.machine import free_port, put_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +22,21 @@ ROOT = Path(__file__).parents[2]
 """The checkout: the small peers are modules of this package."""
 START_LIMIT = 20.0
 """Seconds that a server may take until it accepts a connection."""
-STOP_LIMIT = 15.0
+STOP_LIMIT = 3.0
+"""Seconds that it may take to go; then it is killed, for what it does at its end is not measured."""
 
 
 class StartError(Exception):
     """A server did not come up; the text holds what it wrote."""
+
+
+class Started(NamedTuple):
+    """A server that accepts connections."""
+
+    pid: int
+    port: int
+    store: int | None = None
+    """The process id of the store beside it, for a server that keeps its messages in one."""
 
 
 @dataclass(frozen=True)
@@ -43,42 +53,68 @@ class Server:
     """What has to be installed before it can run, or None."""
     command: Callable[[Path, int], list[str]]
     """(scratch folder, port) -> the words that start it in the foreground, with one worker, on 127.0.0.1."""
+    version: Callable[[], str]
+    """Which one it is, for the record; called only where nothing is missing."""
     transports: Mapping[str, str] = field(default_factory=dict)
     """Kind of reading (longpoll, gathered, sse, websocket) -> the load generator's word for it."""
     share: float = 1.0
     """The part of the usual load that it can carry: a server that drowns shows nothing of its cost."""
+    modules: tuple[Path, ...] = ()
+    """Folders where its Python looks before its own."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Further environment."""
+    store: Callable[[Path], list[str]] | None = None
+    """(scratch folder) -> the words that start the store beside it, on the socket `store` in that folder."""
 
     @contextlib.contextmanager
-    def running(self, core: int | None) -> Iterator[tuple[int, int]]:
-        """Starts it on that core; gives (process id, port); stops it afterwards. Raises StartError."""
-        port = free_port()
-        with tempfile.TemporaryDirectory(prefix="slosh-bench-") as scratch:
-            log = Path(scratch) / "log"
-            with log.open("wb") as output:
-                child = subprocess.Popen(
-                    self.command(Path(scratch), port),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    cwd=scratch,
-                    env={
-                        **os.environ,
-                        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-                    },
-                )
+    def running(self, core: int | None, *, store_core: int | None = None, foremost: bool = False) -> Iterator[Started]:
+        """Starts it on that core, and its store on the other one; stops both afterwards. Raises StartError."""
+        with tempfile.TemporaryDirectory(prefix="slosh-bench-") as folder, contextlib.ExitStack() as ends:
+            scratch, store = Path(folder), None
+            if self.store is not None:
+                store = ends.enter_context(self._process(self.store(scratch), scratch / "store.log", store_core))
+                _await(store, scratch / "store.log", lambda: _is_socket(scratch / "store"))
+            port = free_port()
+            child = ends.enter_context(self._process(self.command(scratch, port), scratch / "log", core))
+            for process in (child, store) if foremost else ():
+                if process is not None:
+                    put_first(process.pid)  # its workers inherit it
+            _await(child, scratch / "log", lambda: _listens(port))
+            yield Started(child.pid, port, store.pid if store is not None else None)
+
+    @contextlib.contextmanager
+    def _process(self, command: list[str], log: Path, core: int | None) -> Iterator[subprocess.Popen[bytes]]:
+        paths = [*map(str, self.modules), str(ROOT), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, **self.variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, env=environment
+            )
+        try:
             if core is not None:
                 os.sched_setaffinity(child.pid, {core})  # its workers inherit it
-            try:
-                _await_listening(child, port, log)
-                yield child.pid, port
-            finally:
-                _stop(child)
+            yield child
+        finally:
+            _stop(child)
 
 
-def _await_listening(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def _is_socket(path: Path) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(str(path))
+        return True
+    return False
+
+
+def _await(child: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline and child.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        if ready():
             return
         time.sleep(0.02)
     raise StartError(log.read_text(errors="replace")[-2000:].strip() or f"it did not listen within {START_LIMIT:g} s")

@@ -27,6 +27,7 @@ FLOOR = Server(
         "rings of 100 messages"
     ),
     missing=_missing,
+    version=lambda: "of this commit",
     command=_command,
     transports={"longpoll": "plain", "gathered": "plain", "sse": "slosh-sse", "websocket": "slosh-websocket"},
 )

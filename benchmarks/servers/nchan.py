@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from benchmarks.machine import raise_file_limit
@@ -82,12 +83,25 @@ def _missing() -> str | None:
     return None
 
 
+def _version() -> str:
+    told = subprocess.run([_nginx() or "nginx", "-v"], capture_output=True, text=True, check=False).stderr
+    debian = shutil.which("dpkg-query")
+    module = (
+        subprocess.run(
+            [debian, "-W", "-f", "${Version}", "libnginx-mod-nchan"], capture_output=True, text=True, check=False
+        ).stdout
+        if debian
+        else ""
+    )
+    return f"{told.rpartition('/')[2].strip()}, nchan {module or 'of unknown version'}"
+
+
 def _command(scratch: Path, port: int) -> list[str]:
     nginx, module, files = _nginx(), _module(), raise_file_limit()
     if nginx is None or module is None:
         raise FileNotFoundError(_missing())
     user = "user root;" if os.geteuid() == 0 else ""
-    connections = min(files - 200, 120_000)
+    connections = files * 5 // 4  # when a sixteenth is left, nginx closes idle keep-alive connections, publishers first
     path = scratch / "nginx.conf"
     path.write_text(
         CONFIGURATION.format(user=user, module=module, scratch=scratch, files=files, connections=connections, port=port)
@@ -104,6 +118,7 @@ NCHAN = Server(
     title="nchan",
     configuration=f"{_WORDS}; plain long-poll, multipart answers at saturation",
     missing=_missing,
+    version=_version,
     command=_command,
     transports={"longpoll": "nchan", "gathered": "multipart", "sse": "nchan-sse", "websocket": "nchan-websocket"},
 )
@@ -112,6 +127,7 @@ NCHAN_MULTIPART = Server(
     title="nchan, multipart",
     configuration=f"{_WORDS}; multipart answers everywhere",
     missing=_missing,
+    version=_version,
     command=_command,
     transports={"longpoll": "multipart", "gathered": "multipart"},
 )

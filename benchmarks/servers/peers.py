@@ -1,26 +1,42 @@
-"""Minimal long-poll servers on twisted.web and on Starlette with uvicorn, written for the comparison.
+"""Peers that are no C: Faye, Pushpin, and minimal long-poll servers on twisted.web and on Starlette with uvicorn.
 
-They show what the frameworks themselves cost: a ring, cursors and waiting readers, and nothing else.
-They get a tenth of the usual load, since at the full load they would only show that they drown.
+The minimal ones show what the frameworks themselves cost: a ring, cursors and waiting readers, and nothing else.
+All of these get a part of the usual load, since at the full load they would only show that they drown.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+import json
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.building import BUILD
 from benchmarks.servers.base import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+PEERS = BUILD / "peers"
+"""Where `make bench` puts the Python packages that only peers need."""
+FAYE = BUILD / "faye" / "node_modules"
+"""Where it puts Faye."""
+MAKE = "make peers does it; by hand: "
+
+
+def _lacking(*modules: str) -> list[str]:
+    """Those that neither this Python nor the peers' folder has."""
+    return [module for module in modules if importlib.util.find_spec(module) is None and not (PEERS / module).is_dir()]
 
 
 def _missing(*modules: str) -> Callable[[], str | None]:
     def missing() -> str | None:
-        lacking = [module for module in modules if importlib.util.find_spec(module) is None]
-        return f"{', '.join(lacking)} (pip install {' '.join(lacking)})" if lacking else None
+        lacking = " ".join(_lacking(*modules))
+        return f"{lacking} ({MAKE}pip install {lacking})" if lacking else None
 
     return missing
 
@@ -32,14 +48,45 @@ def _command(program: str) -> Callable[[Path, int], list[str]]:
     return command
 
 
+def _versions(*packages: str) -> Callable[[], str]:
+    def version() -> str:
+        found = {
+            found.metadata["Name"].lower(): found.version
+            for found in importlib.metadata.distributions(path=[str(PEERS), *sys.path])
+        }
+        return ", ".join(f"{package} {found.get(package, '?')}" for package in packages)
+
+    return version
+
+
+def _missing_faye() -> str | None:
+    if shutil.which("node") is None:
+        return "node (Debian: apt-get install nodejs npm)"
+    return None if (FAYE / "faye").is_dir() else f"Faye ({MAKE}npm install --prefix {FAYE.parent} faye)"
+
+
+def _missing_pushpin() -> str | None:
+    for program in ("pushpin", "condure", "zurl"):
+        if shutil.which(program) is None:
+            return f"{program} (Debian: apt-get install pushpin condure zurl)"
+    return _missing("uvloop", "zmq")()
+
+
+def _pushpin_version() -> str:
+    told = subprocess.run(["pushpin", "--version"], capture_output=True, text=True, check=False).stdout
+    return told.strip().removeprefix("pushpin ")
+
+
 STARLETTE = Server(
     name="starlette",
     title="Starlette on uvicorn",
     configuration="benchmarks/servers/starlette_app.py on uvicorn with uvloop and httptools, access log off",
     missing=_missing("starlette", "uvicorn", "uvloop", "httptools"),
     command=_command("starlette_app"),
+    version=_versions("starlette", "uvicorn", "uvloop", "httptools"),
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.1,
+    modules=(PEERS,),
 )
 TWISTED_WEB = Server(
     name="twisted-web",
@@ -47,6 +94,32 @@ TWISTED_WEB = Server(
     configuration="benchmarks/servers/twisted_app.py on the epoll reactor, no access log",
     missing=_missing("twisted"),
     command=_command("twisted_app"),
+    version=_versions("twisted"),
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.1,
+)
+FAYE_NODE = Server(
+    name="faye",
+    title="Faye",
+    configuration="benchmarks/servers/faye_app.cjs: Faye on Node with its in-memory engine, readers by /meta/connect",
+    missing=_missing_faye,
+    command=lambda _scratch, port: ["node", str(Path(__file__).parent / "faye_app.cjs"), str(port)],
+    version=lambda: str(json.loads((FAYE / "faye" / "package.json").read_text())["version"]),
+    transports={"longpoll": "bayeux", "gathered": "bayeux"},
+    share=0.1,
+    variables={"NODE_PATH": str(FAYE)},
+)
+PUSHPIN = Server(
+    name="pushpin",
+    title="Pushpin",
+    configuration=(
+        "Pushpin with the small origin of benchmarks/servers/pushpin_app.py behind it, which keeps the ring and is "
+        "asked at each poll; CPU and memory are those of both, all on one core"
+    ),
+    missing=_missing_pushpin,
+    command=_command("pushpin_app"),
+    version=_pushpin_version,
+    transports={"longpoll": "plain", "gathered": "plain"},
+    share=0.02,
+    modules=(PEERS,),
 )

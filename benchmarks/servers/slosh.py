@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,12 +28,18 @@ def _command(_scratch: Path, port: int) -> list[str]:
 def _compiled_missing() -> str | None:
     if COMPILED.exists():
         return None
-    return f"the compiled slosh in {COMPILED.parents[1]} (make test-compiled installs it)"
+    return f"the compiled slosh in {COMPILED.parents[1]} (make peers installs it)"
 
 
 def _compiled_command(_scratch: Path, port: int) -> list[str]:
     # Isolated, so that it is not the checkout's source which runs, wherever PYTHONPATH points.
     return [str(COMPILED), "-I", "-m", "slosh", "serve", "--port", str(port)]
+
+
+def _version(*python: str) -> str:
+    words = [*python, "-m", "slosh", "--version"]
+    told = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    return told.strip().removeprefix("slosh ")
 
 
 SLOSH = Server(
@@ -41,6 +48,7 @@ SLOSH = Server(
     configuration="`slosh serve --port N`, default settings (ring of 100 messages, all features on)",
     missing=_missing,
     command=_command,
+    version=lambda: _version(sys.executable),
     transports=TRANSPORTS,
 )
 
@@ -50,5 +58,6 @@ SLOSH_COMPILED = Server(
     configuration="the same, from the compiled wheel (`make wheel`)",
     missing=_compiled_missing,
     command=_compiled_command,
+    version=lambda: _version(str(COMPILED), "-I"),
     transports=TRANSPORTS,
 )

@@ -187,3 +187,16 @@ def test_a_port_where_nobody_listens_is_told_as_an_error(program: Path) -> None:
         pass
     with pytest.raises(LoadError, match="cannot connect"), Load(program, "slosh", port, WORK) as load:
         load.hear("ready")
+
+
+def test_readers_who_only_wait_are_proven_to_be_held_after_the_others_were_served(program: Path) -> None:
+    liar = Liar()
+    work = Work(mode="mixed", readers=5, idle_readers=30, idle_topics=3, rate=200, seconds=0.2, patience=10.0)
+    with liar.running() as port, Load(program, "slosh", port, work) as load:
+        load.hear("ready")
+        load.tell("go")
+        load.hear("served")
+        load.tell("check")
+        outcome = load.result()
+    assert outcome.refusal() is None
+    assert outcome.delivered == EXPECTED + 30
