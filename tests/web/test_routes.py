@@ -68,3 +68,42 @@ def test_heads_that_differ_in_one_byte_are_told_apart(site: Site) -> None:
     for number in [*range(4500), *range(100)]:
         client.get(f"/topics/t{number:04}?wait=0")
         assert b'"next":"epoch%03d.0"' % number in client.next().body
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "epoch000.0",
+        "epoch000.1",
+        "epoch000.2",
+        "another.1",
+        "epoch000.01",
+        "epoch000.999999999999999",
+        "epoch000.99999999999999999",
+        "now",
+        "earliest",
+        "-1",
+        "10m",
+        "",
+        "epoch000.0&since=epoch000.1",
+        "epoch000.0&limit=1",
+        "epoch000.0%20",
+        "epoch000.0\r\nX: y",
+        "epoch000.0 HTTP/1.1\r\nHost: a\r\n\r\nGET /topics/a?since=epoch000.1",
+        "epoch000\x00.1",
+        "epoch000.1\n",
+        "époch000.1",
+    ],
+)
+def test_what_a_client_asked_before_changes_nothing_in_how_it_is_understood(site: Site, since: str) -> None:
+    """Heads that differ in their cursor alone are not judged anew, and only those."""
+    keeper = site.connect().get("/topics/a")
+    for message in (b"1", b"2"):
+        site.post("/topics/a", message)
+    keeper.next()
+    before = site.connect().get("/topics/a?since=epoch000.1&wait=0")
+    before.next()
+    fresh = site.connect()
+    for client in (before, fresh):
+        client.send(request("GET", f"/topics/a?since={since}&wait=0", Host="slosh.test"))
+    assert bytes(before.wire.arrived) == bytes(fresh.wire.arrived) != b""

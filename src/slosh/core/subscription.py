@@ -128,7 +128,7 @@ class OneTopic(Subscription):
     __slots__ = ("_hub", "topic")
 
     def __init__(self, hub: Hub, topic: Topic, place: Place) -> None:
-        super().__init__(place)
+        self.place = place  # by super() it would cost a call for each poll
         self._hub = hub
         self.topic = topic
 

@@ -51,16 +51,17 @@ class Application:
         """Decide what to do, from the head alone. A refusal is an action too."""
         raise NotImplementedError
 
-    def split(self, block: bytes) -> tuple[bytes, bytes]:
-        """Cut out of a head the part that changes with each request of the same client, such as its place.
+    def split(self, block: bytes) -> tuple[int, int]:  # noqa: ARG002 - most have none
+        """Where in a head the part begins and ends that changes with each request of one client, such as its place.
 
-        Whatever stands in that part, the head must be as sound as any other with the same rest.
-
-        Returns:
-            The head without it, in a form that no head has, and the part; the head as it is and nothing where there
-            is no such part.
+        Whatever stands there, as long as `is_part` takes it, the head must be as sound as with what it has now. (0, 0)
+        where there is no such part.
         """
-        return block, b""
+        return 0, 0
+
+    def is_part(self, part: bytes) -> bool:  # noqa: ARG002 - as above
+        """Whether `part` may stand where `split` said, in place of what stood there."""
+        return False
 
 
 class Refusal(Action):

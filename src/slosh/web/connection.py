@@ -32,7 +32,7 @@ from slosh.web.action import Action, Exchange, Refusal
 from slosh.web.bodies import BodyReader, Chunks, Sized
 from slosh.web.edge import Edge
 from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
-from slosh.web.memory import Known
+from slosh.web.memory import Known, leave_out
 from slosh.web.response import CLOSE, CONTINUE, problem, render
 
 logger = logging.getLogger(__name__)
@@ -134,11 +134,10 @@ class Connection:
         elif self._pending:
             self._advance(self._pending + data)
         else:
-            edge = self.edge
-            known = edge.latest_known
-            if known is not None and data == edge.latest_block and not known.head.length:
-                self._take(known)  # The usual poll, and nothing behind it.
-                self._run(known.action, b"")
+            latest = self.edge.latest
+            if data == latest.block and not latest.head.length:
+                self._take(latest)  # The usual poll, and nothing behind it.
+                self._run(latest.action, b"")
             else:
                 self._advance(data)
 
@@ -353,8 +352,8 @@ class Connection:
                 self._keep_part(data[at:] if at else data)
                 return
             block = data[at:stop]
-            if block == edge.latest_block and edge.latest_known is not None:
-                known = edge.latest_known
+            if block == edge.latest.block:
+                known = edge.latest
             elif block.startswith(b"\r\n"):
                 at += 2  # An empty line before a request is skipped (RFC 9112 §2.2).
                 continue
@@ -395,22 +394,24 @@ class Connection:
 
     def _know(self, block: bytes) -> Known:
         """What is known of a head. If it is nothing yet, the head is judged, and what to do for it is decided."""
-        edge = self.edge
-        rest, part = edge.application.split(block)
+        edge, latest = self.edge, self.edge.latest
         known = self._known
-        if known is None or known.block != rest:
+        part = known.part_of(block) if known is not None else b""
+        if known is None or not part or not edge.application.is_part(part):
+            start, end = edge.application.split(block)
+            part = block[start:end]
+            rest = leave_out(block, start, end) if part else block
             known = edge.heads.recall(rest)
             if known is None:
-                known = self._judge(block, rest)
+                known = Known(rest, *self._judge(block), start)
                 edge.heads.remember(known)
             self._known = known
-        if part:
-            known = Known(block, known.head, known.action.at(part))
-        edge.latest_block = block
-        edge.latest_known = known
-        return known
+        latest.block = block
+        latest.head = known.head
+        latest.action = known.action.at(part) if part else known.action
+        return latest
 
-    def _judge(self, block: bytes, rest: bytes) -> Known:
+    def _judge(self, block: bytes) -> tuple[Head, Action]:
         """Parse a head that was not seen before, and decide what to do for it."""
         edge = self.edge
         if len(block) > edge.settings.max_head:
@@ -420,7 +421,7 @@ class Connection:
             raise HeadTooLarge(f"Request line and headers have at most {edge.settings.max_head} bytes (max_head).")
         self._head = None
         head = parse_head(block, edge.settings.max_fields)
-        return Known(rest, head, edge.application.route(head))
+        return head, edge.application.route(head)
 
     def _begin_body(self, data: bytes) -> bytes | None:
         """Make ready for a body that is not here as a whole yet, or comes in chunks; `data` is its beginning.

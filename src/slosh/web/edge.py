@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from slosh.core.subscription import Batch, OneTopic
 from slosh.core.timers import Timers
 from slosh.settings import Settings
-from slosh.web.action import Application
+from slosh.web.action import Action, Application
+from slosh.web.head import Head
 from slosh.web.memory import HeadMemory, Known
 from slosh.web.response import date_field
 
@@ -44,8 +45,8 @@ class Edge:
         draining: whether the server is going down: every answer is the last on its connection.
         heads: that were judged already.
         max_connections: how many there may be; less than the setting where the system grants fewer files.
-        latest_block: the head that came last, whole; many readers at one place send the same, one after another.
-        latest_known: what is known of it, with the action for exactly that head.
+        latest: the head that came last, whole, and the action for exactly that head, written over by the next; many
+            readers at one place send the same, one after another.
         latest_place: of the poll that came last to one topic; many come to one place, one after another.
         latest_since: what that poll asked for, when it was a cursor of its own.
         idle: how long a connection may be idle, seconds, `inf` for any time.
@@ -69,8 +70,7 @@ class Edge:
         self.random = random.random  # for jitter, which nobody needs to be unable to guess
         self.heads = HeadMemory()
         self.max_connections = settings.max_connections
-        self.latest_block = b""
-        self.latest_known: Known | None = None
+        self.latest = Known(b"", Head(b"", "GET", b"/", 1, []), Action())
         self.latest_place: OneTopic | None = None
         self.latest_since: Since | None = None
         self.idle = settings.idle_timeout or math.inf

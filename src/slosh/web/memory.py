@@ -1,6 +1,6 @@
 """Heads that were judged already, so that the same bytes need not be judged again."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from slosh.web.action import Action
 from slosh.web.head import Head
@@ -12,18 +12,42 @@ _LONGEST: Final = 2048
 which only as many clients as there are places, all different, can bring about."""
 
 
-class Known(NamedTuple):
+_END: Final = b"\r\n\r\n"
+
+
+class Known:
     """A head that was judged, and what is done for it.
 
     Attributes:
         block: its bytes without the part that changes (see `Application.split`).
         head: for any such part.
         action: for the part that it had when it was judged; `action.at(part)` for another.
+        start: where that part stood, 0 for none.
     """
 
-    block: bytes
-    head: Head
-    action: Action
+    __slots__ = ("action", "block", "head", "start")
+
+    def __init__(self, block: bytes, head: Head, action: Action, start: int = 0) -> None:
+        self.block = block
+        self.head = head
+        self.action = action
+        self.start = start
+
+    def part_of(self, block: bytes) -> bytes:
+        """What the whole head `block` has in place of this one's changing part; nothing if it differs elsewhere."""
+        start = self.start
+        if not start:
+            return b""
+        end = len(block) - len(_END) - len(self.block) + start
+        return block[start:end] if leave_out(block, start, end) == self.block else b""
+
+
+def leave_out(block: bytes, start: int, end: int) -> bytes:
+    """A head without its part from `start` to `end`, and without the empty line at its end.
+
+    So it is none, and never taken for a head in which nothing stands at that place.
+    """
+    return block[:start] + block[end : -len(_END)]
 
 
 class HeadMemory:

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from slosh.core.reading import Since, locate, parse_since
+from slosh.core.cursor import Cursor
+from slosh.core.reading import Since, locate
 from slosh.core.subscription import Batch, Following, OneTopic, SeveralTopics, Subscription
 from slosh.core.topic import Shared, Topic
 from slosh.engine.base import Engine
@@ -62,7 +63,8 @@ class Reader(Action):
         """The same for a reader with another cursor, unless something else says where it starts."""
         if self.asked.several or self.asked.resumes:
             return self
-        return Resumed(self, parse_since(part.decode("ascii")))
+        epoch, _, offset = part.decode("ascii").partition(".")
+        return Resumed(self, Cursor(epoch, int(offset)))
 
     def start(self, connection: Connection, since: Since | None) -> None:
         """Find the topics, then begin.

@@ -32,10 +32,11 @@ ALLOW_TOPIC: Final = "GET, HEAD, POST, OPTIONS"
 ALLOW_LOOK: Final = "GET, HEAD, OPTIONS"
 
 
-_END: Final = b"\r\n\r\n"
+_CURSOR: Final = rb"[0-9a-z]{1,32}\.(?:0|[1-9][0-9]{0,14})"
+_PART: Final = re.compile(_CURSOR)
 _POLL: Final = re.compile(
     rb"GET /topics/[A-Za-z0-9._~/-]+\?(?:(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*&)*"
-    rb"since=([0-9a-z]{1,32}\.(?:0|[1-9][0-9]{0,14}))"
+    rb"since=(" + _CURSOR + rb")"
     rb"(?:&(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*)* HTTP/1\.1\r\n"
 )
 
@@ -85,18 +86,18 @@ class Routes(Application):
         except SloshError as error:
             return Refusal(error, self._settings.max_body, fields)
 
-    def split(self, block: bytes) -> tuple[bytes, bytes]:
+    def split(self, block: bytes) -> tuple[int, int]:
         """The changing part of a long-poll is its cursor.
 
         The pattern takes only what reads the same in every parser, with any cursor in it: plain characters,
         one `since`, HTTP/1.1, and offsets below 10**15.
         """
         match = _POLL.match(block)
-        if match is None:
-            return block, b""
-        start, end = match.span(1)
-        # Without the empty line at its end the rest is no head, so it is not taken for one with an empty cursor.
-        return block[:start] + block[end : -len(_END)], match[1]
+        return match.span(1) if match is not None else (0, 0)
+
+    def is_part(self, part: bytes) -> bool:
+        """A cursor."""
+        return _PART.fullmatch(part) is not None
 
     def _route_topics(self, head: Head, fields: bytes) -> Action:
         engine, settings = self._engine, self._settings
