@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,26 +73,7 @@ class Server:
             self.bind()
         loop = asyncio.get_running_loop()
         settings = self.settings
-
-        def flush() -> None:
-            hub.flush(loop.time())
-
-        def wake() -> None:
-            loop.call_soon(flush)
-
-        def arm(when: float) -> None:
-            loop.call_at(when, lambda: hub.expire(loop.time()))
-
-        hub = Hub(
-            queue=settings.queue,
-            queue_bytes=settings.queue_bytes,
-            linger=settings.linger,
-            max_topics=settings.max_topics,
-            max_watchers=settings.max_watchers,
-            new_epoch=lambda: make_epoch(secrets.randbits),
-            wake=wake,
-            arm=arm,
-        )
+        hub = make_hub(settings, loop, lambda: make_epoch(secrets.randbits))
         self._engine = engine = make_engine(hub, settings, loop)
         await engine.start()
         routes = Routes(engine, self._root, settings, loopback_ports(self._sockets))
@@ -121,6 +103,35 @@ class Server:
         if self._engine is not None:
             await self._engine.stop()
         self._closed.set()
+
+
+def make_hub(settings: Settings, loop: asyncio.AbstractEventLoop, new_epoch: Callable[[], str]) -> Hub:
+    """A hub within the bounds of the settings, which `loop` wakes and whose time it is.
+
+    Args:
+        new_epoch: makes the epoch of a topic's new life.
+    """
+
+    def flush() -> None:
+        hub.flush(loop.time())
+
+    def wake() -> None:
+        loop.call_soon(flush)
+
+    def arm(when: float) -> None:
+        loop.call_at(when, lambda: hub.expire(loop.time()))
+
+    hub = Hub(
+        queue=settings.queue,
+        queue_bytes=settings.queue_bytes,
+        linger=settings.linger,
+        max_topics=settings.max_topics,
+        max_watchers=settings.max_watchers,
+        new_epoch=new_epoch,
+        wake=wake,
+        arm=arm,
+    )
+    return hub
 
 
 def make_engine(hub: Hub, settings: Settings, loop: asyncio.AbstractEventLoop) -> Engine:

@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from slosh.core.hub import Hub
 from slosh.engine.memory import MemoryEngine
+from slosh.server import make_hub
 from slosh.settings import Settings
 from slosh.web.action import Application
 from slosh.web.connection import Connection
@@ -179,27 +179,8 @@ class Site:
         self.settings = Settings(**settings)
         self.loop = loop = VirtualLoop()
         epochs = itertools.count()
-
-        def flush() -> None:
-            hub.flush(loop.time())
-
-        def wake() -> None:
-            loop.call_soon(flush)
-
-        def arm(when: float) -> None:
-            loop.call_at(when, lambda: hub.expire(loop.time()))
-
-        self.hub = hub = Hub(
-            queue=self.settings.queue,
-            queue_bytes=self.settings.queue_bytes,
-            linger=self.settings.linger,
-            max_topics=self.settings.max_topics,
-            max_watchers=self.settings.max_watchers,
-            new_epoch=lambda: f"epoch{next(epochs):03d}",
-            wake=wake,
-            arm=arm,
-        )
-        self.engine = MemoryEngine(hub, keep=self.settings.unwatched == "keep", max_keys=self.settings.max_keys)
+        self.hub = make_hub(self.settings, loop, lambda: f"epoch{next(epochs):03d}")
+        self.engine = MemoryEngine(self.hub, keep=self.settings.unwatched == "keep", max_keys=self.settings.max_keys)
         routes = Routes(self.engine, DocumentRoot(root), self.settings, direct)
         self.edge = Edge(self.settings, application or routes, loop)
 
