@@ -21,7 +21,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"slosh.web"}),
     frozenset({"slosh.listening", "slosh.startup"}),
     frozenset({"slosh.server"}),
-    frozenset({"slosh.doors", "slosh.settings_page"}),
+    frozenset({"slosh.doors", "slosh.settings_page", "slosh.workers"}),
     frozenset({"slosh.cli", "slosh.service", "slosh.testing"}),
     frozenset({"slosh.__main__"}),
 )

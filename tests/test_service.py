@@ -326,3 +326,12 @@ def test_the_sample_is_what_the_package_ships() -> None:
     for name in ("PORT", "ROOT", "LINGER", "QUEUE"):
         assert any(line.startswith(f"{name} = ") for line in lines[:first_import])
     assert shutil.which("twistd", path=str(Path(sys.executable).parent))
+
+
+@pytest.mark.usefixtures("_plugin")
+def test_twistd_refuses_several_workers_with_the_way_out(tmp_path: Path) -> None:
+    options = ("--workers", "2", "--engine", "redis://127.0.0.1:1/0", "--port", "0")
+    with Running([*TWISTD, "-n", "slosh", *options], tmp_path) as server:
+        server.hear("slosh cannot start: workers: twistd runs one process. Start several with ports of their own")
+        assert server.end() == 1
+        assert "Traceback" not in server.output

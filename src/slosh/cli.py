@@ -11,15 +11,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
 from slosh.compiled import told_version
 from slosh.doors import load
-from slosh.errors import CannotListen, SettingError, SloshError
+from slosh.errors import SettingError, SloshError
 from slosh.setting import Group, Setting, told_default
 from slosh.settings import TABLE, Settings
+
+if TYPE_CHECKING:
+    import socket
+
+    from slosh.server import Server
 
 EXIT_NOT_STARTED: Final = 1
 EXIT_SETTING: Final = 2
@@ -31,6 +36,7 @@ EXAMPLES: Final = (
     ("slosh serve --queue 1000 --linger 5m", "longer memories"),
     ("slosh serve --uds /run/slosh.sock --max-wait 50s", "behind nginx"),
     ("SLOSH_PORT=9000 slosh serve", "the same from the environment"),
+    ("slosh serve --workers 4 --engine redis://localhost", "four processes on one port"),
 )
 
 
@@ -140,30 +146,60 @@ def run(settings: Settings) -> int:
     Raises:
         Refused: the server could not start.
     """
+    if settings.workers > 1:
+        return run_workers(settings)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(settings))
 
 
+def run_workers(settings: Settings) -> int:
+    """The same with several processes on one port.
+
+    Raises:
+        Refused: the addresses could not be had.
+    """
+    from slosh.listening import describe, listen_for_workers, release
+    from slosh.workers import Workers
+
+    if not hasattr(os, "fork"):
+        raise Refused(
+            SettingError("workers: this system cannot have several processes on one port; start several servers.")
+        )
+    try:
+        places = listen_for_workers(settings)
+    except SloshError as error:
+        raise Refused(error, advice_for(settings, error)) from error
+    addresses = [describe(each) for each in places[0]]
+
+    def serve(sockets: "list[socket.socket]", ready: Callable[[], None]) -> int:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            try:
+                return runner.run(_work(settings, sockets, ready, workers.life))
+            except Refused as refused:
+                refused.show()
+                return refused.exit_code
+
+    workers = Workers(places, serve, lambda: _say_ready(settings, addresses), lambda: _say_stopping(settings))
+    try:
+        return workers.run()
+    finally:
+        release([each for place in places for each in place], settings)
+
+
 async def _serve(settings: Settings) -> int:
     from slosh.server import Server
-    from slosh.startup import first_hint, ready_line, spare_collector
 
     try:
         server = Server(settings)
         server.bind()
-        await server.start()
-    except CannotListen as error:
-        raise Refused(error, advice_for(settings, error)) from error
     except SloshError as error:
-        raise Refused(error) from error
-    spare_collector()
+        raise Refused(error, advice_for(settings, error)) from error
+    await _start(server)
     signals: asyncio.Queue[int] = asyncio.Queue()
     catch_signals(signals)
-    say(ready_line(settings, server.addresses), sys.stdout)
-    if not settings.root:
-        say(first_hint(server.addresses), sys.stderr)
+    _say_ready(settings, server.addresses)
     await signals.get()
-    say(f"stopping within {settings.drain:g} seconds; once more quits at once", sys.stderr)
+    _say_stopping(settings)
     stopping = asyncio.ensure_future(server.stop())
     again = asyncio.ensure_future(signals.get())
     await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
@@ -173,6 +209,48 @@ async def _serve(settings: Settings) -> int:
         return 0
     stopping.cancel()
     return 128 + again.result()
+
+
+async def _work(settings: Settings, sockets: "list[socket.socket]", ready: Callable[[], None], life: int) -> int:
+    """What one of several workers does."""
+    from slosh.server import Server
+    from slosh.workers import when_parent_goes
+
+    try:
+        server = Server(settings)
+    except SloshError as error:
+        raise Refused(error) from error
+    server.use(sockets)
+    await _start(server)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    when_parent_goes(life, stop.set)
+    ready()
+    await stop.wait()
+    await server.stop()
+    return 0
+
+
+async def _start(server: "Server") -> None:
+    from slosh.startup import spare_collector
+
+    try:
+        await server.start()
+    except SloshError as error:
+        raise Refused(error) from error
+    spare_collector()
+
+
+def _say_ready(settings: Settings, addresses: list[str]) -> None:
+    from slosh.startup import first_hint, ready_line
+
+    say(ready_line(settings, addresses), sys.stdout)
+    if not settings.root:
+        say(first_hint(addresses), sys.stderr)
+
+
+def _say_stopping(settings: Settings) -> None:
+    say(f"stopping within {settings.drain:g} seconds; once more quits at once", sys.stderr)
 
 
 def catch_signals(signals: "asyncio.Queue[int]") -> None:
@@ -185,7 +263,7 @@ def catch_signals(signals: "asyncio.Queue[int]") -> None:
             signal.signal(number, lambda got, _: loop.call_soon_threadsafe(signals.put_nowait, got))
 
 
-def advice_for(settings: Settings, error: CannotListen) -> str:
+def advice_for(settings: Settings, error: SloshError) -> str:
     """What to type instead when a TCP port could not be had; empty when it was something else."""
     if not error.detail.startswith(f"{settings.host}:{settings.port} "):
         return ""

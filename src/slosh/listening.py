@@ -46,12 +46,45 @@ def listen(settings: Settings, environ: MutableMapping[str, str] = os.environ) -
     elif settings.uds:
         sockets = [_bind_unix(settings.uds)]
     else:
-        sockets = _bind_tcp(settings.host, settings.port)
+        sockets = _bind_tcp(settings.host, settings.port, shared=settings.workers > 1)
     for each in sockets:
-        each.settimeout(0.0)
-        if settings.tcp_keepalive and each.family != socket.AF_UNIX:
-            _keep_alive(each, int(settings.tcp_keepalive))
+        _prepare(each, settings)
     return sockets
+
+
+def _prepare(listener: socket.socket, settings: Settings) -> None:
+    listener.settimeout(0.0)
+    if settings.tcp_keepalive and listener.family != socket.AF_UNIX:
+        _keep_alive(listener, int(settings.tcp_keepalive))
+
+
+def listen_for_workers(settings: Settings) -> list[list[socket.socket]]:
+    """The sockets of each of `workers` processes on one port. Each is owed a `close`, those that they share one.
+
+    Raises:
+        CannotListen, SettingError: as `listen`.
+    """
+    first = listen(settings)
+    if first[0].family == socket.AF_UNIX or settings.fd >= 0 or not _may_share(first):
+        return [first] * settings.workers
+    places = [first]
+    try:
+        for _ in range(settings.workers - 1):
+            again = [_listen(socket.socket(each.family, each.type), each.getsockname(), shared=True) for each in first]
+            for each in again:
+                _prepare(each, settings)
+            places.append(again)
+    except OSError as error:
+        for each in (each for place in places for each in place):
+            each.close()
+        raise CannotListen(_explain(settings.host, settings.port, error)) from None
+    return places
+
+
+def _may_share(sockets: list[socket.socket]) -> bool:
+    """Whether others may be bound to the same addresses; what systemd hands over says so itself (ReusePort=)."""
+    option = getattr(socket, "SO_REUSEPORT", None)
+    return option is not None and all(each.getsockopt(socket.SOL_SOCKET, option) for each in sockets)
 
 
 def describe(listener: socket.socket) -> str:
@@ -83,7 +116,7 @@ def release(sockets: list[socket.socket], settings: Settings) -> None:
         each.close()
 
 
-def _bind_tcp(host: str, port: int) -> list[socket.socket]:
+def _bind_tcp(host: str, port: int, *, shared: bool) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -94,7 +127,8 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
             for family, kind, protocol, _, address in dict.fromkeys(found):
                 # Port 0 takes a free one; the host's other addresses then take the same.
                 chosen = sockets[0].getsockname()[1] if sockets and not port else port
-                sockets.append(_listen(socket.socket(family, kind, protocol), (address[0], chosen, *address[2:])))
+                where = (address[0], chosen, *address[2:])
+                sockets.append(_listen(socket.socket(family, kind, protocol), where, shared=shared))
         except OSError as error:
             for each in sockets:
                 each.close()
@@ -105,9 +139,11 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
     raise AssertionError  # The last attempt has returned or raised.
 
 
-def _listen(listener: socket.socket, address: tuple[object, ...]) -> socket.socket:
+def _listen(listener: socket.socket, address: tuple[object, ...], *, shared: bool) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared and hasattr(socket, "SO_REUSEPORT"):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if listener.family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)

@@ -38,6 +38,7 @@ class Server:
         self.settings = settings
         self._root = DocumentRoot(find_root(settings.root))
         self._sockets: list[socket.socket] = []
+        self._owns_sockets = False
         self._listeners: list[asyncio.AbstractServer] = []
         self._engine: Engine | None = None
         self._edge: Edge | None = None
@@ -60,6 +61,11 @@ class Server:
             SettingError: systemd hands over sockets, and a setting names another place.
         """
         self._sockets = listen(self.settings)
+        self._owns_sockets = True
+
+    def use(self, sockets: "list[socket.socket]") -> None:
+        """Serve these listening sockets, which somebody else has made and others may serve too."""
+        self._sockets = sockets
 
     async def start(self) -> None:
         """Serve, on the running event loop. The caller owes a `stop`.
@@ -96,7 +102,8 @@ class Server:
     async def _stop(self) -> None:
         for listener in self._listeners:
             listener.close()
-        release(self._sockets, self.settings)
+        if self._owns_sockets:
+            release(self._sockets, self.settings)
         self._sockets = []
         if self._edge is not None:
             await drain(self._edge, self.settings.drain)

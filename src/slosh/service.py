@@ -60,6 +60,11 @@ class SloshService(Service):
         require_asyncio_reactor()
         self._bridge.open()
         try:
+            if self.settings.workers > 1:
+                raise SettingError(
+                    "workers: twistd runs one process. Start several with ports of their own behind a proxy, or use "
+                    "slosh serve --workers."
+                )
             server = Server(self.settings)
             server.bind()
         except SloshError as error:

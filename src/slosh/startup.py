@@ -48,7 +48,8 @@ def open_files() -> int:
 
 def ready_line(settings: Settings, addresses: Sequence[str]) -> str:
     """The one line that says the server can be asked now, and where; programs may wait for its `is ready on`."""
-    return f"slosh {__version__} is ready on {' and '.join(addresses)}, serving {_shown_root(settings)}"
+    workers = f", with {settings.workers} workers" if settings.workers > 1 else ""
+    return f"slosh {__version__} is ready on {' and '.join(addresses)}, serving {_shown_root(settings)}{workers}"
 
 
 def _shown_root(settings: Settings) -> str:

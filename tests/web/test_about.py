@@ -24,7 +24,7 @@ def test_healthy_and_ready(site: Site) -> None:
 def test_not_ready_while_the_engine_is_out_of_reach(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(site.engine), "ready", lambda _: False)
     answer = site.get("/-/ready")
-    assert (answer.status, answer.code) == (503, "unavailable")
+    assert (answer.status, answer.code) == (503, "engine_unreachable")
     assert "Retry-After" in answer
     assert site.get("/-/healthy").status == 200
 

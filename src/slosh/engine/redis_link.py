@@ -224,7 +224,11 @@ class Link:
                 if not self.is_up:
                     await self._greet()
                     self.is_up, self._down_since = True, None
+                    logger.warning("the messages' store can be reached again")
+                    # What the store may have forgotten is looked for before anything is published behind it.
+                    held, self._queue = self._queue, deque()
                     self._up()
+                    self._queue.extend(held)
                 pause.reset()
                 await self._send_while_up()
             except (RedisError, OSError) as error:
@@ -317,7 +321,8 @@ class Link:
             try:
                 await self._listen(pubsub, pause)
             except (RedisError, OSError) as error:
-                logger.info("the messages' store has to be listened to anew: %s", error)
+                logger.debug("the messages' store has to be listened to anew: %s", error)
+                self._asked.set()  # Whether it can be reached at all is seen by a PING.
             finally:
                 await pubsub.aclose()
             await pause.take()

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from slosh import __version__
 from slosh.compiled import is_compiled
 from slosh.engine.base import Engine
-from slosh.errors import ALLOW_FILES, Draining, MethodNotAllowed, NotFound, SloshError, Unavailable
+from slosh.errors import ALLOW_FILES, Draining, EngineUnreachable, MethodNotAllowed, NotFound, SloshError
 from slosh.web.action import Action
 from slosh.web.asking import TOPICS, parse_names
 from slosh.web.connection import Connection
@@ -120,13 +120,13 @@ class Ready(_About):
         """Say so, or why not.
 
         Raises:
-            Draining, Unavailable: not now.
+            Draining, EngineUnreachable: not now.
         """
         error: SloshError | None = None
         if connection.edge.draining:
             error = Draining("This server is going down.")
         elif not self.engine.ready():
-            error = Unavailable("The engine is out of reach.")
+            error = EngineUnreachable("The messages' store is out of reach.")
         if error is not None:
             raise error
         connection.respond(200, _TEXT, b"ready\n")
