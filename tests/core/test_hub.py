@@ -424,12 +424,23 @@ class TestTelling:
         hub.observe(noting)
         hub.get("a")
         hub.get("a")
+        assert noting.told == [], "it is told at the end of the turn, when it may be watched already"
+        hub.turn()
         loop.advance(31.0)
         hub.get("a")
+        hub.turn()
         assert noting.told == [("born", "a"), ("dropped", "a"), ("born", "a")]
         hub.unobserve(noting)
         hub.get("b")
+        hub.turn()
         assert len(noting.told) == 3
+
+    def test_a_life_that_ends_in_the_turn_in_which_it_began_is_told_in_order(self, hub: HubOnLoop) -> None:
+        noting = Noting()
+        hub.observe(noting)
+        topic = hub.get("a")
+        hub.expire(topic.active_until)
+        assert noting.told == [("born", "a"), ("dropped", "a")]
 
     def test_a_follower_is_told_of_births_that_its_pattern_takes_in(self, hub: HubOnLoop) -> None:
         noting = Noting()

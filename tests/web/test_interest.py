@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.web.conftest import MakeSite
-from tests.web.harness import Client, Site
+from tests.web.harness import Client, Site, request
 from tests.web.posting import post
 from tests.web.readers import Ndjson, Reader
 
@@ -88,6 +88,54 @@ class TestStream:
             ("inactive", "before"),
             ("inactive", "after"),
         }
+
+    def test_it_tells_how_many_watch_where_somebody_does(self, site: Site, transport: type[Reader]) -> None:
+        """A producer that starts when somebody looks need not ask again whether he does."""
+        client = site.connect().get("/topics?watch")
+        transport(site, "a")
+        transport(site, "b,c")
+        site.get("/topics/nobody?wait=0")
+        told = [(kind, facts["name"], facts["watchers"]) for kind, facts in events(client)]
+        assert told == [("active", "a", 1), ("active", "b", 1), ("active", "c", 1), ("active", "nobody", 0)]
+
+    def test_who_is_answered_in_the_same_turn_was_there(self, site: Site) -> None:
+        """A GET and the POST that answers it, in one packet's time."""
+        client = site.connect().get("/topics?watch")
+        reader, publisher = site.connect(), site.connect()
+        for each, said in ((reader, request("GET", "/topics/a")), (publisher, request("POST", "/topics/a", b"1"))):
+            each.wire.unread.append(said)
+            each.wire.feed()
+        site.loop.settle()
+        assert reader.next().json["res"] == [1]
+        assert [(kind, facts["watchers"]) for kind, facts in events(client)] == [("active", 1)]
+
+    def test_it_lives_no_longer_than_other_streams(self, make_site: MakeSite) -> None:
+        """Its client comes back by itself, and is told that what it knows of topics counts no more."""
+        site = make_site(stream_life=100, linger=5)
+        client = site.connect().get("/topics?watch")
+        assert "retry: 2" in bytes(client.wire.arrived).decode()
+        assert "\nid: topics\n\n" in bytes(client.wire.arrived).decode()
+        site.get("/topics/a?wait=0")
+        site.advance(79)
+        assert client.served()
+        assert not bytes(client.wire.arrived).endswith(b"0\r\n\r\n")
+        site.advance(21.1)
+        assert bytes(client.wire.arrived).endswith(b"0\r\n\r\n")
+        assert site.closed("stream_life") == 1
+        assert client.served(), "the connection lives on"
+        client.wire.arrived.clear()
+        site.get("/topics/b?wait=0")
+        client.get("/topics?watch", Last_Event_ID="topics")
+        told = events(client)
+        assert told[0] == ("reset", {"reset": True})
+        assert [(kind, facts["name"]) for kind, facts in told[1:]] == [("active", "b")]
+
+    def test_with_no_bound_it_lives_for_ever(self, make_site: MakeSite) -> None:
+        site = make_site(stream_life=0)
+        client = site.connect().get("/topics?watch")
+        site.advance(10_000)
+        assert client.served()
+        assert site.closed("stream_life") == 0
 
     def test_looking_makes_nothing_active(self, site: Site) -> None:
         site.connect().get("/topics?watch")

@@ -31,7 +31,10 @@ class Observer(Protocol):
     """Somebody who wants to know which topics there are."""
 
     def topic_born(self, topic: Topic) -> None:
-        """A topic has come to life. It must not be changed here."""
+        """A topic has come to life. It must not be changed here.
+
+        Told at the end of the turn, when whoever brought it to life watches it already.
+        """
 
     def topic_dropped(self, topic: Topic) -> None:
         """A topic's life is over."""
@@ -90,6 +93,7 @@ class Hub:
         self._names: Tree[Topic] = Tree()
         self._followers: Tree[Follower] = Tree()
         self._observers: dict[Observer, None] = {}
+        self._unannounced: dict[Topic, None] = {}
         self._expectants: dict[str, dict[Expectant, None]] = {}
         self._dirty: list[Topic] = []
         self._late: dict[tuple[Topic, Watcher], None] = {}
@@ -157,8 +161,9 @@ class Hub:
         topic = self._topics[name] = Topic(name, epoch, born)
         self._names.add(name, topic)
         self._linger_from(topic, now)
-        for observer in tuple(self._observers):
-            observer.topic_born(topic)
+        if self._observers:
+            self._unannounced[topic] = None
+            self._ask_for_flush()
         if self._followers:
             for follower in tuple(self._followers.patterns_for(name)):
                 follower.topic_born(topic)
@@ -292,6 +297,8 @@ class Hub:
     def flush(self, now: float) -> None:
         """Wake every watcher for whom something has come in, at the time `now`, seconds."""
         self._asked = False
+        if self._unannounced:
+            self._announce()
         dirty, self._dirty = self._dirty, []
         # Who came late to a marked topic is woken with its others.
         late: list[tuple[Topic, Watcher]] = []
@@ -317,6 +324,12 @@ class Hub:
                 self._hold(topic)
             else:
                 self._drop(topic)
+
+    def _announce(self) -> None:
+        born, self._unannounced = self._unannounced, {}
+        for topic in born:
+            for observer in tuple(self._observers):
+                observer.topic_born(topic)
 
     def _wake_all(self, topic: Topic, watchers: tuple[Watcher, ...], shared: Shared) -> None:
         present, last, late = topic.watchers, topic.last, self._late
@@ -356,6 +369,8 @@ class Hub:
 
     def _drop(self, topic: Topic) -> None:
         if self._topics.get(topic.name) is topic:
+            if topic in self._unannounced:
+                self._announce()
             del self._topics[topic.name]
             self.ended += 1
             self._names.remove(topic.name, topic)

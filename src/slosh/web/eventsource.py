@@ -10,12 +10,18 @@ from typing import ClassVar, Final
 
 from slosh.core.reading import Reading
 from slosh.core.subscription import Batch, join_cursors
+from slosh.web.connection import Connection
 from slosh.web.stream import Stream, StreamAction
 
 RETRY: Final = 2000
 """Milliseconds that a client waits before it comes back."""
 _RETRY_JITTER: Final = 1000
 """Milliseconds more at most, different for each client, so that a restart does not bring all back at once."""
+
+
+def retry(connection: Connection) -> int:
+    """Milliseconds that a client is told to wait before it comes back."""
+    return RETRY + int(_RETRY_JITTER * connection.edge.random())
 
 
 class EventSource(StreamAction):
@@ -28,9 +34,8 @@ class EventSource(StreamAction):
 
     def preamble(self, stream: Stream) -> bytes:
         """How to come back, and to where: an `id` without data moves the client's place and is no event."""
-        retry = RETRY + int(_RETRY_JITTER * stream.connection.edge.random())
         subscription = stream.subscription
-        first = b": slosh\nretry: %d\n" % retry
+        first = b": slosh\nretry: %d\n" % retry(stream.connection)
         place = b"id: %b\n\n" % subscription.cursor().encode()
         if not subscription.is_reset():
             return first + place

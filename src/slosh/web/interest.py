@@ -15,13 +15,17 @@ from slosh.settings import Settings
 from slosh.web.action import Action, Exchange
 from slosh.web.asking import Asked
 from slosh.web.connection import Connection
+from slosh.web.eventsource import retry
+from slosh.web.head import Head
 from slosh.web.response import JSON, LAST_CHUNK, NO_SNIFF, NO_STORE, chunk, render_stream_head
-from slosh.web.stream import NO_BUFFERING
+from slosh.web.stream import NO_BUFFERING, end_of_life
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _LISTED: Final = 1000
 """Topics in one answer of the list; `after` asks for the next."""
 _HEARTBEAT: Final = 15.0
+_RESET: Final = b'event: reset\ndata: {"reset":true}\n\n'
+"""What the client knows of topics counts no more; all that are active follow."""
 
 
 def describe(facts: TopicFacts) -> dict[str, object]:
@@ -110,10 +114,12 @@ class _Listing(_Answer):
 class WatchTopics(Action):
     """The action of `GET /topics?watch`: a stream of `active` and `inactive` events, all active topics first."""
 
-    __slots__ = ("_engine", "fields", "max_body")
+    __slots__ = ("_engine", "_life", "_returns", "fields", "max_body")
 
-    def __init__(self, engine: Engine, settings: Settings, fields: bytes) -> None:
+    def __init__(self, engine: Engine, settings: Settings, head: Head, fields: bytes) -> None:
         self._engine = engine
+        self._life = settings.stream_life
+        self._returns = bool(head.first(b"last-event-id"))
         self.fields = fields
         self.max_body = settings.max_body
 
@@ -125,26 +131,31 @@ class WatchTopics(Action):
         """
         if connection.edge.draining:
             raise Draining("This server is going down.")
-        watching = _Watching(connection, self._engine)
+        watching = _Watching(connection, self._engine, self._life)
         connection.hold(watching)
-        watching.begin(b"Content-Type: text/event-stream\r\n" + NO_STORE + NO_SNIFF + NO_BUFFERING + self.fields)
+        fields = b"Content-Type: text/event-stream\r\n" + NO_STORE + NO_SNIFF + NO_BUFFERING + self.fields
+        watching.begin(fields, returns=self._returns)
 
 
 class _Watching(Exchange):
     """An open stream of which topics there are. A slow client is told all anew when it has caught up."""
 
-    __slots__ = ("_connection", "_engine", "_is_behind")
+    __slots__ = ("_connection", "_ends_at", "_engine", "_is_behind")
 
-    def __init__(self, connection: Connection, engine: Engine) -> None:
+    def __init__(self, connection: Connection, engine: Engine, life: float) -> None:
         self._connection = connection
         self._engine = engine
         self._is_behind = False
+        self._ends_at = end_of_life(connection, connection.edge.now(), life)
 
-    def begin(self, fields: bytes) -> None:
+    def begin(self, fields: bytes, *, returns: bool) -> None:
         connection = self._connection
         connection.write(render_stream_head(connection.edge.date(), fields, chunked=bool(connection.head.minor)))
         self._engine.observe(self)
-        self._write(b": slosh\n\n")
+        # Whoever comes back by itself says this id, and hears that topics may have ended meanwhile.
+        self._write(b": slosh\nretry: %d\nid: topics\n\n" % retry(connection))
+        if returns:
+            self._write(_RESET)
         self._tell_all()
         self._rearm()
 
@@ -157,7 +168,11 @@ class _Watching(Exchange):
         self._tell(b"inactive", {"name": name})
 
     def deadline_passed(self) -> None:
-        """A sign of life is due."""
+        """A sign of life is due, or the end."""
+        if self._connection.edge.now() >= self._ends_at:
+            self._connection.edge.closed["stream_life"] += 1
+            self.end()
+            return
         self._write(b":\n\n")
         self._rearm()
 
@@ -165,7 +180,7 @@ class _Watching(Exchange):
         """The client has caught up; what it missed cannot be told one by one."""
         if self._is_behind:
             self._is_behind = False
-            self._write(b'event: reset\ndata: {"reset":true}\n\n')
+            self._write(_RESET)
             self._tell_all()
         self._rearm()
 
@@ -182,7 +197,7 @@ class _Watching(Exchange):
     def _rearm(self) -> None:
         """Let the next sign of life come in its time; a client that has to catch up first has its own deadline."""
         if not self._connection.is_stalled:
-            self._connection.set_deadline(self._connection.edge.now() + _HEARTBEAT)
+            self._connection.set_deadline(min(self._connection.edge.now() + _HEARTBEAT, self._ends_at))
 
     def _tell_all(self) -> None:
         # A topic that comes to life before the answer is told twice, which says the same.

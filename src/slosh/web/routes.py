@@ -125,7 +125,7 @@ class Routes(Application):
             raise MethodNotAllowed(ALLOW_LOOK)
         parameters = parse_query(head.query)
         if "watch" in parameters and head.method == "GET":
-            return WatchTopics(self._engine, self._settings, fields)
+            return WatchTopics(self._engine, self._settings, head, fields)
         return ListTopics(self._engine, self._settings, parameters, fields)
 
     def _check_origin(self, head: Head) -> None:

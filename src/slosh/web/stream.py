@@ -31,6 +31,11 @@ NO_BUFFERING: Final = b"X-Accel-Buffering: no\r\n"
 """nginx passes on what comes at once, instead of filling a buffer first (ngx_http_proxy_module, proxy_buffering)."""
 
 
+def end_of_life(connection: Connection, now: float, life: float) -> float:
+    """When a stream that begins `now` ends, seconds on the loop's clock; `life` is the setting, 0 for never."""
+    return now + life * (1.0 - _LIFE_JITTER * connection.edge.random()) if life else math.inf
+
+
 class StreamAction(Reader):
     """The action of a GET that stays open, as a base for each framing.
 
@@ -94,9 +99,7 @@ class Stream(Exchange):
 
     def begin(self, now: float) -> None:
         """Write what comes before all messages, and start the clocks."""
-        life = self.action.settings.stream_life
-        if life:
-            self._ends_at = now + life * (1.0 - _LIFE_JITTER * self.connection.edge.random())
+        self._ends_at = end_of_life(self.connection, now, self.action.settings.stream_life)
         self._heartbeat_at = now + self.action.heartbeat_every
         self.write_preamble()
         self._rearm()
