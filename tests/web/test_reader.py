@@ -11,7 +11,7 @@ from slosh.web.reader import next_field
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site
 from tests.web.posting import kept, post
-from tests.web.readers import Ndjson, Reader
+from tests.web.readers import EventSource, Ndjson, Reader
 
 Opened = Callable[[Topic | SloshError], None]
 
@@ -93,6 +93,111 @@ def test_a_client_that_has_gone_is_no_watcher_when_the_engine_answers(site: Site
     later.give()
     assert site.watchers("a") == 0
     assert client.wire.wasted == 0
+
+
+class Behind:
+    """Makes the engine of a site one whose topics have moved on elsewhere, which it learns when it is asked."""
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._site = site
+        self.news: dict[str, list[bytes]] = {}
+        self.asked: list[str] = []
+        self._waiting: list[Callable[[], None]] = []
+        self.is_slow = False
+        open_at_once = site.engine.open
+
+        def open_now(name: str, now: float, opened: Opened, *, fresh: bool = False) -> None:
+            if not fresh:
+                open_at_once(name, now, opened)
+                return
+            self.asked.append(name)
+            self._waiting.append(lambda: self._give(name, now, opened))
+            if not self.is_slow:
+                self.give()
+
+        monkeypatch.setattr(site.engine, "open", open_now)
+
+    def give(self) -> None:
+        """Answer all that is waited for."""
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each()
+
+    def _give(self, name: str, now: float, opened: Opened) -> None:
+        topic = self._site.hub.open(name, now)
+        self._site.hub.append(topic, self.news.pop(name, []), now)
+        opened(topic)
+
+
+@pytest.fixture
+def behind(site: Site, monkeypatch: pytest.MonkeyPatch) -> Behind:
+    """An engine that is behind."""
+    for name in ("a", "b"):
+        kept(site, 1, topic=name)
+    return Behind(site, monkeypatch)
+
+
+def test_a_place_that_another_node_gave_is_no_reset_while_this_one_is_behind(site: Site, behind: Behind) -> None:
+    behind.news = {"a": [b"2", b"3"]}
+    assert site.get("/topics/a?since=epoch000.2").json == {
+        "max": 3, "saw": 1, "delivering": 1, "res": [3], "next": "epoch000.3",
+    }  # fmt: skip
+    assert behind.asked == ["a"]
+
+
+def test_a_poll_that_comes_back_from_another_node_is_no_reset_either(site: Site, behind: Behind) -> None:
+    """Its head is known already, and so is the place that the last one came to."""
+    client = site.connect()
+    assert client.get("/topics/a?since=epoch000.0").next().json["res"] == [1]
+    for number in (2, 4, 6):
+        behind.news = {"a": [b"%d" % number, b"%d" % (number + 1)]}
+        answer = client.get(f"/topics/a?since=epoch000.{number}").next().json
+        assert answer["res"] == [number + 1]
+        assert "reset" not in answer
+
+
+def test_a_place_of_the_future_is_a_reset_after_the_engine_was_asked_once(site: Site, behind: Behind) -> None:
+    answer = site.get("/topics/a?since=epoch000.9").json
+    assert (answer["reset"], answer["res"]) == (True, [1])
+    assert behind.asked == ["a"]
+
+
+def test_of_several_topics_those_are_asked_for_that_are_behind(site: Site, behind: Behind) -> None:
+    behind.news = {"b": [b"2", b"3"]}
+    answer = site.get("/topics/a,b?since=a=epoch000.0,b=epoch001.2").json
+    assert {name: each["res"] for name, each in answer["topics"].items()} == {"a": [1], "b": [3]}
+    assert "reset" not in str(answer)
+    assert behind.asked == ["b"]
+
+
+def test_what_a_pattern_takes_in_is_asked_for_too(site: Site, behind: Behind) -> None:
+    kept(site, 1, topic="t/1")
+    behind.news = {"t/1": [b"2", b"3"]}
+    answer = site.get("/topics/t/*?since=*,t/1=epoch002.2").json
+    assert answer["topics"]["t/1"]["res"] == [3]
+    assert "reset" not in str(answer)
+
+
+def test_an_event_source_that_comes_from_another_node_is_no_reset_either(site: Site, behind: Behind) -> None:
+    behind.news = {"a": [b"2", b"3"]}
+    reader = EventSource(site, "a", since="epoch000.2")
+    assert reader.listen().story("a") == [("message", 3)]
+
+
+def test_a_head_opens_nothing(site: Site, behind: Behind) -> None:
+    assert site.ask("HEAD", "/topics/a?since=epoch000.9").status == 200
+    assert behind.asked == []
+
+
+def test_a_reader_that_waits_for_the_engine_is_answered_when_the_server_goes_down(site: Site, behind: Behind) -> None:
+    behind.is_slow = True
+    client = site.connect().get("/topics/a?since=epoch000.9")
+    assert client.silent()
+    site.drain()
+    site.advance(1)
+    assert client.next().code == "draining"
+    behind.give()
+    assert site.watchers("a") == 0
 
 
 def test_what_stands_in_a_header_is_encoded_where_it_must_be() -> None:

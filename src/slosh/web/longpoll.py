@@ -64,8 +64,9 @@ class LongPoll(Reader):
         else:
             place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
             latest = OneTopic(self.engine.hub, topic, place)
-        edge.latest_place = latest
-        edge.latest_since = since
+        if not latest.place.reset:  # The engine may be behind: what means nothing now may mean something in a moment.
+            edge.latest_place = latest
+            edge.latest_since = since
         return latest
 
     def render(self, batch: Batch, connection: Connection, *, timed_out: bool = False) -> bytes:
@@ -102,6 +103,10 @@ class Peek(LongPoll):
             found(Topic(name, _NO_EPOCH, now) if topic is None else topic)
 
         self.engine.look(name, now, looked, fresh=fresh)
+
+    def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
+        """Of the topics that it named alone: those that patterns take in are read as they are known here."""
+        return [name for name in super().stale(topics, now, since) if name in self.asked.names]
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:  # noqa: ARG002 - it does not wait
         """Say what is there."""

@@ -122,14 +122,26 @@ class Reader(Action):
         hub, asked = self.engine.hub, self.asked
         if not asked.several:
             return self.subscribe_to(topics[0], connection, now, since)
-        matched = [topic for pattern in asked.patterns for topic in hub.matching(pattern, now)]
-        places = {topic: locate(topic, asked.since(topic.name), now) for topic in [*topics, *matched]}
+        places = {topic: locate(topic, asked.since(topic.name), now) for topic in [*topics, *self.matched(now)]}
         if asked.patterns:
             if len(places) > MAX_MATCHES:
                 raise BadTopic(f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer at a time.")
             following = Following(hub, places, asked.patterns, MAX_MATCHES, asked.room, connection.end_exchange)
             return _check_room(following, asked.room)
         return _check_room(SeveralTopics(hub, places), asked.room)
+
+    def matched(self, now: float) -> list[Topic]:
+        """The topics that the reader's patterns take in, as far as they are known here."""
+        return [topic for pattern in self.asked.patterns for topic in self.engine.hub.matching(pattern, now)]
+
+    def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
+        """The names of those of `topics`, and of those that its patterns take in, where its place means nothing."""
+        asked = self.asked
+        return [
+            topic.name
+            for topic in dict.fromkeys([*topics, *self.matched(now)])
+            if locate(topic, asked.since(topic.name) if since is None else since, now).reset
+        ]
 
 
 class Made:
@@ -212,26 +224,27 @@ class Resumed(Action):
 class _Opening(Exchange):
     """A reader whose topics the engine has not all found yet."""
 
-    __slots__ = ("_action", "_asks", "_connection", "_fresh", "_is_over", "_since", "_topics", "is_done")
+    __slots__ = ("_action", "_asks", "_connection", "_is_over", "_names", "_since", "_stale", "_topics", "is_done")
 
     def __init__(self, connection: Connection, action: Reader, since: Since | None) -> None:
         self._connection = connection
         self._action = action
         self._since = since
+        self._names = action.asked.names
         self._topics: list[Topic] = []
+        self._stale: list[str] = []  # topics that have to be asked for as they are now
         self._asks = False
-        self._fresh = False
         self._is_over = False
         self.is_done = False
 
     def open(self) -> None:
         """Ask for the topics that are missing, then for those that the patterns take in, then begin."""
-        names = self._action.asked.names
         now = self._connection.edge.now()
         self._asks = True
-        while len(self._topics) < len(names) and not self.is_done:
+        while len(self._topics) < len(self._names) and not self.is_done:
             before = len(self._topics)
-            self._action.find(names[before], now, self._opened, fresh=self._fresh)
+            name = self._names[before]
+            self._action.find(name, now, self._opened, fresh=name in self._stale)
             if len(self._topics) == before:
                 self._asks = False
                 return  # The engine answers later, or has refused.
@@ -251,9 +264,11 @@ class _Opening(Exchange):
                 raise refusal
             now = connection.edge.now()
             subscription = self._action.subscribe(self._topics, connection, now, self._since)
-            if subscription.is_reset() and not self._fresh:
+            if subscription.is_reset() and not self._stale:
                 # Its places may be newer than what this process has heard: nobody is told of a loss that was none.
-                self._fresh, self.is_done, self._topics = True, False, []
+                self._stale = self._action.stale(self._topics, now, self._since)
+                self._names = tuple(dict.fromkeys([*self._names, *self._stale]))
+                self.is_done, self._topics = False, []
                 self.open()
                 return
             self._action.begin(connection, subscription, now)
