@@ -19,6 +19,8 @@ _MEMORY: Final = 5
 """zlib's memLevel: 16 KiB for as long as one message is compressed, at little loss for messages of a few KiB."""
 _TAIL: Final = b"\x00\x00\xff\xff"
 _WIDEST: Final = 15
+_NARROWEST: Final = 9
+"""Bits of a window. RFC 7692 §7.1.2.1 knows 8 too, zlib does not; and the library has not always said so."""
 
 
 class Deflate(NamedTuple):
@@ -58,6 +60,8 @@ def negotiate(offers: Iterable[str]) -> Deflate | None:
                 agreed, extension = ours.process_request_params(parameters, [])
             except NegotiationError:
                 continue  # The client may have made other offers, in the order of its preference.
+            if extension.local_max_window_bits < _NARROWEST:
+                continue
             answer = build_extension([(name, agreed)])
             return Deflate(extension.local_max_window_bits, f"Sec-WebSocket-Extensions: {answer}\r\n".encode("ascii"))
     return None
