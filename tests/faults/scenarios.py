@@ -179,6 +179,39 @@ def cluster_failover(folder: Path, size: Size, _: Times) -> Figures:
         return observed("Cluster, the topic's master killed", size, here, hurt)
 
 
+def moved_slot(folder: Path, size: Size, times: Times) -> Figures:
+    """The topic's keys move from one master of a cluster to another, and on, while they are in use."""
+    with Cluster(folder / "stores") as cluster, place(folder, cluster.url) as here:
+
+        async def hurt(_: Place) -> dict[str, float]:
+            source = _owner(cluster)
+            slot = _slot(source)
+            for _turn in range(times.drops):
+                target = cluster.stores[(cluster.stores.index(source) + 1) % cluster.masters]
+                await aside(partial(cluster.move_slot, slot, source, target))
+                await asyncio.sleep(0.3)
+                source = target
+            return {"moves": times.drops}
+
+        return observed(f"Cluster, the topic's slot moved {times.drops} times", size, here, hurt)
+
+
+FIND_LIST: Final = """
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  if redis.call('TYPE', key).ok == 'list' then return key end
+end
+"""
+
+
+def _slot(store: Store) -> int:
+    """The slot of the topic, whose ring is the only list."""
+    ring = store.ask("EVAL", FIND_LIST, 0)
+    assert isinstance(ring, bytes)
+    slot = store.ask("CLUSTER", "KEYSLOT", ring.decode())
+    assert isinstance(slot, int)
+    return slot
+
+
 def _owner(cluster: Cluster) -> Store:
     """The master with the most keys: there is one topic only."""
     masters = cluster.stores[: cluster.masters]
@@ -247,6 +280,7 @@ FAULTS: Final = (
     sentinel_failover,
     failover_that_forgets,
     cluster_failover,
+    moved_slot,
     paused_node,
     rolling_restart,
     cut_node,

@@ -60,6 +60,11 @@ def _port(reply: Reply) -> int:
     return int(port)
 
 
+def _text(reply: Reply) -> str:
+    assert isinstance(reply, bytes)
+    return reply.decode()
+
+
 class Watched:
     """A master and its replicas, watched by Sentinels that agree by majority.
 
@@ -190,9 +195,7 @@ class Cluster:
             until(partial(self.whole, store), "the nodes of the cluster knew each other")
 
     def _follow(self, replica: Store, master: Store) -> None:
-        name = master.ask("CLUSTER", "MYID")
-        assert isinstance(name, bytes)
-        replica.ask("CLUSTER", "REPLICATE", name.decode())
+        replica.ask("CLUSTER", "REPLICATE", _text(master.ask("CLUSTER", "MYID")))
         until(partial(in_step, replica), "a replica was in step")
 
     def whole(self, store: Store) -> bool:
@@ -220,6 +223,18 @@ class Cluster:
             if first <= slot <= last:
                 return next(store for store in self.stores if store.port == _port(owner))
         raise AssertionError(f"nobody has slot {slot}")
+
+    def move_slot(self, slot: int, source: Store, target: Store) -> None:
+        """Move a slot with its keys from one master to another, as resharding does, while it is in use."""
+        names = {store.port: _text(store.ask("CLUSTER", "MYID")) for store in (source, target)}
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", names[source.port])
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", names[target.port])
+        with source.wire() as wire:
+            while keys := wire.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+                assert isinstance(keys, list)
+                wire.ask("MIGRATE", target.host, target.port, "", 0, 5000, "KEYS", *map(_text, keys))
+        for store in (target, source, *self.stores):
+            store.ask("CLUSTER", "SETSLOT", slot, "NODE", names[target.port])
 
     def fail_over(self, master: Store) -> Store:
         """Kill a master and wait until its replica has taken over; that replica."""

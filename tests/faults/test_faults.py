@@ -1,0 +1,179 @@
+"""What is promised while something breaks, each fault with a small load; `python -m tests.faults` has the full one.
+
+Always: nothing that was acknowledged is lost without a word, nothing comes twice except over a `reset`, the order is
+kept, and all is well again without anybody's help. The rest depends on what broke.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import lacking, need
+from tests.faults import scenarios
+from tests.faults.load import SMALL, Figures
+from tests.faults.scenarios import SHORT
+from tests.stores.found import KINDS, program
+from tests.stores.server import Store
+from tests.stores.sets import Cluster, Watched
+from tests.stores.tls import Authority
+
+
+def kept(figures: Figures) -> None:
+    """The promises that hold whatever breaks."""
+    totals = figures.totals
+    assert figures.settled, "some readers never came to the newest message"
+    assert totals["silent"] == 0
+    assert totals["doubled"] == 0
+    assert totals["swapped"] == 0
+    assert totals["acknowledged"] + figures.posts.unwatched == figures.posts.sent
+    assert totals["acknowledged"] > 0
+    assert totals["delivered"] > 0
+
+
+def nothing_gone(figures: Figures) -> None:
+    """The store kept its data, so the topic's life went on, and the ring held all of it."""
+    totals = figures.totals
+    assert totals["reset"] == totals["lost"] == totals["gone"] == totals["doubled_over_reset"] == 0
+    assert figures.posts.unwatched == 0
+    assert totals["delivered"] == totals["acknowledged"] * SMALL.readers
+
+
+def all_is_well(figures: Figures) -> None:
+    """Nothing was broken, and nobody noticed anything."""
+    kept(figures)
+    nothing_gone(figures)
+    assert figures.posts.unknown == figures.requests.failed == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_nothing_broken_all_is_delivered(tmp_path: Path, kind: str) -> None:
+    with Store(tmp_path / "store", program(kind)) as store:
+        all_is_well(scenarios.at_peace(f"nothing, {store.program}", tmp_path, SMALL, store.url))
+
+
+def test_with_a_password_over_tls(tmp_path: Path) -> None:
+    if not program().tls:
+        lacking("the redis-server here was built without TLS")
+    with Store(tmp_path / "store", password="secret", tls=Authority(tmp_path / "authority")) as store:
+        all_is_well(scenarios.at_peace("nothing, over TLS", tmp_path, SMALL, store.url))
+
+
+def test_as_a_user_who_may_touch_no_other_keys(tmp_path: Path) -> None:
+    rights = "slosh on >word ~slosh:* resetchannels &slosh:* +@all -@admin -@dangerous +info"
+    with Store(tmp_path / "store", password="secret", users=(rights,)) as store:
+        address = f"redis://slosh:word@127.0.0.1:{store.port}/0"
+        all_is_well(scenarios.at_peace("nothing, as a user", tmp_path, SMALL, address))
+
+
+def test_over_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    if len(str(path)) > 100:
+        lacking(f"the path {path} is too long for a Unix socket")
+    with Store(tmp_path / "store", path=path):
+        all_is_well(scenarios.at_peace("nothing, Unix socket", tmp_path, SMALL, f"unix://{path}?db=0"))
+
+
+def test_through_sentinels(tmp_path: Path) -> None:
+    with Watched(tmp_path / "stores") as watched:
+        all_is_well(scenarios.at_peace("nothing, Sentinels", tmp_path, SMALL, watched.url))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_a_cluster(tmp_path: Path, kind: str) -> None:
+    with Cluster(tmp_path / "stores", program(kind)) as cluster:
+        all_is_well(scenarios.at_peace(f"nothing, Cluster of {program(kind)}", tmp_path, SMALL, cluster.url))
+
+
+def test_a_node_that_is_killed_takes_nothing_with_it(tmp_path: Path) -> None:
+    figures = scenarios.killed_node(tmp_path, SMALL, SHORT)
+    kept(figures)
+    nothing_gone(figures)
+    assert figures.requests.failed_again == 0
+
+
+def test_a_store_that_forgot_everything_is_told_as_reset(tmp_path: Path) -> None:
+    figures = scenarios.restarted_store(tmp_path, SMALL, SHORT)
+    kept(figures)
+    assert figures.totals["reset"] == SMALL.readers
+
+
+def test_a_store_with_aof_goes_on_where_it_was(tmp_path: Path) -> None:
+    figures = scenarios.restarted_store_with_aof(tmp_path, SMALL, SHORT)
+    kept(figures)
+    nothing_gone(figures)
+
+
+def test_a_store_that_was_restored_is_told_as_reset_where_it_forgot_something(tmp_path: Path) -> None:
+    """Never the same place for two messages: what was acknowledged since the snapshot is gone, and that is told."""
+    figures = scenarios.restored_store(tmp_path, SMALL, SHORT)
+    kept(figures)
+    assert figures.totals["reset"] >= SMALL.readers
+
+
+def test_a_store_that_somebody_empties_is_told_as_reset(tmp_path: Path) -> None:
+    figures = scenarios.emptied_store(tmp_path, SMALL, SHORT)
+    kept(figures)
+    assert figures.totals["reset"] >= SMALL.readers
+
+
+def test_a_store_that_stands_still_delays_and_loses_nothing(tmp_path: Path) -> None:
+    """Publishers hear 503 within a bounded time, and what the store takes up late is stored once all the same."""
+    figures = scenarios.paused_store(tmp_path, SMALL, SHORT)
+    kept(figures)
+    nothing_gone(figures)
+    assert figures.posts.refused > 0
+    assert figures.posts.slowest < SHORT.pause
+    assert figures.requests.failed_again == 0
+
+
+def test_connections_to_the_store_that_are_cut_again_and_again(tmp_path: Path) -> None:
+    figures = scenarios.dropped_connections(tmp_path, SMALL, SHORT)
+    kept(figures)
+    nothing_gone(figures)
+    assert figures.notes["connections_cut"] > 0
+
+
+def test_sentinels_that_elect_another_master(tmp_path: Path) -> None:
+    """What the old master acknowledged and its replica had not yet may be gone: then the topic's life is a new one."""
+    figures = scenarios.sentinel_failover(tmp_path, SMALL, SHORT)
+    kept(figures)
+
+
+def test_sentinels_that_elect_a_master_which_lacks_what_was_acknowledged(tmp_path: Path) -> None:
+    figures = scenarios.failover_that_forgets(tmp_path, SMALL, SHORT)
+    kept(figures)
+    assert figures.totals["reset"] >= SMALL.readers
+
+
+def test_a_node_that_stands_still_delays_its_own_readers_and_loses_nothing(tmp_path: Path) -> None:
+    figures = scenarios.paused_node(tmp_path, SMALL, SHORT)
+    kept(figures)
+    nothing_gone(figures)
+
+
+def test_a_replica_that_takes_over_in_a_cluster(tmp_path: Path) -> None:
+    """As with Sentinels, and the nodes find the new master by themselves."""
+    figures = scenarios.cluster_failover(tmp_path, SMALL, SHORT)
+    kept(figures)
+
+
+def test_keys_that_move_to_another_master_of_a_cluster_are_noticed_by_nobody(tmp_path: Path) -> None:
+    figures = scenarios.moved_slot(tmp_path, SMALL, SHORT)
+    kept(figures)
+    nothing_gone(figures)
+
+
+def test_a_rolling_restart_is_noticed_by_nobody(tmp_path: Path) -> None:
+    figures = scenarios.rolling_restart(tmp_path, SMALL, SHORT)
+    kept(figures)
+    nothing_gone(figures)
+    assert figures.requests.failed_again == 0
+
+
+def test_a_node_that_is_cut_from_the_store_says_so_and_catches_up(tmp_path: Path) -> None:
+    need("ip")
+    figures = scenarios.cut_node(tmp_path, SMALL, SHORT)
+    kept(figures)
+    nothing_gone(figures)
+    assert figures.requests.failed_again == 0
+    assert figures.notes["ready_while_cut"] == 503
