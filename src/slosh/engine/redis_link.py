@@ -107,7 +107,7 @@ class Link:
         subscribed: called with a channel from which on everything is heard.
         heard: called with a channel and what was announced there.
         strayed: called with a command that belongs to another server of a cluster, and the error that says so.
-        moved_away: called with a channel that this server has given up.
+        moved_away: called with a channel that this server has given up, or '' where one of them was.
     """
 
     def __init__(  # noqa: PLR0913 - what happens is told to many
@@ -142,6 +142,7 @@ class Link:
         self._changed: deque[str] = deque()  # channels to be listened to, or no more
         self._changes = asyncio.Event()
         self._hears = asyncio.Event()
+        self._trouble = "nothing was heard"
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
         self.is_up = False
@@ -170,7 +171,7 @@ class Link:
                 await self._hears.wait()
         except TimeoutError:
             await self.stop()
-            raise EngineUnreachable("It answers, but its announcements cannot be listened to.") from None
+            raise EngineUnreachable(f"It answers, but cannot be listened to: {self._trouble}") from None
 
     async def stop(self) -> None:
         """Close the connections. Who still waits is told that nothing came."""
@@ -321,8 +322,11 @@ class Link:
             try:
                 await self._listen(pubsub, pause)
             except (RedisError, OSError) as error:
-                logger.debug("the messages' store has to be listened to anew: %s", error)
+                self._trouble = f"{type(error).__name__}: {error}"
+                logger.debug("the messages' store has to be listened to anew: %s", self._trouble)
                 self._asked.set()  # Whether it can be reached at all is seen by a PING.
+                if isinstance(error, MovedError):
+                    self._moved_away("")  # A channel was asked for that this server has given up.
             finally:
                 await pubsub.aclose()
             await pause.take()
@@ -343,17 +347,19 @@ class Link:
         subscribe, unsubscribe = (
             (pubsub.ssubscribe, pubsub.sunsubscribe) if self._sharded else (pubsub.subscribe, pubsub.unsubscribe)
         )
+        # Of a shard's own channels those of one slot alone may stand in one command, and each topic has its own.
+        together = 1 if self._sharded else _CHANNELS
         while True:
             await self._changes.wait()
             self._changes.clear()
             changed = dict.fromkeys(self._changed)
             self._changed.clear()
             wanted = [channel for channel in changed if channel in self._channels]
-            for at in range(0, len(wanted), _CHANNELS):
-                await subscribe(*wanted[at : at + _CHANNELS])
+            for at in range(0, len(wanted), together):
+                await subscribe(*wanted[at : at + together])
             unwanted = [channel for channel in changed if channel not in self._channels]
-            for at in range(0, len(unwanted), _CHANNELS):
-                await unsubscribe(*unwanted[at : at + _CHANNELS])
+            for at in range(0, len(unwanted), together):
+                await unsubscribe(*unwanted[at : at + together])
 
     async def _hear_all(self, pubsub: "PubSub", pause: "Pause") -> None:
         asked = False

@@ -21,7 +21,7 @@ from redis.asyncio.connection import ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
-from redis.exceptions import MovedError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from slosh.engine.redis_link import Done, Link, Sent
 from slosh.engine.redis_scripts import Command
@@ -307,9 +307,7 @@ class Cluster(Servers):
 
     # How the keys are shared.
 
-    def _take_strayed(self, sent: Sent, error: ResponseError) -> None:
-        if isinstance(error, MovedError):
-            logger.info("the cluster shares its keys in another way now")
+    def _take_strayed(self, sent: Sent, error: ResponseError) -> None:  # noqa: ARG002 - whatever it is, the map is old
         sent.is_out = False  # The server has said that it did not do it.
         self._strayed.append(sent)
         self._refresh()
@@ -372,6 +370,8 @@ class Cluster(Servers):
                 return error.detail
             self.links[host, port] = link
             self.told.came_up()
+        if self._slots not in ([], slots):
+            logger.info("the cluster shares its keys in another way now")
         self._slots = slots
         for channel, listening in list(self._channels.items()):
             if self.link_of(channel) is not listening:
@@ -383,7 +383,8 @@ class Cluster(Servers):
         return None
 
     def _move_channel(self, channel: str) -> None:
-        self._channels[channel] = None
+        if channel:
+            self._channels[channel] = None
         self._refresh()
 
     def _client_options(self) -> dict[str, Any]:
