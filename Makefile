@@ -64,8 +64,10 @@ format: $(VENV)/.dev ## let ruff put the code in form
 bench: peers ## measure this server beside others (python -m benchmarks)
 	@COMPILED=$(COMPILED) $(BIN)/python -m benchmarks $(ARGS)
 	@$(if $(ARGS),true,$(BIN)/python -m benchmarks --peers)
+	@$(if $(ARGS),true,COMPILED=$(COMPILED) $(BIN)/python -m benchmarks --redis)
+	@$(if $(ARGS),true,$(BIN)/python -m benchmarks.nodes)
 
-peers: $(VENV)/.installed $(COMPILED)/.installed ## install what bench compares with, as far as it can (as root: apt-get)
+peers: $(VENV)/.test $(VENV)/.installed $(COMPILED)/.installed ## install what bench compares with, as far as it can (as root: apt-get)
 	@$(BIN)/python -m benchmarks.installing
 
 docs: $(VENV)/.installed ## write docs/settings.md anew from the table of settings

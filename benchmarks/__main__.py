@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks import machine, report, results
 from benchmarks.building import BuildError, build_load
 from benchmarks.scenarios import GROWTH, QUICK, SCENARIOS
-from benchmarks.servers import DEFAULT, PEERS, SERVERS
+from benchmarks.servers import DEFAULT, PEERS, SERVERS, STORE
 from benchmarks.turns import Turns, available, possible, tell
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PEERS_WORK = ("fanout-100", "fanout-1000", "topics", "saturation", "idle-10000", "publish")
 """What --peers measures when no scenario is named."""
+STORE_WORK = ("fanout-100", "fanout-1000", "fanout-10000", "latency", "topics", "saturation", "publish", "sse")
+"""What --redis measures when no scenario is named."""
 
 
 def parser_of_words() -> argparse.ArgumentParser:
@@ -31,6 +33,7 @@ def parser_of_words() -> argparse.ArgumentParser:
         "--servers", "-S", nargs="+", metavar="NAME", help=f"of {', '.join(SERVERS)}; usually {', '.join(DEFAULT)}"
     )
     parser.add_argument("--peers", action="store_true", help=f"instead of these servers {', '.join(PEERS)}")
+    parser.add_argument("--redis", action="store_true", help=f"instead of these servers {', '.join(STORE)}")
     parser.add_argument("--growth", action="store_true", help="only what shows how cost grows")
     parser.add_argument(
         "--repeats",
@@ -55,7 +58,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line, with the names of scenarios and the servers that it means."""
     parser = parser_of_words()
     chosen = parser.parse_args(words)
-    usual = QUICK if chosen.quick else PEERS_WORK if chosen.peers else SCENARIOS
+    usual = QUICK if chosen.quick else PEERS_WORK if chosen.peers else STORE_WORK if chosen.redis else SCENARIOS
     named = chosen.scenarios or ([name for each in GROWTH for _, name in each.points] if chosen.growth else usual)
     meant = {
         word: [word] if word in SCENARIOS else [name for name in SCENARIOS if name.startswith(word)] for word in named
@@ -65,7 +68,8 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     unknown += [name for name in chosen.servers or () if name not in SERVERS]
     if unknown:
         parser.error(f"nothing is named {', '.join(unknown)}; --list says what there is")
-    chosen.servers = [SERVERS[name] for name in chosen.servers or (PEERS if chosen.peers else DEFAULT)]
+    usual_servers = PEERS if chosen.peers else STORE if chosen.redis else DEFAULT
+    chosen.servers = [SERVERS[name] for name in chosen.servers or usual_servers]
     chosen.repeats = chosen.repeats or (1 if chosen.quick else 3)
     chosen.brevity = 0.25 if chosen.quick else 0.5 if chosen.brief else 1.0
     return chosen

@@ -18,6 +18,7 @@ from benchmarks.servers.peers import FAYE, PEERS
 DEBIAN = {
     "nginx": ["nginx", "libnginx-mod-nchan"],
     "pushpin": ["pushpin", "condure", "zurl"],
+    "redis-server": ["redis-server"],
     "node": ["nodejs"],
     "npm": ["npm"],
 }

@@ -105,6 +105,7 @@ class Load:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         if core is not None:
             os.sched_setaffinity(self._child.pid, {core})

@@ -20,8 +20,13 @@ def cores() -> tuple[int, int]:
 
 
 def put_first(pid: int) -> None:
-    """Gives a process the highest usual priority, so that others on this machine disturb it little; root may."""
+    """Gives a process the highest usual priority, so that others on this machine disturb it little; root may.
+
+    Where the kernel shares the cores between sessions first (autogroups), that is its session's priority too.
+    """
     os.setpriority(os.PRIO_PROCESS, pid, -20)
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text("-20")
 
 
 def raise_file_limit() -> int:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from benchmarks.scenarios import GROWTH, ONLY_GROWTH, SCENARIOS, Growth
 from benchmarks.servers import SERVERS
-from benchmarks.table import CROWDED, CROWDED_MARK, LOAD_BOUND, MARK, Row, lines_of, markdown, number
+from benchmarks.table import CROWDED, CROWDED_MARK, LOAD_BOUND, MARK, Cell, Row, lines_of, markdown, number
 
 if TYPE_CHECKING:
     from benchmarks.results import Results
 
 BASES = ("nchan", "floor")
 """The servers that the others are compared with, when they ran."""
+ALSO = (("slosh-redis", "slosh"), ("slosh-compiled-redis", "slosh-compiled"))
+"""Compared as well, when they ran."""
 
 
 def titles(results: Results) -> dict[str, str]:
@@ -28,13 +30,19 @@ def rows(results: Results) -> list[Row]:
         for scenario in SCENARIOS.values()
         if scenario.name in results.cells and (alone or scenario.name not in ONLY_GROWTH)
         for metric in scenario.metrics
+        if metric.name != "store" or any(_has_store(cell) for cell in results.cells[scenario.name].values())
     ]
+
+
+def _has_store(cell: Cell) -> bool:
+    return any(figures is not None and figures.get("store", 0.0) > 0 for figures in cell.rounds)
 
 
 def main_table(results: Results) -> str:
     """Figures of every server, and ratios of the interesting ones."""
     names = list(results.versions)
     ratios = [(one, base) for base in BASES for one in names if base in names and one not in BASES]
+    ratios += [pair for pair in ALSO if set(pair) <= set(names)]
     if not ratios and set(BASES) <= set(names):
         ratios = [BASES]
     return markdown(rows(results), list(titles(results).items()), ratios)

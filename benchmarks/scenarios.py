@@ -76,26 +76,29 @@ _LOAD = Metric("load", "the load generator's own CPU, % of its core", 0, compare
 _BUSY = Metric("busy", "the server's CPU, % of its core", 0, compared=False)
 _P99 = Metric("p99", "p99 latency from the due moment, ms", 1)
 _CPU = Metric("cpu", "CPU a delivery, µs")
-_DELIVERY = (_CPU, _P99, _LOAD)
+_STORE = Metric("store", "CPU of the store, µs a publish", 1, compared=False)
+_DELIVERY = (_CPU, _P99, _STORE, _LOAD)
 _SATURATED = (
     Metric("rate", "messages delivered a second", 0),
     Metric("cpu", "CPU a message delivered, µs", 2),
     Metric("batch", "messages an answer", 1, compared=False),
     _P99,
+    _STORE,
     _BUSY,
     _LOAD,
 )
 _PUBLISH_CPU = Metric("cpu", "CPU a publish, µs")
-_PUBLISH = (_PUBLISH_CPU, Metric("rate", "publishes a second", 0), _P99, _BUSY, _LOAD)
+_PUBLISH = (_PUBLISH_CPU, Metric("rate", "publishes a second", 0), _P99, _STORE, _BUSY, _LOAD)
 _BYTES = Metric("bytes", "memory of a held poll, bytes", 0)
 _ACCEPT = Metric("accept", "CPU to accept and hold one, µs")
 _IDLE = (_BYTES, _ACCEPT, Metric("rest", "CPU a second while it waits, µs", 2, compared=False))
 _STORM = (Metric("cpu", "CPU a reconnect (close, accept, answer, hold), µs"), _P99, _LOAD)
-_TOPICS = (Metric("cpu", "CPU a message (publish and delivery), µs"), _P99, _LOAD)
+_TOPICS = (Metric("cpu", "CPU a message (publish and delivery), µs"), _P99, _STORE, _LOAD)
 _LATENCY = (
     Metric("p99", "p99 latency from the due moment, ms", 2),
     Metric("p50", "median latency from the due moment, ms", 2),
     _CPU,
+    _STORE,
     _LOAD,
 )
 _MOST_READ, _MOST_HELD = most(20_000), most(50_000)

@@ -119,7 +119,7 @@ int messages_read(struct reader *reader, const char *data, size_t length, uint64
         if (message.topic != reader->topic || message.stream >= MOST_STREAMS) {
             tally.strangers++;
         } else if (message.number == 0) {
-            uint32_t newest = warm_sent[reader->topic];
+            uint32_t newest = warm_sent[reader->topic];       /* 0 where another program sends them */
             if (reader->warm != newest && message.due == newest)
                 lagging--;
             reader->warm = (uint32_t)message.due;

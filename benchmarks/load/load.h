@@ -9,7 +9,7 @@
  *   3. It stays cheaper than the servers: one thread, edge-triggered epoll, one recv and one send for a delivery.
  *
  * main.c      options, and the words exchanged with benchmarks/loading.py
- * modes.c     what a run does: steady, mixed, idle, publish, storm
+ * modes.c     what a run does: steady, mixed, idle, listen, publish, storm
  * readers.c   the readers' connections
  * publishers.c the publishers' connections, open and closed loop
  * ledger.c    missing, doubled, swapped; latency
@@ -30,7 +30,7 @@ enum { MOST_SIZE = 65536, MOST_STREAMS = 8, PLACE_ROOM = 160, RECEIVE_ROOM = 4 <
 /* ---- options (main.c) ---- */
 
 struct options {
-    const char *mode;         /* steady | mixed | idle | publish | storm */
+    const char *mode;         /* steady | mixed | idle | listen | publish | storm */
     const char *transport;    /* a name in transports[] */
     int port;
     int readers;

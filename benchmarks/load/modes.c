@@ -166,6 +166,19 @@ static void mode_idle(void)
     listen_on();
 }
 
+/* Readers who publish nothing: what comes is another load generator's, and how much of it had to come is judged by whoever started both. */
+static void mode_listen(void)
+{
+    say("ready");
+    await_word("go");
+    connect_all();
+    say("held");
+    while (!control_readable())
+        loop_turn(now_ns() + SECOND / 50);
+    await_word("check");
+    listen_on();
+}
+
 static void mode_publish(void)
 {
     prime_topics();
@@ -208,7 +221,7 @@ static void mode_storm(void)
 void mode_run(void)
 {
     static const struct { const char *name; void (*run)(void); } modes[] = {
-        {"steady", mode_steady}, {"mixed", mode_mixed}, {"idle", mode_idle}, {"publish", mode_publish}, {"storm", mode_storm}};
+        {"steady", mode_steady}, {"mixed", mode_mixed}, {"idle", mode_idle}, {"listen", mode_listen}, {"publish", mode_publish}, {"storm", mode_storm}};
     prctl(PR_SET_TIMERSLACK, 1000ul);       /* 1 µs: the default of 50 µs would be told as lateness */
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
         if (strcmp(options.mode, modes[i].name) == 0) {

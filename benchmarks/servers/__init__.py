@@ -7,6 +7,7 @@ from benchmarks.servers.floor import FLOOR
 from benchmarks.servers.nchan import NCHAN, NCHAN_MULTIPART
 from benchmarks.servers.peers import FAYE_NODE, PUSHPIN, STARLETTE, TWISTED_WEB
 from benchmarks.servers.slosh import SLOSH, SLOSH_COMPILED
+from benchmarks.servers.store import SLOSH_COMPILED_REDIS, SLOSH_REDIS
 
 SERVERS: dict[str, Server] = {
     server.name: server
@@ -16,6 +17,8 @@ SERVERS: dict[str, Server] = {
         NCHAN_MULTIPART,
         SLOSH,
         SLOSH_COMPILED,
+        SLOSH_REDIS,
+        SLOSH_COMPILED_REDIS,
         STARLETTE,
         TWISTED_WEB,
         FAYE_NODE,
@@ -26,5 +29,7 @@ DEFAULT = ("floor", "nchan", "slosh", "slosh-compiled")
 """Without --servers."""
 PEERS = ("nchan", "starlette", "twisted-web", "faye", "pushpin")
 """With --peers: those that carry only a part of the load, and what everything is compared with."""
+STORE = ("slosh", "slosh-redis", "slosh-compiled", "slosh-compiled-redis")
+"""With --redis: messages in the process beside messages in a store."""
 
 __all__ = ["DEFAULT", "PEERS", "SERVERS", "Server", "Started"]

@@ -30,6 +30,13 @@ class StartError(Exception):
     """A server did not come up; the text holds what it wrote."""
 
 
+def listens(port: int) -> bool:
+    """Whether somebody listens on this port."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 class Started(NamedTuple):
     """A server that accepts connections."""
 
@@ -57,6 +64,8 @@ class Server:
     """Which one it is, for the record; called only where nothing is missing."""
     transports: Mapping[str, str] = field(default_factory=dict)
     """Kind of reading (longpoll, gathered, sse, websocket) -> the load generator's word for it."""
+    ready: Callable[[int], bool] = listens
+    """(port) -> whether it serves by now."""
     share: float = 1.0
     """The part of the usual load that it can carry: a server that drowns shows nothing of its cost."""
     modules: tuple[Path, ...] = ()
@@ -72,23 +81,30 @@ class Server:
         with tempfile.TemporaryDirectory(prefix="slosh-bench-") as folder, contextlib.ExitStack() as ends:
             scratch, store = Path(folder), None
             if self.store is not None:
-                store = ends.enter_context(self._process(self.store(scratch), scratch / "store.log", store_core))
-                _await(store, scratch / "store.log", lambda: _is_socket(scratch / "store"))
+                store = ends.enter_context(self.process(self.store(scratch), scratch / "store.log", store_core))
+                until_ready(store, scratch / "store.log", lambda: is_socket(scratch / "store"))
             port = free_port()
-            child = ends.enter_context(self._process(self.command(scratch, port), scratch / "log", core))
+            child = ends.enter_context(self.process(self.command(scratch, port), scratch / "log", core))
             for process in (child, store) if foremost else ():
                 if process is not None:
                     put_first(process.pid)  # its workers inherit it
-            _await(child, scratch / "log", lambda: _listens(port))
+            until_ready(child, scratch / "log", lambda: self.ready(port))
             yield Started(child.pid, port, store.pid if store is not None else None)
 
     @contextlib.contextmanager
-    def _process(self, command: list[str], log: Path, core: int | None) -> Iterator[subprocess.Popen[bytes]]:
+    def process(self, command: list[str], log: Path, core: int | None) -> Iterator[subprocess.Popen[bytes]]:
+        """Starts one process of it on that core, with its environment, and stops it afterwards."""
         paths = [*map(str, self.modules), str(ROOT), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, **self.variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         with log.open("wb") as output:
             child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, env=environment
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=log.parent,
+                env=environment,
+                start_new_session=True,
             )
         try:
             if core is not None:
@@ -98,20 +114,16 @@ class Server:
             _stop(child)
 
 
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
-def _is_socket(path: Path) -> bool:
+def is_socket(path: Path) -> bool:
+    """Whether somebody listens on this socket."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
         probe.connect(str(path))
         return True
     return False
 
 
-def _await(child: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]) -> None:
+def until_ready(child: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]) -> None:
+    """Waits until it says yes; raises StartError when the process ended, or it took too long."""
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline and child.poll() is None:
         if ready():

@@ -6,6 +6,8 @@ All of these get a part of the usual load, since at the full load they would onl
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import importlib.metadata
 import importlib.util
 import json
@@ -72,6 +74,20 @@ def _missing_pushpin() -> str | None:
     return _missing("uvloop", "zmq")()
 
 
+def _pushpin_serves(port: int) -> bool:
+    """All its processes have found one another once a publish and a poll for it went through them."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        for method, target, body in (("POST", "/topics/ready", "{}"), ("GET", "/topics/ready?since=0", None)):
+            connection.request(method, target, body)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != http.client.OK:
+                return False
+        return True
+    return False
+
+
 def _pushpin_version() -> str:
     told = subprocess.run(["pushpin", "--version"], capture_output=True, text=True, check=False).stdout
     return told.strip().removeprefix("pushpin ")
@@ -119,6 +135,7 @@ PUSHPIN = Server(
     missing=_missing_pushpin,
     command=_command("pushpin_app"),
     version=_pushpin_version,
+    ready=_pushpin_serves,
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.02,
     modules=(PEERS,),
