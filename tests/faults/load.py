@@ -106,9 +106,7 @@ async def _readers(size: Size, port: int, nodes: Sequence[Node], ledger: Ledger,
     kinds = (LongPoll, EventSource)
     readers: list[Reader] = [kinds[number % 2](ledger, requests, TARGET, port) for number in range(size.readers)]
     assert await _true_within(size.patience, lambda: len(ledger.accounts) == size.readers), "readers got no place"
-    watching = await _true_within(
-        size.patience, lambda: sum(node.metric("slosh_watchers") for node in nodes) >= size.readers
-    )
+    watching = await _true_within(size.patience, lambda: nodes[0].watchers(TARGET) >= size.readers)
     assert watching, "readers are not held"
     return readers
 

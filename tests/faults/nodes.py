@@ -1,6 +1,7 @@
 """Nodes of slosh, each a process on a port that it keeps over restarts, and nginx in front of them."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -186,11 +187,17 @@ class Node(Process):
         command = [*inside, sys.executable, "-m", "slosh", "serve", *listen, *options]
         super().__init__(command, folder / f"node-{number}.log", port, host)
 
-    def metric(self, name: str) -> float:
-        """A figure of its metrics."""
-        with urllib.request.urlopen(f"http://{self.host}:{self.port}/-/metrics", timeout=PATIENCE) as answer:
-            text: str = answer.read().decode()
-        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} "))
+    def watchers(self, target: str) -> int:
+        """How many watch a topic at all nodes, as this one knows."""
+        with urllib.request.urlopen(f"http://{self.host}:{self.port}{target}?watchers", timeout=PATIENCE) as answer:
+            told: dict[str, int] = json.loads(answer.read())
+        return told["watchers"]
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers, where it has some."""
+        assert self._process is not None
+        pid = self._process.pid
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 class Front(Process):

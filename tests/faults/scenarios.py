@@ -1,6 +1,8 @@
 """The faults. Each makes its own place, puts the load on it, breaks something in the midst of it, and counts."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -26,6 +28,7 @@ class Times(NamedTuple):
 
 SHORT: Final = Times(pause=3.5, cut=4, forgotten=0.3, drops=3)
 LONG: Final = Times(pause=5, cut=20, forgotten=1, drops=10)
+WORKERS: Final = 3
 NOTICED: Final = 1.5
 """Seconds from one node of a rolling restart to the next: nginx asks again after a `fail_timeout` of 1 s."""
 
@@ -61,6 +64,24 @@ def killed_node(folder: Path, size: Size, _: Times) -> Figures:
 
     with Store(folder / "store") as store, place(folder, store.url) as here:
         return observed("SIGKILL of one of two nodes", size, here, hurt)
+
+
+def killed_worker(folder: Path, size: Size, _: Times) -> Figures:
+    """Of the processes on one port one is killed, and its parent starts another."""
+
+    async def hurt(here: Place) -> dict[str, float]:
+        node = here.nodes[0]
+        doomed = node.workers()[0]
+        os.kill(doomed, signal.SIGKILL)
+        return {"replaced_after": await aside(lambda: until(lambda: _is_whole(node, doomed), "it was replaced"))}
+
+    def _is_whole(node: Node, doomed: int) -> bool:
+        workers = node.workers()
+        return len(workers) == WORKERS and doomed not in workers
+
+    options = (f"--workers={WORKERS}",)
+    with Store(folder / "store") as store, place(folder, store.url, 1, options=options) as here:
+        return observed(f"SIGKILL of one of {WORKERS} workers", size, here, hurt)
 
 
 def restarted_store(folder: Path, size: Size, _: Times) -> Figures:
@@ -271,6 +292,7 @@ def observed(
 FAULTS: Final = (
     nothing,
     killed_node,
+    killed_worker,
     restarted_store,
     restarted_store_with_aof,
     restored_store,

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import lacking, need
+from tests.conftest import need
 from tests.faults import scenarios
 from tests.faults.load import SMALL, Figures
 from tests.faults.scenarios import SHORT
 from tests.stores.found import KINDS, program
 from tests.stores.server import Store
 from tests.stores.sets import Cluster, Watched
-from tests.stores.tls import Authority
 
 
 def kept(figures: Figures) -> None:
@@ -51,28 +50,6 @@ def test_with_nothing_broken_all_is_delivered(tmp_path: Path, kind: str) -> None
         all_is_well(scenarios.at_peace(f"nothing, {store.program}", tmp_path, SMALL, store.url))
 
 
-def test_with_a_password_over_tls(tmp_path: Path) -> None:
-    if not program().tls:
-        lacking("the redis-server here was built without TLS")
-    with Store(tmp_path / "store", password="secret", tls=Authority(tmp_path / "authority")) as store:
-        all_is_well(scenarios.at_peace("nothing, over TLS", tmp_path, SMALL, store.url))
-
-
-def test_as_a_user_who_may_touch_no_other_keys(tmp_path: Path) -> None:
-    rights = "slosh on >word ~slosh:* resetchannels &slosh:* +@all -@admin -@dangerous +info"
-    with Store(tmp_path / "store", password="secret", users=(rights,)) as store:
-        address = f"redis://slosh:word@127.0.0.1:{store.port}/0"
-        all_is_well(scenarios.at_peace("nothing, as a user", tmp_path, SMALL, address))
-
-
-def test_over_a_unix_socket(tmp_path: Path) -> None:
-    path = tmp_path / "socket"
-    if len(str(path)) > 100:
-        lacking(f"the path {path} is too long for a Unix socket")
-    with Store(tmp_path / "store", path=path):
-        all_is_well(scenarios.at_peace("nothing, Unix socket", tmp_path, SMALL, f"unix://{path}?db=0"))
-
-
 def test_through_sentinels(tmp_path: Path) -> None:
     with Watched(tmp_path / "stores") as watched:
         all_is_well(scenarios.at_peace("nothing, Sentinels", tmp_path, SMALL, watched.url))
@@ -86,6 +63,13 @@ def test_in_a_cluster(tmp_path: Path, kind: str) -> None:
 
 def test_a_node_that_is_killed_takes_nothing_with_it(tmp_path: Path) -> None:
     figures = scenarios.killed_node(tmp_path, SMALL, SHORT)
+    kept(figures)
+    nothing_gone(figures)
+    assert figures.requests.failed_again == 0
+
+
+def test_a_worker_that_is_killed_is_replaced_and_takes_nothing_with_it(tmp_path: Path) -> None:
+    figures = scenarios.killed_worker(tmp_path, SMALL, SHORT)
     kept(figures)
     nothing_gone(figures)
     assert figures.requests.failed_again == 0
