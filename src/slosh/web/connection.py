@@ -239,7 +239,9 @@ class Connection:
             deadline: when the exchange is told that its time is up, seconds on the loop's clock.
         """
         self._exchange = exchange
-        self.set_deadline(deadline)
+        self._deadline = deadline
+        if deadline < math.inf:
+            self._hold_timer()
         if self.edge.draining:
             exchange.end()
 

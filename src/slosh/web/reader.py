@@ -155,9 +155,10 @@ class Made:
         batch: what they say.
         delivered: messages in it.
         lost: messages that it says are lost.
+        is_all: whether it is known to leave nothing for a next portion.
     """
 
-    __slots__ = ("batch", "data", "delivered", "key", "lost", "place", "variant")
+    __slots__ = ("batch", "data", "delivered", "is_all", "key", "lost", "place", "variant")
 
     def __init__(self, subscription: Subscription, key: str, variant: object, batch: Batch, data: bytes) -> None:
         self.place = None if batch.several else subscription.place
@@ -167,7 +168,9 @@ class Made:
         self.data = data
         self.delivered = 0
         self.lost = 0
+        self.is_all = not batch.several
         for _, reading in batch.parts:
+            self.is_all = self.is_all and reading.place == reading.newest
             self.delivered += len(reading.messages)
             self.lost += reading.lost
 

@@ -189,6 +189,8 @@ class Stream(Exchange):
             edge.delivered += made.delivered
             edge.lost += made.lost
             connection.write(made.data)
+            if made.is_all:
+                return
 
     def _make(self, shared: Shared) -> Made:
         """The bytes for the next portion, if nobody has made them already."""
