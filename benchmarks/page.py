@@ -1,43 +1,50 @@
-"""`python -m benchmarks.page`: writes the tables of docs/performance.md and its plots anew, from benchmarks/results.
+"""`python -m benchmarks.page`: writes the tables of docs/performance.md and docs/scaling.md, and the plots, anew.
 
-A table stands between `<!-- main -->` and `<!-- /main -->`, where main is the name of its results, with `.growth`
-behind it for the tables of growth and `.notes` for what is to be known to read them.
+They come from benchmarks/results. What is between `<!-- main -->` and `<!-- /main -->` is the table of the results
+called main, with `.growth` behind the name the tables of growth, with `.notes` what is to be known to read them.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from benchmarks import plot, report
+from benchmarks import nodes, plot, report, scaling
 from benchmarks.results import FOLDER, Results, read
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 TOP = Path(__file__).parent.parent
-PAGE = TOP / "docs" / "performance.md"
+PAGES = (TOP / "docs" / "performance.md", TOP / "docs" / "scaling.md")
 RATIOS, GROWTH = TOP / "docs" / "img" / "ratios.svg", TOP / "docs" / "img" / "growth.svg"
-PARTS: dict[str, Callable[[Results], str]] = {
-    "": report.main_table,
-    ".growth": report.growth_tables,
-    ".notes": report.notes,
-}
+NODES = FOLDER / "nodes.json"
 
 
 def all_results() -> dict[str, Results]:
-    """Those that are kept, by the names of their files."""
-    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.json"))}
+    """Those that are kept, by the names of their files; what several nodes showed is of another kind."""
+    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.json")) if path != NODES}
 
 
-def filled(text: str, runs: dict[str, Results]) -> str:
-    """The page with its tables as the results have them."""
+def blocks(runs: dict[str, Results]) -> dict[str, str]:
+    """Mark -> what stands there."""
+    told = {}
     for name, results in runs.items():
-        for suffix, part in PARTS.items():
-            before, opens, rest = text.partition(f"<!-- {name}{suffix} -->\n")
-            _, closes, after = rest.partition(f"<!-- /{name}{suffix} -->")
-            if opens and closes:
-                text = f"{before}{opens}\n{part(results)}\n\n{closes}{after}"
+        told[name] = report.main_table(results)
+        told[f"{name}.growth"] = report.growth_tables(results)
+        told[f"{name}.notes"] = report.notes(results)
+    if NODES.exists():
+        told["nodes"] = nodes.table(nodes.read(NODES))
+    if "main" in runs and "redis" in runs:
+        costs = scaling.costs(runs["main"], runs["redis"])
+        told["costs"] = scaling.inputs(costs)
+        told["plan"] = scaling.table(costs, scaling.loads(costs))
+    return told
+
+
+def filled(text: str, told: dict[str, str]) -> str:
+    """A page with what stands at its marks."""
+    for mark, block in told.items():
+        before, opens, rest = text.partition(f"<!-- {mark} -->\n")
+        _, closes, after = rest.partition(f"<!-- /{mark} -->")
+        if opens and closes:
+            text = f"{before}{opens}\n{block}\n\n{closes}{after}"
     return text
 
 
@@ -55,7 +62,9 @@ def plots(runs: dict[str, Results]) -> dict[Path, str]:
 def main() -> None:
     """Write them."""
     runs = all_results()
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), runs), encoding="utf-8")
+    told = blocks(runs)
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8"), told), encoding="utf-8")
     for path, drawn in plots(runs).items():
         path.write_text(drawn, encoding="utf-8")
 
