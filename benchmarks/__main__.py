@@ -50,6 +50,7 @@ def parser_of_words() -> argparse.ArgumentParser:
         "--first", action="store_true", help="server and load at the highest priority (root), on a busy machine"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures there too")
+    parser.add_argument("--more", action="store_true", help="keep what FILE has of other scenarios")
     parser.add_argument("--list", action="store_true", help="say what there is, and stop")
     return parser
 
@@ -97,6 +98,10 @@ def main(words: Sequence[str] | None = None) -> int:
         tell("nothing is left to measure")
         return 1
     found = results.begun(servers, chosen.repeats)
+    if chosen.more and chosen.json and chosen.json.exists():
+        found.cells = results.read(chosen.json).cells
+        for scenario in scenarios:
+            found.cells.pop(scenario.name, None)
     Turns(servers, scenarios, program, chosen.brevity, foremost=chosen.first).run(found, keep=chosen.json)
     print(report.whole(found))
     return 0
