@@ -146,3 +146,37 @@ class Follower:
     def topic_born(self, topic: Any) -> None:
         """As the hub's follower."""
         self.born.append(topic.name)
+
+
+def test_a_slot_may_move_while_its_topic_is_used(tmp_path: Path, aio: asyncio.AbstractEventLoop) -> None:
+    """As when a cluster is given another server: its keys go, then the slot itself (ASK, MOVED)."""
+    with Cluster(tmp_path) as cluster:
+        one, other = nodes = make_nodes(cluster.url, aio, 2)
+        reader = Poller(other, "a")
+        one.settle()
+        one.taken("a", b"1")
+        keys = [f"{one.prefix}:{{a}}:{part}" for part in ("topic", "ring", "watches")]
+        old = cluster.slot_owner(keys[0])
+        new = next(store for store in cluster.stores if store is not old)
+        names = [ask(store, "CLUSTER", "MYID") for store in (old, new)]
+        slot = int(ask(old, "CLUSTER", "KEYSLOT", keys[0]))
+        new.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
+        old.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
+        one.taken("a", b"2")
+        old.ask("MIGRATE", new.host, new.port, "", 0, 5000, "KEYS", *keys)
+        one.taken("a", b"3")
+        for store in (new, old):
+            store.ask("CLUSTER", "SETSLOT", slot, "NODE", names[1])
+        for number in range(4, 8):
+            one.taken("a", b"%d" % number)
+        one.turn_until(lambda: reader.got[-1:] == [b"7"])
+        assert reader.got == [b"%d" % number for number in range(1, 8)]
+        assert not any(reading.reset or reading.lost for reading in reader.readings)
+        for node in nodes:
+            node.stop()
+
+
+def ask(store: Store, *words: str) -> str:
+    """A reply as text."""
+    reply = store.ask(*words)
+    return reply.decode() if isinstance(reply, bytes) else str(reply)

@@ -102,12 +102,16 @@ class Link:
         client: the library's client for that server, which is closed with the link. It must not try again by itself.
         timeout: seconds that a server has to answer.
         most: commands that wait to be sent or are under way at most.
-        sharded: whether channels are a shard's own (SSUBSCRIBE), as in a cluster.
+        clustered: whether the server is one of a cluster.
         up: called when the server can be reached, at first and after each time that it could not.
         subscribed: called with a channel from which on everything is heard.
         heard: called with a channel and what was announced there.
         strayed: called with a command that belongs to another server of a cluster, and the error that says so.
         moved_away: called with a channel that this server has given up, or '' where one of them was.
+
+    Attributes:
+        is_sharded: whether channels of topics are the server's own (SSUBSCRIBE), which no other server of the cluster
+            hears of. Redis 7.0 has that, and so has every Valkey, which calls itself 7.2.
     """
 
     def __init__(  # noqa: PLR0913 - what happens is told to many
@@ -116,7 +120,7 @@ class Link:
         *,
         timeout: float,
         most: int,
-        sharded: bool,
+        clustered: bool,
         up: Callable[[], None],
         subscribed: Callable[[str], None],
         heard: Callable[[str, bytes], None],
@@ -126,7 +130,8 @@ class Link:
         self._client = client
         self._timeout = timeout
         self._most = most
-        self._sharded = sharded
+        self._clustered = clustered
+        self.is_sharded = False
         self._up = up
         self._subscribed = subscribed
         self._heard = heard
@@ -215,8 +220,15 @@ class Link:
     # Commands.
 
     async def _greet(self) -> None:
+        await self._see_version()
         for script in ALL:
             await self._client.execute_command("SCRIPT LOAD", script.text)
+
+    async def _see_version(self) -> None:
+        """Each time anew: a server that comes back may have been upgraded."""
+        if self._clustered:
+            told = await self._client.info("server")
+            self.is_sharded = int(str(told["redis_version"]).partition(".")[0]) >= 7
 
     async def _send_all(self) -> None:
         pause = Pause(min(_LONGEST_PAUSE, self._timeout))
@@ -332,6 +344,7 @@ class Link:
             await pause.take()
 
     async def _listen(self, pubsub: "PubSub", pause: "Pause") -> None:
+        await self._see_version()
         await pubsub.subscribe(*self._news)
         self._changed = deque(self._channels)
         self._changes.set()
@@ -345,10 +358,10 @@ class Link:
 
     async def _subscribe_all(self, pubsub: "PubSub") -> None:
         subscribe, unsubscribe = (
-            (pubsub.ssubscribe, pubsub.sunsubscribe) if self._sharded else (pubsub.subscribe, pubsub.unsubscribe)
+            (pubsub.ssubscribe, pubsub.sunsubscribe) if self.is_sharded else (pubsub.subscribe, pubsub.unsubscribe)
         )
         # Of a shard's own channels those of one slot alone may stand in one command, and each topic has its own.
-        together = 1 if self._sharded else _CHANNELS
+        together = 1 if self.is_sharded else _CHANNELS
         while True:
             await self._changes.wait()
             self._changes.clear()

@@ -21,7 +21,7 @@ from redis.asyncio.connection import ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 
 from slosh.engine.redis_link import Done, Link, Sent
 from slosh.engine.redis_scripts import Command
@@ -127,12 +127,7 @@ class Servers:
         timeout: seconds that a server has to answer.
         most: commands that wait for one server at most.
         news: a channel that all nodes listen to.
-
-    Attributes:
-        announce: the command that announces something on a topic's channel.
     """
-
-    announce = "PUBLISH"
 
     def __init__(self, address: Address, told: Told, *, timeout: float, most: int, news: str) -> None:
         self.address = address
@@ -153,7 +148,7 @@ class Servers:
         """
         self._loop = asyncio.get_running_loop()
         try:
-            link = self.links["", 0] = self.make_link(self._make_client(), sharded=False)
+            link = self.links["", 0] = self.make_link(self._make_client(), clustered=False)
             await link.start([self.news])
         except EngineUnreachable as error:
             raise EngineUnreachable(f"engine: {self.address.text} cannot be reached. {error.detail}") from None
@@ -176,6 +171,11 @@ class Servers:
     def link_of(self, key: str) -> Link | None:  # noqa: ARG002 - a cluster asks which
         """The link to the server that has `key`."""
         return self.links["", 0]
+
+    def announcing(self, key: str) -> str:
+        """The command that announces something on the channel of the topic with this key."""
+        link = self.link_of(key)
+        return "SPUBLISH" if link is not None and link.is_sharded else "PUBLISH"
 
     def send(self, key: str, command: Command, done: Done) -> None:
         """Send a command to the server that has `key`. Wherever it gets stuck, `done` is called within `timeout`."""
@@ -216,7 +216,7 @@ class Servers:
         self,
         client: "Redis",
         *,
-        sharded: bool,
+        clustered: bool,
         strayed: Callable[[Sent, ResponseError], None] | None = None,
         moved_away: Callable[[str], None] = lambda _: None,
     ) -> Link:
@@ -225,7 +225,7 @@ class Servers:
             client,
             timeout=self.timeout,
             most=self.most,
-            sharded=sharded,
+            clustered=clustered,
             up=self.told.came_up,
             subscribed=self.told.subscribed,
             heard=self.told.heard,
@@ -285,6 +285,11 @@ class Cluster(Servers):
                 task.cancel()
         await super().stop()
 
+    @property
+    def waiting(self) -> int:
+        """As for a single server."""
+        return super().waiting + len(self._strayed)
+
     def link_of(self, key: str) -> Link | None:
         """As for a single server."""
         slot = key_slot(key.encode())
@@ -307,10 +312,19 @@ class Cluster(Servers):
 
     # How the keys are shared.
 
-    def _take_strayed(self, sent: Sent, error: ResponseError) -> None:  # noqa: ARG002 - whatever it is, the map is old
+    def _take_strayed(self, sent: Sent, error: ResponseError) -> None:
         sent.is_out = False  # The server has said that it did not do it.
-        self._strayed.append(sent)
-        self._refresh()
+        heir = (
+            self.links.get((error.host, error.port))
+            if isinstance(error, AskError) and not isinstance(error, MovedError)
+            else None
+        )
+        if heir is not None:
+            # The slot is on its way, and this key is there already (ASK in the cluster specification).
+            heir.resend([Sent(("ASKING",), lambda _: None, sent.at), sent])
+        else:
+            self._strayed.append(sent)
+            self._refresh()
 
     def _refresh(self) -> None:
         if self._refreshing is None or self._refreshing.done():
@@ -338,11 +352,10 @@ class Cluster(Servers):
         """Ask how the keys are shared, and have a link to each master. Gives why that could not be, or None."""
         trouble = "no server of it answers"
         for host, port in dict.fromkeys([*self.links, *self.address.hosts]):
-            client = Redis(host=host, port=port, **self._client_options())
+            client = self._client(host, port)
             try:
                 # In two words, which redis-py leaves as the server answers it.
                 answer = await client.execute_command("CLUSTER", "SLOTS")
-                info = await client.info("server")
             except (RedisError, OSError) as error:
                 trouble = f"{type(error).__name__}: {error}"
                 continue
@@ -352,18 +365,16 @@ class Cluster(Servers):
             slots = [
                 (first, last, ((master[0] or b"").decode() or host, master[1])) for first, last, master, *_ in answer
             ]
-            return await self._arrange(slots, int(str(info["redis_version"]).partition(".")[0]))
+            return await self._arrange(slots)
         return trouble
 
-    async def _arrange(self, slots: list[tuple[int, int, tuple[str, int]]], version: int) -> str | None:
+    async def _arrange(self, slots: list[tuple[int, int, tuple[str, int]]]) -> str | None:
         if not slots:
             return "it has given no keys to any server yet"
-        sharded = version >= 7  # Redis 7.0 has SPUBLISH, and so has every Valkey, which calls itself 7.2
-        self.announce = "SPUBLISH" if sharded else "PUBLISH"
         masters = {server for _, _, server in slots}
         for host, port in masters - set(self.links):
-            client = Redis(host=host, port=port, **self._client_options())
-            link = self.make_link(client, sharded=sharded, strayed=self._take_strayed, moved_away=self._move_channel)
+            client = self._client(host, port)
+            link = self.make_link(client, clustered=True, strayed=self._take_strayed, moved_away=self._move_channel)
             try:
                 await link.start([self.news])
             except EngineUnreachable as error:
@@ -387,12 +398,9 @@ class Cluster(Servers):
             self._channels[channel] = None
         self._refresh()
 
-    def _client_options(self) -> dict[str, Any]:
-        options = self.options()
-        if options.pop("connection_class", None) is not None:
-            options["ssl"] = True
-        options.pop("db", None)
-        return options
+    def _client(self, host: str, port: int) -> "Redis":
+        options = {name: value for name, value in self.options().items() if name != "db"}
+        return Redis.from_pool(ConnectionPool(host=host, port=port, **options))
 
 
 def _key_of(command: Command) -> str:
