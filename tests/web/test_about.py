@@ -27,6 +27,9 @@ def test_not_ready_while_the_engine_is_out_of_reach(site: Site, monkeypatch: pyt
     assert (answer.status, answer.code) == (503, "engine_unreachable")
     assert "Retry-After" in answer
     assert site.get("/-/healthy").status == 200
+    assert site.metrics()["slosh_engine_up"] == 0
+    monkeypatch.undo()
+    assert site.metrics()["slosh_engine_up"] == 1
 
 
 def test_the_javascript_client_is_the_one_of_the_package(site: Site) -> None:

@@ -190,6 +190,11 @@ class _Counts(Collector):
             ("slosh_topics", "Topics held.", len(hub)),
             ("slosh_watchers", "Held polls and open streams.", hub.watching),
             ("slosh_connections", "Open connections.", len(edge.connections)),
+            (
+                "slosh_engine_up",
+                "Whether messages can be taken: 0 while the store is out of reach.",
+                int(self._engine.ready()),
+            ),
             ("slosh_ring_bytes", "Bytes of messages kept.", sum(topic.size for topic in hub)),
         )
         build = {"version": __version__, "compiled": "yes" if is_compiled() else "no"}
