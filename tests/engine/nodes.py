@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from slosh.engine.redis import RedisEngine
-from slosh.engine.redis_scripts import Argument
+from slosh.engine.redis_scripts import Command
 from slosh.settings import Settings
 from tests.core.hubs import HubOnLoop
 from tests.core.loops import Loop
@@ -22,14 +22,19 @@ _installations = itertools.count()
 class Heard(RedisEngine):
     """The engine, and what went out and came in."""
 
-    sent = 0
     marks = 0
     is_deaf = False
 
-    def send(self, key: str, command: tuple[Argument, ...], done: Callable[[Any], None]) -> None:
-        """Count."""
-        self.sent += 1
-        super().send(key, command, done)
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.sent = 0
+        send = self._view.send
+
+        def counting(key: str, command: Command, done: Callable[[Any], None]) -> None:
+            self.sent += 1
+            send(key, command, done)
+
+        self._view.send = counting  # type: ignore[method-assign]  # all of the engine's parts send by it
 
     def heard(self, channel: str, data: bytes) -> None:
         """Count marks, which are no news."""
@@ -37,6 +42,21 @@ class Heard(RedisEngine):
             self.marks += 1
         elif not self.is_deaf:
             super().heard(channel, data)
+
+    def mark(self) -> None:
+        """Announce a mark, behind all that was announced before it."""
+        news = self._view.keys.news
+        self._view.send(news, ("PUBLISH", news, b"mark"), lambda _: None)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is on its way but announcements."""
+        return self._mirrors.are_heard and not self._view.servers.waiting
+
+    async def die(self) -> None:
+        """Be gone without a word, as after SIGKILL."""
+        self._view.is_stopped = True
+        await self._view.servers.stop()
 
 
 class Node(Harness):
@@ -106,22 +126,20 @@ class Node(Harness):
         nodes = [node for node in nodes if not node.stopped]
         while nodes:
             sent, marks = [node.redis.sent for node in nodes], [node.redis.marks for node in nodes]
-            nodes[0].redis.send(f"{self.prefix}:news", ("PUBLISH", f"{self.prefix}:news", b"mark"), lambda _: None)
+            nodes[0].redis.mark()
             while True:
                 await asyncio.sleep(0)
                 for node in nodes:
                     node.loop.advance(0.0)
                     node.hub.turn()
-                if all(self._is_quiet(node, before) for node, before in zip(nodes, marks, strict=True)):
+                quiet = (
+                    node.redis.is_quiet and node.redis.marks > before for node, before in zip(nodes, marks, strict=True)
+                )
+                if all(quiet):
                     break
                 await asyncio.sleep(0.0005)
             if sum(node.redis.sent for node in nodes) == sum(sent) + 1:
                 return
-
-    @staticmethod
-    def _is_quiet(node: "Node", marks: int) -> bool:
-        heard = all(mirror.is_heard for mirror in node.redis._mirrors.values())
-        return heard and not node.redis.waiting and node.redis.marks > marks
 
     def advance(self, seconds: float) -> None:
         """Let time go on in steps, so that what has to be renewed is."""
@@ -144,8 +162,7 @@ class Node(Harness):
     def die(self) -> None:
         """Be gone without a word, as after SIGKILL."""
         self.stopped = True
-        self.redis._is_stopped = True
-        self.aio.run_until_complete(self.redis._servers.stop())
+        self.aio.run_until_complete(self.redis.die())
 
     def stop(self) -> None:
         """Stop the engine."""

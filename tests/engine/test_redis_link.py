@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from slosh.engine.redis_link import Pause
 from slosh.engine.redis_scripts import PUBLISH, Command
 from slosh.engine.redis_servers import Servers, make_servers
 from slosh.errors import EngineBusy, EngineUnreachable
@@ -221,19 +220,3 @@ def test_a_wrong_password_is_said_and_not_shown(tmp_path: Path) -> None:
     assert "WRONGPASS" in caught.value.detail or "AuthenticationError" in caught.value.detail
     assert "wrong@" not in caught.value.detail
     assert ":wrong" not in caught.value.detail
-
-
-def test_pauses_grow_and_differ() -> None:
-    async def story() -> list[float]:
-        took = []
-        pause = Pause(0.05)
-        for _ in range(4):
-            began = time.monotonic()
-            await pause.take()
-            took.append(time.monotonic() - began)
-        pause.reset()
-        return took
-
-    first, *others = asyncio.run(story())
-    assert first < 0.05
-    assert all(each >= 0.005 for each in others)

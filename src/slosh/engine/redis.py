@@ -1,90 +1,27 @@
 """The engine of many nodes: messages live in Redis or Valkey, and each node mirrors the topics that it watches.
 
-The rules of this file:
+The rules of this engine:
 
 * Order, offsets and the mailbox rule are the store's; one script does each step (`lua/`). Nothing is decided here
   that two nodes could decide differently.
-* What is announced is a wake-up only. A node that hears of a newer message than its mirror has, that may have missed
-  an announcement, or that was cut off, asks for what comes after its last offset. So a cut connection delays and
-  never loses.
-* Before a mirror is read for the first time its node listens: no message falls between the two.
-* A node that watches a topic has a lease there, renewed three times before it runs out. A node that died stops
-  counting with it.
-* A mirror whose place the store does not know any more (it was restarted empty, or fell behind) begins a new life,
-  and its readers are told of the reset. Nothing is ever put back into the store from a mirror.
+* A publish needs no mirror, and costs one round trip. What is read, and how it stays true, is told in `redis_mirrors`;
+  what is known of all the other topics, in `redis_directory`.
 """
 
-import asyncio
-import logging
-import math
 from collections.abc import Callable, Sequence
-from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
-from slosh.core.cursor import make_epoch
 from slosh.core.hub import Expectant, Hub
-from slosh.core.timers import TICK, Timers
 from slosh.core.topic import Topic
-from slosh.engine.base import RATE_WINDOW, Onlooker, Published, TopicFacts
+from slosh.engine.base import Onlooker, Published, TopicFacts
 from slosh.engine.idempotency import REPLAY_SECONDS
 from slosh.engine.redis_directory import Directory
-from slosh.engine.redis_keys import Keys
-from slosh.engine.redis_scripts import FACTS, PUBLISH, SYNC, Argument
-from slosh.engine.redis_servers import make_servers
-from slosh.engine.redis_time import Times
-from slosh.errors import EngineUnreachable, NoWatchers, SloshError, TooManyTopics
+from slosh.engine.redis_facts import Facts
+from slosh.engine.redis_mirrors import Mirrors
+from slosh.engine.redis_scripts import PUBLISH
+from slosh.engine.redis_view import View
+from slosh.errors import NoWatchers, SloshError, TooManyTopics
 from slosh.settings import Settings
-
-logger = logging.getLogger(__name__)
-
-_TELL_WITHIN: Final = 1.0
-"""Seconds within which other nodes are told of a changed number of watchers."""
-_FAREWELL: Final = 1.0
-"""Seconds that a node has to give back its leases when it stops."""
-
-
-class Mirror:
-    """What this node has of one topic.
-
-    Attributes:
-        topic: in the hub; None until it is known, and when it is no more.
-        stamp: the time of arrival of its newest message, as the store has it.
-        latest: the same on this node's clock, seconds; messages never seem to arrive before earlier ones.
-        waiting: who waits until it is known, and was not asked for yet.
-        told: the number of watchers that the store was told.
-        told_until: until when the topic lingers as far as the store was told, seconds.
-        is_heard: whether all announcements are heard.
-        is_visited: whether it is among those that are looked at from time to time.
-        is_syncing: whether an answer of the store is on its way.
-        again: whether the store has to be asked once more after that.
-    """
-
-    __slots__ = (
-        "again",
-        "is_heard",
-        "is_syncing",
-        "is_visited",
-        "latest",
-        "name",
-        "stamp",
-        "told",
-        "told_until",
-        "topic",
-        "waiting",
-    )
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.topic: Topic | None = None
-        self.stamp = b""
-        self.latest = 0.0
-        self.waiting: list[Callable[[Topic | SloshError], None]] = []
-        self.told = 0
-        self.told_until = 0.0
-        self.is_heard = False
-        self.is_visited = False
-        self.is_syncing = False
-        self.again = False
 
 
 class RedisEngine:
@@ -113,78 +50,30 @@ class RedisEngine:
         clock: Callable[[], str] = lambda: "",
     ) -> None:
         self.hub = hub
-        self._settings = settings
-        self._now = now
-        self._call_at = call_at
-        self._clock = clock
-        self._random_bits = random_bits
+        self._view = View(settings, self, now=now, call_at=call_at, random_bits=random_bits, clock=clock)
+        self._facts = Facts(self._view, hub)
+        self._directory = Directory(self._view, hub, self._facts)
+        self._mirrors = self._directory.mirrors = Mirrors(self._view, hub, self._directory)
         self._keeps = settings.unwatched == "keep"
-        self._node = make_epoch(random_bits)
-        self._times = Times(settings.linger)
-        self._keys = Keys(settings.engine_prefix)
-        self._servers = make_servers(
-            settings.engine,
-            self,
-            timeout=settings.engine_timeout,
-            most=settings.engine_queue,
-            news=self._keys.news,
-        )
-        self._directory = Directory(self, hub, self._servers, self._keys, self._times, self._node, now, call_at, clock)
-        self._mirrors: dict[str, Mirror] = {}
-        self._visits: Timers[Mirror] = Timers(self._arm_visits)
-        self._moved: dict[str, None] = {}
-        self._telling_at = math.inf
-        self._is_stopped = False
         self.forgotten_keys = 0
         """As the engine promises: the store forgets none before its time."""
 
     async def start(self) -> None:
         """As the engine promises."""
-        self.hub.observe(self)
-        self.hub.counted = self._counted
-        await self._servers.start()
+        self._mirrors.start()
+        await self._view.servers.start()
         self._directory.start()
 
     async def stop(self) -> None:
         """As the engine promises. What this node watched is given back, so that others need not wait for its end."""
         self._directory.stop()
-        watched = [mirror for mirror in self._mirrors.values() if mirror.told and self._servers.are_up]
-        told = [asyncio.get_running_loop().create_future() for _ in watched]
-        for mirror, each in zip(watched, told, strict=True):
-            self._give_back(mirror, each.set_result)
-        if told:
-            await asyncio.wait(told, timeout=_FAREWELL)
-        self._is_stopped = True
-        await self._servers.stop()
+        await self._mirrors.give_back()
+        self._view.is_stopped = True
+        await self._view.servers.stop()
 
     def ready(self) -> bool:
         """Whether all servers of the store can be reached."""
-        return self._servers.are_up
-
-    def is_mirrored(self, name: str) -> bool:
-        """Whether this node listens to the topic `name`."""
-        return name in self._mirrors
-
-    def hub_time(self) -> float:
-        """The time on the hub's clock, seconds."""
-        return self._now()
-
-    @property
-    def waiting(self) -> int:
-        """How many commands wait for the store."""
-        return self._servers.waiting
-
-    def _new_epoch(self) -> str:
-        return make_epoch(self._random_bits)
-
-    def send(self, key: str, command: tuple[Argument, ...], done: Callable[[Any], None]) -> None:
-        """Have the server that has `key` do `command`; `done` gets its reply, or a `SloshError`, never after `stop`."""
-
-        def answered(reply: object) -> None:
-            if not self._is_stopped:
-                done(reply)
-
-        self._servers.send(key, command, answered)
+        return self._view.servers.are_up
 
     # Publishing.
 
@@ -200,15 +89,15 @@ class RedisEngine:
         topic = self.hub.find(name, now)
         here = len(topic.watchers) if topic is not None else 0
         may_begin = self._keeps or here > 0 or self._directory.is_followed(name)
-        is_full = may_begin and not here and self._directory.active >= self._settings.max_topics
-        keys = self._keys.of_topic(name)
+        is_full = may_begin and not here and self._directory.active >= self._view.settings.max_topics
+        keys = self._view.keys.of_topic(name)
 
         def answered(reply: list[Any] | SloshError) -> None:
             if isinstance(reply, SloshError):
                 done(reply)
                 return
             if not reply:
-                bound = f"There are {self._settings.max_topics} active topics, and no room for more (max_topics)."
+                bound = f"There are {self._view.settings.max_topics} active topics, and no room for more (max_topics)."
                 done(TooManyTopics(bound) if is_full else NoWatchers())
                 return
             epoch, newest, watchers, accepted, replayed, created = reply
@@ -218,21 +107,21 @@ class RedisEngine:
                 self.hub.published += accepted
             done(Published(epoch.decode(), newest, watchers, accepted, bool(replayed)))
 
-        self.send(
+        self._view.send(
             keys[0],
             PUBLISH.call(
-                (*keys, self._keys.of_publish(name, key)) if key else keys,
-                self._clock(),
-                self._node,
+                (*keys, self._view.keys.of_publish(name, key)) if key else keys,
+                self._view.clock(),
+                self._view.node,
                 here,
-                self._new_epoch() if may_begin and not is_full else "",
-                self._times.linger_ms,
+                self._view.new_epoch() if may_begin and not is_full else "",
+                self._view.times.linger_ms,
                 int(self._keeps),
-                self._times.spare_ms,
-                self._settings.queue,
-                self._settings.queue_bytes,
-                self._servers.announcing(keys[0]),
-                self._keys.channel(name),
+                self._view.times.spare_ms,
+                self._view.settings.queue,
+                self._view.settings.queue_bytes,
+                self._view.servers.announcing(keys[0]),
+                self._view.keys.channel(name),
                 int(REPLAY_SECONDS * 1000),
                 *messages,
             ),
@@ -243,56 +132,17 @@ class RedisEngine:
 
     def at_hand(self, name: str, now: float) -> Topic | None:
         """As the engine promises: what is mirrored is at hand."""
-        mirror = self._mirrors.get(name)
-        topic = mirror.topic if mirror is not None else None
-        if topic is None or self.hub.find(name, now) is not topic:
-            return None
-        if mirror is not None and mirror.told_until - now < self._settings.linger / 2:
-            self._sync(mirror)  # before it runs out for the others
-        return self.hub.open(name, now)
+        return self._mirrors.at_hand(name, now)
 
     def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
         """As the engine promises. While the store is out of reach the reader waits for it."""
-        topic = None if fresh else self.at_hand(name, now)
-        if topic is not None:
-            opened(topic)
-            return
-        mirror = self._mirrors.get(name)
-        if mirror is None:
-            if len(self._mirrors) >= self._settings.max_topics:
-                self.hub.expire(now)
-            if len(self._mirrors) >= self._settings.max_topics:
-                opened(TooManyTopics(f"There are {self._settings.max_topics} active topics, and no room for more."))
-                return
-            mirror = self._mirrors[name] = Mirror(name)
-            self._servers.listen(self._keys.channel(name))
-        mirror.waiting.append(opened)
-        if mirror.is_heard:
-            self._sync(mirror)
+        self._mirrors.open(name, now, opened, fresh=fresh)
 
     def look(
         self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
     ) -> None:
         """As the engine promises."""
-        mirror = None if fresh else self._mirrors.get(name)
-        if mirror is not None and mirror.topic is not None and self.hub.find(name, now) is mirror.topic:
-            looked(mirror.topic)
-            return
-
-        def answered(reply: list[Any] | SloshError) -> None:
-            if isinstance(reply, SloshError):
-                looked(reply)
-                return
-            glance = Mirror(name)
-            if len(reply) > 1:
-                glance.topic = Topic(name, reply[1].decode(), self._now())
-                entries = reply[5:]
-                glance.topic.skip_to(reply[2] - len(entries))
-                for arrived, messages in self._take(glance, int(reply[0]), entries):
-                    glance.topic.append(messages, arrived, self._settings.queue, self._settings.queue_bytes)
-            looked(glance.topic)
-
-        self._send_sync(Mirror(name), -1, 0, "", answered)
+        self._mirrors.look(name, now, looked, fresh=fresh)
 
     def gather(self, patterns: Sequence[str], now: float, done: Callable[[SloshError | None], None]) -> None:  # noqa: ARG002 - of the protocol
         """As the engine promises."""
@@ -302,36 +152,7 @@ class RedisEngine:
 
     def count_watchers(self, name: str, now: float, told: Callable[[int | SloshError], None]) -> None:  # noqa: ARG002 - of the protocol
         """As the engine promises; what other nodes have told, which may be a second old, and what is known here."""
-
-        def answered(facts: TopicFacts | int | SloshError) -> None:
-            if isinstance(facts, TopicFacts):
-                facts = facts.watchers
-            elif not isinstance(facts, SloshError):
-                facts += self._directory.count_followers(name)
-            told(facts)
-
-        self.find_facts(name, answered)
-
-    def find_facts(self, name: str, told: Callable[[TopicFacts | int | SloshError], None]) -> None:
-        """Tell the facts of topic `name`, or where it is not active how many watch it nevertheless."""
-
-        def answered(reply: list[Any] | SloshError) -> None:
-            if isinstance(reply, SloshError):
-                told(reply)
-                return
-            topic = self.hub.find(name, self._now())
-            watchers = reply[0] + (len(topic.watchers) if topic is not None else 0)
-            if len(reply) == 1:
-                told(watchers)
-                return
-            newest, age, recent, kept, oldest = (int(each) for each in reply[1:])
-            # As Topic.rate has it: a ring younger than the window, because messages fell off, speaks for its own age.
-            is_short = recent == kept and newest > kept
-            seconds = max(oldest / 1e6, 0.001) if is_short else RATE_WINDOW
-            told(TopicFacts(name, watchers, newest, age / 1e6, recent / seconds))
-
-        keys = self._keys.of_topic(name)
-        self.send(keys[0], FACTS.call(keys, self._clock(), self._node, int(RATE_WINDOW * 1e6)), answered)
+        self._directory.count_watchers(name, told)
 
     def expect(self, name: str, expectant: Expectant) -> None:
         """As the engine promises."""
@@ -364,214 +185,26 @@ class RedisEngine:
     # What happens at the store.
 
     def came_up(self) -> None:
-        """A server can be reached again: it may have forgotten, and this node may have missed, what happened since."""
-        for mirror in tuple(self._mirrors.values()):
-            if mirror.is_heard:
-                self._sync(mirror)
+        """A server can be reached again, which could not before."""
+        self._mirrors.came_up()
         self._directory.came_up()
 
     def subscribed(self, channel: str) -> None:
         """From now on everything is heard on `channel`."""
-        if channel == self._keys.news:
+        if channel == self._view.keys.news:
             self._directory.came_up()
             return
-        name = self._keys.topic_of(channel)
-        mirror = self._mirrors.get(name)
-        if mirror is not None:
-            mirror.is_heard = True
-            self._sync(mirror)
+        name = self._view.keys.topic_of(channel)
+        self._mirrors.subscribed(name)
         self._directory.subscribed(name)
 
     def heard(self, channel: str, data: bytes) -> None:
         """Something was announced."""
-        if channel == self._keys.news:
+        if channel == self._view.keys.news:
             self._directory.heard(data)
             return
-        name = self._keys.topic_of(channel)
+        name = self._view.keys.topic_of(channel)
         if data.startswith(b"watched "):
             self.hub.tell_expectants(name, int(data.removeprefix(b"watched ")))
-            return
-        mirror = self._mirrors.get(name)
-        if mirror is None or not mirror.is_heard:
-            return
-        epoch, _, newest = data.decode().partition(".")
-        topic = mirror.topic
-        if topic is None or topic.epoch != epoch or topic.last < int(newest):
-            self._sync(mirror)
-
-    # Mirrors.
-
-    def _sync(self, mirror: Mirror) -> None:
-        """Ask for what comes after the mirror's place, and tell how many watch here."""
-        if mirror.is_syncing:
-            mirror.again = True
-            return
-        mirror.is_syncing, mirror.again = True, False
-        asked, mirror.waiting = mirror.waiting, []
-        topic, now = mirror.topic, self._now()
-        here = len(topic.watchers) if topic is not None else 0
-        linger = self._settings.linger
-        if topic is not None and not here and not asked:
-            linger = max(0.0, topic.active_until - now)
-        epoch = self._new_epoch() if linger or here or asked else ""
-
-        def answered(reply: list[Any] | SloshError) -> None:
-            mirror.is_syncing = False
-            if not isinstance(reply, SloshError):
-                mirror.told, mirror.told_until = here, now + linger
-            self._synced(mirror, asked, reply)
-            if mirror.again:
-                self._sync(mirror)
-
-        self._send_sync(mirror, here, int(linger * 1000), epoch, answered)
-
-    def _send_sync(
-        self, mirror: Mirror, here: int, linger_ms: int, epoch: str, answered: Callable[[Any], None]
-    ) -> None:
-        topic = mirror.topic
-        keys = self._keys.of_topic(mirror.name)
-        command = SYNC.call(
-            keys,
-            self._clock(),
-            self._node,
-            here,
-            self._times.lease_ms,
-            linger_ms,
-            self._times.spare_ms,
-            epoch,
-            self._servers.announcing(keys[0]),
-            self._keys.channel(mirror.name),
-            topic.epoch if topic is not None else "",
-            topic.last if topic is not None else 0,
-            mirror.stamp,
-        )
-        self.send(keys[0], command, answered)
-
-    def _synced(
-        self, mirror: Mirror, asked: list[Callable[[Topic | SloshError], None]], reply: list[Any] | SloshError
-    ) -> None:
-        if isinstance(reply, EngineUnreachable):
-            mirror.waiting = asked + mirror.waiting  # They are asked for again when it can be reached.
-            return
-        if isinstance(reply, SloshError):
-            self._answer(mirror, asked, reply)
-            return
-        if (mirror.topic is None and not asked) or len(reply) == 1:
-            self._forget(mirror)
-            return
-        try:
-            topic = self._fill(mirror, reply)
-        except SloshError as error:
-            self._answer(mirror, asked, error)
-            self._forget(mirror)
-            return
-        if reply[4]:
-            self._directory.tell_of_birth(mirror.name)
-        self._directory.keep(mirror.name, mirror.told, mirror.told_until)
-        if asked:
-            self.hub.open(mirror.name, self._now())
-            self._answer(mirror, asked, topic)
-
-    def _fill(self, mirror: Mirror, reply: list[Any]) -> Topic:
-        """Put what the store has given into the mirror."""
-        now, store_now = self._now(), int(reply[0])
-        epoch, newest, born, entries = reply[1].decode(), reply[2], int(reply[3]), reply[5:]
-        topic = mirror.topic
-        if topic is None:
-            topic = self.hub.give_birth(mirror.name, epoch, now - (store_now - born) / 1e6, now)
-            mirror.topic, mirror.stamp = topic, b""
-            if not mirror.is_visited:
-                mirror.is_visited = True
-                self._visits.add(mirror, now + self._times.visit)
-        elif topic.epoch != epoch:
-            logger.info("topic %r was lost by the store; its readers begin anew", mirror.name)
-            topic = mirror.topic = self.hub.replace(topic, epoch, now)
-            mirror.stamp = b""
-        if newest - len(entries) > topic.last:
-            self.hub.skip_to(topic, newest - len(entries))
-        for arrived, messages in self._take(mirror, store_now, entries):
-            self.hub.mirror(topic, messages, arrived)
-        return topic
-
-    def _take(self, mirror: Mirror, store_now: int, entries: list[bytes]) -> list[tuple[float, list[bytes]]]:
-        """Take the ring's entries apart: messages that arrived together, and when that was on this node's clock."""
-        now = self._now()
-        taken = []
-        for stamp, group in groupby((entry.partition(b" ") for entry in entries), key=lambda parts: parts[0]):
-            mirror.latest = max(mirror.latest, now - (store_now - int(stamp)) / 1e6)
-            mirror.stamp = stamp
-            taken.append((mirror.latest, [message for _, _, message in group]))
-        return taken
-
-    @staticmethod
-    def _answer(mirror: Mirror, asked: list[Callable[[Topic | SloshError], None]], answer: Topic | SloshError) -> None:
-        for opened in asked:
-            try:
-                opened(answer)
-            except Exception:
-                logger.exception("a reader of %r failed; the others go on", mirror.name)
-
-    def _forget(self, mirror: Mirror) -> None:
-        is_idle = mirror.topic is None and not mirror.waiting and not mirror.is_syncing
-        if is_idle and self._mirrors.get(mirror.name) is mirror:
-            del self._mirrors[mirror.name]
-            self._directory.forget(mirror.name)
-            if not self._directory.is_expected(mirror.name):
-                self._servers.unlisten(self._keys.channel(mirror.name))
-            if mirror.told:
-                self._give_back(mirror)
-
-    def _give_back(self, mirror: Mirror, told: Callable[[object], None] = lambda _: None) -> None:
-        """Tell the store that nobody watches here any more; `told` is called when it has answered."""
-        left = mirror.topic.active_until - self._now() if mirror.topic is not None else 0.0
-        self._send_sync(Mirror(mirror.name), 0, max(0, int(left * 1000)), "", told)
-
-    def topic_born(self, topic: Topic) -> None:
-        """As the hub's observer; what comes to life here was begun by this engine."""
-
-    def topic_dropped(self, topic: Topic) -> None:
-        """As the hub's observer: nobody has watched it here for long enough."""
-        mirror = self._mirrors.get(topic.name)
-        if mirror is not None and mirror.topic is topic:
-            mirror.topic, mirror.stamp = None, b""
-            self._forget(mirror)
-
-    # Leases.
-
-    def _arm_visits(self, when: float) -> None:
-        self._call_at(when, self._make_visits)
-
-    def _make_visits(self) -> None:
-        now = self._now()
-        for mirror in self._visits.due(now):
-            topic = mirror.topic
-            if topic is None or self._is_stopped:
-                mirror.is_visited = False
-                continue
-            if topic.watchers or topic.active_until > mirror.told_until:
-                self._sync(mirror)
-            self._visits.add(mirror, now + self._times.visit)
-
-    def _counted(self, topic: Topic) -> None:
-        """As the hub's counter: somebody came, or went."""
-        self._moved[topic.name] = None
-        mirror = self._mirrors.get(topic.name)
-        if mirror is not None and not mirror.told and topic.watchers:
-            self._tell_at(self._now())  # Somebody may sleep until there is a watcher.
-        elif self._telling_at == math.inf:
-            self._tell_at(self._now() + _TELL_WITHIN)
-
-    def _tell_at(self, when: float) -> None:
-        if when < self._telling_at:
-            self._telling_at = when
-            self._call_at(when, self._tell)
-
-    def _tell(self) -> None:
-        if self._is_stopped or self._now() < self._telling_at - TICK:
-            return  # It was done earlier than planned, because somebody was the first to watch.
-        self._telling_at = math.inf
-        moved, self._moved = self._moved, {}
-        for name in moved:
-            mirror = self._mirrors.get(name)
-            if mirror is not None and mirror.topic is not None and len(mirror.topic.watchers) != mirror.told:
-                self._sync(mirror)
+        else:
+            self._mirrors.heard(name, data)

@@ -1,4 +1,4 @@
-"""One Redis or Valkey server: the commands that go there, many at a time, and what it announces.
+"""One Redis or Valkey server: the commands that go there, many at a time.
 
 The rules of this file:
 
@@ -12,7 +12,6 @@ The rules of this file:
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -29,12 +28,13 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from slosh.engine.redis_listener import QUIET, Listener, ToldOfChannels
+from slosh.engine.redis_pause import Pause, end_all
 from slosh.engine.redis_scripts import ALL, Command
 from slosh.errors import EngineBusy, EngineFailed, EngineFull, EngineUnreachable, SloshError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-    from redis.asyncio.client import PubSub
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +44,6 @@ Done = Callable[[Any], None]
 _BATCH: Final = 512
 """Commands that go out together at most."""
 _BATCH_BYTES: Final = 4 * 1024 * 1024
-_CHANNELS: Final = 500
-"""Channels that are subscribed to with one command at most."""
-_QUIET: Final = 5.0
-"""Seconds of silence after which a server is asked whether it is there. Twice that, and it is not."""
 _LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts to reach a server, at most."""
 
@@ -108,10 +104,6 @@ class Link:
         heard: called with a channel and what was announced there.
         strayed: called with a command that belongs to another server of a cluster, and the error that says so.
         moved_away: called with a channel that this server has given up, or '' where one of them was.
-
-    Attributes:
-        is_sharded: whether channels of topics are the server's own (SSUBSCRIBE), which no other server of the cluster
-            hears of. Redis 7.0 has that, and so has every Valkey, which calls itself 7.2.
     """
 
     def __init__(  # noqa: PLR0913 - what happens is told to many
@@ -130,24 +122,16 @@ class Link:
         self._client = client
         self._timeout = timeout
         self._most = most
-        self._clustered = clustered
-        self.is_sharded = False
         self._up = up
-        self._subscribed = subscribed
-        self._heard = heard
         self._strayed = strayed
-        self._moved_away = moved_away
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Sent] = deque()
         self._under_way = 0
         self._asked = asyncio.Event()
         self._down_since: float | None = None
-        self._news: set[str] = set()  # channels of the whole cluster
-        self._channels: set[str] = set()
-        self._changed: deque[str] = deque()  # channels to be listened to, or no more
-        self._changes = asyncio.Event()
-        self._hears = asyncio.Event()
-        self._trouble = "nothing was heard"
+        # Whether the server can be reached at all is seen by a PING, which goes out when somebody asks.
+        told = ToldOfChannels(subscribed, heard, moved_away, self._asked.set)
+        self._listener = Listener(client, told, clustered=clustered, longest_pause=min(_LONGEST_PAUSE, timeout))
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
         self.is_up = False
@@ -163,29 +147,31 @@ class Link:
         Raises:
             EngineUnreachable: it cannot be reached; the detail says why.
         """
-        self._news = set(news)
         try:
             await self._greet()
         except (RedisError, OSError) as error:
             await self.stop()
             raise EngineUnreachable(f"{type(error).__name__}: {error}") from error
         self.is_up = True
-        self._tasks = [self._loop.create_task(self._send_all()), self._loop.create_task(self._listen_always())]
-        try:
-            async with asyncio.timeout(2 * self._timeout):
-                await self._hears.wait()
-        except TimeoutError:
+        self._tasks = [self._loop.create_task(self._send_all())]
+        if not await self._listener.start(news, 2 * self._timeout):
             await self.stop()
-            raise EngineUnreachable(f"It answers, but cannot be listened to: {self._trouble}") from None
+            raise EngineUnreachable(f"It answers, but cannot be listened to: {self._listener.trouble}")
 
     async def stop(self) -> None:
         """Close the connections. Who still waits is told that nothing came."""
         self._is_stopping = True
         self.is_up = False
-        await _end(self._tasks)
+        await self._listener.stop()
+        await end_all(self._tasks)
         while self._queue:
             self._queue.popleft().give_up()
         await self._client.aclose()
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the channels of topics are this server's own, which no other of the cluster hears of."""
+        return self._listener.is_sharded
 
     def send(self, sent: Sent) -> None:
         """Send a command; it is settled later, or at once where it is refused."""
@@ -207,28 +193,18 @@ class Link:
 
     def listen(self, channel: str) -> None:
         """Listen to `channel`; `subscribed` tells from when on."""
-        self._channels.add(channel)
-        self._changed.append(channel)
-        self._changes.set()
+        self._listener.listen(channel)
 
     def unlisten(self, channel: str) -> None:
         """Listen to it no more."""
-        self._channels.discard(channel)
-        self._changed.append(channel)
-        self._changes.set()
+        self._listener.unlisten(channel)
 
     # Commands.
 
     async def _greet(self) -> None:
-        await self._see_version()
+        await self._listener.see_version()
         for script in ALL:
             await self._client.execute_command("SCRIPT LOAD", script.text)
-
-    async def _see_version(self) -> None:
-        """Each time anew: a server that comes back may have been upgraded."""
-        if self._clustered:
-            told = await self._client.info("server")
-            self.is_sharded = int(str(told["redis_version"]).partition(".")[0]) >= 7
 
     async def _send_all(self) -> None:
         pause = Pause(min(_LONGEST_PAUSE, self._timeout))
@@ -245,6 +221,9 @@ class Link:
                 pause.reset()
                 await self._send_while_up()
             except (RedisError, OSError) as error:
+                self._come_down(error)
+            except Exception as error:
+                logger.exception("a mistake of slosh; the store is tried again")
                 self._come_down(error)
             await pause.take()
 
@@ -270,7 +249,7 @@ class Link:
     async def _wait_for_more(self) -> None:
         self._asked.clear()
         try:
-            async with asyncio.timeout(_QUIET):
+            async with asyncio.timeout(QUIET):
                 await self._asked.wait()
         except TimeoutError:
             pass  # A PING goes out, so that a server which vanished without a word is missed.
@@ -325,104 +304,6 @@ class Link:
     def _is_given_up(self) -> bool:
         return self._down_since is not None and self._loop.time() - self._down_since > self._timeout
 
-    # Announcements.
-
-    async def _listen_always(self) -> None:
-        pause = Pause(min(_LONGEST_PAUSE, self._timeout))
-        while not self._is_stopping:
-            pubsub = self._client.pubsub()
-            try:
-                await self._listen(pubsub, pause)
-            except (RedisError, OSError) as error:
-                self._trouble = f"{type(error).__name__}: {error}"
-                logger.debug("the messages' store has to be listened to anew: %s", self._trouble)
-                self._asked.set()  # Whether it can be reached at all is seen by a PING.
-                if isinstance(error, MovedError):
-                    self._moved_away("")  # A channel was asked for that this server has given up.
-            finally:
-                await pubsub.aclose()
-            await pause.take()
-
-    async def _listen(self, pubsub: "PubSub", pause: "Pause") -> None:
-        await self._see_version()
-        await pubsub.subscribe(*self._news)
-        self._changed = deque(self._channels)
-        self._changes.set()
-        tasks = [self._loop.create_task(each) for each in (self._subscribe_all(pubsub), self._hear_all(pubsub, pause))]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            await _end(tasks)
-
-    async def _subscribe_all(self, pubsub: "PubSub") -> None:
-        subscribe, unsubscribe = (
-            (pubsub.ssubscribe, pubsub.sunsubscribe) if self.is_sharded else (pubsub.subscribe, pubsub.unsubscribe)
-        )
-        # Of a shard's own channels those of one slot alone may stand in one command, and each topic has its own.
-        together = 1 if self.is_sharded else _CHANNELS
-        while True:
-            await self._changes.wait()
-            self._changes.clear()
-            changed = dict.fromkeys(self._changed)
-            self._changed.clear()
-            wanted = [channel for channel in changed if channel in self._channels]
-            for at in range(0, len(wanted), together):
-                await subscribe(*wanted[at : at + together])
-            unwanted = [channel for channel in changed if channel not in self._channels]
-            for at in range(0, len(unwanted), together):
-                await unsubscribe(*unwanted[at : at + together])
-
-    async def _hear_all(self, pubsub: "PubSub", pause: "Pause") -> None:
-        asked = False
-        while True:
-            message = await pubsub.get_message(timeout=_QUIET)
-            if message is None:
-                if asked:
-                    raise ConnectionResetError("nothing was heard, and no answer to a PING")
-                asked = True
-                await pubsub.ping()
-                continue
-            asked = False
-            pause.reset()
-            self._hear(message["type"], message["channel"], message["data"])
-
-    def _hear(self, kind: str, channel: bytes | None, data: object) -> None:
-        if channel is None:
-            return  # the answer to a PING
-        name = channel.decode()
-        if kind in ("message", "smessage") and isinstance(data, bytes):
-            self._heard(name, data)
-        elif kind in ("subscribe", "ssubscribe"):
-            self._hears.set()
-            self._subscribed(name)
-        elif kind == "sunsubscribe" and name in self._channels:
-            self._moved_away(name)
-
-
-class Pause:
-    """The time between two attempts: none at first, then longer and longer, and never the same for two nodes.
-
-    Args:
-        longest: seconds.
-    """
-
-    def __init__(self, longest: float) -> None:
-        self._longest = longest
-        self._failures = 0
-
-    def reset(self) -> None:
-        """It has worked."""
-        self._failures = 0
-
-    async def take(self) -> None:
-        """Wait before the next attempt."""
-        if self._failures:
-            # Full jitter: nodes that lost the same server together do not come back together.
-            await asyncio.sleep(random.uniform(0.2, 1.0) * min(self._longest, 0.05 * 2 ** min(self._failures, 10)))  # noqa: S311 - nobody needs to be unable to guess it
-        self._failures += 1
-
 
 def _explain(error: Exception) -> SloshError:
     if isinstance(error, OutOfMemoryError):
@@ -431,15 +312,3 @@ def _explain(error: Exception) -> SloshError:
         return EngineUnreachable(NOT_SENT)
     logger.error("the messages' store refused a command: %s", error)
     return EngineFailed("The messages' store refused this; the log says why.")
-
-
-async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended.
-
-    In Python 3.11 `asyncio.wait_for`, which the library uses, swallows a cancellation that comes just when it is done.
-    """
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.1)

@@ -1,37 +1,25 @@
-"""The servers of one store: a single one, one that Sentinel names, or a cluster. An address says which.
-
-    redis://user:password@host:6379/0          rediss:// over TLS
-    unix:///run/redis.sock?db=0
-    redis+sentinel://host:26379,host:26379/mymaster/0
-    redis+cluster://host:6379,host:6379
-
-What redis-py takes in an address's query is taken here too: `?protocol=3`, `?ssl_ca_certs=/etc/ca.pem`.
-"""
+"""The servers of one store: a single one, one that Sentinel names, or a cluster."""
 
 import asyncio
 import logging
-import re
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
-from urllib.parse import urlsplit
+from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis, Sentinel
-from redis.asyncio.connection import ConnectionPool, parse_url
+from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 
+from slosh.engine.redis_address import Address, parse_address
 from slosh.engine.redis_link import Done, Link, Sent
 from slosh.engine.redis_scripts import Command
-from slosh.errors import EngineUnreachable, SettingError
+from slosh.errors import EngineUnreachable
 
 logger = logging.getLogger(__name__)
 
-SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
-_PORTS: Final = {"sentinel": 26379, "cluster": 6379}
-_ADDRESS: Final = re.compile(r"(rediss?)\+(sentinel|cluster)://(?:([^@/]*)@)?([^/?]+)(?:/([^?]*))?(?:\?(.*))?")
 _CHECKS: Final = 10
 """How often within a timeout it is looked whether something has waited for too long."""
 _REFRESH_PAUSE: Final = 0.2
@@ -49,68 +37,6 @@ class Told(Protocol):
 
     def heard(self, channel: str, data: bytes) -> None:
         """`data` was announced on `channel`."""
-
-
-class Address(NamedTuple):
-    """An address, taken apart.
-
-    Attributes:
-        kind: `single`, `sentinel` or `cluster`.
-        hosts: of the servers that are asked first; none for a single one.
-        name: of the master that Sentinel knows.
-        options: for each connection, as redis-py takes them.
-        text: the address without its password, for people.
-    """
-
-    kind: str
-    hosts: tuple[tuple[str, int], ...]
-    name: str
-    options: dict[str, Any]
-    text: str
-
-
-def parse_address(text: str) -> Address:
-    """Take an address apart.
-
-    Raises:
-        SettingError: it is none; the detail says what one looks like.
-    """
-    scheme = text.partition("://")[0]
-    if scheme not in SCHEMES or "://" not in text:
-        told = ", ".join(f"{each}://" for each in SCHEMES)
-        raise SettingError(f"engine: {hide_password(text)!r} is no address of a store. It begins with one of {told}.")
-    try:
-        match = _ADDRESS.fullmatch(text)
-        if match is None:
-            return Address("single", (), "", dict(parse_url(text)), hide_password(text))
-        plain, kind, user, hosts, path, query = match.groups(default="")
-        found = tuple(_parse_host(host, _PORTS[kind]) for host in hosts.split(","))
-        name, _, database = path.partition("/") if kind == "sentinel" else ("", "", path)
-        if kind == "sentinel" and not name:
-            raise SettingError(
-                f"engine: {hide_password(text)!r} lacks the name that Sentinel gives the master: add /mymaster to it."
-            )
-        if kind == "cluster" and database not in ("", "0"):
-            raise SettingError("engine: a cluster has one database; leave the path of its address away.")
-        options = dict(parse_url(f"{plain}://{user + '@' if user else ''}localhost/{database}?{query}"))
-    except ValueError as error:
-        raise SettingError(f"engine: {hide_password(text)!r} is no address of a store: {error}.") from None
-    for unneeded in ("host", "port"):
-        options.pop(unneeded, None)
-    return Address(kind, found, name, options, hide_password(text))
-
-
-def hide_password(text: str) -> str:
-    """An address that can be shown."""
-    shown = re.sub(r"://[^@/]*@", "://…@", text)
-    return re.sub(r"([?&][^=&]*password)=[^&]*", r"\1=…", shown)
-
-
-def _parse_host(text: str, port: int) -> tuple[str, int]:
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname:
-        raise ValueError(f"{text!r} is no host")
-    return parts.hostname, parts.port or port
 
 
 def _once() -> "Retry":

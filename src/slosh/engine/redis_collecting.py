@@ -1,0 +1,109 @@
+"""Answers for which many topics have to be asked: a list with the facts of each, and all that patterns take in."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from slosh.core.patterns import matches
+from slosh.core.topic import Topic
+from slosh.engine.base import TopicFacts
+from slosh.engine.redis_facts import Facts
+from slosh.engine.redis_view import View
+from slosh.errors import SloshError
+
+if TYPE_CHECKING:
+    from slosh.engine.redis_mirrors import Mirrors
+
+_MOST_GATHERED: Final = 300
+"""Topics that are opened for one reader of patterns; it may have fewer, and is refused where there are more."""
+
+
+class Listing:
+    """The facts of many topics, asked for in parts until there are enough."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        names: list[str],
+        most: int,
+        told: Callable[[Sequence[TopicFacts] | SloshError], None],
+    ) -> None:
+        self._facts = facts
+        self._names = names
+        self._most = most
+        self._told = told
+        self._found: list[TopicFacts] = []
+        self._missing = 0
+
+    def go_on(self) -> None:
+        """Ask for the next part, or tell."""
+        wanted = self._most - len(self._found)
+        part, self._names = self._names[:wanted], self._names[wanted:]
+        if not part:
+            self._told(self._found)
+            return
+        self._missing = len(part)
+        for name in part:
+            self._facts.find(name, self._found_one)
+
+    def _found_one(self, facts: TopicFacts | int | SloshError) -> None:
+        if self._missing < 0:
+            return  # It was refused already.
+        if isinstance(facts, SloshError):
+            self._missing = -1
+            self._told(facts)
+            return
+        if isinstance(facts, TopicFacts):  # else it has ended since it was listed
+            self._found.append(facts)
+        self._missing -= 1
+        if not self._missing:
+            self._found.sort()
+            self.go_on()
+
+
+class Seeking:
+    """Topics that patterns take in, being opened; also those that come to life meanwhile."""
+
+    def __init__(
+        self,
+        view: View,
+        mirrors: "Mirrors",
+        patterns: Sequence[str],
+        done: Callable[[SloshError | None], None],
+    ) -> None:
+        self._view = view
+        self._mirrors = mirrors
+        self._patterns = patterns
+        self._done = done
+        self._names: set[str] = set()
+        self._missing = 1  # the list itself
+        self.ended: Callable[[], object] = lambda: None
+
+    def found(self, names: Sequence[str]) -> None:
+        """Open those of `names` that the patterns take in."""
+        for name in names:
+            is_new = name not in self._names and len(self._names) < _MOST_GATHERED
+            if is_new and any(matches(pattern, name) for pattern in self._patterns):
+                self._names.add(name)
+                self._missing += 1
+                self._mirrors.open(name, self._view.now(), self._opened)
+
+    def end(self) -> None:
+        """One of those that were missing is there; end with the last."""
+        self._missing -= 1
+        if not self._missing:
+            self.ended()
+            self._done(None)
+
+    def fail(self, error: SloshError) -> None:
+        """The list cannot be had."""
+        self._missing = -1
+        self.ended()
+        self._done(error)
+
+    def _opened(self, topic: Topic | SloshError) -> None:
+        if self._missing < 0:
+            return
+        if isinstance(topic, SloshError):
+            self.fail(topic)
+        else:
+            self.end()

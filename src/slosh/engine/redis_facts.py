@@ -1,0 +1,46 @@
+"""What is told of single topics, wherever they are watched."""
+
+from collections.abc import Callable
+from typing import Any
+
+from slosh.core.hub import Hub
+from slosh.engine.base import RATE_WINDOW, TopicFacts
+from slosh.engine.redis_scripts import FACTS
+from slosh.engine.redis_view import View
+from slosh.errors import SloshError
+
+
+class Facts:
+    """Asks for facts.
+
+    Args:
+        view: the store.
+        hub: knows who watches here.
+    """
+
+    def __init__(self, view: View, hub: Hub) -> None:
+        self._view = view
+        self._hub = hub
+
+    def find(self, name: str, told: Callable[[TopicFacts | int | SloshError], None]) -> None:
+        """Tell the facts of topic `name`, or where it is not active how many watch it nevertheless."""
+
+        def answered(reply: list[Any] | SloshError) -> None:
+            if isinstance(reply, SloshError):
+                told(reply)
+                return
+            topic = self._hub.find(name, self._view.now())
+            watchers = reply[0] + (len(topic.watchers) if topic is not None else 0)
+            if len(reply) == 1:
+                told(watchers)
+                return
+            newest, age, recent, kept, oldest = (int(each) for each in reply[1:])
+            # As Topic.rate has it: a ring younger than the window, because messages fell off, speaks for its own age.
+            is_short = recent == kept and newest > kept
+            seconds = max(oldest / 1e6, 0.001) if is_short else RATE_WINDOW
+            told(TopicFacts(name, watchers, newest, age / 1e6, recent / seconds))
+
+        keys = self._view.keys.of_topic(name)
+        self._view.send(
+            keys[0], FACTS.call(keys, self._view.clock(), self._view.node, int(RATE_WINDOW * 1e6)), answered
+        )

@@ -1,0 +1,186 @@
+"""What one Redis or Valkey server announces.
+
+The rules of this file:
+
+* Whoever listens to a channel is told from when on it is heard, at first and after each time that a connection broke.
+  What was announced before that may have been missed.
+* A connection on which nothing comes is asked for a sign of life, and made anew when there is none.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from redis.exceptions import MovedError, RedisError
+
+from slosh.engine.redis_pause import Pause, end_all
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from redis.asyncio.client import PubSub
+
+logger = logging.getLogger(__name__)
+
+QUIET: Final = 5.0
+"""Seconds of silence after which a server is asked whether it is there. Twice that, and it is not."""
+_CHANNELS: Final = 500
+"""Channels that are subscribed to with one command at most."""
+
+
+class ToldOfChannels(NamedTuple):
+    """Who is told what happens.
+
+    Attributes:
+        subscribed: called with a channel from which on everything is heard.
+        heard: called with a channel and what was announced there.
+        moved_away: called with a channel that this server has given up, or '' where one of them was.
+        broke: called when a connection broke, or could not be made.
+    """
+
+    subscribed: Callable[[str], None]
+    heard: Callable[[str, bytes], None]
+    moved_away: Callable[[str], None]
+    broke: Callable[[], None]
+
+
+class Listener:
+    """Listens to one server. `start` owes a `stop`.
+
+    Args:
+        client: the library's client for that server.
+        told: who is told what happens.
+        clustered: whether the server is one of a cluster.
+        longest_pause: seconds between two attempts to reach it, at most.
+
+    Attributes:
+        is_sharded: whether channels of topics are the server's own (SSUBSCRIBE), which no other server of the cluster
+            hears of. Redis 7.0 has that, and so has every Valkey, which calls itself 7.2.
+        trouble: why it was listened to anew last.
+    """
+
+    def __init__(self, client: "Redis", told: ToldOfChannels, *, clustered: bool, longest_pause: float) -> None:
+        self._client = client
+        self._told = told
+        self._clustered = clustered
+        self._longest_pause = longest_pause
+        self._news: set[str] = set()  # channels of the whole cluster
+        self._channels: set[str] = set()
+        self._changed: deque[str] = deque()  # channels to be listened to, or no more
+        self._changes = asyncio.Event()
+        self._hears = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
+        self.is_sharded = False
+        self.trouble = "nothing was heard"
+
+    async def start(self, news: Iterable[str], patience: float) -> bool:
+        """Listen to the channels `news`, which are nobody's own; whether that was so within `patience` seconds."""
+        self._news = set(news)
+        self._tasks = [self._loop.create_task(self._listen_always())]
+        try:
+            async with asyncio.timeout(patience):
+                await self._hears.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        self._is_stopping = True
+        await end_all(self._tasks)
+
+    def listen(self, channel: str) -> None:
+        """Listen to `channel`; `ToldOfChannels.subscribed` tells from when on."""
+        self._channels.add(channel)
+        self._changed.append(channel)
+        self._changes.set()
+
+    def unlisten(self, channel: str) -> None:
+        """Listen to it no more."""
+        self._channels.discard(channel)
+        self._changed.append(channel)
+        self._changes.set()
+
+    async def see_version(self) -> None:
+        """See whether channels are the server's own, each time anew: it may have been upgraded."""
+        if self._clustered:
+            told = await self._client.info("server")
+            self.is_sharded = int(str(told["redis_version"]).partition(".")[0]) >= 7
+
+    async def _listen_always(self) -> None:
+        pause = Pause(self._longest_pause)
+        while not self._is_stopping:
+            pubsub = self._client.pubsub()
+            try:
+                await self._listen(pubsub, pause)
+            except (RedisError, OSError) as error:
+                self.trouble = f"{type(error).__name__}: {error}"
+                logger.debug("the messages' store has to be listened to anew: %s", self.trouble)
+                self._told.broke()
+                if isinstance(error, MovedError):
+                    self._told.moved_away("")  # A channel was asked for that this server has given up.
+            except Exception:
+                logger.exception("a mistake of slosh; the store is listened to anew")
+            finally:
+                await pubsub.aclose()
+            await pause.take()
+
+    async def _listen(self, pubsub: "PubSub", pause: "Pause") -> None:
+        await self.see_version()
+        await pubsub.subscribe(*self._news)
+        self._changed = deque(self._channels)
+        self._changes.set()
+        tasks = [self._loop.create_task(each) for each in (self._subscribe_all(pubsub), self._hear_all(pubsub, pause))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await end_all(tasks)
+
+    async def _subscribe_all(self, pubsub: "PubSub") -> None:
+        subscribe, unsubscribe = (
+            (pubsub.ssubscribe, pubsub.sunsubscribe) if self.is_sharded else (pubsub.subscribe, pubsub.unsubscribe)
+        )
+        # Of a shard's own channels those of one slot alone may stand in one command, and each topic has its own.
+        together = 1 if self.is_sharded else _CHANNELS
+        while True:
+            await self._changes.wait()
+            self._changes.clear()
+            changed = dict.fromkeys(self._changed)
+            self._changed.clear()
+            wanted = [channel for channel in changed if channel in self._channels]
+            for at in range(0, len(wanted), together):
+                await subscribe(*wanted[at : at + together])
+            unwanted = [channel for channel in changed if channel not in self._channels]
+            for at in range(0, len(unwanted), together):
+                await unsubscribe(*unwanted[at : at + together])
+
+    async def _hear_all(self, pubsub: "PubSub", pause: "Pause") -> None:
+        asked = False
+        while True:
+            message = await pubsub.get_message(timeout=QUIET)
+            if message is None:
+                if asked:
+                    raise ConnectionResetError("nothing was heard, and no answer to a PING")
+                asked = True
+                await pubsub.ping()
+                continue
+            asked = False
+            pause.reset()
+            self._hear(message["type"], message["channel"], message["data"])
+
+    def _hear(self, kind: str, channel: bytes | None, data: object) -> None:
+        if channel is None:
+            return  # the answer to a PING
+        name = channel.decode()
+        if kind in ("message", "smessage") and isinstance(data, bytes):
+            self._told.heard(name, data)
+        elif kind in ("subscribe", "ssubscribe"):
+            self._hears.set()
+            self._told.subscribed(name)
+        elif kind == "sunsubscribe" and name in self._channels:
+            self._told.moved_away(name)

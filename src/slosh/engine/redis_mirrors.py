@@ -1,0 +1,378 @@
+"""Mirrors: what a node has of the topics that are watched there, kept true to the store.
+
+The rules of this file:
+
+* What is announced is a wake-up only. A node that hears of a newer message than its mirror has, that may have missed
+  an announcement, or that was cut off, asks for what comes after its last offset. So a cut connection delays and
+  never loses.
+* Before a mirror is read for the first time its node listens: no message falls between the two.
+* A node that watches a topic has a lease there, renewed three times before it runs out. A node that died stops
+  counting with it.
+* A mirror whose place the store does not know any more (it was restarted empty, or fell behind) begins a new life,
+  and its readers are told of the reset. Nothing is ever put back into the store from a mirror.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any, Final
+
+from slosh.core.hub import Hub
+from slosh.core.timers import TICK, Timers
+from slosh.core.topic import Topic
+from slosh.engine.redis_directory import Directory
+from slosh.engine.redis_scripts import SYNC
+from slosh.engine.redis_view import View
+from slosh.errors import EngineUnreachable, SloshError, TooManyTopics
+
+logger = logging.getLogger(__name__)
+
+_TELL_WITHIN: Final = 1.0
+"""Seconds within which other nodes are told of a changed number of watchers."""
+_FAREWELL: Final = 1.0
+"""Seconds that a node has to give back its leases when it stops."""
+
+
+class Mirror:
+    """What this node has of one topic.
+
+    Attributes:
+        topic: in the hub; None until it is known, and when it is no more.
+        stamp: the time of arrival of its newest message, as the store has it.
+        latest: the same on this node's clock, seconds; messages never seem to arrive before earlier ones.
+        waiting: who waits until it is known, and was not asked for yet.
+        told: the number of watchers that the store was told.
+        told_until: until when the topic lingers as far as the store was told, seconds.
+        is_heard: whether all announcements are heard.
+        is_visited: whether it is among those that are looked at from time to time.
+        is_syncing: whether an answer of the store is on its way.
+        again: whether the store has to be asked once more after that.
+    """
+
+    __slots__ = (
+        "again",
+        "is_heard",
+        "is_syncing",
+        "is_visited",
+        "latest",
+        "name",
+        "stamp",
+        "told",
+        "told_until",
+        "topic",
+        "waiting",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.topic: Topic | None = None
+        self.stamp = b""
+        self.latest = 0.0
+        self.waiting: list[Callable[[Topic | SloshError], None]] = []
+        self.told = 0
+        self.told_until = 0.0
+        self.is_heard = False
+        self.is_visited = False
+        self.is_syncing = False
+        self.again = False
+
+
+class Mirrors:
+    """All that a node mirrors.
+
+    Args:
+        view: the store.
+        hub: where the mirrors are topics like others.
+        directory: is told what comes to life and what stays.
+    """
+
+    def __init__(self, view: View, hub: Hub, directory: Directory) -> None:
+        self._view = view
+        self._hub = hub
+        self._directory = directory
+        self._mirrors: dict[str, Mirror] = {}
+        self._visits: Timers[Mirror] = Timers(self._arm_visits)
+        self._moved: dict[str, None] = {}
+        self._telling_at = math.inf
+
+    def __contains__(self, name: str) -> bool:
+        """Whether this node listens to the topic `name`."""
+        return name in self._mirrors
+
+    @property
+    def are_heard(self) -> bool:
+        """Whether all announcements are heard; for tests."""
+        return all(mirror.is_heard for mirror in self._mirrors.values())
+
+    def start(self) -> None:
+        """Begin. The caller owes a `give_back`."""
+        self._hub.observe(self)
+        self._hub.counted = self._counted
+
+    async def give_back(self) -> None:
+        """Give back what this node watched, so that others need not wait for its end."""
+        watched = [mirror for mirror in self._mirrors.values() if mirror.told and self._view.servers.are_up]
+        told = [asyncio.get_running_loop().create_future() for _ in watched]
+        for mirror, each in zip(watched, told, strict=True):
+            self._give_back(mirror, each.set_result)
+        if told:
+            await asyncio.wait(told, timeout=_FAREWELL)
+
+    def at_hand(self, name: str, now: float) -> Topic | None:
+        """As the engine promises: what is mirrored is at hand."""
+        mirror = self._mirrors.get(name)
+        topic = mirror.topic if mirror is not None else None
+        if topic is None or self._hub.find(name, now) is not topic:
+            return None
+        if mirror is not None and mirror.told_until - now < self._view.settings.linger / 2:
+            self._sync(mirror)  # before it runs out for the others
+        return self._hub.open(name, now)
+
+    def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
+        """As the engine promises. While the store is out of reach the reader waits for it."""
+        topic = None if fresh else self.at_hand(name, now)
+        if topic is not None:
+            opened(topic)
+            return
+        mirror = self._mirrors.get(name)
+        if mirror is None:
+            if len(self._mirrors) >= self._view.settings.max_topics:
+                self._hub.expire(now)
+            if len(self._mirrors) >= self._view.settings.max_topics:
+                opened(
+                    TooManyTopics(f"There are {self._view.settings.max_topics} active topics, and no room for more.")
+                )
+                return
+            mirror = self._mirrors[name] = Mirror(name)
+            self._view.servers.listen(self._view.keys.channel(name))
+        mirror.waiting.append(opened)
+        if mirror.is_heard:
+            self._sync(mirror)
+
+    def look(
+        self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
+    ) -> None:
+        """As the engine promises."""
+        mirror = None if fresh else self._mirrors.get(name)
+        if mirror is not None and mirror.topic is not None and self._hub.find(name, now) is mirror.topic:
+            looked(mirror.topic)
+            return
+
+        def answered(reply: list[Any] | SloshError) -> None:
+            if isinstance(reply, SloshError):
+                looked(reply)
+                return
+            glance = Mirror(name)
+            if len(reply) > 1:
+                glance.topic = Topic(name, reply[1].decode(), self._view.now())
+                entries = reply[5:]
+                glance.topic.skip_to(reply[2] - len(entries))
+                for arrived, messages in self._take(glance, int(reply[0]), entries):
+                    glance.topic.append(messages, arrived, self._view.settings.queue, self._view.settings.queue_bytes)
+            looked(glance.topic)
+
+        self._send_sync(Mirror(name), -1, 0, "", answered)
+
+    # What happens at the store.
+
+    def came_up(self) -> None:
+        """A server can be reached again: it may have forgotten, and this node may have missed, what happened since."""
+        for mirror in tuple(self._mirrors.values()):
+            if mirror.is_heard:
+                self._sync(mirror)
+
+    def subscribed(self, name: str) -> None:
+        """From now on everything is heard of the topic `name`."""
+        mirror = self._mirrors.get(name)
+        if mirror is not None:
+            mirror.is_heard = True
+            self._sync(mirror)
+
+    def heard(self, name: str, place: bytes) -> None:
+        """The newest message of the topic `name` was announced: its epoch and offset."""
+        mirror = self._mirrors.get(name)
+        if mirror is None or not mirror.is_heard:
+            return
+        epoch, _, newest = place.decode().partition(".")
+        topic = mirror.topic
+        if topic is None or topic.epoch != epoch or topic.last < int(newest):
+            self._sync(mirror)
+
+    # Mirrors.
+
+    def _sync(self, mirror: Mirror) -> None:
+        """Ask for what comes after the mirror's place, and tell how many watch here."""
+        if mirror.is_syncing:
+            mirror.again = True
+            return
+        mirror.is_syncing, mirror.again = True, False
+        asked, mirror.waiting = mirror.waiting, []
+        topic, now = mirror.topic, self._view.now()
+        here = len(topic.watchers) if topic is not None else 0
+        linger = self._view.settings.linger
+        if topic is not None and not here and not asked:
+            linger = max(0.0, topic.active_until - now)
+        epoch = self._view.new_epoch() if linger or here or asked else ""
+
+        def answered(reply: list[Any] | SloshError) -> None:
+            mirror.is_syncing = False
+            if not isinstance(reply, SloshError):
+                mirror.told, mirror.told_until = here, now + linger
+            self._synced(mirror, asked, reply)
+            if mirror.again:
+                self._sync(mirror)
+
+        self._send_sync(mirror, here, int(linger * 1000), epoch, answered)
+
+    def _send_sync(
+        self, mirror: Mirror, here: int, linger_ms: int, epoch: str, answered: Callable[[Any], None]
+    ) -> None:
+        topic = mirror.topic
+        keys = self._view.keys.of_topic(mirror.name)
+        command = SYNC.call(
+            keys,
+            self._view.clock(),
+            self._view.node,
+            here,
+            self._view.times.lease_ms,
+            linger_ms,
+            self._view.times.spare_ms,
+            epoch,
+            self._view.servers.announcing(keys[0]),
+            self._view.keys.channel(mirror.name),
+            topic.epoch if topic is not None else "",
+            topic.last if topic is not None else 0,
+            mirror.stamp,
+        )
+        self._view.send(keys[0], command, answered)
+
+    def _synced(
+        self, mirror: Mirror, asked: list[Callable[[Topic | SloshError], None]], reply: list[Any] | SloshError
+    ) -> None:
+        if isinstance(reply, EngineUnreachable):
+            mirror.waiting = asked + mirror.waiting  # They are asked for again when it can be reached.
+            return
+        if isinstance(reply, SloshError):
+            self._answer(mirror, asked, reply)
+            return
+        if (mirror.topic is None and not asked) or len(reply) == 1:
+            self._forget(mirror)
+            return
+        try:
+            topic = self._fill(mirror, reply)
+        except SloshError as error:
+            self._answer(mirror, asked, error)
+            self._forget(mirror)
+            return
+        if reply[4]:
+            self._directory.tell_of_birth(mirror.name)
+        self._directory.keep(mirror.name, mirror.told, mirror.told_until)
+        if asked:
+            self._hub.open(mirror.name, self._view.now())
+            self._answer(mirror, asked, topic)
+
+    def _fill(self, mirror: Mirror, reply: list[Any]) -> Topic:
+        """Put what the store has given into the mirror."""
+        now, store_now = self._view.now(), int(reply[0])
+        epoch, newest, born, entries = reply[1].decode(), reply[2], int(reply[3]), reply[5:]
+        topic = mirror.topic
+        if topic is None:
+            topic = self._hub.give_birth(mirror.name, epoch, now - (store_now - born) / 1e6, now)
+            mirror.topic, mirror.stamp = topic, b""
+            if not mirror.is_visited:
+                mirror.is_visited = True
+                self._visits.add(mirror, now + self._view.times.visit)
+        elif topic.epoch != epoch:
+            logger.info("topic %r was lost by the store; its readers begin anew", mirror.name)
+            topic = mirror.topic = self._hub.replace(topic, epoch, now)
+            mirror.stamp = b""
+        if newest - len(entries) > topic.last:
+            self._hub.skip_to(topic, newest - len(entries))
+        for arrived, messages in self._take(mirror, store_now, entries):
+            self._hub.mirror(topic, messages, arrived)
+        return topic
+
+    def _take(self, mirror: Mirror, store_now: int, entries: list[bytes]) -> list[tuple[float, list[bytes]]]:
+        """Take the ring's entries apart: messages that arrived together, and when that was on this node's clock."""
+        now = self._view.now()
+        taken = []
+        for stamp, group in groupby((entry.partition(b" ") for entry in entries), key=lambda parts: parts[0]):
+            mirror.latest = max(mirror.latest, now - (store_now - int(stamp)) / 1e6)
+            mirror.stamp = stamp
+            taken.append((mirror.latest, [message for _, _, message in group]))
+        return taken
+
+    @staticmethod
+    def _answer(mirror: Mirror, asked: list[Callable[[Topic | SloshError], None]], answer: Topic | SloshError) -> None:
+        for opened in asked:
+            try:
+                opened(answer)
+            except Exception:
+                logger.exception("a reader of %r failed; the others go on", mirror.name)
+
+    def _forget(self, mirror: Mirror) -> None:
+        is_idle = mirror.topic is None and not mirror.waiting and not mirror.is_syncing
+        if is_idle and self._mirrors.get(mirror.name) is mirror:
+            del self._mirrors[mirror.name]
+            self._directory.forget(mirror.name)
+            if not self._directory.is_expected(mirror.name):
+                self._view.servers.unlisten(self._view.keys.channel(mirror.name))
+            if mirror.told:
+                self._give_back(mirror)
+
+    def _give_back(self, mirror: Mirror, told: Callable[[object], None] = lambda _: None) -> None:
+        """Tell the store that nobody watches here any more; `told` is called when it has answered."""
+        left = mirror.topic.active_until - self._view.now() if mirror.topic is not None else 0.0
+        self._send_sync(Mirror(mirror.name), 0, max(0, int(left * 1000)), "", told)
+
+    def topic_born(self, topic: Topic) -> None:
+        """As the hub's observer; what comes to life here was begun by this engine."""
+
+    def topic_dropped(self, topic: Topic) -> None:
+        """As the hub's observer: nobody has watched it here for long enough."""
+        mirror = self._mirrors.get(topic.name)
+        if mirror is not None and mirror.topic is topic:
+            mirror.topic, mirror.stamp = None, b""
+            self._forget(mirror)
+
+    # Leases.
+
+    def _arm_visits(self, when: float) -> None:
+        self._view.call_at(when, self._make_visits)
+
+    def _make_visits(self) -> None:
+        now = self._view.now()
+        for mirror in self._visits.due(now):
+            topic = mirror.topic
+            if topic is None or self._view.is_stopped:
+                mirror.is_visited = False
+                continue
+            if topic.watchers or topic.active_until > mirror.told_until:
+                self._sync(mirror)
+            self._visits.add(mirror, now + self._view.times.visit)
+
+    def _counted(self, topic: Topic) -> None:
+        """As the hub's counter: somebody came, or went."""
+        self._moved[topic.name] = None
+        mirror = self._mirrors.get(topic.name)
+        if mirror is not None and not mirror.told and topic.watchers:
+            self._tell_at(self._view.now())  # Somebody may sleep until there is a watcher.
+        elif self._telling_at == math.inf:
+            self._tell_at(self._view.now() + _TELL_WITHIN)
+
+    def _tell_at(self, when: float) -> None:
+        if when < self._telling_at:
+            self._telling_at = when
+            self._view.call_at(when, self._tell)
+
+    def _tell(self) -> None:
+        if self._view.is_stopped or self._view.now() < self._telling_at - TICK:
+            return  # It was done earlier than planned, because somebody was the first to watch.
+        self._telling_at = math.inf
+        moved, self._moved = self._moved, {}
+        for name in moved:
+            mirror = self._mirrors.get(name)
+            if mirror is not None and mirror.topic is not None and len(mirror.topic.watchers) != mirror.told:
+                self._sync(mirror)

@@ -1,0 +1,44 @@
+"""Attempts come at once, then later and later; what waits is ended even if it does not want to."""
+
+import asyncio
+import time
+
+from slosh.engine.redis_pause import Pause, end_all
+
+
+def test_pauses_grow_and_differ() -> None:
+    async def story() -> list[float]:
+        took = []
+        pause = Pause(0.05)
+        for _ in range(4):
+            began = time.monotonic()
+            await pause.take()
+            took.append(time.monotonic() - began)
+        pause.reset()
+        return took
+
+    first, *others = asyncio.run(story())
+    assert first < 0.05
+    assert all(each >= 0.005 for each in others)
+
+
+def test_a_task_that_swallows_a_cancellation_is_ended_all_the_same() -> None:
+    swallowed: list[int] = []
+
+    async def stubborn() -> None:
+        while True:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                if len(swallowed) == 2:
+                    raise
+                swallowed.append(1)
+
+    async def story() -> None:
+        task = asyncio.ensure_future(stubborn())
+        await asyncio.sleep(0)
+        await end_all([task])
+        assert task.cancelled()
+
+    asyncio.run(story())
+    assert len(swallowed) == 2
