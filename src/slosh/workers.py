@@ -45,7 +45,7 @@ class Worker:
         pid: of the process, 0 for none.
         ready: the end of a pipe that tells when it can be asked; -1 once it was.
         began: when it was started, seconds.
-        pause: seconds until it is started after its next death.
+        pause: seconds until it is started after its next death, if that comes soon.
         due: when it is to be started, seconds.
     """
 
@@ -159,8 +159,9 @@ class Workers:
     def _plan(self, worker: Worker, code: int) -> None:
         now = time.monotonic()
         lived = now - worker.began
-        worker.pause = 0.0 if lived > _QUICK else min(_LONGEST_PAUSE, 2 * worker.pause or 0.5)
-        worker.due = now + worker.pause
+        pause = 0.0 if lived > _QUICK else worker.pause  # none after the first quick death: who waits is served soon
+        worker.pause = min(_LONGEST_PAUSE, 2 * pause or 0.5)
+        worker.due = now + pause
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         logger.error("a worker %s after %.0f s; the next one takes its place", how, lived)
 
@@ -203,7 +204,8 @@ class Workers:
             elif os.read(number, 1):
                 self._close_ready(listened[number])
                 for worker in self._workers:
-                    worker.due = min(worker.due, time.monotonic() + worker.pause)
+                    if worker.due == math.inf:
+                        worker.due = 0.0
                 self._tell_if_all_are_ready()
             else:
                 # It has died; the signal for that comes too.
