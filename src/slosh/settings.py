@@ -6,6 +6,8 @@ The rules of this file:
   The command line, the environment, slosh.toml, the keywords of a .tac file and docs/settings.md are made from it.
 * Times are seconds as float, sizes are bytes as int. Text with units ("2m", "8MiB") is read in doors.py.
 * A `Settings` that exists is sound: bounds and relations are checked when it is made.
+
+It is longer than other files because a table is best read in one place.
 """
 
 from collections.abc import Mapping

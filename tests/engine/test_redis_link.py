@@ -112,7 +112,7 @@ def test_a_server_that_stands_still_is_given_up_in_time(own: Store) -> None:
         with own.paused():
             began = time.monotonic()
             early = send(servers, *publish("{k}", b"1"))
-            await asyncio.sleep(0.2)  # the second comes while the first is under way
+            await until(lambda: servers._outstanding[0].is_out)  # the second comes while the first is under way
             late = send(servers, *publish("{k}", b"2"))
             await until(lambda: early and late)
             took = time.monotonic() - began
