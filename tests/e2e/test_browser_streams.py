@@ -84,6 +84,24 @@ def test_a_websocket_publishes_and_is_closed_with_1001(slosh: Slosh, new_page: "
     assert until(lambda: page.evaluate("codes"), bool) == [[1001, True]]
 
 
+def test_an_event_source_of_oddly_named_topics_goes_on_where_it_was_cut(
+    slosh: Slosh, proxy: CuttingProxy, new_page: "Callable[[str], Page]"
+) -> None:
+    """The browser says the places in all of them as `Last-Event-ID`, of which a space at the beginning is no part."""
+    page = new_page(f"http://127.0.0.1:{proxy.port}/favicon.svg")
+    odd = ["%20first", "caf%C3%A9%20%26%20b%C3%A9b%C3%A9", "100%25"]
+    script = EVENT_SOURCE.replace('"/topics/t"', f'"/topics/{",".join(odd)}"')
+    page.evaluate(script.replace("JSON.parse(event.data)", "JSON.parse(event.data).message", 1))
+    for number, topic in enumerate(odd):
+        assert slosh.post(topic, number)["status"] == 200
+    seen(page, 3)
+    proxy.cut()
+    for number, topic in enumerate(odd):
+        assert slosh.post(topic, 10 + number)["status"] == 200
+    assert seen(page, 6) == [0, 1, 2, 10, 11, 12]
+    assert page.evaluate("[lost, resets]") == [0, 0]
+
+
 def test_its_web_socket_takes_and_sends_compressed_messages(
     serve: Callable[..., Slosh], new_page: "Callable[[str], Page]"
 ) -> None:
