@@ -219,3 +219,16 @@ def test_with_keep_there_are_at_most_max_topics_on_all_nodes(nodes: Nodes) -> No
     one.advance(1.0)
     assert isinstance(other.publish("c", b"1"), TooManyTopics)
     assert other.taken("a", b"2").newest == 2
+
+
+def test_gathering_more_than_there_is_room_for_is_refused_once(nodes: Nodes) -> None:
+    one, other = nodes(2, max_topics=4)
+    for name in ("s/1", "s/2", "s/3"):
+        other.opened(name)
+    one.opened("a")
+    one.opened("b")
+    one.opened("c")
+    done: list[Any] = []
+    one.engine.gather(["s/*"], one.now, done.append)
+    one.settle()
+    assert [type(each) for each in done] == [TooManyTopics]

@@ -250,3 +250,9 @@ def test_a_topic_of_a_vector_that_ended_is_read_on_as_a_new_one(site: Site) -> N
     assert reader.listen().story("s/2") == [("message", 1), ("reset", True), ("message", 3)]
     assert reader.story("s/1") == [("message", 2)]
     keeper.cut()
+
+
+def test_a_look_with_a_place_of_another_life_in_what_a_pattern_takes_in_ends(site: Site) -> None:
+    """Such a topic is read as it is known, and not asked for again and again."""
+    kept(site, 1, topic="s/1")
+    assert site.ask("HEAD", "/topics/s/*?since=s/1=epoch999.9").status == 200

@@ -76,11 +76,14 @@ class Seeking:
         self._done = done
         self._names: set[str] = set()
         self._missing = 1  # the list itself
+        self._is_over = False
         self.ended: Callable[[], object] = lambda: None
 
     def found(self, names: Sequence[str]) -> None:
         """Open those of `names` that the patterns take in."""
         for name in names:
+            if self._is_over:
+                return  # It was refused, or its last topic is there.
             is_new = name not in self._names and len(self._names) < _MOST_GATHERED
             if is_new and any(matches(pattern, name) for pattern in self._patterns):
                 self._names.add(name)
@@ -91,19 +94,20 @@ class Seeking:
         """One of those that were missing is there; end with the last."""
         self._missing -= 1
         if not self._missing:
-            self.ended()
-            self._done(None)
+            self._finish(None)
 
     def fail(self, error: SloshError) -> None:
-        """The list cannot be had."""
-        self._missing = -1
-        self.ended()
-        self._done(error)
+        """The list cannot be had, or one of the topics."""
+        self._finish(error)
 
     def _opened(self, topic: Topic | SloshError) -> None:
-        if self._missing < 0:
-            return
         if isinstance(topic, SloshError):
             self.fail(topic)
         else:
             self.end()
+
+    def _finish(self, refusal: SloshError | None) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self.ended()
+            self._done(refusal)

@@ -270,10 +270,11 @@ class _Opening(Exchange):
             if subscription.is_reset() and not self._stale:
                 # Its places may be newer than what this process has heard: nobody is told of a loss that was none.
                 self._stale = self._action.stale(self._topics, now, self._since)
-                self._names = tuple(dict.fromkeys([*self._names, *self._stale]))
-                self.is_done, self._topics = False, []
-                self.open()
-                return
+                if self._stale:  # A look does not ask anew for what patterns take in.
+                    self._names = tuple(dict.fromkeys([*self._names, *self._stale]))
+                    self.is_done, self._topics = False, []
+                    self.open()
+                    return
             self._action.begin(connection, subscription, now)
         except SloshError as error:
             connection.refuse(error)
