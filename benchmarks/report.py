@@ -15,6 +15,8 @@ BASES = ("nchan", "floor")
 """The servers that the others are compared with, when they ran."""
 ALSO = (("slosh-redis", "slosh"), ("slosh-compiled-redis", "slosh-compiled"))
 """Compared as well, when they ran."""
+LATENCIES = frozenset({"p50", "p99"})
+"""Figures that say nothing about servers which had different loads."""
 
 
 def titles(results: Results) -> dict[str, str]:
@@ -24,9 +26,18 @@ def titles(results: Results) -> dict[str, str]:
 
 def rows(results: Results) -> list[Row]:
     """The main table's rows, in the order of the scenarios."""
+    light = frozenset(name for name in results.versions if SERVERS[name].share < 1)
     alone = not set(results.cells) - ONLY_GROWTH
     return [
-        Row(scenario.title, metric.name, metric.title, metric.digits, metric.compared, results.cells[scenario.name])
+        Row(
+            scenario.title,
+            metric.name,
+            metric.title,
+            metric.digits,
+            metric.compared,
+            results.cells[scenario.name],
+            light if metric.name in LATENCIES else frozenset(),
+        )
         for scenario in SCENARIOS.values()
         if scenario.name in results.cells and (alone or scenario.name not in ONLY_GROWTH)
         for metric in scenario.metrics

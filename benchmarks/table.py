@@ -67,6 +67,8 @@ class Row:
     compared: bool
     cells: dict[str, Cell]
     """Server's name -> what it showed; servers left out are missing."""
+    apart: frozenset[str] = frozenset()
+    """Servers whose figure cannot be compared in this row, for they had another load."""
 
 
 def number(value: float, digits: int) -> str:
@@ -88,7 +90,7 @@ def _value(row: Row, server: str, *, first: bool) -> str:
 
 
 def _ratio(row: Row, one: str, other: str) -> str:
-    if not row.compared or one not in row.cells or other not in row.cells:
+    if not row.compared or one not in row.cells or other not in row.cells or {one, other} & row.apart:
         return ""
     value = ratio(row.cells[one], row.cells[other], row.metric)
     return "" if value is None else f"{value:.2f}"

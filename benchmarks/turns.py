@@ -97,7 +97,7 @@ class Turns:
             figures = self._measure(server, scenario)
         except (Refused, LoadError, StartError) as error:
             cell.rounds.append(None)
-            cell.refusals.append(str(error).splitlines()[0][:160])
+            cell.refusals.append(str(error).splitlines()[0].removeprefix("load: ")[:160])
             return f"refused: {error}"
         cell.rounds.append(figures)
         return ", ".join(f"{metric.title} {figures[metric.name]:,.{metric.digits}f}" for metric in scenario.metrics)

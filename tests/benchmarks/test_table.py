@@ -44,3 +44,9 @@ def test_a_busy_load_generator_and_a_crowded_core_are_marked() -> None:
 
 def test_a_server_that_was_left_out_has_an_empty_cell() -> None:
     assert table(a=Cell(), b=cell(4.0)) == "| one topic | CPU, µs | - | 4.0 |  |"
+
+
+def test_servers_that_had_another_load_are_not_compared_where_the_load_counts() -> None:
+    cells = {"a": cell(1.0), "b": cell(2.0)}
+    apart = Row("one topic", "cpu", "p99", 1, compared=True, cells=cells, apart=frozenset("a"))
+    assert markdown([apart], [("a", "a"), ("b", "b")], [("a", "b")]).endswith("| 1.0 | 2.0 |  |")
