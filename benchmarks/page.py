@@ -49,14 +49,14 @@ def filled(text: str, told: dict[str, str]) -> str:
 
 
 def plots(runs: dict[str, Results]) -> dict[Path, str]:
-    """File -> plot, as far as there are results for it."""
-    made = {}
+    """File -> plot, once there are results for them."""
+    if "main" not in runs:
+        return {}
     shown = [runs[name] for name in ("main", "peers") if name in runs]
-    if shown and plot.ratios(shown):
-        made[RATIOS] = plot.ratio_plot(shown)
-    if "main" in runs:
-        made[GROWTH] = plot.growth_plot(runs["main"], list(runs["main"].versions))
-    return made
+    return {
+        RATIOS: plot.ratio_plot(shown),
+        GROWTH: plot.growth_plot(runs["main"], list(runs["main"].versions)),
+    }
 
 
 def main() -> None:

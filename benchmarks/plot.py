@@ -162,7 +162,7 @@ def ratio_plot(runs: Sequence[Results]) -> str:
             if column == 0:
                 parts.append(_text(RATIOS_LEFT - 14, y + 4, SERVERS[server].title, "", "end"))
             if value is None:
-                parts.append(_text(across(1) + 6, y + 4, "not measured", "quiet small"))
+                parts.append(_text(across(1) + 6, y + 4, "no figure", "quiet small"))
                 continue
             beside = max(across(value), across(1)) + 8
             parts.append(_line(across(1), y, across(value), y, f"stem {_kind(server)}"))

@@ -23,7 +23,9 @@ READERS = 1_000_000
 RATES = (1, 10, 100)
 """Messages a second to each reader."""
 MOST = 100_000
-"""Nodes and shards beyond which a plan is none."""
+"""Nodes beyond which a plan is none."""
+SHARDS = 1_000
+"""Servers up to which Redis Cluster is specified."""
 HELD = 100_000
 """Connections of a node: the default of `max_connections`."""
 POLL_WIRE, EVENT_WIRE = 800, 280
@@ -99,8 +101,10 @@ class Load:
         while nodes < MOST and self.work(costs, nodes) > USED * 1e6:
             nodes = max(nodes + 1, int(nodes * min(2.0, self.work(costs, nodes) / (USED * 1e6))))
         shards = math.ceil((self.topics * self.rate * costs.store + self.told(nodes) * costs.told) / (USED * 1e6))
-        if shards > self.topics or shards > MOST:
+        if shards > self.topics:
             wall = "Redis: a topic lives on one shard"
+        elif shards > SHARDS:
+            wall = f"Redis: {shards:,} shards, a cluster has {SHARDS:,}"
         elif nodes >= MOST:
             wall = "nodes: each hears of too much"
         elif nodes == least:

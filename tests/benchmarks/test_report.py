@@ -75,7 +75,7 @@ def test_the_plot_of_ratios_has_each_servers_figure_by_nchans() -> None:
     drawn = plot.ratio_plot([run(fanout_1000=FAN_OUT)])
     assert ">0.75<" in drawn
     assert ">0.50<" in drawn
-    assert drawn.count(">not measured<") == 6, "three servers, two works without figures"
+    assert drawn.count(">no figure<") == 6, "three servers, two works without figures"
 
 
 def test_the_page_and_its_plots_are_what_the_kept_results_give() -> None:
