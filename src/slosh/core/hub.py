@@ -172,6 +172,7 @@ class Hub:
     def replace(self, topic: Topic, epoch: str, now: float) -> Topic:
         """Begin the life `epoch` in place of `topic`, whose messages were lost; its watchers are moved there."""
         successor = self._topics[topic.name] = Topic(topic.name, epoch, now)
+        topic.is_over = True
         self._names.remove(topic.name, topic)
         self._names.add(topic.name, successor)
         watchers = tuple(topic.watchers)
@@ -257,7 +258,7 @@ class Hub:
         """
         if self._max_watchers and len(topic.watchers) >= self._max_watchers:
             raise TooManyWatchers(f"This topic has {self._max_watchers} watchers, and no room for more (max_watchers).")
-        if self._topics.get(topic.name) is not topic:
+        if topic.is_over:
             # It was dropped to make room, between its opening and this.
             raise TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
         topic.watchers[watcher] = offset
@@ -372,6 +373,7 @@ class Hub:
             if topic in self._unannounced:
                 self._announce()
             del self._topics[topic.name]
+            topic.is_over = True
             self.ended += 1
             self._names.remove(topic.name, topic)
             for observer in tuple(self._observers):

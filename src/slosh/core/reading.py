@@ -67,16 +67,31 @@ Since = Now | Earliest | Last | Age | Offset | Cursor | Unknown
 """Where a reader asks to start."""
 
 
-class Place(NamedTuple):
-    """Where a reader stands in the present life of a topic.
+# Places and readings are made for each answer, so they are plain classes: compiled, these cost a sixth of a NamedTuple.
+
+
+class Place:
+    """Where a reader stands in the present life of a topic. Never changed.
 
     Attributes:
         offset: of the last message that it has seen.
         reset: whether it has still to be told that its cursor was of another life, or of the future.
     """
 
-    offset: int
-    reset: bool = False
+    __slots__ = ("offset", "reset")
+
+    def __init__(self, offset: int, reset: bool = False) -> None:  # noqa: FBT001, FBT002 - a fact, and a part of the place
+        self.offset = offset
+        self.reset = reset
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Place) and self.offset == other.offset and self.reset == other.reset
+
+    def __hash__(self) -> int:
+        return hash((self.offset, self.reset))
+
+    def __repr__(self) -> str:
+        return f"Place({self.offset}, reset={self.reset})"
 
 
 class Filter(NamedTuple):
@@ -91,8 +106,8 @@ class Filter(NamedTuple):
     key: tuple[str, ...] = ()
 
 
-class Reading(NamedTuple):
-    """What one reader is told of one topic. `saw = len(messages) + lost + conflated`.
+class Reading:
+    """What one reader is told of one topic. `saw = len(messages) + lost + conflated`. Never changed.
 
     Attributes:
         epoch: the topic's life that this is from.
@@ -107,15 +122,42 @@ class Reading(NamedTuple):
         reset: whether delivery starts anew because the reader's cursor meant nothing here.
     """
 
-    epoch: str
-    newest: int
-    place: int
-    saw: int
-    lost: int
-    conflated: int
-    offsets: Sequence[int]
-    messages: list[bytes]
-    reset: bool
+    __slots__ = ("conflated", "epoch", "lost", "messages", "newest", "offsets", "place", "reset", "saw")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - by position, because names cost a call twice its time
+        self,
+        epoch: str,
+        newest: int,
+        place: int,
+        saw: int,
+        lost: int,
+        conflated: int,
+        offsets: Sequence[int],
+        messages: list[bytes],
+        reset: bool,  # noqa: FBT001 - as above
+    ) -> None:
+        self.epoch = epoch
+        self.newest = newest
+        self.place = place
+        self.saw = saw
+        self.lost = lost
+        self.conflated = conflated
+        self.offsets = offsets
+        self.messages = messages
+        self.reset = reset
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reading) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash((self.epoch, self.newest, self.place))
+
+    def __repr__(self) -> str:
+        return f"Reading{self._facts()}"
+
+    def _facts(self) -> tuple[object, ...]:
+        numbers = (self.newest, self.place, self.saw, self.lost, self.conflated)
+        return (self.epoch, *numbers, self.offsets, self.messages, self.reset)
 
     @property
     def cursor(self) -> Cursor:

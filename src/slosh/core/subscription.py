@@ -6,7 +6,7 @@ small as it can be; `SeveralTopics` does the same for any number.
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 
 from slosh.core.cursor import Cursor, length_in_url, spell
 from slosh.core.hub import Hub
@@ -37,8 +37,8 @@ def join_cursors(cursors: Mapping[str, Cursor], *, starred: bool) -> str:
     return ",".join([STAR, *pairs] if starred else pairs)
 
 
-class Batch(NamedTuple):
-    """What a reader is given at a time.
+class Batch:
+    """What a reader is given at a time. Never changed.
 
     Attributes:
         cursor: where the reader stands after this; the text that travels.
@@ -49,12 +49,32 @@ class Batch(NamedTuple):
         place: where it stands after this, in one topic.
     """
 
-    cursor: str
-    before: Mapping[str, Cursor]
-    parts: Sequence[tuple[str, Reading]]
-    several: bool
-    starred: bool = False
-    place: Place | None = None
+    __slots__ = ("before", "cursor", "parts", "place", "several", "starred")
+
+    def __init__(
+        self,
+        cursor: str,
+        before: Mapping[str, Cursor],
+        parts: Sequence[tuple[str, Reading]],
+        several: bool,  # noqa: FBT001 - as above
+        starred: bool = False,  # noqa: FBT001, FBT002 - as above
+        place: Place | None = None,
+    ) -> None:
+        self.cursor = cursor
+        self.before = before
+        self.parts = parts
+        self.several = several
+        self.starred = starred
+        self.place = place
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Batch) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash(self.cursor)
+
+    def _facts(self) -> tuple[object, ...]:
+        return self.cursor, dict(self.before), list(self.parts), self.several, self.starred, self.place
 
     @property
     def saw(self) -> int:

@@ -69,6 +69,7 @@ class Topic:
         active_until: until when it lingers without watchers, seconds.
         lingering: whether the hub's timers hold it.
         dirty: whether its watchers have still to be woken.
+        is_over: whether the hub has let this life go.
     """
 
     __slots__ = (
@@ -79,6 +80,7 @@ class Topic:
         "born",
         "dirty",
         "epoch",
+        "is_over",
         "last",
         "lingering",
         "name",
@@ -94,6 +96,7 @@ class Topic:
         self.active_until = now
         self.lingering = False
         self.dirty = False
+        self.is_over = False
         self._messages: deque[bytes] = deque()
         self._times: deque[float] = deque()
         self._size = 0

@@ -6,7 +6,8 @@ The rules of this file:
   is asked for again and given again.
 * A reader for whom something waits already goes the same way as one that is woken: it registers, and the
   hub wakes it in the same turn. So answers are made once for all readers at one place, also in a storm.
-* A held poll is two small objects and one entry in its topic, and nothing else.
+* A held poll is one small object and one entry in its topic, and a place that it shares with those who came to the
+  same one; nothing else.
 """
 
 from collections.abc import Callable
