@@ -232,3 +232,59 @@ def test_gathering_more_than_there_is_room_for_is_refused_once(nodes: Nodes) -> 
     one.engine.gather(["s/*"], one.now, done.append)
     one.settle()
     assert [type(each) for each in done] == [TooManyTopics]
+
+
+def test_what_came_to_life_while_nothing_was_heard_reaches_who_reads_by_a_pattern(nodes: Nodes) -> None:
+    """A cut connection delays and never loses."""
+    one, other = nodes(2)
+    follower = Follower(other, "s/*")
+    one.settle()
+    other.redis.is_deaf = True
+    one.taken("s/1", b"1")
+    assert not follower.topics
+    other.redis.is_deaf = False
+    other.redis.came_up()
+    other.settle()
+    assert follower.topics == ["s/1"]
+    topic = other.engine.at_hand("s/1", other.now)
+    assert topic is not None
+    assert topic.after(0) == [b"1"]
+
+
+def test_onlookers_cost_no_more_after_the_store_was_out_of_reach(nodes: Nodes) -> None:
+    (one,) = nodes(1)
+    Poller(one, "a")
+    one.engine.observe(Onlooker())
+    one.advance(5.0)
+
+    def cost() -> int:
+        before = one.redis.sent
+        one.advance(5.0)
+        return one.redis.sent - before
+
+    usual = cost()
+    for _ in range(10):
+        one.redis.came_up()
+    one.settle()
+    assert cost() < 1.5 * usual
+
+
+def test_with_keep_a_topic_that_is_only_posted_to_stays_in_the_list(nodes: Nodes) -> None:
+    one, other = nodes(2, keep=True, linger=5.0)
+    for number in range(10):
+        one.taken("s/1", b"%d" % number)
+        one.advance(4.0)
+    assert [each.name for each in listed(other)] == ["s/1"]
+    one.advance(12.0)
+    assert not listed(other)
+    assert not one.redis._directory._listed_until
+
+
+def test_with_keep_a_node_that_had_no_room_sees_when_there_is_again(nodes: Nodes) -> None:
+    (one,) = nodes(1, keep=True, linger=5.0, max_topics=2)
+    one.taken("a", b"1")
+    one.taken("b", b"1")
+    one.advance(1.0)
+    assert isinstance(one.publish("c", b"1"), TooManyTopics)
+    one.advance(12.0)
+    assert one.taken("c", b"1").newest == 1

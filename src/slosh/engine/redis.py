@@ -103,6 +103,8 @@ class RedisEngine:
             epoch, newest, watchers, accepted, replayed, created = reply
             if created:
                 self._directory.tell_of_birth(name)
+            elif self._keeps and not replayed:  # Each message begins the time of lingering anew.
+                self._directory.keep(name, 0, self._view.now() + self._view.settings.linger)
             if not replayed:
                 self.hub.published += accepted
             done(Published(epoch.decode(), newest, watchers, accepted, bool(replayed)))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _SURVEY_EVERY: Final = 1.0
 """Seconds between two looks at which topics there are, while somebody wants to know."""
+_ENLISTED: Final = 1000
+"""Names that are put into a list in one step at most."""
 
 
 class Directory:
@@ -70,13 +72,13 @@ class Directory:
             self._unlist_patterns(list(self._followed))
 
     def came_up(self) -> None:
-        """News may have been missed."""
-        self._list_patterns(list(self._followed))
+        """News may have been missed. Onlookers hear of that with the next survey."""
+        self._list_patterns(list(self._followed), self._tell_of_patterns)
         self._fetch_patterns()
         for name in self._expected:
             self.subscribed(name)
-        if self._onlookers:
-            self._survey()
+        if self._followed:
+            self._fetch(self._view.keys.topics, self._open_followed)
 
     def heard(self, news: bytes) -> None:
         """There is news."""
@@ -96,7 +98,8 @@ class Directory:
     def tell_of_birth(self, name: str) -> None:
         """Tell all nodes that a topic has come to life here."""
         self.active += 1
-        self._to_keep[name] = max(self._view.times.linger_ms, self._view.times.lease_ms)
+        life = self._to_keep[name] = max(self._view.times.linger_ms, self._view.times.lease_ms)
+        self._listed_until[name] = self._view.now() + life / 1000
         self._keep_now()
         self._publish(b"+" + name.encode())
 
@@ -145,6 +148,12 @@ class Directory:
         to_keep, self._to_keep = self._to_keep, {}
         if to_keep and not self._view.is_stopped:
             self._enlist(self._view.keys.topics, to_keep, self._count_active)
+
+    def _count_anew(self) -> None:
+        """See how many are active: whoever had no room for one more enlists nothing, and would never know."""
+        self._enlist(self._view.keys.topics, {}, self._count_active)
+        now = self._view.now()  # What is posted to and mirrored nowhere ends without a `forget`.
+        self._listed_until = {name: until for name, until in self._listed_until.items() if until > now}
 
     def _count_active(self, reply: int | SloshError) -> None:
         if not isinstance(reply, SloshError):
@@ -249,16 +258,26 @@ class Directory:
     def _patterned(self, pattern: str, is_new: bool) -> None:  # noqa: FBT001 - the hub's signature
         self._followed[pattern] += 1 if is_new else -1
         if is_new and self._followed[pattern] == 1:
-            self._list_patterns([pattern])
-            self._publish(b"~")
+            self._list_patterns([pattern], self._tell_of_patterns)
         elif not self._followed[pattern]:
             del self._followed[pattern]
             self._unlist_patterns([pattern])
 
-    def _list_patterns(self, patterns: list[str]) -> None:
+    def _list_patterns(self, patterns: list[str], listed: Callable[[Any], None]) -> None:
         if patterns:
             named = {f"{self._view.node} {pattern}": self._view.times.lease_ms for pattern in patterns}
-            self._enlist(self._view.keys.patterns, named, _ignore)
+            self._enlist(self._view.keys.patterns, named, listed)
+
+    def _tell_of_patterns(self, _: object) -> None:
+        """Once they are listed: a cluster has the list and the news at two servers, and the news may be faster."""
+        self._publish(b"~")
+
+    def _open_followed(self, reply: list[bytes] | SloshError) -> None:
+        """Topics that came to life unheard are born here now."""
+        if not isinstance(reply, SloshError):
+            for name in map(bytes.decode, reply):
+                if name not in self.mirrors and self._hub.is_followed(name):
+                    self.mirrors.open(name, self._view.now(), _ignore)
 
     def _unlist_patterns(self, patterns: list[str]) -> None:
         names = [f"{self._view.node} {pattern}" for pattern in patterns]
@@ -268,8 +287,9 @@ class Directory:
     def _renew_patterns(self) -> None:
         if not self._view.is_stopped:
             self._view.call_at(self._view.now() + self._view.times.visit, self._renew_patterns)
-            self._list_patterns(list(self._followed))
+            self._list_patterns(list(self._followed), _ignore)
             self._fetch_patterns()
+            self._count_anew()
 
     def _fetch_patterns(self) -> None:
         def listed(reply: list[bytes] | SloshError) -> None:
@@ -289,8 +309,10 @@ class Directory:
         self._call(LISTED, key, (), listed)
 
     def _enlist(self, key: str, names: dict[str, int], done: Callable[[Any], None]) -> None:
+        """With many names in several steps, so that no step keeps the store from all else."""
         pairs = [part for name, ms in names.items() for part in (ms, name)]
-        self._call(ENLIST, key, (self._view.times.spare_ms, *pairs), done)
+        for at in range(0, max(1, len(pairs)), 2 * _ENLISTED):
+            self._call(ENLIST, key, (self._view.times.spare_ms, *pairs[at : at + 2 * _ENLISTED]), done)
 
     def _call(self, script: Script, key: str, arguments: tuple[Argument, ...], done: Callable[[Any], None]) -> None:
         self._view.send(key, script.call([key], self._view.clock(), *arguments), done)
