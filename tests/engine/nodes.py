@@ -30,9 +30,9 @@ class Heard(RedisEngine):
         self.sent = 0
         send = self._view.send
 
-        def counting(key: str, command: Command, done: Callable[[Any], None]) -> None:
+        def counting(key: str, command: Command, done: Callable[[Any], None], **how: bool) -> None:
             self.sent += 1
-            send(key, command, done)
+            send(key, command, done, **how)
 
         self._view.send = counting  # type: ignore[method-assign]  # all of the engine's parts send by it
 

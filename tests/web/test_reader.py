@@ -25,16 +25,24 @@ class Later:
         engine = type(site.engine)  # an object that is compiled takes no new methods
         monkeypatch.setattr(engine, "at_hand", lambda *_: None)
         monkeypatch.setattr(engine, "open", lambda _, *asked, **__: self._asked.append(asked))
+        monkeypatch.setattr(engine, "unopen", lambda _, *asked: self._drop(*asked))
 
     @property
     def names(self) -> list[str]:
         """What was asked for and has not been given."""
         return [name for name, _, _ in self._asked]
 
+    def _drop(self, name: str, opened: Opened) -> None:
+        self._asked = [asked for asked in self._asked if (asked[0], asked[2]) != (name, opened)]
+
     def give(self) -> None:
         """Give what was asked for first."""
+        self.take()()
+
+    def take(self) -> Callable[[], None]:
+        """What gives it: the answer is on its way."""
         name, now, opened = self._asked.pop(0)
-        opened(self._site.hub.open(name, now))
+        return lambda: opened(self._site.hub.open(name, now))
 
     def refuse(self, error: SloshError) -> None:
         """Refuse it."""
@@ -55,6 +63,18 @@ def test_a_poll_waits_for_its_topic_and_then_for_news(site: Site, later: Later) 
     assert site.watchers("a") == 1
     site.post("/topics/a", b"1")
     assert client.next().json["res"] == [1]
+
+
+def test_who_goes_before_its_topics_are_there_is_not_waited_for(site: Site, later: Later) -> None:
+    """A store that is out of reach for hours must not cost memory for each client that has tried."""
+    client = site.connect().get("/topics/a,b")
+    later.give()
+    assert later.names == ["b"]
+    client.reset()
+    assert later.names == []
+    site.connect().get("/topics/c?wait=1")
+    site.advance(20)
+    assert later.names == []
 
 
 def test_several_topics_are_all_found_before_it_begins(site: Site, later: Later) -> None:
@@ -90,8 +110,9 @@ def test_a_refusal_is_answered_and_the_connection_serves_on(site: Site, later: L
 
 def test_a_client_that_has_gone_is_no_watcher_when_the_engine_answers(site: Site, later: Later) -> None:
     client = site.connect().get("/topics/a")
+    give = later.take()
     client.reset()
-    later.give()
+    give()
     assert site.watchers("a") == 0
     assert client.wire.wasted == 0
 

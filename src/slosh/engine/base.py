@@ -130,12 +130,17 @@ class Engine(Protocol):
     def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
         """Make topic `name` active for a reader, and give what is known of it.
 
-        The reader owes a `hub.watch` in the same turn when it wants to wait.
+        The reader owes a `hub.watch` in the same turn when it wants to wait, and an `unopen` when it goes before it
+        was called.
 
         Args:
+            opened: nobody else's.
             fresh: give it as it is now where messages live, which may be further than this process has heard. For a
                 reader whose place, from another node, means nothing here yet.
         """
+
+    def unopen(self, name: str, opened: Callable[[Topic | SloshError], None]) -> None:
+        """Give it the topic no more. It may have been called already."""
 
     def look(
         self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False

@@ -97,6 +97,9 @@ class MemoryEngine:
             return
         opened(topic)
 
+    def unopen(self, name: str, opened: Callable[[Topic | SloshError], None]) -> None:
+        """As the engine promises; nobody waits for a topic here."""
+
     def look(
         self,
         name: str,

@@ -140,6 +140,10 @@ class RedisEngine:
         """As the engine promises. While the store is out of reach the reader waits for it."""
         self._mirrors.open(name, now, opened, fresh=fresh)
 
+    def unopen(self, name: str, opened: Callable[[Topic | SloshError], None]) -> None:
+        """As the engine promises."""
+        self._mirrors.unopen(name, opened)
+
     def look(
         self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
     ) -> None:

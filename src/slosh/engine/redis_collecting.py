@@ -1,6 +1,7 @@
 """Answers for which many topics have to be asked: a list with the facts of each, and all that patterns take in."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from slosh.core.patterns import matches
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _MOST_GATHERED: Final = 300
 """Topics that are opened for one reader of patterns; it may have fewer, and is refused where there are more."""
+_TOGETHER: Final = 500
+"""Topics whose facts are asked for at a time, so that publishes need not wait for more."""
 
 
 class Listing:
@@ -36,7 +39,7 @@ class Listing:
 
     def go_on(self) -> None:
         """Ask for the next part, or tell."""
-        wanted = self._most - len(self._found)
+        wanted = min(self._most - len(self._found), _TOGETHER)
         part, self._names = self._names[:wanted], self._names[wanted:]
         if not part:
             self._told(self._found)
@@ -57,6 +60,50 @@ class Listing:
         self._missing -= 1
         if not self._missing:
             self._found.sort()
+            self.go_on()
+
+
+class Round:
+    """The facts of many topics, each told as it comes. It ends early where the store does not answer.
+
+    Args:
+        facts: asks for them.
+        names: of the topics.
+        told: called with a name and what is known of it.
+        ended: called at the end.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        names: list[str],
+        told: Callable[[str, TopicFacts | int], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._facts = facts
+        self._names = names
+        self._told = told
+        self._ended = ended
+        self._missing = 0
+        self._has_failed = False
+
+    def go_on(self) -> None:
+        """Ask for the next part, or end."""
+        part, self._names = self._names[:_TOGETHER], self._names[_TOGETHER:]
+        if not part or self._has_failed:
+            self._ended()
+            return
+        self._missing = len(part)
+        for name in part:
+            self._facts.find(name, partial(self._found_one, name))
+
+    def _found_one(self, name: str, facts: TopicFacts | int | SloshError) -> None:
+        if isinstance(facts, SloshError):
+            self._has_failed = True
+        else:
+            self._told(name, facts)
+        self._missing -= 1
+        if not self._missing:
             self.go_on()
 
 

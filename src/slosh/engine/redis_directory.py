@@ -10,13 +10,12 @@ patterns have changed.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from slosh.core.hub import Hub
 from slosh.core.patterns import Tree
 from slosh.engine.base import Onlooker, TopicFacts
-from slosh.engine.redis_collecting import Listing, Seeking
+from slosh.engine.redis_collecting import Listing, Round, Seeking
 from slosh.engine.redis_facts import Facts
 from slosh.engine.redis_scripts import ENLIST, LISTED, Argument, Script
 from slosh.engine.redis_view import View
@@ -91,7 +90,7 @@ class Directory:
             for seeker in tuple(self._seekers):
                 seeker.found([name])
             if self._onlookers:
-                self._look_at([name])
+                Round(self._facts, [name], self._seen_now, _nothing).go_on()
 
     # Active topics.
 
@@ -178,20 +177,16 @@ class Directory:
             self._seen = set()
             return
 
-        def listed(reply: list[bytes] | SloshError) -> None:
+        def ended() -> None:
             self._view.call_at(self._view.now() + _SURVEY_EVERY, self._survey)
-            if not isinstance(reply, SloshError):
-                self._look_at({*map(bytes.decode, reply), *self._seen})
+
+        def listed(reply: list[bytes] | SloshError) -> None:
+            names = [] if isinstance(reply, SloshError) else [*{*map(bytes.decode, reply), *self._seen}]
+            Round(self._facts, names, self._seen_now, ended).go_on()
 
         self._fetch(self._view.keys.topics, listed)
 
-    def _look_at(self, names: Sequence[str] | set[str]) -> None:
-        for name in names:
-            self._facts.find(name, partial(self._seen_now, name))
-
-    def _seen_now(self, name: str, facts: TopicFacts | int | SloshError) -> None:
-        if isinstance(facts, SloshError):
-            return
+    def _seen_now(self, name: str, facts: TopicFacts | int) -> None:
         is_active = isinstance(facts, TopicFacts)
         if is_active == (name in self._seen):
             return
@@ -319,6 +314,10 @@ class Directory:
 
     def _publish(self, news: bytes) -> None:
         self._view.send(self._view.keys.news, ("PUBLISH", self._view.keys.news, news), _ignore)
+
+
+def _nothing() -> None:
+    """For ends that matter to nobody."""
 
 
 def _ignore(_: object) -> None:

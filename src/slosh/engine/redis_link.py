@@ -81,14 +81,20 @@ class Sent:
         if self.is_settled:
             return
         self.is_settled = True
+        done, self.done = self.done, _nobody
+        self.command = self.command[:1]  # Its messages may be large, and this is held until it is looked at next.
         try:
-            self.done(reply)
+            done(reply)
         except Exception:
             logger.exception("what came of %s could not be used", self.command[0])
 
     def give_up(self) -> None:
         """Tell whoever waits that no reply came."""
         self.settle(EngineUnreachable(UNKNOWN if self.is_out else NOT_SENT))
+
+
+def _nobody(_: object) -> None:
+    """In place of whoever was told already."""
 
 
 class Link:
@@ -173,11 +179,15 @@ class Link:
         """Whether the channels of topics are this server's own, which no other of the cluster hears of."""
         return self._listener.is_sharded
 
-    def send(self, sent: Sent) -> None:
-        """Send a command; it is settled later, or at once where it is refused."""
+    def send(self, sent: Sent, *, must: bool = False) -> None:
+        """Send a command; it is settled later, or at once where it is refused.
+
+        Args:
+            must: send it also where `most` wait already.
+        """
         if self._is_given_up():
             sent.give_up()
-        elif self.waiting >= self._most:
+        elif self.waiting >= self._most and not must:
             sent.settle(EngineBusy(f"The messages' store has {self._most} requests before this one (engine_queue)."))
         else:
             self._queue.append(sent)

@@ -33,6 +33,13 @@ _TELL_WITHIN: Final = 1.0
 """Seconds within which other nodes are told of a changed number of watchers."""
 _FAREWELL: Final = 1.0
 """Seconds that a node has to give back its leases when it stops."""
+_AGAIN: Final = 0.25
+"""Seconds until the store is asked again for what it did not give, though its connections are well."""
+_AGAIN_TOGETHER: Final = 500
+"""Mirrors that are asked for so at a time; a store that is slow is not helped by more."""
+
+Opened = Callable[[Topic | SloshError], None]
+"""Takes a topic, or why it cannot be had."""
 
 
 class Mirror:
@@ -43,6 +50,7 @@ class Mirror:
         stamp: the time of arrival of its newest message, as the store has it.
         latest: the same on this node's clock, seconds; messages never seem to arrive before earlier ones.
         waiting: who waits until it is known, and was not asked for yet.
+        asked: who waits for the answer that is on its way.
         told: the number of watchers that the store was told.
         told_until: until when the topic lingers as far as the store was told, seconds.
         is_heard: whether all announcements are heard.
@@ -53,6 +61,7 @@ class Mirror:
 
     __slots__ = (
         "again",
+        "asked",
         "is_heard",
         "is_syncing",
         "is_visited",
@@ -70,7 +79,8 @@ class Mirror:
         self.topic: Topic | None = None
         self.stamp = b""
         self.latest = 0.0
-        self.waiting: list[Callable[[Topic | SloshError], None]] = []
+        self.waiting: dict[Opened, None] = {}
+        self.asked: dict[Opened, None] = {}
         self.told = 0
         self.told_until = 0.0
         self.is_heard = False
@@ -96,6 +106,7 @@ class Mirrors:
         self._visits: Timers[Mirror] = Timers(self._arm_visits)
         self._moved: dict[str, None] = {}
         self._telling_at = math.inf
+        self._unanswered: dict[str, None] = {}
 
     def __contains__(self, name: str) -> bool:
         """Whether this node listens to the topic `name`."""
@@ -130,7 +141,7 @@ class Mirrors:
             self._sync(mirror)  # before it runs out for the others
         return self._hub.open(name, now)
 
-    def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
+    def open(self, name: str, now: float, opened: Opened, *, fresh: bool = False) -> None:
         """As the engine promises. While the store is out of reach the reader waits for it."""
         topic = None if fresh else self.at_hand(name, now)
         if topic is not None:
@@ -147,9 +158,17 @@ class Mirrors:
                 return
             mirror = self._mirrors[name] = Mirror(name)
             self._view.servers.listen(self._view.keys.channel(name))
-        mirror.waiting.append(opened)
+        mirror.waiting[opened] = None
         if mirror.is_heard:
             self._sync(mirror)
+
+    def unopen(self, name: str, opened: Opened) -> None:
+        """As the engine promises."""
+        mirror = self._mirrors.get(name)
+        if mirror is not None:
+            mirror.waiting.pop(opened, None)
+            mirror.asked.pop(opened, None)
+            self._forget(mirror)
 
     def look(
         self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
@@ -179,6 +198,7 @@ class Mirrors:
 
     def came_up(self) -> None:
         """A server can be reached again: it may have forgotten, and this node may have missed, what happened since."""
+        self._unanswered.clear()
         for mirror in tuple(self._mirrors.values()):
             if mirror.is_heard:
                 self._sync(mirror)
@@ -208,7 +228,8 @@ class Mirrors:
             mirror.again = True
             return
         mirror.is_syncing, mirror.again = True, False
-        asked, mirror.waiting = mirror.waiting, []
+        asked = mirror.asked = mirror.waiting
+        mirror.waiting = {}
         topic, now = mirror.topic, self._view.now()
         here = len(topic.watchers) if topic is not None else 0
         linger = self._view.settings.linger
@@ -220,7 +241,14 @@ class Mirrors:
             mirror.is_syncing = False
             if not isinstance(reply, SloshError):
                 mirror.told, mirror.told_until = here, now + linger
-            self._synced(mirror, asked, reply)
+                if len(reply) > 1 and reply[4]:
+                    self._directory.tell_of_birth(mirror.name)
+            if topic is not None and mirror.topic is None and mirror.asked:
+                # It has ended here meanwhile, and what came is only what follows its place.
+                self._wait_again(mirror)
+                mirror.again = True
+            else:
+                self._synced(mirror, reply)
             if mirror.again:
                 self._sync(mirror)
 
@@ -246,32 +274,57 @@ class Mirrors:
             topic.last if topic is not None else 0,
             mirror.stamp,
         )
-        self._view.send(keys[0], command, answered)
+        # A lease has to be renewed however much else is asked; there is at most one such request for a mirror.
+        self._view.send(keys[0], command, answered, must=topic is not None)
 
-    def _synced(
-        self, mirror: Mirror, asked: list[Callable[[Topic | SloshError], None]], reply: list[Any] | SloshError
-    ) -> None:
+    def _synced(self, mirror: Mirror, reply: list[Any] | SloshError) -> None:
         if isinstance(reply, EngineUnreachable):
-            mirror.waiting = asked + mirror.waiting  # They are asked for again when it can be reached.
+            self._wait_again(mirror)
+            self._ask_again_soon(mirror)  # or sooner, where it was out of reach and comes up
             return
         if isinstance(reply, SloshError):
-            self._answer(mirror, asked, reply)
+            self._answer(mirror, reply)
+            self._forget(mirror)
+            self._ask_again_soon(mirror)
             return
-        if (mirror.topic is None and not asked) or len(reply) == 1:
+        if (mirror.topic is None and not mirror.asked) or len(reply) == 1:
             self._forget(mirror)
             return
         try:
             topic = self._fill(mirror, reply)
         except SloshError as error:
-            self._answer(mirror, asked, error)
+            self._answer(mirror, error)
             self._forget(mirror)
             return
-        if reply[4]:
-            self._directory.tell_of_birth(mirror.name)
         self._directory.keep(mirror.name, mirror.told, mirror.told_until)
-        if asked:
+        if mirror.asked:
             self._hub.open(mirror.name, self._view.now())
-            self._answer(mirror, asked, topic)
+            self._answer(mirror, topic)
+
+    @staticmethod
+    def _wait_again(mirror: Mirror) -> None:
+        mirror.asked.update(mirror.waiting)
+        mirror.waiting, mirror.asked = mirror.asked, {}
+
+    def _ask_again_soon(self, mirror: Mirror) -> None:
+        """Nothing else may tell that an answer can be had now: the store was slow, or refused, but was never gone."""
+        if mirror.topic is not None or mirror.waiting:
+            if not self._unanswered:
+                self._view.call_at(self._view.now() + _AGAIN, self._ask_again)
+            self._unanswered[mirror.name] = None
+
+    def _ask_again(self) -> None:
+        if self._view.is_stopped:
+            return
+        names = list(self._unanswered)[:_AGAIN_TOGETHER] if self._view.servers.are_up else []
+        for name in names:
+            del self._unanswered[name]
+        if self._unanswered:
+            self._view.call_at(self._view.now() + _AGAIN, self._ask_again)
+        for name in names:
+            mirror = self._mirrors.get(name)
+            if mirror is not None and mirror.is_heard:
+                self._sync(mirror)
 
     def _fill(self, mirror: Mirror, reply: list[Any]) -> Topic:
         """Put what the store has given into the mirror."""
@@ -305,7 +358,8 @@ class Mirrors:
         return taken
 
     @staticmethod
-    def _answer(mirror: Mirror, asked: list[Callable[[Topic | SloshError], None]], answer: Topic | SloshError) -> None:
+    def _answer(mirror: Mirror, answer: Topic | SloshError) -> None:
+        asked, mirror.asked = mirror.asked, {}
         for opened in asked:
             try:
                 opened(answer)

@@ -103,8 +103,12 @@ class Servers:
         link = self.link_of(key)
         return "SPUBLISH" if link is not None and link.is_sharded else "PUBLISH"
 
-    def send(self, key: str, command: Command, done: Done) -> None:
-        """Send a command to the server that has `key`. Wherever it gets stuck, `done` is called within `timeout`."""
+    def send(self, key: str, command: Command, done: Done, *, must: bool = False) -> None:
+        """Send a command to the server that has `key`. Wherever it gets stuck, `done` is called within `timeout`.
+
+        Args:
+            must: send it also where `most` wait already.
+        """
         loop = self._loop
         sent = Sent(command, done, loop.time())
         link = self.link_of(key)
@@ -115,7 +119,7 @@ class Servers:
         if not self._checks:
             self._checks = True
             loop.call_later(self.timeout / _CHECKS, self._give_up_old)
-        link.send(sent)
+        link.send(sent, must=must)
 
     def _give_up_old(self) -> None:
         loop = self._loop
@@ -193,6 +197,7 @@ class Cluster(Servers):
         self._slots: list[tuple[int, int, tuple[str, int]]] = []
         self._channels: dict[str, Link | None] = {}
         self._strayed: list[Sent] = []
+        self._looking = asyncio.Lock()
         self._refreshing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -261,6 +266,8 @@ class Cluster(Servers):
         await self._look()
         strayed, self._strayed = self._strayed, []
         for sent in strayed:
+            if sent.is_settled:
+                continue  # It was given up while it waited.
             link = self.link_of(_key_of(sent.command))
             if link is None:
                 sent.give_up()
@@ -276,6 +283,10 @@ class Cluster(Servers):
 
     async def _look(self) -> str | None:
         """Ask how the keys are shared, and have a link to each master. Gives why that could not be, or None."""
+        async with self._looking:  # else two might make a link to the same new master
+            return await self._look_now()
+
+    async def _look_now(self) -> str | None:
         trouble = "no server of it answers"
         for host, port in dict.fromkeys([*self.links, *self.address.hosts]):
             client = self._client(host, port)
@@ -330,8 +341,8 @@ class Cluster(Servers):
 
 
 def _key_of(command: Command) -> str:
-    """The first key of a call of a script."""
-    return str(command[3])
+    """The first key of a command, which may be a call of a script."""
+    return str(command[3] if command[0] == "EVALSHA" else command[1])
 
 
 def make_servers(address: str, told: Told, *, timeout: float, most: int, news: str) -> Servers:

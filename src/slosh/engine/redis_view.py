@@ -60,11 +60,15 @@ class View:
         """The text of a new life."""
         return make_epoch(self._random_bits)
 
-    def send(self, key: str, command: Command, done: Callable[[Any], None]) -> None:
-        """Have the server that has `key` do `command`; `done` gets its reply or a `SloshError`, never after the end."""
+    def send(self, key: str, command: Command, done: Callable[[Any], None], *, must: bool = False) -> None:
+        """Have the server that has `key` do `command`; `done` gets its reply or a `SloshError`, never after the end.
+
+        Args:
+            must: send it also where `engine_queue` is reached.
+        """
 
         def answered(reply: object) -> None:
             if not self.is_stopped:
                 done(reply)
 
-        self.servers.send(key, command, answered)
+        self.servers.send(key, command, answered, must=must)

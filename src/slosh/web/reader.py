@@ -293,7 +293,13 @@ class _Opening(Exchange):
 
     def end(self) -> None:
         """The engine has not answered in time, or the server goes down."""
-        self._is_over = True
+        self.lost()
         draining = self._connection.edge.draining
         gone = Draining("This server is going down.") if draining else EngineUnreachable(_NOT_FOUND)
         self._connection.refuse(gone)
+
+    def lost(self) -> None:
+        """The client has gone: nobody waits for the topics any more."""
+        self._is_over = True
+        if len(self._topics) < len(self._names):
+            self._action.engine.unopen(self._names[len(self._topics)], self._opened)
