@@ -134,10 +134,19 @@ class Connection:
         elif self._pending:
             self._advance(self._pending + data)
         else:
+            # The usual poll, or the usual publish: a head like the one before, its body, and nothing behind it.
             latest = self.edge.latest
-            if data == latest.block and not latest.head.length:
-                self._take(latest)  # The usual poll, and nothing behind it.
+            length = latest.head.length
+            if not length and data == latest.block:
+                self._take(latest)
                 self._run(latest.action, b"")
+            elif (
+                0 < length == len(data) - len(latest.block)
+                and length <= latest.action.max_body
+                and data.startswith(latest.block)
+            ):
+                self._take(latest)
+                self._run(latest.action, data[-length:])
             else:
                 self._advance(data)
 
