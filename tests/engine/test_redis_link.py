@@ -12,6 +12,7 @@ import pytest
 from slosh.engine.redis_scripts import PUBLISH, Command
 from slosh.engine.redis_servers import Servers, make_servers
 from slosh.errors import EngineBusy, EngineUnreachable
+from tests.stores.resp import fields
 from tests.stores.server import Store
 
 PATIENCE = 20.0
@@ -220,3 +221,50 @@ def test_a_wrong_password_is_said_and_not_shown(tmp_path: Path) -> None:
     assert "WRONGPASS" in caught.value.detail or "AuthenticationError" in caught.value.detail
     assert "wrong@" not in caught.value.detail
     assert ":wrong" not in caught.value.detail
+
+
+def connections(store: Store) -> int:
+    """How many were made to the server so far."""
+    return int(fields(store.ask("INFO", "stats"))["total_connections_received"])
+
+
+def test_a_server_that_was_made_a_replica_is_tried_with_pauses(own: Store, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(servers: Servers, told: Told) -> None:
+        own.ask("REPLICAOF", "127.0.0.1", own.port)
+        refused = send(servers, *publish("{k}", b"1"))
+        await until(lambda: refused)
+        assert isinstance(refused[0], EngineUnreachable)
+        assert told.ups < 12
+        own.ask("REPLICAOF", "NO", "ONE")
+        taken = send(servers, *publish("{k}", b"1"))
+        await until(lambda: taken)
+        assert taken[0][0] == b"e"
+
+    run(own, story, timeout=2.0)
+    assert len(caplog.records) < 30
+
+
+def test_a_channel_that_may_not_be_listened_to_is_tried_with_pauses(own: Store) -> None:
+    async def story(servers: Servers, told: Told) -> None:
+        own.ask("ACL", "SETUSER", "default", "resetchannels", "&news")
+        before = connections(own)
+        servers.listen("c")
+        await asyncio.sleep(2.0)
+        assert connections(own) - before < 40
+        own.ask("ACL", "SETUSER", "default", "allchannels")
+        await until(lambda: "c" in told.channels)
+
+    run(own, story)
+
+
+def test_a_refusal_that_comes_again_and_again_is_logged_once_in_a_while(
+    own: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(servers: Servers, _: Told) -> None:
+        own.ask("SET", "s", "no list")
+        refused = [send(servers, "LPUSH", "s", "1") for _ in range(500)]
+        await until(lambda: all(refused))
+        assert {reply[0].code for reply in refused} == {"engine_failed"}
+
+    run(own, story)
+    assert len(caplog.records) == 1

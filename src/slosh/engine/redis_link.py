@@ -46,6 +46,8 @@ _BATCH: Final = 512
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts to reach a server, at most."""
+_COMPLAINTS: Final = 5.0
+"""Seconds between two lines in the log about refusals; what a server refuses once it mostly refuses always."""
 
 NOT_SENT: Final = "The messages' store is out of reach; nothing was stored. It is worth trying again."
 UNKNOWN: Final = (
@@ -135,6 +137,7 @@ class Link:
         self._under_way = 0
         self._asked = asyncio.Event()
         self._down_since: float | None = None
+        self._quiet_until = 0.0
         # Whether the server can be reached at all is seen by a PING, which goes out when somebody asks.
         told = ToldOfChannels(subscribed, heard, moved_away, self._asked.set)
         self._listener = Listener(client, told, clustered=clustered, longest_pause=min(_LONGEST_PAUSE, timeout))
@@ -228,7 +231,7 @@ class Link:
                     held, self._queue = self._queue, deque()
                     self._up()
                     self._queue.extend(held)
-                pause.reset()
+                pause.works()
                 await self._send_while_up()
             except (RedisError, OSError) as error:
                 self._come_down(error)
@@ -294,7 +297,7 @@ class Link:
             elif isinstance(reply, MovedError | AskError | ClusterDownError | TryAgainError) and self._strayed:
                 self._strayed(sent, reply)
             else:
-                sent.settle(_explain(reply))
+                sent.settle(self._explain(reply))
         if unloaded or fatal:
             self.resend(unloaded + fatal)
         if fatal:
@@ -314,11 +317,13 @@ class Link:
     def _is_given_up(self) -> bool:
         return self._down_since is not None and self._loop.time() - self._down_since > self._timeout
 
-
-def _explain(error: Exception) -> SloshError:
-    if isinstance(error, OutOfMemoryError):
-        return EngineFull("The messages' store is full (its maxmemory); nothing was stored.")
-    if isinstance(error, ClusterDownError | TryAgainError | MovedError | AskError):
-        return EngineUnreachable(NOT_SENT)
-    logger.error("the messages' store refused a command: %s", error)
-    return EngineFailed("The messages' store refused this; the log says why.")
+    def _explain(self, error: Exception) -> SloshError:
+        if isinstance(error, OutOfMemoryError):
+            return EngineFull("The messages' store is full (its maxmemory); nothing was stored.")
+        if isinstance(error, ClusterDownError | TryAgainError | MovedError | AskError):
+            return EngineUnreachable(NOT_SENT)
+        now = self._loop.time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _COMPLAINTS
+            logger.error("the messages' store refused a command: %s", error)
+        return EngineFailed("The messages' store refused this; the log says why.")

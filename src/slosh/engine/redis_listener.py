@@ -170,7 +170,7 @@ class Listener:
                 await pubsub.ping()
                 continue
             asked = False
-            pause.reset()
+            pause.works()
             self._hear(message["type"], message["channel"], message["data"])
 
     def _hear(self, kind: str, channel: bytes | None, data: object) -> None:
