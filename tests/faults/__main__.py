@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.faults.load import FULL, SMALL, Figures
 from tests.faults.scenarios import FAULTS, LONG, SHORT
+from tests.stores.found import KINDS, SYSTEM, choose
 
 COLUMNS = (
     "what broke",
@@ -62,7 +63,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.split("\n")[0])
     parser.add_argument("fault", nargs="*", choices=[[], *names], help="which; all without")
     parser.add_argument("--small", action="store_true", help="the loads of the test suite")
+    parser.add_argument("--store", choices=KINDS, default=SYSTEM, help="which Redis or Valkey")
     asked = parser.parse_args()
+    choose(asked.store)
     size, times = (SMALL, SHORT) if asked.small else (FULL, LONG)
     rows = []
     for name in asked.fault or names:

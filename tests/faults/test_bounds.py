@@ -71,6 +71,11 @@ async def until_watched(port: int, topic: str, watchers: int) -> float:
     return await until(port, f"/topics/{topic}?watchers", lambda answer: bool(answer.json == {"watchers": watchers}))
 
 
+def connections(metrics: Answer) -> float:
+    """How many are open, as the metrics tell."""
+    return float(metrics.body.partition(b"\nslosh_connections ")[2].split()[0])
+
+
 def test_polls_that_are_given_up_while_the_store_is_slow_leave_no_answers_to_others(tmp_path: Path) -> None:
     """CVE-2023-28858 and -28859: a cancelled command left its answer on the connection, and the next caller got it."""
 
@@ -113,6 +118,26 @@ def test_what_waits_for_a_slow_store_is_bounded_in_number_and_in_time(tmp_path: 
 
     options = ("--engine-queue=5", "--engine-timeout=1")
     with Store(tmp_path / "store") as store, place(tmp_path, store.url, 1, options=options) as here:
+        port = here.nodes[0].port
+        run(work)
+
+
+def test_a_node_goes_down_in_its_time_also_while_the_store_stands_still(tmp_path: Path) -> None:
+    async def work() -> None:
+        held = [asyncio.create_task(ask(port, "GET", "/topics/a")) for _ in range(10)]
+        await until_watched(port, "a", 10)
+        with store.paused():
+            posts = [asyncio.create_task(ask(port, "POST", "/topics/a", b"1")) for _ in range(10)]
+            unknown = asyncio.create_task(ask(port, "GET", "/topics/never-seen"))
+            await until(port, "/-/metrics", lambda answer: connections(answer) >= 22)  # these, and the one that asks
+            start = time.monotonic()
+            await asyncio.to_thread(here.nodes[0].drain)
+            assert time.monotonic() - start < 3 + 3, "the drain time, and what this machine needs to notice"
+        assert {(await poll).json["timeout"] for poll in held} == {True}
+        assert {(await post).status for post in posts} == {503}
+        assert (await unknown).status == 503
+
+    with Store(tmp_path / "store") as store, place(tmp_path, store.url, 1) as here:
         port = here.nodes[0].port
         run(work)
 

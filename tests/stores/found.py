@@ -31,6 +31,14 @@ KINDS: Final = (SYSTEM, *PLACES)
 """What a test is parametrised with; `program(kind)` skips what is missing, and fails in CI."""
 
 
+_chosen: list[str] = [SYSTEM]
+
+
+def choose(kind: str) -> None:
+    """Have `program()` give this kind from now on."""
+    _chosen[:] = [kind]
+
+
 class Program(NamedTuple):
     """A server's binary.
 
@@ -50,8 +58,9 @@ class Program(NamedTuple):
         return f"{self.name.capitalize()} {'.'.join(map(str, self.version))}"
 
 
-def program(kind: str = SYSTEM) -> Program:
-    """The server of this kind, one of `KINDS`. Where it is missing the test is skipped, or fails in CI."""
+def program(kind: str = "") -> Program:
+    """The server of this kind, one of `KINDS`, or of that which was chosen. Where it is missing the test is skipped, or fails in CI."""
+    kind = kind or _chosen[0]
     if kind == SYSTEM:
         return look_at(need("redis-server"))
     path = PACKAGED / PLACES[kind]
