@@ -59,7 +59,10 @@ class Program(NamedTuple):
 
 
 def program(kind: str = "") -> Program:
-    """The server of this kind, one of `KINDS`, or of that which was chosen. Where it is missing the test is skipped, or fails in CI."""
+    """The server of this kind, one of `KINDS`, or of that which was chosen.
+
+    Where it is missing the test is skipped, or fails in CI.
+    """
     kind = kind or _chosen[0]
     if kind == SYSTEM:
         return look_at(need("redis-server"))
