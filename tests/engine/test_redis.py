@@ -82,6 +82,16 @@ class TestTwoNodes:
         one.advance(5.5)
         assert isinstance(one.publish("a", b"2"), NoWatchers)
 
+    def test_a_node_that_died_leaves_nothing_at_a_topic_that_lives_on(self, nodes: Nodes, store: Store) -> None:
+        one, other = nodes(2, linger=5.0)
+        readers = [Poller(node, "a") for node in (one, other)]
+        one.settle()
+        other.die()
+        one.advance(12.0)
+        assert store.ask("HLEN", f"{one.prefix}:{{a}}:watches") == 1
+        assert one.taken("a", b"1").watchers == 1
+        assert readers
+
     def test_a_node_that_goes_quietly_stops_counting_at_once_and_its_topics_linger(self, nodes: Nodes) -> None:
         one, other = nodes(2, linger=5.0)
         reader = Poller(other, "a")

@@ -172,6 +172,10 @@ def test_a_slot_may_move_while_its_topic_is_used(tmp_path: Path, aio: asyncio.Ab
         one.turn_until(lambda: reader.got[-1:] == [b"7"])
         assert reader.got == [b"%d" % number for number in range(1, 8)]
         assert not any(reading.reset or reading.lost for reading in reader.readings)
+        # Else the old server would be asked for it with all the others after each reconnection, and refuse them all.
+        channel = other.redis._view.keys.channel("a")
+        links = other.redis._view.servers.links.values()
+        assert [channel in link._listener._channels for link in links].count(True) == 1
         for node in nodes:
             node.stop()
 

@@ -183,4 +183,5 @@ class Listener:
             self._hears.set()
             self._told.subscribed(name)
         elif kind == "sunsubscribe" and name in self._channels:
+            self._channels.discard(name)  # Asked for again here, it would be refused with all the others.
             self._told.moved_away(name)

@@ -23,17 +23,19 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- How many watch on all nodes but `except`; nodes whose lease has run out are forgotten.
+-- How many watch on all nodes but `except`, and the nodes whose lease has run out, which do not count.
 local function count_watchers(now, except)
-  local sum = 0
+  local sum, gone = 0, {}
   local held = redis.call('HGETALL', WATCHES)
   for at = 1, #held, 2 do
     local count, till = string.match(held[at + 1], '^(%d+):(%d+)$')
-    if held[at] ~= except and now < tonumber(till) then
+    if now >= tonumber(till) then
+      gone[#gone + 1] = held[at]
+    elseif held[at] ~= except then
       sum = sum + tonumber(count)
     end
   end
-  return sum
+  return sum, gone
 end
 
 -- The living topic as {epoch, newest, size, born, till}, or nil; `watched` says whether somebody watches it.

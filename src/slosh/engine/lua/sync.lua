@@ -13,7 +13,7 @@ local lease, linger, spare = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV
 local fresh_epoch = ARGV[7]
 local known_epoch, known, known_stamp = ARGV[10], tonumber(ARGV[11]), ARGV[12]
 
-local others = count_watchers(now, node)
+local others, gone = count_watchers(now, node)
 local told, lease_till = string.match(redis.call('HGET', WATCHES, node) or '', '^(%d+):(%d+)$')
 local is_told = told and now < tonumber(lease_till)
 -- A node that could not renew its lease in time still has what it had, as long as nobody began another life.
@@ -43,6 +43,9 @@ elseif life.epoch == known_epoch and fresh_epoch ~= '' then
 end
 
 if here >= 0 then
+  for _, each in ipairs(gone) do
+    redis.call('HDEL', WATCHES, each)
+  end
   if here > 0 then
     redis.call('HSET', WATCHES, node, here .. ':' .. whole(now + lease * 1000))
     if others == 0 and not is_told then
