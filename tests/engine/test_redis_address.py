@@ -36,6 +36,9 @@ def test_addresses(
         ("redis+cluster://host:x", "is no address"),
         ("redis://host:x", "is no address"),
         ("redis://host?db=many", "is no address"),
+        ("redis://host?databse=1", "'databse'"),
+        ("redis://host?protocol=4", "either 2 or 3"),
+        ("redis+cluster://host?ssl_ca_certs=/etc/ca.pem", "'ssl_ca_certs'"),
     ],
 )
 def test_what_is_none_is_refused_with_the_way_out(text: str, says: str) -> None:

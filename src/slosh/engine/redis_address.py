@@ -12,13 +12,17 @@ import re
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import Connection, parse_url
+from redis.exceptions import RedisError
 
 from slosh.errors import SettingError
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 _PORTS: Final = {"sentinel": 26379, "cluster": 6379}
 _ADDRESS: Final = re.compile(r"(rediss?)\+(sentinel|cluster)://(?:([^@/]*)@)?([^/?]+)(?:/([^?]*))?(?:\?(.*))?")
+
+_NOT_OF_CONNECTIONS: Final = ("connection_class", "sentinel_username", "sentinel_password")
+"""Options for others than a connection."""
 
 
 class Address(NamedTuple):
@@ -52,7 +56,7 @@ def parse_address(text: str) -> Address:
     try:
         match = _ADDRESS.fullmatch(text)
         if match is None:
-            return Address("single", (), "", dict(parse_url(text)), hide_password(text))
+            return Address("single", (), "", _check_options(dict(parse_url(text))), hide_password(text))
         plain, kind, user, hosts, path, query = match.groups(default="")
         found = tuple(_parse_host(host, _PORTS[kind]) for host in hosts.split(","))
         name, _, database = path.partition("/") if kind == "sentinel" else ("", "", path)
@@ -62,12 +66,25 @@ def parse_address(text: str) -> Address:
             )
         if kind == "cluster" and database not in ("", "0"):
             raise SettingError("engine: a cluster has one database; leave the path of its address away.")
-        options = dict(parse_url(f"{plain}://{user + '@' if user else ''}localhost/{database}?{query}"))
+        options = _check_options(dict(parse_url(f"{plain}://{user + '@' if user else ''}localhost/{database}?{query}")))
     except ValueError as error:
         raise SettingError(f"engine: {hide_password(text)!r} is no address of a store: {error}.") from None
     for unneeded in ("host", "port"):
         options.pop(unneeded, None)
     return Address(kind, found, name, options, hide_password(text))
+
+
+def _check_options(options: dict[str, Any]) -> dict[str, Any]:
+    """See that redis-py knows all of them, for it would say so only when it connects, and not to people."""
+    options.pop("max_connections", None)  # There are always two, one for commands and one to listen.
+    given = {name: value for name, value in options.items() if name not in _NOT_OF_CONNECTIONS}
+    try:
+        options.get("connection_class", Connection)(**given)
+    except TypeError as error:
+        raise ValueError(f"its query has {str(error).rpartition(' ')[2]}, which redis-py does not know") from None
+    except RedisError as error:
+        raise ValueError(str(error)) from None
+    return options
 
 
 def hide_password(text: str) -> str:

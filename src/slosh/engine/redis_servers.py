@@ -169,9 +169,12 @@ class Servers:
             "client_name": "slosh",
             "protocol": 2,  # all that is needed here, and every server has it
             **self.address.options,
+            "decode_responses": False,
+            "encoding": "utf-8",
             "socket_timeout": self.timeout,
             "socket_connect_timeout": self.timeout,
             "retry": _once(),
+            "retry_on_error": [],
         }
 
     def _make_client(self) -> "Redis":
