@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from slosh.engine.redis_scripts import PUBLISH, Command
+from slosh.engine.redis_link import Sent
+from slosh.engine.redis_scripts import PUBLISH, SYNC, Command, gives_ring
 from slosh.engine.redis_servers import Servers, make_servers
 from slosh.errors import EngineBusy, EngineUnreachable
 from tests.stores.resp import fields
@@ -268,3 +269,34 @@ def test_a_refusal_that_comes_again_and_again_is_logged_once_in_a_while(
 
     run(own, story)
     assert len(caplog.records) == 1
+
+
+def sync(key: str, epoch: str) -> Command:
+    """A question for what comes after a place, or for all where there is no epoch."""
+    keys = [key, f"{key}:r", f"{key}:w"]
+    return SYNC.call(keys, "", "n", 0, 9000, 9000, 9000, "e", "PUBLISH", key, epoch, 0, b"")
+
+
+def test_few_answers_that_may_be_large_are_asked_for_together(own: Store) -> None:
+    """A node that mirrors a thousand topics at once must not make the server hold all their rings for it."""
+
+    async def story(servers: Servers, _: Told) -> None:
+        replies = [send(servers, *sync(f"{{k{number}}}", "")) for number in range(40)]
+        (link,) = servers.links.values()
+        for size in (16, 16, 8):
+            batch = link._take_batch()
+            assert len(batch) == size
+            for each in batch:
+                each.settle(None)
+        assert all(replies)
+        for number in range(40):
+            link.send(Sent(sync(f"{{k{number}}}", "x"), lambda _: None, 0.0))
+        assert len(link._take_batch()) == 40
+
+    assert [gives_ring(command) for command in (sync("k", ""), sync("k", "x"), publish("k", b"1"), ("PING",))] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    run(own, story)

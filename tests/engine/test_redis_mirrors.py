@@ -93,3 +93,25 @@ def test_an_answer_for_a_mirror_that_ended_meanwhile_is_not_taken_for_all_there_
     assert len(found) == 1
     reading = read(found[0], locate(found[0], Cursor(published.epoch, 0), one.now))
     assert (reading.lost, reading.messages) == (0, [b"1", b"2"])
+
+
+def test_a_node_that_goes_is_not_given_its_rings_once_more(nodes: Nodes) -> None:
+    (one,) = nodes(1)
+    Poller(one, "a")
+    one.settle()
+    one.taken("a", b"1", b"2")
+    one.advance(1.5)
+    replies: list[list[Any]] = []
+    send = one.redis._view.servers.send
+
+    def keep(key: str, command: Command, done: Callable[[Any], None], **how: Any) -> None:
+        def answered(reply: Any) -> None:
+            if command[1] == SYNC.digest:
+                replies.append(reply)
+            done(reply)
+
+        send(key, command, answered, **how)
+
+    one.redis._view.servers.send = keep  # type: ignore[method-assign]  # what comes back is looked at
+    one.stop()
+    assert [len(reply) for reply in replies] == [5]

@@ -30,7 +30,7 @@ from redis.exceptions import (
 
 from slosh.engine.redis_listener import QUIET, Listener, ToldOfChannels
 from slosh.engine.redis_pause import Pause, end_all
-from slosh.engine.redis_scripts import ALL, Command
+from slosh.engine.redis_scripts import ALL, Command, gives_ring
 from slosh.errors import EngineBusy, EngineFailed, EngineFull, EngineUnreachable, SloshError
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ Done = Callable[[Any], None]
 _BATCH: Final = 512
 """Commands that go out together at most."""
 _BATCH_BYTES: Final = 4 * 1024 * 1024
+_BATCH_RINGS: Final = 16
+"""Commands among them whose answers are whole rings. The server holds the answers of a batch in memory until they are
+taken, and so do we: with the default `queue_bytes` 128 MiB, and not 4 GiB."""
 _LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts to reach a server, at most."""
 _COMPLAINTS: Final = 5.0
@@ -269,12 +272,13 @@ class Link:
 
     def _take_batch(self) -> list[Sent]:
         batch: list[Sent] = []
-        size = 0
-        while self._queue and len(batch) < _BATCH and size < _BATCH_BYTES:
+        size = rings = 0
+        while self._queue and len(batch) < _BATCH and size < _BATCH_BYTES and rings < _BATCH_RINGS:
             sent = self._queue.popleft()
             if sent.is_settled:
                 continue  # It was given up while it waited.
             sent.is_out = True
+            rings += gives_ring(sent.command)
             size += sum(len(part) for part in sent.command if not isinstance(part, int))
             batch.append(sent)
         return batch

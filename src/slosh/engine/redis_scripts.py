@@ -41,4 +41,13 @@ FACTS: Final = Script("facts")
 ENLIST: Final = Script("enlist")
 LISTED: Final = Script("listed")
 
+_RING_ASKED: Final = -3
+"""Where in a call of SYNC the epoch of the mirror stands: nothing where there is no mirror yet."""
+
+
+def gives_ring(command: Command) -> bool:
+    """Whether the answer to a command is all that a topic keeps, which may be `queue_bytes`."""
+    return command[1:2] == (SYNC.digest,) and not command[_RING_ASKED]
+
+
 ALL: Final = (PUBLISH, SYNC, FACTS, ENLIST, LISTED)

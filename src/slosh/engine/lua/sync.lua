@@ -5,7 +5,8 @@
 --   milliseconds to linger at least from now on; milliseconds that the keys are kept longer than that;
 --   epoch for a new life, or '' where what is not active stays so; PUBLISH or SPUBLISH; the channel;
 --   epoch and newest offset of the mirror, and the time of arrival of that message ('' where there is no mirror).
--- Gives {now} where the topic is not active, else {now, epoch, newest, born, created, messages after the mirror's…}.
+-- Gives {now} where the topic is not active, else {now, epoch, newest, born, created, messages after the mirror's…};
+-- no messages to a node that has no mirror, no watchers, and no epoch, which only gives its lease back.
 
 local now = clock(ARGV[1])
 local node, here = ARGV[2], tonumber(ARGV[3])
@@ -69,7 +70,8 @@ local missing = life.newest
 if life.epoch == known_epoch then
   missing = life.newest - known
 end
-if missing > 0 then
+local is_farewell = here == 0 and known_epoch == '' and fresh_epoch == ''
+if missing > 0 and not is_farewell then
   for _, entry in ipairs(redis.call('LRANGE', RING, -missing, -1)) do
     answer[#answer + 1] = entry
   end
