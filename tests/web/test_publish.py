@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from slosh.web import publish
+from slosh.web.routes import Routes
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
 
@@ -159,3 +161,62 @@ def test_one_topic_does_not_see_what_is_posted_to_another(watched: Site) -> None
         assert watched.post(f"/topics/{topic}", b"1").status == 404
     assert watched.post("/topics/%61", b'"the same name, written otherwise"').status == 200
     assert watched.get("/topics/a?since=earliest").json["max"] == 1
+
+
+class TestOneHeadForManyTopics:
+    """A publisher's head is judged once, whatever topic it posts to; what depends on the name is decided for each."""
+
+    @pytest.mark.parametrize("first", ["a", "b/c", "x.y"])
+    def test_each_message_goes_to_its_own_topic(self, site: Site, first: str) -> None:
+        names = [first, "d", "e/f.g", "..h", "a" * 255]
+        for name in names:
+            site.get(f"/topics/{name}?wait=0")
+        client = site.connect()
+        for number, name in enumerate([*names, *names]):
+            answer = client.post(f"/topics/{name}", b"%d" % number).next()
+            assert answer.status == 200, name
+        for number, name in enumerate(names):
+            assert site.get(f"/topics/{name}?since=earliest&wait=0").json["res"] == [number, number + len(names)]
+
+    @pytest.mark.parametrize(
+        "name", ["", "/", "a//b", "a/", ".", "..", "a/..", "./a", "a/./b", "$a", "a,b", "*", "a" * 256]
+    )
+    def test_a_name_that_is_none_is_refused_before_and_after_good_ones_and_spoils_none(
+        self, site: Site, name: str
+    ) -> None:
+        site.get("/topics/a?wait=0")
+        for _ in range(2):
+            client = site.connect()
+            for _again in range(2):
+                assert client.post(f"/topics/{name}", b"1").next().status == 400
+                assert client.post("/topics/a", b"2").next().status == 200
+
+    def test_a_refusal_that_is_not_the_names_fault_holds_for_all_names(self, site: Site) -> None:
+        client = site.connect()
+        for name in "abab":
+            site.get(f"/topics/{name}?wait=0")
+            assert client.post(f"/topics/{name}", b"1", Origin="https://evil.example").next().code == "foreign_origin"
+            assert client.post(f"/topics/{name}", b"1", Content_Encoding="gzip").next().status == 415
+
+    def test_a_key_is_a_key_of_each_topic(self, site: Site) -> None:
+        client = site.connect()
+        for name in "ab":
+            site.get(f"/topics/{name}?wait=0")
+        answers = [client.post(f"/topics/{name}", b"1", Idempotency_Key="k").next() for name in "abab"]
+        assert ["Idempotent-Replayed" in answer for answer in answers] == [False, False, True, True]
+
+    def test_what_is_remembered_of_topics_is_bounded(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(publish, "_MOST_OTHERS", 10)
+        client = site.connect()
+        for number in range(100):
+            site.get(f"/topics/{number}?wait=0")
+            assert client.post(f"/topics/{number}", b"1").next().status == 200
+        assert isinstance(site.edge.application, Routes)
+        assert len(site.edge.application._publishes) <= 10
+
+    def test_a_head_that_is_too_large_with_another_name_is_refused(self, make_site: MakeSite) -> None:
+        site = make_site(max_head=256)
+        client = site.connect()
+        site.get("/topics/a?wait=0")
+        assert client.post("/topics/a", b"1").next().status == 200
+        assert client.post(f"/topics/{'a' * 250}", b"1").next().status == 431

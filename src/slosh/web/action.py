@@ -36,8 +36,12 @@ class Action:
         """
         raise NotImplementedError
 
+    def takes(self, part: bytes) -> bool:  # noqa: ARG002 - most have no such part
+        """Whether `part` may stand in the head in place of its changing part (see `Application.split`)."""
+        return False
+
     def at(self, part: bytes) -> "Action":  # noqa: ARG002 - most actions do not depend on it
-        """The same for a head that differs in its changing part alone (see `Application.split`)."""
+        """The same for a head that has `part`, which `takes` or `Application.split` took, in place of that."""
         return self
 
 
@@ -52,16 +56,12 @@ class Application:
         raise NotImplementedError
 
     def split(self, block: bytes) -> tuple[int, int]:  # noqa: ARG002 - most have none
-        """Where in a head the part begins and ends that changes with each request of one client, such as its place.
+        """Where in a head the part begins and ends that changes with each request: a reader's place, a topic's name.
 
-        Whatever stands there, as long as `is_part` takes it, the head must be as sound as with what it has now. (0, 0)
-        where there is no such part.
+        Whatever else may stand there, the head must be as sound as with what it has now, and the same must be done for
+        it, apart from that. (0, 0) where there is no such part.
         """
         return 0, 0
-
-    def is_part(self, part: bytes) -> bool:  # noqa: ARG002 - as above
-        """Whether `part` may stand where `split` said, in place of what stood there."""
-        return False
 
 
 class Refusal(Action):

@@ -407,15 +407,17 @@ class Connection:
         """What is known of a head. If it is nothing yet, the head is judged, and what to do for it is decided."""
         edge, latest = self.edge, self.edge.latest
         known = self._known
-        part = known.part_of(block) if known is not None else b""
-        if known is None or not part or not edge.application.is_part(part):
-            start, end = edge.application.split(block)
+        fits = len(block) <= edge.settings.max_head  # else it is judged, and refused
+        part = known.part_of(block) if known is not None and fits else b""
+        if known is None or not part or not known.action.takes(part):
+            start, end = edge.application.split(block) if fits else (0, 0)
             part = block[start:end]
             rest = leave_out(block, start, end) if part else block
             known = edge.heads.recall(rest)
             if known is None:
                 known = Known(rest, *self._judge(block), start)
                 edge.heads.remember(known)
+                part = b""  # It was decided for this very part.
             self._known = known
         latest.block = block
         latest.head = known.head

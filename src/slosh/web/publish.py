@@ -1,7 +1,9 @@
 """POST to a topic: one JSON value, whatever the Content-Type says; or one a line, all or none."""
 
+import re
 from typing import ClassVar, Final
 
+from slosh.core.names import MAX_NAME_BYTES, check_name
 from slosh.engine.base import Engine, Published
 from slosh.errors import BadJson, BadQuery, BadRequest, SloshError, TooLarge, UnsupportedEncoding
 from slosh.settings import Settings
@@ -14,6 +16,11 @@ from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render_head
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
+PLAIN_NAME: Final = rb"(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+(?:/(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+)*"
+"""Names of topics that need no thought, as they stand in a request line, in front of a space."""
+_plain_name: Final = re.compile(rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
+_MOST_OTHERS: Final = 20_000
+"""Topics that publishers' heads are remembered for, each with less than a kilobyte."""
 _MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
 
@@ -25,28 +32,41 @@ class Publish(Action):
         engine: takes the message.
         settings: the bounds of a message.
         topic: the topic's name.
-        head: of the request.
+        key: the idempotency key, or nothing.
         fields: header lines of every answer.
-
-    Raises:
-        UnsupportedEncoding: the body comes in a content coding.
-        BadRequest: the idempotency key is none.
+        others: actions for other topics than that of the head they were decided from. All of a server share it.
     """
 
-    __slots__ = ("_engine", "_key", "_receipt", "_topic", "fields", "max_body", "settings")
+    __slots__ = ("_engine", "_key", "_others", "_receipt", "_topic", "fields", "max_body", "settings")
 
     is_batch: ClassVar[bool] = False
 
-    def __init__(self, engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> None:
-        if any(coding != "identity" for coding in head.tokens(b"content-encoding")):
-            raise UnsupportedEncoding("A message is posted as it is, without a Content-Encoding.")
+    def __init__(
+        self, engine: Engine, settings: Settings, topic: str, key: str, fields: bytes, others: "Others"
+    ) -> None:
         self._engine = engine
         self._topic = topic
-        self._key = _parse_key(head)
+        self._key = key
+        self._others = others
         self._receipt: Receipt | None = None
         self.fields = fields
         self.settings = settings
-        self.max_body = settings.max_message
+        self.max_body = settings.max_body if self.is_batch else settings.max_message
+
+    def takes(self, part: bytes) -> bool:
+        """The name of another topic."""
+        return len(part) <= MAX_NAME_BYTES and _plain_name.fullmatch(part) is not None
+
+    def at(self, part: bytes) -> Action:
+        """The same for another topic."""
+        other = self._others.get((self, part))
+        if other is None:
+            if len(self._others) >= _MOST_OTHERS:
+                self._others.clear()
+            topic = check_name(part.decode("ascii"))
+            other = type(self)(self._engine, self.settings, topic, self._key, self.fields, self._others)
+            self._others[self, part] = other
+        return other
 
     def run(self, connection: Connection, body: bytes) -> None:
         """Check what came and hand it to the engine."""
@@ -77,16 +97,16 @@ class Publish(Action):
         return b"".join((receipt.before, newest, receipt.between, newest, receipt.after))
 
 
+Others = dict[tuple[Publish, bytes], Publish]
+"""Actions by the one that was decided from a head, and the name of the topic in another."""
+
+
 class PublishBatch(Publish):
     """The action of a POST of NDJSON: one message a line. All are taken, next to each other, or none is."""
 
     __slots__ = ()
 
     is_batch: ClassVar[bool] = True
-
-    def __init__(self, engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> None:
-        super().__init__(engine, settings, topic, head, fields)
-        self.max_body = settings.max_body
 
     def parse(self, body: bytes) -> tuple[bytes, ...]:
         """The messages in a body, whose empty lines mean nothing; errors name the line, from 1 on."""
@@ -109,17 +129,24 @@ class PublishBatch(Publish):
             raise BadJson(f"Line {number}: {error.detail} Nothing was stored.", error.position, line=number) from None
 
 
-def choose_publish(head: Head) -> type[Publish]:
-    """Whether a POST has one message, or one a line.
+def choose_publish(
+    engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes, others: "Others"
+) -> Publish:
+    """What is done for a POST to `topic`: whether it has one message, or one a line.
 
     Raises:
         BadQuery: it is asked for a batch of another kind.
+        UnsupportedEncoding: the body comes in a content coding.
+        BadRequest: the idempotency key is none.
     """
     batch = parse_query(head.query).get("batch")
     if batch not in (None, "ndjson"):
         raise BadQuery("batch", "batch is ndjson: one message a line.")
+    if any(coding != "identity" for coding in head.tokens(b"content-encoding")):
+        raise UnsupportedEncoding("A message is posted as it is, without a Content-Encoding.")
     kind = head.first(b"content-type").partition(";")[0].strip().lower()
-    return PublishBatch if batch or kind == "application/x-ndjson" else Publish
+    publish = PublishBatch if batch or kind == "application/x-ndjson" else Publish
+    return publish(engine, settings, topic, _parse_key(head), fields, others)
 
 
 def _parse_key(head: Head) -> str:

@@ -1,5 +1,6 @@
 """What all ways of reading have in common: find the topics, find the places, and begin."""
 
+import re
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +16,9 @@ from slosh.web.action import Action, Exchange
 from slosh.web.asking import MAX_MATCHES, Asked
 from slosh.web.connection import Connection
 
+PLAIN_CURSOR: Final = rb"[0-9a-z]{1,32}\.(?:0|[1-9][0-9]{0,14})"
+"""Cursors that need no thought; those with longer offsets are read with more."""
+_cursor: Final = re.compile(PLAIN_CURSOR)
 _LONGEST_FIELD: Final = 2048
 """Characters of a `Slosh-Next`. nginx takes 4 KiB of header fields in all from us (proxy_buffer_size) and says 502 to
 more, so a longer vector stands in the body alone."""
@@ -58,6 +62,10 @@ class Reader(Action):
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Find the topics, then begin."""
         self.start(connection, None)
+
+    def takes(self, part: bytes) -> bool:
+        """Another cursor."""
+        return _cursor.fullmatch(part) is not None
 
     def at(self, part: bytes) -> Action:
         """The same for a reader with another cursor, unless something else says where it starts."""

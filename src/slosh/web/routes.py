@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from slosh.core.names import check_name
+from slosh.core.names import MAX_NAME_BYTES, check_name
 from slosh.engine.base import Engine
 from slosh.errors import ForeignOrigin, MethodNotAllowed, SloshError
 from slosh.settings import Settings
@@ -20,9 +20,9 @@ from slosh.web.interest import CountWatchers, ListTopics, WatchTopics
 from slosh.web.longpoll import LongPoll, Peek
 from slosh.web.ndjson import NdjsonStream
 from slosh.web.origins import Origins
-from slosh.web.publish import choose_publish
+from slosh.web.publish import PLAIN_NAME, Others, choose_publish
 from slosh.web.query import decode, parse_query
-from slosh.web.reader import Reader
+from slosh.web.reader import PLAIN_CURSOR, Reader
 from slosh.web.response import field
 from slosh.web.websocket import WebSocket
 
@@ -32,13 +32,12 @@ ALLOW_TOPIC: Final = "GET, HEAD, POST, OPTIONS"
 ALLOW_LOOK: Final = "GET, HEAD, OPTIONS"
 
 
-_CURSOR: Final = rb"[0-9a-z]{1,32}\.(?:0|[1-9][0-9]{0,14})"
-_PART: Final = re.compile(_CURSOR)
 _POLL: Final = re.compile(
     rb"GET /topics/[A-Za-z0-9._~/-]+\?(?:(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*&)*"
-    rb"since=(" + _CURSOR + rb")"
+    rb"since=(" + PLAIN_CURSOR + rb")"
     rb"(?:&(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*)* HTTP/1\.1\r\n"
 )
+_POST: Final = re.compile(rb"POST /topics/(" + PLAIN_NAME + rb") HTTP/1\.1\r\n")
 
 _READERS: Final[dict[Format, type[Reader]]] = {
     Format.JSON: LongPoll,
@@ -65,6 +64,7 @@ class Routes(Application):
         self._engine = engine
         self._root = root
         self._settings = settings
+        self._publishes: Others = {}
         self._origins = Origins(settings.origins)
         self._hosts = Hosts(settings.hosts, settings.host, direct)
 
@@ -87,17 +87,15 @@ class Routes(Application):
             return Refusal(error, self._settings.max_body, fields)
 
     def split(self, block: bytes) -> tuple[int, int]:
-        """The changing part of a long-poll is its cursor.
+        """The changing part of a long-poll is its cursor, that of a publish the name of its topic.
 
-        The pattern takes only what reads the same in every parser, with any cursor in it: plain characters,
-        one `since`, HTTP/1.1, and offsets below 10**15.
+        The patterns take only what reads the same in every parser, and is decided in the same way, with anything else
+        of its kind in that place: plain characters, HTTP/1.1; one `since` with an offset below 10**15; a sound name.
         """
-        match = _POLL.match(block)
-        return match.span(1) if match is not None else (0, 0)
-
-    def is_part(self, part: bytes) -> bool:
-        """A cursor."""
-        return _PART.fullmatch(part) is not None
+        match = _POLL.match(block) or _POST.match(block)
+        if match is None or len(match[1]) > MAX_NAME_BYTES:
+            return 0, 0
+        return match.span(1)
 
     def _route_topics(self, head: Head, fields: bytes) -> Action:
         engine, settings = self._engine, self._settings
@@ -108,7 +106,7 @@ class Routes(Application):
         if head.method == "POST":
             self._check_origin(head)
             name = check_name(decode(head.path.removeprefix(TOPICS), "topic's name"))
-            return choose_publish(head)(engine, settings, name, head, fields)
+            return choose_publish(engine, settings, name, head, fields, self._publishes)
         if head.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(ALLOW_TOPIC)
         asked = Asked(head, settings)
