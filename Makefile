@@ -12,8 +12,8 @@ ARGS ?=
 
 # The compiled wheel is tested in a virtual environment of its own.
 COMPILED ?= $(VENV)-compiled
-MEET_COMPILED := tests/core tests/engine tests/web tests/conformance tests/testing tests/e2e \
- tests/test_compiled.py tests/test_cli.py tests/test_server.py tests/test_service.py
+MEET_COMPILED := tests/core tests/engine/test_memory.py tests/engine/test_idempotency.py tests/engine/test_redis.py \
+ tests/web tests/conformance tests/testing tests/e2e tests/test_compiled.py tests/test_cli.py tests/test_server.py tests/test_service.py
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -44,8 +44,9 @@ demo: $(VENV)/.demo $(VENV)/.installed ## serve, with feeders: this machine's ow
 test: $(VENV)/.test $(VENV)/.servers $(VENV)/.installed ## install what the tests need and run them
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-compiled: $(COMPILED)/.installed ## build the compiled wheel, and run the tests that meet it on it
+test-compiled: $(COMPILED)/.installed $(VENV)/.servers ## build the compiled wheel, and run the tests that meet it on it
 	@$(COMPILED)/bin/slosh --version | grep -F '(compiled)'
+	@test ! -d $(VENV)/servers || ln -sfn "$$(realpath $(VENV)/servers)" $(COMPILED)/servers
 	@$(COMPILED)/bin/python -m pytest $(MEET_COMPILED) $(ARGS)
 
 cover: $(VENV)/.test $(VENV)/.servers $(VENV)/.installed ## the tests, and which lines of each module they ran
