@@ -193,9 +193,10 @@ def parse_since(text: str) -> Since:
 
 def locate(topic: Topic, since: Since, now: float) -> Place:  # noqa: PLR0911 - one return for each form
     """Find the place that `since` means in `topic` at the time `now`, seconds."""
-    match since:  # the usual ones first
-        case Cursor(epoch, offset) if epoch == topic.epoch and offset <= topic.last:
-            return Place(offset)
+    # The usual one first, and without a pattern, which costs four times as much.
+    if isinstance(since, Cursor) and since.epoch == topic.epoch and since.offset <= topic.last:
+        return Place(since.offset)
+    match since:
         case Now():
             return Place(topic.last)
         case Earliest():
