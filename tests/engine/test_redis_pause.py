@@ -42,3 +42,29 @@ def test_a_task_that_swallows_a_cancellation_is_ended_all_the_same() -> None:
 
     asyncio.run(story())
     assert len(swallowed) == 2
+
+
+def test_who_is_cancelled_while_it_ends_others_ends_them_first() -> None:
+    """Else they would be left behind, with nobody who knows of them."""
+
+    async def slow(never: asyncio.Future[None], free: asyncio.Future[None]) -> None:
+        try:
+            await never
+        finally:
+            await asyncio.shield(free)
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        never, free = loop.create_future(), loop.create_future()
+        inner = asyncio.ensure_future(slow(never, free))
+        await asyncio.sleep(0)
+        outer = asyncio.ensure_future(end_all([inner]))
+        await asyncio.sleep(0)
+        outer.cancel()
+        await asyncio.sleep(0)
+        assert not outer.done()
+        free.set_result(None)
+        await asyncio.wait([inner, outer])
+        assert (inner.cancelled(), outer.cancelled()) == (True, True)
+
+    asyncio.run(story())

@@ -40,12 +40,19 @@ class Pause:
 
 
 async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended.
+    """Cancel tasks until they have ended, also where whoever calls this is cancelled meanwhile.
 
     In Python 3.11 `asyncio.wait_for`, which the library uses, swallows a cancellation that comes just when it is done.
     """
     left = set(tasks)
+    is_cancelled = False
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.1)
+        try:
+            await asyncio.wait(left, timeout=0.1)
+        except asyncio.CancelledError:
+            is_cancelled = True
+        left = {task for task in left if not task.done()}
+    if is_cancelled:
+        raise asyncio.CancelledError
