@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -165,3 +167,23 @@ def test_the_address_is_said_to_be_taken(store: Store, tmp_path: Path) -> None:
         with serve(store, tmp_path, "--port", port) as server:
             assert server.end() == 1
             assert f"127.0.0.1:{port} cannot be listened on" in server.output
+
+
+MANY = """
+import os, resource, signal
+from slosh.workers import Workers
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096 if hard < 0 else min(4096, hard), hard))
+kept = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+def serve(sockets, ready):
+    ready()
+    os.read(workers.life, 1)
+    return 0
+workers = Workers([[], []], serve, lambda: os.kill(os.getpid(), signal.SIGTERM), lambda: None)
+raise SystemExit(workers.run())
+"""
+
+
+def test_the_parent_may_have_more_files_than_select_takes() -> None:
+    """As with 600 workers, each with a socket for IPv4 and one for IPv6."""
+    subprocess.run([sys.executable, "-c", MANY], check=True, timeout=PATIENCE)

@@ -197,8 +197,10 @@ class Workers:
         next_start = min((worker.due for worker in self._workers if not worker.pid), default=math.inf)
         is_waiting = next_start < math.inf and not self._signals
         timeout = max(0.0, next_start - time.monotonic()) if is_waiting else None
-        found, _, _ = select.select([self._woken, *listened], [], [], timeout)
-        for number in found:
+        poll = select.poll()  # select() takes no descriptor above 1023
+        for number in (self._woken, *listened):
+            poll.register(number, select.POLLIN)
+        for number, _ in poll.poll(None if timeout is None else math.ceil(timeout * 1000)):
             if number == self._woken:
                 os.read(number, 1024)
             elif os.read(number, 1):
