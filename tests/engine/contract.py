@@ -321,6 +321,17 @@ class EngineContract(ABC):
             harness.advance(1.5)
             assert isinstance(harness.publish("a", b"3"), NoWatchers)
 
+    def test_without_linger_a_topic_is_there_for_those_who_wait_and_for_nobody_else(self) -> None:
+        with self.make(linger=0.0) as harness:
+            reader = Poller(harness, "a")
+            harness.settle()
+            harness.taken("a", b"1")
+            harness.taken("a", b"2")
+            assert (reader.got, reader.refused) == ([b"1", b"2"], [])
+            reader.go()
+            harness.advance(2.0)
+            assert isinstance(harness.publish("a", b"3"), NoWatchers)
+
     def test_a_cursor_of_a_former_life_is_told_so(self) -> None:
         """The first life had 1, 2, 3; the second has 1, 2, 3, 4, and 4 is not all that is new."""
         with self.make(linger=5.0) as harness:

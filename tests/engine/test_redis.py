@@ -72,6 +72,16 @@ class TestTwoNodes:
         one.advance(1.5)
         assert isinstance(one.publish("a", b"3"), NoWatchers)
 
+    def test_without_linger_readers_who_come_together_have_one_life(self, nodes: Nodes) -> None:
+        both = nodes(2, linger=0.0)
+        readers = [Poller(node, "a") for node in both]
+        both[0].settle()
+        both[1].taken("a", b"1")
+        both[0].advance(20.0)
+        both[0].taken("a", b"2")
+        assert [(reader.got, reader.lost) for reader in readers] == [([b"1", b"2"], 0)] * 2
+        assert not any(reading.reset for reader in readers for reading in reader.readings)
+
     def test_a_node_that_dies_stops_counting_within_linger(self, nodes: Nodes) -> None:
         one, other = nodes(2, linger=5.0)
         Poller(other, "a")

@@ -145,6 +145,10 @@ class Hub:
         self._linger_from(topic, now)
         return topic
 
+    def linger(self, topic: Topic, now: float) -> None:
+        """Let `topic`, which is held, stay active for the time of lingering from `now` on, as after a GET."""
+        self._linger_from(topic, now)
+
     def give_birth(self, name: str, epoch: str, born: float, now: float) -> Topic:
         """Begin the life `epoch` of the topic `name`, which is not held, and let it linger from `now` on.
 

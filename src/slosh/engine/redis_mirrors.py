@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 _TELL_WITHIN: Final = 1.0
 """Seconds within which other nodes are told of a changed number of watchers."""
+_WATCHED_WITHIN: Final = 1.0
+"""Seconds that a topic that was asked for is active at the store at least, also with a shorter `linger`: whoever asked
+watches it by then, or has gone."""
 _FAREWELL: Final = 1.0
 """Seconds that a node has to give back its leases when it stops."""
 _AGAIN: Final = 0.25
@@ -232,7 +235,7 @@ class Mirrors:
         mirror.waiting = {}
         topic, now = mirror.topic, self._view.now()
         here = len(topic.watchers) if topic is not None else 0
-        linger = self._view.settings.linger
+        linger = max(self._view.settings.linger, _WATCHED_WITHIN)
         if topic is not None and not here and not asked:
             linger = max(0.0, topic.active_until - now)
         epoch = self._view.new_epoch() if linger or here or asked else ""
@@ -298,7 +301,7 @@ class Mirrors:
             return
         self._directory.keep(mirror.name, mirror.told, mirror.told_until)
         if mirror.asked:
-            self._hub.open(mirror.name, self._view.now())
+            self._hub.linger(topic, self._view.now())
             self._answer(mirror, topic)
 
     @staticmethod
