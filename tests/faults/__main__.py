@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.faults.chaos import chaos
 from tests.faults.load import FULL, SMALL, Figures
 from tests.faults.scenarios import FAULTS, LONG, SHORT
 from tests.stores.found import KINDS, SYSTEM, choose
@@ -59,7 +60,7 @@ def line(cells: Iterable[str]) -> str:
 
 def main() -> None:
     """Run what is asked for, and print the table."""
-    names = {fault.__name__: fault for fault in FAULTS}
+    names = {fault.__name__: fault for fault in (*FAULTS, chaos)}
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.split("\n")[0])
     parser.add_argument("fault", nargs="*", choices=[[], *names], help="which; all without")
     parser.add_argument("--small", action="store_true", help="the loads of the test suite")

@@ -27,7 +27,7 @@ class Namespace:
         if os.geteuid() != 0:
             lacking("only root can make a network namespace")
         self._ip = need("ip")
-        mark = os.getpid() % 200
+        mark = 2 * (os.getpid() % 120)
         self._name = f"slosh{os.getpid()}"
         self._cables = (f"sc{os.getpid()}", f"ss{os.getpid()}")
         self._networks = (f"{NETWORK}.{mark}", f"{NETWORK}.{mark + 1}")
@@ -35,6 +35,7 @@ class Namespace:
         self.outside = f"{self._networks[1]}.1"
 
     def __enter__(self) -> Self:
+        self.__exit__()  # of a process with this number that was killed
         try:
             self._run("netns", "add", self._name)
             self._inside("link", "set", "lo", "up")

@@ -24,10 +24,11 @@ class Times(NamedTuple):
     cut: float
     forgotten: float
     drops: int
+    turns: int
 
 
-SHORT: Final = Times(pause=3.5, cut=4, forgotten=0.3, drops=3)
-LONG: Final = Times(pause=5, cut=20, forgotten=1, drops=10)
+SHORT: Final = Times(pause=3.5, cut=4, forgotten=0.3, drops=3, turns=4)
+LONG: Final = Times(pause=5, cut=20, forgotten=1, drops=10, turns=30)
 WORKERS: Final = 3
 NOTICED: Final = 1.5
 """Seconds from one node of a rolling restart to the next: nginx asks again after a `fail_timeout` of 1 s."""
@@ -87,13 +88,13 @@ def killed_worker(folder: Path, size: Size, _: Times) -> Figures:
 def restarted_store(folder: Path, size: Size, _: Times) -> Figures:
     """The store is killed and starts again with nothing in it."""
     with Store(folder / "store") as store, place(folder, store.url) as here:
-        return observed("Redis restarted, without persistence", size, here, lambda _: _restart(store))
+        return observed("Redis restarted, without persistence", size, here, lambda _: restart(store))
 
 
 def restarted_store_with_aof(folder: Path, size: Size, _: Times) -> Figures:
     """The store is killed and starts again with all that it had answered."""
     with Store(folder / "store", aof=True) as store, place(folder, store.url) as here:
-        return observed("Redis restarted, with AOF", size, here, lambda _: _restart(store))
+        return observed("Redis restarted, with AOF", size, here, lambda _: restart(store))
 
 
 def restored_store(folder: Path, size: Size, times: Times) -> Figures:
@@ -103,7 +104,7 @@ def restored_store(folder: Path, size: Size, times: Times) -> Figures:
         async def hurt(_: Place) -> dict[str, float]:
             await aside(partial(store.ask, "SAVE"))
             await asyncio.sleep(times.forgotten)
-            return await _restart(store)
+            return await restart(store)
 
         return observed(f"Redis restarted from a snapshot {times.forgotten:g} s old", size, here, hurt)
 
@@ -118,12 +119,14 @@ def emptied_store(folder: Path, size: Size, _: Times) -> Figures:
         return observed("FLUSHALL", size, here, hurt)
 
 
-async def _restart(store: Store) -> dict[str, float]:
-    def restart() -> None:
+async def restart(store: Store) -> dict[str, float]:
+    """Kill the store and start it again."""
+
+    def again() -> None:
         store.kill()
         store.start()
 
-    return {"down": await aside(restart)}
+    return {"down": await aside(again)}
 
 
 def paused_store(folder: Path, size: Size, times: Times) -> Figures:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import need
 from tests.faults import scenarios
+from tests.faults.chaos import chaos
 from tests.faults.load import SMALL, Figures
 from tests.faults.scenarios import SHORT
 from tests.stores.found import KINDS, program
@@ -161,3 +162,10 @@ def test_a_node_that_is_cut_from_the_store_says_so_and_catches_up(tmp_path: Path
     nothing_gone(figures)
     assert figures.requests.failed_again == 0
     assert figures.notes["ready_while_cut"] == 503
+
+
+def test_one_fault_after_another_by_chance(tmp_path: Path) -> None:
+    """The seed is among the figures' notes."""
+    figures = chaos(tmp_path, SMALL, SHORT)
+    kept(figures)
+    nothing_gone(figures)
