@@ -278,3 +278,19 @@ def test_a_look_with_a_place_of_another_life_in_what_a_pattern_takes_in_ends(sit
     """Such a topic is read as it is known, and not asked for again and again."""
     kept(site, 1, topic="s/1")
     assert site.ask("HEAD", "/topics/s/*?since=s/1=epoch999.9").status == 200
+
+
+def test_a_topic_that_ended_while_another_was_waited_for_is_found_anew(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store may be out of reach for longer than `linger`, and readers who are held stay held."""
+    site = make_site(linger=5.0)
+    later = Later(site, monkeypatch)
+    client = site.connect().get("/topics/a,b")
+    later.give()
+    site.advance(6)
+    later.give()
+    while later.names:
+        later.give()
+    assert client.silent()
+    assert (site.watchers("a"), site.watchers("b")) == (1, 1)

@@ -145,6 +145,10 @@ class Hub:
         self._linger_from(topic, now)
         return topic
 
+    def holds(self, topic: Topic) -> bool:
+        """Whether `topic` is held: it has not ended, and no other life has begun in its place."""
+        return self._topics.get(topic.name) is topic
+
     def linger(self, topic: Topic, now: float) -> None:
         """Let `topic`, which is held, stay active for the time of lingering from `now` on, as after a GET."""
         self._linger_from(topic, now)

@@ -22,6 +22,8 @@ _cursor: Final = re.compile(PLAIN_CURSOR)
 _LONGEST_FIELD: Final = 2048
 """Characters of a `Slosh-Next`. nginx takes 4 KiB of header fields in all from us (proxy_buffer_size) and says 502 to
 more, so a longer vector stands in the body alone."""
+_ATTEMPTS: Final = 3
+"""How often several topics are looked for again because one of them ended meanwhile."""
 _NOT_FOUND: Final = "The messages' store is out of reach, and this topic is not known here. It is worth trying again."
 
 
@@ -102,6 +104,10 @@ class Reader(Action):
     def find(self, name: str, now: float, found: Callable[[Topic | SloshError], None], *, fresh: bool) -> None:
         """Ask the engine for a topic."""
         self.engine.open(name, now, found, fresh=fresh)
+
+    def are_held(self, topics: list[Topic]) -> bool:
+        """Whether all of `topics`, which were found one after another, are there still."""
+        return all(map(self.engine.hub.holds, topics))
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Answer, or hold what will answer."""
@@ -235,7 +241,18 @@ class Resumed(Action):
 class _Opening(Exchange):
     """A reader whose topics the engine has not all found yet."""
 
-    __slots__ = ("_action", "_asks", "_connection", "_is_over", "_names", "_since", "_stale", "_topics", "is_done")
+    __slots__ = (
+        "_action",
+        "_asks",
+        "_attempts",
+        "_connection",
+        "_is_over",
+        "_names",
+        "_since",
+        "_stale",
+        "_topics",
+        "is_done",
+    )
 
     def __init__(self, connection: Connection, action: Reader, since: Since | None) -> None:
         self._connection = connection
@@ -246,6 +263,7 @@ class _Opening(Exchange):
         self._stale: list[str] = []  # topics that have to be asked for as they are now
         self._asks = False
         self._is_over = False
+        self._attempts = _ATTEMPTS
         self.is_done = False
 
     def open(self) -> None:
@@ -273,6 +291,11 @@ class _Opening(Exchange):
         try:
             if refusal is not None:
                 raise refusal
+            if self._attempts and not self._action.are_held(self._topics):
+                # While one was waited for another ended: the store may be out of reach for longer than `linger`.
+                self._attempts -= 1
+                self._anew()
+                return
             now = connection.edge.now()
             subscription = self._action.subscribe(self._topics, connection, now, self._since)
             if subscription.is_reset() and not self._stale:
@@ -280,12 +303,15 @@ class _Opening(Exchange):
                 self._stale = self._action.stale(self._topics, now, self._since)
                 if self._stale:  # A look does not ask anew for what patterns take in.
                     self._names = tuple(dict.fromkeys([*self._names, *self._stale]))
-                    self.is_done, self._topics = False, []
-                    self.open()
+                    self._anew()
                     return
             self._action.begin(connection, subscription, now)
         except SloshError as error:
             connection.refuse(error)
+
+    def _anew(self) -> None:
+        self.is_done, self._topics = False, []
+        self.open()
 
     def _opened(self, topic: Topic | SloshError) -> None:
         connection = self._connection
