@@ -269,6 +269,16 @@ class TestLostLives:
         hub.turn()
         assert [each.got for each in watchers] == [[b"3"]] * 3
 
+    def test_a_watcher_that_fails_to_move_leaves_no_other_behind(self, hub: HubOnLoop) -> None:
+        class Clumsy(Watching):
+            def moved(self, topic: Topic, successor: Topic) -> None:  # noqa: ARG002 - of the protocol
+                raise RuntimeError("stumbled")
+
+        topic = hub.get("a")
+        watchers = [Clumsy(hub, topic, 0), Watching(hub, topic, 0)]
+        successor = hub.replace(topic, "anew", hub.loop.now())
+        assert list(successor.watchers) == watchers[1:]
+
     def test_a_lost_life_that_was_about_to_wake_its_watchers_wakes_them_in_the_new_one(self, hub: HubOnLoop) -> None:
         topic = hub.get("a")
         watcher = Watching(hub, topic, 0)

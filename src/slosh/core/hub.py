@@ -187,7 +187,10 @@ class Hub:
         topic.watchers.clear()
         self._linger_from(successor, now)
         for watcher in watchers:
-            watcher.moved(topic, successor)
+            try:
+                watcher.moved(topic, successor)
+            except Exception:
+                logger.exception("a watcher of %r failed; the others go on", topic.name)
         return successor
 
     def matching(self, pattern: str, now: float) -> list[Topic]:
