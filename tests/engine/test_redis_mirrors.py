@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from slosh.core.cursor import Cursor
 from slosh.core.reading import locate, read
 from slosh.core.topic import Topic
@@ -115,3 +117,21 @@ def test_a_node_that_goes_is_not_given_its_rings_once_more(nodes: Nodes) -> None
     one.redis._view.servers.send = keep  # type: ignore[method-assign]  # what comes back is looked at
     one.stop()
     assert [len(reply) for reply in replies] == [5]
+
+
+def test_a_store_that_lost_many_topics_is_one_line_in_the_log(
+    nodes: Nodes, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    (one,) = nodes(1)
+    for number in range(20):
+        Poller(one, f"t/{number}")
+    one.settle()
+    caplog.set_level("INFO")
+    for number in range(20):
+        store.ask("DEL", *(f"{one.prefix}:{{t/{number}}}:{part}" for part in ("topic", "ring", "watches")))
+    one.redis.came_up()
+    one.settle()
+    one.advance(2.0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "20 topics were lost by the store, 't/0' among them; their readers begin anew"
+    ]

@@ -37,6 +37,8 @@ _WATCHED_WITHIN: Final = 1.0
 watches it by then, or has gone."""
 _FAREWELL: Final = 1.0
 """Seconds that a node has to give back its leases when it stops."""
+_LOSSES_WITHIN: Final = 1.0
+"""Seconds whose lost topics are one line in the log."""
 _AGAIN: Final = 0.25
 """Seconds until the store is asked again for what it did not give, though its connections are well."""
 _AGAIN_TOGETHER: Final = 500
@@ -61,6 +63,7 @@ class Mirrors:
         self._moved: dict[str, None] = {}
         self._telling_at = math.inf
         self._unanswered: dict[str, None] = {}
+        self._lost: list[str] = []
 
     def __contains__(self, name: str) -> bool:
         """Whether this node listens to the topic `name`."""
@@ -292,7 +295,7 @@ class Mirrors:
                 mirror.is_visited = True
                 self._visits.add(mirror, now + self._view.times.visit)
         elif topic.epoch != epoch:
-            logger.info("topic %r was lost by the store; its readers begin anew", mirror.name)
+            self._tell_of_loss(mirror.name)
             topic = mirror.topic = self._hub.replace(topic, epoch, now)
             mirror.stamp = b""
         if newest - len(entries) > topic.last:
@@ -300,6 +303,17 @@ class Mirrors:
         for arrived, messages in self._take(mirror, store_now, entries):
             self._hub.mirror(topic, messages, arrived)
         return topic
+
+    def _tell_of_loss(self, name: str) -> None:
+        """Mostly all of a store's topics are lost together, and that is one line in the log."""
+
+        def tell() -> None:
+            lost, self._lost = self._lost, []
+            logger.info("%d topics were lost by the store, %r among them; their readers begin anew", len(lost), lost[0])
+
+        if not self._lost:
+            self._view.call_at(self._view.now() + _LOSSES_WITHIN, tell)
+        self._lost.append(name)
 
     def _take(self, mirror: Mirror, store_now: int, entries: list[bytes]) -> list[tuple[float, list[bytes]]]:
         """Take the ring's entries apart: messages that arrived together, and when that was on this node's clock."""
