@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from slosh.web import publish
+from slosh.web.publish import Publish
 from slosh.web.routes import Routes
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
@@ -206,7 +206,7 @@ class TestOneHeadForManyTopics:
         assert ["Idempotent-Replayed" in answer for answer in answers] == [False, False, True, True]
 
     def test_what_is_remembered_of_topics_is_bounded(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(publish, "_MOST_OTHERS", 10)
+        monkeypatch.setattr(Publish, "most_others", 10)
         client = site.connect()
         for number in range(100):
             site.get(f"/topics/{number}?wait=0")

@@ -19,8 +19,6 @@ _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
 PLAIN_NAME: Final = rb"(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+(?:/(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+)*"
 """Names of topics that need no thought, as they stand in a request line, in front of a space."""
 _plain_name: Final = re.compile(rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
-_MOST_OTHERS: Final = 20_000
-"""Topics that publishers' heads are remembered for, each with less than a kilobyte."""
 _MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
 
@@ -40,6 +38,8 @@ class Publish(Action):
     __slots__ = ("_engine", "_key", "_others", "_receipt", "_topic", "fields", "max_body", "settings")
 
     is_batch: ClassVar[bool] = False
+    most_others: ClassVar[int] = 20_000
+    """Topics that publishers' heads are remembered for, each with less than a kilobyte."""
 
     def __init__(
         self, engine: Engine, settings: Settings, topic: str, key: str, fields: bytes, others: "Others"
@@ -61,7 +61,7 @@ class Publish(Action):
         """The same for another topic."""
         other = self._others.get((self, part))
         if other is None:
-            if len(self._others) >= _MOST_OTHERS:
+            if len(self._others) >= self.most_others:
                 self._others.clear()
             topic = check_name(part.decode("ascii"))
             other = type(self)(self._engine, self.settings, topic, self._key, self.fields, self._others)
