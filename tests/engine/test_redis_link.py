@@ -13,6 +13,7 @@ from slosh.engine.redis_link import Sent
 from slosh.engine.redis_scripts import PUBLISH, SYNC, Command, gives_ring
 from slosh.engine.redis_servers import Servers, make_servers
 from slosh.errors import EngineBusy, EngineUnreachable
+from tests.stores.found import program
 from tests.stores.resp import fields
 from tests.stores.server import Store
 
@@ -40,10 +41,10 @@ class Told:
         self.news.append(data)
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Store]:
-    """A server that may be hurt."""
-    server = Store(tmp_path / "store")
+@pytest.fixture(params=("system", "redis-6.2"))
+def own(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A server that may be hurt; the oldest tells some things in other words."""
+    server = Store(tmp_path / "store", program(request.param))
     server.start()
     yield server
     server.kill()

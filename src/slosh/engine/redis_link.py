@@ -296,7 +296,7 @@ class Link:
                 sent.settle(reply)
             elif isinstance(reply, NoScriptError):
                 unloaded.append(sent)
-            elif isinstance(reply, ReadOnlyError):
+            elif _says(reply, ReadOnlyError, "READONLY"):
                 fatal.append(sent)
             elif isinstance(reply, MovedError | AskError | ClusterDownError | TryAgainError) and self._strayed:
                 self._strayed(sent, reply)
@@ -322,7 +322,7 @@ class Link:
         return self._down_since is not None and self._loop.time() - self._down_since > self._timeout
 
     def _explain(self, error: Exception) -> SloshError:
-        if isinstance(error, OutOfMemoryError):
+        if _says(error, OutOfMemoryError, "OOM"):
             return EngineFull("The messages' store is full (its maxmemory); nothing was stored.")
         if isinstance(error, ClusterDownError | TryAgainError | MovedError | AskError):
             return EngineUnreachable(NOT_SENT)
@@ -331,3 +331,8 @@ class Link:
             self._quiet_until = now + _COMPLAINTS
             logger.error("the messages' store refused a command: %s", error)
         return EngineFailed("The messages' store refused this; the log says why.")
+
+
+def _says(error: Exception, kind: type[Exception], word: str) -> bool:
+    """Whether an error is of that kind. Redis 6.2 wraps what went wrong inside a script into words of its own."""
+    return isinstance(error, kind) or f": -{word} " in str(error)
