@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -183,6 +184,20 @@ def test_a_root_that_goes_away_is_404_and_harms_nobody(tmp_path: Path) -> None:
         shutil.rmtree(root)
         assert b"not_found" in await ask(server, request("GET", "/a"))
         assert (await ask(server, request("GET", "/-/healthy"))).endswith(b"ok\n")
+        await server.stop()
+
+    run(work)
+
+
+def test_without_the_extra_package_a_store_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name == "redis" or name.startswith(("redis.", "slosh.engine.redis"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "redis", None)
+
+    async def work() -> None:
+        server = Server(Settings(port=0, engine="redis://127.0.0.1:1/0"))
+        with pytest.raises(SettingError, match=r"pip install 'slosh\[redis\]'"):
+            await server.start()
         await server.stop()
 
     run(work)
