@@ -102,7 +102,10 @@ def main(words: Sequence[str] | None = None) -> int:
         found.cells = results.read(chosen.json).cells
         for scenario in scenarios:
             found.cells.pop(scenario.name, None)
-    Turns(servers, scenarios, program, chosen.brevity, foremost=chosen.first).run(found, keep=chosen.json)
+    turns = Turns(
+        servers, scenarios, program, chosen.brevity, foremost=chosen.first, scenarios_take_turns=chosen.growth
+    )
+    turns.run(found, keep=chosen.json)
     print(report.whole(found))
     return 0
 

@@ -68,28 +68,37 @@ class Turns:
     brevity: float = 1.0
     foremost: bool = False
     """Whether server and load go before all other processes of the machine."""
+    scenarios_take_turns: bool = False
+    """Whether a round is of all scenarios, because these will be compared with one another."""
 
     def run(self, results: Results, keep: Path | None = None) -> None:
-        """Every scenario, its rounds after one another, into the results. Ctrl-C ends it with what there is.
+        """Every scenario, as often as the results want rounds. Ctrl-C ends it with what there is.
 
         With `keep` the results are written there after each scenario.
         """
         began = time.monotonic()
         try:
-            for place, scenario in enumerate(self.scenarios, 1):
+            for turn, place in self._order(results.repeats):
+                scenario = self.scenarios[place]
                 taking_part = [server for server in self.servers if takes_part(server, scenario)]
                 cells = results.cells.setdefault(scenario.name, {server.name: Cell() for server in taking_part})
-                for turn in range(results.repeats):
-                    for server in taking_part:
-                        said = self._one(server, scenario, cells[server.name])
-                        tell(
-                            f"[{time.monotonic() - began:4.0f} s] {place}/{len(self.scenarios)} {scenario.title}, "
-                            f"round {turn + 1}/{results.repeats}, {server.title}: {said}"
-                        )
+                for server in taking_part:
+                    said = self._one(server, scenario, cells[server.name])
+                    tell(
+                        f"[{time.monotonic() - began:4.0f} s] {place + 1}/{len(self.scenarios)} {scenario.title}, "
+                        f"round {turn + 1}/{results.repeats}, {server.title}: {said}"
+                    )
                 if keep is not None:
                     results.write(keep)
         except KeyboardInterrupt:
             tell("stopped; the table holds the rounds that were done")
+
+    def _order(self, repeats: int) -> list[tuple[int, int]]:
+        """(round, scenario) one after the other."""
+        places = range(len(self.scenarios))
+        if self.scenarios_take_turns:
+            return [(turn, place) for turn in range(repeats) for place in places]
+        return [(turn, place) for place in places for turn in range(repeats)]
 
     def _one(self, server: Server, scenario: Scenario, cell: Cell) -> str:
         """Adds one round to the cell; gives what to say of it."""
