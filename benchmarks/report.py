@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.scenarios import GROWTH, ONLY_GROWTH, SCENARIOS, Growth
 from benchmarks.servers import SERVERS
-from benchmarks.table import CROWDED, CROWDED_MARK, LOAD_BOUND, MARK, Cell, Row, lines_of, markdown, number
+from benchmarks.table import CROWDED, CROWDED_MARK, LOAD_BOUND, MARK, Cell, Row, lines_of, markdown, number, ratio
 
 if TYPE_CHECKING:
     from benchmarks.results import Results
@@ -113,13 +113,22 @@ def _measured(results: Results, growth: Growth) -> bool:
 
 def _growth_table(results: Results, growth: Growth) -> str:
     counts = [count for count, scenario in growth.points if scenario in results.cells]
-    head = [growth.title, *(f"{count:,}" for count in counts), "max ÷ min"]
+    head = [growth.title, *(f"{count:,}" for count in counts), "max ÷ min", "the same, of ratios to the floor"]
     table = [head, ["---", *["---:"] * (len(head) - 1)]]
     for server, title in titles(results).items():
         points = dict(curve(results, growth, server))
         told = [number(points[count], growth.metric.digits) if count in points else "-" for count in counts]
-        table.append([title, *told, f"{spread(list(points.items())):.2f}" if len(points) > 1 else "-"])
+        grown = f"{spread(list(points.items())):.2f}" if len(points) > 1 else "-"
+        table.append([title, *told, grown, _beside_floor(results, growth, server)])
     return lines_of(table)
+
+
+def _beside_floor(results: Results, growth: Growth, server: str) -> str:
+    """How a curve grows apart from what the kernel and the machine add, which the floor shows."""
+    cells = [results.cells.get(scenario, {}) for _, scenario in growth.points]
+    ratios = [ratio(of[server], of["floor"], growth.metric.name) for of in cells if server in of and "floor" in of]
+    known = [(0, value) for value in ratios if value is not None]
+    return f"{spread(known):.2f}" if server != "floor" and growth.metric.name != "bytes" and len(known) > 1 else "-"
 
 
 def whole(results: Results) -> str:

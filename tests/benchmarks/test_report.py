@@ -39,13 +39,13 @@ def test_results_come_back_from_their_file_as_they_went_in(tmp_path: Path) -> No
 
 
 def test_growth_tells_the_dearest_by_the_cheapest() -> None:
-    assert "| slosh | 12.0 | 15.0 | 1.25 |" in report.growth_tables(GROWING)
-    assert "| nchan | 16.0 | 16.0 | 1.00 |" in report.growth_tables(GROWING)
+    assert "| slosh | 12.0 | 15.0 | 1.25 | 1.25 |" in report.growth_tables(GROWING)
+    assert "| nchan | 16.0 | 16.0 | 1.00 | 1.00 |" in report.growth_tables(GROWING)
 
 
 def test_a_refused_run_is_missing_from_the_curve() -> None:
     growing = run(fanout_100=FAN_OUT, fanout_1000={**FAN_OUT, "slosh": Cell(rounds=[None], refusals=["7 missing"])})
-    assert "| slosh | 12.0 | - | - |" in report.growth_tables(growing)
+    assert "| slosh | 12.0 | - | - | - |" in report.growth_tables(growing)
 
 
 def test_every_growth_names_scenarios_and_a_figure_that_they_measure() -> None:
