@@ -54,6 +54,10 @@ def rest_of(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+def _take_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Running:
     """A process, ended at the end of the with block whatever happens.
 
@@ -71,6 +75,8 @@ class Running:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # A shell that started the tests in the background has them ignore SIGINT, and their children too.
+            preexec_fn=_take_sigint,  # noqa: PLW1509 - it does nothing that a thread of ours could hold a lock for
         )
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()

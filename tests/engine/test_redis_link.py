@@ -251,7 +251,7 @@ def test_a_channel_that_may_not_be_listened_to_is_tried_with_pauses(own: Store) 
         own.ask("ACL", "SETUSER", "default", "resetchannels", "&news")
         before = connections(own)
         servers.listen("c")
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(2.0)  # how often it tries in that time is what is counted
         assert connections(own) - before < 40
         own.ask("ACL", "SETUSER", "default", "allchannels")
         await until(lambda: "c" in told.channels)
