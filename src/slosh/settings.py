@@ -170,7 +170,8 @@ class Settings:
     max_keys: int = _number(
         10_000,
         Group.MESSAGES,
-        "Idempotency keys remembered at a time, each for five minutes; beyond that the oldest are forgotten early.",
+        "Idempotency keys remembered at a time, each for five minutes; beyond that the oldest are forgotten early. A "
+        "store that nodes share keeps each its five minutes, within its own maxmemory.",
         unit="keys",
         lowest=1,
         highest=10_000_000,
