@@ -12,7 +12,7 @@ from benchmarks import machine, report, results
 from benchmarks.building import BuildError, build_load
 from benchmarks.scenarios import GROWTH, QUICK, SCENARIOS
 from benchmarks.servers import DEFAULT, PEERS, SERVERS, STORE
-from benchmarks.turns import Turns, available, possible, tell
+from benchmarks.turns import Turns, available, possible, tell, tell_plain_pythons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,6 +97,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if not servers or not scenarios:
         tell("nothing is left to measure")
         return 1
+    tell_plain_pythons(servers)
     found = results.begun(servers, chosen.repeats)
     if chosen.more and chosen.json and chosen.json.exists():
         found.cells = results.read(chosen.json).cells

@@ -112,13 +112,11 @@ def settled_cpu(pid: int, quiet: float = 0.3, limit: float = 60.0) -> float:
 
 
 def description() -> str:
-    """One line: processor, cores, kernel, Python."""
+    """One line: processor, cores, kernel. Which Python a server ran on stands with its version."""
     model = platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
                 break
-    return (
-        f"{model}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
-    )
+    return f"{model}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}"

@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks import machine, results
+from benchmarks import results
 from benchmarks.building import build_load
 from benchmarks.loading import Load, Outcome, Work
 from benchmarks.machine import cpu_seconds, free_port, put_first, settled_cpu
@@ -32,6 +32,7 @@ from benchmarks.servers import SERVERS
 from benchmarks.servers.base import is_socket, listens, until_ready
 from benchmarks.servers.store import store_version
 from benchmarks.table import lines_of, number
+from benchmarks.turns import tell_plain_pythons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -147,6 +148,8 @@ class Found:
     throughput: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     """Number of nodes -> the figures of each round."""
     announcing: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    version: str = ""
+    """Of the server, with the Python that it ran on."""
 
 
 def figure(rounds: Sequence[dict[str, float]], name: str) -> float:
@@ -195,8 +198,11 @@ def main(words: Sequence[str] | None = None) -> int:
     if missing is not None:
         print(f"{server.title} IS LEFT OUT; it needs {missing}", file=sys.stderr)
         return 1
-    here = results.begun([], chosen.repeats)
-    found = Found(machine.description(), here.date, here.commit, store_version(), chosen.server)
+    tell_plain_pythons([server])
+    here = results.begun([server], chosen.repeats)
+    found = Found(
+        here.machine, here.date, here.commit, store_version(), server.name, version=here.versions[server.name]
+    )
     for _ in range(chosen.repeats):
         for count in COUNTS:
             for name, measure in (("throughput", throughput), ("announcing", announcing)):
@@ -204,7 +210,7 @@ def main(words: Sequence[str] | None = None) -> int:
                     figures = measure(program, nodes, chosen.seconds, foremost=chosen.first)
                 getattr(found, name).setdefault(str(count), []).append(figures)
                 print(f"{name}, {count} nodes: {figures}", file=sys.stderr, flush=True)
-    print(table(found))
+    print(f"{table(found)}\n\n{found.date}, commit {found.commit}, {found.machine}. {server.title}: {found.version}.")
     if chosen.json:
         chosen.json.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import machine
+from benchmarks.interpreter import interpreter
 from benchmarks.table import Cell
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Results:
     commit: str
     repeats: int
     versions: dict[str, str]
-    """Server -> its version, in the table's order."""
+    """Server -> its version, and which Python it ran on, in the table's order."""
     cells: dict[str, dict[str, Cell]] = field(default_factory=dict)
     """Scenario -> server -> what it showed."""
 
@@ -64,5 +65,10 @@ def begun(servers: Sequence[Server], repeats: int) -> Results:
         date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         commit=commit(),
         repeats=repeats,
-        versions={server.name: server.version() for server in servers},
+        versions={server.name: version(server) for server in servers},
     )
+
+
+def version(server: Server) -> str:
+    """Which one it is; of one on Python also which Python, and how that was built."""
+    return server.version() + (f" on {interpreter(server.python)}" if server.python is not None else "")

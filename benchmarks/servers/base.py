@@ -72,6 +72,8 @@ class Server:
     """Folders where its Python looks before its own."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Further environment."""
+    python: str | None = None
+    """The Python that it runs on, for the record; None where it is no Python."""
     store: Callable[[Path], list[str]] | None = None
     """(scratch folder) -> the words that start the store beside it, on the socket `store` in that folder."""
 

@@ -103,6 +103,7 @@ STARLETTE = Server(
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.1,
     modules=(PEERS,),
+    python=sys.executable,
 )
 TWISTED_WEB = Server(
     name="twisted-web",
@@ -113,6 +114,7 @@ TWISTED_WEB = Server(
     version=_versions("twisted"),
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.1,
+    python=sys.executable,
 )
 FAYE_NODE = Server(
     name="faye",
@@ -139,4 +141,5 @@ PUSHPIN = Server(
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.02,
     modules=(PEERS,),
+    python=sys.executable,
 )

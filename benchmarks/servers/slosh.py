@@ -50,6 +50,7 @@ SLOSH = Server(
     command=_command,
     version=lambda: _version(sys.executable),
     transports=TRANSPORTS,
+    python=sys.executable,
 )
 
 SLOSH_COMPILED = Server(
@@ -60,4 +61,5 @@ SLOSH_COMPILED = Server(
     command=_compiled_command,
     version=lambda: _version(str(COMPILED), "-I"),
     transports=TRANSPORTS,
+    python=str(COMPILED),
 )
