@@ -374,7 +374,7 @@ class EngineContract(ABC):
         first = harness.taken("a", b"1", b"2", key="k")
         harness.taken("a", b"3")
         again = harness.taken("a", b"1", b"2", key="k")
-        assert (first.replayed, again) == (False, first._replace(replayed=True))
+        assert (first.replayed, again) == (False, first.again())
         assert reader.got == [b"1", b"2", b"3"]
 
     def test_two_at_once_with_one_key_are_taken_once(self, harness: Harness) -> None:
@@ -471,6 +471,17 @@ class EngineContract(ABC):
         assert harness.opened("a") is topic
         harness.advance(20.0)
         assert harness.taken("a", b"2").newest == 2
+
+    def test_what_is_taken_at_once_is_what_publish_takes(self, harness: Harness) -> None:
+        """At once or not at all, and then nothing was stored."""
+        harness.opened("a")
+        harness.taken("a", b"1")
+        outcome = harness.engine.take("a", (b"2", b"3"), harness.now)
+        if outcome is not None:
+            assert isinstance(outcome, Published)
+            assert (outcome.newest, outcome.accepted) == (3, 2)
+            assert isinstance(harness.engine.take("nobody", (b"1",), harness.now), NoWatchers)
+        assert harness.taken("a", b"4").newest == (2 if outcome is None else 4)
 
     # Callbacks.
 

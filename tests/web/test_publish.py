@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from slosh.web.publish import Publish
 from slosh.web.routes import Routes
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
@@ -205,14 +204,16 @@ class TestOneHeadForManyTopics:
         answers = [client.post(f"/topics/{name}", b"1", Idempotency_Key="k").next() for name in "abab"]
         assert ["Idempotent-Replayed" in answer for answer in answers] == [False, False, True, True]
 
-    def test_what_is_remembered_of_topics_is_bounded(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Publish, "most_others", 10)
+    def test_what_is_remembered_of_topics_is_bounded(self, site: Site) -> None:
+        assert isinstance(site.edge.application, Routes)
+        names = site.edge.application._names
+        names.most = 10
         client = site.connect()
         for number in range(100):
             site.get(f"/topics/{number}?wait=0")
             assert client.post(f"/topics/{number}", b"1").next().status == 200
-        assert isinstance(site.edge.application, Routes)
-        assert len(site.edge.application._publishes) <= 10
+            assert len(names) <= 10
+        assert len(names)
 
     def test_a_head_that_is_too_large_with_another_name_is_refused(self, make_site: MakeSite) -> None:
         site = make_site(max_head=256)

@@ -16,8 +16,8 @@ from slosh.core.topic import Topic
 from slosh.errors import SloshError
 
 
-class Published(NamedTuple):
-    """What became of a publish.
+class Published:
+    """What became of a publish. Never changed.
 
     Attributes:
         epoch: the topic's life that took the messages.
@@ -27,11 +27,37 @@ class Published(NamedTuple):
         replayed: whether this is the answer to an earlier publish with the same key, and nothing was taken now.
     """
 
-    epoch: str
-    newest: int
-    watchers: int
-    accepted: int = 1
-    replayed: bool = False
+    __slots__ = ("accepted", "epoch", "newest", "replayed", "watchers")
+
+    def __init__(
+        self,
+        epoch: str,
+        newest: int,
+        watchers: int,
+        accepted: int = 1,
+        replayed: bool = False,  # noqa: FBT001, FBT002 - as above
+    ) -> None:
+        self.epoch = epoch
+        self.newest = newest
+        self.watchers = watchers
+        self.accepted = accepted
+        self.replayed = replayed
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Published) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash(self._facts())
+
+    def __repr__(self) -> str:
+        return f"Published{self._facts()}"
+
+    def _facts(self) -> tuple[object, ...]:
+        return self.epoch, self.newest, self.watchers, self.accepted, self.replayed
+
+    def again(self) -> "Published":
+        """The same, as it is given to who publishes once more."""
+        return Published(self.epoch, self.newest, self.watchers, self.accepted, True)  # noqa: FBT003 - as above
 
 
 RATE_WINDOW: Final = 10.0
@@ -105,6 +131,12 @@ class Engine(Protocol):
 
     def ready(self) -> bool:
         """Whether a publish has a chance to be taken just now."""
+
+    def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError | None:
+        """As `publish`, where it can be told at once what becomes of it; None where not: `publish` has to be asked.
+
+        The usual publish goes this way, with nothing made for it.
+        """
 
     def publish(
         self,

@@ -32,7 +32,7 @@ class Replays:
         """The answer that was given for `key` before the time `now`, seconds, marked as given again."""
         self._forget_old(now)
         found = self._answers.get((topic, key))
-        return found[1]._replace(replayed=True) if found is not None else None
+        return found[1].again() if found is not None else None
 
     def keep(self, topic: str, key: str, now: float, answer: Published) -> None:
         """Keep `answer`, given at the time `now`."""

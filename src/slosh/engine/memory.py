@@ -44,6 +44,26 @@ class MemoryEngine:
         """Memory is always there."""
         return True
 
+    def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError:
+        """As the engine promises; it can always be told at once."""
+        replay = self.replays.find(name, key, now) if key else None
+        if replay is not None:
+            return replay
+        topic = self.hub.find(name, now)
+        # With `keep` each message begins the time of lingering anew, as a reader would.
+        if self._keep or (topic is None and self.hub.is_followed(name)):
+            try:
+                topic = self.hub.open(name, now)
+            except SloshError as error:
+                return error
+        if topic is None:
+            return NoWatchers()
+        self.hub.append(topic, messages, now)
+        published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))
+        if key:
+            self.replays.keep(name, key, now, published)
+        return published
+
     def publish(
         self,
         name: str,
@@ -53,26 +73,7 @@ class MemoryEngine:
         key: str = "",
     ) -> None:
         """As the engine promises; `done` is called before this returns."""
-        replay = self.replays.find(name, key, now) if key else None
-        if replay is not None:
-            done(replay)
-            return
-        try:
-            # With `keep` each message begins the time of lingering anew, as a reader would.
-            topic = self.hub.find(name, now)
-            if self._keep or (topic is None and self.hub.is_followed(name)):
-                topic = self.hub.open(name, now)
-        except SloshError as error:
-            done(error)
-            return
-        if topic is None:
-            done(NoWatchers())
-            return
-        self.hub.append(topic, messages, now)
-        published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))
-        if key:
-            self.replays.keep(name, key, now, published)
-        done(published)
+        done(self.take(name, messages, now, key))
 
     def at_hand(self, name: str, now: float) -> Topic | None:
         """As the engine promises."""

@@ -77,6 +77,9 @@ class RedisEngine:
 
     # Publishing.
 
+    def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError | None:
+        """As the engine promises: the store has to be asked."""
+
     def publish(
         self,
         name: str,

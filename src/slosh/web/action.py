@@ -36,13 +36,16 @@ class Action:
         """
         raise NotImplementedError
 
-    def takes(self, part: bytes) -> bool:  # noqa: ARG002 - most have no such part
-        """Whether `part` may stand in the head in place of its changing part (see `Application.split`)."""
-        return False
+    def understand(self, part: bytes) -> object | None:  # noqa: ARG002 - most have no such part
+        """What `part` says, for `run_with`, where it stands in the head in place of the changing part.
 
-    def at(self, part: bytes) -> "Action":  # noqa: ARG002 - most actions do not depend on it
-        """The same for a head that has `part`, which `takes` or `Application.split` took, in place of that."""
-        return self
+        None where the head has to be judged with it: `part` may be anything (see `Application.split`).
+        """
+        return None
+
+    def run_with(self, connection: "Connection", body: bytes, said: object) -> None:  # noqa: ARG002 - what is not understood
+        """As `run`, for a head whose changing part says `said`."""
+        self.run(connection, body)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

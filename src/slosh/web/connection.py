@@ -32,7 +32,7 @@ from slosh.web.action import Action, Exchange, Refusal
 from slosh.web.bodies import BodyReader, Chunks, Sized
 from slosh.web.edge import Edge
 from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
-from slosh.web.memory import Known, leave_out
+from slosh.web.memory import Known, Latest, leave_out
 from slosh.web.response import CLOSE, CONTINUE, problem, render
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class Connection:
         "_pending",
         "_reader",
         "_reading_paused",
+        "_said",
         "_stalled",
         "_timer",
         "_transport",
@@ -79,6 +80,7 @@ class Connection:
         self.closing = b""  # the `Connection` line that its answer needs unless the server goes down, often none
         self._action: Action | None = None  # what to do for it once its body is whole
         self._reader: BodyReader | None = None
+        self._said: object | None = None  # by the changing part of the head, while its body is read
         self._exchange: Exchange | None = None
         self._pending = b""  # received and not yet looked at
         self._discarding = False  # the last answer is written; what still comes is dropped
@@ -139,14 +141,14 @@ class Connection:
             length = latest.head.length
             if not length and data == latest.block:
                 self._take(latest)
-                self._run(latest.action, b"")
+                self._run(latest.action, b"", latest.said)
             elif (
                 0 < length == len(data) - len(latest.block)
                 and length <= latest.action.max_body
                 and data.startswith(latest.block)
             ):
                 self._take(latest)
-                self._run(latest.action, data[-length:])
+                self._run(latest.action, data[-length:], latest.said)
             else:
                 self._advance(data)
 
@@ -363,26 +365,26 @@ class Connection:
                 self._keep_part(data[at:] if at else data)
                 return
             block = data[at:stop]
-            if block == edge.latest.block:
-                known = edge.latest
-            elif block.startswith(b"\r\n"):
-                at += 2  # An empty line before a request is skipped (RFC 9112 §2.2).
-                continue
-            else:
+            latest = edge.latest
+            if block != latest.block:
+                if block.startswith(b"\r\n"):
+                    at += 2  # An empty line before a request is skipped (RFC 9112 §2.2).
+                    continue
                 try:
-                    known = self._know(block)
+                    self._know(block, latest)
                 except SloshError as error:
                     self.refuse(error)
                     return
             at = stop
             self._pending = b""
-            length = self._take(known).length
+            length = self._take(latest).length
             if not length:
-                self._run(known.action, b"")
-            elif 0 < length <= end - at and length <= known.action.max_body:
+                self._run(latest.action, b"", latest.said)
+            elif 0 < length <= end - at and length <= latest.action.max_body:
                 at += length
-                self._run(known.action, data[at - length : at])
+                self._run(latest.action, data[at - length : at], latest.said)
             else:
+                self._said = latest.said
                 rest = self._begin_body(data[at:])
                 if rest is None:
                     return
@@ -403,26 +405,31 @@ class Connection:
                 self._deadline_in(settings.head_timeout)
             self._pending = data
 
-    def _know(self, block: bytes) -> Known:
-        """What is known of a head. If it is nothing yet, the head is judged, and what to do for it is decided."""
-        edge, latest = self.edge, self.edge.latest
+    def _know(self, block: bytes, latest: Latest) -> None:
+        """Write into `latest` what is known of a head; if that is nothing yet, it is judged, and what to do decided."""
+        edge = self.edge
         known = self._known
+        said: object | None = None
         fits = len(block) <= edge.settings.max_head  # else it is judged, and refused
-        part = known.part_of(block) if known is not None and fits else b""
-        if known is None or not part or not known.action.takes(part):
+        if known is not None and fits:
+            part = known.part_of(block)
+            if part:
+                said = known.action.understand(part)
+        if known is None or said is None:
             start, end = edge.application.split(block) if fits else (0, 0)
             part = block[start:end]
             rest = leave_out(block, start, end) if part else block
             known = edge.heads.recall(rest)
-            if known is None:
+            if known is not None and part:
+                said = known.action.understand(part)
+            if known is None or (part and said is None):
                 known = Known(rest, *self._judge(block), start)
                 edge.heads.remember(known)
-                part = b""  # It was decided for this very part.
             self._known = known
         latest.block = block
         latest.head = known.head
-        latest.action = known.action.at(part) if part else known.action
-        return latest
+        latest.action = known.action
+        latest.said = said
 
     def _judge(self, block: bytes) -> tuple[Head, Action]:
         """Parse a head that was not seen before, and decide what to do for it."""
@@ -477,7 +484,8 @@ class Connection:
         if not whole:
             return None
         self._reader = None
-        self._run(action, bytes(reader.body))
+        said, self._said = self._said, None
+        self._run(action, bytes(reader.body), said)
         return reader.rest
 
     def _feed_body(self, data: bytes) -> None:
@@ -487,17 +495,20 @@ class Connection:
             self._put_by(rest)
             self._go_on()
 
-    def _take(self, known: Known) -> Head:
+    def _take(self, latest: Latest) -> Head:
         """Make ready to read the body of a request and to answer it."""
-        self._head = head = known.head
-        self._action = known.action
+        self._head = head = latest.head
+        self._action = latest.action
         self.closing = head.closing
         return head
 
-    def _run(self, action: Action, body: bytes) -> None:
-        """Do what the request asks for."""
+    def _run(self, action: Action, body: bytes, said: object | None) -> None:
+        """Do what the request asks for, whose changing part says `said`."""
         try:
-            action.run(self, body)
+            if said is None:
+                action.run(self, body)
+            else:
+                action.run_with(self, body, said)
             if self._head is not None and self._exchange is None:
                 raise InternalError  # noqa: TRY301 - an action that neither answers nor holds
         except SloshError as error:

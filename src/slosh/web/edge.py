@@ -13,7 +13,7 @@ from slosh.core.timers import Timers
 from slosh.settings import Settings
 from slosh.web.action import Action, Application
 from slosh.web.head import Head
-from slosh.web.memory import HeadMemory, Known
+from slosh.web.memory import HeadMemory, Latest
 from slosh.web.response import date_field
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,7 @@ class Edge:
         draining: whether the server is going down: every answer is the last on its connection.
         heads: that were judged already.
         max_connections: how many there may be; less than the setting where the system grants fewer files.
-        latest: the head that came last, whole, and the action for exactly that head, written over by the next; many
-            readers at one place send the same, one after another.
+        latest: the head that came last; many readers at one place send the same, one after another.
         latest_place: of the poll that came last to one topic; many come to one place, one after another.
         latest_since: what that poll asked for, when it was a cursor of its own.
         idle: how long a connection may be idle, seconds, `inf` for any time.
@@ -70,7 +69,7 @@ class Edge:
         self.random = random.random  # for jitter, which nobody needs to be unable to guess
         self.heads = HeadMemory()
         self.max_connections = settings.max_connections
-        self.latest = Known(b"", Head(b"", "GET", b"/", 1, []), Action())
+        self.latest = Latest(Head(b"", "GET", b"/", 1, []), Action())
         self.latest_place: OneTopic | None = None
         self.latest_since: Since | None = None
         self.idle = settings.idle_timeout or math.inf

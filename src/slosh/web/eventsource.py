@@ -8,6 +8,7 @@ off comes back with `Last-Event-ID` and goes on there. What the reader has misse
 import json
 from typing import ClassVar, Final
 
+from slosh.core.cursor import Cursor
 from slosh.core.reading import Reading
 from slosh.core.subscription import Batch, join_cursors
 from slosh.web.connection import Connection
@@ -68,7 +69,7 @@ def _encode_several(batch: Batch) -> list[bytes]:
         events.append(_control(name, reading, several=True))
         topic = _json(name)
         for offset, message in zip(reading.offsets, reading.messages, strict=True):
-            places[name] = reading.cursor._replace(offset=offset)
+            places[name] = Cursor(reading.epoch, offset)
             place = join_cursors(places, starred=batch.starred).encode()
             events.append(b'id: %b\ndata: {"topic":%b,"message":%b}\n\n' % (place, topic, _data(message)))
     return events

@@ -21,25 +21,46 @@ class Known:
     Attributes:
         block: its bytes without the part that changes (see `Application.split`).
         head: for any such part.
-        action: for the part that it had when it was judged; `action.at(part)` for another.
+        action: for the part that it had when it was judged; `action.run_with` runs it for another.
         start: where that part stood, 0 for none.
     """
 
-    __slots__ = ("action", "block", "head", "start")
+    __slots__ = ("_after", "_before", "action", "block", "head", "start")
 
     def __init__(self, block: bytes, head: Head, action: Action, start: int = 0) -> None:
         self.block = block
         self.head = head
         self.action = action
         self.start = start
+        self._before = block[:start]
+        self._after = block[start:] + _END if start else b""
 
     def part_of(self, block: bytes) -> bytes:
         """What the whole head `block` has in place of this one's changing part; nothing if it differs elsewhere."""
         start = self.start
-        if not start:
-            return b""
-        end = len(block) - len(_END) - len(self.block) + start
-        return block[start:end] if leave_out(block, start, end) == self.block else b""
+        end = len(block) - len(self._after)
+        if 0 < start < end and block.startswith(self._before) and block.endswith(self._after):
+            return block[start:end]
+        return b""
+
+
+class Latest:
+    """The head that came last, whole, and what is done for exactly that head. Written over by the next.
+
+    Attributes:
+        block: its bytes.
+        head: what they mean.
+        action: what is done for it.
+        said: what its changing part says, for `action.run_with`; None where the action was decided for that part.
+    """
+
+    __slots__ = ("action", "block", "head", "said")
+
+    def __init__(self, head: Head, action: Action) -> None:
+        self.block = b""
+        self.head = head
+        self.action = action
+        self.said: object | None = None
 
 
 def leave_out(block: bytes, start: int, end: int) -> bytes:

@@ -5,14 +5,14 @@ from typing import ClassVar, Final
 
 from slosh.core.names import MAX_NAME_BYTES, check_name
 from slosh.engine.base import Engine, Published
-from slosh.errors import BadJson, BadQuery, BadRequest, SloshError, TooLarge, UnsupportedEncoding
+from slosh.errors import BadJson, BadQuery, BadRequest, InternalError, SloshError, TooLarge, UnsupportedEncoding
 from slosh.settings import Settings
 from slosh.web.action import Action, Exchange
 from slosh.web.connection import Connection
 from slosh.web.head import Head
 from slosh.web.jsontext import WHITE_SPACE, check_json
 from slosh.web.query import parse_query
-from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render_head
+from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render_start
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
@@ -21,6 +21,33 @@ PLAIN_NAME: Final = rb"(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+(?:/(?!\.{1,2}[/ ])[A-Za-z
 _plain_name: Final = re.compile(rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
 _MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
+
+
+class Names:
+    """Names of topics as they stand in request lines, which were found good: each is decoded and checked once.
+
+    Attributes:
+        most: how many are remembered.
+    """
+
+    __slots__ = ("_names", "most")
+
+    def __init__(self, most: int = 20_000) -> None:
+        self._names: dict[bytes, str] = {}
+        self.most = most
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._names)
+
+    def read(self, part: bytes) -> str | None:
+        """The name that `part` spells; None where that needs more thought."""
+        name = self._names.get(part)
+        if name is None and len(part) <= MAX_NAME_BYTES and _plain_name.fullmatch(part) is not None:
+            if len(self._names) >= self.most:
+                self._names.clear()
+            name = self._names[part] = check_name(part.decode("ascii"))
+        return name
 
 
 class Publish(Action):
@@ -32,51 +59,54 @@ class Publish(Action):
         topic: the topic's name.
         key: the idempotency key, or nothing.
         fields: header lines of every answer.
-        others: actions for other topics than that of the head they were decided from. All of a server share it.
+        names: of topics that stand in other requests in place of this one's. All of a server share it.
     """
 
-    __slots__ = ("_engine", "_key", "_others", "_receipt", "_topic", "fields", "max_body", "settings")
+    __slots__ = ("_closing", "_date", "_engine", "_key", "_names", "_start", "_topic", "fields", "max_body", "settings")
 
     is_batch: ClassVar[bool] = False
-    most_others: ClassVar[int] = 20_000
-    """Topics that publishers' heads are remembered for, each with less than a kilobyte."""
 
-    def __init__(
-        self, engine: Engine, settings: Settings, topic: str, key: str, fields: bytes, others: "Others"
-    ) -> None:
+    def __init__(self, engine: Engine, settings: Settings, topic: str, key: str, fields: bytes, names: Names) -> None:
         self._engine = engine
         self._topic = topic
         self._key = key
-        self._others = others
-        self._receipt: Receipt | None = None
+        self._names = names
+        self._start = b""  # how an answer begins
+        self._date = b""  # that stands in it
+        self._closing = b""  # that stands in it too
         self.fields = fields
         self.settings = settings
         self.max_body = settings.max_body if self.is_batch else settings.max_message
 
-    def takes(self, part: bytes) -> bool:
+    def understand(self, part: bytes) -> object | None:
         """The name of another topic."""
-        return len(part) <= MAX_NAME_BYTES and _plain_name.fullmatch(part) is not None
-
-    def at(self, part: bytes) -> Action:
-        """The same for another topic."""
-        other = self._others.get((self, part))
-        if other is None:
-            if len(self._others) >= self.most_others:
-                self._others.clear()
-            topic = check_name(part.decode("ascii"))
-            other = type(self)(self._engine, self.settings, topic, self._key, self.fields, self._others)
-            self._others[self, part] = other
-        return other
+        return self._names.read(part)
 
     def run(self, connection: Connection, body: bytes) -> None:
         """Check what came and hand it to the engine."""
+        self.run_with(connection, body, self._topic)
+
+    def run_with(self, connection: Connection, body: bytes, said: object) -> None:
+        """The same for the topic `said`."""
+        if not isinstance(said, str):
+            raise InternalError
         messages = self.parse(body)
         now = connection.edge.now()
-        pending = _Pending(connection, self, now)
-        self._engine.publish(self._topic, messages, now, pending.done, self._key)
+        outcome = self._engine.take(said, messages, now, self._key)
+        if outcome is not None:
+            self.settle(outcome, connection, now)
+            return
+        pending = _Pending(connection, self)
+        self._engine.publish(said, messages, now, pending.done, self._key)
         if not pending.is_done:
-            pending.now = 0.0  # It will be later.
             connection.hold(pending)
+
+    def settle(self, outcome: Published | SloshError, connection: Connection, now: float = 0.0) -> None:
+        """Answer with what became of it, at the time `now`, seconds, where that is known."""
+        if isinstance(outcome, SloshError):
+            connection.refuse(outcome)
+        else:
+            connection.finish(self.answer(outcome, connection), now=now)
 
     def parse(self, body: bytes) -> tuple[bytes, ...]:
         """The messages in a body.
@@ -88,17 +118,21 @@ class Publish(Action):
 
     def answer(self, outcome: Published, connection: Connection) -> bytes:
         """The whole response."""
-        edge = connection.edge
-        date, closing = edge.date(), connection.connection_field()
-        newest = b"%d" % outcome.newest
-        receipt = self._receipt
-        if receipt is None or not receipt.fits(outcome, date, closing, len(newest)):
-            receipt = self._receipt = Receipt(outcome, date, closing, self.fields, batch=self.is_batch)
-        return b"".join((receipt.before, newest, receipt.between, newest, receipt.after))
-
-
-Others = dict[tuple[Publish, bytes], Publish]
-"""Actions by the one that was decided from a head, and the name of the topic in another."""
+        date, closing = connection.edge.date(), connection.connection_field()
+        if date is not self._date or closing is not self._closing:
+            self._date, self._closing = date, closing
+            self._start = render_start(200, date, _FIELDS + self.fields, closing)
+        start = self._start + _REPLAYED if outcome.replayed else self._start
+        newest, watchers = b"%d" % outcome.newest, b"%d" % outcome.watchers
+        accepted = b',"accepted":%d' % outcome.accepted if self.is_batch else b""
+        body = b'{"max":%b,"next":"%b.%b","watchers":%b%b}' % (
+            newest,
+            outcome.epoch.encode("ascii"),
+            newest,
+            watchers,
+            accepted,
+        )
+        return b"%bSlosh-Watchers: %b\r\nContent-Length: %d\r\n\r\n%b" % (start, watchers, len(body), body)
 
 
 class PublishBatch(Publish):
@@ -129,9 +163,7 @@ class PublishBatch(Publish):
             raise BadJson(f"Line {number}: {error.detail} Nothing was stored.", error.position, line=number) from None
 
 
-def choose_publish(
-    engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes, others: "Others"
-) -> Publish:
+def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes, names: Names) -> Publish:
     """What is done for a POST to `topic`: whether it has one message, or one a line.
 
     Raises:
@@ -146,7 +178,7 @@ def choose_publish(
         raise UnsupportedEncoding("A message is posted as it is, without a Content-Encoding.")
     kind = head.first(b"content-type").partition(";")[0].strip().lower()
     publish = PublishBatch if batch or kind == "application/x-ndjson" else Publish
-    return publish(engine, settings, topic, _parse_key(head), fields, others)
+    return publish(engine, settings, topic, _parse_key(head), fields, names)
 
 
 def _parse_key(head: Head) -> str:
@@ -159,63 +191,20 @@ def _parse_key(head: Head) -> str:
     return key
 
 
-class Receipt:
-    """The answer to a publish, apart from the offset, which alone changes from one to the next within a second."""
-
-    __slots__ = ("_closing", "_date", "_digits", "_outcome", "after", "before", "between")
-
-    def __init__(self, outcome: Published, date: bytes, closing: bytes, fields: bytes, *, batch: bool) -> None:
-        self._outcome = outcome
-        self._date = date
-        self._closing = closing
-        self._digits = len(str(outcome.newest))
-        accepted = b',"accepted":%d' % outcome.accepted if batch else b""
-        self.between = b',"next":"%b.' % outcome.epoch.encode("ascii")
-        self.after = b'","watchers":%d%b}' % (outcome.watchers, accepted)
-        start = b'{"max":'
-        length = len(start) + len(self.between) + len(self.after) + 2 * self._digits
-        fields = b"%bSlosh-Watchers: %d\r\n%b%b" % (
-            _FIELDS,
-            outcome.watchers,
-            _REPLAYED if outcome.replayed else b"",
-            fields,
-        )
-        self.before = render_head(200, date, fields, length, closing) + start
-
-    def fits(self, outcome: Published, date: bytes, closing: bytes, digits: int) -> bool:
-        """Whether `outcome` is answered in the same way, apart from its offset."""
-        ours = self._outcome
-        return (
-            date is self._date
-            and digits == self._digits
-            and closing is self._closing
-            and outcome.watchers == ours.watchers
-            and outcome.epoch == ours.epoch
-            and outcome.accepted == ours.accepted
-            and outcome.replayed == ours.replayed
-        )
-
-
 class _Pending(Exchange):
     """A publish that the engine has not answered yet."""
 
-    __slots__ = ("_action", "_connection", "is_done", "now")
+    __slots__ = ("_action", "_connection", "is_done")
 
     outlives_eof: ClassVar[bool] = True
 
-    def __init__(self, connection: Connection, action: Publish, now: float) -> None:
+    def __init__(self, connection: Connection, action: Publish) -> None:
         self._connection = connection
         self._action = action
-        self.now = now
         self.is_done = False
 
     def done(self, outcome: Published | SloshError) -> None:
         """The engine has taken the message, or not."""
         self.is_done = True
-        connection = self._connection
-        if not connection.is_open:
-            return
-        if isinstance(outcome, SloshError):
-            connection.refuse(outcome)
-            return
-        connection.finish(self._action.answer(outcome, connection), now=self.now)
+        if self._connection.is_open:
+            self._action.settle(outcome, self._connection)

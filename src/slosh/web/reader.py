@@ -65,16 +65,19 @@ class Reader(Action):
         """Find the topics, then begin."""
         self.start(connection, None)
 
-    def takes(self, part: bytes) -> bool:
+    def understand(self, part: bytes) -> object | None:
         """Another cursor."""
-        return _cursor.fullmatch(part) is not None
+        if _cursor.fullmatch(part) is None:
+            return None
+        epoch, _, offset = part.partition(b".")
+        return Cursor(epoch.decode("ascii"), int(offset))
 
-    def at(self, part: bytes) -> Action:
-        """The same for a reader with another cursor, unless something else says where it starts."""
-        if self.asked.several or self.asked.resumes:
-            return self
-        epoch, _, offset = part.decode("ascii").partition(".")
-        return Resumed(self, Cursor(epoch, int(offset)))
+    def run_with(self, connection: Connection, body: bytes, said: object) -> None:
+        """Begin at the cursor `said`, unless something else says where."""
+        if isinstance(said, Cursor) and not self.asked.several and not self.asked.resumes:
+            self.start(connection, said)
+        else:
+            self.run(connection, body)
 
     def start(self, connection: Connection, since: Since | None) -> None:
         """Find the topics, then begin.
@@ -215,27 +218,6 @@ def _check_room(subscription: SeveralTopics, room: int) -> SeveralTopics:
             f"(max_head). Ask for fewer topics at a time, or for such with shorter names."
         )
     return subscription
-
-
-class Resumed(Action):
-    """The action of a reader that comes back with another place than the one it was decided for.
-
-    Args:
-        reader: the action, as it was decided.
-        since: the place that counts.
-    """
-
-    __slots__ = ("_reader", "_since", "fields", "max_body")
-
-    def __init__(self, reader: Reader, since: Since) -> None:
-        self._reader = reader
-        self._since = since
-        self.fields = reader.fields
-        self.max_body = reader.max_body
-
-    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
-        """Find the topic, then begin."""
-        self._reader.start(connection, self._since)
 
 
 class _Opening(Exchange):
