@@ -2,6 +2,7 @@
 #
 # PYTHON=python3.12 chooses another Python, VENV=dir another place for the virtual environment,
 # PORT=9000 another port for run and demo; ARGS='-k cursor' goes to pytest, and ARGS='--linger 5m' to slosh serve.
+# make bench measures on the distribution's Python, unless PYTHON or BENCH_PYTHON names another.
 #
 # What runs and what is tested is the built and installed package, as users get it, not the checkout:
 # when a source file changed, the next `make` installs anew (a second or two).
@@ -12,15 +13,27 @@ ARGS ?=
 
 # The compiled wheel is tested in a virtual environment of its own.
 COMPILED ?= $(VENV)-compiled
+# Where the wheels are built, and what is installed beside slosh where it is measured or tested.
+DIST ?= dist
+EXTRA ?= test
 MEET_COMPILED := tests/core tests/engine/test_memory.py tests/engine/test_idempotency.py tests/engine/test_redis.py \
  tests/web tests/conformance tests/testing tests/e2e tests/test_compiled.py tests/test_cli.py tests/test_server.py tests/test_service.py
+
+# What is measured runs on the distribution's own Python, where that is new enough and can make a virtual environment: the
+# servers beside slosh are the distribution's builds too, and how a Python was built is much of what its programs cost.
+DISTRIBUTIONS := /usr/bin/python3
+FITTING = $(DISTRIBUTIONS) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+BENCH_PYTHON ?= $(if $(filter file,$(origin PYTHON)),$(shell $(FITTING) && echo $(DISTRIBUTIONS) || echo $(PYTHON)),$(PYTHON))
+BENCH_VENV ?= $(VENV)-bench
+# Which Python is behind a virtual environment.
+WHICH := -c 'import sys; print(sys.base_prefix, sys.version)'
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := $(shell find src example -type f -not -name '*.pyc' 2>/dev/null) README.md LICENSE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-compiled cover check lint format bench peers docs wheel clean
+.PHONY: help run demo test test-compiled cover check lint format bench measure peers docs wheel clean
 
 help: ## this list
 	@echo "slosh: live topics over plain HTTP"
@@ -62,22 +75,34 @@ format: $(VENV)/.dev ## let ruff put the code in form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: peers ## measure this server beside others (python -m benchmarks)
-	@COMPILED=$(COMPILED) $(BIN)/python -m benchmarks $(ARGS)
-	@$(if $(ARGS),true,$(BIN)/python -m benchmarks --peers)
-	@$(if $(ARGS),true,COMPILED=$(COMPILED) $(BIN)/python -m benchmarks --redis)
-	@$(if $(ARGS),true,$(BIN)/python -m benchmarks.nodes)
+bench: ## measure this server beside others (python -m benchmarks)
+	@$(PYTHON) -m benchmarks.installing --system
+	@test "$$($(BENCH_VENV)/bin/python $(WHICH) 2>/dev/null)" = "$$($(BENCH_PYTHON) $(WHICH))" || \
+	 rm -rf $(BENCH_VENV) $(BENCH_VENV)-compiled
+	@python='$(BENCH_PYTHON)'; echo "measuring on $$python"; \
+	 if test "$$($(or $(wildcard $(BIN)/python),$(PYTHON)) $(WHICH))" = "$$("$$python" $(WHICH))"; then \
+	 exec $(MAKE) --no-print-directory measure PYTHON="$$python"; fi; \
+	 exec $(MAKE) --no-print-directory measure PYTHON="$$python" EXTRA=redis \
+	 VENV=$(BENCH_VENV) COMPILED=$(BENCH_VENV)-compiled DIST=build/benchmarks/dist
 
-peers: $(VENV)/.test $(VENV)/.installed $(COMPILED)/.installed ## install what bench compares with, as far as it can (as root: apt-get)
+# Told by bench on which Python, and where.
+measure: $(VENV)/.$(EXTRA) $(VENV)/.installed $(COMPILED)/.installed
+	@$(BIN)/python -m benchmarks.installing
+	@COMPILED=$(COMPILED) $(BIN)/python -m benchmarks $(ARGS)
+	@$(if $(ARGS),true,COMPILED=$(COMPILED) $(BIN)/python -m benchmarks --peers)
+	@$(if $(ARGS),true,COMPILED=$(COMPILED) $(BIN)/python -m benchmarks --redis)
+	@$(if $(ARGS),true,COMPILED=$(COMPILED) $(BIN)/python -m benchmarks.nodes)
+
+peers: $(VENV)/.test $(VENV)/.installed $(COMPILED)/.installed ## install what bench compares with, for the tests, as far as it can (as root: apt-get)
 	@$(BIN)/python -m benchmarks.installing
 
 docs: $(VENV)/.installed ## write docs/settings.md anew from the table of settings
 	@$(BIN)/python -m slosh.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
-wheel: dist/.wheels ## build into dist/ the wheel for any Python, and the compiled one for this Python
+wheel: $(DIST)/.wheels ## build into dist/ the wheel for any Python, and the compiled one for this Python
 
 clean: ## remove the virtual environment and what the tools left
-	rm -rf $(VENV) $(COMPILED) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(COMPILED) $(BENCH_VENV) $(BENCH_VENV)-compiled dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 
 # One stamp file for each set of packages: a second `make` has nothing to do.
 $(VENV)/.python:
@@ -88,7 +113,7 @@ $(VENV)/.python:
 	@$(PIP) install 'hatchling>=1.26'
 	@touch $@
 
-$(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(VENV)/.python pyproject.toml
+$(VENV)/.demo $(VENV)/.test $(VENV)/.dev $(VENV)/.redis: $(VENV)/.python pyproject.toml
 	@echo "installing slosh and what '$(patsubst .%,%,$(@F))' needs"
 	@$(PIP) install --no-build-isolation '.[$(patsubst .%,%,$(@F))]'
 	@touch $@ $(VENV)/.installed
@@ -109,18 +134,20 @@ $(VENV)/.installed: $(VENV)/.python pyproject.toml $(SOURCES)
 	@touch $@
 
 # The compiled one is built in isolation: pip fetches mypy and what slosh imports for it.
-dist/.wheels: $(VENV)/.python pyproject.toml hatch_build.py $(SOURCES)
-	@echo "building the wheels into dist"
-	@rm -f dist/*.whl
-	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
-	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(PIP) wheel --no-deps --wheel-dir dist .
+$(DIST)/.wheels: $(VENV)/.python pyproject.toml hatch_build.py $(SOURCES)
+	@echo "building the wheels into $(DIST)"
+	@rm -f $(DIST)/*.whl
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir $(DIST) .
+	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(PIP) wheel --no-deps --wheel-dir $(DIST) .
 	@touch $@
 
-$(COMPILED)/.installed: dist/.wheels
-	@echo "installing the compiled slosh and what the tests need into $(COMPILED)"
-	@test -x $(COMPILED)/bin/python || $(BIN)/python -m venv $(COMPILED)
-	@set -- dist/slosh-*-cp3*.whl; test "$$#" = 1 && \
-	 $(COMPILED)/bin/python -m pip --quiet --disable-pip-version-check install --upgrade "$$1[test]" && \
+# A compiled wheel fits one minor version of Python: that of $(VENV), which built it.
+$(COMPILED)/.installed: $(DIST)/.wheels
+	@echo "installing the compiled slosh and what '$(EXTRA)' needs into $(COMPILED)"
+	@test "$$($(COMPILED)/bin/python $(WHICH) 2>/dev/null)" = "$$($(BIN)/python $(WHICH))" || \
+	 $(BIN)/python -m venv --clear $(COMPILED)
+	@set -- $(DIST)/slosh-*-cp3*.whl; test "$$#" = 1 && \
+	 $(COMPILED)/bin/python -m pip --quiet --disable-pip-version-check install --upgrade "$$1[$(EXTRA)]" && \
 	 $(COMPILED)/bin/python -m pip --quiet --disable-pip-version-check install --force-reinstall --no-deps "$$1"
 	@touch $@
 

@@ -1,15 +1,17 @@
 """`python -m benchmarks.installing`: installs the servers that slosh is compared with, as far as it can.
 
-Debian's packages as root; Faye and the Python packages into build/benchmarks, where nothing else looks. What cannot be
-installed is told and left out: the benchmark runs without it, and says so again.
+Debian's packages as root (with `--system` these alone); Faye and the Python packages into build/benchmarks, where
+nothing else looks. What cannot be installed is told and left out: the benchmark runs without it, and says so again.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from benchmarks.building import BUILD, compiler
 from benchmarks.servers import SERVERS
@@ -23,6 +25,8 @@ DEBIAN = {
     "npm": ["npm"],
 }
 """Program -> the packages that bring it."""
+DISTRIBUTIONS_PYTHON = "/usr/bin/python3"
+"""What `make bench` measures slosh on, where it is new enough."""
 PYTHON = ["starlette", "uvicorn", "pyzmq"]
 NPM = ["faye@1"]
 
@@ -40,6 +44,15 @@ def run(words: list[str], **variables: str) -> bool:
     return done.returncode == 0
 
 
+def lacks_venv() -> bool:
+    """Whether the distribution's Python would do to measure on, if only it could make a virtual environment."""
+    question = "import sys; print(sys.version_info >= (3, 11)); import ensurepip, venv"
+    if not Path(DISTRIBUTIONS_PYTHON).exists():
+        return False
+    asked = subprocess.run([DISTRIBUTIONS_PYTHON, "-I", "-c", question], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() == "True" and asked.returncode != 0
+
+
 def lacking_packages() -> list[str]:
     """Debian packages of programs that are not here."""
     paths = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
@@ -49,11 +62,13 @@ def lacking_packages() -> list[str]:
         lacking += DEBIAN["nginx"]
     if compiler() is None:
         lacking += ["gcc", "libc6-dev"]
+    if lacks_venv():
+        lacking += ["python3-venv"]
     return sorted(set(lacking))
 
 
 def install_debian() -> None:
-    """What Debian has, nginx with nchan, Pushpin, Node, a C compiler: as root, where there is apt-get."""
+    """What Debian has, nginx with nchan, Pushpin, Node, a C compiler, venv: as root, where there is apt-get."""
     packages = lacking_packages()
     if not packages:
         return
@@ -86,8 +101,13 @@ def install_faye() -> None:
 
 def main() -> None:
     """Install, then say what is still missing."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.installing", description=__doc__.partition("\n")[0])
+    parser.add_argument("--system", action="store_true", help="only Debian's packages, and say nothing of the rest")
+    system = parser.parse_args().system
     BUILD.mkdir(parents=True, exist_ok=True)
     install_debian()
+    if system:
+        return
     install_python()
     install_faye()
     for server in SERVERS.values():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks import machine
-from benchmarks.interpreter import interpreter
+from benchmarks.interpreter import Interpreter, interpreter
 from benchmarks.loading import LoadError
 from benchmarks.measuring import Refused, Run
 from benchmarks.scenarios import SPARE_FILES, Scenario
@@ -47,15 +47,14 @@ def available(servers: Sequence[Server]) -> list[Server]:
 
 def tell_plain_pythons(servers: Sequence[Server]) -> None:
     """Says of each Python that servers run on whether it is built without what makes it quick."""
-    titles: dict[str, list[str]] = {}
+    titles: dict[Interpreter, list[str]] = {}
     for server in servers:
         if server.python is not None and interpreter(server.python).plain():
-            titles.setdefault(server.python, []).append(server.title)
-    for python, names in titles.items():
-        build = interpreter(python)
+            titles.setdefault(interpreter(server.python), []).append(server.title)
+    for build, names in titles.items():
         tell(
-            f"{', '.join(names)}: MEASURED ON A SLOW PYTHON, {build} ({build.program}). "
-            "A distribution's own is usually built with both; make bench PYTHON=/usr/bin/python3 measures on that"
+            f"{'; '.join(names)}: MEASURED ON A SLOW PYTHON, {build} ({build.program}). "
+            "Distributions build theirs with both, usually, and make bench takes the one in /usr/bin where it fits"
         )
 
 

@@ -23,8 +23,8 @@ from benchmarks.servers.base import Server
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PEERS = BUILD / "peers"
-"""Where `make bench` puts the Python packages that only peers need."""
+PEERS = BUILD / f"peers-{sys.implementation.cache_tag}"
+"""Where `make bench` puts the Python packages that only peers need; some of them fit one version of Python only."""
 FAYE = BUILD / "faye" / "node_modules"
 """Where it puts Faye."""
 MAKE = "make peers does it; by hand: "

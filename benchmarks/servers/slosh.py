@@ -10,8 +10,10 @@ from pathlib import Path
 
 from benchmarks.servers.base import ROOT, Server
 
-COMPILED = Path(os.environ.get("COMPILED") or ROOT / ".venv-compiled").absolute() / "bin" / "python"
-"""Python of the virtual environment in which the compiled wheel is; the Makefile has the same default."""
+BESIDE = Path(f"{sys.prefix}-compiled")
+COMPILED = Path(os.environ.get("COMPILED") or (BESIDE if BESIDE.is_dir() else ROOT / ".venv-compiled")).absolute()
+COMPILED /= "bin/python"
+"""Python of the virtual environment in which the compiled wheel is: as the Makefile has it, beside this one."""
 TRANSPORTS = {"longpoll": "slosh", "gathered": "slosh", "sse": "slosh-sse", "websocket": "slosh-websocket"}
 
 
