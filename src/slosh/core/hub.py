@@ -353,8 +353,8 @@ class Hub:
                 if late:
                     late.pop((topic, watcher), None)
                 try:
-                    if watcher.wake(topic, shared):
-                        present.pop(watcher, None)
+                    if watcher.wake(topic, shared) and watcher in present:
+                        del present[watcher]
                         some_left = True
                 except Exception:
                     logger.exception("a watcher of %r failed; the others go on", topic.name)

@@ -136,19 +136,11 @@ class Connection:
         elif self._pending:
             self._advance(self._pending + data)
         else:
-            # The usual poll, or the usual publish: a head like the one before, its body, and nothing behind it.
             latest = self.edge.latest
-            length = latest.head.length
-            if not length and data == latest.block:
+            end = self._find_usual(data, latest)
+            if end:
                 self._take(latest)
-                self._run(latest.action, b"", latest.said)
-            elif (
-                0 < length == len(data) - len(latest.block)
-                and length <= latest.action.max_body
-                and data.startswith(latest.block)
-            ):
-                self._take(latest)
-                self._run(latest.action, data[-length:], latest.said)
+                self._run(latest.action, data[end:], latest.said)
             else:
                 self._advance(data)
 
@@ -355,6 +347,33 @@ class Connection:
 
     # Reading.
 
+    def _find_usual(self, data: bytes, latest: Latest) -> int:
+        """Where the body begins, if this is the usual poll or the usual publish; 0 if it is not.
+
+        That is a head like the one that came last, from whomever, or like the last on this connection, and its body,
+        with nothing behind it. `latest` tells what is known of it then.
+        """
+        length = latest.head.length
+        end = len(data) - length
+        if length >= 0 and end == len(latest.block) and data.startswith(latest.block):
+            return end if length <= latest.action.max_body else 0
+        known = self._known
+        if known is None:
+            return 0
+        length = known.head.length
+        end = len(data) - length
+        if not 0 <= length <= known.action.max_body or end > self.edge.settings.max_head:
+            return 0
+        part = known.part_of(data, end)
+        said = known.action.understand(part) if part else None
+        if said is None:
+            return 0
+        latest.block = data[:end]
+        latest.head = known.head
+        latest.action = known.action
+        latest.said = said
+        return end
+
     def _advance(self, data: bytes) -> None:
         """Read the requests in `data` until one has to wait, or only a part of one is left."""
         at, end = 0, len(data)
@@ -412,7 +431,7 @@ class Connection:
         said: object | None = None
         fits = len(block) <= edge.settings.max_head  # else it is judged, and refused
         if known is not None and fits:
-            part = known.part_of(block)
+            part = known.part_of(block, len(block))
             if part:
                 said = known.action.understand(part)
         if known is None or said is None:

@@ -35,12 +35,16 @@ class Known:
         self._before = block[:start]
         self._after = block[start:] + _END if start else b""
 
-    def part_of(self, block: bytes) -> bytes:
-        """What the whole head `block` has in place of this one's changing part; nothing if it differs elsewhere."""
+    def part_of(self, data: bytes, end: int) -> bytes:
+        """What stands in place of this head's changing part in one that is all of `data` up to `end`.
+
+        Nothing where it differs elsewhere. Until an action understands what is given it may be anything, also the end
+        of that head and the beginning of another.
+        """
         start = self.start
-        end = len(block) - len(self._after)
-        if 0 < start < end and block.startswith(self._before) and block.endswith(self._after):
-            return block[start:end]
+        stop = end - len(self._after)
+        if 0 < start < stop and data.startswith(self._before) and data[stop:end] == self._after:
+            return data[start:stop]
         return b""
 
 

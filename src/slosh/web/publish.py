@@ -123,16 +123,14 @@ class Publish(Action):
             self._date, self._closing = date, closing
             self._start = render_start(200, date, _FIELDS + self.fields, closing)
         start = self._start + _REPLAYED if outcome.replayed else self._start
-        newest, watchers = b"%d" % outcome.newest, b"%d" % outcome.watchers
-        accepted = b',"accepted":%d' % outcome.accepted if self.is_batch else b""
-        body = b'{"max":%b,"next":"%b.%b","watchers":%b%b}' % (
-            newest,
+        body = b'{"max":%d,"next":"%b.%d","watchers":%d%b}' % (
+            outcome.newest,
             outcome.epoch.encode("ascii"),
-            newest,
-            watchers,
-            accepted,
+            outcome.newest,
+            outcome.watchers,
+            b',"accepted":%d' % outcome.accepted if self.is_batch else b"",
         )
-        return b"%bSlosh-Watchers: %b\r\nContent-Length: %d\r\n\r\n%b" % (start, watchers, len(body), body)
+        return b"%bSlosh-Watchers: %d\r\nContent-Length: %d\r\n\r\n%b" % (start, outcome.watchers, len(body), body)
 
 
 class PublishBatch(Publish):

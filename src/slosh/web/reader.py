@@ -16,7 +16,8 @@ from slosh.web.action import Action, Exchange
 from slosh.web.asking import MAX_MATCHES, Asked
 from slosh.web.connection import Connection
 
-PLAIN_CURSOR: Final = rb"[0-9a-z]{1,32}\.(?:0|[1-9][0-9]{0,14})"
+_PLAIN_DIGITS: Final = 15
+PLAIN_CURSOR: Final = rb"[0-9a-z]{1,32}\.(?:0|[1-9][0-9]{0,%d})" % (_PLAIN_DIGITS - 1)
 """Cursors that need no thought; those with longer offsets are read with more."""
 _cursor: Final = re.compile(PLAIN_CURSOR)
 _LONGEST_FIELD: Final = 2048
@@ -50,7 +51,7 @@ class Reader(Action):
         key: equal for actions that write the same bytes for the same messages.
     """
 
-    __slots__ = ("asked", "engine", "fields", "key", "max_body", "settings")
+    __slots__ = ("_epoch", "_epoch_part", "asked", "engine", "fields", "key", "max_body", "settings")
 
     def __init__(self, engine: Engine, settings: Settings, asked: Asked, fields: bytes) -> None:
         self.engine = engine
@@ -58,6 +59,8 @@ class Reader(Action):
         self.asked = asked
         self.fields = fields
         self.max_body = settings.max_body
+        self._epoch = ""  # of the cursor that came last
+        self._epoch_part = b""  # that and the dot behind it, as in a cursor
         # Interned, so that equal ones are the same object, which is compared at once.
         self.key = sys.intern(repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)))
 
@@ -67,10 +70,17 @@ class Reader(Action):
 
     def understand(self, part: bytes) -> object | None:
         """Another cursor."""
-        if _cursor.fullmatch(part) is None:
+        if not self._epoch or not part.startswith(self._epoch_part):
+            # Of another life than the cursor before, if it is one at all.
+            if _cursor.fullmatch(part) is None:
+                return None
+            epoch = part[: part.index(b".")]
+            self._epoch = epoch.decode("ascii")
+            self._epoch_part = epoch + b"."
+        digits = part[len(self._epoch_part) :]
+        if not digits.isdigit() or len(digits) > _PLAIN_DIGITS or (digits[:1] == b"0" and len(digits) > 1):
             return None
-        epoch, _, offset = part.partition(b".")
-        return Cursor(epoch.decode("ascii"), int(offset))
+        return Cursor(self._epoch, int(digits))
 
     def run_with(self, connection: Connection, body: bytes, said: object) -> None:
         """Begin at the cursor `said`, unless something else says where."""
