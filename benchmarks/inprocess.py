@@ -1,0 +1,147 @@
+"""slosh's work without sockets, for a tool that counts: `python -P benchmarks/inprocess.py WORK ROUNDS`.
+
+Hub, engine, routes and connections are the server's own; the event loop and the transports are the least that these
+need, and its clock stands still, so that two runs do the same to the last instruction. It imports nothing of this
+package, so that a virtual environment with nothing but slosh can run it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, cast
+
+from slosh.server import find_root, make_engine, make_hub
+from slosh.settings import Settings
+from slosh.startup import spare_collector
+from slosh.web.connection import Connection
+from slosh.web.edge import Edge
+from slosh.web.files import DocumentRoot
+from slosh.web.routes import Routes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MESSAGE = b'{"bench":"%b"}' % (b"x" * 88)
+"""Of 100 bytes, as the load generator's."""
+NOON = 1_800_000_000.0
+READERS = {"publish": 0, "fan": 200, "browser": 200, "topics": 500}
+"""Work -> how many wait for messages; publish has one that left, so that its topic takes messages."""
+PUBLISHES = 200
+"""In a round of the work publish."""
+
+
+class Loop:
+    """What hub and edge ask of an event loop. What is called for each message is C, as it is in uvloop."""
+
+    def __init__(self) -> None:
+        self._soon: deque[Callable[[], None]] = deque()
+        self.call_soon = self._soon.append
+        self.time = repeat(1_000.0).__next__
+
+    def call_at(self, when: float, call: Callable[[], None]) -> None:
+        """Never comes, for time stands still."""
+
+    def run(self) -> None:
+        """Do what is due."""
+        while self._soon:
+            self._soon.popleft()()
+
+
+class Transport:
+    """A client that takes at once whatever is written; C too, wherever it is called for each message."""
+
+    is_closing = bool  # makes False
+    get_write_buffer_size = int  # makes 0
+
+    def __init__(self) -> None:
+        self.written: deque[bytes] = deque(maxlen=1)
+        self.write = self.written.append
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        """There are none to set."""
+
+    def get_extra_info(self, name: str) -> None:
+        """Nothing is known."""
+
+
+class Client:
+    """One connection and what came back on it."""
+
+    def __init__(self, edge: Edge, fields: bytes = b"") -> None:
+        self.connection = Connection(edge)
+        self._transport = Transport()
+        self._fields = fields
+        self.connection.connection_made(cast("Any", self._transport))
+
+    def answer(self) -> bytes:
+        """The newest one; stops the program where it is no 200."""
+        newest = self._transport.written[0]
+        if not newest.startswith(b"HTTP/1.1 200 "):
+            raise SystemExit(f"refused: {newest!r}")
+        return newest
+
+    def publication(self, topic: bytes) -> bytes:
+        """A POST."""
+        return (
+            b"POST /topics/%b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (topic, len(MESSAGE), MESSAGE)
+        )
+
+    def poll(self, topic: bytes) -> bytes:
+        """A GET that waits for what comes after the last answer."""
+        place = b"now"
+        if self._transport.written:
+            place = self.answer().partition(b"Slosh-Next: ")[2].partition(b"\r\n")[0]
+        return b"GET /topics/%b?since=%b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n%b\r\n" % (topic, place, self._fields)
+
+
+def browser_fields(number: int) -> bytes:
+    """A browser's header fields, some 700 bytes, different for each."""
+    return (
+        b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 "
+        b"Safari/537.36\r\nAccept: application/json, text/plain, */*\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+        b"Accept-Language: en-GB,en;q=0.9,de;q=0.8,da;q=0.7\r\nReferer: http://127.0.0.1:8000/view/bench\r\n"
+        b"Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\nDNT: 1\r\n"
+        b'sec-ch-ua: "Chromium";v="131", "Not_A Brand";v="24"\r\nsec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: "Linux"'
+        b"\r\nCookie: session=%024x; theme=dark; _ga=GA1.1.12345678.%d; consent=%08x\r\n"
+        % (number * 7_919, 1_700_000_000 + number, number)
+    )
+
+
+def make_edge(loop: Loop) -> Edge:
+    """A server apart from its listeners, with default settings."""
+    settings, any_loop = Settings(), cast("Any", loop)
+    engine = make_engine(make_hub(settings, any_loop, lambda: "abcdefgh"), settings, any_loop)
+    edge = Edge(settings, Routes(engine, DocumentRoot(find_root("")), settings), any_loop)
+    edge.wall = repeat(NOON).__next__
+    return edge
+
+
+def work(name: str, rounds: int) -> None:
+    """Do it. In a round each reader gets one message, and asks again."""
+    loop = Loop()
+    edge = make_edge(loop)
+    topics = [b"bench%d" % number if name == "topics" else b"bench" for number in range(READERS[name] or 1)]
+    readers = [Client(edge, browser_fields(number) if name == "browser" else b"") for number in range(len(topics))]
+    publishers = [Client(edge) for _ in range(8)]
+    for reader, topic in zip(readers, topics, strict=True):
+        reader.connection.data_received(reader.poll(topic))
+    if name == "publish":
+        readers.pop().connection.connection_lost(None)
+    turns = {"publish": topics * PUBLISHES, "topics": topics}.get(name, topics[:1])
+    publications = [publishers[0].publication(topic) for topic in turns]
+    spare_collector()
+    for _ in range(rounds):
+        for number, publication in enumerate(publications):
+            publishers[number % len(publishers)].connection.data_received(publication)
+            loop.run()
+        publishers[0].answer()
+        for reader, poll in zip(readers, [reader.poll(topic) for reader, topic in zip(readers, topics, strict=False)],
+                                strict=True):  # fmt: skip
+            reader.connection.data_received(poll)
+
+
+if __name__ == "__main__":
+    work(sys.argv[1], int(sys.argv[2]))
