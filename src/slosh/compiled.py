@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_extensions import mypyc_attr
 else:
 
-    def mypyc_attr(**_said: bool) -> Callable[[type], type]:
+    def mypyc_attr(**_said: object) -> Callable[[type], type]:
         """Do nothing, where the source runs as it is. mypy_extensions' own would be a dependency at run time."""
         return lambda kind: kind
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,9 +123,6 @@ def make_hub(settings: Settings, loop: asyncio.AbstractEventLoop, new_epoch: Cal
     def flush() -> None:
         hub.flush(loop.time())
 
-    def wake() -> None:
-        loop.call_soon(flush)
-
     def arm(when: float) -> None:
         loop.call_at(when, lambda: hub.expire(loop.time()))
 
@@ -135,7 +133,7 @@ def make_hub(settings: Settings, loop: asyncio.AbstractEventLoop, new_epoch: Cal
         max_topics=settings.max_topics,
         max_watchers=settings.max_watchers,
         new_epoch=new_epoch,
-        wake=wake,
+        wake=partial(loop.call_soon, flush),
         arm=arm,
     )
     return hub

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, unquote
 
+from slosh.compiled import mypyc_attr
 from slosh.errors import BadQuery
 
 MAX_OFFSET: Final = 2**53 - 1
@@ -28,6 +29,7 @@ _EPOCH_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 
 _CURSOR: Final = re.compile(r"([0-9a-z]{1,32})\.(0|[1-9][0-9]{0,15})", re.ASCII)
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Cursor:
     """The place after the message `offset` in the life `epoch` of a topic. Never changed.
 

@@ -78,7 +78,7 @@ class Hub:
         max_topics: int,
         max_watchers: int,
         new_epoch: Callable[[], str],
-        wake: Callable[[], None],
+        wake: Callable[[], object],
         arm: Callable[[float], None],
     ) -> None:
         self._queue = queue

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final
 
+from slosh.compiled import mypyc_attr
 from slosh.core.cursor import Cursor, length_in_url, spell
 from slosh.core.hub import Hub
 from slosh.core.reading import Filter, Place, Reading, read
@@ -37,6 +38,7 @@ def join_cursors(cursors: Mapping[str, Cursor], *, starred: bool) -> str:
     return ",".join([STAR, *pairs] if starred else pairs)
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Batch:
     """What a reader is given at a time. Never changed.
 
@@ -136,6 +138,7 @@ class Subscription:
         """Move the places to where `batch`, which `read` gave, ends."""
 
 
+@mypyc_attr(free_list_len=1)
 class OneTopic(Subscription):
     """A reader of one topic.
 

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Protocol
 
+from slosh.compiled import mypyc_attr
 
+
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Shared:
     """What the watchers of one wake-up have in common. What they put into it is their own affair.
 

@@ -11,11 +11,13 @@ knows the answer gives it before it returns.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from slosh.compiled import mypyc_attr
 from slosh.core.hub import Expectant, Hub
 from slosh.core.topic import Topic
 from slosh.errors import SloshError
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Published:
     """What became of a publish. Never changed.
 

@@ -15,7 +15,12 @@ def encode_envelope(batch: Batch, *, timed_out: bool = False) -> bytes:
     if not batch.several:
         reading = batch.parts[0][1]
         if reading.saw == 1 == len(reading.messages) and not reading.reset and not timed_out:
-            return _encode_one(b"%d" % reading.newest, reading.messages[0], batch.cursor.encode("ascii"))
+            # The most common of all: the one message that came.
+            return b'{"max":%d,"saw":1,"delivering":1,"res":[%b],"next":"%b"}' % (
+                reading.newest,
+                reading.messages[0],
+                batch.cursor.encode("ascii"),
+            )
         return _encode_reading(reading, b',"timeout":true' if timed_out else b"")
     timeout = b',"timeout":true' if timed_out else b""
     topics = b",".join(b"%b:%b" % (_quote(name), _encode_reading(reading)) for name, reading in batch.parts)
@@ -25,11 +30,6 @@ def encode_envelope(batch: Batch, *, timed_out: bool = False) -> bytes:
 def encode_place(cursor: str) -> bytes:
     """An envelope that says nothing but where a reader of several topics stands."""
     return b'{"topics":{},"next":%b}' % _quote(cursor)
-
-
-def _encode_one(newest: bytes, message: bytes, cursor: bytes) -> bytes:
-    """As `_encode_reading`, for the most common of all: the one message that came."""
-    return b"".join((b'{"max":', newest, b',"saw":1,"delivering":1,"res":[', message, b'],"next":"', cursor, b'"}'))
 
 
 def _encode_reading(reading: Reading, timeout: bytes = b"") -> bytes:

@@ -13,6 +13,7 @@ The rules of this file:
 from collections.abc import Callable
 from typing import Final
 
+from slosh.compiled import mypyc_attr
 from slosh.core.cursor import EPOCH_LENGTH
 from slosh.core.reading import Since, locate
 from slosh.core.subscription import Batch, OneTopic, Subscription
@@ -85,7 +86,7 @@ class LongPoll(Reader):
             self._date, self._closing = date, closing
             self._start = render_start(200, date, _FIELDS + self.fields, closing)
         body = encode_envelope(batch)
-        return b"".join((self._start, b"Slosh-Next: ", cursor, b"\r\nContent-Length: %d\r\n\r\n" % len(body), body))
+        return b"%bSlosh-Next: %b\r\nContent-Length: %d\r\n\r\n%b" % (self._start, cursor, len(body), body)
 
 
 class Peek(LongPoll):
@@ -125,6 +126,7 @@ class Peek(LongPoll):
             connection.respond(200, fields, encode_envelope(batch, timed_out=not batch.saw))
 
 
+@mypyc_attr(free_list_len=1)
 class Poll(Exchange):
     """A held long-poll: a watcher of its topics."""
 

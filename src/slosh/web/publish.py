@@ -103,10 +103,10 @@ class Publish(Action):
 
     def settle(self, outcome: Published | SloshError, connection: Connection, now: float = 0.0) -> None:
         """Answer with what became of it, at the time `now`, seconds, where that is known."""
-        if isinstance(outcome, SloshError):
-            connection.refuse(outcome)
-        else:
+        if isinstance(outcome, Published):
             connection.finish(self.answer(outcome, connection), now=now)
+        else:
+            connection.refuse(outcome)
 
     def parse(self, body: bytes) -> tuple[bytes, ...]:
         """The messages in a body.

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from slosh.compiled import mypyc_attr
 from slosh.core.cursor import Cursor
 from slosh.core.reading import Since, locate
 from slosh.core.subscription import Batch, Following, OneTopic, SeveralTopics, Subscription
@@ -171,6 +172,7 @@ class Reader(Action):
         ]
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Made:
     """What was made once and is written to all readers who stand at one place and want the same bytes.
 
