@@ -20,7 +20,7 @@ MEET_COMPILED := tests/core tests/engine/test_memory.py tests/engine/test_idempo
  tests/web tests/conformance tests/testing tests/e2e tests/test_compiled.py tests/test_cli.py tests/test_server.py tests/test_service.py
 
 # What is measured runs on the distribution's own Python, where that is new enough and can make a virtual environment: the
-# servers beside slosh are the distribution's builds too, and how a Python was built is much of what its programs cost.
+# servers beside slosh are the distribution's builds too, and how a Python was built shows in what its programs cost.
 DISTRIBUTIONS := /usr/bin/python3
 FITTING = $(DISTRIBUTIONS) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 BENCH_PYTHON ?= $(if $(filter file,$(origin PYTHON)),$(shell $(FITTING) && echo $(DISTRIBUTIONS) || echo $(PYTHON)),$(PYTHON))

@@ -53,8 +53,8 @@ def tell_plain_pythons(servers: Sequence[Server]) -> None:
             titles.setdefault(interpreter(server.python), []).append(server.title)
     for build, names in titles.items():
         tell(
-            f"{'; '.join(names)}: MEASURED ON A SLOW PYTHON, {build} ({build.program}). "
-            "Distributions build theirs with both, usually, and make bench takes the one in /usr/bin where it fits"
+            f"{'; '.join(names)}: MEASURED ON {build} ({build.program}), WHICH COSTS MORE than one with both. "
+            "Distributions usually build theirs so, and make bench takes the one in /usr/bin where it fits"
         )
 
 

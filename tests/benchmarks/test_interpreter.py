@@ -126,7 +126,7 @@ def test_each_server_on_python_is_recorded_with_its_python() -> None:
     assert " on " not in begun.versions["floor"]
 
 
-def test_a_slow_python_is_warned_of_before_anything_is_measured(
+def test_a_python_without_pgo_is_warned_of_before_anything_is_measured(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     builds = {
@@ -139,4 +139,6 @@ def test_a_slow_python_is_warned_of_before_anything_is_measured(
     turns.tell_plain_pythons([SERVERS["floor"], *servers])
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
-    assert told[0].startswith("slow: MEASURED ON A SLOW PYTHON, CPython 3.11.7, without PGO and LTO (/opt/python3.11).")
+    assert told[0].startswith(
+        "slow: MEASURED ON CPython 3.11.7, without PGO and LTO (/opt/python3.11), WHICH COSTS MORE"
+    )
