@@ -17,31 +17,15 @@ POST = (b"POST /topics/", b" HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1")
 GOOD = {POLL: b"epoch000.1", POST: b"a"}
 """What stands in the two requests that are known."""
 PIECES = [b"epoch000", b"other", b".", b"0", b"1", b"2", b"a", b"b", b"/", b"..", b" ", b"\t", b"\0", b"%61", b"?"]
-    b"epoch000",
-    b"other",
-    b".",
-    b"0",
-    b"1",
-    b"2",
-    b"a",
-    b"b",
-    b"/",
-    b"..",
-    b" ",
-    b"\t",
-    b"\0",
-    b"%61",
-    b"?",
-    b"&",
-]
-PIECES += [b"&", b"#", b"=", b"now", b"wait=0", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" HTTP/1.1", b" HTTP/1.0", b"Host: h"]
-PIECES += [POLL[1], POST[1], request("GET", "/topics/b?wait=0"), b"GET /topics/b?wait=0&since=", b"POST /topics/b"]
+PIECES += [b"&", b"#", b"=", b"now", b"wait=0", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" HTTP/1.1", b" HTTP/1.0"]
+PIECES += [b"Host: h", POLL[1], POST[1], request("GET", "/topics/b?wait=0"), POLL[0], POST[0] + b"b"]
 
 
 def what_comes(kind: tuple[bytes, bytes], part: bytes, *, known: bool) -> object:
     """All that a client sees of a request with `part` in it, and what has become of the topics."""
     before, after = kind
     with closing(Site()) as site:
+        site.edge.wall = lambda: 0.0  # for the same `Date` in all answers
         for name in "ab":
             site.get(f"/topics/{name}?wait=0")
         client = site.connect()
