@@ -17,7 +17,7 @@ from slosh.compiled import mypyc_attr
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class Shared:
-    """What the watchers of one wake-up have in common. What they put into it is their own affair.
+    """What the watchers of one wake-up have in common. What they put into it is theirs, and must not lead back to it.
 
     Args:
         now: the time of the wake-up, seconds.

@@ -364,14 +364,10 @@ class Connection:
         end = len(data) - length
         if not 0 <= length <= known.action.max_body or end > self.edge.settings.max_head:
             return 0
-        part = known.part_of(data, end)
-        said = known.action.understand(part) if part else None
+        said = known.read(data, end)
         if said is None:
             return 0
-        latest.block = data[:end]
-        latest.head = known.head
-        latest.action = known.action
-        latest.said = said
+        latest.become(data[:end], known, said)
         return end
 
     def _advance(self, data: bytes) -> None:
@@ -431,9 +427,7 @@ class Connection:
         said: object | None = None
         fits = len(block) <= edge.settings.max_head  # else it is judged, and refused
         if known is not None and fits:
-            part = known.part_of(block, len(block))
-            if part:
-                said = known.action.understand(part)
+            said = known.read(block, len(block))
         if known is None or said is None:
             start, end = edge.application.split(block) if fits else (0, 0)
             part = block[start:end]
@@ -445,10 +439,7 @@ class Connection:
                 known = Known(rest, *self._judge(block), start)
                 edge.heads.remember(known)
             self._known = known
-        latest.block = block
-        latest.head = known.head
-        latest.action = known.action
-        latest.said = said
+        latest.become(block, known, said)
 
     def _judge(self, block: bytes) -> tuple[Head, Action]:
         """Parse a head that was not seen before, and decide what to do for it."""

@@ -8,7 +8,7 @@ from slosh.web.head import Head
 _GENERATION: Final = 2048
 """Heads in each of the two generations that are remembered."""
 _LONGEST: Final = 2048
-"""Bytes of the longest head that is remembered. With what is made of each, that bounds the memory to about 16 MiB,
+"""Bytes of the longest head that is remembered. With what is made of each, that bounds the memory to about 24 MiB,
 which only as many clients as there are places, all different, can bring about."""
 
 
@@ -35,17 +35,17 @@ class Known:
         self._before = block[:start]
         self._after = block[start:] + _END if start else b""
 
-    def part_of(self, data: bytes, end: int) -> bytes:
-        """What stands in place of this head's changing part in one that is all of `data` up to `end`.
+    def read(self, data: bytes, end: int) -> object | None:
+        """What the changing part says in a head like this one that is all of `data` up to `end`.
 
-        Nothing where it differs elsewhere. Until an action understands what is given it may be anything, also the end
-        of that head and the beginning of another.
+        None where it differs elsewhere, or the action does not understand it: until then what stands there may be
+        anything, also the end of that head and the beginning of another.
         """
         start = self.start
         stop = end - len(self._after)
         if 0 < start < stop and data.startswith(self._before) and data[stop:end] == self._after:
-            return data[start:stop]
-        return b""
+            return self.action.understand(data[start:stop])
+        return None
 
 
 class Latest:
@@ -65,6 +65,13 @@ class Latest:
         self.head = head
         self.action = action
         self.said: object | None = None
+
+    def become(self, block: bytes, known: Known, said: object | None) -> None:
+        """From now on it is `block`, of which `known` tells what it means."""
+        self.block = block
+        self.head = known.head
+        self.action = known.action
+        self.said = said
 
 
 def leave_out(block: bytes, start: int, end: int) -> bytes:

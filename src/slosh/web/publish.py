@@ -27,7 +27,7 @@ class Names:
     """Names of topics as they stand in request lines, which were found good: each is decoded and checked once.
 
     Attributes:
-        most: how many are remembered.
+        most: how many are remembered, each with less than a kilobyte.
     """
 
     __slots__ = ("_names", "most")
