@@ -7,6 +7,7 @@ The rules of this file:
 * A head is either judged by `parse_head` or byte for byte one that was, apart from a reader's place in its
   request line, which is let through by a pattern so narrow that it changes nothing else; nothing between.
 * Whatever a client does not take off its socket stops us from reading more from it.
+* A stream is written straight to the socket while nothing waits in the transport, and else behind what waits.
 * A connection has one deadline, which means what the connection is doing just then.
 
 This file is longer than the others because it is one state machine: reading, answering, stalling and closing
@@ -34,6 +35,7 @@ from slosh.web.edge import Edge
 from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
 from slosh.web.memory import Known, Latest, leave_out
 from slosh.web.response import CLOSE, CONTINUE, problem, render
+from slosh.web.sending import Outlet, open_outlet
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class Connection:
         "_exchange",
         "_head",
         "_known",
+        "_outlet",
         "_pending",
         "_reader",
         "_reading_paused",
@@ -75,6 +78,7 @@ class Connection:
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
         self._transport: asyncio.Transport | None = None
+        self._outlet: Outlet | None = None  # past the transport, while nothing waits in that: of streams
         self._known: Known | None = None  # of the last head on this connection
         self._head: Head | None = None  # of the request that is being read or answered
         self.closing = b""  # the `Connection` line that its answer needs unless the server goes down, often none
@@ -111,6 +115,7 @@ class Connection:
         edge = self.edge
         if isinstance(exc, TimeoutError):  # The system has asked again and again, and the client's end was silent.
             edge.closed["tcp_keepalive"] += 1
+        self._close_outlet()
         self._transport = None
         self._discarding = True
         edge.connections.pop(self, None)
@@ -281,10 +286,22 @@ class Connection:
 
     def write(self, data: bytes) -> bool:
         """Write a part of an answer. False when the client does not keep up: wait for `writable` then."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return False
-        transport.write(data)
+        outlet = self._outlet
+        if outlet is None:
+            transport = self._transport
+            if transport is None or transport.is_closing():
+                return False
+            outlet = None if transport.get_write_buffer_size() else open_outlet(transport)
+            if outlet is None:
+                transport.write(data)
+                return not self._stalled
+            self._outlet = outlet
+        try:
+            sent = outlet.send(data)
+        except OSError:
+            sent = 0  # There is no room; or the socket broke, and the transport meets that too and tells why.
+        if sent != len(data):
+            self._write_behind(data[sent:])
         return not self._stalled
 
     def finish(self, response: bytes, *, close: bool = False, now: float = 0.0) -> None:
@@ -295,15 +312,14 @@ class Connection:
             now: the time, seconds, where the caller has looked at the clock already.
         """
         head = self._head
-        transport = self._transport
         self._head = None
         self._exchange = None
-        if transport is None or head is None:
+        if self._transport is None or head is None:
             return
         edge = self.edge
         edge.requests += 1
         if response:
-            transport.write(response)
+            self._write_behind(response)
         if close or edge.draining or not head.keeps_alive:
             self._close_gently()
             return
@@ -321,6 +337,7 @@ class Connection:
         self._discarding = True
         if exchange is not None:
             exchange.lost()
+        self._close_outlet()
         if self._transport is not None:
             self._transport.abort()
 
@@ -336,7 +353,7 @@ class Connection:
         if self._head is not None and self._action is not None:
             fields += self._action.fields
         bodiless = self._head is not None and self._head.method == "HEAD"
-        self._transport.write(render(status, self.edge.date(), fields, body, CLOSE, bodiless=bodiless))
+        self._write_behind(render(status, self.edge.date(), fields, body, CLOSE, bodiless=bodiless))
         self._close_gently()
 
     def drain(self) -> Exchange | None:
@@ -465,12 +482,12 @@ class Connection:
         if head.length > limit:
             self.refuse(TooLarge(f"The body of this request may have {limit} bytes.", limit))
             return None
-        if head.expects_continue and not data and self._transport is not None:
+        if head.expects_continue and not data:
             if isinstance(action, Refusal):
                 # The client asks before it sends the body: a refusal now spares it that (RFC 9110 §10.1.1).
                 self.refuse(action.error)
                 return None
-            self._transport.write(CONTINUE)
+            self._write_behind(CONTINUE)
         self._deadline_in(settings.body_timeout)
         return self._read_body(data) if data else None
 
@@ -578,6 +595,21 @@ class Connection:
             self._reading_paused = False
             self._transport.resume_reading()
 
+    # Writing.
+
+    def _write_behind(self, data: bytes) -> None:
+        """Write `data` by the transport, behind all that was written before."""
+        if self._outlet is not None:
+            self._close_outlet()
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _close_outlet(self) -> None:
+        """Write to the transport alone, which owns the socket and closes it."""
+        if self._outlet is not None:
+            self._outlet.detach()
+            self._outlet = None
+
     # Deadlines and the end.
 
     def _deadline_in(self, seconds: float) -> None:
@@ -621,6 +653,7 @@ class Connection:
         if transport is None or transport.is_closing():
             return
         self._read_on()
+        self._close_outlet()
         transport.write_eof()
         if not self._stalled:  # Else it has its write_timeout; `resume_writing` sets this deadline then.
             self._untaken = 0
