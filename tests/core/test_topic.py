@@ -66,6 +66,30 @@ def test_offset_before_splits_the_kept_messages_by_their_age(steps: Any, queue: 
     assert topic.offset_before(float(time)) == topic.last - young
 
 
+@PROPERTY
+@given(st.lists(st.integers(1, 9) | st.lists(MESSAGES, max_size=5), max_size=20), st.integers(1, 5), st.integers(1, 60))
+def test_a_gap_anywhere_leaves_what_came_behind_it(steps: Any, queue: int, queue_bytes: int) -> None:
+    """A step is a batch, or by how many offsets the ring goes on behind all that it kept."""
+    topic = Topic("a", "k", 0.0)
+    last, since_gap, passed_over, now = 0, list[bytes](), 0, 0.0
+    for step in steps:
+        now += 1.0
+        if isinstance(step, int):
+            last, since_gap = last + step, []
+            passed_over += topic.skip_to(last)
+        else:
+            last, since_gap = last + len(step), since_gap + step
+            passed_over += topic.append(step, now, queue, queue_bytes)
+        here = kept(since_gap, queue, queue_bytes)
+        assert (topic.first, topic.last, topic.size) == (last - len(here) + 1, last, sum(map(len, here)))
+        assert [topic.after(offset) for offset in range(last + 2)] == [
+            here[max(0, offset - topic.first + 1) :] for offset in range(last + 2)
+        ]
+        assert topic.offset_before(0.0) == topic.first - 1
+        assert topic.offset_before(now + 1.0) == last
+        assert passed_over == last - len(here)
+
+
 def test_one_message_larger_than_the_ring_is_kept_alone() -> None:
     topic = Topic("a", "k", 0.0)
     topic.append([b"1", b"2"], 0.0, 10, 5)

@@ -7,9 +7,7 @@ The rules of this file:
 * A message is the bytes that were posted; nothing here looks into them.
 """
 
-from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, Protocol
 
 from slosh.compiled import mypyc_attr
@@ -67,6 +65,8 @@ class Topic:
         name: as in its URL, decoded.
         epoch: random text, different for each life of a topic of this name.
         last: offset of the newest message, 0 when there was none yet.
+        first: offset of the oldest message kept; `last + 1` when none is.
+        size: bytes of all the messages kept.
         born: when this life began, seconds.
         watchers: who waits here, in the order of arrival, and the offset that each had seen when it came.
         active_until: until when it lingers without watchers, seconds.
@@ -75,18 +75,22 @@ class Topic:
         is_over: whether the hub has let this life go.
     """
 
+    # The ring: a message with the offset o is kept in the slot (o - base) modulo its length, which grows to its bound.
+    # Two lists, which hold nothing of their own until something comes in; two deques would cost a kilobyte a topic.
     __slots__ = (
+        "_base",
         "_messages",
-        "_size",
         "_times",
         "active_until",
         "born",
         "dirty",
         "epoch",
+        "first",
         "is_over",
         "last",
         "lingering",
         "name",
+        "size",
         "watchers",
     )
 
@@ -100,19 +104,11 @@ class Topic:
         self.lingering = False
         self.dirty = False
         self.is_over = False
-        self._messages: deque[bytes] = deque()
-        self._times: deque[float] = deque()
-        self._size = 0
-
-    @property
-    def first(self) -> int:
-        """Offset of the oldest message kept; `last + 1` when none is."""
-        return self.last - len(self._messages) + 1
-
-    @property
-    def size(self) -> int:
-        """Bytes of all the messages kept."""
-        return self._size
+        self._messages: list[bytes] = []
+        self._times: list[float] = []
+        self._base = 1
+        self.first = 1
+        self.size = 0
 
     def append(self, messages: Sequence[bytes], now: float, queue: int, queue_bytes: int) -> int:
         """Put `messages` at the end and let the oldest fall off where the ring is full.
@@ -126,51 +122,67 @@ class Topic:
         Returns:
             How many messages fell off.
         """
-        kept, times = self._messages, self._times
+        kept, times, base = self._messages, self._times, self._base
+        was_first = first = self.first
+        last, size = self.last, self.size
         for message in messages:  # mostly one
-            kept.append(message)
-            times.append(now)
-            self._size += len(message)
-        self.last += len(messages)
-        fell_off = 0
-        while len(kept) > queue or (self._size > queue_bytes and len(kept) > 1):
-            self._size -= len(kept.popleft())
-            times.popleft()
-            fell_off += 1
-        return fell_off
+            last += 1
+            size += len(message)
+            if len(kept) < queue:
+                kept.append(message)
+                times.append(now)
+                continue
+            slot = (last - base) % queue
+            if last - first == queue:
+                size -= len(kept[slot])
+                first += 1
+            kept[slot] = message
+            times[slot] = now
+        while size > queue_bytes and first < last:
+            slot = (first - base) % len(kept)
+            size -= len(kept[slot])
+            kept[slot] = b""
+            first += 1
+        self.first, self.last, self.size = first, last, size
+        return first - was_first
 
     def skip_to(self, last: int) -> int:
         """Forget all that is kept and go on behind the offset `last`. Gives how many messages are passed over so."""
-        passed_over = last - self.last + len(self._messages)
+        passed_over = last - self.first + 1
         self._messages.clear()
         self._times.clear()
-        self._size = 0
         self.last = last
+        self._base = self.first = last + 1
+        self.size = 0
         return passed_over
 
     def rate(self, now: float, window: float) -> float:
         """Messages a second over the last `window` seconds, as far as the ring goes back."""
-        if not self._times:
+        if self.first > self.last:
             return 0.0
         recent = self.last - self.offset_before(now - window)
-        full = recent == len(self._times) and self.first > 1
+        full = recent == self.last - self.first + 1 and self.first > 1
         # A ring that is younger than the window, because older messages fell off, speaks for its own age alone.
-        seconds = max(now - self._times[0], 0.001) if full else window
+        seconds = max(now - self._times[self._slot(self.first)], 0.001) if full else window
         return recent / seconds
 
     def after(self, offset: int) -> list[bytes]:
         """The messages kept whose offset is greater than `offset`, oldest first. Costs what it gives."""
-        if offset == self.last - 1 and self._messages:
-            return [self._messages[-1]]  # the usual reader, who has seen all but the newest
-        newest_first = list(islice(reversed(self._messages), max(0, self.last - offset)))
-        newest_first.reverse()
-        return newest_first
+        kept, last = self._messages, self.last
+        start = max(offset + 1, self.first)
+        if start >= last:  # the usual reader, who has seen all but the newest
+            return [kept[self._slot(last)]] if start == last else []
+        slot = self._slot(start)
+        end = slot + last - start + 1
+        return kept[slot:end] if end <= len(kept) else kept[slot:] + kept[: end - len(kept)]
 
     def offset_before(self, time: float) -> int:
         """The offset after which all the messages are that arrived at `time` (seconds) or later, of those kept."""
-        young = 0
-        for arrived in reversed(self._times):
-            if arrived < time:
-                break
-            young += 1
-        return self.last - young
+        offset = self.last
+        while offset >= self.first and self._times[self._slot(offset)] >= time:
+            offset -= 1
+        return offset
+
+    def _slot(self, offset: int) -> int:
+        """Where in the ring the message with this offset is kept."""
+        return (offset - self._base) % len(self._messages)

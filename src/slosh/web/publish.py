@@ -15,6 +15,8 @@ from slosh.web.query import parse_query
 from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render_start
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
+_BODY: Final = len(b'{"max":,"next":".","watchers":}')
+"""Bytes of an answer's body, without what differs from one to the next."""
 _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
 PLAIN_NAME: Final = rb"(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+(?:/(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+)*"
 """Names of topics that need no thought, as they stand in a request line, in front of a space."""
@@ -123,14 +125,18 @@ class Publish(Action):
             self._date, self._closing = date, closing
             self._start = render_start(200, date, _FIELDS + self.fields, closing)
         start = self._start + _REPLAYED if outcome.replayed else self._start
-        body = b'{"max":%d,"next":"%b.%d","watchers":%d%b}' % (
-            outcome.newest,
-            outcome.epoch.encode("ascii"),
-            outcome.newest,
-            outcome.watchers,
-            b',"accepted":%d' % outcome.accepted if self.is_batch else b"",
+        epoch, newest, watchers = outcome.epoch.encode("ascii"), b"%d" % outcome.newest, b"%d" % outcome.watchers
+        accepted = b',"accepted":%d' % outcome.accepted if self.is_batch else b""
+        return b'%bSlosh-Watchers: %b\r\nContent-Length: %d\r\n\r\n{"max":%b,"next":"%b.%b","watchers":%b%b}' % (
+            start,
+            watchers,
+            _BODY + 2 * len(newest) + len(epoch) + len(watchers) + len(accepted),
+            newest,
+            epoch,
+            newest,
+            watchers,
+            accepted,
         )
-        return b"%bSlosh-Watchers: %d\r\nContent-Length: %d\r\n\r\n%b" % (start, outcome.watchers, len(body), body)
 
 
 class PublishBatch(Publish):
