@@ -322,9 +322,9 @@ class Hub:
             topic.dirty = False
             # A copy, because watchers leave while they are woken: going on in the living dict is how
             # servers of this kind skip one reader in two.
-            self._wake_all(topic, tuple(topic.watchers), shared)
+            self._wake_all(topic, list(topic.watchers.keys()), shared)
         for topic, watcher in late:
-            self._wake_all(topic, (watcher,), shared)
+            self._wake_all(topic, [watcher], shared)
 
     def expire(self, now: float) -> None:
         """Drop the topics that nobody has watched for `linger` seconds at the time `now`."""
@@ -343,7 +343,7 @@ class Hub:
             for observer in tuple(self._observers):
                 observer.topic_born(topic)
 
-    def _wake_all(self, topic: Topic, watchers: tuple[Watcher, ...], shared: Shared) -> None:
+    def _wake_all(self, topic: Topic, watchers: list[Watcher], shared: Shared) -> None:
         present, last, late = topic.watchers, topic.last, self._late
         shared.alone = len(watchers) == 1
         some_left = False

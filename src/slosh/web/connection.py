@@ -379,7 +379,7 @@ class Connection:
             return 0
         length = known.head.length
         end = len(data) - length
-        if not 0 <= length <= known.action.max_body or end > self.edge.settings.max_head:
+        if not 0 <= length <= known.action.max_body or end > self.edge.max_head:
             return 0
         said = known.read(data, end)
         if said is None:
@@ -442,7 +442,7 @@ class Connection:
         edge = self.edge
         known = self._known
         said: object | None = None
-        fits = len(block) <= edge.settings.max_head  # else it is judged, and refused
+        fits = len(block) <= edge.max_head  # else it is judged, and refused
         if known is not None and fits:
             said = known.read(block, len(block))
         if known is None or said is None:

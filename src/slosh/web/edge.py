@@ -45,6 +45,7 @@ class Edge:
         draining: whether the server is going down: every answer is the last on its connection.
         heads: that were judged already.
         max_connections: how many there may be; less than the setting where the system grants fewer files.
+        max_head: bytes of the longest head, as set.
         latest: the head that came last; many readers at one place send the same, one after another.
         latest_place: of the poll that came last to one topic; many come to one place, one after another.
         latest_since: what that poll asked for, when it was a cursor of its own.
@@ -69,6 +70,7 @@ class Edge:
         self.random = random.random  # for jitter, which nobody needs to be unable to guess
         self.heads = HeadMemory()
         self.max_connections = settings.max_connections
+        self.max_head = settings.max_head
         self.latest = Latest(Head(b"", "GET", b"/", 1, []), Action())
         self.latest_place: OneTopic | None = None
         self.latest_since: Since | None = None
