@@ -20,6 +20,7 @@ ELSEWHERE = {
     "engine/redis_facts.py": ("engine/test_redis_directory.py", "facts are told in lists and to who counts"),
     "engine/redis_listener.py": ("engine/test_redis_link.py", "half of a link, hurt together with the other half"),
     "engine/redis_mirror.py": ("engine/test_redis_mirrors.py", "what the mirrors keep of each topic"),
+    "engine/redis_sent.py": ("engine/test_redis_link.py", "what a link settles"),
     "engine/redis_view.py": ("engine/test_redis.py", "what the parts share, without anything of its own"),
     "web/action.py": ("web/test_connection.py", "what a connection does with actions and exchanges"),
     "web/head.py": ("conformance/test_promises.py", "every refusal is a promise on the wire"),

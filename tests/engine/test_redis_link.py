@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from slosh.engine.redis_link import Sent
 from slosh.engine.redis_scripts import PUBLISH, SYNC, Command, gives_ring
+from slosh.engine.redis_sent import Sent
 from slosh.engine.redis_servers import Servers, make_servers
 from slosh.errors import EngineBusy, EngineUnreachable
 from tests.stores.found import program
@@ -285,14 +285,14 @@ def test_few_answers_that_may_be_large_are_asked_for_together(own: Store) -> Non
         replies = [send(servers, *sync(f"{{k{number}}}", "")) for number in range(40)]
         (link,) = servers.links.values()
         for size in (16, 16, 8):
-            batch = link._take_batch()
+            batch = link._take_batch()[0]
             assert len(batch) == size
             for each in batch:
                 each.settle(None)
         assert all(replies)
         for number in range(40):
             link.send(Sent(sync(f"{{k{number}}}", "x"), lambda _: None, 0.0))
-        assert len(link._take_batch()) == 40
+        assert len(link._take_batch()[0]) == 40
 
     assert [gives_ring(command) for command in (sync("k", ""), sync("k", "x"), publish("k", b"1"), ("PING",))] == [
         True,

@@ -14,8 +14,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from hiredis import PushNotification
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -27,19 +28,20 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from slosh.engine.redis_listener import QUIET, Listener, ToldOfChannels
 from slosh.engine.redis_pause import Pause, end_all
-from slosh.engine.redis_scripts import ALL, Command, gives_ring
+from slosh.engine.redis_scripts import ALL, Script, gives_ring
+from slosh.engine.redis_sent import NOT_SENT, Sent, nobody
+from slosh.engine.redis_wire import Wire, pack
 from slosh.errors import EngineBusy, EngineFailed, EngineFull, EngineUnreachable, SloshError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 logger = logging.getLogger(__name__)
-
-Done = Callable[[Any], None]
-"""Takes a server's reply, or a `SloshError`."""
 
 _BATCH: Final = 512
 """Commands that go out together at most."""
@@ -51,55 +53,6 @@ _LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts to reach a server, at most."""
 _COMPLAINTS: Final = 5.0
 """Seconds between two lines in the log about refusals; what a server refuses once it mostly refuses always."""
-
-NOT_SENT: Final = "The messages' store is out of reach; nothing was stored. It is worth trying again."
-UNKNOWN: Final = (
-    "The messages' store did not answer; it may or may not have stored this. Try again with the same Idempotency-Key, "
-    "and it is stored once."
-)
-
-
-class Sent:
-    """A command that somebody waits for.
-
-    Args:
-        command: what is asked.
-        done: called once with the reply or a `SloshError`.
-        at: when it was asked, seconds on the loop's clock.
-
-    Attributes:
-        is_out: whether it is under way to a server.
-        is_settled: whether `done` was called.
-    """
-
-    __slots__ = ("at", "command", "done", "is_out", "is_settled")
-
-    def __init__(self, command: Command, done: Done, at: float) -> None:
-        self.command = command
-        self.done = done
-        self.at = at
-        self.is_out = False
-        self.is_settled = False
-
-    def settle(self, reply: object) -> None:
-        """Give the reply to whoever waits, unless it was given up before."""
-        if self.is_settled:
-            return
-        self.is_settled = True
-        done, self.done = self.done, _nobody
-        self.command = self.command[:1]  # Its messages may be large, and this is held until it is looked at next.
-        try:
-            done(reply)
-        except Exception:
-            logger.exception("what came of %s could not be used", self.command[0])
-
-    def give_up(self) -> None:
-        """Tell whoever waits that no reply came."""
-        self.settle(EngineUnreachable(UNKNOWN if self.is_out else NOT_SENT))
-
-
-def _nobody(_: object) -> None:
-    """In place of whoever was told already."""
 
 
 class Link:
@@ -137,12 +90,17 @@ class Link:
         self._strayed = strayed
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Sent] = deque()
-        self._under_way = 0
-        self._asked = asyncio.Event()
+        self._wire: Wire | None = None
+        self._batch: deque[Sent] = deque()  # under way, the next to be answered first
+        self._stirred = 0.0  # when something went out or came in last
+        self._undone: list[Sent] = []  # of it, what the server said it had not done
+        self._is_flushing = False
+        self._is_replica = False
+        self._watching: asyncio.TimerHandle | None = None
         self._down_since: float | None = None
         self._quiet_until = 0.0
         # Whether the server can be reached at all is seen by a PING, which goes out when somebody asks.
-        told = ToldOfChannels(subscribed, heard, moved_away, self._asked.set)
+        told = ToldOfChannels(subscribed, heard, moved_away, self._ping)
         self._listener = Listener(client, told, clustered=clustered, longest_pause=min(_LONGEST_PAUSE, timeout))
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
@@ -151,7 +109,7 @@ class Link:
     @property
     def waiting(self) -> int:
         """How many commands wait to be sent or are under way."""
-        return len(self._queue) + self._under_way
+        return len(self._queue) + len(self._batch) + len(self._undone)
 
     async def start(self, news: Iterable[str]) -> None:
         """Reach the server, and listen to the channels `news`, which are nobody's own.
@@ -197,7 +155,7 @@ class Link:
             sent.settle(EngineBusy(f"The messages' store has {self._most} requests before this one (engine_queue)."))
         else:
             self._queue.append(sent)
-            self._asked.set()
+            self._flush_soon()
 
     def resend(self, sent: Iterable[Sent]) -> None:
         """Send what the server said it had not done, before all the rest."""
@@ -205,7 +163,7 @@ class Link:
         for each in again:
             each.is_out = False
         self._queue.extendleft(reversed(again))
-        self._asked.set()
+        self._flush_soon()
 
     def listen(self, channel: str) -> None:
         """Listen to `channel`; `subscribed` tells from when on."""
@@ -244,34 +202,72 @@ class Link:
             await pause.take()
 
     async def _send_while_up(self) -> None:
-        while True:
-            if not self._queue:
-                await self._wait_for_more()
-            batch = self._take_batch()
-            pipeline = self._client.pipeline(transaction=False)
-            for sent in batch or [Sent(("PING",), lambda _: None, 0.0)]:
-                pipeline.execute_command(*sent.command)
-            self._under_way = len(batch)
-            try:
-                replies = await pipeline.execute(raise_on_error=False)
-            except BaseException:  # a cancellation too
-                for sent in batch:
-                    sent.give_up()
-                raise
-            finally:
-                self._under_way = 0
-            await self._settle(batch, replies)
+        """Have a connection, and send by it until it breaks.
 
-    async def _wait_for_more(self) -> None:
-        self._asked.clear()
+        Raises:
+            RedisError: why it broke.
+            OSError: why it broke.
+        """
+        wire = self._wire = await Wire.open(self._client, self._received)
+        self._stirred = self._loop.time()
+        self._watch()
+        self._flush()
         try:
-            async with asyncio.timeout(QUIET):
-                await self._asked.wait()
-        except TimeoutError:
-            pass  # A PING goes out, so that a server which vanished without a word is missed.
+            await wire.broken
+        finally:
+            self._wire = None
+            if self._watching is not None:
+                self._watching.cancel()
+            while self._batch:
+                self._batch.popleft().give_up()
+            undone, self._undone = self._undone, []
+            self.resend(undone)
+            await wire.close()
+            if self._is_replica:
+                self._is_replica = False
+                await self._client.connection_pool.disconnect()  # what is heard there too
 
-    def _take_batch(self) -> list[Sent]:
-        batch: list[Sent] = []
+    def _watch(self) -> None:
+        """See that what is under way is answered in time, and that a server which vanished without a word is missed."""
+        wire, now = self._wire, self._loop.time()
+        if wire is None:
+            return
+        if self._batch and now >= self._stirred + self._timeout:
+            wire.break_off(RedisTimeoutError("no answer came in time"))
+            return
+        if now >= self._stirred + QUIET:
+            self._ping()
+        # Nothing is armed or disarmed for a batch: one that goes out now is looked at in time.
+        due = self._stirred if self._batch else now
+        self._watching = self._loop.call_at(due + self._timeout, self._watch)
+
+    def _ping(self) -> None:
+        """See whether the server is there, unless something under way will tell."""
+        if not self._batch and not self._queue:
+            self._queue.append(Sent(("PING",), nobody, self._loop.time()))
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        """What else comes in this turn of the loop goes out together with it."""
+        if self._wire is not None and not self._batch and not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        wire = self._wire
+        if wire is None or self._batch or not self._queue:
+            return
+        batch, packed = self._take_batch()
+        if batch:
+            self._batch = batch
+            self._stirred = self._loop.time()
+            wire.write(packed)
+
+    def _take_batch(self) -> tuple[deque[Sent], list[bytes]]:
+        """What goes out next, and the bytes of it."""
+        batch: deque[Sent] = deque()
+        packed: list[bytes] = []
         size = rings = 0
         while self._queue and len(batch) < _BATCH and size < _BATCH_BYTES and rings < _BATCH_RINGS:
             sent = self._queue.popleft()
@@ -279,36 +275,57 @@ class Link:
                 continue  # It was given up while it waited.
             sent.is_out = True
             rings += gives_ring(sent.command)
-            size += sum(len(part) for part in sent.command if not isinstance(part, int))
+            each = pack(sent.command)
+            size += len(each)
+            packed.append(each)
             batch.append(sent)
-        return batch
+        return batch, packed
 
-    async def _settle(self, batch: list[Sent], replies: list[object]) -> None:
-        """Give the replies to those who wait.
+    def _received(self, reply: object) -> None:
+        """Give a reply to whoever waits for it: they come in the order of the commands."""
+        if isinstance(reply, PushNotification):
+            return  # Nobody asked for it; with RESP3 a server may say such things at any time.
+        self._stirred = self._loop.time()
+        sent = self._batch.popleft()
+        if isinstance(reply, Exception):
+            self._refused(sent, reply)
+        else:
+            sent.settle(reply)
+        if not self._batch:
+            self._end_batch()
 
-        Raises:
-            RedisError: the server is not the one to talk to; what it did not do waits to be sent again.
-        """
-        unloaded: list[Sent] = []
-        fatal: list[Sent] = []
-        for sent, reply in zip(batch, replies, strict=False):  # a PING is nobody's
-            if not isinstance(reply, Exception):
-                sent.settle(reply)
-            elif isinstance(reply, NoScriptError):
-                unloaded.append(sent)
-            elif _says(reply, ReadOnlyError, "READONLY"):
-                fatal.append(sent)
-            elif isinstance(reply, MovedError | AskError | ClusterDownError | TryAgainError) and self._strayed:
-                self._strayed(sent, reply)
-            else:
-                sent.settle(self._explain(reply))
-        if unloaded or fatal:
-            self.resend(unloaded + fatal)
-        if fatal:
-            await self._client.connection_pool.disconnect()
-            raise ReadOnlyError("the server is a replica now")
-        if unloaded:
-            await self._greet()
+    def _end_batch(self) -> None:
+        if self._is_replica and self._wire is not None:
+            self._wire.break_off(ReadOnlyError("the server is a replica now"))
+            return
+        if self._undone:
+            undone, self._undone = self._undone, []
+            self.resend([*(self._load(script) for script in ALL), *undone])
+        if self._queue:
+            self._flush_soon()
+
+    def _load(self, script: Script) -> Sent:
+        """What gives a server a script that it has forgotten."""
+
+        def loaded(reply: object) -> None:
+            if isinstance(reply, SloshError) and self._wire is not None:
+                self._wire.break_off(RedisError("the server takes no scripts"))
+
+        return Sent(("SCRIPT", "LOAD", script.text), loaded, self._loop.time())
+
+    def _refused(self, sent: Sent, error: Exception) -> None:
+        if isinstance(error, RedisConnectionError):
+            self._batch.appendleft(sent)
+            raise error  # It loads its data yet, or wants no more of us.
+        if _says(error, ReadOnlyError, "READONLY"):
+            self._is_replica = True
+            self._undone.append(sent)
+        elif isinstance(error, NoScriptError):
+            self._undone.append(sent)
+        elif isinstance(error, MovedError | AskError | ClusterDownError | TryAgainError) and self._strayed:
+            self._strayed(sent, error)
+        else:
+            sent.settle(self._explain(error))
 
     def _come_down(self, error: Exception) -> None:
         now = self._loop.time()

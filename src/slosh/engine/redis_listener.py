@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from redis.exceptions import MovedError, RedisError
 
 from slosh.engine.redis_pause import Pause, end_all
+from slosh.engine.redis_wire import Wire, pack
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-    from redis.asyncio.client import PubSub
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +64,15 @@ class Listener:
         self._client = client
         self._told = told
         self._clustered = clustered
-        self._longest_pause = longest_pause
+        self._pause = Pause(longest_pause)
         self._news: set[str] = set()  # channels of the whole cluster
         self._channels: set[str] = set()
         self._changed: deque[str] = deque()  # channels to be listened to, or no more
-        self._changes = asyncio.Event()
+        self._is_changing = False
+        self._wire: Wire | None = None
+        self._heard_at = 0.0
+        self._is_asked = False  # for a sign of life
+        self._watching: asyncio.TimerHandle | None = None
         self._hears = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
@@ -96,13 +100,13 @@ class Listener:
         """Listen to `channel`; `ToldOfChannels.subscribed` tells from when on."""
         self._channels.add(channel)
         self._changed.append(channel)
-        self._changes.set()
+        self._subscribe_soon()
 
     def unlisten(self, channel: str) -> None:
         """Listen to it no more."""
         self._channels.discard(channel)
         self._changed.append(channel)
-        self._changes.set()
+        self._subscribe_soon()
 
     async def see_version(self) -> None:
         """See whether channels are the server's own, each time anew: it may have been upgraded."""
@@ -111,11 +115,9 @@ class Listener:
             self.is_sharded = int(str(told["redis_version"]).partition(".")[0]) >= 7
 
     async def _listen_always(self) -> None:
-        pause = Pause(self._longest_pause)
         while not self._is_stopping:
-            pubsub = self._client.pubsub()
             try:
-                await self._listen(pubsub, pause)
+                await self._listen()
             except (RedisError, OSError) as error:
                 self.trouble = f"{type(error).__name__}: {error}"
                 logger.debug("the messages' store has to be listened to anew: %s", self.trouble)
@@ -124,64 +126,88 @@ class Listener:
                     self._told.moved_away("")  # A channel was asked for that this server has given up.
             except Exception:
                 logger.exception("a mistake of slosh; the store is listened to anew")
-            finally:
-                await pubsub.aclose()
-            await pause.take()
+            await self._pause.take()
 
-    async def _listen(self, pubsub: "PubSub", pause: "Pause") -> None:
+    async def _listen(self) -> None:
+        """Have a connection, and hear what is announced until it breaks.
+
+        Raises:
+            RedisError: why it broke.
+            OSError: why it broke.
+        """
         await self.see_version()
-        await pubsub.subscribe(*self._news)
-        self._changed = deque(self._channels)
-        self._changes.set()
-        tasks = [self._loop.create_task(each) for each in (self._subscribe_all(pubsub), self._hear_all(pubsub, pause))]
+        wire = self._wire = await Wire.open(self._client, self._received)
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            wire.write([pack(("SUBSCRIBE", *self._news))])
+            self._changed = deque(self._channels)
+            self._subscribe()
+            self._is_asked = False
+            self._heard_at = self._loop.time()
+            self._watch()
+            await wire.broken
         finally:
-            await end_all(tasks)
+            self._wire = None
+            if self._watching is not None:
+                self._watching.cancel()
+            await wire.close()
 
-    async def _subscribe_all(self, pubsub: "PubSub") -> None:
-        subscribe, unsubscribe = (
-            (pubsub.ssubscribe, pubsub.sunsubscribe) if self.is_sharded else (pubsub.subscribe, pubsub.unsubscribe)
-        )
+    def _watch(self) -> None:
+        """Have a sign of life when nothing came for long, and a new connection where there is none."""
+        wire, now = self._wire, self._loop.time()
+        if wire is None:
+            return
+        due = self._heard_at + QUIET
+        if now >= due:
+            if self._is_asked:
+                wire.break_off(ConnectionResetError("nothing was heard, and no answer to a PING"))
+                return
+            self._is_asked = True
+            wire.write([pack(("PING",))])
+            due = now + QUIET
+        self._watching = self._loop.call_at(due, self._watch)
+
+    def _subscribe_soon(self) -> None:
+        """What else changes in this turn of the loop goes out together with it."""
+        if self._wire is not None and not self._is_changing:
+            self._is_changing = True
+            self._loop.call_soon(self._subscribe)
+
+    def _subscribe(self) -> None:
+        self._is_changing = False
+        if self._wire is None:
+            return
+        changed = dict.fromkeys(self._changed)
+        self._changed.clear()
+        wanted = [channel for channel in changed if channel in self._channels]
+        unwanted = [channel for channel in changed if channel not in self._channels]
+        shard = "S" if self.is_sharded else ""
         # Of a shard's own channels those of one slot alone may stand in one command, and each topic has its own.
         together = 1 if self.is_sharded else _CHANNELS
-        while True:
-            await self._changes.wait()
-            self._changes.clear()
-            changed = dict.fromkeys(self._changed)
-            self._changed.clear()
-            wanted = [channel for channel in changed if channel in self._channels]
-            for at in range(0, len(wanted), together):
-                await subscribe(*wanted[at : at + together])
-            unwanted = [channel for channel in changed if channel not in self._channels]
-            for at in range(0, len(unwanted), together):
-                await unsubscribe(*unwanted[at : at + together])
+        self._wire.write(
+            pack((command, *channels[at : at + together]))
+            for command, channels in ((f"{shard}SUBSCRIBE", wanted), (f"{shard}UNSUBSCRIBE", unwanted))
+            for at in range(0, len(channels), together)
+        )
 
-    async def _hear_all(self, pubsub: "PubSub", pause: "Pause") -> None:
-        asked = False
-        while True:
-            message = await pubsub.get_message(timeout=QUIET)
-            if message is None:
-                if asked:
-                    raise ConnectionResetError("nothing was heard, and no answer to a PING")
-                asked = True
-                await pubsub.ping()
-                continue
-            asked = False
-            pause.works()
-            self._hear(message["type"], message["channel"], message["data"])
+    def _received(self, reply: object) -> None:
+        """Take what is announced, or an answer to what was asked."""
+        self._heard_at = self._loop.time()
+        self._is_asked = False
+        self._pause.works()
+        if isinstance(reply, Exception):
+            raise reply
+        if isinstance(reply, list) and len(reply) == 3:  # else it is the answer to a PING
+            self._hear(*reply)
 
-    def _hear(self, kind: str, channel: bytes | None, data: object) -> None:
+    def _hear(self, kind: bytes, channel: bytes | None, data: object) -> None:
         if channel is None:
-            return  # the answer to a PING
+            return  # the last one was given up
         name = channel.decode()
-        if kind in ("message", "smessage") and isinstance(data, bytes):
+        if kind in (b"message", b"smessage") and isinstance(data, bytes):
             self._told.heard(name, data)
-        elif kind in ("subscribe", "ssubscribe"):
+        elif kind in (b"subscribe", b"ssubscribe"):
             self._hears.set()
             self._told.subscribed(name)
-        elif kind == "sunsubscribe" and name in self._channels:
+        elif kind == b"sunsubscribe" and name in self._channels:
             self._channels.discard(name)  # Asked for again here, it would be refused with all the others.
             self._told.moved_away(name)

@@ -14,8 +14,9 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 
 from slosh.engine.redis_address import Address, parse_address
-from slosh.engine.redis_link import Done, Link, Sent
+from slosh.engine.redis_link import Link
 from slosh.engine.redis_scripts import Command
+from slosh.engine.redis_sent import Done, Sent
 from slosh.errors import EngineUnreachable
 
 logger = logging.getLogger(__name__)
