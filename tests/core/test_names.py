@@ -1,5 +1,6 @@
 """Which names a topic may have: PROTOCOL's rules, each with the names on both sides of it."""
 
+import sys
 import unicodedata
 
 import pytest
@@ -34,6 +35,13 @@ from tests.properties import PROPERTY
 )
 def test_a_name_within_the_rules_is_given_back(name: str) -> None:
     assert check_name(name) == name
+
+
+def test_a_name_is_not_kept_by_the_interpreter() -> None:
+    """Clients choose them, and what is interned stays for ever in Python 3.12."""
+    first, equal = (f"{part}/not/kept" for part in ("name", "name"))
+    check_name(first)
+    assert sys.intern(equal) is equal
 
 
 @pytest.mark.parametrize(

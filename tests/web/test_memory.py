@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from slosh.web import memory as memory_module
 from slosh.web.action import Action
 from slosh.web.head import Head
-from slosh.web.memory import HeadMemory, Known
+from slosh.web.memory import HeadMemory, Known, Texts
 from tests.properties import PROPERTY
 
 GENERATION = memory_module._GENERATION
@@ -68,3 +68,19 @@ def test_a_head_is_recalled_as_itself_or_not_at_all(steps: Any) -> None:
             latest[block] = known(block)
             memory.remember(latest[block])
         assert memory.recall(block) is latest.get(block)
+
+
+def spell(number: int) -> str:
+    """A text that is an object of its own, each time."""
+    return f"key {number}"
+
+
+def test_equal_texts_are_one_object_and_the_oldest_are_forgotten() -> None:
+    texts = Texts(10)
+    first = texts.find(spell(0))
+    assert texts.find(spell(0)) is first
+    for number in range(1, 100):
+        assert texts.find(spell(number)) == spell(number)
+        assert len(texts) <= 10
+    assert texts.find(spell(99)) is texts.find(spell(99))
+    assert texts.find(spell(0)) is not first

@@ -4,7 +4,6 @@ A name is one or more segments joined by `/`, 1 to 255 bytes of UTF-8 in all. It
 cookies' paths and in the keys of engines, so what could mean something there is refused here, once.
 """
 
-import sys
 import unicodedata
 from typing import Final
 
@@ -36,4 +35,4 @@ def check_name(name: str) -> str:
         raise BadTopic("No segment of a topic's name is empty, '.' or '..'.")
     if name.startswith("$"):
         raise BadTopic("Topics that begin with '$' are the server's own.")
-    return sys.intern(name)  # It is looked up for each message, and the same text is found without reading it.
+    return name

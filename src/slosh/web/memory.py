@@ -82,6 +82,34 @@ def leave_out(block: bytes, start: int, end: int) -> bytes:
     return block[:start] + block[end : -len(_END)]
 
 
+class Texts:
+    """Texts of which equal ones are given as one object, so that they are compared at once.
+
+    The oldest are forgotten; two that are equal may then be two objects for a while. `sys.intern` has no such bound in
+    Python 3.12, where it keeps for ever what it was given.
+
+    Attributes:
+        most: how many are remembered.
+    """
+
+    __slots__ = ("_texts", "most")
+
+    def __init__(self, most: int) -> None:
+        self._texts: dict[str, str] = {}
+        self.most = most
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._texts)
+
+    def find(self, text: str) -> str:
+        """The object for `text`."""
+        found = self._texts.setdefault(text, text)
+        if len(self._texts) > self.most:
+            del self._texts[next(iter(self._texts))]
+        return found
+
+
 class HeadMemory:
     """What is known of heads, by their bytes; the least recently used are forgotten.
 

@@ -3,7 +3,7 @@
 import re
 from typing import ClassVar, Final
 
-from slosh.core.names import MAX_NAME_BYTES, check_name
+from slosh.core.names import MAX_NAME_BYTES
 from slosh.engine.base import Engine, Published
 from slosh.errors import BadJson, BadQuery, BadRequest, InternalError, SloshError, TooLarge, UnsupportedEncoding
 from slosh.settings import Settings
@@ -25,31 +25,14 @@ _MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
 
 
-class Names:
-    """Names of topics as they stand in request lines, which were found good: each is decoded and checked once.
+def read_plain_name(part: bytes) -> str | None:
+    """The topic's name that `part` of a request line spells; None where that needs more thought.
 
-    Attributes:
-        most: how many are remembered, each with less than a kilobyte.
+    To read it costs less than to look it up among thousands, and nothing need be remembered.
     """
-
-    __slots__ = ("_names", "most")
-
-    def __init__(self, most: int = 20_000) -> None:
-        self._names: dict[bytes, str] = {}
-        self.most = most
-
-    def __len__(self) -> int:
-        """How many are remembered."""
-        return len(self._names)
-
-    def read(self, part: bytes) -> str | None:
-        """The name that `part` spells; None where that needs more thought."""
-        name = self._names.get(part)
-        if name is None and len(part) <= MAX_NAME_BYTES and _plain_name.fullmatch(part) is not None:
-            if len(self._names) >= self.most:
-                self._names.clear()
-            name = self._names[part] = check_name(part.decode("ascii"))
-        return name
+    if len(part) > MAX_NAME_BYTES or not (part.isalnum() or _plain_name.fullmatch(part)):
+        return None
+    return part.decode("ascii")
 
 
 class Publish(Action):
@@ -61,18 +44,16 @@ class Publish(Action):
         topic: the topic's name.
         key: the idempotency key, or nothing.
         fields: header lines of every answer.
-        names: of topics that stand in other requests in place of this one's. All of a server share it.
     """
 
-    __slots__ = ("_closing", "_date", "_engine", "_key", "_names", "_start", "_topic", "fields", "max_body", "settings")
+    __slots__ = ("_closing", "_date", "_engine", "_key", "_start", "_topic", "fields", "max_body", "settings")
 
     is_batch: ClassVar[bool] = False
 
-    def __init__(self, engine: Engine, settings: Settings, topic: str, key: str, fields: bytes, names: Names) -> None:
+    def __init__(self, engine: Engine, settings: Settings, topic: str, key: str, fields: bytes) -> None:
         self._engine = engine
         self._topic = topic
         self._key = key
-        self._names = names
         self._start = b""  # how an answer begins
         self._date = b""  # that stands in it
         self._closing = b""  # that stands in it too
@@ -82,7 +63,7 @@ class Publish(Action):
 
     def understand(self, part: bytes) -> object | None:
         """The name of another topic."""
-        return self._names.read(part)
+        return read_plain_name(part)
 
     def run(self, connection: Connection, body: bytes) -> None:
         """Check what came and hand it to the engine."""
@@ -167,7 +148,7 @@ class PublishBatch(Publish):
             raise BadJson(f"Line {number}: {error.detail} Nothing was stored.", error.position, line=number) from None
 
 
-def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes, names: Names) -> Publish:
+def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> Publish:
     """What is done for a POST to `topic`: whether it has one message, or one a line.
 
     Raises:
@@ -182,7 +163,7 @@ def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, f
         raise UnsupportedEncoding("A message is posted as it is, without a Content-Encoding.")
     kind = head.first(b"content-type").partition(";")[0].strip().lower()
     publish = PublishBatch if batch or kind == "application/x-ndjson" else Publish
-    return publish(engine, settings, topic, _parse_key(head), fields, names)
+    return publish(engine, settings, topic, _parse_key(head), fields)
 
 
 def _parse_key(head: Head) -> str:

@@ -1,7 +1,6 @@
 """What all ways of reading have in common: find the topics, find the places, and begin."""
 
 import re
-import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +15,7 @@ from slosh.settings import Settings
 from slosh.web.action import Action, Exchange
 from slosh.web.asking import MAX_MATCHES, Asked
 from slosh.web.connection import Connection
+from slosh.web.memory import Texts
 
 _PLAIN_DIGITS: Final = 15
 PLAIN_CURSOR: Final = rb"[0-9a-z]{1,32}\.(?:0|[1-9][0-9]{0,%d})" % (_PLAIN_DIGITS - 1)
@@ -27,6 +27,9 @@ more, so a longer vector stands in the body alone."""
 _ATTEMPTS: Final = 3
 """How often several topics are looked for again because one of them ended meanwhile."""
 _NOT_FOUND: Final = "The messages' store is out of reach, and this topic is not known here. It is worth trying again."
+
+keys: Final = Texts(10_000)
+"""The keys of readers' actions. Clients say what stands in them."""
 
 
 def next_field(cursor: str) -> bytes:
@@ -49,7 +52,7 @@ class Reader(Action):
         fields: header lines of every answer, often none.
 
     Attributes:
-        key: equal for actions that write the same bytes for the same messages.
+        key: the same for actions that write the same bytes for the same messages, as far as `keys` remembers.
     """
 
     __slots__ = ("_epoch", "_epoch_part", "asked", "engine", "fields", "key", "max_body", "settings")
@@ -62,8 +65,7 @@ class Reader(Action):
         self.max_body = settings.max_body
         self._epoch = ""  # of the cursor that came last
         self._epoch_part = b""  # that and the dot behind it, as in a cursor
-        # Interned, so that equal ones are the same object, which is compared at once.
-        self.key = sys.intern(repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)))
+        self.key = keys.find(repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)))
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Find the topics, then begin."""

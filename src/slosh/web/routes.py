@@ -20,7 +20,7 @@ from slosh.web.interest import CountWatchers, ListTopics, WatchTopics
 from slosh.web.longpoll import LongPoll, Peek
 from slosh.web.ndjson import NdjsonStream
 from slosh.web.origins import Origins
-from slosh.web.publish import PLAIN_NAME, Names, choose_publish
+from slosh.web.publish import PLAIN_NAME, choose_publish
 from slosh.web.query import decode, parse_query
 from slosh.web.reader import PLAIN_CURSOR, Reader
 from slosh.web.response import field
@@ -64,7 +64,6 @@ class Routes(Application):
         self._engine = engine
         self._root = root
         self._settings = settings
-        self._names = Names()
         self._origins = Origins(settings.origins)
         self._hosts = Hosts(settings.hosts, settings.host, direct)
 
@@ -106,7 +105,7 @@ class Routes(Application):
         if head.method == "POST":
             self._check_origin(head)
             name = check_name(decode(head.path.removeprefix(TOPICS), "topic's name"))
-            return choose_publish(engine, settings, name, head, fields, self._names)
+            return choose_publish(engine, settings, name, head, fields)
         if head.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(ALLOW_TOPIC)
         asked = Asked(head, settings)

@@ -6,7 +6,6 @@ that object is made only when a client sends something.
 """
 
 import json
-import sys
 from typing import ClassVar, Final
 
 from websockets.frames import Frame, Opcode
@@ -23,7 +22,7 @@ from slosh.web.conversation import Conversation
 from slosh.web.deflate import Deflate, negotiate
 from slosh.web.envelope import encode_envelope, encode_place
 from slosh.web.jsontext import check_json
-from slosh.web.reader import fits_field, next_field
+from slosh.web.reader import fits_field, keys, next_field
 from slosh.web.response import problem_document
 from slosh.web.stream import Stream, StreamAction
 
@@ -43,7 +42,7 @@ class WebSocket(StreamAction):
         super().__init__(engine, settings, asked, fields)
         self.deflate: Deflate | None = negotiate(asked.extensions) if settings.compression == "websocket" else None
         if self.deflate is not None:
-            self.key = sys.intern(self.key + self.deflate.field.decode("ascii"))  # what is written depends on it
+            self.key = keys.find(self.key + self.deflate.field.decode("ascii"))  # what is written depends on it
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Shake hands, and begin to stream.
