@@ -46,7 +46,7 @@ class Costs:
     store: float
     """A publish at Redis."""
     heard: float
-    """A message that a node is told of and asks for, at that node."""
+    """A message that a node is told of, at that node."""
     told: float
     """The same at Redis, for each such node."""
     held: float
@@ -158,7 +158,7 @@ def inputs(costs: Costs) -> str:
         ("a long-poll delivery, answer and next request", f"{costs.poll:.1f} µs of a node"),
         ("a delivery on a stream", f"{costs.event:.1f} µs of a node"),
         ("a publish", f"{costs.publish:.0f} µs of its node, {costs.store:.0f} µs of Redis"),
-        ("a message that a node is told of, and asks for", f"{costs.heard:.0f} µs of that node"),
+        ("a message that a node is told of", f"{costs.heard:.0f} µs of that node"),
         ("the same at Redis, for each such node", f"{costs.told:.0f} µs of Redis"),
         ("a held poll", f"{costs.held:,.0f} bytes of a node"),
     ]

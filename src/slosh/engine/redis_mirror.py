@@ -1,6 +1,7 @@
 """What a node has of one topic, kept by `redis_mirrors`."""
 
 from collections.abc import Callable
+from itertools import accumulate, groupby, pairwise
 
 from slosh.core.topic import Topic
 from slosh.errors import SloshError
@@ -54,3 +55,40 @@ class Mirror:
         self.is_visited = False
         self.is_syncing = False
         self.again = False
+
+    def take_apart(self, entries: list[bytes], store_now: int, now: float) -> list[tuple[float, list[bytes]]]:
+        """Take the ring's entries apart: messages that arrived together, and when that was on this node's clock.
+
+        Args:
+            entries: of the ring, the oldest first. They are this mirror's newest messages from now on.
+            store_now: when the store gave them, microseconds on its clock.
+            now: the same on this node's, seconds.
+        """
+        taken = []
+        for stamp, group in groupby((entry.partition(b" ") for entry in entries), key=lambda parts: parts[0]):
+            self.latest = max(self.latest, now - (store_now - int(stamp)) / 1e6)
+            self.stamp = stamp
+            taken.append((self.latest, [message for _, _, message in group]))
+        return taken
+
+    def follow(self, last: int, newest: int, carried: bytes, now: float) -> list[bytes] | None:
+        """The messages that an announcement carries, if they are just those behind what the mirror has.
+
+        Args:
+            last: the offset of the mirror's newest message, in the life that the announcement is of.
+            newest: the announced one.
+            carried: what stands behind that: see `publish.lua`.
+            now: seconds on this node's clock.
+        """
+        head, _, body = carried.partition(b"\n")
+        before, stamp, told = head.split(b" ")
+        messages = [body]
+        if b"," in told:
+            ends = accumulate(map(int, told.split(b",")), initial=0)
+            messages = [body[start:end] for start, end in pairwise(ends)]
+        # A store that forgot some messages may have others at their offsets, but none with their times.
+        if last + len(messages) != newest or before != (self.stamp or b"-"):
+            return None
+        self.stamp = stamp
+        self.latest = max(self.latest, now)
+        return messages

@@ -2,9 +2,11 @@
 
 The rules of this file:
 
-* What is announced is a wake-up only. A node that hears of a newer message than its mirror has, that may have missed
-  an announcement, or that was cut off, asks for what comes after its last offset. So a cut connection delays and
-  never loses.
+* What is announced is a hint, which may come late, twice or never. It carries small messages, and a mirror that is
+  just at the message before them (the same life, offset and time of arrival) takes them. In any other case its node
+  asks for what comes after the mirror's last offset: when it hears of a newer message, when it may have missed an
+  announcement, and when it was cut off. So a cut connection delays and never loses.
+* While such an answer is on its way the mirror may go on by announcements. Of the answer it takes what it has not got.
 * Before a mirror is read for the first time its node listens: no message falls between the two.
 * A node that watches a topic has a lease there, renewed three times before it runs out. A node that died stops
   counting with it.
@@ -16,7 +18,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from itertools import groupby
 from typing import Any, Final
 
 from slosh.core.hub import Hub
@@ -145,7 +146,7 @@ class Mirrors:
                 glance.topic = Topic(name, reply[1].decode(), self._view.now())
                 entries = reply[5:]
                 glance.topic.skip_to(reply[2] - len(entries))
-                for arrived, messages in self._take(glance, int(reply[0]), entries):
+                for arrived, messages in glance.take_apart(entries, int(reply[0]), self._view.now()):
                     glance.topic.append(messages, arrived, self._view.settings.queue, self._view.settings.queue_bytes)
             looked(glance.topic)
 
@@ -167,15 +168,23 @@ class Mirrors:
             mirror.is_heard = True
             self._sync(mirror)
 
-    def heard(self, name: str, place: bytes) -> None:
-        """The newest message of the topic `name` was announced: its epoch and offset."""
+    def heard(self, name: str, announced: bytes) -> None:
+        """The newest message of the topic `name` was announced: its epoch and offset, and often the message itself."""
         mirror = self._mirrors.get(name)
         if mirror is None or not mirror.is_heard:
             return
-        epoch, _, newest = place.decode().partition(".")
-        topic = mirror.topic
-        if topic is None or topic.epoch != epoch or topic.last < int(newest):
+        place, _, carried = announced.partition(b" ")
+        epoch, _, offset = place.partition(b".")
+        topic, newest = mirror.topic, int(offset)
+        if topic is None or topic.epoch != epoch.decode():
             self._sync(mirror)
+        elif topic.last < newest:
+            now = self._view.now()
+            messages = mirror.follow(topic.last, newest, carried, now) if carried else None
+            if messages is None:
+                self._sync(mirror)
+            else:
+                self._hub.mirror(topic, messages, mirror.latest)
 
     # Mirrors.
 
@@ -298,9 +307,15 @@ class Mirrors:
             self._tell_of_loss(mirror.name)
             topic = mirror.topic = self._hub.replace(topic, epoch, now)
             mirror.stamp = b""
-        if newest - len(entries) > topic.last:
+        known = topic.last - (newest - len(entries))  # how many of them
+        if known < 0:
             self._hub.skip_to(topic, newest - len(entries))
-        for arrived, messages in self._take(mirror, store_now, entries):
+        elif known > 0:  # Announcements brought these meanwhile.
+            had, entries = entries[:known], entries[known:]
+            if entries and not had[-1].startswith(mirror.stamp + b" "):
+                mirror.again = True  # The store has forgotten them since, and will say so.
+                return topic
+        for arrived, messages in mirror.take_apart(entries, store_now, now):
             self._hub.mirror(topic, messages, arrived)
         return topic
 
@@ -314,16 +329,6 @@ class Mirrors:
         if not self._lost:
             self._view.call_at(self._view.now() + _LOSSES_WITHIN, tell)
         self._lost.append(name)
-
-    def _take(self, mirror: Mirror, store_now: int, entries: list[bytes]) -> list[tuple[float, list[bytes]]]:
-        """Take the ring's entries apart: messages that arrived together, and when that was on this node's clock."""
-        now = self._view.now()
-        taken = []
-        for stamp, group in groupby((entry.partition(b" ") for entry in entries), key=lambda parts: parts[0]):
-            mirror.latest = max(mirror.latest, now - (store_now - int(stamp)) / 1e6)
-            mirror.stamp = stamp
-            taken.append((mirror.latest, [message for _, _, message in group]))
-        return taken
 
     @staticmethod
     def _answer(mirror: Mirror, answer: Topic | SloshError) -> None:

@@ -1,7 +1,8 @@
 -- What the scripts share; it stands before each of them.
 --
 -- A topic is three keys with one hash tag, so that a cluster keeps them together:
---   TOPIC    hash: epoch, newest (offset), size (bytes in the ring), born and till (microseconds)
+--   TOPIC    hash: epoch, newest (offset), stamp (its time of arrival, '' where there was none), size (bytes in the ring),
+--            born and till (microseconds)
 --   RING     list: of each message kept its time of arrival, a space, and its bytes; the newest last
 --   WATCHES  hash: of each node that watches "how many:until when" (microseconds), its lease
 -- It is active while the time is before `till`, or a node's lease says that somebody watches.
@@ -38,9 +39,9 @@ local function count_watchers(now, except)
   return sum, gone
 end
 
--- The living topic as {epoch, newest, size, born, till}, or nil; `watched` says whether somebody watches it.
+-- The living topic as {epoch, newest, stamp, size, born, till}, or nil; `watched` says whether somebody watches it.
 local function find_life(now, watched)
-  local found = redis.call('HMGET', TOPIC, 'epoch', 'newest', 'size', 'born', 'till')
+  local found = redis.call('HMGET', TOPIC, 'epoch', 'newest', 'size', 'born', 'till', 'stamp')
   if not found[1] or not (watched or now < tonumber(found[5])) then
     return nil
   end
@@ -50,13 +51,14 @@ local function find_life(now, watched)
     size = tonumber(found[3]),
     born = tonumber(found[4]),
     till = tonumber(found[5]),
+    stamp = found[6] or '?', -- a life that an older slosh began
   }
 end
 
 -- A new life; the ring of the one before goes.
 local function begin_life(now, epoch)
   -- First what needs memory: a script that has written once may write on, also where there is none left.
-  redis.call('HSET', TOPIC, 'epoch', epoch, 'newest', 0, 'size', 0, 'born', whole(now), 'till', whole(now))
+  redis.call('HSET', TOPIC, 'epoch', epoch, 'newest', 0, 'stamp', '', 'size', 0, 'born', whole(now), 'till', whole(now))
   redis.call('DEL', RING)
-  return { epoch = epoch, newest = 0, size = 0, born = now, till = now }
+  return { epoch = epoch, newest = 0, stamp = '', size = 0, born = now, till = now }
 end

@@ -38,7 +38,8 @@ elseif life.epoch == known_epoch and fresh_epoch ~= '' then
   end
   if is_lost then
     life.epoch, life.newest = fresh_epoch, length
-    redis.call('HSET', TOPIC, 'epoch', fresh_epoch, 'newest', length)
+    local stamp = string.match(redis.call('LINDEX', RING, -1) or '', '^%d*')
+    redis.call('HSET', TOPIC, 'epoch', fresh_epoch, 'newest', length, 'stamp', stamp)
     redis.call(ARGV[8], ARGV[9], life.epoch .. '.' .. length)
   end
 end
