@@ -56,6 +56,11 @@ class Mirror:
         self.is_syncing = False
         self.again = False
 
+    def wait_again(self) -> None:
+        """Let who waits for the answer on its way wait for the next, before who came later."""
+        self.asked.update(self.waiting)
+        self.waiting, self.asked = self.asked, {}
+
     def take_apart(self, entries: list[bytes], store_now: int, now: float) -> list[tuple[float, list[bytes]]]:
         """Take the ring's entries apart: messages that arrived together, and when that was on this node's clock.
 

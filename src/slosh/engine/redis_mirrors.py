@@ -211,7 +211,7 @@ class Mirrors:
                     self._directory.tell_of_birth(mirror.name)
             if topic is not None and mirror.topic is None and mirror.asked:
                 # It has ended here meanwhile, and what came is only what follows its place.
-                self._wait_again(mirror)
+                mirror.wait_again()
                 mirror.again = True
             else:
                 self._synced(mirror, reply)
@@ -245,7 +245,7 @@ class Mirrors:
 
     def _synced(self, mirror: Mirror, reply: list[Any] | SloshError) -> None:
         if isinstance(reply, EngineUnreachable):
-            self._wait_again(mirror)
+            mirror.wait_again()
             self._ask_again_soon(mirror)  # or sooner, where it was out of reach and comes up
             return
         if isinstance(reply, SloshError):
@@ -266,11 +266,6 @@ class Mirrors:
         if mirror.asked:
             self._hub.linger(topic, self._view.now())
             self._answer(mirror, topic)
-
-    @staticmethod
-    def _wait_again(mirror: Mirror) -> None:
-        mirror.asked.update(mirror.waiting)
-        mirror.waiting, mirror.asked = mirror.asked, {}
 
     def _ask_again_soon(self, mirror: Mirror) -> None:
         """Nothing else may tell that an answer can be had now: the store was slow, or refused, but was never gone."""
