@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING
 
 from slosh import __version__
 
-__all__ = ["is_compiled", "mypyc_attr", "told_version"]
+__all__ = ["is_compiled", "mypyc_attr", "told_version", "trait"]
 
 if TYPE_CHECKING:
-    from mypy_extensions import mypyc_attr
+    from mypy_extensions import mypyc_attr, trait
 else:
 
     def mypyc_attr(**_said: object) -> Callable[[type], type]:
         """Do nothing, where the source runs as it is. mypy_extensions' own would be a dependency at run time."""
         return lambda kind: kind
+
+    def trait(kind: type) -> type:
+        """Do nothing, for the same reason."""
+        return kind
 
 
 def is_compiled() -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from slosh.core.hub import Hub
 from slosh.core.reading import Place, read
-from slosh.core.topic import Shared, Topic
+from slosh.core.topic import Shared, Topic, Watcher
 from tests.core.loops import Loop
 
 
@@ -51,7 +51,7 @@ class HubOnLoop(Hub):
         return topic is not None
 
 
-class Watching:
+class Watching(Watcher):
     """A watcher that reads from its place: a long-poll, which leaves as it is woken, or a stream, which stays.
 
     Args:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from slosh.core.timers import TICK
-from slosh.core.topic import Shared, Topic
+from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyTopics, TooManyWatchers
 from tests.core.hubs import HubOnLoop, Watching
 from tests.core.loops import Loop
@@ -200,7 +200,7 @@ class TestWaking:
         """So that an answer is made once for all who wait at the same place."""
         seen: list[Shared] = []
 
-        class Sharing:
+        class Sharing(Watcher):
             def wake(self, topic: Topic, shared: Shared) -> None:  # noqa: ARG002 - of the protocol
                 seen.append(shared)
 
@@ -222,7 +222,7 @@ class TestWaking:
     def test_who_says_that_it_has_all_is_let_go_as_if_it_had_left(self, hub: HubOnLoop) -> None:
         counted: list[int] = []
 
-        class Content:
+        class Content(Watcher):
             def wake(self, topic: Topic, shared: Shared) -> bool:  # noqa: ARG002 - of the protocol
                 return True
 

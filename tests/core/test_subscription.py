@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from slosh.core.hub import Hub
 from slosh.core.reading import ALL, Filter, Place
 from slosh.core.subscription import Batch, OneTopic, SeveralTopics, Subscription
-from slosh.core.topic import Shared, Topic
+from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyWatchers
 from tests.properties import PROPERTY
 
 
-class Waiting:
+class Waiting(Watcher):
     """A watcher that counts."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from slosh.core.cursor import MAX_OFFSET, Cursor
 from slosh.core.reading import Earliest, Now, Place, Reading, Since, locate, read
-from slosh.core.topic import Shared, Topic
+from slosh.core.topic import Shared, Topic, Watcher
 from slosh.engine.base import Engine, Published
 from slosh.errors import NoWatchers, SloshError, TooManyTopics, TooManyWatchers
 from tests.properties import STORY
@@ -90,7 +90,7 @@ class Harness(ABC):
         return read(topic, locate(topic, since or Earliest(), self.now))
 
 
-class Poller:
+class Poller(Watcher):
     """A client that polls without end: each answer's cursor is the next question's.
 
     Args:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from slosh.core.topic import Topic
+from slosh.core.topic import Topic, Watcher
 from slosh.engine.base import TopicFacts
 from slosh.errors import NoWatchers, TooManyTopics
 from tests.engine.contract import Poller
@@ -67,10 +67,10 @@ class Follower:
     def topic_born(self, topic: Topic) -> None:
         """As the hub's follower."""
         self.topics.append(topic.name)
-        self.node.hub.watch(topic, Watcher(), 0)
+        self.node.hub.watch(topic, Waiting(), 0)
 
 
-class Watcher:
+class Waiting(Watcher):
     """Waits and takes nothing."""
 
     def wake(self, topic: Topic, shared: Any) -> None:

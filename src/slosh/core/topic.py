@@ -7,10 +7,11 @@ The rules of this file:
 * A message is the bytes that were posted; nothing here looks into them.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from slosh.compiled import mypyc_attr
+from slosh.compiled import mypyc_attr, trait
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
@@ -35,9 +36,14 @@ class Shared:
         self.alone = False
 
 
-class Watcher(Protocol):
+@trait
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Watcher:
     """Somebody who waits at a topic."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def wake(self, topic: "Topic", shared: Shared) -> bool | None:
         """There is something after this watcher's place in `topic`.
 
@@ -51,6 +57,7 @@ class Watcher(Protocol):
             streams stays.
         """
 
+    @abstractmethod
     def moved(self, topic: "Topic", successor: "Topic") -> None:
         """The life `topic` was lost with its messages, and `successor` has begun in its place.
 

@@ -8,6 +8,7 @@ Answers come through callbacks, not futures: a held poll or a publish costs no t
 knows the answer gives it before it returns.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -99,7 +100,8 @@ class Onlooker(Protocol):
         """A topic's life is over."""
 
 
-class Engine(Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Engine:
     """Where messages live.
 
     Promises, which one contract suite (`tests/engine/contract.py`) holds every engine to:
@@ -111,16 +113,20 @@ class Engine(Protocol):
     * The mailbox rule: a publish to a topic that is not active is refused with `NoWatchers` and leaves no
       trace, unless the engine was set to keep such messages.
     * Every callback is called exactly once, also when the answer is an error, never after `stop`.
+
+    Args:
+        hub: the topics that this process knows.
     """
 
-    @property
-    def hub(self) -> Hub:
-        """The topics that this process knows."""
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
 
     @property
     def forgotten_keys(self) -> int:
-        """Idempotency keys that were forgotten before their time, because there were too many."""
+        """Idempotency keys that were forgotten before their time, because there were too many; none where none is."""
+        return 0
 
+    @abstractmethod
     async def start(self) -> None:
         """Make ready to serve.
 
@@ -128,18 +134,22 @@ class Engine(Protocol):
             Unavailable: the place where messages live is out of reach.
         """
 
+    @abstractmethod
     async def stop(self) -> None:
         """Let go of everything. Nothing is called on the engine afterwards."""
 
+    @abstractmethod
     def ready(self) -> bool:
         """Whether a publish has a chance to be taken just now."""
 
+    @abstractmethod
     def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError | None:
         """As `publish`, where it can be told at once what becomes of it; None where not: `publish` has to be asked.
 
         The usual publish goes this way, with nothing made for it.
         """
 
+    @abstractmethod
     def publish(
         self,
         name: str,
@@ -155,12 +165,14 @@ class Engine(Protocol):
                 answered as it was then, and nothing is taken. Empty for none.
         """
 
+    @abstractmethod
     def at_hand(self, name: str, now: float) -> Topic | None:
         """As `open`, for a topic that can be given at once; None where it cannot, and `open` has to be asked.
 
         The usual poll goes this way, with nothing made for it.
         """
 
+    @abstractmethod
     def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
         """Make topic `name` active for a reader, and give what is known of it.
 
@@ -173,9 +185,11 @@ class Engine(Protocol):
                 reader whose place, from another node, means nothing here yet.
         """
 
+    @abstractmethod
     def unopen(self, name: str, opened: Callable[[Topic | SloshError], None]) -> None:
         """Give it the topic no more. It may have been called already."""
 
+    @abstractmethod
     def look(
         self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
     ) -> None:
@@ -184,28 +198,35 @@ class Engine(Protocol):
         What is given is for reading only, in the same turn.
         """
 
+    @abstractmethod
     def gather(self, patterns: Sequence[str], now: float, done: Callable[[SloshError | None], None]) -> None:
         """Have the hub know every active topic that one of `patterns` takes in.
 
         The reader owes a `hub.follow` in the same turn as `done` when it wants to hear of those to come.
         """
 
+    @abstractmethod
     def count_watchers(self, name: str, now: float, told: Callable[[int | SloshError], None]) -> None:
         """Tell how many watch topic `name`, also where only patterns do."""
 
+    @abstractmethod
     def expect(self, name: str, expectant: Expectant) -> None:
         """Tell `expectant`, once, when topic `name` is watched next, wherever that is. It owes an `unexpect`."""
 
+    @abstractmethod
     def unexpect(self, name: str, expectant: Expectant) -> None:
         """Tell it no more. It may have been told already."""
 
+    @abstractmethod
     def list_topics(
         self, after: str, most: int, now: float, told: Callable[[Sequence[TopicFacts] | SloshError], None]
     ) -> None:
         """Tell of the active topics in the order of their names: those behind the name `after`, at most `most`."""
 
+    @abstractmethod
     def observe(self, onlooker: Onlooker) -> None:
         """Tell `onlooker` of topics that come to life and end, wherever that is. It owes an `unobserve`."""
 
+    @abstractmethod
     def unobserve(self, onlooker: Onlooker) -> None:
         """Tell it no more."""

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 from slosh.core.hub import Expectant, Hub
 from slosh.core.topic import Topic
-from slosh.engine.base import Onlooker, Published, TopicFacts, facts_of
+from slosh.engine.base import Engine, Onlooker, Published, TopicFacts, facts_of
 from slosh.engine.idempotency import Replays
 from slosh.errors import NoWatchers, SloshError
 
 
-class MemoryEngine:
+class MemoryEngine(Engine):
     """Engine over the hub itself.
 
     Args:
@@ -24,7 +24,7 @@ class MemoryEngine:
     """
 
     def __init__(self, hub: Hub, *, keep: bool, max_keys: int = 10_000) -> None:
-        self.hub = hub
+        super().__init__(hub)
         self.replays = Replays(max_keys)
         self._keep = keep
         self._onlookers: dict[Onlooker, None] = {}

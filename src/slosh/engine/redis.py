@@ -13,7 +13,7 @@ from typing import Any
 
 from slosh.core.hub import Expectant, Hub
 from slosh.core.topic import Topic
-from slosh.engine.base import Onlooker, Published, TopicFacts
+from slosh.engine.base import Engine, Onlooker, Published, TopicFacts
 from slosh.engine.idempotency import REPLAY_SECONDS
 from slosh.engine.redis_directory import Directory
 from slosh.engine.redis_facts import Facts
@@ -24,7 +24,7 @@ from slosh.errors import NoWatchers, SloshError, TooManyTopics
 from slosh.settings import Settings
 
 
-class RedisEngine:
+class RedisEngine(Engine):
     """Engine over a store that several nodes share. It lives on the running event loop.
 
     Args:
@@ -49,14 +49,12 @@ class RedisEngine:
         random_bits: Callable[[int], int],
         clock: Callable[[], str] = lambda: "",
     ) -> None:
-        self.hub = hub
+        super().__init__(hub)
         self._view = View(settings, self, now=now, call_at=call_at, random_bits=random_bits, clock=clock)
         self._facts = Facts(self._view, hub)
         self._directory = Directory(self._view, hub, self._facts)
         self._mirrors = self._directory.mirrors = Mirrors(self._view, hub, self._directory)
         self._keeps = settings.unwatched == "keep"
-        self.forgotten_keys = 0
-        """As the engine promises: the store forgets none before its time."""
 
     async def start(self) -> None:
         """As the engine promises."""
