@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING
 
 from slosh import __version__
 
-__all__ = ["is_compiled", "mypyc_attr", "told_version", "trait"]
+__all__ = ["is_compiled", "mypyc_attr", "told_version"]
 
 if TYPE_CHECKING:
-    from mypy_extensions import mypyc_attr, trait
+    from mypy_extensions import mypyc_attr
 else:
 
     def mypyc_attr(**_said: object) -> Callable[[type], type]:
         """Do nothing, where the source runs as it is. mypy_extensions' own would be a dependency at run time."""
         return lambda kind: kind
-
-    def trait(kind: type) -> type:
-        """Do nothing, for the same reason."""
-        return kind
 
 
 def is_compiled() -> bool:

@@ -24,6 +24,8 @@ class Heard(RedisEngine):
 
     marks = 0
     is_deaf = False
+    road: Callable[[str, bytes], None] | None = None
+    """Where given, announcements go there, and not to the engine."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -40,8 +42,14 @@ class Heard(RedisEngine):
         """Count marks, which are no news."""
         if data == b"mark":
             self.marks += 1
+        elif self.road is not None:
+            self.road(channel, data)
         elif not self.is_deaf:
             super().heard(channel, data)
+
+    def hear(self, channel: str, data: bytes) -> None:
+        """Let an announcement reach the engine at last."""
+        super().heard(channel, data)
 
     def mark(self) -> None:
         """Announce a mark, behind all that was announced before it."""

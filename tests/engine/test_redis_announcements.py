@@ -29,16 +29,15 @@ class Road:
         self.asked: list[Callable[[], None]] = []
         self.answered: list[Callable[[], None]] = []
         self.is_open = True
-        mirrors = node.redis._mirrors
-        self._heard, self._send = mirrors.heard, node.redis._view.send
-        mirrors.heard = self._hold_announced  # type: ignore[method-assign]  # the road is in between
-        node.redis._view.send = self._hold_asked  # type: ignore[method-assign]  # as above
+        self._news, self._send = node.redis._view.keys.news, node.redis._view.send
+        node.redis.road = self._hold_announced
+        node.redis._view.send = self._hold_asked  # type: ignore[method-assign]  # the road is in between
 
-    def _hold_announced(self, name: str, announced: bytes) -> None:
-        if self.is_open:
-            self._heard(name, announced)
+    def _hold_announced(self, channel: str, data: bytes) -> None:
+        if self.is_open or channel == self._news:
+            self.node.redis.hear(channel, data)
         else:
-            self.announced.append((name, announced))
+            self.announced.append((channel, data))
 
     def _hold_asked(self, key: str, command: Command, done: Callable[[Any], None], **how: Any) -> None:
         if self.is_open or command[1] != SYNC.digest:
@@ -51,8 +50,8 @@ class Road:
 
     def hear(self, which: int, *, again: bool) -> None:
         """Let an announcement come, and perhaps once more later."""
-        name, data = self.announced[which] if again else self.announced.pop(which)
-        self._heard(name, data)
+        channel, data = self.announced[which] if again else self.announced.pop(which)
+        self.node.redis.hear(channel, data)
 
     def open(self) -> None:
         """From now on all comes at once, what was asked and answered first. Announcements held are lost."""

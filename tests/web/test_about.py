@@ -9,7 +9,7 @@ import slosh.web
 from slosh import __version__
 from slosh.compiled import is_compiled
 from tests.web.conftest import MakeSite
-from tests.web.harness import Site
+from tests.web.harness import Site, SiteEngine
 
 
 def test_healthy_and_ready(site: Site) -> None:
@@ -22,7 +22,7 @@ def test_healthy_and_ready(site: Site) -> None:
 
 
 def test_not_ready_while_the_engine_is_out_of_reach(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(site.engine), "ready", lambda _: False)
+    monkeypatch.setattr(SiteEngine, "ready", lambda _: False)
     answer = site.get("/-/ready")
     assert (answer.status, answer.code) == (503, "engine_unreachable")
     assert "Retry-After" in answer

@@ -10,7 +10,7 @@ import pytest
 from slosh.errors import EngineBusy, EngineUnreachable, SloshError
 from slosh.settings import TABLE
 from tests.web.conftest import MakeSite
-from tests.web.harness import Site, request
+from tests.web.harness import Site, SiteEngine, request
 from tests.web.posting import LARGE, large, together
 
 Story = Callable[[Site], Iterator[None]]
@@ -63,8 +63,8 @@ def fails(error: SloshError) -> Story:
         assert site.post("/topics/a", b"1").status == 200
         yield
         with pytest.MonkeyPatch.context() as patch:  # of the class: an object that is compiled takes no new methods
-            patch.setattr(type(site.engine), "take", lambda *_: None)
-            patch.setattr(type(site.engine), "publish", lambda _, *publish: publish[3](error))
+            patch.setattr(SiteEngine, "take", lambda *_: None)
+            patch.setattr(SiteEngine, "publish", lambda _, *publish: publish[3](error))
             assert site.post("/topics/a", b"1").status == error.status
 
     return story

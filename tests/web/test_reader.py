@@ -9,7 +9,7 @@ from slosh.errors import SloshError, TooManyTopics
 from slosh.web.asking import MAX_MATCHES
 from slosh.web.reader import next_field
 from tests.web.conftest import MakeSite
-from tests.web.harness import Site
+from tests.web.harness import Site, SiteEngine
 from tests.web.posting import kept, post
 from tests.web.readers import EventSource, Ndjson, Reader
 
@@ -22,10 +22,9 @@ class Later:
     def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         self._site = site
         self._asked: list[tuple[str, float, Opened]] = []
-        engine = type(site.engine)  # an object that is compiled takes no new methods
-        monkeypatch.setattr(engine, "at_hand", lambda *_: None)
-        monkeypatch.setattr(engine, "open", lambda _, *asked, **__: self._asked.append(asked))
-        monkeypatch.setattr(engine, "unopen", lambda _, *asked: self._drop(*asked))
+        monkeypatch.setattr(SiteEngine, "at_hand", lambda *_: None)
+        monkeypatch.setattr(SiteEngine, "open", lambda _, *asked, **__: self._asked.append(asked))
+        monkeypatch.setattr(SiteEngine, "unopen", lambda _, *asked: self._drop(*asked))
 
     @property
     def names(self) -> list[str]:
@@ -137,8 +136,7 @@ class Behind:
             if not self.is_slow:
                 self.give()
 
-        # Of the class: an object that is compiled takes no new methods.
-        monkeypatch.setattr(type(site.engine), "open", lambda _, *asked, **how: open_now(*asked, **how))
+        monkeypatch.setattr(SiteEngine, "open", lambda _, *asked, **how: open_now(*asked, **how))
 
     def give(self) -> None:
         """Answer all that is waited for."""

@@ -7,11 +7,10 @@ The rules of this file:
 * A message is the bytes that were posted; nothing here looks into them.
 """
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from slosh.compiled import mypyc_attr, trait
+from slosh.compiled import mypyc_attr
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
@@ -36,14 +35,12 @@ class Shared:
         self.alone = False
 
 
-@trait
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Watcher:
     """Somebody who waits at a topic."""
 
     __slots__ = ()
 
-    @abstractmethod
     def wake(self, topic: "Topic", shared: Shared) -> bool | None:
         """There is something after this watcher's place in `topic`.
 
@@ -56,13 +53,14 @@ class Watcher:
             Whether the watcher has all that it waited for: the hub lets it go then, as `Hub.leave` would. One that
             streams stays.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def moved(self, topic: "Topic", successor: "Topic") -> None:
         """The life `topic` was lost with its messages, and `successor` has begun in its place.
 
         The watcher waits at neither; it owes a `Hub.watch` of the successor, as one who has to be told of a reset.
         """
+        raise NotImplementedError
 
 
 class Topic:

@@ -142,12 +142,12 @@ class Engine:
     def ready(self) -> bool:
         """Whether a publish has a chance to be taken just now."""
 
-    @abstractmethod
-    def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError | None:
+    def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError | None:  # noqa: ARG002 - most have to ask
         """As `publish`, where it can be told at once what becomes of it; None where not: `publish` has to be asked.
 
         The usual publish goes this way, with nothing made for it.
         """
+        return None
 
     @abstractmethod
     def publish(

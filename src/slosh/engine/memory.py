@@ -7,6 +7,7 @@ with a cursor from before are told so (`reset`).
 import heapq
 from collections.abc import Callable, Sequence
 
+from slosh.compiled import mypyc_attr
 from slosh.core.hub import Expectant, Hub
 from slosh.core.topic import Topic
 from slosh.engine.base import Engine, Onlooker, Published, TopicFacts, facts_of
@@ -14,6 +15,7 @@ from slosh.engine.idempotency import Replays
 from slosh.errors import NoWatchers, SloshError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MemoryEngine(Engine):
     """Engine over the hub itself.
 

@@ -11,6 +11,7 @@ The rules of this engine:
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from slosh.compiled import mypyc_attr
 from slosh.core.hub import Expectant, Hub
 from slosh.core.topic import Topic
 from slosh.engine.base import Engine, Onlooker, Published, TopicFacts
@@ -24,6 +25,7 @@ from slosh.errors import NoWatchers, SloshError, TooManyTopics
 from slosh.settings import Settings
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RedisEngine(Engine):
     """Engine over a store that several nodes share. It lives on the running event loop.
 
@@ -74,9 +76,6 @@ class RedisEngine(Engine):
         return self._view.servers.are_up
 
     # Publishing.
-
-    def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError | None:
-        """As the engine promises: the store has to be asked."""
 
     def publish(
         self,

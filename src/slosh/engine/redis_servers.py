@@ -293,21 +293,27 @@ class Cluster(Servers):
     async def _look_now(self) -> str | None:
         trouble = "no server of it answers"
         for host, port in dict.fromkeys([*self.links, *self.address.hosts]):
-            client = self._client(host, port)
             try:
-                # In two words, which redis-py leaves as the server answers it.
-                answer = await client.execute_command("CLUSTER", "SLOTS")
+                answer = await self._ask_for_slots(host, port)
             except (RedisError, OSError) as error:
                 trouble = f"{type(error).__name__}: {error}"
                 continue
-            finally:
-                await client.aclose()
             # A server that was not told its own address leaves it away (CLUSTER SLOTS in the reference).
             slots = [
                 (first, last, ((master[0] or b"").decode() or host, master[1])) for first, last, master, *_ in answer
             ]
             return await self._arrange(slots)
         return trouble
+
+    async def _ask_for_slots(self, host: str, port: int) -> list[Any]:
+        """What the server there says of how the keys are shared."""
+        client = self._client(host, port)
+        try:
+            # In two words, which redis-py leaves as the server answers it.
+            answer: list[Any] = await client.execute_command("CLUSTER", "SLOTS")
+        finally:
+            await client.aclose()
+        return answer
 
     async def _arrange(self, slots: list[tuple[int, int, tuple[str, int]]]) -> str | None:
         if not slots:

@@ -7,6 +7,7 @@ is remembered with the head. What waits for an answer is an exchange.
 from typing import TYPE_CHECKING, ClassVar
 
 from slosh.compiled import mypyc_attr
+from slosh.core.topic import Watcher
 from slosh.errors import SloshError
 from slosh.web.head import Head
 
@@ -83,8 +84,8 @@ class Refusal(Action):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Exchange:
-    """A request that is answered later; the methods tell it what happens meanwhile."""
+class Exchange(Watcher):
+    """A request that is answered later; the methods tell it what happens meanwhile. Most watch topics meanwhile."""
 
     __slots__ = ()
 

@@ -119,8 +119,8 @@ class Connection:
         self._transport = None
         self._discarding = True
         edge.connections.pop(self, None)
-        if edge.draining and not edge.connections:
-            edge.emptied.set()
+        if edge.emptied is not None and not edge.connections and not edge.emptied.done():
+            edge.emptied.set_result(None)
         edge.timers.discard(self, self._timer)
         self._pending = b""
         self._reader = None

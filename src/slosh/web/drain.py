@@ -23,6 +23,7 @@ async def drain(edge: Edge, seconds: float) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     edge.draining = True
+    edge.emptied = loop.create_future()
     held = [connection for connection in tuple(edge.connections) if connection.drain() is not None]
     portion = max(_PORTION, math.ceil(len(held) * _STEP / max(seconds * _SPREAD, _STEP)))
     for start in range(0, len(held), portion):
@@ -31,13 +32,12 @@ async def drain(edge: Edge, seconds: float) -> None:
         if start + portion < len(held):
             await asyncio.sleep(_STEP)
     if edge.connections:
-        try:
-            await asyncio.wait_for(edge.emptied.wait(), max(0.0, deadline - loop.time()))
-        except TimeoutError:
-            edge.closed["drain"] += len(edge.connections)
-            logger.warning("%d connections were not done in %g s (drain) and are cut", len(edge.connections), seconds)
-            for connection in tuple(edge.connections):
-                connection.abandon()
+        await asyncio.wait((edge.emptied,), timeout=max(0.0, deadline - loop.time()))
+    if edge.connections:
+        edge.closed["drain"] += len(edge.connections)
+        logger.warning("%d connections were not done in %g s (drain) and are cut", len(edge.connections), seconds)
+        for connection in tuple(edge.connections):
+            connection.abandon()
 
 
 def _end(connection: Connection) -> None:

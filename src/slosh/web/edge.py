@@ -50,7 +50,7 @@ class Edge:
         latest_place: of the poll that came last to one topic; many come to one place, one after another.
         latest_since: what that poll asked for, when it was a cursor of its own.
         idle: how long a connection may be idle, seconds, `inf` for any time.
-        emptied: set when the last connection has gone while the server is draining.
+        emptied: done when the last connection has gone; there while the server is draining.
         refused: how often each error was answered, by its code.
         closed: how often a connection or a stream was closed for a reason of ours, by the bound's name.
         accepted: connections since the start.
@@ -87,7 +87,7 @@ class Edge:
         self.timeouts = 0
         self.delivered = 0
         self.lost = 0
-        self.emptied = asyncio.Event()
+        self.emptied: asyncio.Future[None] | None = None
         self._date = b""
         self._date_until = 0.0
 

@@ -17,7 +17,7 @@ from slosh.compiled import mypyc_attr
 from slosh.core.cursor import EPOCH_LENGTH
 from slosh.core.reading import Since, locate
 from slosh.core.subscription import Batch, OneTopic, Subscription
-from slosh.core.topic import Shared, Topic, Watcher
+from slosh.core.topic import Shared, Topic
 from slosh.engine.base import Engine
 from slosh.errors import SloshError
 from slosh.settings import Settings
@@ -127,7 +127,7 @@ class Peek(LongPoll):
 
 
 @mypyc_attr(free_list_len=1)
-class Poll(Exchange, Watcher):
+class Poll(Exchange):
     """A held long-poll: a watcher of its topics."""
 
     __slots__ = ("_action", "_connection", "_gathers", "_subscription")

@@ -14,7 +14,7 @@ from abc import abstractmethod
 from typing import ClassVar, Final
 
 from slosh.core.subscription import Batch, Subscription
-from slosh.core.topic import Shared, Topic, Watcher
+from slosh.core.topic import Shared, Topic
 from slosh.errors import Draining
 from slosh.web.action import Exchange
 from slosh.web.connection import Connection
@@ -77,7 +77,7 @@ class StreamAction(Reader):
         """What is written for a batch."""
 
 
-class Stream(Exchange, Watcher):
+class Stream(Exchange):
     """An open stream: a watcher of its topics.
 
     Args:
