@@ -52,6 +52,7 @@ WRITTEN: dict[str, tuple[str, object]] = {
     "engine_prefix": ("slosh:blue", "slosh:blue"),
     "engine_timeout": ("750ms", 0.75),
     "engine_queue": ("500", 500),
+    "engine_queue_bytes": ("16MiB", 16 * 2**20),
     "workers": ("4", 4),
 }
 COMPANY = {"workers": ["engine"]}

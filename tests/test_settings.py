@@ -46,6 +46,7 @@ DEFAULTS = {
     "engine_prefix": "slosh",
     "engine_timeout": 2.0,
     "engine_queue": 10_000,
+    "engine_queue_bytes": 64 * MIB,
     "workers": 1,
 }
 

@@ -323,7 +323,7 @@ class EngineUnreachable(Unavailable):
 
 
 class EngineBusy(Unavailable):
-    """The store is slower than what comes in: `engine_queue` is reached."""
+    """The store is slower than what comes in: `engine_queue` or `engine_queue_bytes` is reached."""
 
     code = "engine_busy"
     retry_after = 1

@@ -335,6 +335,15 @@ class Settings:
         lowest=1,
         highest=10_000_000,
     )
+    engine_queue_bytes: int = _number(
+        64 * MIB,
+        Group.NODES,
+        "Bytes of messages on their way to the store at most, whatever their number; one more POST is answered 503 "
+        "with Retry-After. The only one is taken whatever its size.",
+        unit="bytes",
+        lowest=1,
+        highest=64 * KIB * MIB,
+    )
     workers: int = _number(
         1,
         Group.NODES,

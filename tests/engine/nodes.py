@@ -90,11 +90,11 @@ class Node(Harness):
         self.loop = loop
         self.aio = aio
         self.others: list[Node] = []
-        self.hub = HubOnLoop(loop, **bounds)
+        self.hub = HubOnLoop(loop, **{name: bound for name, bound in bounds.items() if name != "engine_queue_bytes"})
         chance = random.Random(next(_installations))
         known = {
             name: bounds[name]
-            for name in ("queue", "queue_bytes", "linger", "max_topics", "max_watchers")
+            for name in ("queue", "queue_bytes", "linger", "max_topics", "max_watchers", "engine_queue_bytes")
             if name in bounds
         }
         settings = Settings(

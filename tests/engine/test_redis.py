@@ -8,7 +8,8 @@ import pytest
 
 from slosh.core.cursor import Cursor
 from slosh.core.reading import Now, locate
-from slosh.errors import NoWatchers
+from slosh.engine.base import Published
+from slosh.errors import EngineBusy, EngineFull, NoWatchers
 from tests.engine.contract import EngineContract, Harness, Poller
 from tests.engine.nodes import Node, make_node
 from tests.stores.server import Store
@@ -251,6 +252,32 @@ class TestLostLives:
         for _ in range(count):
             self.store.ask("RPOP", f"{node.prefix}:{{a}}:ring")
         self.store.ask("HSET", f"{node.prefix}:{{a}}:topic", "newest", int(newest) - count)
+
+
+def test_messages_on_their_way_to_the_store_have_a_bound_in_bytes(nodes: Nodes) -> None:
+    """Else a store that is slow fills the memory of its nodes, with few messages if they are large."""
+    (one,) = nodes(1, engine_queue_bytes=10)
+    one.opened("a")
+    large, second, third = (one.publish_soon("a", message) for message in (b"123456789012", b"1", b"2"))
+    assert large == [], "the only one is taken whatever its size"
+    assert [type(answers[0]) for answers in (second, third)] == [EngineBusy] * 2
+    assert "engine_queue_bytes" in str(second[0])
+    one.settle()
+    assert isinstance(large[0], Published)
+    fitting = [one.publish_soon("a", b"12345") for _ in range(3)]
+    one.settle()
+    assert [type(answers[0]) for answers in fitting] == [Published, Published, EngineBusy]
+
+
+def test_what_the_store_does_not_answer_is_on_its_way_no_more(nodes: Nodes, store: Store) -> None:
+    (one,) = nodes(1, engine_queue_bytes=10)
+    one.opened("a")
+    store.ask("CONFIG", "SET", "maxmemory", 1)
+    try:
+        assert isinstance(one.publish("a", b"1234567890"), EngineFull)
+    finally:
+        store.ask("CONFIG", "SET", "maxmemory", 0)
+    assert isinstance(one.publish("a", b"1234567890"), Published)
 
 
 def test_nothing_stays_in_the_store_for_ever(nodes: Nodes, store: Store) -> None:

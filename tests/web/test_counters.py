@@ -193,6 +193,7 @@ BOUNDS = {
     ),
     "engine_timeout": Bound({}, fails(EngineUnreachable("late")), 'slosh_refused_total{code="engine_unreachable"}'),
     "engine_queue": Bound({}, fails(EngineBusy("full")), 'slosh_refused_total{code="engine_busy"}'),
+    "engine_queue_bytes": Bound({}, fails(EngineBusy("full")), 'slosh_refused_total{code="engine_busy"}'),
     "max_watchers": Bound({"max_watchers": 1}, asks(WATCH, WATCH), 'slosh_refused_total{code="too_many_watchers"}'),
 }
 

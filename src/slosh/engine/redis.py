@@ -21,7 +21,7 @@ from slosh.engine.redis_facts import Facts
 from slosh.engine.redis_mirrors import Mirrors
 from slosh.engine.redis_scripts import PUBLISH
 from slosh.engine.redis_view import View
-from slosh.errors import NoWatchers, SloshError, TooManyTopics
+from slosh.errors import EngineBusy, NoWatchers, SloshError, TooManyTopics
 from slosh.settings import Settings
 
 
@@ -57,6 +57,8 @@ class RedisEngine(Engine):
         self._directory = Directory(self._view, hub, self._facts)
         self._mirrors = self._directory.mirrors = Mirrors(self._view, hub, self._directory)
         self._keeps = settings.unwatched == "keep"
+        self._most_bytes = settings.engine_queue_bytes
+        self._bytes = 0  # of messages on their way to the store
 
     async def start(self) -> None:
         """As the engine promises."""
@@ -86,6 +88,12 @@ class RedisEngine(Engine):
         key: str = "",
     ) -> None:
         """As the engine promises; it costs one round trip."""
+        size = sum(map(len, messages))
+        if self._bytes and self._bytes + size > self._most_bytes:
+            bound = f"The messages' store has {self._bytes} bytes of messages before this one (engine_queue_bytes)."
+            done(EngineBusy(bound))
+            return
+        self._bytes += size
         topic = self.hub.find(name, now)
         here = len(topic.watchers) if topic is not None else 0
         may_begin = self._keeps or here > 0 or self._directory.is_followed(name)
@@ -93,6 +101,7 @@ class RedisEngine(Engine):
         keys = self._view.keys.of_topic(name)
 
         def answered(reply: list[Any] | SloshError) -> None:
+            self._bytes -= size
             if isinstance(reply, SloshError):
                 done(reply)
                 return

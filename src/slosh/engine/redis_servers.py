@@ -15,6 +15,7 @@ from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 
 from slosh.engine.redis_address import Address, parse_address
 from slosh.engine.redis_link import Link
+from slosh.engine.redis_pause import end_all
 from slosh.engine.redis_scripts import Command
 from slosh.engine.redis_sent import Done, Sent
 from slosh.errors import EngineUnreachable
@@ -215,9 +216,7 @@ class Cluster(Servers):
 
     async def stop(self) -> None:
         """As for a single server."""
-        for task in (self._watching, self._refreshing):
-            if task is not None:
-                task.cancel()
+        await end_all(task for task in (self._watching, self._refreshing) if task is not None)
         await super().stop()
 
     @property
