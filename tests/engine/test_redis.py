@@ -269,7 +269,7 @@ def test_messages_on_their_way_to_the_store_have_a_bound_in_bytes(nodes: Nodes) 
     assert [type(answers[0]) for answers in fitting] == [Published, Published, EngineBusy]
 
 
-def test_what_the_store_does_not_answer_is_on_its_way_no_more(nodes: Nodes, store: Store) -> None:
+def test_what_the_store_refused_is_on_its_way_no_more(nodes: Nodes, store: Store) -> None:
     (one,) = nodes(1, engine_queue_bytes=10)
     one.opened("a")
     store.ask("CONFIG", "SET", "maxmemory", 1)
