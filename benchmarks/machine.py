@@ -99,6 +99,14 @@ def memory_bytes(pid: int) -> int:
     return total
 
 
+def segments_sent() -> int:
+    """TCP segments that this machine has sent so far, over the loopback interface too (RFC 1213, tcpOutSegs)."""
+    names, values = (
+        line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Tcp:")
+    )
+    return int(values[names.index("OutSegs")])
+
+
 def settled_cpu(pid: int, quiet: float = 0.3, limit: float = 60.0) -> float:
     """CPU of the process once it has not moved by more than 1 ms for `quiet` seconds, or after `limit`."""
     start = since = time.monotonic()

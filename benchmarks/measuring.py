@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.loading import Load, Outcome, Work
-from benchmarks.machine import cpu_seconds, memory_bytes, settled_cpu, waited_seconds
+from benchmarks.machine import cpu_seconds, memory_bytes, segments_sent, settled_cpu, waited_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +70,7 @@ def measured_work(run: Run, work: Work) -> tuple[Outcome, float, dict[str, float
         load.hear("ready")
         store = cpu_seconds(run.store) if run.store else 0.0
         cpu, waited = settled_cpu(run.pid), waited_seconds(run.pid)
+        segments = segments_sent()
         load.tell("go")
         if work.mode == "mixed":
             load.hear("served")
@@ -78,6 +79,7 @@ def measured_work(run: Run, work: Work) -> tuple[Outcome, float, dict[str, float
         outcome = accepted(load.result())
         if work.mode != "mixed":
             waited, cpu = waited_seconds(run.pid) - waited, settled_cpu(run.pid) - cpu
+        segments = segments_sent() - segments
         store = cpu_seconds(run.store) - store if run.store else 0.0
     outcome = dataclasses.replace(outcome, delivered=outcome.delivered - work.idle_readers)
     return outcome, cpu, {
@@ -85,6 +87,7 @@ def measured_work(run: Run, work: Work) -> tuple[Outcome, float, dict[str, float
         "waited": 100 * waited / outcome.seconds,
         "load": 100 * outcome.load_cpu / outcome.seconds,
         "store": 1e6 * store / max(outcome.published, 1),
+        "segments": segments / max(outcome.delivered, 1),
     }  # fmt: skip
 
 
@@ -105,12 +108,19 @@ def steady(work: Callable[[Run], Work]) -> Callable[[Run], dict[str, float]]:
     return measure
 
 
-def fan_out(readers: int, *, browser: bool = False) -> Callable[[Run], dict[str, float]]:
-    """One topic, this many readers, a fixed rate of messages."""
+def fan_out(
+    readers: int, *, topics: int = 1, pause: float | None = None, browser: bool = False
+) -> Callable[[Run], dict[str, float]]:
+    """Topics with this many readers each, and messages on a schedule.
+
+    `pause` is the seconds from one message of a topic to the next; without it, it is as long as makes
+    DELIVERIES_PER_SECOND of all topics together.
+    """
 
     def work(run: Run) -> Work:
-        rate = DELIVERIES_PER_SECOND * run.share / readers
-        return Work(readers=readers, rate=rate, seconds=max(run.seconds(5.0), 3 / rate), browser=browser)
+        apart = (pause or readers * topics / DELIVERIES_PER_SECOND) / run.share
+        return Work(readers=readers * topics, topics=topics, publishers=min(topics, 8), rate=topics / apart,
+                    seconds=max(run.seconds(5.0), 3 * apart), browser=browser)  # fmt: skip
 
     return steady(work)
 

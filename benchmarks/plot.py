@@ -175,7 +175,7 @@ def ratio_plot(runs: Sequence[Results]) -> str:
 # How cost grows.
 
 PANEL, HIGH, LEFT, TOP = 300, 190, 52, 108
-SHOWN = ("readers", "topics", "held")
+SHOWN = ("crowd", "topics", "held")
 
 
 def growth_plot(results: Results, servers: Sequence[str]) -> str:

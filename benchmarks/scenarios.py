@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.measuring import (
+    DELIVERIES_PER_SECOND,
     Run,
     fan_out,
     idle,
@@ -77,7 +78,9 @@ _BUSY = Metric("busy", "the server's CPU, % of its core", 0, compared=False)
 _P99 = Metric("p99", "p99 latency from the due moment, ms", 1)
 _CPU = Metric("cpu", "CPU a delivery, µs")
 _STORE = Metric("store", "CPU of the store, µs a publish", 1, compared=False)
+_SEGMENTS = Metric("segments", "TCP segments a delivery, all directions", 2, compared=False)
 _DELIVERY = (_CPU, _P99, _STORE, _LOAD)
+_SPACED = (_CPU, _P99, _SEGMENTS, _LOAD)
 _SATURATED = (
     Metric("rate", "messages delivered a second", 0),
     Metric("cpu", "CPU a message delivered, µs", 2),
@@ -102,10 +105,24 @@ _LATENCY = (
     _LOAD,
 )
 _MOST_READ, _MOST_HELD = most(20_000), most(50_000)
+_SPACES = (30, 50, 100, 250, 1000)
+"""Milliseconds between messages, on both sides of the 40 ms after which a kernel acknowledges what nobody answered."""
 
 
 def _fan_out(name: str, readers: int) -> Scenario:
     return Scenario(name, f"one topic, {readers:,} readers", "longpoll", fan_out(readers), _DELIVERY, files=readers)
+
+
+def _crowd(name: str, readers: int) -> Scenario:
+    topics = _MOST_READ // readers
+    title = f"{topics} topics of {readers:,} readers, each topic a message a second"
+    return Scenario(name, title, "longpoll", fan_out(readers, topics=topics, pause=1.0), _SPACED, readers * topics)
+
+
+def _spaced(milliseconds: int) -> Scenario:
+    title = f"one topic, 1,000 readers, a message every {milliseconds:,} ms"
+    measure = fan_out(1_000, pause=milliseconds / 1000)
+    return Scenario(f"spaced-{milliseconds}", title, "longpoll", measure, _SPACED, files=1_000)
 
 
 def _idle(name: str, readers: int, *, full_load_only: bool = False) -> Scenario:
@@ -125,6 +142,13 @@ _ALL = (
     _fan_out("fanout-3000", 3_000),
     _fan_out("fanout-10000", 10_000),
     _fan_out("fanout-most", _MOST_READ),
+    _crowd("crowd-100", 100),
+    _crowd("crowd-300", 300),
+    _crowd("crowd-1000", 1_000),
+    _crowd("crowd-3000", 3_000),
+    _crowd("crowd-half", _MOST_READ // 2),
+    _crowd("crowd-most", _MOST_READ),
+    *(_spaced(milliseconds) for milliseconds in _SPACES),
     Scenario("latency", "50 topics of 20 readers, a message every ms", "longpoll", steady(some_topics), _LATENCY),
     Scenario("topics", "500 topics, one reader each", "longpoll", steady(many_topics), _TOPICS),
     Scenario("mixed", "200 busy readers, 5,000 idle ones on 1,000 topics", "longpoll", steady(mixed), _DELIVERY,
@@ -148,9 +172,18 @@ SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 QUICK = ("fanout-1000", "latency", "topics", "saturation", "idle-10000", "publish")
 """What --quick measures when no scenario is named."""
 GROWTH = (
-    Growth("readers", "CPU a delivery, µs, by readers of one topic", "readers", _CPU,
+    Growth("crowd", "CPU a delivery, µs, by readers of a topic, each of whom gets a message a second",
+           "readers of a topic", _CPU,
+           ((100, "crowd-100"), (300, "crowd-300"), (1_000, "crowd-1000"), (3_000, "crowd-3000"),
+            (_MOST_READ // 2, "crowd-half"), (_MOST_READ, "crowd-most"))),
+    Growth("readers", f"CPU a delivery, µs, by readers of one topic, {DELIVERIES_PER_SECOND:,} deliveries a second",
+           "readers", _CPU,
            ((100, "fanout-100"), (300, "fanout-300"), (1_000, "fanout-1000"), (3_000, "fanout-3000"),
             (10_000, "fanout-10000"), (_MOST_READ, "fanout-most"))),
+    Growth("spaced", "CPU a delivery to 1,000 readers, µs, by ms from message to message", "ms", _CPU,
+           tuple((space, f"spaced-{space}") for space in _SPACES)),
+    Growth("segments", "TCP segments of such a delivery, by ms from message to message", "ms", _SEGMENTS,
+           tuple((space, f"spaced-{space}") for space in _SPACES)),
     Growth("topics", "CPU a publish, µs, by topics", "topics", _PUBLISH_CPU,
            ((1, "publish"), (10, "publish-10"), (100, "publish-100"), (1_000, "publish-1000"),
             (10_000, "publish-10000"))),
@@ -160,5 +193,6 @@ GROWTH = (
            ((1_000, "idle-1000"), (3_000, "idle-3000"), (10_000, "idle-10000"), (_MOST_HELD, "idle-most"))),
 )  # fmt: skip
 ONLY_GROWTH = frozenset({"fanout-300", "fanout-3000", "idle-1000", "idle-3000", "publish-10", "publish-100",
-                         "publish-1000", "publish-10000"})  # fmt: skip
+                         "publish-1000", "publish-10000",
+                         *(name for name in SCENARIOS if name.startswith(("crowd-", "spaced-")))})  # fmt: skip
 """Measured for the curves; the main table would only grow long with them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -11,14 +11,11 @@ from benchmarks import __main__ as command
 from benchmarks import measuring, results
 from benchmarks.building import build_load
 from benchmarks.loading import Outcome, Work
-from benchmarks.measuring import Refused, Run
+from benchmarks.measuring import Refused, Run, fan_out
 from benchmarks.scenarios import ONLY_GROWTH, SCENARIOS
 from benchmarks.servers import SERVERS
 from benchmarks.turns import Turns, available, possible
 from tests.conftest import need
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SMALL = [name for name in SCENARIOS if name not in ONLY_GROWTH and "most" not in name]
 
@@ -50,6 +47,17 @@ def test_a_scenario_gives_every_figure_of_its_rows(name: str, program: Path, mon
     with server.running(None) as (pid, port, _):
         figures = scenario.measure(Run(pid, port, server.transports[scenario.kind], program, 0))
     assert {metric.name for metric in scenario.metrics} <= set(figures)
+
+
+def test_points_of_a_curve_differ_in_the_one_number_that_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Work] = []
+    monkeypatch.setattr(measuring, "steady", lambda work: asked.append(work(Run(1, 1, "slosh", Path("load"), 0))))
+    for readers in (100, 1_000, 10_000):
+        fan_out(readers, topics=20_000 // readers, pause=1.0)
+    assert {work.readers for work in asked} == {20_000}
+    assert {work.rate / work.topics for work in asked} == {1.0}
+    fan_out(1_000)
+    assert asked[-1].rate * asked[-1].readers == measuring.DELIVERIES_PER_SECOND
 
 
 def test_idle_readers_are_no_part_of_the_deliveries_that_are_paid_for(program: Path) -> None:
