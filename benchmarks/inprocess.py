@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MESSAGE = b'{"bench":"%b"}' % (b"x" * 88)
 """Of 100 bytes, as the load generator's."""
 NOON = 1_800_000_000.0
-READERS = {"publish": 0, "fan": 200, "browser": 200, "topics": 500}
+READERS = {"publish": 0, "fan": 200, "fan-2000": 2_000, "fan-20000": 20_000, "browser": 200, "topics": 500}
 """Work -> how many wait for messages; publish has one that left, so that its topic takes messages."""
 PUBLISHES = 200
 """In a round of the work publish."""

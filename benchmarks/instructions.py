@@ -43,6 +43,8 @@ class Work(NamedTuple):
 WORKS = {
     "topics": Work(500, "a message through one of 500 topics with one reader each (publish, delivery, next poll)"),
     "fan": Work(200, "a delivery to one of 200 readers of a topic, and its next poll"),
+    "fan-2000": Work(2_000, "the same to one of 2,000 readers"),
+    "fan-20000": Work(20_000, "the same to one of 20,000 readers"),
     "publish": Work(200, "a publish that nobody reads"),
     "browser": Work(200, "a delivery to one of 200 readers with a browser's header fields, and its next poll"),
 }

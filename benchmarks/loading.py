@@ -112,6 +112,11 @@ class Load:
         if foremost:
             put_first(self._child.pid)
 
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self._child.pid
+
     def hear(self, word: str | None = None) -> str:
         """The next line it says, which must be `word` if one is given; raises LoadError when it gave up."""
         assert self._child.stdout is not None

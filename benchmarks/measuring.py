@@ -148,11 +148,11 @@ def saturation(run: Run) -> Work:
     return Work(readers=200, publishers=4, seconds=run.seconds(4.0))
 
 
-def publish_only(topics: int) -> Callable[[Run], dict[str, float]]:
-    """CPU a publish: 32 keep-alive connections in a closed loop over this many topics, nobody reads."""
+def publish_only(topics: int, rate: float = 0.0) -> Callable[[Run], dict[str, float]]:
+    """CPU a publish: 32 keep-alive connections over this many topics, nobody reads; without a rate in a closed loop."""
 
     def measure(run: Run) -> dict[str, float]:
-        work = Work(mode="publish", publishers=32, topics=topics, seconds=run.seconds(4.0))
+        work = Work(mode="publish", publishers=32, topics=topics, rate=rate * run.share, seconds=run.seconds(4.0))
         outcome, cpu, trust = measured_work(run, work)
         return {
             "cpu": 1e6 * cpu / outcome.published,

@@ -159,6 +159,8 @@ _ALL = (
     _idle("idle-10000", 10_000),
     _idle("idle-most", _MOST_HELD, full_load_only=True),
     _publish("publish", 1),
+    Scenario("publish-paced", "publish only, 32 connections and topics, 40,000 a second", "longpoll",
+             publish_only(32, rate=40_000), (_PUBLISH_CPU, _P99, _STORE, _LOAD)),
     _publish("publish-10", 10),
     _publish("publish-100", 100),
     _publish("publish-1000", 1_000),

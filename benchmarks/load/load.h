@@ -3,7 +3,8 @@
  *
  * Rules that every file here keeps:
  *   1. Load is open-loop unless a scenario says otherwise: a message's latency counts from the moment it was due,
- *      not from the moment this program found time to send it, so that waiting is never hidden.
+ *      not from the moment this program found time to send it, so that waiting is never hidden. It ends when the
+ *      kernel has the answer at the reader's socket, not when this program found time to read it.
  *   2. Every message carries its stream, topic, number and due time; every reader keeps a ledger of what came.
  *      A run that lost, doubled, swapped or damaged anything says so, and benchmarks/ prints no figure for it.
  *   3. It stays cheaper than the servers: one thread, edge-triggered epoll, one recv and one send for a delivery.
@@ -12,6 +13,7 @@
  * modes.c     what a run does: steady, mixed, idle, listen, publish, storm
  * readers.c   the readers' connections
  * publishers.c the publishers' connections, open and closed loop
+ * arrival.c   when bytes came
  * ledger.c    missing, doubled, swapped; latency
  * http.c      where an answer ends
  * longpoll.c  the long-poll transport of each server, and the list of all transports
@@ -24,6 +26,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum { MOST_SIZE = 65536, MOST_STREAMS = 8, PLACE_ROOM = 160, RECEIVE_ROOM = 4 << 20 };
 
@@ -55,6 +58,11 @@ void stop_clock(void);                /* what happens from here on is part of no
 bool clock_stopped(void);
 static inline int all_readers(void) { return options.readers + options.idle_readers; }
 static inline int all_topics(void) { return options.topics + options.idle_topics; }
+
+/* ---- arrival (arrival.c) ---- */
+
+void arrival_wanted(int fd);                                                    /* before anything comes on this socket */
+ssize_t receive(int fd, char *data, size_t room, uint64_t *arrival);            /* recv(), and when its last byte came (ns) */
 
 /* ---- ledger (ledger.c) ---- */
 

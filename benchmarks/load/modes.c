@@ -115,6 +115,15 @@ static void listen_on(void)
         loop_turn(until);
 }
 
+/* Open loop from `start` on where there is a rate, else closed loop from now on. */
+static void publish_all(uint64_t start)
+{
+    if (options.rate > 0)
+        publish_schedule(start);
+    else
+        publish_closed(now_ns() + (uint64_t)(options.seconds * 1e9));
+}
+
 static void mode_steady(void)
 {
     connect_all();
@@ -122,10 +131,7 @@ static void mode_steady(void)
     say("ready");
     await_word("go");
     uint64_t start = now_ns() + LEAD_IN;
-    if (options.rate > 0)
-        publish_schedule(start);
-    else
-        publish_closed(now_ns() + (uint64_t)(options.seconds * 1e9));
+    publish_all(start);
     gather(start);
     listen_on();
 }
@@ -184,7 +190,7 @@ static void mode_publish(void)
     prime_topics();
     say("ready");
     await_word("go");
-    publish_closed(now_ns() + (uint64_t)(options.seconds * 1e9));
+    publish_all(now_ns());
     gather(0);
 }
 

@@ -46,6 +46,7 @@ static void publisher_open(struct publisher *publisher, int index)
     if (publisher->fd < 0 || connect(publisher->fd, (struct sockaddr *)&server, sizeof server) < 0)
         give_up("a publisher cannot connect: %s", strerror(errno));
     setsockopt(publisher->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    arrival_wanted(publisher->fd);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)PUBLISHER_TAG << 32 | (uint64_t)index};
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, publisher->fd, &event);
 }
@@ -179,7 +180,7 @@ void publish_closed(uint64_t until)
 
 bool publishers_idle(void) { return busy_publishers == 0 && schedule_sent == schedule_total; }
 
-static void publisher_answered(struct publisher *publisher, const struct answer *answer)
+static void publisher_answered(struct publisher *publisher, const struct answer *answer, uint64_t arrival)
 {
     uint64_t now = now_ns();
     struct task done = publisher->now;
@@ -193,7 +194,7 @@ static void publisher_answered(struct publisher *publisher, const struct answer 
         if (tally.failed++ == 0)
             fprintf(stderr, "load: the first refused publish: %.*s\n", (int)(answer->body - answer->head), answer->head);
     } else if (!done.warm) {
-        spread_add(&publish_latency, now - done.due);
+        spread_add(&publish_latency, arrival > done.due ? arrival - done.due : 0);
     }
 next:
     if (publisher->queued > 0) {
@@ -212,7 +213,8 @@ void publisher_event(int index, uint32_t events)
 {
     struct publisher *publisher = &publishers[index];
     struct answer answer;
-    ssize_t got = recv(publisher->fd, publisher->answer + publisher->length, ANSWER_ROOM - publisher->length, 0);
+    uint64_t arrival;
+    ssize_t got = receive(publisher->fd, publisher->answer + publisher->length, ANSWER_ROOM - publisher->length, &arrival);
     (void)events;
     if (got <= 0)
         give_up("the server closed a publisher's connection");
@@ -223,7 +225,7 @@ void publisher_event(int index, uint32_t events)
     if (used == 0)
         return;
     publisher->length = 0;            /* one request in flight, so one answer in the buffer */
-    publisher_answered(publisher, &answer);
+    publisher_answered(publisher, &answer, arrival);
 }
 
 /* Asks once for each topic without waiting, so that a server that takes messages only for watched topics takes them. */

@@ -66,6 +66,7 @@ void reader_connect(struct reader *reader)
     if (fd < 0)
         give_up("reader %d has no socket: %s (raise ulimit -n)", index, strerror(errno));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    arrival_wanted(fd);
     if (all_readers() > READERS_OF_AN_ADDRESS) {
         struct sockaddr_in source = {.sin_family = AF_INET};
         source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(index / READERS_OF_AN_ADDRESS));
@@ -116,11 +117,10 @@ static void reader_lost(struct reader *reader)
     reader_connect(reader);
 }
 
-/* Uses the whole frames at the front of `data`; returns the bytes used. */
-static size_t reader_frames(struct reader *reader, const char *data, size_t length)
+/* Uses the whole frames at the front of `data`, the last of which came at `now`; returns the bytes used. */
+static size_t reader_frames(struct reader *reader, const char *data, size_t length, uint64_t now)
 {
     size_t used = 0;
-    uint64_t now = now_ns();
     while (used < length) {
         long frame = transport->take(reader, data + used, length - used, now);
         if (frame < 0)
@@ -156,7 +156,8 @@ static void reader_receive(struct reader *reader)
     for (;;) {
         size_t held = reader->stashed;
         memcpy(receive_buffer, reader->stash ? reader->stash : "", held);
-        ssize_t got = recv(reader->fd, receive_buffer + held, RECEIVE_ROOM - held, 0);
+        uint64_t arrival;
+        ssize_t got = receive(reader->fd, receive_buffer + held, RECEIVE_ROOM - held, &arrival);
         if (got == 0 || (got < 0 && errno == ECONNRESET)) {
             reader_lost(reader);
             return;
@@ -166,7 +167,7 @@ static void reader_receive(struct reader *reader)
                 return;
             give_up("recv: %s", strerror(errno));
         }
-        size_t have = held + (size_t)got, used = reader_frames(reader, receive_buffer, have);
+        size_t have = held + (size_t)got, used = reader_frames(reader, receive_buffer, have, arrival);
         if (have - used == RECEIVE_ROOM)
             give_up("an answer is larger than %d bytes", RECEIVE_ROOM);
         reader_keep(reader, receive_buffer + used, have - used);

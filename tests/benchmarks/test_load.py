@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -132,6 +135,15 @@ def test_many_topics_are_kept_apart(program: Path) -> None:
     assert outcome.delivered == outcome.published == 80
 
 
+def test_publishes_without_readers_come_on_a_schedule_where_there_is_a_rate(program: Path) -> None:
+    work = Work(mode="publish", publishers=3, topics=6, rate=400, seconds=0.2)
+    outcome = outcome_of(program, Liar(), work)
+    assert outcome.refusal() is None
+    assert (outcome.published, outcome.delivered) == (80, 0)
+    assert outcome.seconds > 0.19, "the last of them is due behind the others"
+    assert outcome.publish_p99 > 0
+
+
 def test_several_publishers_of_one_topic_are_streams_of_their_own(program: Path) -> None:
     outcome = outcome_of(program, Liar(), Work(readers=5, publishers=4, seconds=0.2))
     assert outcome.refusal() is None
@@ -172,6 +184,30 @@ def test_latency_counts_from_the_due_moment_so_that_a_stalled_server_cannot_hide
     outcome = outcome_of(program, Slow())
     assert outcome.refusal() is None
     assert outcome.delivery_p99 > 400_000
+
+
+def test_latency_ends_when_the_answer_is_there_so_that_a_slow_reader_is_not_the_servers_fault(program: Path) -> None:
+    stopped = 0.3
+    liar = Liar()
+    liar.expect(5)
+    listening = Work(mode="listen", readers=5)
+    publishing = Work(mode="publish", rate=10, seconds=0.1)
+    with liar.running() as port, Load(program, "slosh", port, listening) as readers:
+        readers.hear("ready")
+        readers.tell("go")
+        readers.hear("held")
+        liar.until_held()
+        os.kill(readers.pid, signal.SIGSTOP)
+        with Load(program, "slosh", port, publishing) as publisher:
+            publisher.hear("ready")
+            publisher.tell("go")
+            assert publisher.result().published == 1
+        time.sleep(stopped)  # it is this time that must not show
+        os.kill(readers.pid, signal.SIGCONT)
+        readers.tell("check")
+        outcome = readers.result()
+    assert outcome.delivered == 5
+    assert 0 < outcome.delivery_p99 < 1e6 * stopped
 
 
 def test_browser_headers_are_sent_whole_and_differ_from_reader_to_reader(program: Path) -> None:
