@@ -236,4 +236,4 @@ def _panel(results: Results, growth: Growth, servers: Sequence[str], left: float
 
 
 def _short(count: int) -> str:
-    return f"{count / 1000:g} k" if count >= 1000 else str(count)
+    return f"{count / 1000:g}k" if count >= 1000 else str(count)

@@ -115,7 +115,7 @@ def _fan_out(name: str, readers: int) -> Scenario:
 
 def _crowd(name: str, readers: int) -> Scenario:
     topics = _MOST_READ // readers
-    title = f"{topics} topics of {readers:,} readers, each topic a message a second"
+    title = f"{readers:,} readers to a topic, {readers * topics:,} in all, each gets a message a second"
     return Scenario(name, title, "longpoll", fan_out(readers, topics=topics, pause=1.0), _SPACED, readers * topics)
 
 
