@@ -80,7 +80,7 @@ _CPU = Metric("cpu", "CPU a delivery, µs")
 _STORE = Metric("store", "CPU of the store, µs a publish", 1, compared=False)
 _SEGMENTS = Metric("segments", "TCP segments a delivery, all directions", 2, compared=False)
 _DELIVERY = (_CPU, _P99, _STORE, _LOAD)
-_SPACED = (_CPU, _P99, _SEGMENTS, _LOAD)
+_SEGMENTED = (_CPU, _P99, _SEGMENTS, _LOAD)
 _SATURATED = (
     Metric("rate", "messages delivered a second", 0),
     Metric("cpu", "CPU a message delivered, µs", 2),
@@ -116,13 +116,13 @@ def _fan_out(name: str, readers: int) -> Scenario:
 def _crowd(name: str, readers: int) -> Scenario:
     topics = _MOST_READ // readers
     title = f"{readers:,} readers to a topic, {readers * topics:,} in all, each gets a message a second"
-    return Scenario(name, title, "longpoll", fan_out(readers, topics=topics, pause=1.0), _SPACED, readers * topics)
+    return Scenario(name, title, "longpoll", fan_out(readers, topics=topics, pause=1.0), _SEGMENTED, readers * topics)
 
 
 def _spaced(milliseconds: int) -> Scenario:
     title = f"one topic, 1,000 readers, a message every {milliseconds:,} ms"
     measure = fan_out(1_000, pause=milliseconds / 1000)
-    return Scenario(f"spaced-{milliseconds}", title, "longpoll", measure, _SPACED, files=1_000)
+    return Scenario(f"spaced-{milliseconds}", title, "longpoll", measure, _SEGMENTED, files=1_000)
 
 
 def _idle(name: str, readers: int, *, full_load_only: bool = False) -> Scenario:

@@ -187,7 +187,7 @@ def test_latency_counts_from_the_due_moment_so_that_a_stalled_server_cannot_hide
 
 
 def test_latency_ends_when_the_answer_is_there_so_that_a_slow_reader_is_not_the_servers_fault(program: Path) -> None:
-    stopped = 0.3
+    stopped = 0.6
     liar = Liar()
     liar.expect(5)
     listening = Work(mode="listen", readers=5)
@@ -207,7 +207,7 @@ def test_latency_ends_when_the_answer_is_there_so_that_a_slow_reader_is_not_the_
         readers.tell("check")
         outcome = readers.result()
     assert outcome.delivered == 5
-    assert 0 < outcome.delivery_p99 < 1e6 * stopped
+    assert 0 < outcome.delivery_p99 < 1e6 * stopped / 2
 
 
 def test_browser_headers_are_sent_whole_and_differ_from_reader_to_reader(program: Path) -> None:
