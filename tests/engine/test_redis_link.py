@@ -1,6 +1,7 @@
 """One server's connections: whatever happens to them, each command is settled once, in time, and never done twice."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -8,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from slosh.engine.redis_scripts import PUBLISH, SYNC, Command, gives_ring
-from slosh.engine.redis_sent import Sent
+from slosh.engine.redis_sent import UNKNOWN, Sent
 from slosh.engine.redis_servers import Servers, make_servers
 from slosh.errors import EngineBusy, EngineUnreachable
+from tests.stores.between import Between
 from tests.stores.found import program
 from tests.stores.resp import fields
 from tests.stores.server import Store
@@ -62,17 +65,18 @@ def run(
     store: Store, story: Callable[[Servers, Told], Awaitable[None]], *, timeout: float = PATIENCE, most: int = 1000
 ) -> None:
     """Let `story` happen with servers that are started and stopped."""
+    asyncio.run(play(store, story, patience=timeout, most=most))
 
-    async def play() -> None:
-        told = Told()
-        servers = make_servers(store.url, told, timeout=timeout, most=most, news="news")
-        await servers.start()
-        try:
-            await story(servers, told)
-        finally:
-            await servers.stop()
 
-    asyncio.run(play())
+async def play(store: Store, story: Callable[[Servers, Told], Awaitable[None]], *, patience: float, most: int) -> None:
+    """The same on the loop that runs."""
+    told = Told()
+    servers = make_servers(store.url, told, timeout=patience, most=most, news="news")
+    await servers.start()
+    try:
+        await story(servers, told)
+    finally:
+        await servers.stop()
 
 
 def send(servers: Servers, *command: str | bytes | int) -> list[Any]:
@@ -301,3 +305,78 @@ def test_few_answers_that_may_be_large_are_asked_for_together(own: Store) -> Non
         False,
     ]
     run(own, story)
+
+
+def loops() -> list[Any]:
+    """The event loops that slosh runs on; they differ in what they say of a connection that is no more."""
+    return [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
+
+
+@pytest.mark.parametrize("new_loop", loops())
+def test_a_store_that_is_killed_again_and_again_under_posts_is_never_a_mistake_of_slosh(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """A connection may be gone for some turns of the loop before the task that made it learns so."""
+    complaints: list[dict[str, Any]] = []
+    store = Store(tmp_path / "store")
+    store.start()
+
+    async def story(servers: Servers, told: Told) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        replies: list[list[Any]] = []
+        is_over = False
+
+        async def post() -> None:
+            number = 0
+            while not is_over:
+                number += 1
+                replies.append(send(servers, *publish(f"{{k{number % 7}}}", b"1")))
+                servers.listen(f"c{number}")
+                servers.unlisten(f"c{number - 20}")
+                await asyncio.sleep(0)
+
+        posting = asyncio.ensure_future(post())
+        for _ in range(6):
+            before = told.ups
+            store.kill()
+            await until(lambda: not servers.are_up)
+            await asyncio.to_thread(store.start)
+            await until(lambda before=before: servers.are_up and told.ups > before)  # type: ignore[misc]
+        is_over = True
+        await posting
+        await until(lambda: all(replies))
+
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(play(store, story, patience=0.5, most=100_000))
+            gc.collect()  # what nobody looked at is told when it is collected
+    finally:
+        store.kill()
+    assert complaints == []
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert {record.levelname for record in caplog.records} <= {"DEBUG", "INFO", "WARNING"}
+
+
+def test_what_was_done_and_not_answered_before_a_cut_is_not_done_again(own: Store) -> None:
+    """A publish whose answer is lost with the connection is told as unknown, and is in the store once."""
+
+    async def story() -> None:
+        async with Between(own.port) as between:
+            told = Told()
+            servers = make_servers(f"redis://127.0.0.1:{between.port}", told, timeout=PATIENCE, most=99, news="news")
+            await servers.start()
+            try:
+                between.is_mute = True
+                replies = [send(servers, "RPUSH", "list", number) for number in range(5)]
+                await until(lambda: own.ask("LLEN", "list") == 5)  # all are done, and no answer came
+                waiting = send(servers, "RPUSH", "list", "later")  # this one has not gone out
+                between.is_mute = False
+                between.cut()
+                await until(lambda: all([*replies, waiting]))
+            finally:
+                await servers.stop()
+        assert [reply.detail for (reply,) in replies] == [UNKNOWN] * 5
+        assert waiting == [6]
+        assert own.ask("LRANGE", "list", 0, -1) == [b"0", b"1", b"2", b"3", b"4", b"later"]
+
+    asyncio.run(story())

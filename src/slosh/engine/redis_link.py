@@ -35,7 +35,7 @@ from slosh.engine.redis_listener import QUIET, Listener, ToldOfChannels
 from slosh.engine.redis_pause import Pause, end_all
 from slosh.engine.redis_scripts import ALL, Script, gives_ring
 from slosh.engine.redis_sent import NOT_SENT, Sent, nobody
-from slosh.engine.redis_wire import Wire, pack
+from slosh.engine.redis_wire import Wire, as_broken, pack
 from slosh.errors import EngineBusy, EngineFailed, EngineFull, EngineUnreachable, SloshError
 
 if TYPE_CHECKING:
@@ -177,8 +177,9 @@ class Link:
 
     async def _greet(self) -> None:
         await self._listener.see_version()
-        for script in ALL:
-            await self._client.execute_command("SCRIPT LOAD", script.text)
+        with as_broken():
+            for script in ALL:
+                await self._client.execute_command("SCRIPT LOAD", script.text)
 
     async def _send_all(self) -> None:
         pause = Pause(min(_LONGEST_PAUSE, self._timeout))
@@ -256,8 +257,8 @@ class Link:
     def _flush(self) -> None:
         self._is_flushing = False
         wire = self._wire
-        if wire is None or self._batch or not self._queue:
-            return
+        if wire is None or not wire.is_open or self._batch or not self._queue:
+            return  # Where the connection has just ended, what waits goes out by the next one.
         batch, packed = self._take_batch()
         if batch:
             self._batch = batch

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from redis.exceptions import MovedError, RedisError
 
 from slosh.engine.redis_pause import Pause, end_all
-from slosh.engine.redis_wire import Wire, pack
+from slosh.engine.redis_wire import Wire, as_broken, pack
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -111,7 +111,8 @@ class Listener:
     async def see_version(self) -> None:
         """See whether channels are the server's own, each time anew: it may have been upgraded."""
         if self._clustered:
-            told = await self._client.info("server")
+            with as_broken():
+                told = await self._client.info("server")
             self.is_sharded = int(str(told["redis_version"]).partition(".")[0]) >= 7
 
     async def _listen_always(self) -> None:

@@ -18,6 +18,7 @@ from slosh.engine.redis_link import Link
 from slosh.engine.redis_pause import end_all
 from slosh.engine.redis_scripts import Command
 from slosh.engine.redis_sent import Done, Sent
+from slosh.engine.redis_wire import as_broken
 from slosh.errors import EngineUnreachable
 
 logger = logging.getLogger(__name__)
@@ -287,7 +288,11 @@ class Cluster(Servers):
     async def _look(self) -> str | None:
         """Ask how the keys are shared, and have a link to each master. Gives why that could not be, or None."""
         async with self._looking:  # else two might make a link to the same new master
-            return await self._look_now()
+            try:
+                return await self._look_now()
+            except Exception:
+                logger.exception("a mistake of slosh; the cluster is looked at again")
+                return "it could not be looked at"
 
     async def _look_now(self) -> str | None:
         trouble = "no server of it answers"
@@ -309,7 +314,8 @@ class Cluster(Servers):
         client = self._client(host, port)
         try:
             # In two words, which redis-py leaves as the server answers it.
-            answer: list[Any] = await client.execute_command("CLUSTER", "SLOTS")
+            with as_broken():
+                answer: list[Any] = await client.execute_command("CLUSTER", "SLOTS")
         finally:
             await client.aclose()
         return answer
