@@ -22,6 +22,7 @@ WRITTEN: dict[str, tuple[str, object]] = {
     "fd": ("3", 3),
     "root": ("/", "/"),
     "hosts": ("a.example *.b.example", "a.example *.b.example"),
+    "trusted_proxies": ("10.0.0.0/8 unix", "10.0.0.0/8 unix"),
     "linger": ("5m", 300.0),
     "queue": ("1_000", 1000),
     "queue_bytes": ("16MiB", 16 * 2**20),

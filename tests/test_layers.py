@@ -13,7 +13,7 @@ PACKAGE = Path(slosh.__file__).parent
 # From the ground up; a module may import from its own level and from those before it.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"slosh"}),  # the package itself: the version
-    frozenset({"slosh.errors", "slosh.compiled"}),
+    frozenset({"slosh.errors", "slosh.compiled", "slosh.durations"}),
     frozenset({"slosh.setting"}),
     frozenset({"slosh.settings"}),
     frozenset({"slosh.core"}),

@@ -16,6 +16,7 @@ DEFAULTS = {
     "fd": -1,
     "root": "",
     "hosts": "",
+    "trusted_proxies": "127.0.0.0/8 ::1 unix",
     "linger": 30.0,
     "queue": 100,
     "queue_bytes": 8 * MIB,

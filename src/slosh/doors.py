@@ -20,6 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from slosh.durations import parse_duration
 from slosh.errors import SettingError
 from slosh.setting import KIB, MIB, Kind, Setting, wrong_value
 from slosh.settings import BY_NAME, TABLE, Settings, contradictions
@@ -30,14 +31,6 @@ FILE_NAME: Final = "slosh.toml"
 CONFIG_VARIABLE: Final = "SLOSH_CONFIG"
 """The environment's word for --config."""
 
-_TIMES: Final[Mapping[str, Fraction]] = {
-    "": Fraction(1),
-    "ms": Fraction(1, 1000),
-    "s": Fraction(1),
-    "m": Fraction(60),
-    "h": Fraction(3600),
-    "d": Fraction(86_400),
-}
 # A bare letter is 1024 as in nginx and Apache; the longer words are what the standards say (IEC 80000-13, SI).
 _SIZES: Final[Mapping[str, Fraction]] = {
     "": Fraction(1),
@@ -147,16 +140,13 @@ def _amount(row: Setting, text: str) -> str | int | float:
         return int(text) if _WHOLE.fullmatch(text.strip()) else text
     if row.kind not in (Kind.SECONDS, Kind.BYTES):
         return text
-    units = _TIMES if row.kind is Kind.SECONDS else _SIZES
-    found = _AMOUNT.fullmatch(text.strip())
-    if found is None:
-        return text
-    unit = found[2] if row.kind is Kind.SECONDS else found[2].lower()
-    if unit not in units:
-        return text
-    amount = Fraction(found[1]) * units[unit]
     if row.kind is Kind.SECONDS:
-        return float(amount)
+        seconds = parse_duration(text.strip())
+        return text if seconds is None else seconds
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None or found[2].lower() not in _SIZES:
+        return text
+    amount = Fraction(found[1]) * _SIZES[found[2].lower()]
     return int(amount) if amount.denominator == 1 else text
 
 

@@ -101,6 +101,7 @@ def wrong_value(row: Setting, value: object) -> str:
 
 _NEVER_EMPTY: Final[Mapping[str, str]] = {
     "host": "an address, for instance 127.0.0.1, or 0.0.0.0 for all",
+    "trusted_proxies": "the addresses of proxies, for instance 10.0.0.0/8, or none",
     "engine": "memory, or the address of a store, redis://host:6379/0",
 }
 

@@ -103,6 +103,14 @@ class Settings:
         empty="any; on a loopback address none that a stranger's page could have pointed there",
     )
 
+    trusted_proxies: str = _text(
+        "127.0.0.0/8 ::1 unix",
+        Group.LISTEN,
+        "Proxies in front of this server: addresses and networks with spaces between, and unix for a Unix socket. Only "
+        "what these say of the client's address (Forwarded, X-Forwarded-For) and of the prefix of the URL "
+        "(X-Forwarded-Prefix) counts. A proxy must write X-Forwarded-For itself, or append to it. none trusts no peer.",
+    )
+
     linger: float = _seconds(
         30.0,
         Group.TOPICS,

@@ -25,7 +25,10 @@ def test_the_cookie_has_the_attributes_of_the_protocol(site: Site) -> None:
     assert attributes == ["Path=/topics/a%20b/c", "HttpOnly", "SameSite=Lax"]
 
 
-@pytest.mark.parametrize(("proto", "secure"), [("https", True), ("HTTPS", True), ("http", False), ("", False)])
+@pytest.mark.parametrize(
+    ("proto", "secure"),
+    [("https", True), ("HTTPS", True), ("https,http", True), ("http", False), ("http,https", False), ("", False)],
+)
 def test_the_cookie_is_secure_behind_tls(site: Site, proto: str, secure: bool) -> None:
     fields = {"X-Forwarded-Proto": proto} if proto else {}
     assert ("; Secure" in site.get("/topics/a?wait=0", **fields)["Set-Cookie"]) is secure

@@ -19,6 +19,7 @@ from slosh.errors import BadQuery, BadRequest, BadTopic
 from slosh.settings import Settings
 from slosh.web.cookies import cookie_name, find_place, set_cookie
 from slosh.web.head import Head
+from slosh.web.proxies import is_over_tls
 from slosh.web.query import bound_wait, decode, parse_prefer, parse_query, parse_wait
 
 TOPICS: Final = "/topics/"
@@ -160,9 +161,7 @@ class Asked:
     def _use_cookie(self, head: Head) -> None:
         name = cookie_name(self.names[0])
         self._since = find_place(head.all(b"cookie"), name) or Now()
-        # Whoever stands in front says whether the client came over TLS. A lie harms the liar alone.
-        secure = head.first(b"x-forwarded-proto").lower() == "https"
-        self.cookie = set_cookie(name, head.path, secure=secure)
+        self.cookie = set_cookie(name, head.path, secure=is_over_tls(head))
 
 
 def parse_names(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -226,6 +226,17 @@ class Connection:
         return self._head
 
     @property
+    def peer(self) -> str:
+        """The address that the connection comes from; nothing for a Unix socket."""
+        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(peer[0]) if isinstance(peer, tuple) else ""
+
+    @property
+    def client(self) -> str:
+        """The address of the client that sent the present request, which may have come by proxies; see `Proxies`."""
+        return self.edge.proxies.find_client(self.peer, self.head)
+
+    @property
     def is_stalled(self) -> bool:
         """Whether the client does not take what was written; nothing more is to be written then."""
         return self._stalled
@@ -660,11 +671,9 @@ class Connection:
             self._deadline_in(LINGERING_CLOSE)
 
     def _count_address(self, limit: int) -> None:
-        transport = self._transport
-        peer = transport.get_extra_info("peername") if transport is not None else None
-        if not isinstance(peer, tuple):
+        self._address = self.peer
+        if not self._address:
             return  # A Unix socket: all its clients are on this machine.
-        self._address = str(peer[0])
         self.edge.per_address[self._address] += 1
         if self.edge.per_address[self._address] > limit:
             self.refuse(TooManyConnections(f"One address may have {limit} connections (max_connections_per_address)."))

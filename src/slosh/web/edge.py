@@ -14,6 +14,7 @@ from slosh.settings import Settings
 from slosh.web.action import Action, Application
 from slosh.web.head import Head
 from slosh.web.memory import HeadMemory, Latest
+from slosh.web.proxies import Proxies
 from slosh.web.response import date_field
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ class Edge:
         application: what is done for a request.
         loop: that the connections live on.
 
+    Raises:
+        SettingError: the setting `trusted_proxies` has something that is no address.
+
     Attributes:
         draining: whether the server is going down: every answer is the last on its connection.
         heads: that were judged already.
@@ -49,6 +53,7 @@ class Edge:
         latest: the head that came last; many readers at one place send the same, one after another.
         latest_place: of the poll that came last to one topic; many come to one place, one after another.
         latest_since: what that poll asked for, when it was a cursor of its own.
+        proxies: whose word about their clients counts.
         idle: how long a connection may be idle, seconds, `inf` for any time.
         emptied: done when the last connection has gone; there while the server is draining.
         refused: how often each error was answered, by its code.
@@ -75,6 +80,7 @@ class Edge:
         self.latest_place: OneTopic | None = None
         self.latest_since: Since | None = None
         self.idle = settings.idle_timeout or math.inf
+        self.proxies = Proxies(settings.trusted_proxies)
         self.timers: Timers[Timed] = Timers(self._arm)
         self.connections: dict[Connection, None] = {}
         self.per_address: Counter[str] = Counter()

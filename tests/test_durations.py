@@ -1,0 +1,84 @@
+"""One grammar of time spans, wherever one is written."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slosh.durations import parse_duration
+from tests.properties import PROPERTY
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("25", 25.0),
+        ("0.5", 0.5),
+        ("250ms", 0.25),
+        ("1.5ms", 0.0015),
+        ("90s", 90.0),
+        ("90 s", 90.0),
+        ("10m", 600.0),
+        ("1.1m", 66.0),
+        ("2h", 7200.0),
+        ("1.1h", 3960.0),
+        ("1d", 86_400.0),
+        ("999999999999999", 999_999_999_999_999.0),
+        ("0.000000000000001s", 1e-15),
+    ],
+)
+def test_a_duration_is_a_number_with_or_without_a_unit(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            " ",
+            "s",
+            "ms",
+            "-1",
+            "+1",
+            "-1s",
+            "1e3",
+            ".5",
+            "5.",
+            "1,5",
+            "1_000",
+            "0x10",
+            "1 000",
+            "1  s",
+            " 1",
+            "1 ",
+        ),
+        *(
+            "1S",
+            "1M",
+            "1sec",
+            "1min",
+            "1w",
+            "1y",
+            "10s5",
+            "1m30s",
+            "nan",
+            "inf",
+            "\u00b2",
+            "\uff11",
+            "\u0661",
+            "1\u017f",
+            "9" * 16,
+            "1\n",
+        ),
+    ],
+)
+def test_everything_else_is_none(text: str) -> None:
+    assert parse_duration(text) is None
+
+
+@PROPERTY
+@given(st.text(max_size=8))
+def test_any_text_is_taken_without_complaint(text: str) -> None:
+    seconds = parse_duration(text)
+    assert seconds is None or seconds >= 0
