@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from benchmarks.machine import put_first
+from benchmarks.processes import ProcessGroup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,13 +100,12 @@ class Load:
         self, program: Path, transport: str, port: int, work: Work, core: int | None = None, *, foremost: bool = False
     ) -> None:
         """Starts it on that core. It connects at once, except in mode idle, which connects on `go`."""
-        self._child = subprocess.Popen(
+        self._child: ProcessGroup[str] = ProcessGroup(
             [str(program), "--transport", transport, "--port", str(port), *work.options()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,
         )
         if core is not None:
             os.sched_setaffinity(self._child.pid, {core})
@@ -149,8 +149,8 @@ class Load:
             self.tell("bye")
             self._child.wait(20)
         except (OSError, subprocess.TimeoutExpired):
-            self._child.kill()
-            self._child.wait()
+            pass
+        self._child.end()
         for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):  # what was left to say to a child that is gone

@@ -18,6 +18,8 @@ import sys
 import threading
 from pathlib import Path
 
+from benchmarks.processes import ProcessGroup
+
 MESSAGES, BATCH, SIZE = 10_000, 50, 1024
 
 
@@ -81,7 +83,7 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     command = [sys.executable, "-m", "slosh", "serve", "--port=0", "--write-timeout=1h"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with ProcessGroup[str](command, stdout=subprocess.PIPE, text=True) as server:
         try:
             port = int(re.findall(r"is ready on http://127\.0\.0\.1:([0-9]+)", next(iter(server.stdout or [])))[0])
             empty = memory(server.pid)

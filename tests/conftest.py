@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from typing import NoReturn
 
 import pytest
+
+from benchmarks.processes import ending_all
 
 # One name here, the names it goes by on different systems there.
 ALSO_CALLED: dict[str, tuple[str, ...]] = {
@@ -47,6 +49,13 @@ def lacking(reason: str) -> NoReturn:
 def need_fixture() -> Callable[[str], str]:
     """Give need() to tests that would rather ask for it as a fixture."""
     return need
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Let no process outlive the test that started it, also where the test fails half-way."""
+    with ending_all():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

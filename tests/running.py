@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from benchmarks.processes import ProcessGroup
+
 PATIENCE = 30.0
 """Seconds that something which takes a fraction of one may take on a machine that is busy."""
 
@@ -59,7 +61,7 @@ def _take_sigint() -> None:
 
 
 class Running:
-    """A process, ended at the end of the with block whatever happens.
+    """A process, ended with all that it started at the end of the with block, whatever happens.
 
     Its stdout and stderr are gathered in `lines`, in the order in which they come.
     """
@@ -67,7 +69,7 @@ class Running:
     def __init__(self, command: Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None) -> None:
         self.lines: list[str] = []
         self._heard: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self.process = subprocess.Popen(
+        self.process: ProcessGroup[str] = ProcessGroup(
             command,
             cwd=cwd,
             env=clean_environment() if environment is None else environment,
@@ -76,7 +78,7 @@ class Running:
             stderr=subprocess.STDOUT,
             text=True,
             # A shell that started the tests in the background has them ignore SIGINT, and their children too.
-            preexec_fn=_take_sigint,  # noqa: PLW1509 - it does nothing that a thread of ours could hold a lock for
+            preexec_fn=_take_sigint,
         )
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
@@ -85,8 +87,7 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.end()
         self._reader.join(PATIENCE)
         if self.process.stdout:
             self.process.stdout.close()

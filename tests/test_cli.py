@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import ProcessGroup, run_group
 from slosh import __version__
 from slosh.compiled import told_version
 from slosh.setting import Group
@@ -22,15 +23,7 @@ READY = r"^slosh (\S+) is ready on (http://127\.0\.0\.1:(\d+)), serving (\S+)$"
 
 def slosh(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """A run of the command that ends by itself."""
-    return subprocess.run(
-        [*SLOSH, *words],
-        cwd=cwd,
-        env=clean_environment(**environment),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return run_group([*SLOSH, *words], cwd=cwd, env=clean_environment(**environment))
 
 
 @pytest.mark.parametrize("words", [("--version",), ("version",)])
@@ -91,7 +84,7 @@ def test_without_uvloop_it_serves_on_plain_asyncio(tmp_path: Path) -> None:
 
 def test_the_ready_line_is_all_that_stdout_gets(tmp_path: Path) -> None:
     """A program that starts slosh reads one line; the hint and the log go to stderr, and a pipe gets no colours."""
-    with subprocess.Popen(
+    with ProcessGroup[str](
         [*SLOSH, "serve", "--port", "0"],
         cwd=tmp_path,
         env=clean_environment(NO_COLOR=""),
@@ -136,7 +129,7 @@ def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
 def test_it_serves_a_listening_socket_that_it_was_handed(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         os.set_inheritable(listener.fileno(), True)
-        with subprocess.Popen(
+        with ProcessGroup[str](
             [*SLOSH, "serve", "--fd", str(listener.fileno())],
             cwd=tmp_path,
             env=clean_environment(),
@@ -240,7 +233,7 @@ def test_the_addresses_are_bold_on_a_terminal_unless_no_color_is_set(tmp_path: P
 
 def first_line_on_a_terminal(cwd: Path, environment: dict[str, str]) -> str:
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
+    with ProcessGroup[str](
         [*SLOSH, "serve", "--port", "0"],
         cwd=cwd,
         env=clean_environment(**environment),

@@ -1,7 +1,6 @@
 """What the documents say is true: links lead somewhere, names exist, and the examples give the answers shown."""
 
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import slosh
+from benchmarks.processes import ProcessGroup, run_group
 from slosh import errors
 from slosh.settings import BY_NAME
 from tests.conftest import need
@@ -154,7 +154,7 @@ class Reader:
         self.address = address
         self.where = where
         self.epochs: dict[str, str] = {}
-        self.waiting: list[tuple[subprocess.Popen[bytes], str, str, Path]] = []
+        self.waiting: list[tuple[ProcessGroup[bytes], str, str, Path]] = []
 
     def type(self, command: str, answer: str) -> None:
         for told, real in self.epochs.items():
@@ -165,16 +165,16 @@ class Reader:
             before = self.watchers()
             printed = self.where / f"waiting-{len(self.waiting)}"
             with printed.open("w") as output:
-                process = subprocess.Popen(["bash", "-c", "exec " + command], cwd=self.where, stdout=output)
+                process: ProcessGroup[bytes] = ProcessGroup(
+                    ["bash", "-c", "exec " + command], cwd=self.where, stdout=output
+                )
             self.waiting.append((process, command, answer, printed))
             deadline = time.monotonic() + PATIENCE
             while self.watchers() == before and "watchers" not in command:
                 assert time.monotonic() < deadline, command
                 time.sleep(0.01)
             return
-        done = subprocess.run(
-            ["bash", "-c", command], cwd=self.where, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
+        done = run_group(["bash", "-c", command], cwd=self.where)
         self.compare(command, answer, done.stdout)
 
     def finish(self) -> None:
@@ -183,8 +183,7 @@ class Reader:
             deadline = time.monotonic() + PATIENCE
             while not self.matches(answer, printed.read_text()) and time.monotonic() < deadline:
                 time.sleep(0.01)
-            process.terminate()
-            process.wait(PATIENCE)
+            process.end()
             self.compare(command, answer, printed.read_text())
 
     def watchers(self) -> str:

@@ -3,13 +3,13 @@
 import asyncio
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import run_group
 from slosh.cli import loop_factory
 from slosh.errors import CannotListen, SettingError
 from slosh.server import Server, find_root
@@ -194,7 +194,7 @@ def test_without_the_extra_package_a_store_is_refused_with_what_to_install() -> 
     """In a process of its own: what is compiled is not imported anew, whatever becomes of `sys.modules`."""
     without = "import sys; sys.modules['redis'] = None; from slosh.cli import main; main()"
     serve = [sys.executable, "-c", without, "serve", "--port", "0", "--engine", "redis://127.0.0.1:1/0"]
-    ended = subprocess.run(serve, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    ended = run_group(serve)
     assert ended.returncode == 2
     assert "pip install 'slosh[redis]'" in ended.stderr
     assert "Traceback" not in ended.stderr

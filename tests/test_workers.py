@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import run_group
 from tests.running import PATIENCE, SLOSH, Running, get
 from tests.stores.server import Store
 
@@ -186,4 +186,4 @@ raise SystemExit(workers.run())
 
 def test_the_parent_may_have_more_files_than_select_takes() -> None:
     """As with 600 workers, each with a socket for IPv4 and one for IPv6."""
-    subprocess.run([sys.executable, "-c", MANY], check=True, timeout=PATIENCE)
+    run_group([sys.executable, "-c", MANY], check=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.machine import free_port, put_first
+from benchmarks.processes import ProcessGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -94,19 +95,18 @@ class Server:
             yield Started(child.pid, port, store.pid if store is not None else None)
 
     @contextlib.contextmanager
-    def process(self, command: list[str], log: Path, core: int | None) -> Iterator[subprocess.Popen[bytes]]:
+    def process(self, command: list[str], log: Path, core: int | None) -> Iterator[ProcessGroup[bytes]]:
         """Starts one process of it on that core, with its environment, and stops it afterwards."""
         paths = [*map(str, self.modules), str(ROOT), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, **self.variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         with log.open("wb") as output:
-            child = subprocess.Popen(
+            child: ProcessGroup[bytes] = ProcessGroup(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd=log.parent,
                 env=environment,
-                start_new_session=True,
             )
         try:
             if core is not None:
@@ -124,7 +124,7 @@ def is_socket(path: Path) -> bool:
     return False
 
 
-def until_ready(child: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]) -> None:
+def until_ready(child: ProcessGroup[bytes], log: Path, ready: Callable[[], bool]) -> None:
     """Waits until it says yes; raises StartError when the process ended, or it took too long."""
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline and child.poll() is None:
@@ -134,11 +134,9 @@ def until_ready(child: subprocess.Popen[bytes], log: Path, ready: Callable[[], b
     raise StartError(log.read_text(errors="replace")[-2000:].strip() or f"it did not listen within {START_LIMIT:g} s")
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
+def _stop(child: ProcessGroup[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         child.send_signal(signal.SIGTERM)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(STOP_LIMIT)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+    child.end()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from benchmarks.processes import ProcessGroup
 from tests.conformance.wire import Address
 
 
@@ -14,7 +15,7 @@ from tests.conformance.wire import Address
 def echo_server() -> Iterator[Address]:
     """Run `python -m slosh.testing.echo` on a free port until the block ends."""
     command = [sys.executable, "-m", "slosh.testing.echo", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with ProcessGroup[str](command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             ready = process.stdout.readline()

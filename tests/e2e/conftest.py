@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pytest
 
+from benchmarks.processes import ProcessGroup
 from tests.conftest import need
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Process:
 
     def __init__(self, *command: str | Path) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SLOSH_")}
-        self._process = subprocess.Popen(
+        self._process: ProcessGroup[str] = ProcessGroup(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )
         self._lines: Queue[str | None] = Queue()
@@ -82,8 +83,8 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self.end(signal.SIGKILL)
+        self._process.end()
+        self._reader.join(PATIENCE)
 
 
 class Slosh:

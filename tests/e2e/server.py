@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import psutil
 
+from benchmarks.processes import ProcessGroup
 from tests.conftest import need
 from tests.running import PATIENCE, SLOSH, Running
 
@@ -57,7 +58,11 @@ class Serving(Running):
     def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
         where = () if any(each.startswith("--uds") for each in options) else (f"--port={port}",)
         super().__init__((*SLOSH, "serve", *where, *options), folder)
-        self.url = self.hear(r"is ready on ([^ ,]+)")[1]
+        try:
+            self.url = self.hear(r"is ready on ([^ ,]+)")[1]
+        except BaseException:
+            self.process.end()
+            raise
         self.port = int(self.url.rpartition(":")[2]) if self.url.startswith("http") else 0
 
     def topic(self, name: str = "test") -> str:
@@ -95,7 +100,7 @@ class Serving(Running):
         assert "ERROR" not in self.output, self.output
 
 
-class CurlPoll(subprocess.Popen[bytes]):
+class CurlPoll(ProcessGroup[bytes]):
     """A curl that waits for an answer, while the test does something else."""
 
     def __init__(self, *arguments: str | Path) -> None:

@@ -5,7 +5,6 @@ Nothing is lost, doubled or out of order within what the ring holds.
 
 import json
 import shutil
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.processes import run_group
 from tests.conftest import need
 from tests.e2e.conftest import PATIENCE, Process, Slosh, until
 from tests.e2e.cutting import CuttingProxy, cutting
@@ -105,7 +105,7 @@ def test_the_eventsource_package_of_npm(slosh: Slosh, proxy: CuttingProxy, tmp_p
     for file in ("package.json", "eventsource.mjs"):
         shutil.copy(CLIENTS / file, tmp_path)
     install = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
-    subprocess.run(install, cwd=tmp_path, check=True, timeout=120, capture_output=True)
+    run_group(install, cwd=tmp_path, check=True, timeout=120)
     url = f"http://127.0.0.1:{proxy.port}/topics/foreign"
     with Process(node, tmp_path / "eventsource.mjs", url) as client:
         assert publish_with_cuts(slosh, proxy, numbers_of(client)) == EXPECTED

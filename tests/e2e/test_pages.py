@@ -1,15 +1,15 @@
 """The example pages in a real browser against a real server: what their reader is promised."""
 
 import signal
-import subprocess
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from benchmarks.processes import run_group
 from tests.conftest import need
-from tests.e2e.conftest import PATIENCE, Process, Slosh, until
+from tests.e2e.conftest import Process, Slosh, until
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -247,7 +247,7 @@ def test_the_commands_of_the_front_page_are_right_as_they_stand(slosh: Slosh, ne
 
 
 def _output(command: str) -> str:
-    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+    return run_group(["bash", "-c", command], check=True).stdout
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
+from benchmarks.processes import ProcessGroup
 from tests.conftest import need
 from tests.running import clean_environment
 from tests.stores.server import PATIENCE, free_port, tied, until
@@ -65,7 +66,7 @@ class Process:
         self.port = port
         self.host = host
         self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ProcessGroup[bytes] | None = None
         self._cpu_before = 0.0
 
     def __enter__(self) -> Self:
@@ -83,14 +84,13 @@ class Process:
     def launch(self) -> None:
         """Start it, and wait for nothing."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = ProcessGroup(
                 [*tied(), *self.command],
                 cwd=self._log.parent,
                 env=clean_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
 
     def start(self) -> None:
@@ -132,9 +132,7 @@ class Process:
         if self._process is None:
             return
         self._cpu_before = self.cpu()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(PATIENCE)
+        self._process.end()
         self._process = None
 
     @contextlib.contextmanager

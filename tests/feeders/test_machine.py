@@ -8,6 +8,7 @@ import sys
 import machine
 import pytest
 
+from benchmarks.processes import ProcessGroup
 from tests.feeders.conftest import FEEDERS, Stage
 
 
@@ -41,7 +42,7 @@ def test_counters_that_start_anew_give_nothing_and_never_a_negative_rate(monkeyp
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_the_script_feeds_sleeps_wakes_and_ends_quietly(stage: Stage, by: signal.Signals) -> None:
     command = [sys.executable, str(FEEDERS / "machine.py"), "--url", stage.url, "--interval", "0.05"]
-    feeder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    feeder = ProcessGroup[str](command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert feeder.stdout is not None
     try:
         assert "cpu" in stage.taken.get(timeout=20)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import replay
 
+from benchmarks.processes import ProcessGroup
 from tests.conftest import need
 from tests.feeders.conftest import FEEDERS, Stage
 
@@ -79,7 +80,7 @@ def test_the_script_streams_a_file_of_ones_own(stage: Stage, tmp_path: Path) -> 
         "--topic",
         "own",
     ]
-    feeder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    feeder = ProcessGroup[str](command, stdout=subprocess.PIPE, text=True)
     try:
         assert [stage.taken.get(timeout=20)["n"] for _ in range(5)] == [1, 2, 3, 1, 2]
     finally:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
+from benchmarks.processes import ProcessGroup
 from tests.stores.found import Program, program
 from tests.stores.resp import RefusedError, Reply, Wire
 from tests.stores.tls import Authority
@@ -90,7 +91,7 @@ class Store:
         self.path = path
         self._password = password
         self._tls = tls
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ProcessGroup[bytes] | None = None
         if users:
             default = f"default on {f'>{password}' if password else 'nopass'} ~* &* +@all"
             (folder / "users").write_text("".join(f"user {line}\n" for line in (default, *users)))
@@ -131,13 +132,12 @@ class Store:
         """Start it, on its port and with the data of its folder, and wait until it answers."""
         assert not self.running, "it runs already"
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = ProcessGroup(
                 [*tied(), *self._command()],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
         try:
             until(self._answers, f"{self.program} answered")
@@ -182,9 +182,7 @@ class Store:
         """SIGKILL, as a crash. What it had not written to its disk is gone."""
         if self._process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(PATIENCE)
+        self._process.end()
         self._process = None
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import ProcessGroup
 from tests.conftest import lacking
 from tests.stores.found import KINDS, Program, program
 from tests.stores.resp import RefusedError
@@ -127,7 +128,7 @@ print(store.port, flush=True)
 time.sleep(60)
 """
     root = Path(__file__).parents[2]
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root) as process:
+    with ProcessGroup[bytes]([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root) as process:
         assert process.stdout
         port = int(process.stdout.readline())
         process.kill()
