@@ -249,3 +249,26 @@ def first_line_on_a_terminal(cwd: Path, environment: dict[str, str]) -> str:
         finally:
             server.kill()
     return line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["serve", "redis://:hunter2@h"],
+        ["redis://:hunter2@h"],
+        ["--redis://:hunter2@h"],
+        ["serve", "--redis://:hunter2@h"],
+        ["serve", "--engine", "redis://:my", "hunter2@h"],
+        ["serve", "--engine", "redis://:12?hunter2@h"],
+        ["serve", "--config", "redis://:hunter2@h"],
+        ["serve", "--host", "redis://:p@hunter2@h"],
+        ["serve", "--uds", "redis://:p@hunter2@h/no/such/folder"],
+        ["version", "redis://:hunter2@h"],
+    ],
+)
+def test_an_address_in_the_wrong_place_is_refused_without_its_password(words: list[str], tmp_path: Path) -> None:
+    """Shells cut a password with a space or an & into words, and hands slip."""
+    ended = slosh(*words, cwd=tmp_path)
+    assert ended.returncode in (1, 2)
+    assert "Error: " in ended.stderr
+    assert "hunter2" not in ended.stdout + ended.stderr

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
@@ -18,7 +19,7 @@ import click
 from slosh.compiled import told_version
 from slosh.doors import load
 from slosh.errors import SettingError, SloshError
-from slosh.setting import Group, Setting, told_default
+from slosh.setting import Group, Setting, hide_login, told_default
 from slosh.settings import TABLE, Settings
 
 if TYPE_CHECKING:
@@ -44,8 +45,41 @@ class Refused(click.ClickException):
     """An error that a person can mend, shown as one sentence and never as a traceback."""
 
     def __init__(self, error: SloshError, advice: str = "") -> None:
-        super().__init__(f"{error.detail}\n{advice}" if advice else error.detail)
+        super().__init__(hide_login(f"{error.detail}\n{advice}" if advice else error.detail))
         self.exit_code = EXIT_SETTING if isinstance(error, SettingError) else EXIT_NOT_STARTED  # type: ignore[misc]  # click reads it from the instance
+
+
+@contextlib.contextmanager
+def without_secrets() -> Iterator[None]:
+    """Have click's complaints repeat nothing that may be a piece of an address with a password.
+
+    A shell cuts an address with a space or an `&` in its password into several words.
+    """
+    try:
+        yield
+    except click.UsageError as error:
+        if "extra argument" in error.message:
+            told = (
+                "There is an unexpected extra argument: all is set by options, such as --port 8001. Quote spaces and &."
+            )
+            raise click.UsageError(told, ctx=error.ctx) from None
+        if re.search("[/@:]", error.message.partition(":")[2] or error.message):
+            raise click.UsageError("There is no such command or option.", ctx=error.ctx) from None
+        raise
+
+
+class Commands(click.Group):
+    """The command `slosh`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before the command's name."""
+        with without_secrets():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's
+        """Find the command, read its options, and run it."""
+        with without_secrets():
+            return super().invoke(ctx)
 
 
 class ServeCommand(click.Command):
@@ -83,6 +117,7 @@ def option_of(row: Setting) -> click.Option:
 
 
 @click.group(
+    cls=Commands,
     context_settings={
         "help_option_names": ["-h", "--help"],
         # --max_body is --max-body: the names are the same in every door, but for what each door's habits ask.

@@ -14,7 +14,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Final
 
 from slosh.durations import parse_duration
 from slosh.errors import SettingError
-from slosh.setting import KIB, MIB, Kind, Setting, wrong_value
+from slosh.setting import KIB, MIB, Kind, Setting, refused_value, wrong_value
 from slosh.settings import BY_NAME, TABLE, Settings, contradictions
 
 FILE_NAME: Final = "slosh.toml"
@@ -61,7 +61,7 @@ class Given:
     """
 
     row: Setting
-    value: object
+    value: object = field(repr=False)  # it may hold a password
     called: str
 
 
@@ -115,7 +115,8 @@ def load(
     settings = Settings(**values)  # type: ignore[arg-type]  # read() gave each its type
     # The server checks this too; here it can still be told by the name of the door.
     if settings.root and not Path(settings.root).is_dir():
-        raise SettingError(f"{sources['root']}={settings.root!r}: is not a folder. Name one that exists.")
+        shown = refused_value(BY_NAME["root"], settings.root)
+        raise SettingError(f"{sources['root']}{shown}: is not a folder. Name one that exists.")
     return Loaded(settings, tuple(warnings), sources)
 
 
@@ -128,7 +129,7 @@ def read(given: Given) -> str | int | float:
     row, value = given.row, given.value
     amount = _amount(row, value) if isinstance(value, str) else value
     if wrong := wrong_value(row, amount):
-        raise SettingError(f"{given.called}={_brief(value)}: {wrong}{_hint(given)}")
+        raise SettingError(f"{given.called}{refused_value(row, value)}: {wrong}{_hint(given)}")
     if row.kind is Kind.SECONDS:
         return float(amount)  # type: ignore[arg-type]  # wrong_value() saw to its type
     return amount  # type: ignore[return-value]  # the same
@@ -148,12 +149,6 @@ def _amount(row: Setting, text: str) -> str | int | float:
         return text
     amount = Fraction(found[1]) * _SIZES[found[2].lower()]
     return int(amount) if amount.denominator == 1 else text
-
-
-def _brief(value: object) -> str:
-    """The value as Python shows it, cut where nobody reads on."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def _hint(given: Given) -> str:
@@ -193,8 +188,10 @@ def _from_file(config: str | None) -> Iterator[Given]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SettingError(f"the settings file {path} cannot be read: {reason}.") from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
-        raise SettingError(f"the settings file {path} is not TOML: {error}.") from error
+    except UnicodeDecodeError as error:  # its own words repeat a byte of the file
+        raise SettingError(f"the settings file {path} is not UTF-8, at byte {error.start}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"the settings file {path} is not TOML: {error}.") from None
     for name, value in table.items():
         row = BY_NAME.get(name)
         if row is None:

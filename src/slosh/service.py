@@ -20,7 +20,7 @@ from twisted.python.usage import Options as TwistedOptions
 from slosh.doors import load
 from slosh.errors import SettingError, SloshError
 from slosh.server import Server
-from slosh.setting import told_default
+from slosh.setting import hide_login, told_default
 from slosh.settings import TABLE, Settings
 from slosh.startup import raise_file_limit, ready_line, spare_collector
 
@@ -69,7 +69,7 @@ class SloshService(Service):
             server.bind()
         except SloshError as error:
             # twistd shows what a SystemExit says, and a traceback for anything else.
-            raise SystemExit(f"slosh cannot start: {error.detail}") from error
+            raise SystemExit(f"slosh cannot start: {hide_login(error.detail)}") from error
         self.server = server
 
     def startService(self) -> None:  # noqa: N802  # Twisted's name
@@ -100,7 +100,7 @@ class SloshService(Service):
         try:
             await server.start()
         except SloshError as error:
-            self._give_up(f"slosh cannot start: {error.detail}")
+            self._give_up(f"slosh cannot start: {hide_login(error.detail)}")
         except Exception:  # noqa: BLE001  # nothing above this task would show it
             log.failure("slosh cannot start")
             self._give_up("")
@@ -132,7 +132,7 @@ def make_service(**said: Any) -> SloshService:  # noqa: ANN401  # one keyword fo
     try:
         loaded = load(said, keywords=True)
     except SettingError as error:
-        raise SystemExit(f"slosh cannot start: {error.detail}") from error
+        raise SystemExit(f"slosh cannot start: {hide_login(error.detail)}") from error
     for warning in (*loaded.warnings, raise_file_limit(loaded.settings)):
         if warning:
             log.warn("{warning}", warning=warning)  # noqa: G010  # Twisted's logger has no other
@@ -163,7 +163,7 @@ class Options(TwistedOptions):
         try:
             self.loaded = load(said, config=self["config"])
         except SettingError as error:
-            raise SystemExit(f"slosh cannot start: {error.detail}") from error
+            raise SystemExit(f"slosh cannot start: {hide_login(error.detail)}") from error
 
 
 def makeService(options: Options) -> SloshService:  # noqa: N802  # the name that twistd asks for

@@ -49,6 +49,7 @@ class Setting:
         lowest, highest: the bounds of a number, both allowed.
         zero: what 0, or an empty text, means where that is not plain ("no bound").
         choices: the words of a CHOICE.
+        is_secret: whether a value may hold a password, so that no message repeats it.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Setting:
     highest: float = 0
     zero: str = ""
     choices: tuple[str, ...] = ()
+    is_secret: bool = False
 
     @property
     def option(self) -> str:
@@ -131,6 +133,27 @@ def _expected(row: Setting) -> str:
         Kind.BYTES: "a size; write whole bytes, or a number with k, m, g, KiB, MiB, GiB, kB, MB or GB "
         'as in "64k", "8MiB"',
     }[row.kind]
+
+
+_LOGIN: Final = re.compile(r"(?<=:)/+\S*@")
+
+
+def hide_login(text: str) -> str:
+    """A text without the user names and passwords of addresses in it, for what people gave in the wrong place."""
+    return _LOGIN.sub("//…@", text)
+
+
+def refused_value(row: Setting, value: object) -> str:
+    """What a refusal shows of a value behind the setting's name: `=8001`, cut where nobody reads on.
+
+    Nothing of a setting that may hold a password.
+    """
+    if row.is_secret and value != "":
+        return "=…"
+    shown = repr(value)
+    if "//" in shown and "@" in shown:  # an address that was meant for another setting, with whatever in its password
+        shown = f"{shown.partition('//')[0]}//…@{shown.rpartition('@')[2]}"
+    return f"={shown}" if len(shown) <= 80 else f"={shown[:77]}..."
 
 
 def show(row: Setting, value: float | str) -> str:

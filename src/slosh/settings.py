@@ -15,14 +15,22 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Final
 
 from slosh.errors import SettingError
-from slosh.setting import DAY, KIB, MIB, Group, Kind, Setting, show, wrong_value
+from slosh.setting import DAY, KIB, MIB, Group, Kind, Setting, refused_value, show, wrong_value
 
 
 def _text(
-    default: str, group: Group, about: str, *, kind: Kind = Kind.TEXT, choices: tuple[str, ...] = (), empty: str = ""
+    default: str,
+    group: Group,
+    about: str,
+    *,
+    kind: Kind = Kind.TEXT,
+    choices: tuple[str, ...] = (),
+    empty: str = "",
+    secret: bool = False,
 ) -> str:
-    row = {"kind": kind, "unit": "", "about": about, "group": group, "choices": choices, "zero": empty}
-    value: str = field(default=default, metadata=row)
+    row: dict[str, Any] = {"kind": kind, "unit": "", "about": about, "group": group, "choices": choices}
+    row |= {"zero": empty, "is_secret": secret}
+    value: str = field(default=default, metadata=row, repr=not secret)
     return value
 
 
@@ -322,6 +330,7 @@ class Settings:
         "redis+sentinel://host:26379,host:26379/mymaster/0, redis+cluster://host:6379,host:6379. It needs the extra "
         "slosh[redis]. What stands on a command line every user of the machine can read: put a password into "
         "SLOSH_ENGINE or slosh.toml.",
+        secret=True,
     )
     engine_prefix: str = _text(
         "slosh",
@@ -366,7 +375,7 @@ class Settings:
         values = {row.name: getattr(self, row.name) for row in TABLE}
         for row in TABLE:
             if wrong := wrong_value(row, values[row.name]):
-                raise SettingError(f"{row.name}={values[row.name]!r}: {wrong}")
+                raise SettingError(f"{row.name}{refused_value(row, values[row.name])}: {wrong}")
             if row.kind is Kind.SECONDS:  # linger=30 is 30.0 to whoever reads it
                 object.__setattr__(self, row.name, float(values[row.name]))
         for wrong in contradictions(values, {}):

@@ -68,6 +68,7 @@ class Link:
         heard: called with a channel and what was announced there.
         strayed: called with a command that belongs to another server of a cluster, and the error that says so.
         moved_away: called with a channel that this server has given up, or '' where one of them was.
+        hide: leaves secrets out of what the library or the server says.
     """
 
     def __init__(  # noqa: PLR0913 - what happens is told to many
@@ -82,12 +83,14 @@ class Link:
         heard: Callable[[str, bytes], None],
         strayed: Callable[[Sent, ResponseError], None] | None = None,
         moved_away: Callable[[str], None] = lambda _: None,
+        hide: Callable[[str], str] = str,
     ) -> None:
         self._client = client
         self._timeout = timeout
         self._most = most
         self._up = up
         self._strayed = strayed
+        self._hide = hide
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Sent] = deque()
         self._wire: Wire | None = None
@@ -121,12 +124,12 @@ class Link:
             await self._greet()
         except (RedisError, OSError) as error:
             await self.stop()
-            raise EngineUnreachable(f"{type(error).__name__}: {error}") from error
+            raise EngineUnreachable(self._hide(f"{type(error).__name__}: {error}")) from None
         self.is_up = True
         self._tasks = [self._loop.create_task(self._send_all())]
         if not await self._listener.start(news, 2 * self._timeout):
             await self.stop()
-            raise EngineUnreachable(f"It answers, but cannot be listened to: {self._listener.trouble}")
+            raise EngineUnreachable(f"It answers, but cannot be listened to: {self._hide(self._listener.trouble)}")
 
     async def stop(self) -> None:
         """Close the connections. Who still waits is told that nothing came."""
@@ -332,7 +335,7 @@ class Link:
         now = self._loop.time()
         if self.is_up:
             self.is_up, self._down_since = False, now
-            logger.warning("the messages' store is out of reach, and is tried again: %s", error)
+            logger.warning("the messages' store is out of reach, and is tried again: %s", self._hide(str(error)))
         while self._queue and self._is_given_up():
             self._queue.popleft().give_up()
 
@@ -347,7 +350,7 @@ class Link:
         now = self._loop.time()
         if now >= self._quiet_until:
             self._quiet_until = now + _COMPLAINTS
-            logger.error("the messages' store refused a command: %s", error)
+            logger.error("the messages' store refused a command: %s", self._hide(str(error)))
         return EngineFailed("The messages' store refused this; the log says why.")
 
 

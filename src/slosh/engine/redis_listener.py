@@ -121,7 +121,7 @@ class Listener:
                 await self._listen()
             except (RedisError, OSError) as error:
                 self.trouble = f"{type(error).__name__}: {error}"
-                logger.debug("the messages' store has to be listened to anew: %s", self.trouble)
+                logger.debug("the messages' store has to be listened to anew: %s", type(error).__name__)
                 self._told.broke()
                 if isinstance(error, MovedError):
                     self._told.moved_away("")  # A channel was asked for that this server has given up.

@@ -164,6 +164,7 @@ class Servers:
             heard=self.told.heard,
             strayed=strayed,
             moved_away=moved_away,
+            hide=self.address.hide,
         )
 
     def options(self) -> dict[str, Any]:
@@ -300,7 +301,7 @@ class Cluster(Servers):
             try:
                 answer = await self._ask_for_slots(host, port)
             except (RedisError, OSError) as error:
-                trouble = f"{type(error).__name__}: {error}"
+                trouble = self.address.hide(f"{type(error).__name__}: {error}")
                 continue
             # A server that was not told its own address leaves it away (CLUSTER SLOTS in the reference).
             slots = [
