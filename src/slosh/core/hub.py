@@ -277,7 +277,7 @@ class Hub:
             self.counted(topic)
         if self._expectants:
             self.tell_expectants(topic.name, len(topic.watchers))
-        if topic.last > offset and not topic.dirty:
+        if topic.last > offset:
             self._late[topic, watcher] = None
             self._ask_for_flush()
 

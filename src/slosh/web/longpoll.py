@@ -153,7 +153,6 @@ class Poll(Exchange):
             or made.place is not subscription.place
             or made.key is not action.key
             or made.variant is not connection.closing
-            or edge.draining
         ):
             made = self._make(shared)
         if made.place is None:

@@ -35,7 +35,7 @@ ALLOW_LOOK: Final = "GET, HEAD, OPTIONS"
 _POLL: Final = re.compile(
     rb"GET /topics/[A-Za-z0-9._~/-]+\?(?:(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*&)*"
     rb"since=(" + PLAIN_CURSOR + rb")"
-    rb"(?:&(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*)* HTTP/1\.1\r\n"
+    rb"(?:&[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*)* HTTP/1\.1\r\n"
 )
 _POST: Final = re.compile(rb"POST /topics/(" + PLAIN_NAME + rb") HTTP/1\.1\r\n")
 
@@ -89,7 +89,7 @@ class Routes(Application):
         """The changing part of a long-poll is its cursor, that of a publish the name of its topic.
 
         The patterns take only what reads the same in every parser, and is decided in the same way, with anything else
-        of its kind in that place: plain characters, HTTP/1.1; one `since` with an offset below 10**15; a sound name.
+        of its kind in that place: plain characters, HTTP/1.1; the first `since`, an offset below 10**15; a sound name.
         """
         match = _POLL.match(block) or _POST.match(block)
         if match is None or len(match[1]) > MAX_NAME_BYTES:
