@@ -66,7 +66,7 @@ class TestParseSince:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "4", "Now", "later", "-", "--5", "-5.0", "-1e3", "-\u0661", "5", "5d", "s", ".5s", "-5s", "1e3s"],
+        ["", "Now", "later", "-", "--5", "-5.0", "-1e3", "-\u0661", "5w", "5D", "s", ".5s", "-5s", "1e3s"],
     )
     def test_anything_else_is_refused_and_the_forms_are_told(self, text: str) -> None:
         with pytest.raises(BadQuery, match=r"cursor.*now.*earliest.*-50.*90s") as caught:
@@ -81,14 +81,12 @@ class TestLocate:
         ("since", "offset"),
         [
             (Now(), 15),
-            (Earliest(), 5),
+            (Earliest(), 0),
             (Last(3), 12),
             (Last(0), 15),
             (Last(10), 5),
-            (Last(50), 5),
             (Age(5.0), 14),
             (Age(0.0), 15),
-            (Age(1e9), 5),
             (Offset(0), 0),
             (Offset(8), 8),
             (Offset(15), 15),
@@ -98,6 +96,45 @@ class TestLocate:
     )
     def test_a_place_that_is_there_is_found(self, since: Since, offset: int) -> None:
         assert locate(topic_of(15, queue=10), since, 20.0) == Place(offset)
+
+    @pytest.mark.parametrize(
+        ("since", "truncated"),
+        [
+            (Last(11), True),
+            (Last(10), False),
+            (Last(10**15), True),
+            (Age(1e9), True),
+            (Age(15.0), True),
+            (Age(14.5), False),
+        ],
+    )
+    def test_a_window_with_messages_that_are_not_kept_any_more_is_truncated(
+        self, since: Since, truncated: bool
+    ) -> None:
+        """Message 5, the newest that fell off, arrived in second 5, 15 seconds ago."""
+        topic = topic_of(15, queue=10)
+        place = locate(topic, since, 20.0)
+        assert place == Place(5, truncated=truncated)
+        reading = read(topic, place)
+        assert (reading.truncated, reading.saw, reading.lost) == (truncated, 10, 0)
+        assert not read(topic, Place(reading.place)).truncated
+
+    @pytest.mark.parametrize("since", [Last(10**15), Age(1e9), Earliest()])
+    def test_nothing_is_truncated_where_all_of_the_life_is_kept(self, since: Since) -> None:
+        assert locate(topic_of(10, queue=10), since, 20.0) == Place(0)
+
+    @pytest.mark.parametrize(
+        ("since", "truncated"), [(Last(2), False), (Last(3), True), (Age(1e9), True), (Age(0.0), True)]
+    )
+    def test_where_it_is_not_known_when_the_forgotten_ones_arrived_a_window_may_be_truncated(
+        self, since: Since, truncated: bool
+    ) -> None:
+        """A node that mirrors a topic never had the older ones. A window that all it has lies in may hold them."""
+        topic = topic_of(0)
+        topic.skip_to(7)
+        topic.append([b"8", b"9"], 20.0, 10, 100)
+        assert locate(topic, Age(3.0), 24.0) == Place(9)
+        assert locate(topic, since, 20.0) == Place(7, truncated=truncated)
 
     @pytest.mark.parametrize(
         "since", [Offset(16), Offset(MAX_OFFSET), Cursor("k", 16), Cursor("x", 3), Cursor("x", 0), Unknown()]

@@ -139,3 +139,45 @@ def test_skipping_leaves_a_gap_that_readers_are_told_of() -> None:
     assert (topic.first, topic.last, topic.size, topic.after(0)) == (8, 7, 0, [])
     topic.append([b"8"], 1.0, 10, 100)
     assert (topic.first, topic.last, topic.after(2)) == (8, 8, [b"8"])
+
+
+def test_messages_have_the_times_that_they_came_with() -> None:
+    topic = Topic("a", "k", 0.0)
+    topic.append([b"1", b"2"], 1.0, 3, 100, 1000)
+    topic.append([b"3"], 1.0, 3, 100, 1001)
+    topic.append([b"4"], 2.0, 3, 100, 2000)
+    assert topic.times(range(2, 5)) == [1000, 1001, 2000]
+
+
+def test_times_never_fall_and_go_on_with_the_clock_that_nobody_sets_back() -> None:
+    topic = Topic("a", "k", 0.0)
+    for now, wall in ((1.0, 5000), (2.5, 1000), (2.5, 1000), (3.0, 1500), (4.0, 9000)):
+        topic.append([b"x"], now, 10, 100, wall)
+    assert topic.times(range(1, 6)) == [5000, 6500, 6500, 7000, 9000]
+
+
+@PROPERTY
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9000)), max_size=12), st.integers(1, 5))
+def test_times_never_fall(steps: Any, queue: int) -> None:
+    topic, now = Topic("a", "k", 0.0), 0.0
+    for seconds, wall in steps:
+        now += seconds
+        topic.append([b"x"], now, queue, 100, wall)
+        times = topic.times(range(topic.first, topic.last + 1))
+        assert times == sorted(times)
+        assert times[-1] >= wall
+
+
+@PROPERTY
+@given(STEPS, st.integers(1, 8), st.integers(1, 60), st.integers(-2, 70))
+def test_it_is_known_whether_a_window_reaches_behind_what_is_kept(
+    steps: Any, queue: int, queue_bytes: int, time: int
+) -> None:
+    topic = Topic("a", "k", 0.0)
+    now, arrived = 0, []
+    for batch, seconds in steps:
+        now += seconds
+        topic.append(batch, float(now), queue, queue_bytes)
+        arrived += [now] * len(batch)
+    gone = arrived[: topic.first - 1]
+    assert topic.has_forgotten_since(float(time)) == any(moment >= time for moment in gone)

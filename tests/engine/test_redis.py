@@ -154,6 +154,34 @@ class TestTwoNodes:
         assert topic.after(topic.offset_before(other.now - 15.0)) == [b"1", b"2"]
         assert round(other.now - topic.born) == 10
 
+    def test_readers_are_told_the_times_of_the_store_at_each_node(self, nodes: Nodes) -> None:
+        one, other = nodes(2)
+        readers = [Poller(one, "a")]
+        one.settle()
+        start = int(one.now * 1000)
+        one.taken("a", b"1", b"2")
+        one.advance(0.5)
+        other.taken("a", b"3")
+        one.advance(0.25)
+        readers.append(Poller(other, "a"))  # Its mirror asks for all; the other's heard each.
+        one.settle()
+        times = [reader.topic.times(range(1, 4)) for reader in readers if reader.topic]
+        assert times == [[start, start, start + 500]] * 2
+
+    def test_the_times_do_not_go_back_when_the_clock_of_the_store_does(self, nodes: Nodes) -> None:
+        one, other = nodes(2)
+        readers = [Poller(one, "a"), Poller(other, "a")]
+        one.settle()
+        clock = one.redis._view.clock
+        for number, step in enumerate((0, -40_000_000, -39_000_000, 1_000_000)):
+            one.redis._view.clock = lambda step=step: str(int(clock()) + step)  # type: ignore[misc]
+            one.taken("a", b"%d" % number)
+        one.settle()
+        first, *times = [reader.topic.times(range(1, 5)) for reader in readers if reader.topic]
+        assert [first] == times
+        assert first == sorted(first)
+        assert first[3] - first[0] == 1000
+
     def test_looking_leaves_no_trace(self, nodes: Nodes) -> None:
         one, other = nodes(2, linger=5.0)
         looked: list[Any] = []

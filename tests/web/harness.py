@@ -184,9 +184,17 @@ class Site:
         self.loop = loop = VirtualLoop()
         epochs = itertools.count()
         self.hub = make_hub(self.settings, loop, lambda: f"epoch{next(epochs):03d}")
-        self.engine = SiteEngine(self.hub, keep=self.settings.unwatched == "keep", max_keys=self.settings.max_keys)
+        self.engine = SiteEngine(
+            self.hub,
+            keep=self.settings.unwatched == "keep",
+            max_keys=self.settings.max_keys,
+            wall=self._wall,
+        )
         routes = Routes(self.engine, DocumentRoot(root), self.settings, direct)
         self.edge = Edge(self.settings, application or routes, loop)
+
+    def _wall(self) -> float:
+        return self.edge.wall()
 
     def connect(self, peer: object = ("192.0.2.1", 40000)) -> Client:
         """A new client."""

@@ -21,7 +21,7 @@ class Event(NamedTuple):
 
     Attributes:
         topic: of which topic; empty for a place in all of them.
-        kind: `message`, `lost`, `conflated`, `reset`, or `place`.
+        kind: `message`, `lost`, `conflated`, `truncated`, `reset`, or `place`.
         value: the message; how many; true; or the cursor.
     """
 
@@ -42,6 +42,7 @@ class Reader(ABC):
     Attributes:
         events: all that it was told.
         place: the cursor that it comes back with.
+        times: when the messages arrived, where it asked for that.
         beats: how many signs of life it has seen.
         ended: whether the server has ended the present connection.
     """
@@ -56,6 +57,7 @@ class Reader(ABC):
         self.query = query
         self.events: list[Event] = []
         self.place = ""
+        self.times: list[int] = []
         self.beats = 0
         self.ended = False
         self.client: Client | None = None
@@ -146,7 +148,10 @@ class Reader(ABC):
             lost, conflated = part.get("lost", 0), part.get("conflated", 0)
             assert part["delivering"] == len(part["res"])
             assert part["saw"] == part["delivering"] + lost + conflated
-            counts = [("reset", part.get("reset", False)), ("lost", lost), ("conflated", conflated)]
+            counts = [(kind, part.get(kind, 0)) for kind in ("reset", "truncated", "lost", "conflated")]
+            if "times" in part:
+                assert len(part["times"]) == len(part["res"])
+                self.times += part["times"]
             for kind, value in counts + [("message", message) for message in part["res"]]:
                 if kind == "message" or value:
                     self.tell(topic, kind, value)
@@ -307,10 +312,14 @@ class EventSource(BodyReader):
         several = "," in self.topics or "*" in self.topics
         topic = told["topic"] if several else unquote(self.topics)
         value = told
-        if kind != "message":
+        if kind == "truncated":
+            value = True
+        elif kind != "message":
             value = told[kind]
-        elif several:
+        elif several or "times" in self.query:
             value = told["message"]
+        if kind == "message" and "times" in self.query:
+            self.times.append(told["time"])
         self.tell(topic, kind, value)
 
 

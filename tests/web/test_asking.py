@@ -80,7 +80,7 @@ class TestPlace:
 
     @pytest.mark.parametrize(
         "query",
-        ["since=", "since=x", "since=-", "since=5", "since=k.01", "since=1d", "n=-1", "n=", "n=1.5", "n=%D9%A1"],
+        ["since=", "since=x", "since=-", "since=5w", "since=k.01", "since=1D", "n=-1", "n=", "n=1.5", "n=%D9%A1"],
     )
     def test_what_is_no_place_is_refused_and_named(self, query: str) -> None:
         with pytest.raises(BadQuery) as caught:

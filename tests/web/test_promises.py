@@ -87,6 +87,9 @@ def test_it_is_a_watcher_until_it_goes(site: Site, transport: type[Reader]) -> N
         ("25000ms", [6, 7]),
         ("0.6m", [5, 6, 7]),
         ("1h", [3, 4, 5, 6, 7]),
+        ("1d", [3, 4, 5, 6, 7]),
+        ("3600", [3, 4, 5, 6, 7]),
+        ("25", [6, 7]),
         ("0s", []),
         ("epoch000.5", [6, 7]),
         ("epoch000.7", []),
@@ -103,7 +106,8 @@ def test_it_begins_where_it_asks_to(make_site: MakeSite, transport: type[Reader]
     assert reader.listen().messages == got
     post(site, 8)
     assert reader.listen().messages == [*got, 8]
-    assert not reader.told("lost")
+    assert reader.told("lost") == ([2] if since == "earliest" else [])
+    assert reader.told("truncated") == ([True] if since in ("-50", "1h", "1d", "3600") else [])
     assert not reader.told("reset")
     keeper.cut()
 
@@ -327,3 +331,61 @@ def test_a_pattern_resumes_and_what_came_to_life_since_is_new_as_a_whole(site: S
     assert reader.story("s/1") == [("message", 1), ("message", 2)]
     assert reader.story("s/2") == [("message", 3), ("message", 4)]
     keeper.cut()
+
+
+# Times.
+
+
+@pytest.mark.parametrize("topics", ["a", "a,b", "*"])
+def test_who_asks_is_told_when_each_message_arrived(site: Site, transport: type[Reader], topics: str) -> None:
+    site.edge.wall = lambda: 1_795_899_600.123 + site.loop.time()
+    start = site.loop.time()
+    keeper = Ndjson(site)
+    with_times, without = transport(site, topics, times=""), transport(site, topics)
+    post(site, 1)
+    site.advance(0.502)
+    post(site, 2)
+    first = int((1_795_899_600.123 + start) * 1000)
+    assert with_times.listen().messages == without.listen().messages == [1, 2]
+    assert with_times.times == [first, first + 502]
+    assert not without.times
+    late = transport(site, topics, since="earliest", times="", limit="1").listen()
+    assert (late.messages, late.times) == ([2], [first + 502])
+    keeper.cut()
+
+
+def test_an_answer_with_times_is_never_given_to_who_did_not_ask(site: Site, transport: type[Reader]) -> None:
+    """They wait at the same place, and what is written is made once for all who want the same."""
+    readers = [transport(site, **query) for query in ({"times": ""}, {}, {"times": ""}, {})]
+    post(site, 1)
+    assert [len(reader.listen().times) for reader in readers] == [1, 0, 1, 0]
+
+
+def test_times_do_not_go_back_when_the_clock_does(site: Site, transport: type[Reader]) -> None:
+    site.edge.wall = lambda: 2_000_000.0
+    reader = transport(site, times="")
+    post(site, 1)
+    site.edge.wall = lambda: 1_000_000.0
+    site.advance(3)
+    post(site, 2)
+    site.advance(4)
+    post(site, 3)
+    site.edge.wall = lambda: 2_000_008.5
+    post(site, 4)
+    assert reader.listen().times == [2_000_000_000, 2_000_003_000, 2_000_007_000, 2_000_008_500]
+
+
+def test_who_is_cut_before_it_is_told_that_its_window_is_truncated_is_told_when_it_comes_back(
+    make_site: MakeSite, transport: type[Reader]
+) -> None:
+    """Whatever of the answer had come: no place is told before that."""
+    site = make_site(queue=2)
+    kept(site, 1, 2, 3)
+    probe = transport(site, since="-3")
+    assert probe.client is not None
+    length = len(probe.client.wire.arrived)
+    for seen in range(length + 1):
+        reader = transport(site, since="-3")
+        reader.cut(seen)
+        reader.connect()
+        assert reader.listen().told("truncated"), seen

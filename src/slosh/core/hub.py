@@ -293,14 +293,17 @@ class Hub:
         """Go on behind the offset `last` of `topic`: what is kept and what came before it is lost to this process."""
         self.fell_off += topic.skip_to(last)
 
-    def append(self, topic: Topic, messages: Sequence[bytes], now: float) -> None:
-        """Put `messages` into `topic`; its watchers are woken by the next `flush`."""
-        self.published += len(messages)
-        self.mirror(topic, messages, now)
+    def append(self, topic: Topic, messages: Sequence[bytes], now: float, wall: int = 0) -> None:
+        """Put `messages` into `topic`, which arrive `now` (seconds, and as Unix milliseconds).
 
-    def mirror(self, topic: Topic, messages: Sequence[bytes], now: float) -> None:
+        Its watchers are woken by the next `flush`.
+        """
+        self.published += len(messages)
+        self.mirror(topic, messages, now, wall)
+
+    def mirror(self, topic: Topic, messages: Sequence[bytes], now: float, wall: int = 0) -> None:
         """As `append`, for messages that were published elsewhere, or are counted there."""
-        self.fell_off += topic.append(messages, now, self._queue, self._queue_bytes)
+        self.fell_off += topic.append(messages, now, self._queue, self._queue_bytes, wall)
         if not topic.dirty and topic.watchers:
             topic.dirty = True
             self._dirty.append(topic)

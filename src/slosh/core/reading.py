@@ -17,11 +17,10 @@ import msgspec
 from slosh.compiled import mypyc_attr
 from slosh.core.cursor import Cursor, parse_cursor
 from slosh.core.topic import Topic
+from slosh.durations import parse_duration
 from slosh.errors import BadQuery
 
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LAST: Final = re.compile(r"-([0-9]{1,16})", re.ASCII)
-_AGE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)", re.ASCII)
 
 
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -35,7 +34,7 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Earliest:
-    """All that the ring still holds."""
+    """From the first message of the topic's present life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +77,43 @@ class Place:
     Attributes:
         offset: of the last message that it has seen.
         reset: whether it has still to be told that its cursor was of another life, or of the future.
+        truncated: whether it has still to be told that messages of the window that it asked for are not kept any more.
     """
 
-    __slots__ = ("offset", "reset")
+    __slots__ = ("offset", "reset", "truncated")
 
-    def __init__(self, offset: int, reset: bool = False) -> None:  # noqa: FBT001, FBT002 - a fact, and a part of the place
+    def __init__(self, offset: int, reset: bool = False, truncated: bool = False) -> None:  # noqa: FBT001, FBT002 - facts, and a part of the place
         self.offset = offset
         self.reset = reset
+        self.truncated = truncated
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Place) and self.offset == other.offset and self.reset == other.reset
+        return (
+            isinstance(other, Place)
+            and self.offset == other.offset
+            and self.reset == other.reset
+            and self.truncated == other.truncated
+        )
 
     def __hash__(self) -> int:
-        return hash((self.offset, self.reset))
+        return hash((self.offset, self.reset, self.truncated))
 
     def __repr__(self) -> str:
-        return f"Place({self.offset}, reset={self.reset})"
+        return f"Place({self.offset}, reset={self.reset}, truncated={self.truncated})"
 
 
 class Filter(NamedTuple):
-    """What a reader can do without.
+    """What a reader can do without, and what it wants besides.
 
     Attributes:
         limit: give only the newest so many messages, 0 for all.
         key: the path to a member of the messages; give only the newest of each value. Empty for off.
+        times: tell when each message arrived.
     """
 
     limit: int = 0
     key: tuple[str, ...] = ()
+    times: bool = False
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
@@ -123,9 +131,23 @@ class Reading:
         offsets: of the messages.
         messages: the others, oldest first.
         reset: whether delivery starts anew because the reader's cursor meant nothing here.
+        times: when each of the messages arrived, Unix milliseconds; None where the reader did not ask.
+        truncated: whether messages of the window that it asked for are not kept any more.
     """
 
-    __slots__ = ("conflated", "epoch", "lost", "messages", "newest", "offsets", "place", "reset", "saw")
+    __slots__ = (
+        "conflated",
+        "epoch",
+        "lost",
+        "messages",
+        "newest",
+        "offsets",
+        "place",
+        "reset",
+        "saw",
+        "times",
+        "truncated",
+    )
 
     def __init__(  # noqa: PLR0913, PLR0917 - by position, because names cost a call twice its time
         self,
@@ -138,6 +160,8 @@ class Reading:
         offsets: Sequence[int],
         messages: list[bytes],
         reset: bool,  # noqa: FBT001 - as above
+        times: list[int] | None = None,
+        truncated: bool = False,  # noqa: FBT001, FBT002 - as above
     ) -> None:
         self.epoch = epoch
         self.newest = newest
@@ -148,6 +172,8 @@ class Reading:
         self.offsets = offsets
         self.messages = messages
         self.reset = reset
+        self.times = times
+        self.truncated = truncated
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Reading) and self._facts() == other._facts()
@@ -160,7 +186,7 @@ class Reading:
 
     def _facts(self) -> tuple[object, ...]:
         numbers = (self.newest, self.place, self.saw, self.lost, self.conflated)
-        return (self.epoch, *numbers, list(self.offsets), self.messages, self.reset)
+        return (self.epoch, *numbers, list(self.offsets), self.messages, self.reset, self.times, self.truncated)
 
     @property
     def cursor(self) -> Cursor:
@@ -184,8 +210,9 @@ def parse_since(text: str) -> Since:
         return Earliest()
     if match := _LAST.fullmatch(text):
         return Last(int(match[1]))
-    if match := _AGE.fullmatch(text):
-        return Age(float(match[1]) * _SECONDS[match[2]])
+    seconds = parse_duration(text)
+    if seconds is not None:
+        return Age(seconds)
     if cursor := parse_cursor(text):
         return cursor
     raise BadQuery(
@@ -203,11 +230,13 @@ def locate(topic: Topic, since: Since, now: float) -> Place:  # noqa: PLR0911 - 
         case Now():
             return Place(topic.last)
         case Earliest():
-            return Place(topic.first - 1)
+            return Place(0)
         case Last(count):
-            return Place(max(topic.first - 1, topic.last - count))
+            start, kept = max(0, topic.last - count), topic.first - 1
+            return Place(max(start, kept), truncated=start < kept)
         case Age(seconds):
-            return Place(topic.offset_before(now - seconds))
+            start = topic.offset_before(now - seconds)
+            return Place(start, truncated=start < topic.first and topic.has_forgotten_since(now - seconds))
         case Offset(offset) if offset <= topic.last:
             return Place(offset)
         case _:
@@ -230,10 +259,11 @@ def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0, b
     upto = topic.last
     if len(messages) == 1 and place.offset == upto - 1 and not wanted.key:
         # By far the most common: the one message that came, which neither a limit nor a portion leaves out.
-        return Reading(topic.epoch, upto, upto, 1, 0, 0, (upto,), messages, place.reset)
+        times = topic.times((upto,)) if wanted.times else None
+        return Reading(topic.epoch, upto, upto, 1, 0, 0, (upto,), messages, place.reset, times, place.truncated)
     offsets: Sequence[int] = range(upto - len(messages) + 1, upto + 1)
     lost = upto - place.offset - len(messages)
-    if wanted is not ALL and wanted != ALL:
+    if wanted.limit or wanted.key:
         offsets, messages = _leave_out(offsets, messages, wanted)
     if max_bytes:
         count = _count_within(messages, max_bytes, besides)
@@ -242,7 +272,20 @@ def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0, b
             upto = offsets[-1]
     saw = upto - place.offset
     conflated = saw - lost - len(messages)
-    return Reading(topic.epoch, topic.last, upto, saw, lost, conflated, offsets, messages, place.reset)
+    times = topic.times(offsets) if wanted.times else None
+    return Reading(
+        topic.epoch,
+        topic.last,
+        upto,
+        saw,
+        lost,
+        conflated,
+        offsets,
+        messages,
+        place.reset,
+        times,
+        place.truncated,
+    )
 
 
 def _count_within(messages: list[bytes], max_bytes: int, besides: int) -> int:

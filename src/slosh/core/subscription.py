@@ -127,7 +127,14 @@ class Subscription:
 
     @abstractmethod
     def is_reset(self) -> bool:
-        """Whether the reader has still to be told that it begins anew. Its places are not to be told before."""
+        """Whether the reader has still to be told that it begins anew."""
+
+    @abstractmethod
+    def is_unsettled(self) -> bool:
+        """Whether the reader has still to be told what its places alone do not say: a reset, or a truncated window.
+
+        Do not tell its places before: a reader that is cut between the two would never hear of it.
+        """
 
     @abstractmethod
     def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
@@ -184,6 +191,10 @@ class OneTopic(Subscription):
     def is_reset(self) -> bool:
         """As the base says."""
         return self.place.reset
+
+    def is_unsettled(self) -> bool:
+        """As the base says."""
+        return self.place.reset or self.place.truncated
 
     def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
         """As the base says."""
@@ -257,6 +268,10 @@ class SeveralTopics(Subscription):
         """As the base says."""
         return any(place.reset for place in self._places.values())
 
+    def is_unsettled(self) -> bool:
+        """As the base says."""
+        return any(place.reset or place.truncated for place in self._places.values())
+
     def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
         """As the base says; `max_bytes` holds for all together, apart from a message that is larger by itself."""
         left = max_bytes
@@ -274,7 +289,7 @@ class SeveralTopics(Subscription):
                 if size > left < max_bytes:
                     continue  # One message, larger than the room that is left.
                 left -= size
-            if reading.saw or reading.reset:
+            if reading.saw or reading.reset or reading.truncated:
                 after[topic.name] = reading.cursor
                 parts.append((topic.name, reading))
         cursor = join_cursors(after, starred=self.starred)

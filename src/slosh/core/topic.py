@@ -7,8 +7,9 @@ The rules of this file:
 * A message is the bytes that were posted; nothing here looks into them.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from slosh.compiled import mypyc_attr
 
@@ -63,6 +64,25 @@ class Watcher:
         raise NotImplementedError
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
+class Arrival:
+    """When messages arrived: one object for all that arrived together. Never changed.
+
+    Attributes:
+        now: seconds on the clock that nobody sets back; windows are measured by it.
+        wall: Unix milliseconds, for readers.
+    """
+
+    __slots__ = ("now", "wall")
+
+    def __init__(self, now: float, wall: int) -> None:
+        self.now = now
+        self.wall = wall
+
+
+_NEVER: Final = Arrival(-math.inf, 0)
+
+
 class Topic:
     """One life of a topic: what is kept of it, and who watches it. The hub alone changes it.
 
@@ -83,9 +103,11 @@ class Topic:
     # The ring: a message with the offset o is kept in the slot (o - base) modulo its length, which grows to its bound.
     # Two lists, which hold nothing of their own until something comes in; two deques would cost a kilobyte a topic.
     __slots__ = (
+        "_arrivals",
         "_base",
+        "_fallen",
+        "_latest",
         "_messages",
-        "_times",
         "active_until",
         "born",
         "dirty",
@@ -110,12 +132,14 @@ class Topic:
         self.dirty = False
         self.is_over = False
         self._messages: list[bytes] = []
-        self._times: list[float] = []
+        self._arrivals: list[Arrival] = []
+        self._latest = _NEVER  # arrival of the newest message
+        self._fallen = -math.inf  # when the newest of those that fell off had arrived, seconds; `inf` if not known
         self._base = 1
         self.first = 1
         self.size = 0
 
-    def append(self, messages: Sequence[bytes], now: float, queue: int, queue_bytes: int) -> int:
+    def append(self, messages: Sequence[bytes], now: float, queue: int, queue_bytes: int, wall: int = 0) -> int:
         """Put `messages` at the end and let the oldest fall off where the ring is full.
 
         Args:
@@ -123,39 +147,54 @@ class Topic:
             now: their time of arrival, seconds; not before that of any earlier message.
             queue: how many messages to keep at most.
             queue_bytes: how many bytes to keep at most; the newest message is kept whatever its size.
+            wall: their time of arrival, Unix milliseconds, as readers are told.
 
         Returns:
             How many messages fell off.
         """
-        kept, times, base = self._messages, self._times, self._base
+        kept, arrivals, base = self._messages, self._arrivals, self._base
         was_first = first = self.first
         last, size = self.last, self.size
+        arrival, fallen = self._arrive(now, wall), self._fallen
         for message in messages:  # mostly one
             last += 1
             size += len(message)
             if len(kept) < queue:
                 kept.append(message)
-                times.append(now)
+                arrivals.append(arrival)
                 continue
             slot = (last - base) % queue
             if last - first == queue:
                 size -= len(kept[slot])
+                fallen = arrivals[slot].now
                 first += 1
             kept[slot] = message
-            times[slot] = now
+            arrivals[slot] = arrival
         while size > queue_bytes and first < last:
             slot = (first - base) % len(kept)
             size -= len(kept[slot])
+            fallen = arrivals[slot].now
             kept[slot] = b""
             first += 1
         self.first, self.last, self.size = first, last, size
+        self._fallen = fallen
         return first - was_first
+
+    def _arrive(self, now: float, wall: int) -> Arrival:
+        """When messages arrive that come now."""
+        latest = self._latest
+        if latest.now != now or latest.wall != wall:
+            if wall < latest.wall:  # The clock was set back. What readers are told goes on, as time does.
+                wall = latest.wall + int(max(0.0, now - latest.now) * 1000)
+            latest = self._latest = Arrival(now, wall)
+        return latest
 
     def skip_to(self, last: int) -> int:
         """Forget all that is kept and go on behind the offset `last`. Gives how many messages are passed over so."""
         passed_over = last - self.first + 1
         self._messages.clear()
-        self._times.clear()
+        self._arrivals.clear()
+        self._fallen = math.inf
         self.last = last
         self._base = self.first = last + 1
         self.size = 0
@@ -168,7 +207,7 @@ class Topic:
         recent = self.last - self.offset_before(now - window)
         full = recent == self.last - self.first + 1 and self.first > 1
         # A ring that is younger than the window, because older messages fell off, speaks for its own age alone.
-        seconds = max(now - self._times[self._slot(self.first)], 0.001) if full else window
+        seconds = max(now - self._arrivals[self._slot(self.first)].now, 0.001) if full else window
         return recent / seconds
 
     def after(self, offset: int) -> list[bytes]:
@@ -181,10 +220,21 @@ class Topic:
         end = slot + last - start + 1
         return kept[slot:end] if end <= len(kept) else kept[slot:] + kept[: end - len(kept)]
 
+    def times(self, offsets: Sequence[int]) -> list[int]:
+        """When the messages with these offsets, which are kept, arrived: Unix milliseconds, never falling."""
+        return [self._arrivals[self._slot(offset)].wall for offset in offsets]
+
+    def has_forgotten_since(self, time: float) -> bool:
+        """Whether a message that arrived at `time` (seconds), before which no message kept arrived, has fallen off.
+
+        Where it is not known when those arrived that fell off, one may have.
+        """
+        return self.first > 1 and self._fallen >= time
+
     def offset_before(self, time: float) -> int:
         """The offset after which all the messages are that arrived at `time` (seconds) or later, of those kept."""
         offset = self.last
-        while offset >= self.first and self._times[self._slot(offset)] >= time:
+        while offset >= self.first and self._arrivals[self._slot(offset)].now >= time:
             offset -= 1
         return offset
 

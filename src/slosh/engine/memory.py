@@ -5,6 +5,7 @@ with a cursor from before are told so (`reset`).
 """
 
 import heapq
+import time
 from collections.abc import Callable, Sequence
 
 from slosh.compiled import mypyc_attr
@@ -23,12 +24,14 @@ class MemoryEngine(Engine):
         hub: the topics, which are the store too.
         keep: whether a publish brings a topic to life (`unwatched = keep`) instead of being refused.
         max_keys: how many idempotency keys are remembered.
+        wall: gives the seconds since 1970, for the times of arrival that readers are told.
     """
 
-    def __init__(self, hub: Hub, *, keep: bool, max_keys: int = 10_000) -> None:
+    def __init__(self, hub: Hub, *, keep: bool, max_keys: int = 10_000, wall: Callable[[], float] = time.time) -> None:
         super().__init__(hub)
         self.replays = Replays(max_keys)
         self._keep = keep
+        self._wall = wall
         self._onlookers: dict[Onlooker, None] = {}
 
     @property
@@ -60,7 +63,7 @@ class MemoryEngine(Engine):
                 return error
         if topic is None:
             return NoWatchers()
-        self.hub.append(topic, messages, now)
+        self.hub.append(topic, messages, now, int(self._wall() * 1000))
         published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))
         if key:
             self.replays.keep(name, key, now, published)

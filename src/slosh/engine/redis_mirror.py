@@ -61,8 +61,10 @@ class Mirror:
         self.asked.update(self.waiting)
         self.waiting, self.asked = self.asked, {}
 
-    def take_apart(self, entries: list[bytes], store_now: int, now: float) -> list[tuple[float, list[bytes]]]:
-        """Take the ring's entries apart: messages that arrived together, and when that was on this node's clock.
+    def take_apart(self, entries: list[bytes], store_now: int, now: float) -> list[tuple[list[bytes], float, int]]:
+        """Take the ring's entries apart: messages that arrived together, and when that was.
+
+        The time is told on this node's clock (seconds), and on the store's (Unix milliseconds).
 
         Args:
             entries: of the ring, the oldest first. They are this mirror's newest messages from now on.
@@ -73,7 +75,7 @@ class Mirror:
         for stamp, group in groupby((entry.partition(b" ") for entry in entries), key=lambda parts: parts[0]):
             self.latest = max(self.latest, now - (store_now - int(stamp)) / 1e6)
             self.stamp = stamp
-            taken.append((self.latest, [message for _, _, message in group]))
+            taken.append(([message for _, _, message in group], self.latest, int(stamp) // 1000))
         return taken
 
     def follow(self, last: int, newest: int, carried: bytes, now: float) -> list[bytes] | None:

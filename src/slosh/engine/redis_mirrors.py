@@ -146,8 +146,9 @@ class Mirrors:
                 glance.topic = Topic(name, reply[1].decode(), self._view.now())
                 entries = reply[5:]
                 glance.topic.skip_to(reply[2] - len(entries))
-                for arrived, messages in glance.take_apart(entries, int(reply[0]), self._view.now()):
-                    glance.topic.append(messages, arrived, self._view.settings.queue, self._view.settings.queue_bytes)
+                queue, queue_bytes = self._view.settings.queue, self._view.settings.queue_bytes
+                for messages, arrived, wall in glance.take_apart(entries, int(reply[0]), self._view.now()):
+                    glance.topic.append(messages, arrived, queue, queue_bytes, wall)
             looked(glance.topic)
 
         self._send_sync(Mirror(name), -1, 0, "", answered)
@@ -184,7 +185,7 @@ class Mirrors:
             if messages is None:
                 self._sync(mirror)
             else:
-                self._hub.mirror(topic, messages, mirror.latest)
+                self._hub.mirror(topic, messages, mirror.latest, int(mirror.stamp) // 1000)
 
     # Mirrors.
 
@@ -310,8 +311,8 @@ class Mirrors:
             if entries and not had[-1].startswith(mirror.stamp + b" "):
                 mirror.again = True  # The store has forgotten them since, and will say so.
                 return topic
-        for arrived, messages in mirror.take_apart(entries, store_now, now):
-            self._hub.mirror(topic, messages, arrived)
+        for messages, arrived, wall in mirror.take_apart(entries, store_now, now):
+            self._hub.mirror(topic, messages, arrived, wall)
         return topic
 
     def _tell_of_loss(self, name: str) -> None:

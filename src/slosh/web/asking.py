@@ -106,7 +106,7 @@ class Asked:
         self.says_wait = wait is not None
         self.wait = bound_wait(wait, settings.default_wait, settings.max_wait)
         self.every = _parse_every(self.parameters)
-        self.wanted = Filter(_parse_limit(self.parameters), _parse_key(self.parameters))
+        self.wanted = Filter(_parse_limit(self.parameters), _parse_key(self.parameters), "times" in self.parameters)
         self.format = _choose_format(head, self.parameters)
         offers = head.all(b"sec-websocket-extensions") if self.format is Format.WEBSOCKET else ()
         self.extensions = tuple(offer.decode("latin-1") for offer in offers)

@@ -14,7 +14,8 @@ def encode_envelope(batch: Batch, *, timed_out: bool = False) -> bytes:
     """
     if not batch.several:
         reading = batch.parts[0][1]
-        if reading.saw == 1 == len(reading.messages) and not reading.reset and not timed_out:
+        is_usual = not (reading.reset or reading.truncated or timed_out) and reading.times is None
+        if reading.saw == 1 == len(reading.messages) and is_usual:
             # The most common of all: the one message that came.
             return b'{"max":%d,"saw":1,"delivering":1,"res":[%b],"next":"%b"}' % (
                 reading.newest,
@@ -33,14 +34,16 @@ def encode_place(cursor: str) -> bytes:
 
 
 def _encode_reading(reading: Reading, timeout: bytes = b"") -> bytes:
-    return b'{"max":%d,"saw":%d,"delivering":%d,"res":[%b],"next":"%b"%b%b%b%b}' % (
+    return b'{"max":%d,"saw":%d,"delivering":%d,"res":[%b]%b,"next":"%b"%b%b%b%b%b}' % (
         reading.newest,
         reading.saw,
         len(reading.messages),
         b",".join(reading.messages),
+        b"" if reading.times is None else b',"times":[%b]' % b",".join([b"%d" % time for time in reading.times]),
         str(reading.cursor).encode("ascii"),
         b',"lost":%d' % reading.lost if reading.lost else b"",
         b',"conflated":%d' % reading.conflated if reading.conflated else b"",
+        b',"truncated":true' if reading.truncated else b"",
         b',"reset":true' if reading.reset else b"",
         timeout,
     )

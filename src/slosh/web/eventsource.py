@@ -2,7 +2,7 @@
 
 A message is an event without a name; its `id` is the reader's place after it, so that a client that was cut
 off comes back with `Last-Event-ID` and goes on there. What the reader has missed is told by events named
-`lost`, `reset` and `conflated`.
+`lost`, `reset`, `truncated` and `conflated`.
 """
 
 import json
@@ -38,14 +38,14 @@ class EventSource(StreamAction):
         subscription = stream.subscription
         first = b": slosh\nretry: %d\n" % retry(stream.connection)
         place = b"id: %b\n\n" % subscription.cursor().encode()
-        if not subscription.is_reset():
+        if not subscription.is_unsettled():
             return first + place
         # The place in the new life is told after the reset: who is cut between the two must hear of it again.
         if subscription.is_behind():
             return first + b"\n"
         batch = subscription.read(self.asked.wanted)
         subscription.advance(batch)
-        return first + b"\n" + b"".join(_resets(batch)) + place
+        return first + b"\n" + self.encode(batch) + place
 
     def encode(self, batch: Batch) -> bytes:
         """The events of a batch."""
@@ -56,8 +56,13 @@ def _encode_one(batch: Batch) -> list[bytes]:
     name, reading = batch.parts[0]
     events = [*_resets(batch), _control(name, reading, several=False)]
     epoch = reading.epoch.encode("ascii")
-    for offset, message in zip(reading.offsets, reading.messages, strict=True):
-        events.append(b"id: %b.%d\ndata: %b\n\n" % (epoch, offset, _data(message)))
+    if reading.times is None:
+        for offset, message in zip(reading.offsets, reading.messages, strict=True):
+            events.append(b"id: %b.%d\ndata: %b\n\n" % (epoch, offset, _data(message)))
+        return events
+    for offset, time, message in zip(reading.offsets, reading.times, reading.messages, strict=True):
+        data = b'{"time":%d,"message":%b}' % (time, _data(message))
+        events.append(b"id: %b.%d\ndata: %b\n\n" % (epoch, offset, data))
     return events
 
 
@@ -68,10 +73,13 @@ def _encode_several(batch: Batch) -> list[bytes]:
     for name, reading in batch.parts:
         events.append(_control(name, reading, several=True))
         topic = _json(name)
-        for offset, message in zip(reading.offsets, reading.messages, strict=True):
+        times = [b""] * len(reading.messages)
+        if reading.times is not None:
+            times = [b',"time":%d' % time for time in reading.times]
+        for offset, time, message in zip(reading.offsets, times, reading.messages, strict=True):
             places[name] = Cursor(reading.epoch, offset)
             place = join_cursors(places, starred=batch.starred).encode()
-            events.append(b'id: %b\ndata: {"topic":%b,"message":%b}\n\n' % (place, topic, _data(message)))
+            events.append(b'id: %b\ndata: {"topic":%b%b,"message":%b}\n\n' % (place, topic, time, _data(message)))
     return events
 
 
@@ -83,7 +91,10 @@ def _resets(batch: Batch) -> list[bytes]:
 def _control(name: str, reading: Reading, *, several: bool) -> bytes:
     """What has to be said before the messages of a topic, often nothing."""
     told = ((b"lost", reading.lost), (b"conflated", reading.conflated))
-    return b"".join(_event(word, b"%d" % count, name, several=several) for word, count in told if count)
+    counts = b"".join(_event(word, b"%d" % count, name, several=several) for word, count in told if count)
+    if not reading.truncated:
+        return counts
+    return b"event: truncated\ndata: {%b}\n\n%b" % (b'"topic":' + _json(name) if several else b"", counts)
 
 
 def _event(word: bytes, value: bytes, name: str, *, several: bool) -> bytes:

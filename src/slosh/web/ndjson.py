@@ -19,7 +19,7 @@ class NdjsonStream(StreamAction):
     def preamble(self, stream: Stream) -> bytes:
         """Nothing, for the place to start from is in the header `Slosh-Next`; unless it is too long for that."""
         subscription = stream.subscription
-        if subscription.is_reset() or fits_field(cursor := subscription.cursor()):
+        if subscription.is_unsettled() or fits_field(cursor := subscription.cursor()):
             return b""
         return encode_place(cursor) + b"\n"
 

@@ -161,7 +161,9 @@ class Stream(Exchange):
         """Write what comes before all messages."""
         connection, action = self.connection, self.action
         fields = action.content_type + NO_STORE + NO_SNIFF + NO_BUFFERING + action.fields
-        if not self.subscription.is_reset():  # Else who is cut before it is told would go on as if nothing were lost.
+        if (
+            not self.subscription.is_unsettled()
+        ):  # Else who is cut before it is told would go on as if nothing were lost.
             fields += next_field(self.subscription.cursor())
         head = render_stream_head(connection.edge.date(), fields, chunked=bool(self._minor))
         first = action.preamble(self)

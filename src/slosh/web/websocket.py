@@ -123,7 +123,7 @@ class Socket(Stream):
         fields, first = self._accepted + self.action.fields, b""
         if self._deflate is not None:
             fields += self._deflate.field
-        if not self.subscription.is_reset():  # as for all streams
+        if not self.subscription.is_unsettled():  # as for all streams
             cursor = self.subscription.cursor()
             fields += next_field(cursor)
             first = b"" if fits_field(cursor) else self.frame(encode_place(cursor))

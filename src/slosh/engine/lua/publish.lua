@@ -41,7 +41,9 @@ if not life then
   created = 1
 end
 
-local stamp = whole(now)
+-- Times of arrival never go back within a life, whatever becomes of the store's clock.
+local before = tonumber(life.stamp) or 0
+local stamp = whole(now < before and before + 1 or now)
 local accepted = #ARGV - FIRST + 1
 local length, size, lengths = 0, 0, {}
 for at = FIRST, #ARGV do
