@@ -1,6 +1,8 @@
 """A head that is known with another cursor or name in it means what it means to a server that knows nothing."""
 
+import itertools
 from contextlib import closing
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -10,6 +12,7 @@ from slosh.web.action import Action
 from slosh.web.head import Head
 from slosh.web.memory import HeadMemory, Latest
 from tests.properties import PROPERTY
+from tests.web.frames import HANDSHAKE
 from tests.web.harness import Site, request
 
 POLL = (b"GET /topics/a?wait=0&since=", b" HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -54,3 +57,205 @@ def what_comes(kind: tuple[bytes, bytes], part: bytes, *, known: bool) -> object
 def test_it_is_read_as_by_a_server_that_knows_nothing(kind: tuple[bytes, bytes], part: bytes) -> None:
     """Whatever stands where the cursor or the name stood, also the end of one request and the beginning of the next."""
     assert what_comes(kind, part, known=True) == what_comes(kind, part, known=False)
+
+
+BOUNDS: dict[str, Any] = {
+    "max_head": 420,
+    "max_fields": 12,
+    "max_message": 12,
+    "max_body": 40,
+    "origins": "https://one.example",
+}
+"""Small, so that a real request is just within them, and a little more passes them."""
+BROWSER = (
+    b"\r\nHost: slosh.test\r\nsec-ch-ua-platform: Linux\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)"
+    b"\r\nAccept: */*\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nReferer: https://slosh.test/"
+    b"\r\nAccept-Encoding: gzip, deflate, br\r\nAccept-Language: en-US,en;q=0.9"
+)
+CURL = b"\r\nHost: slosh.test\r\nUser-Agent: curl/7.88.1\r\nAccept: */*"
+END = b"\r\n\r\n"
+
+
+def post(target: bytes, body: bytes, fields: bytes = CURL) -> bytes:
+    return b"POST %b HTTP/1.1%b\r\nContent-Length: %d\r\n\r\n%b" % (target, fields, len(body), body)
+
+
+NEW = b" HTTP/1.1" + CURL
+POLL_A = b"GET /topics/a?wait=0&since=epoch000.0"
+CHUNKED = b"POST /topics/a" + NEW + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+REQUESTS = {
+    "curl polls": POLL_A + NEW + END,
+    "curl polls elsewhere": b"GET /topics/a?wait=0&since=epoch000.1 HTTP/1.1" + CURL + END,
+    "curl polls another life": b"GET /topics/a?wait=0&since=epoch001.1 HTTP/1.1" + CURL + END,
+    "curl polls another topic": b"GET /topics/b?wait=0&since=epoch001.0 HTTP/1.1" + CURL + END,
+    "curl polls with a limit": b"GET /topics/a?wait=0&since=epoch000.0&limit=1 HTTP/1.1" + CURL + END,
+    "curl polls with two places": b"GET /topics/a?wait=0&since=epoch000.0&since=epoch000.1 HTTP/1.1" + CURL + END,
+    "a browser polls": POLL_A + b" HTTP/1.1" + BROWSER + END,
+    "a browser polls by cookie": b"GET /topics/a?wait=0 HTTP/1.1" + BROWSER + END,
+    "a page elsewhere polls": b"GET /topics/a?wait=0 HTTP/1.1" + BROWSER + b"\r\nOrigin: https://one.example" + END,
+    "a strange page polls": b"GET /topics/a?wait=0 HTTP/1.1" + BROWSER + b"\r\nOrigin: https://two.example" + END,
+    "an old client polls": POLL_A + b" HTTP/1.0" + CURL + END,
+    "an old client stays": POLL_A + b" HTTP/1.0" + CURL + b"\r\nConnection: keep-alive" + END,
+    "a client that closes": POLL_A + NEW + b"\r\nConnection: close" + END,
+    "a look": b"HEAD /topics/a?since=epoch000.0 HTTP/1.1" + CURL + END,
+    "an event source": b"GET /topics/a?since=epoch000.0 HTTP/1.1" + CURL + b"\r\nLast-Event-ID: epoch000.1"
+    b"\r\nAccept: text/event-stream" + END,
+    "ndjson": b"GET /topics/a?since=epoch000.0&format=ndjson HTTP/1.1" + CURL + END,
+    "a websocket": request("GET", "/topics/a?since=epoch000.0", **HANDSHAKE),
+    "a post": post(b"/topics/a", b"1"),
+    "a post of another length": post(b"/topics/a", b"22"),
+    "a post elsewhere": post(b"/topics/b", b"1"),
+    "a post to nobody": post(b"/topics/nobody", b"1"),
+    "a post that closes": post(b"/topics/a", b"1", CURL + b"\r\nConnection: close"),
+    "a post of a browser": post(b"/topics/a", b"1", BROWSER + b"\r\nOrigin: https://slosh.test"),
+    "a post of a strange page": post(b"/topics/a", b"1", BROWSER + b"\r\nOrigin: https://two.example"),
+    "a post with a key": post(b"/topics/a", b"1", CURL + b"\r\nIdempotency-Key: k"),
+    "a post as large as may be": post(b"/topics/a", b"1" * 12),
+    "a post that is too large": post(b"/topics/a", b"1" * 13),
+    "a post that is no JSON": post(b"/topics/a", b"{"),
+    "a post in chunks": b"POST /topics/a HTTP/1.1"
+    + CURL
+    + b"\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
+    "a post in chunks that are too large": b"POST /topics/a HTTP/1.1"
+    + CURL
+    + b"\r\nTransfer-Encoding: chunked\r\n\r\nd\r\n"
+    b"1111111111111\r\n0\r\n\r\n",
+    "a post that expects": post(b"/topics/a", b"1", CURL + b"\r\nExpect: 100-continue"),
+    "a batch as large as may be": post(b"/topics/a?batch=ndjson", b"1234567\n" * 5),
+    "a batch that is too large": post(b"/topics/a?batch=ndjson", b"1234567\n" * 5 + b"1"),
+    "a get with a body that is too large": POLL_A + b" HTTP/1.1" + CURL + b"\r\nContent-Length: 41\r\n\r\n" + b"x" * 41,
+    "a name that is too long": post(b"/topics/" + b"x" * 256, b"1"),
+    "a name that is wrong": post(b"/topics/a/../b", b"1"),
+    "a head that is too large": post(b"/topics/a", b"1", CURL + b"\r\nX-Pad: " + b"x" * 400),
+    "a poll's head that is too large": POLL_A + b" HTTP/1.1" + CURL + b"\r\nX: " + b"x" * 400 + END,
+    "too many fields": post(b"/topics/a", b"1", CURL + b"\r\nX: y" * 12),
+    "a field that is none": post(b"/topics/a", b"1", CURL + b"\r\nX Y: z"),
+    "two lengths": post(b"/topics/a", b"1", CURL + b"\r\nContent-Length: 2"),
+    "a wrong place": b"GET /topics/a?wait=0&since=nonsense HTTP/1.1" + CURL + END,
+    "a place beyond all": b"GET /topics/a?wait=0&since=epoch000.999999999999999999999999 HTTP/1.1" + CURL + END,
+    "a list": b"GET /topics HTTP/1.1" + CURL + END,
+    "a file": b"GET /nothing" + NEW + END,
+    "a file with a body that is too large": b"GET /nothing HTTP/1.1"
+    + CURL
+    + b"\r\nContent-Length: 41\r\n\r\n"
+    + b"x" * 41,
+    "a preflight": b"OPTIONS /topics/a HTTP/1.1" + CURL + b"\r\nOrigin: https://one.example"
+    b"\r\nAccess-Control-Request-Method: POST" + END,
+    "a method that there is not": b"PATCH /topics/a HTTP/1.1" + CURL + END,
+}
+"""As clients send them, and each bound from both sides. A head is new, known, or known but for its changing part."""
+
+
+Sent = tuple[int, tuple[bytes, ...], tuple[bytes, ...]]
+
+
+class Server:
+    """A server, and two connections to it that are opened again when it has closed them.
+
+    Args:
+        forgets: whether it forgets all heads and places before each request.
+    """
+
+    def __init__(self, site: Site, *, forgets: bool) -> None:
+        self.site = site
+        self.forgets = forgets
+        self.said = b""
+        site.edge.wall = lambda: 784111777.0
+        site.edge.random = lambda: 0.5
+        for name in "ab":
+            site.get(f"/topics/{name}?wait=0")
+        site.post("/topics/a", b"1")
+        self.clients = [site.connect(), site.connect()]
+
+    def ask(self, place: int, *parts: bytes) -> None:
+        """Send requests on one of the connections, as these packets."""
+        site, client = self.site, self.clients[place]
+        for part in parts:
+            if self.forgets:
+                site.edge.heads = HeadMemory()
+                site.edge.latest = Latest(Head(b"", "GET", b"/", 1, []), Action())
+                site.edge.latest_place = None
+                site.edge.latest_since = None
+                for each in self.clients:
+                    each.connection._known = None
+            client.send(part)
+        self.said += bytes(client.wire.arrived) + b"<end>" * (not client.served())
+        client.wire.arrived.clear()
+        if client.connection._exchange is not None or not client.served() or client.connection._discarding:
+            client.reset()
+            self.clients[place] = site.connect()
+
+
+def tell_apart(requests: list[Sent]) -> None:
+    """Check that all answers are those of a server that has seen nothing.
+
+    Args:
+        requests: on which connection; the packets in which the server that remembers is sent them; the requests one by
+            one, as the other one gets them.
+    """
+    with closing(Site(**BOUNDS)) as one, closing(Site(**BOUNDS)) as other:
+        knows, forgets = Server(one, forgets=False), Server(other, forgets=True)
+        for place, packets, each in requests:
+            knows.ask(place, *packets)
+            forgets.ask(place, *each)
+            assert knows.said == forgets.said, packets
+        assert one.get("/topics").body == other.get("/topics").body
+        assert one.get("/topics/a?since=earliest&wait=0").body == other.get("/topics/a?since=earliest&wait=0").body
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize("places", [(0, 0), (0, 1)], ids=["on one connection", "on two connections"])
+def test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other(
+    name: str, places: tuple[int, int]
+) -> None:
+    first, second = places
+    sent = REQUESTS[name]
+    requests: list[Sent] = []
+    for other in REQUESTS.values():
+        requests += [(first, (sent,), (sent,)), (second, (sent,), (sent,)), (first, (other,), (other,))]
+    tell_apart(requests)
+
+
+CHANGES = [
+    (b"epoch000.0", b"epoch000.1"),
+    (b"epoch000.0", b"epoch000." + b"1" * 200),
+    (b"epoch000.0", b"epoch0.0"),
+    (b"epoch000.0", b"now"),
+    (b"/topics/a", b"/topics/b"),
+    (b"/topics/a", b"/topics/" + b"b" * 200),
+    (b"/topics/a", b"/topics/" + b"b" * 255),
+    (b"/topics/a", b"/topics/%61"),
+    (b"/topics/a", b"/topics/a,b"),
+    (b"/topics/a", b"/topics/*"),
+    (b"slosh.test", b"SLOSH.test"),
+    (b"HTTP/1.1", b"HTTP/1.0"),
+    (b"curl/7", b"curl/8"),
+    (b"\r\n\r\n", b"\r\nX: y\r\n\r\n"),
+    (b"", b""),
+]
+"""What may be otherwise in a request that is like one that came before."""
+
+one_request = st.tuples(st.sampled_from(sorted(REQUESTS)), st.sampled_from(CHANGES)).map(
+    lambda chosen: REQUESTS[chosen[0]].replace(*chosen[1], 1)
+)
+
+
+@st.composite
+def some_requests(draw: st.DrawFn) -> Sent:
+    """Some requests on one of the connections, cut into packets anywhere."""
+    place = draw(st.integers(0, 1))
+    drawn = draw(st.lists(one_request, min_size=1, max_size=3))
+    # What comes behind a handshake is no HTTP, and is answered in the turn in which it comes.
+    each = (*itertools.takewhile(lambda sent: b"Upgrade" not in sent, drawn[:-1]), drawn[-1])
+    whole = b"".join(each)
+    cuts = sorted({0, len(whole), *draw(st.lists(st.integers(1, len(whole) - 1), max_size=2))})
+    return place, tuple(whole[start:end] for start, end in itertools.pairwise(cuts)), each
+
+
+@PROPERTY
+@given(st.lists(some_requests(), min_size=1, max_size=6))
+def test_any_requests_in_any_packets_are_answered_as_if_nothing_had_come_before(
+    requests: list[Sent],
+) -> None:
+    tell_apart(requests)
