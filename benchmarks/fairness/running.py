@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from benchmarks.building import build
 from benchmarks.machine import put_first, waited_seconds
+from benchmarks.processes import ProcessGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -61,10 +62,9 @@ class Talker:
 
     def __init__(self, command: list[str], core: int | None) -> None:
         self._name = Path(command[0]).name
-        self.child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-        )  # fmt: skip
+        self.child: ProcessGroup[str] = ProcessGroup(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         if core is not None:
             os.sched_setaffinity(self.child.pid, {core})
 
@@ -95,8 +95,7 @@ class Talker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.child.kill()
-        self.child.wait()
+        self.child.end()
         for stream in (self.child.stdin, self.child.stdout, self.child.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):
