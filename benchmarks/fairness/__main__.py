@@ -86,6 +86,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if chosen.list:
         print("\n".join(f"{name:26} {kind.title}" for name, kind in KINDS.items()))
         return 0
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     machine.raise_file_limit()
     try:

@@ -403,7 +403,7 @@ static void phase(double seconds)
             if (period[kind]) {
                 ask_if_due(kind, until);
                 more |= lines[kind].due < until;
-                if (!lines[kind].asked && lines[kind].due < next)
+                if (!lines[kind].asked && lines[kind].due < until && lines[kind].due < next)
                     next = lines[kind].due;
             }
         uint64_t now = now_ns();
