@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.web.conftest import MakeSite
-from tests.web.harness import Client, Site, request
+from tests.web.harness import Client, Site, SiteEngine, request
 from tests.web.posting import post
 from tests.web.readers import Ndjson, Reader
 
@@ -331,3 +331,22 @@ def test_nothing_is_kept_of_who_waits_or_watches_no_more(site: Site, end: str) -
     if end != "drain":
         assert site.get("/topics/a?wait=0").status == 200
         assert Ndjson(site).listen().place == "epoch000.0"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "outcome", "body"),
+    [
+        ("list_topics", "/topics", [], b'{"topics": []}\n'),
+        ("count_watchers", "/topics/a?watchers", 3, b'{"watchers":3}\n'),
+    ],
+)
+def test_who_half_closes_before_the_engine_has_answered_is_answered_all_the_same(
+    site: Site, monkeypatch: pytest.MonkeyPatch, method: str, target: str, outcome: object, body: bytes
+) -> None:
+    """As `printf … | nc` does. An engine with a store answers later, and nothing here waits for news."""
+    told: list[Any] = []
+    monkeypatch.setattr(SiteEngine, method, lambda _, *asked: told.append(asked[-1]))
+    client = site.connect().get(target).half_close()
+    assert client.silent()
+    told[0](outcome)
+    assert client.next().body == body
