@@ -1,6 +1,9 @@
 """What the documents say is true: links lead somewhere, names exist, and the examples give the answers shown."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,9 +14,10 @@ import pytest
 import slosh
 from benchmarks.processes import ProcessGroup, run_group
 from slosh import errors
+from slosh.client import Client
 from slosh.settings import BY_NAME
 from tests.conftest import need
-from tests.running import PATIENCE, SLOSH, Running, get
+from tests.running import PATIENCE, SLOSH, Running, clean_environment, get
 from tests.web.harness import Site
 
 TOP = Path(__file__).parent.parent
@@ -152,6 +156,8 @@ class Reader:
 
     def __init__(self, address: str, where: Path) -> None:
         self.address = address
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # where `slosh` is
+        self.environment = clean_environment(SLOSH_URL=address, PATH=path)
         self.where = where
         self.epochs: dict[str, str] = {}
         self.waiting: list[tuple[ProcessGroup[bytes], str, str, Path]] = []
@@ -166,7 +172,7 @@ class Reader:
             printed = self.where / f"waiting-{len(self.waiting)}"
             with printed.open("w") as output:
                 process: ProcessGroup[bytes] = ProcessGroup(
-                    ["bash", "-c", "exec " + command], cwd=self.where, stdout=output
+                    ["bash", "-c", "exec " + command], cwd=self.where, env=self.environment, stdout=output
                 )
             self.waiting.append((process, command, answer, printed))
             deadline = time.monotonic() + PATIENCE
@@ -174,7 +180,7 @@ class Reader:
                 assert time.monotonic() < deadline, command
                 time.sleep(0.01)
             return
-        done = run_group(["bash", "-c", command], cwd=self.where)
+        done = run_group(["bash", "-c", command], cwd=self.where, env=self.environment)
         self.compare(command, answer, done.stdout)
 
     def finish(self) -> None:
@@ -219,3 +225,30 @@ def test_every_example_gives_the_answer_that_the_page_shows(page: Path, tmp_path
         for command, answer in examples(page):
             reader.type(command, answer)
         reader.finish()
+
+
+def programs() -> list[str]:
+    """The Python programs of the pages."""
+    pages = [page.read_text(encoding="utf-8") for page in PAGES]
+    return [
+        block for page in pages for block in re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize("program", programs(), ids=lambda program: program.strip().splitlines()[-1])
+def test_every_program_runs(program: str, tmp_path: Path) -> None:
+    """Each does what its page says, or goes on doing it, against a server whose topics have something to give."""
+    with Running([*SLOSH, "serve", "--port", "0", "--unwatched", "keep"], tmp_path) as server:
+        address = server.hear(r"is ready on (http://\S+),")[1]
+        with Client(address) as client:
+            client.publish("kitchen", {"t": 1})
+        port = address.rpartition(":")[2]
+        text = program.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("localhost:8000", f"localhost:{port}")
+        environment = clean_environment(SLOSH_URL=address)
+        with Running([sys.executable, "-c", text], tmp_path, environment) as running:
+            try:
+                code = running.process.wait(3)
+            except subprocess.TimeoutExpired:
+                code = 0  # it goes on watching
+        assert code == 0, running.output
+        assert "Traceback" not in running.output

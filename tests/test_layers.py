@@ -22,6 +22,8 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"slosh.listening", "slosh.startup"}),
     frozenset({"slosh.server"}),
     frozenset({"slosh.doors", "slosh.settings_page", "slosh.workers"}),
+    frozenset({"slosh.client"}),  # knows of the core how a place is spelled, and nothing of the server
+    frozenset({"slosh.commands"}),
     frozenset({"slosh.cli", "slosh.service", "slosh.testing"}),
     frozenset({"slosh.__main__"}),
 )

@@ -12,6 +12,9 @@ TESTS = Path(__file__).parent
 ELSEWHERE = {
     "__init__.py": ("test_exports.py", "tested as what it exports"),
     "__main__.py": ("test_cli.py", "one line that starts the command line"),
+    "client/asking.py": ("client/test_synchronous.py", "options and requests, by what a client does with them"),
+    "client/errors.py": ("client/test_synchronous.py", "each is raised by what a client cannot do"),
+    "client/log_handler.py": ("client/test_publisher.py", "a publisher of log lines"),
     "engine/base.py": ("engine/contract.py", "promises, tested on each engine"),
     "engine/redis_collecting.py": (
         "engine/test_redis_directory.py",

@@ -35,14 +35,12 @@ def _lacking(*modules: str) -> list[str]:
     return [module for module in modules if importlib.util.find_spec(module) is None and not (PEERS / module).is_dir()]
 
 
-def lacking(*modules: str) -> str | None:
-    """What has to be installed first, and how; None when nothing has."""
-    names = " ".join(_lacking(*modules))
-    return f"{names} ({MAKE}pip install {names})" if names else None
-
-
 def _missing(*modules: str) -> Callable[[], str | None]:
-    return lambda: lacking(*modules)
+    def missing() -> str | None:
+        lacking = " ".join(_lacking(*modules))
+        return f"{lacking} ({MAKE}pip install {lacking})" if lacking else None
+
+    return missing
 
 
 def _command(program: str) -> Callable[[Path, int], list[str]]:
@@ -52,9 +50,7 @@ def _command(program: str) -> Callable[[Path, int], list[str]]:
     return command
 
 
-def versions(*packages: str) -> Callable[[], str]:
-    """Tells the versions of these packages."""
-
+def _versions(*packages: str) -> Callable[[], str]:
     def version() -> str:
         found = {
             found.metadata["Name"].lower(): found.version
@@ -103,7 +99,7 @@ STARLETTE = Server(
     configuration="benchmarks/servers/starlette_app.py on uvicorn with uvloop and httptools, access log off",
     missing=_missing("starlette", "uvicorn", "uvloop", "httptools"),
     command=_command("starlette_app"),
-    version=versions("starlette", "uvicorn", "uvloop", "httptools"),
+    version=_versions("starlette", "uvicorn", "uvloop", "httptools"),
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.1,
     modules=(PEERS,),
@@ -115,7 +111,7 @@ TWISTED_WEB = Server(
     configuration="benchmarks/servers/twisted_app.py on the epoll reactor, no access log",
     missing=_missing("twisted"),
     command=_command("twisted_app"),
-    version=versions("twisted"),
+    version=_versions("twisted"),
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.1,
     python=sys.executable,

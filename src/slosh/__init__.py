@@ -6,6 +6,12 @@ The public names, each exported here and nowhere else:
     Server         the server: bind(), start(), stop(), addresses
     SloshError     the root of every error that slosh raises on purpose
     SettingError   a setting that cannot be used: says which, from where, and what to write instead
+    Client         a server, as its publishers and readers see it
+    AsyncClient    the same for programs with an event loop
+    publish        publish one message to the server that SLOSH_URL names
+    publish_many   publish several messages to it, all or none
+    watch          watch topics of it: an iterator over their messages
+    ClientError    the root of what the client raises
 
 Importing slosh changes nothing in the process: no event loop, no reactor, no signal handler,
 no logging set-up. The names are loaded when first asked for, so `import slosh` is quick too.
@@ -15,18 +21,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from slosh.client import AsyncClient, Client, ClientError, publish, publish_many, watch
     from slosh.errors import SettingError, SloshError
     from slosh.server import Server
     from slosh.settings import Settings
 
 __version__ = "0.1.0"
-__all__ = ["Server", "SettingError", "Settings", "SloshError", "__version__"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "Server",
+    "SettingError",
+    "Settings",
+    "SloshError",
+    "__version__",
+    "publish",
+    "publish_many",
+    "watch",
+]
 
 _HOME = {
+    "AsyncClient": "slosh.client",
+    "Client": "slosh.client",
+    "ClientError": "slosh.client",
     "Server": "slosh.server",
     "SettingError": "slosh.errors",
     "Settings": "slosh.settings",
     "SloshError": "slosh.errors",
+    "publish": "slosh.client",
+    "publish_many": "slosh.client",
+    "watch": "slosh.client",
 }
 
 

@@ -12,7 +12,8 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING, Any, Final
+from importlib import import_module
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
 import click
 
@@ -58,6 +59,8 @@ def without_secrets() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
+        if error.ctx is not None and error.ctx.command.name in Commands.elsewhere:
+            raise  # Those are given no secret; a token comes from the environment.
         if "extra argument" in error.message:
             told = (
                 "There is an unexpected extra argument: all is set by options, such as --port 8001. Quote spaces and &."
@@ -69,7 +72,31 @@ def without_secrets() -> Iterator[None]:
 
 
 class Commands(click.Group):
-    """The command `slosh`."""
+    """The command `slosh`. The commands of the client have libraries of their own, so they are loaded when called."""
+
+    elsewhere: ClassVar[dict[str, str]] = {
+        "pub": "Publish a value, or each line of standard input.",
+        "sub": "Print the messages of topics as they come.",
+        "topics": "List the active topics.",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all of them."""
+        return sorted([*super().list_commands(ctx), *self.elsewhere])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command."""
+        if cmd_name in self.elsewhere:
+            command = getattr(import_module(f"slosh.commands.{cmd_name}"), cmd_name)
+            return command if isinstance(command, click.Command) else None
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line for each, without loading any."""
+        ours = {name: command.get_short_help_str(90) for name, command in self.commands.items()}
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted((ours | self.elsewhere).items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what stands before the command's name."""

@@ -236,20 +236,19 @@ class EventSource(Reader):
             self.succeed()
             self._wait(PATIENCE, self.fail)
             data = data[end + 4 :]
-        self._wait(PATIENCE, self.fail)
         whole, _, self._buffer = data.rpartition(b"\n\n")
         if whole:
+            self._wait(PATIENCE, self.fail)
             self._take(whole.decode().split("\n\n"))
 
     def _take(self, events: list[str]) -> None:
         messages: list[str] = []
         last = ""
-        for each in events:
-            event = re.sub(r"\A(?::\n)+", "", each)  # heartbeats
+        for event in events:
             if event.startswith("id: ") and event.endswith('"'):
                 last, _, text = event.partition("\n")
                 messages.append(text[7:-1])  # what stands in data: "…"
-            else:
+            elif event != ":":  # a sign of life
                 self._give(last, messages)
                 messages = []
                 self._control(event)

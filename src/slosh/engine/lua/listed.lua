@@ -1,13 +1,5 @@
--- Give the names that stand in a list now, each followed by the milliseconds for which it will, where that is asked.
+-- Give the names that stand in a list now.
 --
--- KEYS: the list, as enlist.lua keeps it. ARGV: clock; 1 where the times are asked.
+-- KEYS: the list, as enlist.lua keeps it. ARGV: clock.
 
-local now = clock(ARGV[1])
-if ARGV[2] ~= '1' then
-  return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(now), '+inf')
-end
-local listed = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(now), '+inf', 'WITHSCORES')
-for at = 2, #listed, 2 do
-  listed[at] = whole((listed[at] - now) / 1000)
-end
-return listed
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(clock(ARGV[1])), '+inf')

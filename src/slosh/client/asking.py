@@ -1,0 +1,220 @@
+"""What the synchronous and the asynchronous client have in common: their options, checked and spelled for the wire."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx2
+
+from slosh.client.errors import BadUse, NotTaken, Unreachable
+from slosh.client.protocol import SILENCE, Ask, Published, find_url, passes, pause_before, read_published, topic_path
+from slosh.client.values import encode, encode_many
+
+MAX_EVENT: Final = 64 * 1024 * 1024
+"""Bytes of one event that the client takes; the server's own bound (`max_message`) is usually the smaller one."""
+
+CONNECT: Final = 10.0
+"""Seconds to make a connection."""
+WATCH: Final = httpx2.Timeout(CONNECT, read=SILENCE, pool=None)
+"""The bounds of a watch: a stream that is silent for longer counts as cut."""
+
+_DURATION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a client reaches its server.
+
+    Attributes:
+        url: the server's address, without a slash at its end.
+        headers: of every request.
+        timeout: seconds that a request other than a watch may take in all, retries included.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    timeout: float
+
+
+def make_options(url: str | None, token: str | None, headers: Mapping[str, str] | None, timeout: float) -> Options:
+    """Check what a client was made with.
+
+    Args:
+        url: the server's address; None for SLOSH_URL, else this machine's port 8000.
+        token: sent as `Authorization: Bearer`; None for SLOSH_TOKEN, if that is set.
+    """
+    if not timeout > 0:
+        raise BadUse(f"timeout is a number of seconds above 0, not {timeout!r}.")
+    all_headers = {"User-Agent": "slosh-client"} | dict(headers or {})
+    secret = token if token is not None else os.environ.get("SLOSH_TOKEN", "")
+    if secret:
+        if not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise BadUse("A token is printable ASCII without spaces; the one given (token or SLOSH_TOKEN) is not.")
+        all_headers["Authorization"] = f"Bearer {secret}"
+    return Options(find_url(url), all_headers, timeout)
+
+
+def watch_query(
+    since: str | float | None, last: int | None, limit: int | None, every: str | float | None, key: str | None
+) -> dict[str, str]:
+    """The query of a watch.
+
+    Raises:
+        BadUse: an option has a value that it cannot have.
+    """
+    query: dict[str, str] = {}
+    if since is not None and last is not None:
+        raise BadUse("Give since or last, not both: each says where to start.")
+    if since is not None:
+        query["since"] = since if isinstance(since, str) else f"{_seconds('since', since)}s"
+    if last is not None:
+        query["since"] = f"-{_number('last', last)}"
+    if limit is not None:
+        query["limit"] = str(_number("limit", limit))
+    if every is not None:
+        query["every"] = _duration("every", every)
+    if key is not None:
+        query["key"] = key
+    return query
+
+
+def check_deadline(deadline: float | None) -> float | None:
+    """Give `deadline` back when it is a time to go on.
+
+    Raises:
+        BadUse: it is none.
+    """
+    if deadline is not None and not deadline > 0:
+        raise BadUse(f"deadline is a number of seconds above 0, not {deadline!r}.")
+    return deadline
+
+
+def is_stream(answer: httpx2.Response, ask: Ask) -> bool:
+    """Whether this is the event stream that was asked for."""
+    return answer.status_code == 200 and ask.streams and _kind(answer) == "text/event-stream"
+
+
+def is_envelope(answer: httpx2.Response, ask: Ask) -> bool:
+    """Whether this is the answer to a poll."""
+    return answer.status_code == 200 and not ask.streams and _kind(answer) == "application/json"
+
+
+def _kind(answer: httpx2.Response) -> str:
+    kind: str = answer.headers.get("content-type", "").partition(";")[0]
+    return kind.strip().lower()
+
+
+def _number(name: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise BadUse(f"{name} is a whole number from 1 on, not {value!r}.")
+    return value
+
+
+def _seconds(name: str, value: object) -> str:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 10**9:
+        raise BadUse(f"{name} is a number of seconds, or a text such as '90s' or '10m', not {value!r}.")
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _duration(name: str, value: str | float) -> str:
+    if isinstance(value, str):
+        if _DURATION.fullmatch(value) is None:
+            raise BadUse(f"{name} is a duration such as '250ms' or '1s', not {value!r}.")
+        return value if value[-1].isalpha() else f"{value}s"
+    return f"{_seconds(name, value)}s"
+
+
+@dataclass(slots=True)
+class Post:
+    """One publish and its tries. Every try has the same idempotency key, so that the message is stored once.
+
+    Call `failed` or `answered` with what comes of each request; wait for `pause` seconds and send it again while
+    `answered` gives None.
+
+    Attributes:
+        path: below the server's address.
+        body: the message, or one a line.
+        headers: of the request.
+        strict: whether a topic that nobody watches is an error.
+        pause: seconds to wait before the next try.
+    """
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    strict: bool = False
+    pause: float = 0.0
+    _tries: int = 0
+
+    def answered(self, answer: httpx2.Response) -> Published | None:
+        """What became of it; None where it is worth another try.
+
+        Raises:
+            Refused, NotTaken: it was not taken, and will not be.
+        """
+        if passes(answer.status_code):
+            self._again(answer.headers)
+            return None
+        published = read_published(answer.status_code, answer.content, str(answer.url.copy_with(userinfo=b"")))
+        if self.strict and not published.taken:
+            raise NotTaken(404, {"code": "no_watchers", "detail": _nobody(self.path)}, "")
+        return published
+
+    def failed(self, error: httpx2.TransportError) -> None:
+        """No answer came."""
+        del error  # Each is worth another try: the key makes sure that nothing is stored twice.
+        self._again({})
+
+    def _again(self, headers: Mapping[str, str]) -> None:
+        self._tries += 1
+        self.pause = pause_before(self._tries, headers, secrets.randbelow(1000) / 1000)
+
+
+def one_post(topic: str, value: object, *, key: str | None, strict: bool) -> Post:
+    """The publish of one message."""
+    headers = {"Content-Type": "application/json", "Idempotency-Key": _key(key)}
+    return Post(f"/topics/{_name(topic)}", encode(value), headers, strict)
+
+
+def batch_post(topic: str, values: Iterable[object], *, key: str | None, strict: bool) -> Post:
+    """The publish of several messages, all or none."""
+    return encoded_post(topic, encode_many(list(values)), key=key, strict=strict)
+
+
+def encoded_post(topic: str, lines: Sequence[bytes], *, key: str | None, strict: bool) -> Post:
+    """The publish of several messages, each the bytes of one JSON value without a line's end."""
+    if not lines:
+        raise BadUse("There is nothing to publish: give at least one value.")
+    headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": _key(key)}
+    return Post(f"/topics/{_name(topic)}", b"\n".join(lines) + b"\n", headers, strict)
+
+
+def unreachable(options: Options, why: Exception | None) -> Unreachable:
+    """The error for a server from which no answer came in time."""
+    reason = f" ({why})" if why is not None and str(why) else ""
+    return Unreachable(
+        f"No slosh server answered at {options.url} within {options.timeout:g} s{reason}. "
+        "Is one running (slosh serve), and is this its address (url=… or SLOSH_URL)?"
+    )
+
+
+def _name(topic: str) -> str:
+    path = topic_path(topic)
+    if "*" in topic:
+        raise BadUse(f"A message is published to one topic; {topic!r} is a pattern, which only readers use.")
+    return path
+
+
+def _key(key: str | None) -> str:
+    if key is None:
+        return secrets.token_urlsafe(12)
+    if not 0 < len(key) <= 255 or not key.isascii() or not key.isprintable():
+        raise BadUse("An idempotency key is 1 to 255 printable ASCII characters.")
+    return key
+
+
+def _nobody(path: str) -> str:
+    return f"Nobody watches {path}, so the message was not stored. It is stored as soon as somebody does."

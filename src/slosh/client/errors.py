@@ -1,0 +1,48 @@
+"""Every way in which the client says no."""
+
+from collections.abc import Mapping
+
+from slosh.errors import SloshError
+
+
+class ClientError(SloshError):
+    """The root of what the client raises. `detail` says what was wrong and what to do instead."""
+
+    code = "client"
+
+
+class BadUse(ClientError, ValueError):
+    """An argument that cannot be used; nothing was sent."""
+
+    code = "bad_use"
+
+
+class Unreachable(ClientError, ConnectionError):
+    """No answer came from the server within the time that the client had."""
+
+    code = "unreachable"
+
+
+class Refused(ClientError):
+    """The server answered, and the answer is no.
+
+    Attributes:
+        status: the HTTP status.
+        problem: the problem document (RFC 9457), empty where the answer was none.
+        reason: the fixed word in it, such as `bad_topic`; empty where there is none.
+    """
+
+    code = "refused"
+
+    def __init__(self, status: int, problem: Mapping[str, object], where: str) -> None:
+        said = problem.get("detail")
+        super().__init__(str(said) if said else f"{where} answered {status}, and not as a slosh server does.")
+        self.status = status
+        self.problem = problem
+        self.reason = str(problem.get("code", ""))
+
+
+class NotTaken(Refused):
+    """Nobody watches the topic, so the message was not stored. Raised only where `strict` asks for it."""
+
+    code = "not_taken"

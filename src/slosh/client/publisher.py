@@ -1,0 +1,279 @@
+"""Publishing in the background, for programs that have something else to do.
+
+The rules of this file:
+
+* `send` never waits for the server, unless `when_full="wait"` says so.
+* What waits is bounded in bytes, and whatever is dropped is counted.
+* The messages of one topic keep their order. A batch that got no answer is sent again with the same idempotency key,
+  before anything later, so nothing is stored twice.
+* A message of a topic that nobody watches is let go at once, as the server would do.
+"""
+
+import atexit
+import contextlib
+import os
+import secrets
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from slosh.client.errors import BadUse, ClientError, Refused
+from slosh.client.protocol import Published, topic_path
+from slosh.client.synchronous import Client
+from slosh.client.values import encode
+
+Full = Literal["drop_oldest", "drop_newest", "wait"]
+_CHOICES: Final = ("drop_oldest", "drop_newest", "wait")
+
+_BATCH_BYTES: Final = 512 * 1024
+"""Of one request; the server's own bound (`max_body`) is above it unless it was lowered."""
+BATCH: Final = 50
+"""Messages of one request: half of what a topic keeps by default, so that no batch pushes out its own first ones."""
+_WATCHED_WAIT: Final = 25.0
+"""Seconds that one question whether a topic is watched may take."""
+_PAUSE: Final = 0.5
+"""Seconds after a failed batch."""
+
+
+class Publisher:
+    """Publishes in the background, in batches.
+
+    Close it, or use it in a `with` block; at the program's end it is flushed for up to `timeout` seconds.
+
+    Args:
+        client: a `Client`, or the server's address; None for the one that SLOSH_URL names.
+        every: seconds to gather messages before they are sent together.
+        batch: messages that are sent together at most. More than a topic keeps (`queue`) lose some to every reader.
+        max_bytes: of messages that may wait. They are dropped, or `send` waits, beyond that.
+        when_full: `drop_oldest`, `drop_newest`, or `wait`.
+        when_watched: let go of a topic's messages while nobody watches it, without asking with each of them.
+        timeout: seconds for the flush at the end.
+
+    Attributes:
+        sent: messages that the server took.
+        dropped: messages that were dropped because too much waited.
+        unwatched: messages of topics that nobody watched.
+        refused: messages that the server does not take; `error` says why.
+        error: the last thing that went wrong, None if nothing did.
+    """
+
+    def __init__(
+        self,
+        client: Client | str | None = None,
+        *,
+        every: float = 0.05,
+        batch: int = BATCH,
+        max_bytes: int = 8 * 1024 * 1024,
+        when_full: Full = "drop_oldest",
+        when_watched: bool = False,
+        timeout: float = 5.0,
+    ) -> None:
+        if when_full not in _CHOICES:
+            raise BadUse(f"when_full is one of {', '.join(_CHOICES)}, not {when_full!r}.")
+        if max_bytes < 1 or batch < 1 or every < 0:
+            raise BadUse("max_bytes and batch are 1 or more, and every is a number of seconds, 0 or more.")
+        self._client = client if isinstance(client, Client) else Client(client)
+        self._owned = not isinstance(client, Client)
+        self._every = every
+        self._batch = batch
+        self._max_bytes = max_bytes
+        self._when_full = when_full
+        self._when_watched = when_watched
+        self._timeout = timeout
+        self._closing = False
+        self._asleep: set[str] = set()  # topics that nobody watches, while somebody waits for that to change
+        self.sent = self.dropped = self.unwatched = self.refused = 0
+        self.error: ClientError | None = None
+        self._begin()
+        _open.add(self)
+
+    def send(self, topic: str, value: object) -> bool:
+        """Publish `value` to `topic` soon. False when it was dropped at once.
+
+        Raises:
+            BadUse: the topic or the value cannot be used, or this publisher is closed.
+        """
+        topic_path(topic)
+        if "*" in topic:
+            raise BadUse(f"A message is published to one topic; {topic!r} is a pattern, which only readers use.")
+        return self.send_encoded(topic, [encode(value)]) == 1
+
+    def send_encoded(self, topic: str, messages: Iterable[bytes]) -> int:
+        """As `send`, for messages that are JSON already, without a line end in any. Gives how many were kept."""
+        if self._process != os.getpid():
+            self._begin()  # A fork has no threads but the one that forked; what waits is the parent's to send.
+        kept = 0
+        with self._changed:
+            for message in messages:
+                if self._closing:
+                    raise BadUse("This publisher is closed.")
+                if not self._make_room(len(message)):
+                    self.dropped += 1
+                    continue
+                self._waiting.append((topic, message))
+                self._size += len(message)
+                kept += 1
+            self._changed.notify_all()
+        return kept
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was sent before has been taken, refused or dropped. False when time ran out.
+
+        Args:
+            timeout: seconds, None for any time.
+        """
+        with self._changed:
+            self._hurried = True
+            self._changed.notify_all()
+            done = self._changed.wait_for(lambda: not self._waiting and not self._under_way, timeout)
+            self._hurried = False
+            return done
+
+    def close(self) -> None:
+        """Flush for up to `timeout` seconds, then end. What is left then counts as dropped."""
+        if self._process == os.getpid():
+            self.flush(self._timeout)
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+            self.dropped += len(self._waiting) + self._under_way
+            self._waiting.clear()
+            self._changed.notify_all()
+        _open.discard(self)
+        if self._owned:
+            self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        """Start with nothing waiting, and a thread of this process."""
+        self._process = os.getpid()
+        self._changed = threading.Condition()
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._size = 0
+        self._under_way = 0
+        self._hurried = False
+        self._closing = False
+        threading.Thread(target=self._work, name="slosh publisher", daemon=True).start()
+
+    def _make_room(self, size: int) -> bool:
+        """See that `size` more bytes fit. False when the new message is the one to drop."""
+        if size > self._max_bytes:
+            return False
+        while self._size + size > self._max_bytes:
+            if self._when_full == "drop_newest" or self._closing:
+                return False
+            if self._when_full == "wait":
+                self._changed.notify_all()
+                self._changed.wait()
+                continue
+            if not self._waiting:
+                return False  # All that waits is on its way already.
+            _, oldest = self._waiting.popleft()
+            self._size -= len(oldest)
+            self.dropped += 1
+        return True
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                if not self._hurried and self._every:
+                    self._changed.wait_for(lambda: self._hurried or self._closing, self._every)
+                if self._closing:
+                    return
+                topic, lines = self._next_batch()
+                self._under_way = len(lines)
+            self._deliver(topic, lines)
+            with self._changed:
+                self._size -= sum(map(len, lines))
+                self._under_way = 0
+                self._changed.notify_all()
+
+    def _next_batch(self) -> tuple[str, list[bytes]]:
+        """The oldest message and those of the same topic that come directly behind it."""
+        topic = self._waiting[0][0]
+        lines: list[bytes] = []
+        size = 0
+        while self._waiting and self._waiting[0][0] == topic and len(lines) < self._batch:
+            size += len(self._waiting[0][1]) + 1
+            if lines and size > _BATCH_BYTES:
+                break
+            lines.append(self._waiting.popleft()[1])
+        return topic, lines
+
+    def _deliver(self, topic: str, lines: list[bytes]) -> None:
+        """Send a batch until it is taken or refused, or this publisher is closed."""
+        if topic in self._asleep:
+            self.unwatched += len(lines)
+            return
+        key = secrets.token_urlsafe(12)
+        while not self._closing:
+            try:
+                published = self._client.publish_encoded(topic, lines, key=key)
+            except Refused as error:
+                self._refuse(topic, lines, error)
+                return
+            except ClientError as error:
+                self.error = error
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, _PAUSE)
+            else:
+                self._count(topic, len(lines), published)
+                return
+
+    def _refuse(self, topic: str, lines: list[bytes], error: Refused) -> None:
+        """One message that the server does not take refuses the whole batch, so each is sent alone."""
+        self.error = error
+        if len(lines) == 1 or not passes_alone(error):
+            self.refused += len(lines)
+            return
+        for line in lines:
+            self._deliver(topic, [line])
+
+    def _count(self, topic: str, count: int, published: Published) -> None:
+        if published.taken:
+            self.sent += count
+            return
+        self.unwatched += count
+        if self._when_watched and topic not in self._asleep:
+            self._asleep.add(topic)
+            waker = threading.Thread(target=self._wake, args=(topic,), name="slosh publisher waits", daemon=True)
+            waker.start()
+
+    def _wake(self, topic: str) -> None:
+        """Wait until somebody watches `topic`."""
+        while not self._closing and self._process == os.getpid():
+            try:
+                if self._client.watchers(topic, wait=_WATCHED_WAIT):
+                    break
+            except ClientError as error:
+                self.error = error
+                time.sleep(_PAUSE)
+        self._asleep.discard(topic)
+
+
+def passes_alone(error: Refused) -> bool:
+    """Whether a refusal may be about one message of a batch, rather than about all that is sent to this topic."""
+    return error.reason in ("bad_json", "too_large")
+
+
+_open: "weakref.WeakSet[Publisher]" = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for publisher in list(_open):
+        with contextlib.suppress(ClientError):
+            publisher.close()

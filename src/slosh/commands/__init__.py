@@ -1,0 +1,1 @@
+"""The commands of the command line, one file each. `slosh.cli` loads a command when it is called."""

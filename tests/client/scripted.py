@@ -1,0 +1,86 @@
+"""A server that follows a script, for what a real one does only now and then. It speaks just enough HTTP/1.1."""
+
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+
+class Scripted:
+    """Answers one request after another as the script says; requests beyond it are held.
+
+    Attributes:
+        url: its address.
+        requests: what was asked so far: request line and header fields, in lower case.
+        used: set when the last connection of the script was answered.
+    """
+
+    def __init__(self, connections: Sequence[Mapping[str, Any]]) -> None:
+        self._script = list(connections)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.requests: list[str] = []
+        self.used = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+        for each in self._open:
+            each.close()
+
+    def _serve(self) -> None:
+        for step in self._script:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            self.requests.append(self._read(connection))
+            connection.sendall(self._answer(step))
+            if step.get("then", "end") == "end":
+                connection.shutdown(socket.SHUT_WR)
+            elif step["then"] == "cut":
+                connection.close()
+        self.used.set()
+        while True:
+            try:
+                self._open.append(self._listener.accept()[0])
+            except OSError:
+                return
+
+    @staticmethod
+    def _read(connection: socket.socket) -> str:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65536)
+        head, _, body = head.partition(b"\r\n\r\n")
+        text = head.decode("latin-1").lower()
+        if "content-length: " in text:
+            length = int(text.partition("content-length: ")[2].split("\r\n")[0])
+            while len(body) < length:
+                body += connection.recv(65536)
+        return text
+
+    @staticmethod
+    def _answer(step: Mapping[str, Any]) -> bytes:
+        """The bytes of an answer. A stream that is to be cut or to hang says that more chunks follow."""
+        fields = dict(step.get("fields", {}))
+        if "stream" in step:
+            fields |= {"Content-Type": "text/event-stream; charset=utf-8", "Transfer-Encoding": "chunked"}
+            data = step["stream"].encode()
+            body = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            if step.get("then", "end") == "end":
+                body += b"0\r\n\r\n"
+        else:
+            body = step["body"].encode()
+            fields["Content-Length"] = str(len(body))
+        fields["Connection"] = "close"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"HTTP/1.1 {step.get('status', 200)} X\r\n{lines}\r\n".encode() + body

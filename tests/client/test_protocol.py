@@ -1,0 +1,223 @@
+"""What a client knows without I/O: requests, places, pauses, and polls where streams are kept back."""
+
+import json
+from typing import Any
+
+import pytest
+
+from slosh.client.errors import BadUse, NotTaken, Refused
+from slosh.client.protocol import (
+    DEFAULT_URL,
+    Item,
+    Note,
+    Watching,
+    find_url,
+    pause_before,
+    read_published,
+    topic_path,
+)
+
+
+def watching(*topics: str, **options: str) -> Watching:
+    return Watching(topics, options, jitter=lambda: 1.0)
+
+
+def envelope(**more: Any) -> bytes:
+    told = {"max": 0, "saw": 0, "delivering": 0, "res": [], "next": "aaaaaaaa.0"} | more
+    return json.dumps(told).encode()
+
+
+class TestPauses:
+    """How long a reader waits before it asks again."""
+
+    def test_each_failure_doubles_the_pause_up_to_half_a_minute(self) -> None:
+        reader = watching("a")
+        pauses = []
+        for _ in range(10):
+            reader.cut()
+            pauses.append(reader.pause)
+        assert pauses == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+    def test_a_message_ends_the_row_of_failures(self) -> None:
+        reader = watching("a")
+        reader.cut()
+        reader.cut()
+        assert list(reader.event("message", '{"time":1,"message":1}', "aaaaaaaa.1"))
+        reader.cut()
+        assert reader.pause == 0.25
+
+    def test_the_server_s_own_pause_is_the_least(self) -> None:
+        """The end of a stream's life is no failure, and a thousand readers are not to come back at once."""
+        reader = watching("a")
+        assert not list(reader.event("message", "", "aaaaaaaa.0", retry=2345))
+        reader.cut()
+        assert reader.pause == 2.345
+
+    def test_retry_after_is_obeyed_and_bounded(self) -> None:
+        reader = watching("a")
+        reader.answered(503, {"retry-after": "7"}, b"", "x")
+        assert reader.pause == 7
+        reader.answered(429, {"retry-after": "99999"}, b"", "x")
+        assert reader.pause == 30
+        assert pause_before(1, {"retry-after": "3"}, 0.0) == 3
+        assert pause_before(1, {"retry-after": "Sat, 28 Nov 2026 22:00:00 GMT"}, 1.0) == 0.25
+
+
+class TestPolls:
+    """Where something on the way keeps a stream back, nothing comes for as long as three heartbeats."""
+
+    def test_silence_changes_to_polls_from_the_same_place(self) -> None:
+        reader = watching("a")
+        assert list(reader.event("message", '{"time":1,"message":1}', "aaaaaaaa.1"))
+        reader.cut(silent=True)
+        ask = reader.ask()
+        assert not ask.streams
+        assert ask.path == "/topics/a?times&since=aaaaaaaa.1&wait=25"
+        assert "Accept" not in ask.headers
+
+    def test_a_cut_alone_does_not(self) -> None:
+        reader = watching("a")
+        reader.cut()
+        assert reader.ask().streams
+
+    def test_an_envelope_gives_what_a_stream_would(self) -> None:
+        reader = watching("a")
+        reader.cut(silent=True)
+        body = envelope(max=5, saw=4, delivering=2, res=[4, 5], times=[1500, 2500], next="aaaaaaaa.5", lost=2)
+        given = list(reader.envelope(body))
+        assert given == [
+            Note("lost", "a", 2),
+            Item(4, "a", 4, 1.5, "aaaaaaaa.4", 2, raw="4"),
+            Item(5, "a", 5, 2.5, "aaaaaaaa.5", raw="5"),
+        ]
+        assert reader.place == "aaaaaaaa.5"
+        assert reader.pause == 0
+        assert reader.lost == 2
+
+    def test_a_reader_that_stops_half_way_goes_on_there(self) -> None:
+        reader = watching("a")
+        given = reader.envelope(envelope(max=5, res=[4, 5], next="aaaaaaaa.5"))
+        next(given)
+        given.close()  # type: ignore[attr-defined]  # it is a generator
+        assert reader.place == "aaaaaaaa.4"
+
+    def test_offsets_are_not_guessed_where_messages_were_left_out(self) -> None:
+        reader = watching("a", key="host")
+        (note, item) = reader.envelope(envelope(max=5, res=[5], next="aaaaaaaa.5", conflated=4))
+        assert note == Note("conflated", "a", 4)
+        assert isinstance(item, Item)
+        assert item.offset is None
+
+    def test_several_topics_move_together(self) -> None:
+        reader = watching("a", "b")
+        parts = {"a": json.loads(envelope(max=1, res=[1], next="aaaaaaaa.1"))}
+        body = json.dumps({"topics": parts, "next": "a=aaaaaaaa.1,b=bbbbbbbb.0"}).encode()
+        (item,) = reader.envelope(body)
+        assert isinstance(item, Item)
+        assert (item.topic, item.offset, item.message) == ("a", 1, 1)
+        assert reader.place == "a=aaaaaaaa.1,b=bbbbbbbb.0"
+
+    def test_an_ended_topic_ends_the_reader(self) -> None:
+        reader = watching("a")
+        assert list(reader.envelope(envelope(ended=True))) == [Note("ended", "a")]
+        assert reader.is_over
+
+
+class TestEvents:
+    """What comes between messages."""
+
+    def test_a_reset_stands_on_the_message_that_follows(self) -> None:
+        reader = watching("a")
+        assert list(reader.event("reset", '{"reset":true}', "")) == [Note("reset", "a")]
+        (item,) = reader.event("message", '{"time":1,"message":1}', "bbbbbbbb.1")
+        assert isinstance(item, Item)
+        assert item.reset
+
+    def test_one_of_several_topics_that_ended_does_not_end_the_others(self) -> None:
+        reader = watching("a", "b")
+        assert list(reader.event("end", '{"topic":"a"}', "")) == [Note("ended", "a")]
+        assert not reader.is_over
+
+    def test_a_lone_surrogate_is_given_as_json_spells_it(self) -> None:
+        reader = watching("a")
+        (item,) = reader.event("message", '{"time":1,"message":"\\ud83d"}', "aaaaaaaa.1")
+        assert isinstance(item, Item)
+        assert item.message == "\ud83d"
+
+    def test_a_final_refusal_in_a_stream_is_raised(self) -> None:
+        with pytest.raises(Refused) as caught:
+            list(watching("a").event("refused", '{"status":403,"code":"forbidden","detail":"No."}', ""))
+        assert (caught.value.status, caught.value.reason, str(caught.value)) == (403, "forbidden", "No.")
+
+
+@pytest.mark.parametrize(
+    ("told", "url"),
+    [
+        (None, DEFAULT_URL),
+        ("http://slosh.example/", "http://slosh.example"),
+        ("https://example.org/below/", "https://example.org/below"),
+    ],
+)
+def test_the_server_s_address(monkeypatch: pytest.MonkeyPatch, told: str | None, url: str) -> None:
+    monkeypatch.delenv("SLOSH_URL", raising=False)
+    assert find_url(told) == url
+
+
+def test_the_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLOSH_URL", "http://from.environment:1")
+    assert find_url(None) == "http://from.environment:1"
+    assert find_url("http://said:2") == "http://said:2"
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "127.0.0.1", "ws://x", "", "http://", "http://x/?a=1"])
+def test_what_is_no_address_is_told_with_what_to_write(url: str) -> None:
+    with pytest.raises(BadUse, match="http"):
+        find_url(url)
+
+
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    with pytest.raises(BadUse) as caught:
+        find_url("ftp://me:secret@host")
+    assert "secret" not in str(caught.value)
+
+
+def test_names_are_spelled_for_a_url() -> None:
+    assert topic_path("a/b c/ü%?#") == "a/b%20c/%C3%BC%25%3F%23"
+    assert topic_path("sensors/*") == "sensors/*"
+
+
+@pytest.mark.parametrize("topic", ["", None, 5, "a,b"])
+def test_what_is_no_topic_is_told_at_once(topic: Any) -> None:
+    with pytest.raises(BadUse, match="topic's name"):
+        topic_path(topic)
+
+
+def test_a_watch_names_a_topic() -> None:
+    with pytest.raises(BadUse, match="at least one"):
+        watching()
+
+
+class TestPublished:
+    """What the answer to a POST says."""
+
+    def test_a_topic_that_nobody_watches_is_a_result(self) -> None:
+        published = read_published(404, b'{"code":"no_watchers"}', "x")
+        assert not published
+        assert not published.taken
+
+    def test_another_404_is_not(self) -> None:
+        """A wrong address must not look like a topic that nobody watches."""
+        with pytest.raises(Refused) as caught:
+            read_published(404, b"<html>", "http://x")
+        assert not isinstance(caught.value, NotTaken)
+        assert "http://x answered 404" in str(caught.value)
+
+    def test_what_was_taken(self) -> None:
+        published = read_published(200, b'{"max":3,"next":"aaaaaaaa.3","watchers":2}', "x")
+        assert published
+        assert (published.max, published.watchers, published.next) == (3, 2, "aaaaaaaa.3")
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"ok"])
+    def test_200_from_something_else_is_no_success(self, body: bytes) -> None:
+        with pytest.raises(Refused):
+            read_published(200, body, "x")
