@@ -27,7 +27,7 @@ DEBIAN = {
 """Program -> the packages that bring it."""
 DISTRIBUTIONS_PYTHON = "/usr/bin/python3"
 """What `make bench` measures slosh on, where it is new enough."""
-PYTHON = ["starlette", "uvicorn", "pyzmq"]
+PYTHON = ["starlette", "uvicorn", "pyzmq", "aiohttp"]
 NPM = ["faye@1"]
 
 
@@ -83,7 +83,7 @@ def install_debian() -> None:
 
 def install_python() -> None:
     """What only peers need, beside this Python's own packages."""
-    if all((PEERS / name).is_dir() for name in ("starlette", "uvicorn", "zmq")):
+    if all((PEERS / name).is_dir() for name in ("starlette", "uvicorn", "zmq", "aiohttp")):
         return
     tell(f"installing {', '.join(PYTHON)} into {PEERS}")
     run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(PEERS),

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.page`: writes the tables of docs/performance.md and docs/scaling.md, and the plots, anew.
+"""`python -m benchmarks.page`: writes the tables of docs/performance.md, scaling.md, fairness.md, and the plots.
 
 They come from benchmarks/results. What is between `<!-- main -->` and `<!-- /main -->` is the table of the results
 called main, with `.growth` behind the name the tables of growth, with `.notes` what is to be known to read them.
@@ -10,17 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import nodes, plot, report, scaling
+from benchmarks.fairness import found as fairness
+from benchmarks.fairness.targets import TITLES
 from benchmarks.results import FOLDER, Results, read
 
 TOP = Path(__file__).parent.parent
-PAGES = (TOP / "docs" / "performance.md", TOP / "docs" / "scaling.md")
+PAGES = tuple(TOP / "docs" / f"{name}.md" for name in ("performance", "scaling", "fairness"))
 RATIOS, GROWTH = TOP / "docs" / "img" / "ratios.svg", TOP / "docs" / "img" / "growth.svg"
-NODES = FOLDER / "nodes.json"
+NODES, FAIRNESS = FOLDER / "nodes.json", FOLDER / "fairness.json"
 
 
 def all_results() -> dict[str, Results]:
-    """Those that are kept, by the names of their files; what several nodes showed is of another kind."""
-    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.json")) if path != NODES}
+    """Those that are kept, by the names of their files; what several nodes and attackers showed is of another kind."""
+    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.json")) if path not in (NODES, FAIRNESS)}
 
 
 def growing(runs: dict[str, Results]) -> Results:
@@ -41,6 +43,10 @@ def blocks(runs: dict[str, Results]) -> dict[str, str]:
         told["main.growth"] = report.growth_tables(growing(runs))
     if NODES.exists():
         told["nodes"] = nodes.table(nodes.read(NODES))
+    if FAIRNESS.exists():
+        attacks = fairness.read(FAIRNESS)
+        told["fairness"] = fairness.table(attacks, TITLES)
+        told["fairness.notes"] = fairness.notes(attacks)
     if "main" in runs and "redis" in runs:
         costs = scaling.costs(runs["main"], runs["redis"])
         told["costs"] = scaling.inputs(costs)

@@ -272,3 +272,17 @@ def test_an_address_in_the_wrong_place_is_refused_without_its_password(words: li
     assert ended.returncode in (1, 2)
     assert "Error: " in ended.stderr
     assert "hunter2" not in ended.stdout + ended.stderr
+
+
+def test_serving_spares_the_garbage_collector(tmp_path: Path) -> None:
+    """In a process of its own, for it holds for the whole process."""
+    script = """
+import asyncio, gc
+from slosh.cli import _start
+class Server:
+    async def start(self):
+        pass
+asyncio.run(_start(Server()))
+print(gc.get_freeze_count() > 0)
+"""
+    assert run_group([sys.executable, "-c", script], cwd=tmp_path, check=True).stdout == "True\n"

@@ -14,6 +14,7 @@ from slosh.cli import loop_factory
 from slosh.errors import CannotListen, SettingError
 from slosh.server import Server, find_root
 from slosh.settings import Settings
+from slosh.startup import OWN_FILES
 
 PATIENCE = 30.0
 
@@ -198,3 +199,23 @@ def test_without_the_extra_package_a_store_is_refused_with_what_to_install() -> 
     assert ended.returncode == 2
     assert "pip install 'slosh[redis]'" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_it_takes_no_more_connections_than_it_may_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client without a file would hang in the system's queue; with a 503 it knows."""
+    monkeypatch.setattr("slosh.server.open_files", lambda: OWN_FILES + 2)
+
+    async def work() -> None:
+        server = Server(Settings(port=0, max_connections=1000))
+        await server.start()
+        port = int(server.addresses[0].rpartition(":")[2])
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for reader, writer in held:
+            writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b" 200 " in await reader.readline()
+        assert b'"too_many_connections"' in await ask(server, b"")
+        for _, writer in held:
+            writer.close()
+        await server.stop()
+
+    run(work)

@@ -35,12 +35,14 @@ def _lacking(*modules: str) -> list[str]:
     return [module for module in modules if importlib.util.find_spec(module) is None and not (PEERS / module).is_dir()]
 
 
-def _missing(*modules: str) -> Callable[[], str | None]:
-    def missing() -> str | None:
-        lacking = " ".join(_lacking(*modules))
-        return f"{lacking} ({MAKE}pip install {lacking})" if lacking else None
+def lacking(*modules: str) -> str | None:
+    """What has to be installed first, and how; None when nothing has."""
+    names = " ".join(_lacking(*modules))
+    return f"{names} ({MAKE}pip install {names})" if names else None
 
-    return missing
+
+def _missing(*modules: str) -> Callable[[], str | None]:
+    return lambda: lacking(*modules)
 
 
 def _command(program: str) -> Callable[[Path, int], list[str]]:
@@ -50,7 +52,9 @@ def _command(program: str) -> Callable[[Path, int], list[str]]:
     return command
 
 
-def _versions(*packages: str) -> Callable[[], str]:
+def versions(*packages: str) -> Callable[[], str]:
+    """Tells the versions of these packages."""
+
     def version() -> str:
         found = {
             found.metadata["Name"].lower(): found.version
@@ -99,7 +103,7 @@ STARLETTE = Server(
     configuration="benchmarks/servers/starlette_app.py on uvicorn with uvloop and httptools, access log off",
     missing=_missing("starlette", "uvicorn", "uvloop", "httptools"),
     command=_command("starlette_app"),
-    version=_versions("starlette", "uvicorn", "uvloop", "httptools"),
+    version=versions("starlette", "uvicorn", "uvloop", "httptools"),
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.1,
     modules=(PEERS,),
@@ -111,7 +115,7 @@ TWISTED_WEB = Server(
     configuration="benchmarks/servers/twisted_app.py on the epoll reactor, no access log",
     missing=_missing("twisted"),
     command=_command("twisted_app"),
-    version=_versions("twisted"),
+    version=versions("twisted"),
     transports={"longpoll": "plain", "gathered": "plain"},
     share=0.1,
     python=sys.executable,

@@ -269,6 +269,13 @@ class TestLostLives:
         hub.turn()
         assert [each.got for each in watchers] == [[b"3"]] * 3
 
+    def test_a_lost_life_cannot_be_watched_any_more(self, hub: HubOnLoop) -> None:
+        """A reader that found it before, and comes to watch it after, would wait for ever."""
+        topic = hub.get("a")
+        hub.replace(topic, "anew", hub.loop.now())
+        with pytest.raises(TooManyTopics):
+            hub.watch(topic, Watching(hub, hub.get("a"), 0), 0)
+
     def test_a_watcher_that_fails_to_move_leaves_no_other_behind(self, hub: HubOnLoop) -> None:
         class Clumsy(Watching):
             def moved(self, topic: Topic, successor: Topic) -> None:  # noqa: ARG002 - of the protocol
@@ -384,6 +391,14 @@ class TestLiveness:
         loop.advance(30.0 + TICK)
         assert len(hub) == 0
         assert not loop.calls
+
+    def test_nothing_is_kept_of_topics_that_ended(self, hub: HubOnLoop, loop: Loop) -> None:
+        for number in range(100):
+            hub.get(f"building/{number}/t")
+        hub.replace(hub.get("building/0/t"), "anew", loop.now())
+        assert hub._names
+        loop.advance(30.1)
+        assert (len(hub), bool(hub._names), len(hub._timers)) == (0, False, 0)
 
     def test_the_end_of_an_old_life_does_not_touch_the_new_one(self, hub: HubOnLoop, loop: Loop) -> None:
         """The old life is still in the timers when the new one begins."""

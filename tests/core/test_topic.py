@@ -181,3 +181,12 @@ def test_it_is_known_whether_a_window_reaches_behind_what_is_kept(
         arrived += [now] * len(batch)
     gone = arrived[: topic.first - 1]
     assert topic.has_forgotten_since(float(time)) == any(moment >= time for moment in gone)
+
+
+def test_what_fell_off_for_its_bytes_takes_no_memory() -> None:
+    """Its slot is used again only when the ring has gone round."""
+    topic = Topic("a", "e", 0.0)
+    topic.append([b"x" * 100] * 5, 0.0, 10, 1000)
+    topic.append([b"x" * 900], 0.0, 10, 1000)
+    assert (topic.first, topic.last, topic.size) == (5, 6, 1000)
+    assert sum(map(len, topic._messages)) == topic.size

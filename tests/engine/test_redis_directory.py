@@ -1,11 +1,14 @@
 """What a node knows of the others' topics and patterns: lists, onlookers, sleepers, readers of patterns."""
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from slosh.core.topic import Topic, Watcher
 from slosh.engine.base import TopicFacts
+from slosh.engine.redis_collecting import _MOST_GATHERED, Seeking
 from slosh.errors import NoWatchers, TooManyTopics
+from slosh.web.asking import MAX_MATCHES
 from tests.engine.contract import Poller
 from tests.engine.nodes import Node
 
@@ -288,3 +291,17 @@ def test_with_keep_a_node_that_had_no_room_sees_when_there_is_again(nodes: Nodes
     assert isinstance(one.publish("c", b"1"), TooManyTopics)
     one.advance(12.0)
     assert one.taken("c", b"1").newest == 1
+
+
+def test_no_more_topics_are_opened_for_a_reader_of_patterns_than_it_may_come_to() -> None:
+    """It is refused then, and until that is known the store and this node need not hold thousands for it."""
+    opened: list[str] = []
+    mirrors = SimpleNamespace(open=lambda name, _now, _opened: opened.append(name))
+    seeking = Seeking(cast("Any", SimpleNamespace(now=float)), cast("Any", mirrors), ["house/*"], lambda _: None)
+    names = [f"{place}/{number:04d}" for number in range(1000) for place in ("house", "garden")]
+    seeking.found(names[:100])
+    seeking.found(names[:100])
+    assert opened == names[:100:2]
+    seeking.found(names)
+    assert len(opened) == _MOST_GATHERED
+    assert _MOST_GATHERED > MAX_MATCHES

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from redis.exceptions import RedisError, ResponseError
@@ -109,6 +110,43 @@ def test_what_comes_unasked_breaks_it(store: Store, play: Callable[..., None]) -
         wire = await Wire.open(client_of(store.url), lambda _: waiting.pop())
         wire.write(map(pack, (("PING",), ("PING",), ("PING",))))
         assert isinstance(await broken(wire), IndexError)
+        await wire.close()
+
+    play(story())
+
+
+def test_replies_behind_the_one_that_broke_it_are_given_to_nobody(store: Store, play: Callable[..., None]) -> None:
+    """They come in one packet, and their commands have been told already that no reply came."""
+
+    async def story() -> None:
+        replies: list[object] = []
+
+        def received(reply: object) -> None:
+            replies.append(reply)
+            wire.break_off(OSError("enough"))
+
+        wire = await Wire.open(client_of(store.url), received)
+        wire.data_received(b"+one\r\n+two\r\n+three\r\n")
+        assert replies == [b"one"]
+        wire.data_received(b"+four\r\n")
+        assert replies == [b"one"]
+        await wire.close()
+
+    play(story())
+
+
+def test_nothing_is_written_to_one_that_has_broken(store: Store, play: Callable[..., None]) -> None:
+    async def story() -> None:
+        wire = await Wire.open(client_of(store.url), lambda _: None)
+        wire.break_off(OSError("enough"))
+        written: list[bytes] = []
+        transport, wire._transport = (
+            wire._transport,
+            cast("Any", SimpleNamespace(is_closing=bool, write=written.append)),
+        )
+        wire.write([pack(("PING",))])
+        assert written == []
+        wire._transport = transport
         await wire.close()
 
     play(story())

@@ -236,19 +236,20 @@ class EventSource(Reader):
             self.succeed()
             self._wait(PATIENCE, self.fail)
             data = data[end + 4 :]
+        self._wait(PATIENCE, self.fail)
         whole, _, self._buffer = data.rpartition(b"\n\n")
         if whole:
-            self._wait(PATIENCE, self.fail)
             self._take(whole.decode().split("\n\n"))
 
     def _take(self, events: list[str]) -> None:
         messages: list[str] = []
         last = ""
-        for event in events:
+        for each in events:
+            event = re.sub(r"\A(?::\n)+", "", each)  # heartbeats
             if event.startswith("id: ") and event.endswith('"'):
                 last, _, text = event.partition("\n")
                 messages.append(text[7:-1])  # what stands in data: "…"
-            elif event != ":":  # a sign of life
+            else:
                 self._give(last, messages)
                 messages = []
                 self._control(event)

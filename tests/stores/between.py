@@ -15,6 +15,7 @@ class Between:
         port: where clients come.
         is_mute: whether the store's replies are held back; what clients send reaches it all the same.
         held: bytes of replies that were held back.
+        is_closed: whether clients that come are turned away.
     """
 
     def __init__(self, port: int) -> None:
@@ -24,6 +25,7 @@ class Between:
         self.port = 0
         self.is_mute = False
         self.held = 0
+        self.is_closed = False
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
@@ -45,6 +47,9 @@ class Between:
         self._writers.clear()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_closed:
+            writer.transport.abort()
+            return
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._store)
         except OSError:

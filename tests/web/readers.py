@@ -285,6 +285,9 @@ class EventSource(BodyReader):
         *blocks, rest = text.split(b"\n\n")
         for block in blocks:
             self._take_block(block.decode())
+        while rest.startswith(b":\n"):
+            self.beats += 1
+            rest = rest[2:]
         return rest
 
     def _take_block(self, block: str) -> None:
@@ -309,6 +312,9 @@ class EventSource(BodyReader):
             self.move(place)
 
     def _take_event(self, kind: str, told: Any) -> None:
+        if kind == "place":
+            assert isinstance(told["next"], str)
+            return
         several = "," in self.topics or "*" in self.topics
         topic = told["topic"] if several else unquote(self.topics)
         value = told

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from slosh.errors import EngineBusy, EngineUnreachable, SloshError
 from slosh.settings import TABLE
 from tests.web.conftest import MakeSite
-from tests.web.harness import Site, SiteEngine, request
+from tests.web.harness import Site, request
 from tests.web.posting import LARGE, large, together
 
 Story = Callable[[Site], Iterator[None]]
@@ -51,21 +50,6 @@ def asks(*requests: bytes) -> Story:
             assert site.connect().send(each).next().status < 400
         yield
         assert site.connect().send(requests[-1]).next().status >= 400
-
-    return story
-
-
-def fails(error: SloshError) -> Story:
-    """An engine that takes one message, and refuses the next as one with a store does (tests/engine says when)."""
-
-    def story(site: Site) -> Iterator[None]:
-        site.connect().get("/topics/a")
-        assert site.post("/topics/a", b"1").status == 200
-        yield
-        with pytest.MonkeyPatch.context() as patch:  # of the class: an object that is compiled takes no new methods
-            patch.setattr(SiteEngine, "take", lambda *_: None)
-            patch.setattr(SiteEngine, "publish", lambda _, *publish: publish[3](error))
-            assert site.post("/topics/a", b"1").status == error.status
 
     return story
 
@@ -191,17 +175,22 @@ BOUNDS = {
         asks(GET, request("GET", "/topics/b?wait=0")),
         'slosh_refused_total{code="too_many_topics"}',
     ),
-    "engine_timeout": Bound({}, fails(EngineUnreachable("late")), 'slosh_refused_total{code="engine_unreachable"}'),
-    "engine_queue": Bound({}, fails(EngineBusy("full")), 'slosh_refused_total{code="engine_busy"}'),
-    "engine_queue_bytes": Bound({}, fails(EngineBusy("full")), 'slosh_refused_total{code="engine_busy"}'),
     "max_watchers": Bound({"max_watchers": 1}, asks(WATCH, WATCH), 'slosh_refused_total{code="too_many_watchers"}'),
 }
+
+
+AT_THE_STORE = {
+    "engine_timeout": 'slosh_refused_total{code="engine_unreachable"}',
+    "engine_queue": 'slosh_refused_total{code="engine_busy"}',
+    "engine_queue_bytes": 'slosh_refused_total{code="engine_busy"}',
+}
+"""Bounds that only an engine with a store reaches, and their counters: `tests/engine/test_redis_bounds.py` does."""
 
 
 def test_every_bound_of_the_table_is_here() -> None:
     """A new one gets its counter, its story below, and its row in docs/protocol.md."""
     no_bounds = {"port", "fd", "workers"}  # numbers that nobody can ask for more than
-    assert set(BOUNDS) == {row.name for row in TABLE if row.unit and row.name not in no_bounds}
+    assert set(BOUNDS) | set(AT_THE_STORE) == {row.name for row in TABLE if row.unit and row.name not in no_bounds}
 
 
 @pytest.mark.parametrize("name", BOUNDS)
@@ -215,8 +204,9 @@ def test_its_counter_moves_when_it_is_reached_and_not_before(make_site: MakeSite
     assert site.metrics().get(bound.counter, 0) == 1
 
 
-@pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.parametrize("name", [*BOUNDS, *AT_THE_STORE])
 def test_the_table_of_limits_tells_which_counter_it_is(name: str) -> None:
     page = Path(__file__).parents[2].joinpath("docs", "protocol.md").read_text(encoding="utf-8")
     (row,) = (line for line in page.partition("\n## Limits\n")[2].splitlines() if re.search(rf"^\|[^|]*`{name}`", line))
-    assert f"`{BOUNDS[name].counter}`" in row.split(" | ")[2]
+    counter = BOUNDS[name].counter if name in BOUNDS else AT_THE_STORE[name]
+    assert f"`{counter}`" in row.split(" | ")[2]

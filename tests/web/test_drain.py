@@ -98,6 +98,30 @@ def test_a_post_on_its_way_is_taken(site: Site) -> None:
     assert going.done()
 
 
+def test_a_post_that_is_like_one_before_the_drain_says_that_the_connection_closes(site: Site) -> None:
+    """How answers to one kind of post begin is kept for a second."""
+    site.connect().get("/topics/a")
+    post = request("POST", "/topics/a", b"12345")
+    client = site.connect()
+    assert "Connection" not in client.send(post).next()
+    client.send(post[:-2])
+    site.drain()
+    assert client.send(b"45").next()["Connection"] == "close"
+
+
+def test_a_poll_that_is_like_one_before_the_drain_says_that_the_connection_closes(site: Site) -> None:
+    """Here too, and it has something to say, because it gathered when the drain began."""
+    poll = request("GET", "/topics/a?since=epoch000.0&every=60s")
+    first, second = (site.connect().send(poll) for _ in range(2))
+    site.post("/topics/a", b"1")
+    assert first.silent()
+    first.connection.end_exchange()
+    assert "Connection" not in first.next()
+    site.drain()
+    answer = second.next()
+    assert (answer["Connection"], answer.json["res"]) == ("close", [1])
+
+
 def test_requests_behind_a_held_poll_are_not_begun(site: Site) -> None:
     client = site.connect().send(request("GET", "/topics/a") * 3)
     site.drain()

@@ -5,8 +5,10 @@ import re
 
 import pytest
 
+from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Response, Site
 from tests.web.posting import kept
+from tests.web.readers import Reader
 from tests.web.test_ndjson import body_of
 
 STREAM = {"Accept": "text/event-stream"}
@@ -17,6 +19,11 @@ def blocks(client: Client) -> list[str]:
     return body_of(client.wire.arrived).decode().split("\n\n")[:-1]
 
 
+def place(cursor: str) -> str:
+    """The event that tells the place to come back with."""
+    return f'event: place\nid: {cursor}\ndata: {{"next":"{cursor}"}}'
+
+
 def follow(site: Site, target: str = "/topics/a", **fields: str) -> Client:
     return site.connect().get(target, **(STREAM | fields))
 
@@ -24,11 +31,11 @@ def follow(site: Site, target: str = "/topics/a", **fields: str) -> Client:
 def test_the_first_bytes_come_at_once_and_hold_nothing_up(site: Site) -> None:
     client = follow(site)
     head = bytes(client.wire.arrived).partition(b"\r\n\r\n")[0]
-    assert b"Content-Type: text/event-stream\r\n" in head
+    assert b"Content-Type: text/event-stream; charset=utf-8\r\n" in head
     assert b"X-Accel-Buffering: no\r\n" in head
-    assert b"Cache-Control: no-store\r\n" in head
+    assert b"Cache-Control: no-store, no-transform\r\n" in head
     (first,) = blocks(client)
-    assert re.fullmatch(r": slosh\nretry: [0-9]+\nid: epoch000\.0", first)
+    assert after_retry(first) == place("epoch000.0")
 
 
 def test_no_two_clients_come_back_at_the_same_time(site: Site) -> None:
@@ -56,7 +63,7 @@ def test_a_comment_is_the_sign_of_life(site: Site) -> None:
     client = follow(site)
     client.wire.arrived.clear()
     site.advance(15.1)
-    assert bytes(client.wire.arrived) == b"3\r\n:\n\n\r\n"
+    assert bytes(client.wire.arrived) == b"2\r\n:\n\r\n"
 
 
 def test_what_fell_off_the_ring_is_told_before_the_rest(site: Site) -> None:
@@ -90,20 +97,20 @@ def test_last_event_id_wins(site: Site) -> None:
     assert blocks(client)[1:] == ["id: epoch000.3\ndata: 2"]
 
 
-@pytest.mark.parametrize("place", ["7q2m5d0z.9", "epoch000.99", "rubbish"])
-def test_a_place_that_means_nothing_is_a_reset_told_before_any_new_place(site: Site, place: str) -> None:
+@pytest.mark.parametrize("cursor", ["7q2m5d0z.9", "epoch000.99", "rubbish"])
+def test_a_place_that_means_nothing_is_a_reset_told_before_any_new_place(site: Site, cursor: str) -> None:
     """Who is cut between the two would else go on as if nothing were lost."""
     site.get("/topics/a?wait=0")
     site.post("/topics/a", b"1")
-    told = "".join(f"{block}\n\n" for block in blocks(follow(site, Last_Event_ID=place)))
+    told = "".join(f"{block}\n\n" for block in blocks(follow(site, Last_Event_ID=cursor)))
     assert told.index('event: reset\ndata: {"reset":true}') < told.index("id: ")
     assert told.endswith("id: epoch000.1\ndata: 1\n\n")
 
 
 def test_a_reset_is_told_at_once_also_where_nothing_is_kept(site: Site) -> None:
     told = blocks(follow(site, Last_Event_ID="7q2m5d0z.9"))
-    assert 'event: reset\ndata: {"reset":true}' in told
-    assert told[-1] == "id: epoch000.0"
+    assert after_retry(told[0]) == 'event: reset\ndata: {"reset":true}'
+    assert told[-1] == place("epoch000.0")
 
 
 def test_of_several_topics_each_event_says_which_and_has_all_the_places(site: Site) -> None:
@@ -149,14 +156,14 @@ def after_retry(text: str) -> str:
     ],
 )
 def test_it_is_asked_for_by_accept_or_by_format(site: Site, target: str, fields: dict[str, str]) -> None:
-    assert answered(site, target, **fields)[0]["Content-Type"] == "text/event-stream"
+    assert answered(site, target, **fields)[0]["Content-Type"] == "text/event-stream; charset=utf-8"
 
 
 def test_control_events_come_before_the_messages_and_have_no_id(site: Site) -> None:
     kept(site, *range(103))
     _, text = answered(site, "/topics/a?since=gone.7&limit=1")
     assert after_retry(text) == (
-        '\nevent: reset\ndata: {"reset":true}\n\nevent: lost\ndata: {"lost":3}\n\n'
+        'event: reset\ndata: {"reset":true}\n\nevent: lost\ndata: {"lost":3}\n\n'
         'event: conflated\ndata: {"conflated":99}\n\nid: epoch000.103\ndata: 102\n\n'
     )
 
@@ -167,7 +174,7 @@ def test_several_topics_say_which_they_are_and_ids_are_vectors(site: Site) -> No
     target = "/topics/a,%C3%A9/b?since=a=epoch000.0,%C3%A9/b=gone.1"
     answer, text = answered(site, target)
     assert after_retry(text) == (
-        '\nevent: reset\ndata: {"reset":true,"topic":"é/b"}\n\n'
+        'event: reset\ndata: {"reset":true,"topic":"é/b"}\n\n'
         'id: a=epoch000.1,%C3%A9/b=epoch001.0\ndata: {"topic":"a","message":1}\n\n'
         'id: a=epoch000.1,%C3%A9/b=epoch001.1\ndata: {"topic":"é/b","message":2}\n\n'
         'id: a=epoch000.1,%C3%A9/b=epoch001.2\ndata: {"topic":"é/b","message":3}\n\n'
@@ -180,15 +187,15 @@ def test_last_event_id_wins_over_since(site: Site) -> None:
     kept(site, 1, 2, 3)
     for target in ("/topics/a?since=earliest", "/topics/a?since=epoch000.0", "/topics/a?n=0"):
         _, text = answered(site, target, Last_Event_ID="epoch000.2")
-        assert after_retry(text) == "id: epoch000.2\n\nid: epoch000.3\ndata: 3\n\n"
+        assert after_retry(text) == place("epoch000.2") + "\n\nid: epoch000.3\ndata: 3\n\n"
 
 
 def test_the_same_url_with_another_last_event_id_is_another_place(site: Site) -> None:
     """Heads are remembered without their cursor."""
     kept(site, 1, 2, 3)
-    for place in (3, 1, 2):
-        _, text = answered(site, "/topics/a?since=epoch000.0", Last_Event_ID=f"epoch000.{place}")
-        assert after_retry(text).startswith(f"id: epoch000.{place}\n")
+    for offset in (3, 1, 2):
+        _, text = answered(site, "/topics/a?since=epoch000.0", Last_Event_ID=f"epoch000.{offset}")
+        assert after_retry(text).startswith(place(f"epoch000.{offset}"))
 
 
 def test_an_empty_last_event_id_is_none(site: Site) -> None:
@@ -227,3 +234,114 @@ def test_last_event_id_means_nothing_to_other_framings(site: Site) -> None:
 def test_a_head_request_opens_no_stream(site: Site) -> None:
     assert site.ask("HEAD", "/topics/a", **STREAM).status == 200
     assert site.watchers("a") == 0
+
+
+# What several clients get wrong, and what is written so that it does not matter.
+
+
+def test_no_parser_gives_a_message_that_was_none(site: Site) -> None:
+    """Some give an event for each empty line, with or without data, and named or not."""
+    kept(site, *range(103))
+    for target in (
+        "/topics/a",
+        "/topics/a?since=gone.7",
+        "/topics/a?since=-200",
+        "/topics/new?since=gone.7",
+        "/topics?watch",
+    ):
+        client = site.connect().get(target, **STREAM)
+        site.advance(40)
+        body = body_of(client.wire.arrived).decode()
+        for block in body.rstrip(":\n").split("\n\n"):
+            assert any(line.startswith("data: ") for line in block.split("\n")), body
+        assert "\n\n\n" not in body
+        assert not body.startswith("\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lastEventId", "lasteventid", "LASTEVENTID", "last_event_id", "Last_Event_ID", "last-event-id", "Last-Event-ID"],
+)
+def test_clients_that_cannot_send_the_field_send_a_parameter(site: Site, stream: type[Reader], name: str) -> None:
+    kept(site, 1, 2, 3)
+    assert stream(site, since="earliest", **{name: "epoch000.2"}).listen().messages == [3]
+    assert stream(site, since="earliest", **{name: "gone.2"}).listen().told("reset") == [True]
+    assert stream(site, since="earliest", **{name: "rubbish"}).listen().told("reset") == [True]
+    assert stream(site, since="-2", **{name: ""}).listen().messages == [2, 3]
+
+
+def test_the_field_wins_over_the_parameter_and_the_parameter_over_since(site: Site, stream: type[Reader]) -> None:
+    kept(site, 1, 2, 3)
+    target = "/topics/a?since=epoch000.0&n=0&lastEventId=epoch000.1"
+    accept = {"Accept": stream.headers.get("Accept", "text/event-stream")}
+    one = site.connect().get(target, Last_Event_ID="epoch000.2", **accept)
+    assert b"epoch000.2" in one.wire.arrived
+    assert b"epoch000.1" not in one.wire.arrived
+    other = site.connect().get(target, **accept)
+    assert b"epoch000.1" in other.wire.arrived
+    assert b"epoch000.0" not in other.wire.arrived
+
+
+def test_the_parameter_means_nothing_to_a_poll(site: Site) -> None:
+    kept(site, 1, 2, 3)
+    assert site.get("/topics/a?since=earliest&lastEventId=epoch000.2").json["res"] == [1, 2, 3]
+
+
+# Weights.
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/json, text/event-stream;q=0", "application/json"),
+        ("application/json, text/event-stream;q=0.9", "application/json"),
+        ("application/json;q=0.5, text/event-stream;q=0.9", "text/event-stream; charset=utf-8"),
+        ("application/json, text/event-stream", "text/event-stream; charset=utf-8"),
+        ("text/event-stream, */*;q=0.1", "text/event-stream; charset=utf-8"),
+        ("text/event-stream;q=0, */*", "application/json"),
+        ("text/event-stream;q=0.2, */*;q=0.8", "application/json"),
+        ("text/event-stream;q=0.2, application/x-ndjson;q=0.8", "application/x-ndjson"),
+        ("application/x-ndjson, text/event-stream", "application/x-ndjson"),
+        ("text/event-stream, application/x-ndjson", "text/event-stream; charset=utf-8"),
+        ("text/event-stream;charset=utf-8", "text/event-stream; charset=utf-8"),
+        ("text/event-stream;q=0, application/x-ndjson;q=0, application/json;q=0", "application/json"),
+        ("text/*", "text/event-stream; charset=utf-8"),
+        ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", "application/json"),
+        ("*/*", "application/json"),
+        ("", "application/json"),
+    ],
+)
+def test_what_the_client_wants_most_is_what_it_gets(site: Site, accept: str, kind: str) -> None:
+    kept(site, 1)
+    assert (
+        site.connect()
+        .get("/topics/a?since=earliest", Accept=accept)
+        .wire.arrived.count(b"Content-Type: %b\r\n" % kind.encode())
+        == 1
+    )
+
+
+def test_text_is_utf_8_also_to_clients_that_look_at_the_head_alone(site: Site) -> None:
+    kept(site, '"Z\u00fcrich \u65e5\u672c"')
+    answer, _ = answered(site, "/topics/a?since=earliest")
+    assert answer["Content-Type"].endswith("; charset=utf-8")
+
+
+# Times.
+
+
+def test_with_times_the_data_has_the_time_and_the_message(site: Site) -> None:
+    site.edge.wall = lambda: 1_795_899_600.123
+    clients = [follow(site, target) for target in ("/topics/a?times", "/topics/a,b?times")]
+    site.post("/topics/a", b'{"t":21.5}')
+    one, several = (blocks(client)[1:] for client in clients)
+    assert one == ['id: epoch000.1\ndata: {"time":1795899600123,"message":{"t":21.5}}']
+    assert several == ['id: a=epoch000.1,b=epoch001.0\ndata: {"topic":"a","time":1795899600123,"message":{"t":21.5}}']
+
+
+def test_a_truncated_window_is_told_before_its_messages(make_site: MakeSite) -> None:
+    site = make_site(queue=1)
+    kept(site, 1, 2)
+    assert answered(site, "/topics/a?since=-2")[1].endswith("event: truncated\ndata: {}\n\nid: epoch000.2\ndata: 2\n\n")
+    told = 'event: truncated\ndata: {"topic":"a"}\n\nid: a=epoch000.2,b=epoch001.0\ndata: {"topic":"a","message":2}\n\n'
+    assert answered(site, "/topics/a,b?since=-2")[1].endswith(told)

@@ -360,21 +360,3 @@ def test_readers_at_one_place_are_each_moved_to_the_life_that_began_in_place_of_
     for reader in [*readers, late]:
         envelope = reader.next().json
         assert (envelope["res"], envelope["next"], envelope["reset"]) == (["new"], "anew.1", True)
-
-
-def test_readers_at_one_place_get_each_what_its_own_request_asks_for(site: Site) -> None:
-    """Answers are made once for all who want the same bytes, and only for them."""
-    watch(site, "a", b'{"k":1}', b'{"k":1}')
-    wants = [
-        site.connect().get("/topics/a?since=epoch000.0"),
-        site.connect().get("/topics/a?since=epoch000.0&limit=1"),
-        site.connect().send(request("GET", "/topics/a?since=epoch000.0", b"", "1.0", Connection="keep-alive")),
-        site.connect().get("/topics/a?since=epoch000.0", Connection="close"),
-        site.connect().get("/topics/a?since=epoch000.0&key=k"),
-        site.connect().get("/topics/a?n=0"),
-        site.connect().get("/topics/a?since=epoch000.0"),
-    ]
-    answers = [client.next() for client in wants]
-    assert [answer.json["delivering"] for answer in answers] == [2, 1, 2, 2, 1, 2, 2]
-    closing = [value for answer in answers for name, value in answer.fields if name == "connection"]
-    assert closing == ["keep-alive", "close"]

@@ -2,17 +2,19 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.core.names import check_name
-from slosh.errors import BadTopic
+from slosh.engine.base import Published
+from slosh.errors import BadTopic, NoWatchers
 from slosh.web.publish import read_plain_name
 from tests.properties import PROPERTY
 from tests.web.conftest import MakeSite
-from tests.web.harness import Site, request
+from tests.web.harness import Site, SiteEngine, request
 
 
 @pytest.fixture
@@ -234,3 +236,29 @@ class TestOneHeadForManyTopics:
         site.get("/topics/a?wait=0")
         assert client.post("/topics/a", b"1").next().status == 200
         assert client.post(f"/topics/{'a' * 250}", b"1").next().status == 431
+
+
+def test_who_half_closes_before_the_engine_has_taken_the_message_is_answered_all_the_same(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `printf … | nc` does, where the engine has a store and answers later."""
+    done: list[Any] = []
+    monkeypatch.setattr(SiteEngine, "take", lambda *_: None)
+    monkeypatch.setattr(SiteEngine, "publish", lambda _, *publish: done.append(publish[3]))
+    client = site.connect().post("/topics/a", b"1").half_close()
+    assert client.silent()
+    done[0](Published("k3f9", 4, 1, 1))
+    assert client.next().json == {"max": 4, "next": "k3f9.4", "watchers": 1}
+
+
+def test_who_resets_before_the_engine_has_taken_the_message_is_no_mistake(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    monkeypatch.setattr(SiteEngine, "take", lambda *_: None)
+    monkeypatch.setattr(SiteEngine, "publish", lambda _, *publish: done.append(publish[3]))
+    client = site.connect().post("/topics/a", b"1").reset()
+    requests = site.edge.requests
+    done[0](NoWatchers())
+    assert client.silent()
+    assert (site.edge.requests, site.edge.refused) == (requests, {})

@@ -183,8 +183,8 @@ def test_while_going_down_no_stream_begins(make_site: MakeSite) -> None:
 def test_a_full_topic_refuses_a_stream(make_site: MakeSite, format_: str) -> None:
     site = make_site(max_watchers=1)
     Ndjson(site)
-    assert site.get(f"/topics/a?format={format_}").code == "too_many_watchers"
-    assert site.get(f"/topics/b,a?format={format_}").code == "too_many_watchers"
+    for topics in ("a", "b,a"):
+        assert b'"code": "too_many_watchers"' in site.get(f"/topics/{topics}?format={format_}").body
     assert site.watchers("b") == 0
 
 

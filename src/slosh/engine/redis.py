@@ -17,6 +17,7 @@ from slosh.core.topic import Topic
 from slosh.engine.base import Engine, Onlooker, Published, TopicFacts
 from slosh.engine.idempotency import REPLAY_SECONDS
 from slosh.engine.redis_directory import Directory
+from slosh.engine.redis_doubts import Doubts
 from slosh.engine.redis_facts import Facts
 from slosh.engine.redis_mirrors import Mirrors
 from slosh.engine.redis_scripts import PUBLISH
@@ -54,8 +55,9 @@ class RedisEngine(Engine):
         super().__init__(hub)
         self._view = View(settings, self, now=now, call_at=call_at, random_bits=random_bits, clock=clock)
         self._facts = Facts(self._view, hub)
-        self._directory = Directory(self._view, hub, self._facts)
-        self._mirrors = self._directory.mirrors = Mirrors(self._view, hub, self._directory)
+        self._doubts = Doubts(self._view)
+        self._directory = Directory(self._view, hub, self._facts, self._doubts)
+        self._mirrors = self._directory.mirrors = Mirrors(self._view, hub, self._directory, self._doubts)
         self._keeps = settings.unwatched == "keep"
         self._most_bytes = settings.engine_queue_bytes
         self._bytes = 0  # of messages on their way to the store
@@ -65,6 +67,7 @@ class RedisEngine(Engine):
         self._mirrors.start()
         await self._view.servers.start()
         self._directory.start()
+        self._doubts.start()
 
     async def stop(self) -> None:
         """As the engine promises. What this node watched is given back, so that others need not wait for its end."""
@@ -94,50 +97,78 @@ class RedisEngine(Engine):
             done(EngineBusy(bound))
             return
         self._bytes += size
-        topic = self.hub.find(name, now)
-        here = len(topic.watchers) if topic is not None else 0
-        may_begin = self._keeps or here > 0 or self._directory.is_followed(name)
-        is_full = may_begin and not here and self._directory.active >= self._view.settings.max_topics
-        keys = self._view.keys.of_topic(name)
+        is_full = False
 
         def answered(reply: list[Any] | SloshError) -> None:
-            self._bytes -= size
             if isinstance(reply, SloshError):
-                done(reply)
+                end(reply)
                 return
-            if not reply:
-                bound = f"There are {self._view.settings.max_topics} active topics, and no room for more (max_topics)."
-                done(TooManyTopics(bound) if is_full else NoWatchers())
+            if len(reply) == 1:
+                if is_full:
+                    bound = (
+                        f"There are {self._view.settings.max_topics} active topics, and no room for more (max_topics)."
+                    )
+                    end(TooManyTopics(bound))
+                else:
+                    self._doubts.weigh(name, now, reply[0], ask, refused)
                 return
             epoch, newest, watchers, accepted, replayed, created = reply
-            if created:
-                self._directory.tell_of_birth(name)
-            elif self._keeps and not replayed:  # Each message begins the time of lingering anew.
-                self._directory.keep(name, 0, self._view.now() + self._view.settings.linger)
-            if not replayed:
-                self.hub.published += accepted
-            done(Published(epoch.decode(), newest, watchers, accepted, bool(replayed)))
+            end(self._published(name, epoch, newest, watchers, accepted, replayed, created))
 
-        self._view.send(
+        def refused(error: SloshError | None) -> None:
+            end(error or NoWatchers())
+
+        def end(answer: Published | SloshError) -> None:
+            self._bytes -= size
+            done(answer)
+
+        def ask() -> None:
+            nonlocal is_full
+            is_full = self._send_publish(name, messages, key, answered)
+
+        ask()
+
+    def _published(
+        self, name: str, epoch: bytes, newest: int, watchers: int, accepted: int, replayed: int, created: int
+    ) -> Published:
+        """What publish.lua answered, after what follows from it was done."""
+        if created:
+            self._directory.tell_of_birth(name)
+        elif self._keeps and not replayed:  # Each message begins the time of lingering anew.
+            self._directory.keep(name, 0, self._view.now() + self._view.settings.linger)
+        if not replayed:
+            self.hub.published += accepted
+        return Published(epoch.decode(), newest, watchers, accepted, bool(replayed))
+
+    def _send_publish(self, name: str, messages: Sequence[bytes], key: str, answered: Callable[[Any], None]) -> bool:
+        """Have the store take the messages; gives whether there was no room for the topic, were it a new one."""
+        view = self._view
+        topic = self.hub.find(name, view.now())
+        here = len(topic.watchers) if topic is not None else 0
+        may_begin = self._keeps or here > 0 or self._directory.is_followed(name)
+        is_full = may_begin and not here and self._directory.active >= view.settings.max_topics
+        keys = view.keys.of_topic(name)
+        view.send(
             keys[0],
             PUBLISH.call(
-                (*keys, self._view.keys.of_publish(name, key)) if key else keys,
-                self._view.clock(),
-                self._view.node,
+                (*keys, view.keys.of_publish(name, key)) if key else keys,
+                view.clock(),
+                view.node,
                 here,
-                self._view.new_epoch() if may_begin and not is_full else "",
-                self._view.times.linger_ms,
+                view.new_epoch() if may_begin and not is_full else "",
+                view.times.linger_ms,
                 int(self._keeps),
-                self._view.times.spare_ms,
-                self._view.settings.queue,
-                self._view.settings.queue_bytes,
-                self._view.servers.announcing(keys[0]),
-                self._view.keys.channel(name),
+                view.times.spare_ms,
+                view.settings.queue,
+                view.settings.queue_bytes,
+                view.servers.announcing(keys[0]),
+                view.keys.channel(name),
                 int(REPLAY_SECONDS * 1000),
                 *messages,
             ),
             answered,
         )
+        return is_full
 
     # Reading.
 
@@ -201,6 +232,7 @@ class RedisEngine(Engine):
 
     def came_up(self) -> None:
         """A server can be reached again, which could not before."""
+        self._doubts.came_up()
         self._mirrors.came_up()
         self._directory.came_up()
 
@@ -210,8 +242,10 @@ class RedisEngine(Engine):
             self._directory.came_up()
             return
         name = self._view.keys.topic_of(channel)
-        self._mirrors.subscribed(name)
-        self._directory.subscribed(name)
+        if self._view.keys.is_watched(channel):
+            self._directory.subscribed(name)
+        else:
+            self._mirrors.subscribed(name)
 
     def heard(self, channel: str, data: bytes) -> None:
         """Something was announced."""
@@ -219,7 +253,7 @@ class RedisEngine(Engine):
             self._directory.heard(data)
             return
         name = self._view.keys.topic_of(channel)
-        if data.startswith(b"watched "):
-            self.hub.tell_expectants(name, int(data.removeprefix(b"watched ")))
+        if self._view.keys.is_watched(channel):
+            self.hub.tell_expectants(name, int(data))
         else:
             self._mirrors.heard(name, data)

@@ -5,7 +5,10 @@ A list is not kept in one step with the topics (a cluster has it at another serv
 just ended, and never for longer than a lease: whoever asks looks at the topic itself.
 
 News, on a channel that every node listens to, says what cannot wait: `+name`, a topic has come to life; `~`, the
-patterns have changed.
+patterns have changed; `~node`, a node has withdrawn some.
+
+A pattern of another node is believed for the time that it was listed for, on this node's clock, unless it is withdrawn:
+a list that was lost, or whose times are over because the store's clock was set, does not end it.
 """
 
 from collections import Counter
@@ -16,6 +19,7 @@ from slosh.core.hub import Hub
 from slosh.core.patterns import Tree
 from slosh.engine.base import Onlooker, TopicFacts
 from slosh.engine.redis_collecting import Listing, Round, Seeking
+from slosh.engine.redis_doubts import Doubts
 from slosh.engine.redis_facts import Facts
 from slosh.engine.redis_scripts import ENLIST, LISTED, Argument, Script
 from slosh.engine.redis_view import View
@@ -37,6 +41,7 @@ class Directory:
         view: the store.
         hub: the mirrors.
         facts: asks for the facts of a topic.
+        doubts: whether nobody watches where the store says so.
 
     Attributes:
         active: how many topics were active on all nodes when that was last told.
@@ -45,14 +50,16 @@ class Directory:
 
     mirrors: "Mirrors"
 
-    def __init__(self, view: View, hub: Hub, facts: Facts) -> None:
+    def __init__(self, view: View, hub: Hub, facts: Facts, doubts: Doubts) -> None:
         self._view = view
         self._hub = hub
         self._facts = facts
+        self._doubts = doubts
         self._to_keep: dict[str, int] = {}
         self._listed_until: dict[str, float] = {}
         self._followed: Counter[str] = Counter()  # patterns by their readers here
         self._foreign: Tree[str] = Tree()  # patterns that are read on other nodes, with the node
+        self._foreign_until: dict[str, float] = {}  # "node pattern", and until when it is believed
         self._seekers: dict[Seeking, None] = {}
         self._expected: set[str] = set()
         self._onlookers: dict[Onlooker, None] = {}
@@ -72,6 +79,10 @@ class Directory:
 
     def came_up(self) -> None:
         """News may have been missed. Onlookers hear of that with the next survey."""
+        lease_over = (
+            self._view.now() + self._view.times.lease_ms / 1000
+        )  # until then each has listed its patterns again
+        self._foreign_until = dict.fromkeys(self._foreign_until, lease_over)
         self._list_patterns(list(self._followed), self._tell_of_patterns)
         self._fetch_patterns()
         for name in self._expected:
@@ -81,8 +92,8 @@ class Directory:
 
     def heard(self, news: bytes) -> None:
         """There is news."""
-        if news == b"~":
-            self._fetch_patterns()
+        if news.startswith(b"~"):
+            self._fetch_patterns(news[1:].decode())
         elif news.startswith(b"+"):
             name = news[1:].decode()
             if self._hub.is_followed(name):
@@ -200,20 +211,15 @@ class Directory:
     # Who waits until a topic is watched.
 
     def expect(self, name: str) -> None:
-        """Listen to what is told of a topic that is not mirrored."""
+        """Listen to when a topic is watched."""
         self._expected.add(name)
-        self._view.servers.listen(self._view.keys.channel(name))
+        self._view.servers.listen(self._view.keys.watched(name))
 
     def unexpect(self, name: str) -> None:
         """Listen to it no more, unless others do."""
         if name in self._expected and not self._hub.is_expected(name):
             self._expected.discard(name)
-            if name not in self.mirrors:
-                self._view.servers.unlisten(self._view.keys.channel(name))
-
-    def is_expected(self, name: str) -> bool:
-        """Whether somebody waits until it is watched."""
-        return name in self._expected
+            self._view.servers.unlisten(self._view.keys.watched(name))
 
     def subscribed(self, name: str) -> None:
         """From now on everything is heard of a topic: look what was told before."""
@@ -238,7 +244,17 @@ class Directory:
                 facts += self.count_followers(name)
             told(facts)
 
-        self._facts.find(name, answered)
+        def refused(error: SloshError | None) -> None:
+            answered(error or 0)
+
+        def ask() -> None:
+            self._facts.find(name, answered, doubt)
+
+        def doubt(listening: int) -> None:
+            self._doubts.weigh(name, since, listening, ask, refused)
+
+        since = self._view.now()
+        ask()
 
     def is_followed(self, name: str) -> bool:
         """Whether somebody, on whichever node, reads topic `name` by a pattern."""
@@ -277,7 +293,7 @@ class Directory:
     def _unlist_patterns(self, patterns: list[str]) -> None:
         names = [f"{self._view.node} {pattern}" for pattern in patterns]
         self._view.send(self._view.keys.patterns, ("ZREM", self._view.keys.patterns, *names), _ignore)
-        self._publish(b"~")
+        self._publish(b"~" + self._view.node.encode())
 
     def _renew_patterns(self) -> None:
         if not self._view.is_stopped:
@@ -286,17 +302,33 @@ class Directory:
             self._fetch_patterns()
             self._count_anew()
 
-    def _fetch_patterns(self) -> None:
+    def _fetch_patterns(self, withdrawn: str = "") -> None:
+        """See which patterns other nodes read.
+
+        Args:
+            withdrawn: the node of which those are believed no more that are not listed.
+        """
+
         def listed(reply: list[bytes] | SloshError) -> None:
             if isinstance(reply, SloshError):
                 return
+            now, lease = self._view.now(), self._view.times.lease_ms
+            until = {
+                entry.decode(): now + min(int(left), lease) / 1000
+                for entry, left in zip(reply[::2], reply[1::2], strict=True)
+            }
+            for entry, end in self._foreign_until.items():
+                if entry not in until and end > now and entry.partition(" ")[0] != withdrawn:
+                    until[entry] = end
+            self._foreign_until = until
             self._foreign = Tree()
-            for node, _, pattern in (entry.decode().partition(" ") for entry in reply):
+            for entry in until:
+                node, _, pattern = entry.partition(" ")
                 if node != self._view.node:
-                    self._foreign.add(pattern, f"{node} {pattern}")
+                    self._foreign.add(pattern, entry)
                     self._hub.tell_expectants_of(pattern)
 
-        self._fetch(self._view.keys.patterns, listed)
+        self._call(LISTED, self._view.keys.patterns, (1,), listed)
 
     # What is asked of the store.
 

@@ -22,8 +22,18 @@ class Facts:
         self._view = view
         self._hub = hub
 
-    def find(self, name: str, told: Callable[[TopicFacts | int | SloshError], None]) -> None:
-        """Tell the facts of topic `name`, or where it is not active how many watch it nevertheless."""
+    def find(
+        self,
+        name: str,
+        told: Callable[[TopicFacts | int | SloshError], None],
+        doubt: Callable[[int], None] | None = None,
+    ) -> None:
+        """Tell the facts of topic `name`, or where it is not active how many watch it nevertheless.
+
+        Args:
+            doubt: called instead where nobody seems to watch it, with the number of nodes that listen to it, which
+                were asked to tell the store again.
+        """
 
         def answered(reply: list[Any] | SloshError) -> None:
             if isinstance(reply, SloshError):
@@ -31,8 +41,11 @@ class Facts:
                 return
             topic = self._hub.find(name, self._view.now())
             watchers = reply[0] + (len(topic.watchers) if topic is not None else 0)
-            if len(reply) == 1:
-                told(watchers)
+            if len(reply) == 2:
+                if doubt is not None and not watchers:
+                    doubt(reply[1])
+                else:
+                    told(watchers)
                 return
             newest, age, recent, kept, oldest = (int(each) for each in reply[1:])
             # As Topic.rate has it: a ring younger than the window, because messages fell off, speaks for its own age.
@@ -40,7 +53,9 @@ class Facts:
             seconds = max(oldest / 1e6, 0.001) if is_short else RATE_WINDOW
             told(TopicFacts(name, watchers, newest, age / 1e6, recent / seconds))
 
-        keys = self._view.keys.of_topic(name)
-        self._view.send(
-            keys[0], FACTS.call(keys, self._view.clock(), self._view.node, int(RATE_WINDOW * 1e6)), answered
+        view, keys = self._view, self._view.keys.of_topic(name)
+        channel = view.keys.channel(name) if doubt is not None else ""
+        announcing = view.servers.announcing(keys[0])
+        view.send(
+            keys[0], FACTS.call(keys, view.clock(), view.node, int(RATE_WINDOW * 1e6), announcing, channel), answered
         )

@@ -4,10 +4,13 @@ All of a topic's keys have its name as their hash tag, so that a cluster keeps t
 percent-encoded in it, because a brace would end the tag early.
 """
 
+from typing import Final
 from urllib.parse import quote, unquote
 
 _PLAIN = "/:@!$&'()*+=~ "
 """What stands in a key as it is, besides letters, digits and `_.-`."""
+
+_WATCHED: Final = ":watched"
 
 
 class Keys:
@@ -33,9 +36,20 @@ class Keys:
         """The channel on which a topic's messages are announced."""
         return f"{self._channel_start}{quote(topic, _PLAIN)}}}"
 
+    def watched(self, topic: str) -> str:
+        """The channel on which it is announced that a topic is watched, which was not; sync.lua has it too.
+
+        It is one of its own, so that only nodes which mirror a topic listen to the topic's channel.
+        """
+        return f"{self.channel(topic)}{_WATCHED}"
+
+    def is_watched(self, channel: str) -> bool:
+        """Whether `channel` is one of those."""
+        return channel.endswith(_WATCHED)
+
     def topic_of(self, channel: str) -> str:
-        """The topic that a channel is of."""
-        return unquote(channel[len(self._channel_start) : -1])
+        """The topic that a channel is of, whichever of the two."""
+        return unquote(channel[len(self._channel_start) : channel.rindex("}")])
 
     def of_topic(self, topic: str) -> tuple[str, str, str]:
         """The keys of a topic as the scripts take them: what it is, its ring, and who watches it."""

@@ -139,9 +139,9 @@ class Listener:
         await self.see_version()
         wire = self._wire = await Wire.open(self._client, self._received)
         try:
-            wire.write([pack(("SUBSCRIBE", *self._news))])
             self._changed = deque(self._channels)
             self._subscribe()
+            wire.write([pack(("SUBSCRIBE", *self._news))])  # last: nodes that hear the news are counted as all ears
             self._is_asked = False
             self._heard_at = self._loop.time()
             self._watch()

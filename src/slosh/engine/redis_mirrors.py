@@ -24,6 +24,7 @@ from slosh.core.hub import Hub
 from slosh.core.timers import TICK, Timers
 from slosh.core.topic import Topic
 from slosh.engine.redis_directory import Directory
+from slosh.engine.redis_doubts import ASKED, Doubts
 from slosh.engine.redis_mirror import Mirror, Opened
 from slosh.engine.redis_scripts import SYNC
 from slosh.engine.redis_view import View
@@ -42,6 +43,8 @@ _LOSSES_WITHIN: Final = 1.0
 """Seconds whose lost topics are one line in the log."""
 _AGAIN: Final = 0.25
 """Seconds until the store is asked again for what it did not give, though its connections are well."""
+_INACTIVE: Final = 2
+"""How many parts sync.lua's answer has where the topic is not active."""
 _AGAIN_TOGETHER: Final = 500
 """Mirrors that are asked for so at a time; a store that is slow is not helped by more."""
 
@@ -53,12 +56,14 @@ class Mirrors:
         view: the store.
         hub: where the mirrors are topics like others.
         directory: is told what comes to life and what stays.
+        doubts: whether nobody watches where the store says so.
     """
 
-    def __init__(self, view: View, hub: Hub, directory: Directory) -> None:
+    def __init__(self, view: View, hub: Hub, directory: Directory, doubts: Doubts) -> None:
         self._view = view
         self._hub = hub
         self._directory = directory
+        self._doubts = doubts
         self._mirrors: dict[str, Mirror] = {}
         self._visits: Timers[Mirror] = Timers(self._arm_visits)
         self._moved: dict[str, None] = {}
@@ -142,16 +147,22 @@ class Mirrors:
                 looked(reply)
                 return
             glance = Mirror(name)
-            if len(reply) > 1:
-                glance.topic = Topic(name, reply[1].decode(), self._view.now())
-                entries = reply[5:]
-                glance.topic.skip_to(reply[2] - len(entries))
-                queue, queue_bytes = self._view.settings.queue, self._view.settings.queue_bytes
-                for messages, arrived, wall in glance.take_apart(entries, int(reply[0]), self._view.now()):
-                    glance.topic.append(messages, arrived, queue, queue_bytes, wall)
+            if len(reply) == _INACTIVE:
+                self._doubts.weigh(name, since, reply[1], ask, looked)
+                return
+            glance.topic = Topic(name, reply[1].decode(), self._view.now())
+            entries = reply[5:]
+            glance.topic.skip_to(reply[2] - len(entries))
+            queue, queue_bytes = self._view.settings.queue, self._view.settings.queue_bytes
+            for messages, arrived, wall in glance.take_apart(entries, int(reply[0]), self._view.now()):
+                glance.topic.append(messages, arrived, queue, queue_bytes, wall)
             looked(glance.topic)
 
-        self._send_sync(Mirror(name), -1, 0, "", answered)
+        def ask() -> None:
+            self._send_sync(Mirror(name), -1, 0, "", answered)
+
+        since = self._view.now()
+        ask()
 
     # What happens at the store.
 
@@ -177,6 +188,8 @@ class Mirrors:
         place, _, carried = announced.partition(b" ")
         epoch, _, offset = place.partition(b".")
         topic, newest = mirror.topic, int(offset)
+        if topic is None and announced == ASKED:
+            return  # There is nothing here that the store could have forgotten.
         if topic is None or topic.epoch != epoch.decode():
             self._sync(mirror)
         elif topic.last < newest:
@@ -208,7 +221,7 @@ class Mirrors:
             mirror.is_syncing = False
             if not isinstance(reply, SloshError):
                 mirror.told, mirror.told_until = here, now + linger
-                if len(reply) > 1 and reply[4]:
+                if len(reply) > _INACTIVE and reply[4]:
                     self._directory.tell_of_birth(mirror.name)
             if topic is not None and mirror.topic is None and mirror.asked:
                 # It has ended here meanwhile, and what came is only what follows its place.
@@ -254,7 +267,7 @@ class Mirrors:
             self._forget(mirror)
             self._ask_again_soon(mirror)
             return
-        if (mirror.topic is None and not mirror.asked) or len(reply) == 1:
+        if (mirror.topic is None and not mirror.asked) or len(reply) == _INACTIVE:
             self._forget(mirror)
             return
         try:
@@ -340,8 +353,7 @@ class Mirrors:
         if is_idle and self._mirrors.get(mirror.name) is mirror:
             del self._mirrors[mirror.name]
             self._directory.forget(mirror.name)
-            if not self._directory.is_expected(mirror.name):
-                self._view.servers.unlisten(self._view.keys.channel(mirror.name))
+            self._view.servers.unlisten(self._view.keys.channel(mirror.name))
             if mirror.told:
                 self._give_back(mirror)
 

@@ -17,6 +17,7 @@ from slosh.core.reading import Filter, Now, Offset, Since, Unknown, parse_since
 from slosh.core.subscription import STAR
 from slosh.errors import BadQuery, BadRequest, BadTopic
 from slosh.settings import Settings
+from slosh.web.accept import Accept
 from slosh.web.cookies import cookie_name, find_place, set_cookie
 from slosh.web.head import Head
 from slosh.web.proxies import is_over_tls
@@ -47,7 +48,13 @@ class Format(Enum):
     WEBSOCKET = "websocket"
 
 
-_ACCEPTED: Final = {"text/event-stream": Format.SSE, "application/x-ndjson": Format.NDJSON}
+_KINDS: Final = {
+    Format.JSON: "application/json",
+    Format.SSE: "text/event-stream",
+    Format.NDJSON: "application/x-ndjson",
+}
+_RESUMING: Final = frozenset({"lasteventid", "last_event_id", "last-event-id"})
+"""Query parameters that stand for the field `Last-Event-ID`, in lower case: several clients cannot send the field."""
 
 
 class Asked:
@@ -65,7 +72,7 @@ class Asked:
         patterns: that are read.
         room: characters that the reader's places in several topics may have in the URL of its next request, or in its
             `Last-Event-ID`, for that is bounded as this one is.
-        resumes: whether `Last-Event-ID` says where to start, whatever else does.
+        resumes: whether `Last-Event-ID`, the field or the parameter, says where to start, whatever else does.
         several: whether the answer is one for several topics.
         wait: how long a poll is held, seconds, `inf` for any time.
         says_wait: whether the request says how long.
@@ -122,11 +129,11 @@ class Asked:
 
     def _parse_place(self, head: Head) -> None:
         parameters = self.parameters
-        resumed = head.first(b"last-event-id") if self.format is Format.SSE else ""
+        resumed = self._find_resumed(head) if self.format is not Format.JSON else ""
         self.resumes = bool(resumed)
         if resumed:
             # What we once gave is never an error, only a place that may mean nothing any more.
-            self._resume(resumed.encode("latin-1").decode("utf-8", "replace"))
+            self._resume(resumed)
         elif "since" in parameters:
             self._take_since(parameters["since"])
         elif "n" in parameters:
@@ -135,6 +142,13 @@ class Asked:
             self._since = Offset(parse_offset("n", parameters["n"]))
         elif not self.several:
             self._use_cookie(head)
+
+    def _find_resumed(self, head: Head) -> str:
+        """The place that the client of a stream comes back with, or nothing."""
+        text = head.first(b"last-event-id").encode("latin-1").decode("utf-8", "replace")
+        if not text:
+            text = next((text for name, text in self.parameters.items() if text and name.lower() in _RESUMING), "")
+        return text
 
     def _resume(self, text: str) -> None:
         """Start where `text` says, which we once gave; a topic that it says nothing of begins anew."""
@@ -228,6 +242,19 @@ def _parse_every(parameters: Mapping[str, str]) -> float:
     return seconds
 
 
+def asks_for_events(head: Head) -> bool:
+    """Whether a request is one that is answered with an event stream, as far as its head makes sense."""
+    if head.method != "GET" or not (head.path + "/").startswith(TOPICS):
+        return False
+    try:
+        parameters = parse_query(head.query)
+        if head.path + "/" == TOPICS:
+            return "watch" in parameters
+        return "watchers" not in parameters and _choose_format(head, parameters) is Format.SSE
+    except BadRequest:
+        return False
+
+
 def _choose_format(head: Head, parameters: Mapping[str, str]) -> Format:
     if "websocket" in head.tokens(b"upgrade") and "upgrade" in head.tokens(b"connection"):
         return Format.WEBSOCKET
@@ -239,8 +266,14 @@ def _choose_format(head: Head, parameters: Mapping[str, str]) -> Format:
         if chosen is Format.WEBSOCKET:
             raise BadQuery("format", "format is json, sse or ndjson; a WebSocket is asked for with Upgrade.")
         return chosen
-    for token in head.tokens(b"accept"):
-        kind = token.partition(";")[0].strip()
-        if kind in _ACCEPTED:
-            return _ACCEPTED[kind]
-    return Format.JSON
+    accept = Accept(head)
+    if not accept.is_there:
+        return Format.JSON
+
+    def rank(chosen: Format) -> tuple[float, bool, int]:
+        """By weight. Of equal ones a stream that is named wins over JSON, and JSON over what a range takes in."""
+        kind, weight = _KINDS[chosen], accept.weight(_KINDS[chosen])
+        is_named = weight > 0 and chosen is not Format.JSON and accept.names(kind)
+        return weight, is_named, accept.position(kind) if is_named else int(chosen is Format.JSON)
+
+    return max(_KINDS, key=rank)

@@ -34,7 +34,8 @@ from slosh.web.bodies import BodyReader, Chunks, Sized
 from slosh.web.edge import Edge
 from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
 from slosh.web.memory import Known, Latest, leave_out
-from slosh.web.response import CLOSE, CONTINUE, problem, render
+from slosh.web.refusals import render_refusal
+from slosh.web.response import CLOSE, CONTINUE, render
 from slosh.web.sending import Outlet, open_outlet
 
 logger = logging.getLogger(__name__)
@@ -355,7 +356,7 @@ class Connection:
     def refuse(self, error: SloshError) -> None:
         """Answer with an error, and close the connection where the error says so."""
         self.edge.refused[error.code] += 1
-        status, fields, body = problem(error)
+        status, fields, body = render_refusal(error, self._head, self.edge)
         if self._transport is None:
             return
         if self._head is not None and not error.closes and self._reader is None:

@@ -6,23 +6,15 @@ off comes back with `Last-Event-ID` and goes on there. What the reader has misse
 """
 
 import json
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from slosh.core.cursor import Cursor
 from slosh.core.reading import Reading
 from slosh.core.subscription import Batch, join_cursors
 from slosh.web.connection import Connection
+from slosh.web.refusals import find_retry
+from slosh.web.response import EVENT_STREAM
 from slosh.web.stream import Stream, StreamAction
-
-RETRY: Final = 2000
-"""Milliseconds that a client waits before it comes back."""
-_RETRY_JITTER: Final = 1000
-"""Milliseconds more at most, different for each client, so that a restart does not bring all back at once."""
-
-
-def retry(connection: Connection) -> int:
-    """Milliseconds that a client is told to wait before it comes back."""
-    return RETRY + int(_RETRY_JITTER * connection.edge.random())
 
 
 class EventSource(StreamAction):
@@ -30,26 +22,40 @@ class EventSource(StreamAction):
 
     __slots__ = ()
 
-    heartbeat: ClassVar[bytes] = b":\n\n"
-    content_type: ClassVar[bytes] = b"Content-Type: text/event-stream\r\n"
+    heartbeat: ClassVar[bytes] = b":\n"
+    """A comment alone: many parsers take an empty line without an event before it for one."""
+    content_type: ClassVar[bytes] = EVENT_STREAM
 
     def preamble(self, stream: Stream) -> bytes:
-        """How to come back, and to where: an `id` without data moves the client's place and is no event."""
+        """How to come back, and to where."""
         subscription = stream.subscription
-        first = b": slosh\nretry: %d\n" % retry(stream.connection)
-        place = b"id: %b\n\n" % subscription.cursor().encode()
+        first = b": slosh\nretry: %d\n" % find_retry(stream.connection.edge)
+        place = place_event(subscription.cursor())
         if not subscription.is_unsettled():
             return first + place
         # The place in the new life is told after the reset: who is cut between the two must hear of it again.
         if subscription.is_behind():
-            return first + b"\n"
+            return first
         batch = subscription.read(self.asked.wanted)
         subscription.advance(batch)
-        return first + b"\n" + self.encode(batch) + place
+        return first + self.encode(batch) + place
+
+    def farewell(self, connection: Connection) -> bytes:
+        """When to come back: behind a restart there is nobody for a moment, or a proxy that says so."""
+        return b"retry: %d\n" % find_retry(connection.edge) if connection.edge.draining else b""
 
     def encode(self, batch: Batch) -> bytes:
         """The events of a batch."""
         return b"".join(_encode_one(batch) if not batch.several else _encode_several(batch))
+
+
+def place_event(place: str) -> bytes:
+    """The place that a client comes back with, before there is a message.
+
+    It has data and a name: many parsers forget the `id` of an event without data, and give one without a name to the
+    page as a message.
+    """
+    return b'event: place\nid: %b\ndata: {"next":%b}\n\n' % (place.encode(), _json(place))
 
 
 def _encode_one(batch: Batch) -> list[bytes]:

@@ -15,10 +15,20 @@ from slosh.settings import Settings
 from slosh.web.action import Action, Exchange
 from slosh.web.asking import Asked
 from slosh.web.connection import Connection
-from slosh.web.eventsource import retry
+from slosh.web.eventsource import place_event
 from slosh.web.head import Head
-from slosh.web.response import JSON, LAST_CHUNK, NO_SNIFF, NO_STORE, chunk, render_stream_head
-from slosh.web.stream import NO_BUFFERING, end_of_life
+from slosh.web.refusals import find_retry
+from slosh.web.response import (
+    EVENT_STREAM,
+    JSON,
+    LAST_CHUNK,
+    NO_SNIFF,
+    NO_STORE,
+    STREAMING,
+    chunk,
+    render_stream_head,
+)
+from slosh.web.stream import end_of_life
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _LISTED: Final = 1000
@@ -133,8 +143,7 @@ class WatchTopics(Action):
             raise Draining("This server is going down.")
         watching = _Watching(connection, self._engine, self._life)
         connection.hold(watching)
-        fields = b"Content-Type: text/event-stream\r\n" + NO_STORE + NO_SNIFF + NO_BUFFERING + self.fields
-        watching.begin(fields, returns=self._returns)
+        watching.begin(EVENT_STREAM + STREAMING + self.fields, returns=self._returns)
 
 
 class _Watching(Exchange):
@@ -153,7 +162,7 @@ class _Watching(Exchange):
         connection.write(render_stream_head(connection.edge.date(), fields, chunked=bool(connection.head.minor)))
         self._engine.observe(self)
         # Whoever comes back by itself says this id, and hears that topics may have ended meanwhile.
-        self._write(b": slosh\nretry: %d\nid: topics\n\n" % retry(connection))
+        self._write(b": slosh\nretry: %d\n" % find_retry(connection.edge) + place_event("topics"))
         if returns:
             self._write(_RESET)
         self._tell_all()
@@ -173,7 +182,7 @@ class _Watching(Exchange):
             self._connection.edge.closed["stream_life"] += 1
             self.end()
             return
-        self._write(b":\n\n")
+        self._write(b":\n")
         self._rearm()
 
     def writable(self) -> None:
@@ -187,8 +196,11 @@ class _Watching(Exchange):
     def end(self) -> None:
         """End the stream."""
         self._engine.unobserve(self)
-        chunked = bool(self._connection.head.minor)
-        self._connection.finish(LAST_CHUNK if chunked else b"", close=not chunked)
+        edge, chunked = self._connection.edge, bool(self._connection.head.minor)
+        last = b"retry: %d\n" % find_retry(edge) if edge.draining else b""
+        if chunked:
+            last = (chunk(last) if last else b"") + LAST_CHUNK
+        self._connection.finish(last, close=not chunked)
 
     def lost(self) -> None:
         """The client has gone."""

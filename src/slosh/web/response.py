@@ -13,6 +13,16 @@ from slosh.errors import InternalError, SloshError
 
 JSON: Final = b"Content-Type: application/json\r\n"
 NO_STORE: Final = b"Cache-Control: no-store\r\n"
+STREAMING: Final = (
+    # A proxy that compresses (as `compression` for express does) would hold back what comes until it has a block full.
+    b"Cache-Control: no-store, no-transform\r\n"
+    b"X-Content-Type-Options: nosniff\r\n"
+    # nginx passes on what comes at once, instead of filling a buffer first (ngx_http_proxy_module, proxy_buffering).
+    b"X-Accel-Buffering: no\r\n"
+)
+"""Header lines of every answer that has no end yet."""
+EVENT_STREAM: Final = b"Content-Type: text/event-stream; charset=utf-8\r\n"
+"""The charset is the only one there is, and some clients take another where it is not named."""
 NO_SNIFF: Final = b"X-Content-Type-Options: nosniff\r\n"
 CLOSE: Final = b"Connection: close\r\n"
 KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
@@ -86,7 +96,12 @@ def render_start(status: int, date: bytes, fields: bytes, connection: bytes = b"
 def problem(error: SloshError) -> tuple[int, bytes, bytes]:
     """An error as an RFC 9457 problem document: status, header lines, body."""
     fields = b"Content-Type: application/problem+json\r\n" + NO_STORE + NO_SNIFF
-    return error.status, fields + join_fields(error.fields), json.dumps(problem_document(error)).encode("ascii") + b"\n"
+    return error.status, fields + join_fields(error.fields), problem_body(error) + b"\n"
+
+
+def problem_body(error: SloshError) -> bytes:
+    """An error's problem document as JSON, without a line's end."""
+    return json.dumps(problem_document(error)).encode("ascii")
 
 
 def problem_document(error: SloshError) -> dict[str, object]:

@@ -19,16 +19,13 @@ from slosh.errors import Draining
 from slosh.web.action import Exchange
 from slosh.web.connection import Connection
 from slosh.web.reader import Made, Reader, next_field, recall, remember
-from slosh.web.response import LAST_CHUNK, NO_SNIFF, NO_STORE, chunk, render_stream_head
+from slosh.web.response import LAST_CHUNK, STREAMING, chunk, render_stream_head
 
 MAX_WRITE: Final = 256 * 1024
 """Bytes of messages that are written to one stream at a time: a client that stalls then holds no more of a ring."""
 
 _LIFE_JITTER: Final = 0.2
 """Part of its life by which a stream may end earlier, so that streams opened together do not end together."""
-
-NO_BUFFERING: Final = b"X-Accel-Buffering: no\r\n"
-"""nginx passes on what comes at once, instead of filling a buffer first (ngx_http_proxy_module, proxy_buffering)."""
 
 
 def end_of_life(connection: Connection, now: float, life: float) -> float:
@@ -71,6 +68,10 @@ class StreamAction(Reader):
     def preamble(self, stream: "Stream") -> bytes:
         """What comes before all messages, apart from the response's head."""
         raise NotImplementedError
+
+    def farewell(self, connection: Connection) -> bytes:  # noqa: ARG002 - most have nothing to say
+        """What is written when the stream ends."""
+        return b""
 
     @abstractmethod
     def encode(self, batch: Batch) -> bytes:
@@ -143,7 +144,9 @@ class Stream(Exchange):
         """End the body; the client comes back with its cursor."""
         self.leave()
         chunked = bool(self._minor)
-        self.connection.finish(LAST_CHUNK if chunked else b"", close=not chunked)
+        farewell = self.action.farewell(self.connection)
+        last = self.frame(farewell) if farewell else b""
+        self.connection.finish(last + LAST_CHUNK if chunked else last, close=not chunked)
 
     def lost(self) -> None:
         """The client has gone: it is no watcher any more."""
@@ -160,7 +163,7 @@ class Stream(Exchange):
     def write_preamble(self) -> None:
         """Write what comes before all messages."""
         connection, action = self.connection, self.action
-        fields = action.content_type + NO_STORE + NO_SNIFF + NO_BUFFERING + action.fields
+        fields = action.content_type + STREAMING + action.fields
         if (
             not self.subscription.is_unsettled()
         ):  # Else who is cut before it is told would go on as if nothing were lost.

@@ -6,6 +6,8 @@
 --   RING     list: of each message kept its time of arrival, a space, and its bytes; the newest last
 --   WATCHES  hash: of each node that watches "how many:until when" (microseconds), its lease
 -- It is active while the time is before `till`, or a node's lease says that somebody watches.
+-- Both are times on a clock that may be set, in keys that may be lost. So where a script finds a topic inactive and the
+-- caller would tell somebody so, it asks all nodes that listen to the topic (`ask_listeners`): whoever mirrors it does.
 -- The keys expire in the store a while after that, so that nothing is left of a topic that nobody asks for again.
 
 local TOPIC, RING, WATCHES = KEYS[1], KEYS[2], KEYS[3]
@@ -53,6 +55,12 @@ local function find_life(now, watched)
     till = tonumber(found[5]),
     stamp = found[6] or '?', -- a life that an older slosh began
   }
+end
+
+-- Have every node that mirrors the topic tell again what it has, and give how many listen. What is announced is a place
+-- of a life that there never was, and any node that hears of a life which it does not know asks for it (sync.lua).
+local function ask_listeners(publish, channel)
+  return redis.call(publish, channel, '-.0')
 end
 
 -- A new life; the ring of the one before goes.

@@ -1,14 +1,15 @@
 -- What is told of a topic, and nothing is changed.
 --
--- KEYS: TOPIC, RING, WATCHES. ARGV: clock; node that is not to be counted; microseconds over which messages are counted.
--- Gives {watchers} where the topic is not active, else
+-- KEYS: TOPIC, RING, WATCHES. ARGV: clock; node that is not to be counted; microseconds over which messages are counted;
+--   PUBLISH or SPUBLISH; the channel, or '' where those that listen are not to be asked.
+-- Gives {watchers, nodes that listen to it, 0 where not asked} where the topic is not active, else
 --   {watchers, newest, age, messages that came in of late, messages kept, age of the oldest} (ages in microseconds).
 
 local now = clock(ARGV[1])
 local watchers = count_watchers(now, ARGV[2])
 local life = find_life(now, watchers > 0)
 if not life then
-  return { watchers }
+  return { watchers, ARGV[5] ~= '' and ask_listeners(ARGV[4], ARGV[5]) or 0 }
 end
 
 local length = redis.call('LLEN', RING)

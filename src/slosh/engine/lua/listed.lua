@@ -1,5 +1,13 @@
--- Give the names that stand in a list now.
+-- Give the names that stand in a list now, each followed by the milliseconds for which it will, where that is asked.
 --
--- KEYS: the list, as enlist.lua keeps it. ARGV: clock.
+-- KEYS: the list, as enlist.lua keeps it. ARGV: clock; 1 where the times are asked.
 
-return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(clock(ARGV[1])), '+inf')
+local now = clock(ARGV[1])
+if ARGV[2] ~= '1' then
+  return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(now), '+inf')
+end
+local listed = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(now), '+inf', 'WITHSCORES')
+for at = 2, #listed, 2 do
+  listed[at] = whole((listed[at] - now) / 1000)
+end
+return listed

@@ -5,7 +5,7 @@
 --   milliseconds that a new life lingers from now on; 1 where any life does; milliseconds that the keys are kept longer
 --   than the topic is active; messages to keep; bytes to keep; PUBLISH or SPUBLISH; the channel;
 --   milliseconds that an idempotency key holds; the messages.
--- Gives {} where the topic is not active, else {epoch, newest, watchers, accepted, replayed, created}.
+-- Gives {nodes that listen to it} where the topic is not active, else {epoch, newest, watchers, accepted, replayed, created}.
 --
 -- What is announced is the place of the newest message, `epoch.newest`. Where the messages are small they are carried
 -- along, so that a node which has all before them need not ask: behind the place stand the stamp of the message before
@@ -35,7 +35,7 @@ local life = find_life(now, watchers > 0)
 local created = 0
 if not life then
   if ARGV[4] == '' then
-    return {}
+    return { ask_listeners(ARGV[10], ARGV[11]) }
   end
   life = begin_life(now, ARGV[4])
   created = 1

@@ -5,7 +5,7 @@
 --   milliseconds to linger at least from now on; milliseconds that the keys are kept longer than that;
 --   epoch for a new life, or '' where what is not active stays so; PUBLISH or SPUBLISH; the channel;
 --   epoch and newest offset of the mirror, and the time of arrival of that message ('' where there is no mirror).
--- Gives {now} where the topic is not active, else {now, epoch, newest, born, created, messages after the mirror's…};
+-- Gives {now, nodes that listen to it, 0 where not asked} where the topic is not active, else {now, epoch, newest, born, created, messages after the mirror's…};
 -- no messages to a node that has no mirror, no watchers, and no epoch, which only gives its lease back.
 
 local now = clock(ARGV[1])
@@ -23,7 +23,7 @@ local life = find_life(now, others > 0 or is_told or is_mine)
 local created = 0
 if not life then
   if fresh_epoch == '' then
-    return { whole(now) }
+    return { whole(now), here < 0 and ask_listeners(ARGV[8], ARGV[9]) or 0 }
   end
   life = begin_life(now, fresh_epoch)
   created = 1
@@ -51,7 +51,7 @@ if here >= 0 then
   if here > 0 then
     redis.call('HSET', WATCHES, node, here .. ':' .. whole(now + lease * 1000))
     if others == 0 and not is_told then
-      redis.call(ARGV[8], ARGV[9], 'watched ' .. here)
+      redis.call(ARGV[8], ARGV[9] .. ':watched', here) -- Keys.watched
     end
   elseif told then
     redis.call('HDEL', WATCHES, node)

@@ -1,0 +1,46 @@
+"""How an error is told to the client that asked: as a problem document, or as an event stream that ends.
+
+An `EventSource` gives up for ever on any status but 200 (WHATWG HTML §9.2.3). So a refusal that is worth trying again
+reaches it as a stream of one event, `refused`, with the time after which it comes back by itself.
+"""
+
+from typing import Final
+
+from slosh.errors import SloshError
+from slosh.web.asking import asks_for_events
+from slosh.web.edge import Edge
+from slosh.web.head import Head
+from slosh.web.response import EVENT_STREAM, STREAMING, problem, problem_body
+
+RETRY: Final = 2000
+"""Milliseconds that a client of an event stream waits at least before it comes back."""
+_RETRY_JITTER: Final = 1000
+"""Milliseconds more at most, different for each client, so that a restart does not bring all back at once."""
+_PASSING: Final = frozenset({429, 503})
+
+
+def render_refusal(error: SloshError, head: Head | None, edge: Edge) -> tuple[int, bytes, bytes]:
+    """The status, the header lines and the body that tell `error`.
+
+    Args:
+        head: of the request; None where it was not read.
+    """
+    if error.status in _PASSING and head is not None and asks_for_events(head):
+        seconds = dict(error.fields).get("Retry-After", "")
+        retry = find_retry(edge, int(seconds) * 1000 if seconds.isdecimal() else 0)
+        body = b"retry: %d\nevent: refused\ndata: %b\n\n" % (retry, problem_body(error))
+        return 200, EVENT_STREAM + STREAMING, body
+    return problem(error)
+
+
+def find_retry(edge: Edge, shortest: int = 0) -> int:
+    """Milliseconds after which the client of an event stream is told to come back, different for each.
+
+    While the server shuts down they are longer than that takes.
+
+    Args:
+        shortest: milliseconds that it is to wait at least.
+    """
+    if edge.draining:
+        shortest = max(shortest, int(edge.settings.drain * 1000) + RETRY)
+    return max(shortest, RETRY) + int(_RETRY_JITTER * edge.random())
