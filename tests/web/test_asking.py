@@ -157,12 +157,13 @@ class TestHowMuch:
         assert caught.value.parameter == query.partition("=")[0]
 
     @pytest.mark.parametrize(
-        ("text", "seconds"), [("250ms", 0.25), ("1s", 1.0), ("0s", 0.0), ("0.5s", 0.5), ("3600s", 3600.0)]
+        ("text", "seconds"),
+        [("250ms", 0.25), ("1s", 1.0), ("1", 1.0), ("0s", 0.0), ("0.5s", 0.5), ("1m", 60.0), ("1h", 3600.0)],
     )
     def test_every_is_a_time(self, text: str, seconds: float) -> None:
         assert ask(f"a?every={text}").every == seconds
 
-    @pytest.mark.parametrize("text", ["1", "s", "-1s", "1m", "3601s", "1e3s", ""])
+    @pytest.mark.parametrize("text", ["x", "s", "-1s", "1d", "3601s", "3601", "1e3s", ""])
     def test_every_is_nothing_else(self, text: str) -> None:
         with pytest.raises(BadQuery):
             ask(f"a?every={text}")

@@ -40,7 +40,7 @@ def test_it_hangs_until_a_message_comes_and_gives_it_as_it_was_posted(site: Site
     answer = client.next()
     assert answer.status == 200
     assert answer.body == (
-        b'{"max":1,"saw":1,"delivering":1,"res":[{"z": 1.0,\t"a":1e999, "z":"\\u00e9"}],"next":"epoch000.1"}'
+        b'{"max":1,"saw":1,"delivering":1,"res":[{"z": 1.0,\t"a":1e999, "z":"\\u00e9"}],"next":"epoch000.1"}\n'
     )
 
 
@@ -204,7 +204,7 @@ def test_wait_runs_out_with_a_normal_envelope(site: Site) -> None:
     site.advance(0.15)
     answer = client.next()
     assert answer.status == 200
-    assert answer.body == b'{"max":0,"saw":0,"delivering":0,"res":[],"next":"epoch000.0","timeout":true}'
+    assert answer.body == b'{"max":0,"saw":0,"delivering":0,"res":[],"next":"epoch000.0","timeout":true}\n'
     assert site.watchers("a") == 0
     assert client.served()
 
@@ -259,7 +259,7 @@ def test_who_does_not_say_is_held_for_the_settings(
     assert held_for(make_site(**settings), "/topics/a") == pytest.approx(held, abs=0.15)
 
 
-@pytest.mark.parametrize("wait", ["", "x", "-1", "1e3", "inf", "nan", "1_0", "%D9%A3", "1000000000000"])
+@pytest.mark.parametrize("wait", ["", "x", "-1", "1e3", "inf", "nan", "1_0", "%D9%A3", "1w"])
 def test_a_wait_that_is_no_number_of_seconds_is_refused(site: Site, wait: str) -> None:
     answer = site.get(f"/topics/a?wait={wait}")
     assert (answer.status, answer.code, answer.json["parameter"]) == (400, "bad_query", "wait")

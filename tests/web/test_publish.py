@@ -65,7 +65,7 @@ def test_every_kind_of_json_comes_out_as_the_bytes_that_went_in(watched: Site, m
     body = message.encode()
     assert watched.post("/topics/a", b"\r\n\t " + body + b" \n").status == 200
     answer = watched.get("/topics/a?since=earliest")
-    assert answer.body == b'{"max":1,"saw":1,"delivering":1,"res":[' + body + b'],"next":"epoch000.1"}'
+    assert answer.body == b'{"max":1,"saw":1,"delivering":1,"res":[' + body + b'],"next":"epoch000.1"}\n'
 
 
 def test_an_array_is_one_message(watched: Site) -> None:

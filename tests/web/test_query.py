@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.errors import BadQuery, BadRequest
-from slosh.web.query import bound_wait, decode, parse_prefer, parse_query, parse_wait
+from slosh.web.query import READING, bound_wait, decode, ignored_field, parse_prefer, parse_query, parse_wait
 from tests.properties import PROPERTY
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -62,14 +62,24 @@ def test_odd_ends(query: str, parameters: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("0", 0.0), ("25", 25.0), ("0.5", 0.5), ("007", 7.0), ("999999999", 999999999.0)]
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("25", 25.0),
+        ("0.5", 0.5),
+        ("007", 7.0),
+        ("5s", 5.0),
+        ("250ms", 0.25),
+        ("2m", 120.0),
+        ("1d", 86400.0),
+    ],
 )
-def test_wait_is_a_number_of_seconds(text: str, seconds: float) -> None:
+def test_wait_is_a_time(text: str, seconds: float) -> None:
     assert parse_wait(text) == seconds
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-1", "+1", "1e3", "inf", "nan", ".5", "5.", "1_0", "5s", " 5", "\u0665", "9" * 400, "1." + "0" * 400]
+    "text", ["", "-1", "+1", "1e3", "inf", "nan", ".5", "5.", "1_0", "5x", " 5", "\u0665", "9" * 400, "1." + "0" * 400]
 )
 def test_any_other_wait_is_refused(text: str) -> None:
     with pytest.raises(BadQuery) as caught:
@@ -86,6 +96,8 @@ def test_any_other_wait_is_refused(text: str) -> None:
         (["wait = 25"], 25.0, False),
         (["wait=25;x=y"], 25.0, False),
         (["wait=5", "wait=6"], 5.0, False),
+        (["wait=1m"], 60.0, False),
+        (["wait=500ms"], 0.5, False),
         (["return=minimal"], None, True),
         (['return="minimal"', "wait=1"], 1.0, True),
         (["return=representation"], None, False),
@@ -112,9 +124,38 @@ def test_preferences_that_make_sense_count_and_others_are_ignored(
         (90.0, 30.0, 0.0, 90.0),
         (0.0, 30.0, 60.0, 0.0),
         (0.0, 0.0, 0.0, 0.0),
+        (1e14, 0.0, 0.0, math.inf),
+        (1e14, 0.0, 60.0, 60.0),
     ],
 )
 def test_a_poll_is_held_as_long_as_asked_within_the_bound(
     asked: float | None, default: float, most: float, held: float
 ) -> None:
     assert bound_wait(asked, default, most) == held
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("", b""),
+        ("since=now&wait=0", b""),
+        ("foramt=sse", b"Slosh-Ignored: foramt\r\n"),
+        ("a=1&since=now&b=2&a=3", b"Slosh-Ignored: a, b\r\n"),
+        ("Since=now", b"Slosh-Ignored: Since\r\n"),
+        ("a%0d%0aSet-Cookie:%20x=y", b"Slosh-Ignored: a%0D%0ASet-Cookie%3A%20x\r\n"),
+        ("a,b=1", b"Slosh-Ignored: a%2Cb\r\n"),
+        ("%C3%BC=1", b"Slosh-Ignored: %C3%BC\r\n"),
+        ("x" * 99 + "=1", b"Slosh-Ignored: " + b"x" * 64 + b"\r\n"),
+    ],
+)
+def test_parameters_that_are_not_known_are_named(query: str, told: bytes) -> None:
+    assert ignored_field(parse_query(query), READING) == told
+
+
+@PROPERTY
+@given(st.lists(TEXTS.filter(bool), max_size=60))
+def test_the_names_are_bounded_and_never_end_the_line(names: list[str]) -> None:
+    line = ignored_field(dict.fromkeys(names, ""), READING)
+    assert len(line) <= len("Slosh-Ignored: \r\n") + 256
+    assert b"\r" not in line[:-2]
+    assert line.isascii()

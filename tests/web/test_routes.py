@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.web.conftest import MakeSite
+from tests.web.frames import HANDSHAKE
 from tests.web.harness import Site, request
 
 
@@ -107,3 +108,76 @@ def test_what_a_client_asked_before_changes_nothing_in_how_it_is_understood(site
     for client in (before, fresh):
         client.send(request("GET", f"/topics/a?since={since}&wait=0", Host="slosh.test"))
     assert bytes(before.wire.arrived) == bytes(fresh.wire.arrived) != b""
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "fields", "told"),
+    [
+        ("GET", "/topics/a?wait=0&foramt=sse", {}, "foramt"),
+        ("GET", "/topics/a,b?wait=0&x=1&y", {}, "x, y"),
+        ("GET", "/topics/a?wait=0&lastEventId=epoch000.1", {}, "lastEventId"),
+        ("GET", "/topics/a?since=nonsense&x=1", {}, "x"),
+        ("GET", "/topics/a//b?x=1", {}, "x"),
+        ("GET", "/topics/a?watchers&x=1", {}, "x"),
+        ("GET", "/topics?x=1&limit=2", {}, "x"),
+        ("GET", "/topics?watch&x=1", {}, "x"),
+        ("HEAD", "/topics/a?x=1", {}, "x"),
+        ("POST", "/topics/a?since=now&batch=ndjson", {}, "since"),
+        ("POST", "/topics/nobody?x=1", {}, "x"),
+        ("GET", "/topics/a?x=1", {"Accept": "text/event-stream"}, "x"),
+        ("GET", "/topics/a?x=1", {"Accept": "application/x-ndjson"}, "x"),
+        ("GET", "/topics/a?x=1", HANDSHAKE, "x"),
+    ],
+)
+def test_parameters_that_mean_nothing_are_named_on_every_way(
+    site: Site, method: str, target: str, fields: dict[str, str], told: str
+) -> None:
+    site.connect().get("/topics/a")
+    answer = site.connect().send(request(method, target, b"1" if method == "POST" else b"", **fields)).next(method)
+    assert answer["Slosh-Ignored"] == told
+
+
+def test_where_all_parameters_are_known_none_is_named(site: Site) -> None:
+    query = "since=now&wait=0&limit=1&every=0&key=a&format=json&times"
+    assert "Slosh-Ignored" not in site.get(f"/topics/a?{query}")
+    assert "Slosh-Ignored" not in site.get("/topics?limit=1&after=a")
+    stream = site.connect().get("/topics/a?format=sse&lastEventId=epoch000.0").next()
+    assert "Slosh-Ignored" not in stream
+
+
+def test_an_answer_that_names_a_parameter_is_never_given_to_who_did_not_send_it(site: Site) -> None:
+    """They wait at the same place, and the answer is made once for all who want the same."""
+    clients = [site.connect().get(f"/topics/a?since=now{query}") for query in ("&x=1", "", "&y=1", "")]
+    site.post("/topics/a", b"1")
+    answers = [client.next() for client in clients]
+    assert [dict(answer.fields).get("slosh-ignored") for answer in answers] == ["x", None, "y", None]
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/topics/a?since=earliest"),
+        ("GET", "/topics/a?wait=0"),
+        ("GET", "/topics/a"),
+        ("GET", "/topics/a,b?since=earliest"),
+        ("GET", "/topics/a,b?wait=0"),
+        ("GET", "/topics/a?watchers"),
+        ("GET", "/topics"),
+        ("GET", "/topics/a?since=nonsense"),
+        ("GET", "/nothing"),
+        ("POST", "/topics/a"),
+        ("POST", "/topics/a?batch=ndjson"),
+        ("POST", "/topics/nobody"),
+    ],
+)
+def test_json_ends_with_a_newline(site: Site, method: str, target: str) -> None:
+    """So that in a terminal the prompt begins a line, and a shell reads it line by line."""
+    site.connect().get("/topics/a?since=now&wait=0")
+    site.post("/topics/a", b"1")
+    cookie = site.get("/topics/a?wait=0").cookie
+    site.post("/topics/a", b"2")
+    client = site.connect().send(request(method, target, b"1" if method == "POST" else b"", Cookie=cookie))
+    answer = client.next()
+    assert answer.body.endswith(b"}\n")
+    assert answer.body.count(b"\n") == 1
+    assert client.silent()

@@ -3,7 +3,6 @@
 All of it comes from the request's head, so it is worked out once for all requests with the same head.
 """
 
-import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Final
@@ -15,13 +14,14 @@ from slosh.core.names import check_name
 from slosh.core.patterns import check_pattern, is_pattern, matches
 from slosh.core.reading import Filter, Now, Offset, Since, Unknown, parse_since
 from slosh.core.subscription import STAR
+from slosh.durations import FORMS, parse_duration
 from slosh.errors import BadQuery, BadRequest, BadTopic
 from slosh.settings import Settings
 from slosh.web.accept import Accept
 from slosh.web.cookies import cookie_name, find_place, set_cookie
 from slosh.web.head import Head
 from slosh.web.proxies import is_over_tls
-from slosh.web.query import bound_wait, decode, parse_prefer, parse_query, parse_wait
+from slosh.web.query import READING, bound_wait, decode, ignored_field, parse_prefer, parse_query, parse_wait
 
 TOPICS: Final = "/topics/"
 MAX_TOPICS: Final = 64
@@ -32,7 +32,6 @@ MAX_MATCHES: Final = 256
 _BESIDE_A_PLACE: Final = 64
 """Bytes of a request that come with a place: `?since=*` or the name of a field, and a little more."""
 
-_EVERY: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s)", re.ASCII)
 _MAX_EVERY: Final = 3600.0
 """Seconds: whoever wants less than one answer an hour asks with a cursor."""
 _MAX_KEY: Final = 16
@@ -83,6 +82,7 @@ class Asked:
         minimal: whether an answer without messages is to have no body (`Prefer: return=minimal`).
         cookie: what stands before and after the cursor in the `Set-Cookie` line; None for no cookie.
         parameters: the query, decoded.
+        ignored: the header line that names those that mean nothing; often none.
     """
 
     __slots__ = (
@@ -92,6 +92,7 @@ class Asked:
         "every",
         "extensions",
         "format",
+        "ignored",
         "minimal",
         "names",
         "parameters",
@@ -122,6 +123,10 @@ class Asked:
         self._since: Since = Now()
         self.room = _find_room(head, self.format, settings.max_head) if self.several else 0
         self._parse_place(head)
+        known = READING
+        if self.format is not Format.JSON:
+            known |= {name for name in self.parameters if name.lower() in _RESUMING}
+        self.ignored = ignored_field(self.parameters, known)
 
     def since(self, name: str) -> Since:
         """Where to start in the topic `name`."""
@@ -234,11 +239,11 @@ def _parse_key(parameters: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _parse_every(parameters: Mapping[str, str]) -> float:
-    text = parameters.get("every", "0s")
-    match = _EVERY.fullmatch(text)
-    seconds = float(match[1]) * (0.001 if match[2] == "ms" else 1.0) if match else -1.0
-    if not 0.0 <= seconds <= _MAX_EVERY:
-        raise BadQuery("every", "every is how long to gather, for instance 250ms or 1s, at most 3600s.")
+    if "every" not in parameters:
+        return 0.0
+    seconds = parse_duration(parameters["every"])
+    if seconds is None or seconds > _MAX_EVERY:
+        raise BadQuery("every", f"every is how long to gather, {FORMS}, at most 1h.")
     return seconds
 
 

@@ -81,12 +81,12 @@ class LongPoll(Reader):
                 fields += cursor.join(self.asked.cookie)
             if timed_out and self.asked.minimal:
                 return render(204, date, fields, b"", closing)
-            return render(200, date, fields, encode_envelope(batch, timed_out=timed_out), closing)
+            return render(200, date, fields, encode_envelope(batch, timed_out=timed_out) + b"\n", closing)
         if date is not self._date or closing is not self._closing:
             self._date, self._closing = date, closing
             self._start = render_start(200, date, _FIELDS + self.fields, closing)
         body = encode_envelope(batch)
-        return b"%bSlosh-Next: %b\r\nContent-Length: %d\r\n\r\n%b" % (self._start, cursor, len(body), body)
+        return b"%bSlosh-Next: %b\r\nContent-Length: %d\r\n\r\n%b\n" % (self._start, cursor, len(body) + 1, body)
 
 
 class Peek(LongPoll):
@@ -123,7 +123,7 @@ class Peek(LongPoll):
         if self.asked.minimal and not batch.saw and _NO_EPOCH not in batch.cursor:
             connection.respond(204, fields, b"")
         else:
-            connection.respond(200, fields, encode_envelope(batch, timed_out=not batch.saw))
+            connection.respond(200, fields, encode_envelope(batch, timed_out=not batch.saw) + b"\n")
 
 
 @mypyc_attr(free_list_len=1)

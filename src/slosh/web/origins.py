@@ -12,7 +12,7 @@ from slosh.errors import SettingError
 from slosh.web.head import Head
 from slosh.web.response import field
 
-_EXPOSED: Final = "Slosh-Next, Slosh-Watchers, Idempotent-Replayed, Retry-After, Date"
+_EXPOSED: Final = "Slosh-Next, Slosh-Watchers, Slosh-Ignored, Idempotent-Replayed, Retry-After, Date"
 _METHODS: Final = "GET, HEAD, POST, OPTIONS"
 _HEADERS: Final = "Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Cache-Control"
 _MAX_AGE: Final = 600

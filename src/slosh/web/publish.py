@@ -11,11 +11,11 @@ from slosh.web.action import Action, Exchange
 from slosh.web.connection import Connection
 from slosh.web.head import Head
 from slosh.web.jsontext import WHITE_SPACE, check_json
-from slosh.web.query import parse_query
+from slosh.web.query import PUBLISHING, ignored_field, parse_query
 from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render_start
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
-_BODY: Final = len(b'{"max":,"next":".","watchers":}')
+_BODY: Final = len(b'{"max":,"next":".","watchers":}\n')
 """Bytes of an answer's body, without what differs from one to the next."""
 _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
 PLAIN_NAME: Final = rb"(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+(?:/(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+)*"
@@ -108,7 +108,7 @@ class Publish(Action):
         start = self._start + _REPLAYED if outcome.replayed else self._start
         epoch, newest, watchers = outcome.epoch.encode("ascii"), b"%d" % outcome.newest, b"%d" % outcome.watchers
         accepted = b',"accepted":%d' % outcome.accepted if self.is_batch else b""
-        return b'%bSlosh-Watchers: %b\r\nContent-Length: %d\r\n\r\n{"max":%b,"next":"%b.%b","watchers":%b%b}' % (
+        return b'%bSlosh-Watchers: %b\r\nContent-Length: %d\r\n\r\n{"max":%b,"next":"%b.%b","watchers":%b%b}\n' % (
             start,
             watchers,
             _BODY + 2 * len(newest) + len(epoch) + len(watchers) + len(accepted),
@@ -156,14 +156,15 @@ def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, f
         UnsupportedEncoding: the body comes in a content coding.
         BadRequest: the idempotency key is none.
     """
-    batch = parse_query(head.query).get("batch")
+    parameters = parse_query(head.query)
+    batch = parameters.get("batch")
     if batch not in (None, "ndjson"):
         raise BadQuery("batch", "batch is ndjson: one message a line.")
     if any(coding != "identity" for coding in head.tokens(b"content-encoding")):
         raise UnsupportedEncoding("A message is posted as it is, without a Content-Encoding.")
     kind = head.first(b"content-type").partition(";")[0].strip().lower()
     publish = PublishBatch if batch or kind == "application/x-ndjson" else Publish
-    return publish(engine, settings, topic, _parse_key(head), fields)
+    return publish(engine, settings, topic, _parse_key(head), fields + ignored_field(parameters, PUBLISHING))
 
 
 def _parse_key(head: Head) -> str:

@@ -1,13 +1,26 @@
 """Reading what comes in a request's query and in its preferences."""
 
 import math
-import re
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
+from slosh.durations import FORMS, parse_duration
 from slosh.errors import BadQuery, BadRequest
+from slosh.web.response import field
 
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
+READING: Final = frozenset({"since", "n", "wait", "limit", "every", "key", "format", "times", "watchers"})
+"""The parameters of a GET of topics."""
+PUBLISHING: Final = frozenset({"batch"})
+"""Those of a POST."""
+LISTING: Final = frozenset({"watch", "limit", "after"})
+"""Those of the list of topics."""
+
+_LONGEST_NAME: Final = 64
+_LONGEST_LIST: Final = 256
+"""Characters of a name, and of the list of names, in `Slosh-Ignored`."""
+_ENDLESS: Final = 1e9
+"""Seconds that are as good as for ever."""
 
 
 def decode(text: str, what: str) -> str:
@@ -25,7 +38,7 @@ def decode(text: str, what: str) -> str:
 
 
 def parse_query(query: str) -> dict[str, str]:
-    """The parameters by name. Of one that comes twice the first counts; unknown ones are nobody's business.
+    """The parameters by name. Of one that comes twice the first counts. `ignored_field` tells of unknown ones.
 
     Raises:
         BadRequest: it is not UTF-8 when decoded.
@@ -38,15 +51,35 @@ def parse_query(query: str) -> dict[str, str]:
     return parameters
 
 
+def ignored_field(parameters: Mapping[str, str], known: frozenset[str]) -> bytes:
+    """The `Slosh-Ignored` line, which names the parameters that are not `known`; nothing where there are none.
+
+    The names are percent-encoded, and what does not fit is left out.
+    """
+    if parameters.keys() <= known:
+        return b""
+    told: list[str] = []
+    left = _LONGEST_LIST
+    for name in parameters:
+        if name not in known:
+            text = quote(name[: _LONGEST_NAME if name.isascii() else _LONGEST_NAME // 4], safe="")
+            left -= len(text) + 2
+            if left < 0:
+                break
+            told.append(text)
+    return field("Slosh-Ignored", ", ".join(told)) if told else b""
+
+
 def parse_wait(text: str) -> float:
-    """The query parameter `wait`: seconds, 0 for an answer at once.
+    """The query parameter `wait` in seconds, 0 for an answer at once.
 
     Raises:
-        BadQuery: it is no such number.
+        BadQuery: it is no time.
     """
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    raise BadQuery("wait", "wait is a number of seconds, for instance 25 or 0.5; 0 asks for an answer at once.")
+    seconds = parse_duration(text)
+    if seconds is None:
+        raise BadQuery("wait", f"wait is a time, {FORMS}; 0 asks for an answer at once.")
+    return seconds
 
 
 def parse_prefer(tokens: list[str]) -> tuple[float | None, bool]:
@@ -63,8 +96,8 @@ def parse_prefer(tokens: list[str]) -> tuple[float | None, bool]:
     for token in tokens:
         name, _, value = (part.strip(" \t") for part in token.partition(";")[0].partition("="))
         value = value.strip('"')
-        if name == "wait" and wait is None and _SECONDS.fullmatch(value):
-            wait = float(value)
+        if name == "wait" and wait is None:
+            wait = parse_duration(value)
         elif name == "return" and value == "minimal":
             minimal = True
     return wait, minimal
@@ -79,4 +112,4 @@ def bound_wait(wait: float | None, default_wait: float, max_wait: float) -> floa
         max_wait: the setting, 0 for no bound.
     """
     asked = wait if wait is not None else default_wait or math.inf
-    return min(asked, max_wait or math.inf)
+    return min(asked if asked < _ENDLESS else math.inf, max_wait or math.inf)

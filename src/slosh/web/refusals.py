@@ -1,4 +1,4 @@
-"""How an error is told to the client that asked: as a problem document, or as an event stream that ends.
+"""How an error is told to the client that asked: as a problem document, as a page, or as an event stream that ends.
 
 An `EventSource` gives up for ever on any status but 200 (WHATWG HTML §9.2.3). So a refusal that is worth trying again
 reaches it as a stream of one event, `refused`, with the time after which it comes back by itself.
@@ -9,6 +9,7 @@ from typing import Final
 from slosh.errors import SloshError
 from slosh.web.asking import asks_for_events
 from slosh.web.edge import Edge
+from slosh.web.error_page import error_page, wants_page
 from slosh.web.head import Head
 from slosh.web.response import EVENT_STREAM, STREAMING, problem, problem_body
 
@@ -16,6 +17,7 @@ RETRY: Final = 2000
 """Milliseconds that a client of an event stream waits at least before it comes back."""
 _RETRY_JITTER: Final = 1000
 """Milliseconds more at most, different for each client, so that a restart does not bring all back at once."""
+_VARY: Final = b"Vary: Accept\r\n"
 _PASSING: Final = frozenset({429, 503})
 
 
@@ -30,7 +32,10 @@ def render_refusal(error: SloshError, head: Head | None, edge: Edge) -> tuple[in
         retry = find_retry(edge, int(seconds) * 1000 if seconds.isdecimal() else 0)
         body = b"retry: %d\nevent: refused\ndata: %b\n\n" % (retry, problem_body(error))
         return 200, EVENT_STREAM + STREAMING, body
-    return problem(error)
+    if head is None or head.method not in ("GET", "HEAD"):
+        return problem(error)
+    status, fields, body = error_page(error, head) if wants_page(head) else problem(error)
+    return status, fields + _VARY, body
 
 
 def find_retry(edge: Edge, shortest: int = 0) -> int:

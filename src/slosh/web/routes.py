@@ -21,7 +21,7 @@ from slosh.web.longpoll import LongPoll, Peek
 from slosh.web.ndjson import NdjsonStream
 from slosh.web.origins import Origins
 from slosh.web.publish import PLAIN_NAME, choose_publish
-from slosh.web.query import decode, parse_query
+from slosh.web.query import LISTING, PUBLISHING, READING, decode, ignored_field, parse_query
 from slosh.web.reader import PLAIN_CURSOR, Reader
 from slosh.web.response import field
 from slosh.web.websocket import WebSocket
@@ -83,7 +83,7 @@ class Routes(Application):
                 return route_view(head, self._settings.max_body)
             return ServeFile(self._root, head, self._settings.max_body)
         except SloshError as error:
-            return Refusal(error, self._settings.max_body, fields)
+            return Refusal(error, self._settings.max_body, fields + _tell_ignored(head))
 
     def split(self, block: bytes) -> tuple[int, int]:
         """The changing part of a long-poll is its cursor, that of a publish the name of its topic.
@@ -109,6 +109,7 @@ class Routes(Application):
         if head.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(ALLOW_TOPIC)
         asked = Asked(head, settings)
+        fields += asked.ignored
         if "watchers" in asked.parameters:
             return CountWatchers(engine, settings, asked, fields)
         if head.method == "HEAD":
@@ -121,6 +122,7 @@ class Routes(Application):
         if head.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(ALLOW_LOOK)
         parameters = parse_query(head.query)
+        fields += ignored_field(parameters, LISTING)
         if "watch" in parameters and head.method == "GET":
             return WatchTopics(self._engine, self._settings, head, fields)
         return ListTopics(self._engine, self._settings, parameters, fields)
@@ -128,6 +130,17 @@ class Routes(Application):
     def _check_origin(self, head: Head) -> None:
         if not self._origins.may_write(head):
             raise ForeignOrigin("Pages of this origin may not do that here; the setting origins lists those that may.")
+
+
+def _tell_ignored(head: Head) -> bytes:
+    """The `Slosh-Ignored` line of a refusal by the head alone."""
+    if not head.query or not (head.path + "/").startswith(TOPICS):
+        return b""
+    known = LISTING if head.path == LIST else PUBLISHING if head.method == "POST" else READING
+    try:
+        return ignored_field(parse_query(head.query), known)
+    except SloshError:
+        return b""
 
 
 class Options(Action):

@@ -6,12 +6,13 @@ trap 'kill $! 2>/dev/null; exit' TERM INT
 while :; do
     fifo=$(mktemp -u) && mkfifo "$fifo"
     curl -sN ${id:+-H "Last-Event-ID: $id"} "$1?format=sse" > "$fifo" &
-    new= data=
+    new= data= event=
     while IFS= read -r line; do
         case $line in
             "id: "*) new=${line#id: } ;;
+            "event: "*) event=${line#event: } ;;
             "data: "*) data=${line#data: } ;;
-            "") [ -n "$data" ] && printf '%s\n' "$data"; id=${new:-$id} data= ;;
+            "") [ -n "$data" ] && [ -z "$event" ] && printf '%s\n' "$data"; id=${new:-$id} data= event= ;;
         esac
     done < "$fifo"
     rm -f "$fifo"
