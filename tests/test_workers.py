@@ -154,11 +154,13 @@ def test_workers_end_with_a_parent_that_was_killed(store: Store, tmp_path: Path)
 
 
 def test_what_keeps_all_from_starting_is_said_once(tmp_path: Path) -> None:
-    nowhere = Store(tmp_path / "never")
-    with serve(nowhere, tmp_path) as server:
-        assert server.end() == 1
-        assert server.output.count("Error: engine") == 1
-        assert "cannot be reached" in server.output
+    """An address that nobody can be waited for at; a store that is merely away is waited for."""
+    with Store(tmp_path / "store", password="right") as store:
+        wrong = Store(tmp_path / "wrong", password="wrong", port=store.port)
+        with serve(wrong, tmp_path) as server:
+            assert server.end() == 2
+    assert server.output.count("Error: engine") == 1
+    assert "cannot be used" in server.output
 
 
 def test_the_address_is_said_to_be_taken(store: Store, tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ import pytest
 import uvloop
 
 from slosh.engine.redis_scripts import PUBLISH, SYNC, Command, gives_ring
-from slosh.engine.redis_sent import UNKNOWN, Sent
+from slosh.engine.redis_sent import NOT_SENT, UNKNOWN, Sent
 from slosh.engine.redis_servers import Servers, make_servers
-from slosh.errors import EngineBusy, EngineUnreachable
+from slosh.errors import EngineBusy, EngineUnreachable, SettingError
 from tests.stores.between import Between
 from tests.stores.found import program
 from tests.stores.resp import fields
 from tests.stores.server import Store
+from tests.stores.tls import Authority
 
 PATIENCE = 20.0
 
@@ -71,7 +72,7 @@ def run(
 async def play(store: Store, story: Callable[[Servers, Told], Awaitable[None]], *, patience: float, most: int) -> None:
     """The same on the loop that runs."""
     told = Told()
-    servers = make_servers(store.url, told, timeout=patience, most=most, news="news")
+    servers = make(store.url, told, patience, most)
     await servers.start()
     try:
         await story(servers, told)
@@ -84,6 +85,17 @@ def send(servers: Servers, *command: str | bytes | int) -> list[Any]:
     replies: list[Any] = []
     servers.send(str(command[1]) if len(command) > 1 else "", command, replies.append)
     return replies
+
+
+def make(address: str, told: Told, patience: float, most: int) -> Servers:
+    """Servers that are not started."""
+    return make_servers(address, told, timeout=patience, most=most, news="news", probe=probe)
+
+
+def probe(number: int, announcing: str) -> Command:
+    """A publish to nobody."""
+    key = f"{{probe{number}}}"
+    return PUBLISH.call([key, f"{key}:r", f"{key}:w"], "", "n", 0, "e", 1, 1, 9000, 1, 64, announcing, key, 1, b"0")
 
 
 def publish(key: str, message: bytes) -> Command:
@@ -200,33 +212,130 @@ def test_who_still_waits_when_it_stops_is_told(own: Store) -> None:
     assert all(isinstance(reply[0], int | EngineUnreachable) for reply in replies)
 
 
-def test_out_of_reach_at_the_start_is_one_sentence(tmp_path: Path) -> None:
-    store = Store(tmp_path / "never")
+def test_a_store_that_is_away_at_the_start_is_waited_for_and_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path / "late", password="hunter2")
 
     async def story(servers: Servers, told: Told) -> None:
-        raise AssertionError
-
-    with pytest.raises(EngineUnreachable) as caught:
-        run(store, story)
-    assert caught.value.detail.startswith(f"engine: redis://127.0.0.1:{store.port}/0 cannot be reached. ")
-
-
-def test_a_wrong_password_is_said_and_not_shown(tmp_path: Path) -> None:
-    store = Store(tmp_path / "locked", password="right")
-    store.start()
-
-    async def start() -> None:
-        servers = make_servers(store.url.replace("right", "wrong"), Told(), timeout=5.0, most=9, news="news")
-        await servers.start()
+        assert isinstance(servers.trouble, EngineUnreachable)
+        refused = send(servers, *publish("{k}", b"1"))
+        assert [reply.detail for reply in refused] == [NOT_SENT], "publishers are told at once"
+        servers.listen("c")
+        await asyncio.to_thread(store.start)
+        await until(lambda: "c" in told.channels and servers.trouble is None)
+        assert told.ups == 1
+        taken = send(servers, *publish("{k}", b"1"))
+        await until(lambda: taken)
+        assert taken[0][0] == b"e"
 
     try:
-        with pytest.raises(EngineUnreachable) as caught:
-            asyncio.run(start())
+        run(store, story, timeout=2.0)
     finally:
         store.kill()
-    assert "WRONGPASS" in caught.value.detail or "AuthenticationError" in caught.value.detail
-    assert "wrong@" not in caught.value.detail
-    assert ":wrong" not in caught.value.detail
+    first = caplog.records[0].getMessage()
+    assert first.startswith(f"the messages' store at redis://…@127.0.0.1:{store.port}/0 cannot be reached yet (")
+    assert "Check that it runs" in first
+    assert [record.getMessage() for record in caplog.records[1:]] == ["the messages' store can be reached now"]
+    assert "hunter2" not in caplog.text
+
+
+def test_a_store_that_stays_away_is_told_of_from_time_to_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slosh.engine.redis_link.REMINDERS", 0.2)
+
+    async def story(_: Servers, __: Told) -> None:
+        await until(lambda: len(caplog.records) >= 3)
+
+    run(Store(tmp_path / "never"), story, timeout=0.5)
+    assert all("is still out of reach" in record.getMessage() for record in caplog.records[1:])
+
+
+async def start_at(address: str) -> None:
+    """Start servers that cannot be right."""
+    servers = make(address, Told(), 5.0, 9)
+    try:
+        await servers.start()
+    finally:
+        await servers.stop()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda url: url.replace("hunter1", "hunter2"), "It refuses the user or password."),
+        (lambda url: url.replace(":hunter1@", ""), "It refuses the user or password."),
+        (lambda url: url.replace("://:", "://nobody:"), "It refuses the user or password."),
+        (lambda url: url.replace("/0", "/9999"), "It has no database of that number."),
+    ],
+)
+def test_an_address_that_cannot_be_right_is_said_at_once(
+    tmp_path: Path, change: Callable[[str], str], says: str
+) -> None:
+    with Store(tmp_path / "locked", password="hunter1") as store, pytest.raises(SettingError) as caught:
+        asyncio.run(start_at(change(store.url)))
+    assert "is there and cannot be used" in caught.value.detail
+    assert says in caught.value.detail
+    assert "hunter" not in caught.value.detail
+
+
+def test_a_certificate_that_is_not_trusted_is_said_at_once(tmp_path: Path) -> None:
+    with Store(tmp_path / "store", tls=Authority(tmp_path / "ca")) as store, pytest.raises(SettingError) as caught:
+        asyncio.run(start_at(store.url.partition("?")[0]))
+    assert "It speaks no TLS that can be trusted" in caught.value.detail
+
+
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_what_is_no_redis_is_said_at_once(greeting: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        await reader.read(100)
+        writer.close()
+
+    async def story() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            await start_at(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+    with pytest.raises(SettingError) as caught:
+        asyncio.run(story())
+    assert "It speaks another protocol than Redis." in caught.value.detail
+
+
+REFUSALS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    "NOREPLICAS": (
+        ("CONFIG", "SET", "min-replicas-to-write", "1"),
+        ("CONFIG", "SET", "min-replicas-to-write", "0"),
+        "",
+    ),
+    "OOM": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "is full (its maxmemory)"),
+    "NOPERM": (("ACL", "SETUSER", "default", "-rpush"), ("ACL", "SETUSER", "default", "+rpush"), ""),
+    "NOPERM ": (("ACL", "SETUSER", "default", "-evalsha"), ("ACL", "SETUSER", "default", "+evalsha"), ""),
+    "NOPERM  ": (("ACL", "SETUSER", "default", "resetkeys"), ("ACL", "SETUSER", "default", "allkeys"), ""),
+    "READONLY": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), ""),
+}
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+@pytest.mark.parametrize("posts", [True, False])
+def test_a_store_that_takes_no_messages_is_trouble_until_it_does(own: Store, why: str, posts: bool) -> None:
+    """Also where nobody posts, so that a balancer which sends nobody here learns when it may again."""
+    hurt, mend, says = REFUSALS[why]
+
+    async def story(servers: Servers, _: Told) -> None:
+        await until(lambda: servers.trouble is None)
+        own.ask(*hurt)
+        if posts:
+            refused = send(servers, *publish("{k}", b"1"))
+            await until(lambda: refused or servers.trouble)
+        await until(lambda: servers.trouble)
+        assert servers.trouble is not None
+        assert servers.trouble.status == 503
+        assert (says or f"({why.strip()})") in servers.trouble.detail
+        own.ask(*mend)
+        await until(lambda: servers.trouble is None)
+
+    run(own, story, timeout=5.0)
 
 
 def connections(store: Store) -> int:
@@ -363,7 +472,7 @@ def test_what_was_done_and_not_answered_before_a_cut_is_not_done_again(own: Stor
     async def story() -> None:
         async with Between(own.port) as between:
             told = Told()
-            servers = make_servers(f"redis://127.0.0.1:{between.port}", told, timeout=PATIENCE, most=99, news="news")
+            servers = make(f"redis://127.0.0.1:{between.port}", told, PATIENCE, 99)
             await servers.start()
             try:
                 between.is_mute = True

@@ -3,6 +3,7 @@
 import pytest
 
 from slosh.engine.redis_servers import Cluster, Servers, make_servers
+from tests.engine.test_redis_link import probe
 
 
 class Deaf:
@@ -20,4 +21,4 @@ class Deaf:
 
 @pytest.mark.parametrize(("text", "kind"), [("redis://host", Servers), ("redis+cluster://host", Cluster)])
 def test_a_cluster_is_told_from_a_single_server(text: str, kind: type[Servers]) -> None:
-    assert type(make_servers(text, Deaf(), timeout=1.0, most=10, news="news")) is kind
+    assert type(make_servers(text, Deaf(), timeout=1.0, most=10, news="news", probe=probe)) is kind

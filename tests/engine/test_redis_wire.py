@@ -12,7 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 from slosh.engine.redis_servers import make_servers
 from slosh.engine.redis_wire import Wire, pack
 from tests.conftest import need
-from tests.engine.test_redis_link import PATIENCE, Told
+from tests.engine.test_redis_link import PATIENCE, Told, probe
 from tests.stores.server import Store
 from tests.stores.tls import Authority
 
@@ -49,7 +49,7 @@ def road(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Store
 
 def client_of(url: str) -> "Redis":
     """The library's client, as slosh makes it."""
-    return make_servers(url, Told(), timeout=PATIENCE, most=9, news="news")._make_client()
+    return make_servers(url, Told(), timeout=PATIENCE, most=9, news="news", probe=probe)._make_client()
 
 
 async def broken(wire: Wire) -> BaseException:

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import slosh.web
 from slosh import __version__
 from slosh.compiled import is_compiled
+from slosh.errors import EngineFailed, EngineFull, EngineUnreachable, SloshError
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, SiteEngine
 
@@ -21,10 +22,16 @@ def test_healthy_and_ready(site: Site) -> None:
         assert site.ask("HEAD", path)["Content-Length"] == str(len(answer.body))
 
 
-def test_not_ready_while_the_engine_is_out_of_reach(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SiteEngine, "ready", lambda _: False)
+@pytest.mark.parametrize(
+    "why", [EngineUnreachable("The store is away."), EngineFull("It is full."), EngineFailed("It is a replica.")]
+)
+def test_not_ready_while_the_engine_takes_no_messages(
+    site: Site, monkeypatch: pytest.MonkeyPatch, why: SloshError
+) -> None:
+    monkeypatch.setattr(SiteEngine, "trouble", lambda _: why)
     answer = site.get("/-/ready")
-    assert (answer.status, answer.code) == (503, "engine_unreachable")
+    assert (answer.status, answer.code) == (503, why.code)
+    assert why.detail in answer.body.decode()
     assert "Retry-After" in answer
     assert site.get("/-/healthy").status == 200
     assert site.metrics()["slosh_engine_up"] == 0

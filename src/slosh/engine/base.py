@@ -128,10 +128,11 @@ class Engine:
 
     @abstractmethod
     async def start(self) -> None:
-        """Make ready to serve.
+        """Make ready to serve. The place where messages live may still be out of reach: see `trouble`.
 
         Raises:
-            Unavailable: the place where messages live is out of reach.
+            SettingError: it was reached, and cannot be the one that is meant.
+            Unavailable: it cannot be used.
         """
 
     @abstractmethod
@@ -139,8 +140,12 @@ class Engine:
         """Let go of everything. Nothing is called on the engine afterwards."""
 
     @abstractmethod
+    def trouble(self) -> SloshError | None:
+        """Why a publish has no chance to be taken just now; None where it has."""
+
     def ready(self) -> bool:
         """Whether a publish has a chance to be taken just now."""
+        return self.trouble() is None
 
     def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError | None:  # noqa: ARG002 - most have to ask
         """As `publish`, where it can be told at once what becomes of it; None where not: `publish` has to be asked.

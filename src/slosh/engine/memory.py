@@ -45,9 +45,9 @@ class MemoryEngine(Engine):
     async def stop(self) -> None:
         """There is nothing to let go of."""
 
-    def ready(self) -> bool:
-        """Memory is always there."""
-        return True
+    def trouble(self) -> SloshError | None:
+        """There is none: memory is always there."""
+        return None
 
     def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError:
         """As the engine promises; it can always be told at once."""

@@ -76,9 +76,9 @@ class RedisEngine(Engine):
         self._view.is_stopped = True
         await self._view.servers.stop()
 
-    def ready(self) -> bool:
-        """Whether all servers of the store can be reached."""
-        return self._view.servers.are_up
+    def trouble(self) -> SloshError | None:
+        """As the engine promises: all servers of the store can be reached, and take messages."""
+        return self._view.servers.trouble
 
     # Publishing.
 

@@ -8,6 +8,8 @@ The rules of this file:
   broke nobody knows, and whoever asked for it is told so.
 * While a server has been out of reach for longer than `timeout` whatever comes is refused at once. (What waits already
   is given up in time by `redis_servers`, wherever it stands.)
+* Whether a server takes messages is known from one that is published to nobody from time to time, at once after each
+  connection and after each refusal: nothing else meets all that a publish meets.
 """
 
 import asyncio
@@ -31,12 +33,14 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from slosh.engine.redis_address import Address
 from slosh.engine.redis_listener import QUIET, Listener, ToldOfChannels
 from slosh.engine.redis_pause import Pause, end_all
-from slosh.engine.redis_scripts import ALL, Script, gives_ring
+from slosh.engine.redis_refusals import refusal_of, says, why_wrong, word_of
+from slosh.engine.redis_scripts import ALL, Command, Script, gives_ring
 from slosh.engine.redis_sent import NOT_SENT, Sent, nobody
 from slosh.engine.redis_wire import Wire, as_broken, pack
-from slosh.errors import EngineBusy, EngineFailed, EngineFull, EngineUnreachable, SloshError
+from slosh.errors import EngineBusy, EngineFailed, EngineFull, EngineUnreachable, SettingError, SloshError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -51,6 +55,14 @@ _BATCH_RINGS: Final = 16
 taken, and so do we: with the default `queue_bytes` 128 MiB, and not 4 GiB."""
 _LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts to reach a server, at most."""
+_PROBE_EVERY: Final = 2.0
+"""Seconds between two messages to nobody."""
+REMINDERS: Final = 30.0
+"""Seconds between two lines in the log about a store that stays out of reach."""
+WAITING: Final = (
+    "the messages' store at %s cannot be reached yet (%s). slosh waits for it, and answers 503 to publishers "
+    "meanwhile. Check that it runs, that the address and its scheme are right, and that nothing stands between"
+)
 _COMPLAINTS: Final = 5.0
 """Seconds between two lines in the log about refusals; what a server refuses once it mostly refuses always."""
 
@@ -68,7 +80,12 @@ class Link:
         heard: called with a channel and what was announced there.
         strayed: called with a command that belongs to another server of a cluster, and the error that says so.
         moved_away: called with a channel that this server has given up, or '' where one of them was.
-        hide: leaves secrets out of what the library or the server says.
+        address: of the store; it leaves secrets out of what the library or the server says.
+        probe: gives the command that publishes a message to nobody, at this server.
+
+    Attributes:
+        is_up: whether the server can be reached.
+        refusal: why it takes no messages, as far as is known.
     """
 
     def __init__(  # noqa: PLR0913 - what happens is told to many
@@ -83,14 +100,19 @@ class Link:
         heard: Callable[[str, bytes], None],
         strayed: Callable[[Sent, ResponseError], None] | None = None,
         moved_away: Callable[[str], None] = lambda _: None,
-        hide: Callable[[str], str] = str,
+        address: Address,
+        probe: Callable[["Link"], Command],
     ) -> None:
         self._client = client
         self._timeout = timeout
         self._most = most
         self._up = up
         self._strayed = strayed
-        self._hide = hide
+        self._address = address
+        self._hide = address.hide
+        self._make_probe = probe
+        self._probing: asyncio.TimerHandle | None = None
+        self._remind_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Sent] = deque()
         self._wire: Wire | None = None
@@ -108,22 +130,33 @@ class Link:
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
         self.is_up = False
+        self.refusal: SloshError | None = None
 
     @property
     def waiting(self) -> int:
         """How many commands wait to be sent or are under way."""
         return len(self._queue) + len(self._batch) + len(self._undone)
 
-    async def start(self, news: Iterable[str]) -> None:
+    async def start(self, news: Iterable[str], *, patient: bool = False) -> None:
         """Reach the server, and listen to the channels `news`, which are nobody's own.
 
+        Args:
+            patient: where it is only out of reach, say so in the log and go on trying.
+
         Raises:
+            SettingError: it was reached, and the address cannot be right; the detail says why.
             EngineUnreachable: it cannot be reached; the detail says why.
         """
         try:
             await self._greet()
         except (RedisError, OSError) as error:
+            if (wrong := why_wrong(error)) is None and patient:
+                self._wait(error, news)
+                return
             await self.stop()
+            if wrong is not None:
+                told = self._hide(f"{wrong} It says: {error}")
+                raise SettingError(f"engine: {self._address.text} is there and cannot be used. {told}") from None
             raise EngineUnreachable(self._hide(f"{type(error).__name__}: {error}")) from None
         self.is_up = True
         self._tasks = [self._loop.create_task(self._send_all())]
@@ -131,10 +164,25 @@ class Link:
             await self.stop()
             raise EngineUnreachable(f"It answers, but cannot be listened to: {self._hide(self._listener.trouble)}")
 
+    def _wait(self, error: Exception, news: Iterable[str]) -> None:
+        """Begin without the server, and go on as soon as it is there."""
+        now = self._loop.time()
+        # Nothing is to wait for it: publishers are told at once.
+        self._down_since, self._remind_at = now - self._timeout - 1.0, now + REMINDERS
+        logger.warning(
+            WAITING,
+            self._address.text,
+            self._hide(str(error)),
+        )
+        self._tasks = [self._loop.create_task(self._send_all())]
+        self._listener.begin(news)
+
     async def stop(self) -> None:
         """Close the connections. Who still waits is told that nothing came."""
         self._is_stopping = True
         self.is_up = False
+        if self._probing is not None:
+            self._probing.cancel()
         await self._listener.stop()
         await end_all(self._tasks)
         while self._queue:
@@ -191,7 +239,7 @@ class Link:
                 if not self.is_up:
                     await self._greet()
                     self.is_up, self._down_since = True, None
-                    logger.warning("the messages' store can be reached again")
+                    logger.warning("the messages' store can be reached now")
                     # What the store may have forgotten is looked for before anything is published behind it.
                     held, self._queue = self._queue, deque()
                     self._up()
@@ -216,6 +264,7 @@ class Link:
         self._stirred = self._loop.time()
         self._watch()
         self._flush()
+        self._probe()
         try:
             await wire.broken
         finally:
@@ -250,6 +299,28 @@ class Link:
         if not self._batch and not self._queue:
             self._queue.append(Sent(("PING",), nobody, self._loop.time()))
             self._flush_soon()
+
+    # Whether it takes messages.
+
+    def _probe(self) -> None:
+        """See whether the server takes messages, now and from time to time."""
+        if self._probing is not None:
+            self._probing.cancel()
+            self._probing = None
+        if self._wire is not None:
+            self._queue.append(Sent(self._make_probe(self), self._probed, self._loop.time()))
+            self._flush_soon()
+
+    def _probed(self, reply: object) -> None:
+        if not self._is_stopping:
+            self._probing = self._loop.call_later(_PROBE_EVERY, self._probe)
+        if isinstance(reply, EngineUnreachable):
+            return  # The connection broke, which is known.
+        before, self.refusal = self.refusal, reply if isinstance(reply, SloshError) else None
+        if self.refusal is not None and before is None:
+            logger.error("the messages' store takes no messages: %s", self.refusal.detail)
+        elif self.refusal is None and before is not None:
+            logger.warning("the messages' store takes messages again")
 
     def _flush_soon(self) -> None:
         """What else comes in this turn of the loop goes out together with it."""
@@ -321,8 +392,9 @@ class Link:
         if isinstance(error, RedisConnectionError):
             self._batch.appendleft(sent)
             raise error  # It loads its data yet, or wants no more of us.
-        if _says(error, ReadOnlyError, "READONLY"):
+        if says(error, ReadOnlyError, "READONLY"):
             self._is_replica = True
+            self.refusal = EngineFailed(refusal_of("READONLY"))
             self._undone.append(sent)
         elif isinstance(error, NoScriptError):
             self._undone.append(sent)
@@ -335,7 +407,12 @@ class Link:
         now = self._loop.time()
         if self.is_up:
             self.is_up, self._down_since = False, now
+            self._remind_at = now + REMINDERS
             logger.warning("the messages' store is out of reach, and is tried again: %s", self._hide(str(error)))
+        elif now >= self._remind_at:
+            self._remind_at = now + REMINDERS
+            told = self._hide(str(error))
+            logger.warning("the messages' store at %s is still out of reach: %s", self._address.text, told)
         while self._queue and self._is_given_up():
             self._queue.popleft().give_up()
 
@@ -343,17 +420,16 @@ class Link:
         return self._down_since is not None and self._loop.time() - self._down_since > self._timeout
 
     def _explain(self, error: Exception) -> SloshError:
-        if _says(error, OutOfMemoryError, "OOM"):
+        if says(error, OutOfMemoryError, "OOM"):
             return EngineFull("The messages' store is full (its maxmemory); nothing was stored.")
         if isinstance(error, ClusterDownError | TryAgainError | MovedError | AskError):
             return EngineUnreachable(NOT_SENT)
+        if word := word_of(error):
+            if self._probing is not None:
+                self._loop.call_soon(self._probe)
+            return EngineFailed(refusal_of(word))
         now = self._loop.time()
         if now >= self._quiet_until:
             self._quiet_until = now + _COMPLAINTS
             logger.error("the messages' store refused a command: %s", self._hide(str(error)))
         return EngineFailed("The messages' store refused this; the log says why.")
-
-
-def _says(error: Exception, kind: type[Exception], word: str) -> bool:
-    """Whether an error is of that kind. Redis 6.2 wraps what went wrong inside a script into words of its own."""
-    return isinstance(error, kind) or f": -{word} " in str(error)

@@ -80,10 +80,14 @@ class Listener:
         self.is_sharded = False
         self.trouble = "nothing was heard"
 
-    async def start(self, news: Iterable[str], patience: float) -> bool:
-        """Listen to the channels `news`, which are nobody's own; whether that was so within `patience` seconds."""
+    def begin(self, news: Iterable[str]) -> None:
+        """Listen to the channels `news`, which are nobody's own, as soon as that can be. The caller must `stop`."""
         self._news = set(news)
         self._tasks = [self._loop.create_task(self._listen_always())]
+
+    async def start(self, news: Iterable[str], patience: float) -> bool:
+        """As `begin`; whether they were heard within `patience` seconds."""
+        self.begin(news)
         try:
             async with asyncio.timeout(patience):
                 await self._hears.wait()

@@ -14,17 +14,20 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 
 from slosh.engine.redis_address import Address, parse_address
-from slosh.engine.redis_link import Link
+from slosh.engine.redis_link import REMINDERS, WAITING, Link
 from slosh.engine.redis_pause import end_all
+from slosh.engine.redis_refusals import why_wrong
 from slosh.engine.redis_scripts import Command
 from slosh.engine.redis_sent import Done, Sent
 from slosh.engine.redis_wire import as_broken
-from slosh.errors import EngineUnreachable
+from slosh.errors import EngineUnreachable, SettingError, SloshError
 
 logger = logging.getLogger(__name__)
 
 _CHECKS: Final = 10
 """How often within a timeout it is looked whether something has waited for too long."""
+_PROBES: Final = 256
+"""Keys among which one is looked for that a server has; fewer than one in sixty is at it only in a large cluster."""
 _REFRESH_PAUSE: Final = 0.2
 """Seconds between two looks at how a cluster shares its keys."""
 
@@ -56,10 +59,21 @@ class Servers:
         timeout: seconds that a server has to answer.
         most: commands that wait for one server at most.
         news: a channel that all nodes listen to.
+        probe: gives the command that publishes a message to nobody, for a number that chooses its key.
     """
 
-    def __init__(self, address: Address, told: Told, *, timeout: float, most: int, news: str) -> None:
+    def __init__(
+        self,
+        address: Address,
+        told: Told,
+        *,
+        timeout: float,
+        most: int,
+        news: str,
+        probe: Callable[[int, str], Command],
+    ) -> None:
         self.address = address
+        self.probe = probe
         self.told = told
         self.timeout = timeout
         self.most = most
@@ -70,17 +84,18 @@ class Servers:
         self._checks = False
 
     async def start(self) -> None:
-        """Reach all of them.
+        """Reach all of them, or go on trying.
 
         Raises:
-            EngineUnreachable: one cannot be reached; the detail says which and why.
+            SettingError: one was reached, and the address cannot be right; the detail says why.
+            EngineUnreachable: it can be reached, and cannot be listened to.
         """
         self._loop = asyncio.get_running_loop()
+        link = self.links["", 0] = self.make_link(self._make_client(), clustered=False)
         try:
-            link = self.links["", 0] = self.make_link(self._make_client(), clustered=False)
-            await link.start([self.news])
+            await link.start([self.news], patient=True)
         except EngineUnreachable as error:
-            raise EngineUnreachable(f"engine: {self.address.text} cannot be reached. {error.detail}") from None
+            raise EngineUnreachable(f"engine: {self.address.text} cannot be used. {error.detail}") from None
 
     async def stop(self) -> None:
         """Close all connections."""
@@ -91,6 +106,14 @@ class Servers:
     def are_up(self) -> bool:
         """Whether all can be reached."""
         return all(link.is_up for link in self.links.values())
+
+    @property
+    def trouble(self) -> SloshError | None:
+        """Why messages are not taken, by one of them at least."""
+        for link in self.links.values():
+            if link.refusal is not None:
+                return link.refusal
+        return None if self.are_up else EngineUnreachable("The messages' store is out of reach.")
 
     @property
     def waiting(self) -> int:
@@ -164,8 +187,15 @@ class Servers:
             heard=self.told.heard,
             strayed=strayed,
             moved_away=moved_away,
-            hide=self.address.hide,
+            address=self.address,
+            probe=self._make_probe,
         )
+
+    def _make_probe(self, link: Link) -> Command:
+        """What publishes a message to nobody at the server that `link` goes to, which has a part of all keys."""
+        announcing = "SPUBLISH" if link.is_sharded else "PUBLISH"
+        probes = (self.probe(number, announcing) for number in range(_PROBES))
+        return next((probe for probe in probes if self.link_of(_key_of(probe)) is link), self.probe(0, announcing))
 
     def options(self) -> dict[str, Any]:
         """What every connection is made with."""
@@ -199,8 +229,17 @@ class Servers:
 class Cluster(Servers):
     """The masters of a cluster, each with a link of its own."""
 
-    def __init__(self, address: Address, told: Told, *, timeout: float, most: int, news: str) -> None:
-        super().__init__(address, told, timeout=timeout, most=most, news=news)
+    def __init__(
+        self,
+        address: Address,
+        told: Told,
+        *,
+        timeout: float,
+        most: int,
+        news: str,
+        probe: Callable[[int, str], Command],
+    ) -> None:
+        super().__init__(address, told, timeout=timeout, most=most, news=news, probe=probe)
         self._slots: list[tuple[int, int, tuple[str, int]]] = []
         self._channels: dict[str, Link | None] = {}
         self._strayed: list[Sent] = []
@@ -213,7 +252,7 @@ class Cluster(Servers):
         self._loop = asyncio.get_running_loop()
         error = await self._look()
         if error is not None:
-            raise EngineUnreachable(f"engine: {self.address.text} cannot be reached. {error}")
+            logger.warning(WAITING, self.address.text, error)
         self._watching = self._loop.create_task(self._watch())
 
     async def stop(self) -> None:
@@ -225,6 +264,11 @@ class Cluster(Servers):
     def waiting(self) -> int:
         """As for a single server."""
         return super().waiting + len(self._strayed)
+
+    @property
+    def are_up(self) -> bool:
+        """As for a single server."""
+        return bool(self._slots) and super().are_up
 
     def link_of(self, key: str) -> Link | None:
         """As for a single server."""
@@ -281,16 +325,23 @@ class Cluster(Servers):
 
     async def _watch(self) -> None:
         """Look again as long as a master cannot be reached: a replica may have taken its place."""
+        remind_at = self._loop.time() + REMINDERS
         while True:
             await asyncio.sleep(1.0)
-            if not self.are_up or not self._slots:
-                await self._look()
+            trouble = None if self.are_up else await self._look()
+            if trouble is not None and self._loop.time() >= remind_at:
+                remind_at = self._loop.time() + REMINDERS
+                logger.warning("the messages' store at %s is still out of reach: %s", self.address.text, trouble)
 
     async def _look(self) -> str | None:
         """Ask how the keys are shared, and have a link to each master. Gives why that could not be, or None."""
         async with self._looking:  # else two might make a link to the same new master
             try:
                 return await self._look_now()
+            except SettingError as error:
+                if self._watching is None:  # It has just begun.
+                    raise
+                return error.detail
             except Exception:
                 logger.exception("a mistake of slosh; the cluster is looked at again")
                 return "it could not be looked at"
@@ -301,6 +352,9 @@ class Cluster(Servers):
             try:
                 answer = await self._ask_for_slots(host, port)
             except (RedisError, OSError) as error:
+                if (wrong := why_wrong(error)) is not None and not self._slots:
+                    told = self.address.hide(f"{wrong} It says: {error}")
+                    raise SettingError(f"engine: {self.address.text} is there and cannot be used. {told}") from None
                 trouble = self.address.hide(f"{type(error).__name__}: {error}")
                 continue
             # A server that was not told its own address leaves it away (CLUSTER SLOTS in the reference).
@@ -361,7 +415,9 @@ def _key_of(command: Command) -> str:
     return str(command[3] if command[0] == "EVALSHA" else command[1])
 
 
-def make_servers(address: str, told: Told, *, timeout: float, most: int, news: str) -> Servers:
+def make_servers(
+    address: str, told: Told, *, timeout: float, most: int, news: str, probe: Callable[[int, str], Command]
+) -> Servers:
     """The servers at `address`, not reached yet.
 
     Raises:
@@ -369,4 +425,4 @@ def make_servers(address: str, told: Told, *, timeout: float, most: int, news: s
     """
     parsed = parse_address(address)
     kind = Cluster if parsed.kind == "cluster" else Servers
-    return kind(parsed, told, timeout=timeout, most=most, news=news)
+    return kind(parsed, told, timeout=timeout, most=most, news=news, probe=probe)

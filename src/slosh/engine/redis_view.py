@@ -5,7 +5,7 @@ from typing import Any
 
 from slosh.core.cursor import make_epoch
 from slosh.engine.redis_keys import Keys
-from slosh.engine.redis_scripts import Command
+from slosh.engine.redis_scripts import PUBLISH, Command
 from slosh.engine.redis_servers import Told, make_servers
 from slosh.engine.redis_time import Times
 from slosh.settings import Settings
@@ -52,13 +52,28 @@ class View:
         self.times = Times(settings.linger)
         self.keys = Keys(settings.engine_prefix)
         self.servers = make_servers(
-            settings.engine, told, timeout=settings.engine_timeout, most=settings.engine_queue, news=self.keys.news
+            settings.engine,
+            told,
+            timeout=settings.engine_timeout,
+            most=settings.engine_queue,
+            news=self.keys.news,
+            probe=self._make_probe,
         )
         self.is_stopped = False
 
     def new_epoch(self) -> str:
         """The text of a new life."""
         return make_epoch(self._random_bits)
+
+    def _make_probe(self, number: int, announcing: str) -> Command:
+        """What publishes a message to nobody, to see whether the store takes messages. No reader can name its topic.
+
+        It takes the way of every publish, and the store keeps one such message, for a minute.
+        """
+        name = f"$probe/{number}"
+        keys, channel = self.keys.of_topic(name), self.keys.channel(name)
+        bounds = (1, int(True), self.times.spare_ms, 1, 64, announcing, channel, 1)
+        return PUBLISH.call(keys, "", self.node, 0, self.new_epoch(), *bounds, b"null")
 
     def send(self, key: str, command: Command, done: Callable[[Any], None], *, must: bool = False) -> None:
         """Have the server that has `key` do `command`; `done` gets its reply or a `SloshError`, never after the end.

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from slosh import __version__
 from slosh.compiled import is_compiled
 from slosh.engine.base import Engine
-from slosh.errors import ALLOW_FILES, Draining, EngineUnreachable, MethodNotAllowed, NotFound, SloshError
+from slosh.errors import ALLOW_FILES, Draining, MethodNotAllowed, NotFound
 from slosh.web.action import Action
 from slosh.web.asking import TOPICS, parse_names
 from slosh.web.connection import Connection
@@ -120,13 +120,9 @@ class Ready(_About):
         """Say so, or why not.
 
         Raises:
-            Draining, EngineUnreachable: not now.
+            Draining, Unavailable: not now; the detail says why.
         """
-        error: SloshError | None = None
-        if connection.edge.draining:
-            error = Draining("This server is going down.")
-        elif not self.engine.ready():
-            error = EngineUnreachable("The messages' store is out of reach.")
+        error = Draining("This server is going down.") if connection.edge.draining else self.engine.trouble()
         if error is not None:
             raise error
         connection.respond(200, _TEXT, b"ready\n")
@@ -192,7 +188,7 @@ class _Counts(Collector):
             ("slosh_connections", "Open connections.", len(edge.connections)),
             (
                 "slosh_engine_up",
-                "Whether messages can be taken: 0 while the store is out of reach.",
+                "Whether messages can be taken: 0 while the store is out of reach or takes none.",
                 int(self._engine.ready()),
             ),
             ("slosh_ring_bytes", "Bytes of messages kept.", sum(topic.size for topic in hub)),
