@@ -20,13 +20,15 @@
  * 2. Nothing is lost silently. The page gets the whole answer: `saw`, `delivering`, `lost`, `conflated`, `reset`.
  * 3. A dropped connection is not an end. The client says so, waits (longer each time, and never exactly as long as
  *    other clients do), asks again from its place, and says when it is back.
- * 4. How answers travel is a transport's business alone (see `longPoll`), how a page follows is the same for all.
+ * 4. How answers travel is a transport's business alone (see `longPoll`, `stream`), how a page follows is the same for all.
+ * 5. A mistake of the caller is an error at once, and its text says what to write instead.
  *
  * Several topics, or a pattern: `follow("kitchen,cellar", …)`, `follow("house/*", …)`. An answer is then
  * `{topics: {kitchen: {res, saw, lost, …}}, next}`, with the topics that have something to say.
  *
- * A browser opens at most six connections to one host over HTTP/1.1, and each topic that is followed holds one of
- * them, counted over all tabs. Follow few topics from one page.
+ * A browser opens at most six connections to one host over HTTP/1.1, counted over all its tabs, and each `follow` holds
+ * one of them. So a tab that stays hidden gives its connection back and goes on from its place when it is looked at
+ * (state `resting`); two hidden ones may keep theirs. Follow few topics from one page.
  *
  * No dependencies, no build step. Numbers pass through `JSON.parse`: what a double cannot hold is rounded.
  */
@@ -44,6 +46,17 @@ const LONGEST_PAUSE = 20_000;
  *  longest wait is tiny): wait for the rest of this time, in milliseconds, instead of asking in a tight loop. */
 const SHORTEST_HOLD = 1000;
 
+/** A stream that brings no byte for so long, in milliseconds, is cut or buffered on the way: the server sends a
+ *  heartbeat each 15 s. */
+const QUIET = 20_000;
+/** How long a tab is hidden before it gives its connection back, in milliseconds, and how many hidden ones keep theirs. */
+const HIDDEN = 5000;
+const KEEPING = 2;
+/** After so long without any answer the state `connecting` says what may be the reason, in milliseconds. */
+const SLOW = 5000;
+const CROWDED =
+  "no answer yet. A browser opens six connections to one host over HTTP/1.1: other tabs or windows of this server may hold them all; close one";
+
 /** Where the topics are: beside the folder this file came from, so `/-/slosh.js` means `/topics/`, and a server
  *  behind a proxy's `/prefix/` is found too. Another server: the option `server`, its address. */
 const HOME = new URL("../", import.meta.url).href;
@@ -60,6 +73,10 @@ const HOME = new URL("../", import.meta.url).href;
  * @property {number} [conflated] messages left out because `key` or `limit` asked for it
  * @property {boolean} [reset]    the topic began anew since the last answer; what was before is not known
  * @property {boolean} [timeout]  nothing came in the time asked for
+ * @property {boolean} [truncated]  not all of the window that `since` asked for is kept any more
+ * @property {boolean} [ended]    the topic has ended; these are its last messages
+ * @property {number[]} [times]   with the option `times`: when each of `res` arrived, Unix milliseconds by the server's clock
+ * @property {number} [date]      when the server answered, likewise, to the second; where the response told it
  * @property {Object<string, Answer>} [topics]  where several are followed: the answer of each that has one, by its name;
  *   of the other fields only `next` and `timeout` are there then
  */
@@ -67,11 +84,12 @@ const HOME = new URL("../", import.meta.url).href;
 /**
  * What the connection is doing.
  * @typedef {object} State
- * @property {"connecting"|"live"|"waiting"|"offline"|"failed"|"closed"} name
+ * @property {"connecting"|"live"|"waiting"|"offline"|"resting"|"failed"|"ended"|"closed"} name
  *   connecting: the first request (or a retry) is under way. live: the server answers.
  *   waiting: the server answered that it cannot now. offline: the server cannot be reached.
+ *   resting: the tab is hidden; the connection goes on when it is shown. ended: the topic has ended.
  *   failed: the server refused for good; asking again would not help. closed: `close()` was called.
- * @property {string} [reason]   why, as a sentence; with waiting, offline and failed
+ * @property {string} [reason]   why, in words; with waiting, offline, resting, failed and ended, and with connecting when it takes long
  * @property {number} [retryIn]  milliseconds to the next try; with waiting and offline
  */
 
@@ -102,17 +120,50 @@ export class SloshError extends Error {
  * @param {number} [options.limit]   at most this many, the newest, in one answer
  * @param {string} [options.every]   gather this long before an answer: `250ms`, `1s`
  * @param {string} [options.key]     a path into the message: only the newest of each key
+ * @param {boolean} [options.times]  tell with each message when it arrived, by the server's clock
  * @param {(answer: Answer) => void} [options.onAnswer]  called with each answer that has something to say
  * @param {(state: State) => void} [options.onState]     called each time the state changes
  * @param {AbortSignal} [options.signal]
  * @param {string} [options.server]  the server's address; default: the one this file came from
  * @param {number} [options.wait]    how long one request is held, in seconds
- * @param {Transport} [options.transport]  default: `longPoll`
+ * @param {Transport} [options.transport]  default: `stream` for a pattern, because between two polls nothing would
+ *   watch it, else `longPoll`. Where a stream does not come through, polls take its place.
+ * @param {"rest"|"keep"} [options.whenHidden]  `keep`: hold the connection in a hidden tab too
  * @returns {Following}
+ * @throws {TypeError} an argument makes no sense
  */
 export function follow(topic, options = {}) {
+  checkTopic(topic, "follow");
+  checkOptions(options);
   return new Following(topic, options);
 }
+
+const TAKEN = ["since", "limit", "every", "key", "times", "onAnswer", "onState", "signal", "server", "wait", "transport", "whenHidden"];
+const FUNCTIONS = ["onAnswer", "onState", "transport"];
+
+function checkTopic(topic, caller) {
+  if (typeof topic === "string" && topic) return;
+  throw new TypeError(`${caller} needs a topic's name, not ${shown(topic)}: ${caller}("kitchen", …)`);
+}
+
+function checkOptions(options) {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`follow takes its options as an object, not ${shown(options)}: follow("kitchen", { onAnswer: ({ res }) => … })`);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (!TAKEN.includes(name)) throw new TypeError(`follow has no option ${shown(name)}; it takes ${TAKEN.join(", ")}`);
+    if (value !== undefined && FUNCTIONS.includes(name) && typeof value !== "function") {
+      throw new TypeError(`${name} is to be a function, not ${shown(value)}`);
+    }
+  }
+  if (options.whenHidden && !["rest", "keep"].includes(options.whenHidden)) {
+    throw new TypeError(`whenHidden is "rest" or "keep", not ${shown(options.whenHidden)}`);
+  }
+  if (options.wait !== undefined && !(options.wait > 0)) throw new TypeError(`wait is a number of seconds above 0, not ${shown(options.wait)}`);
+  topicURL("t", options.server);
+}
+
+const shown = (value) => (typeof value === "function" ? "a function" : (JSON.stringify(value) ?? String(value)).slice(0, 100));
 
 /**
  * Publish one JSON value to a topic.
@@ -126,14 +177,18 @@ export function follow(topic, options = {}) {
  * @returns {Promise<{taken: true, max: number, next: string, watchers: number} | {taken: false, code: "no_watchers"}>}
  *   `taken: false` is no error: nobody watches the topic, so nothing was kept and a producer may rest.
  * @throws {SloshError} the server refused
- * @throws {TypeError}  the server cannot be reached, or the value is not JSON
+ * @throws {TypeError}  the server cannot be reached, or an argument makes no sense; the message says which
  */
 export async function publish(topic, value, { idempotencyKey, signal, server } = {}) {
+  checkTopic(topic, "publish");
   const body = JSON.stringify(value);
-  if (body === undefined) throw new TypeError("only a JSON value can be published");
+  if (body === undefined) throw new TypeError(`only a JSON value can be published, not ${shown(value)}; send null for nothing`);
   const headers = { "Content-Type": "application/json" };
   if (idempotencyKey) headers["Idempotency-Key"] = idempotencyKey;
-  const response = await fetch(topicURL(topic, server), { method: "POST", body, headers, signal, cache: "no-store" });
+  const url = topicURL(topic, server);
+  const response = await fetch(url, { method: "POST", body, headers, signal, cache: "no-store" }).catch(async (error) => {
+    throw signal?.aborted ? error : new TypeError(await reasonOf(error, url), { cause: error });
+  });
   if (response.ok) return { taken: true, ...(await response.json()) };
   const refusal = await refusalOf(response);
   if (refusal.code === "no_watchers") return { taken: false, code: "no_watchers" };
@@ -144,21 +199,26 @@ export async function publish(topic, value, { idempotencyKey, signal, server } =
 export class Following {
   #options;
   #closing = new AbortController();
+  #attempt = new AbortController();
   #state = { name: "connecting" };
   #place;
   #failures = 0;
+  #transport;
+  #rests = false;
   #endPause = () => {};
 
   constructor(topic, options) {
     this.topic = topic;
     this.#options = options;
     this.#place = String(options.since ?? "now");
+    this.#transport = options.transport ?? (topic.includes("*") ? stream : longPoll);
     if (options.signal?.aborted) this.close();
     options.signal?.addEventListener("abort", () => this.close(), { once: true });
     // The browser knows before any timer does that the network is back, or that the page left its cache.
     for (const event of ["online", "pageshow"]) {
       globalThis.addEventListener?.(event, () => this.retry(), { signal: this.#closing.signal });
     }
+    if (options.whenHidden !== "keep" && sharesConnections(topicURL(topic, options.server))) this.#watchVisibility();
     // The first word to the page comes after `follow` has returned, so that a handler may use what it returned.
     queueMicrotask(() => this.#run());
   }
@@ -177,7 +237,8 @@ export class Following {
   close() {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
-    if (this.#state.name !== "failed") this.#tell({ name: "closed" });
+    this.#attempt.abort();
+    if (!["failed", "ended"].includes(this.#state.name)) this.#tell({ name: "closed" });
   }
 
   /** Ask now instead of after the pause; without effect unless waiting or offline. */
@@ -186,25 +247,78 @@ export class Following {
   }
 
   async #run() {
-    const signal = this.#closing.signal;
-    const { limit, every, key, server, wait = WAIT, transport = longPoll } = this.#options;
-    while (!signal.aborted) {
-      this.#tell({ name: "connecting" });
-      try {
-        const url = topicURL(this.topic, server);
-        for await (const answer of transport({ url, since: this.#place, query: { limit, every, key }, wait, signal })) {
-          this.#take(answer);
-          if (signal.aborted) return;
-        }
-      } catch (error) {
-        if (signal.aborted) return;
-        if (error instanceof SloshError && !error.passing) {
-          this.#tell({ name: "failed", reason: error.message });
-          return this.close();
-        }
-        await this.#pauseAfter(error, signal);
-      }
+    const closed = this.#closing.signal;
+    while (!closed.aborted) {
+      this.#attempt = new AbortController();
+      if (this.#rests) await this.#rest(closed);
+      else await this.#connect(this.#attempt.signal);
     }
+  }
+
+  /** Connect once, and take what comes until the connection ends, however it does. */
+  async #connect(signal) {
+    const { limit, every, key, times, server, wait = WAIT } = this.#options;
+    const url = topicURL(this.topic, server);
+    const query = { limit, every, key, times: times ? "" : undefined };
+    const transport = this.#transport;
+    const connected = performance.now();
+    this.#tell({ name: "connecting" });
+    const slow = setTimeout(() => this.#state.name === "connecting" && this.#tell({ name: "connecting", reason: CROWDED }), SLOW);
+    try {
+      for await (const answer of transport({ url, since: this.#place, query, wait, signal })) {
+        clearTimeout(slow);
+        this.#take(answer);
+        if (signal.aborted) return;
+      }
+      await sleep(SHORTEST_HOLD - (performance.now() - connected), signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      const isRefusal = error instanceof SloshError;
+      if (transport === stream && (isRefusal || error instanceof Silent)) {
+        this.#transport = longPoll;
+        if (!isRefusal || !error.passing) return;
+      }
+      if (isRefusal && !error.passing) return this.#stop({ name: "failed", reason: error.message });
+      await this.#pauseAfter(error, url, signal);
+    } finally {
+      clearTimeout(slow);
+    }
+  }
+
+  #stop(state) {
+    this.#tell(state);
+    this.close();
+  }
+
+  /** Let the connection go when the tab has been hidden for a while, unless it is one of the few that keep theirs. */
+  #watchVisibility() {
+    let hiding;
+    let release = () => {};
+    const look = () => {
+      clearTimeout(hiding);
+      if (document.hidden) {
+        hiding = setTimeout(async () => {
+          const keeps = await keepSlot((done) => (release = done));
+          if (!document.hidden) return release();
+          if (keeps) return;
+          this.#rests = true;
+          this.#attempt.abort();
+        }, HIDDEN);
+      } else {
+        release();
+        if (this.#rests) this.#attempt.abort();
+        this.#rests = false;
+      }
+    };
+    document.addEventListener("visibilitychange", look, { signal: this.#closing.signal });
+    this.#closing.signal.addEventListener("abort", () => (clearTimeout(hiding), release()));
+    look();
+  }
+
+  async #rest(closed) {
+    this.#tell({ name: "resting", reason: "this tab is hidden, so that other tabs can connect; it goes on from its place when it is shown" });
+    const { signal } = this.#attempt;
+    if (!closed.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
   }
 
   #take(answer) {
@@ -212,14 +326,17 @@ export class Following {
     this.#place = answer.next;
     if (this.#state.name !== "live") this.#tell({ name: "live" });
     const some = answer.topics && Object.keys(answer.topics).length > 0;
-    if (some || answer.saw > 0 || answer.reset || answer.lost) this.#call(this.#options.onAnswer, answer);
+    if (some || answer.saw > 0 || answer.reset || answer.lost || answer.truncated || answer.ended) this.#call(this.#options.onAnswer, answer);
+    if (answer.ended) this.#stop({ name: "ended", reason: "the topic has ended" });
   }
 
-  async #pauseAfter(error, signal) {
+  async #pauseAfter(error, url, signal) {
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures++);
     const retryIn = Math.max(Math.round(pause * (0.5 + Math.random() / 2)), error.retryAfter ?? 0);
     const name = error instanceof SloshError ? "waiting" : "offline";
-    this.#tell({ name, reason: reasonOf(error), retryIn });
+    const reason = await reasonOf(error, url);
+    if (signal.aborted) return;
+    this.#tell({ name, reason, retryIn });
     await sleep(retryIn, signal, (end) => (this.#endPause = end));
     this.#endPause = () => {};
   }
@@ -241,9 +358,8 @@ export class Following {
 
 /**
  * A transport brings answers: it connects once, yields the first answer as soon as the server is known to be there
- * (empty, where there is nothing to say), then each further one, in order and each with its `next`. It throws when the
- * connection fails; `follow` then calls it anew with the last place. Streams (Server-Sent Events, WebSocket) are
- * further functions of this form.
+ * (empty, where there is nothing to say), then each further one, in order and each with its `next`. It returns when the
+ * server ends the connection and throws when it fails; `follow` then calls it again with the last place.
  * @callback Transport
  * @param {{url: URL, since: string, query: object, wait: number, signal: AbortSignal}} request
  * @returns {AsyncIterable<Answer>}
@@ -265,45 +381,140 @@ export async function* longPoll({ url, since, query, wait, signal }) {
   }
 }
 
-/** One GET. Gives up when `signal` aborts or the answer is overdue. */
+/** Nothing comes through a stream. */
+class Silent extends Error {}
+
+/** The stream transport: envelopes, one a line, for as long as the connection lasts. @type {Transport} */
+export async function* stream({ url, since, query, signal }) {
+  const request = new AbortController();
+  const { watch, done } = giveUp(request, signal);
+  let some = false;
+  try {
+    const silence = () => new Silent("the server did not answer in time");
+    watch(QUIET, silence);
+    const response = await get(url, { since, ...query, format: "ndjson" }, request.signal);
+    yield { saw: 0, delivering: 0, res: [], next: response.headers.get("Slosh-Next") ?? since, date: dateOf(response) };
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let line = "";
+    for (;;) {
+      // Nothing at all after the head: something on the way collects. Nothing any more: the connection is dead.
+      watch(QUIET, some ? () => new DOMException("the server did not answer in time", "TimeoutError") : silence);
+      const { value, done: isOver } = await reader.read();
+      if (isOver) return;
+      some = true;
+      const parts = value.split("\n");
+      parts[0] = line + parts[0];
+      line = parts.pop();
+      for (const part of parts) if (part.trim()) yield JSON.parse(part);
+    }
+  } finally {
+    done();
+    request.abort();
+  }
+}
+
+/** One GET that is answered once. Gives up when `signal` aborts or the answer is overdue. */
 async function ask(url, query, signal) {
   const request = new AbortController();
-  const abort = () => request.abort(signal.reason);
-  const overdue = setTimeout(
-    () => request.abort(new DOMException("the server did not answer in time", "TimeoutError")),
-    (query.wait + PATIENCE) * 1000,
-  );
-  signal.addEventListener("abort", abort);
+  const { watch, done } = giveUp(request, signal);
   try {
-    const target = new URL(url);
-    for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) target.searchParams.set(name, value);
-    }
-    const response = await fetch(target, { signal: request.signal, cache: "no-store" });
-    if (!response.ok) throw await refusalOf(response);
-    return await response.json();
+    watch((query.wait + PATIENCE) * 1000, () => new DOMException("the server did not answer in time", "TimeoutError"));
+    const response = await get(url, query, request.signal);
+    return { ...(await response.json()), date: dateOf(response) };
   } finally {
-    clearTimeout(overdue);
-    signal.removeEventListener("abort", abort);
+    done();
   }
+}
+
+/** Abort `request` when `signal` does, or with `reason()` when `watch(ms, reason)` was called and nothing since. */
+function giveUp(request, signal) {
+  let timer;
+  const abort = () => request.abort(signal.reason);
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
+  return {
+    watch(ms, reason) {
+      clearTimeout(timer);
+      timer = setTimeout(() => request.abort(reason()), ms);
+    },
+    done() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+    },
+  };
+}
+
+async function get(url, query, signal) {
+  const target = new URL(url);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) target.searchParams.set(name, value);
+  }
+  const response = await fetch(target, { signal, cache: "no-store" });
+  if (!response.ok) throw await refusalOf(response);
+  return response;
+}
+
+const dateOf = (response) => Date.parse(response.headers.get("Date")) || undefined;
+
+/** Whether other tabs may need this connection: HTTP/2 and later have one for all. */
+function sharesConnections(url) {
+  if (!globalThis.document?.addEventListener) return false;
+  const [page] = performance.getEntriesByType?.("navigation") ?? [];
+  return !(url.origin === location.origin && /^h[23]/.test(page?.nextHopProtocol));
+}
+
+/** True where this hidden tab may keep its connection, until the function handed to `hold` is called. */
+async function keepSlot(hold) {
+  for (let slot = 0; slot < KEEPING; slot++) {
+    const isMine = await new Promise((resolve) => {
+      const take = (lock) => (resolve(Boolean(lock)), lock ? new Promise(hold) : undefined);
+      // Only pages over HTTPS or on localhost have locks; elsewhere each hidden tab rests.
+      if (!navigator.locks) resolve(false);
+      else navigator.locks.request(`slosh: hidden tab ${slot}`, { ifAvailable: true }, take).catch(() => resolve(false));
+    });
+    if (isMine) return true;
+  }
+  return false;
 }
 
 function topicURL(topic, server) {
   // No name has a comma or a star of its own, so those keep their meaning; what else is special is encoded.
   const path = encodeURIComponent(topic).replaceAll("%2F", "/").replaceAll("%2C", ",");
-  return new URL(`topics/${path}`, server ? server.replace(/\/*$/, "/") : HOME);
+  return new URL(`topics/${path}`, baseOf(server));
+}
+
+function baseOf(server) {
+  const text = server === undefined ? HOME : String(server);
+  if (!/^https?:\/\/[^/]/i.test(text) || !URL.canParse(text)) {
+    if (server === undefined) throw new TypeError('slosh.js did not come from a slosh server; say where it is: server: "http://localhost:8000"');
+    const guess = /^[\w.-]+(:\d+)?(\/|$)/.test(text) ? `http://${text}` : "http://localhost:8000";
+    throw new TypeError(`server is no address with http:// or https://: ${shown(text)}; write ${shown(guess)}`);
+  }
+  const url = new URL(text);
+  // Not repeated, because it holds a password.
+  if (url.username || url.password) throw new TypeError("server has a user name or a password in it, which fetch does not take; write the address without");
+  return `${url.origin}${url.pathname.replace(/\/*$/, "/")}`;
 }
 
 async function refusalOf(response) {
   const problem = await response.json().catch(() => ({}));
-  const seconds = Number(response.headers.get("Retry-After")) || 0;
-  return new SloshError(response.status, problem ?? {}, seconds * 1000);
+  const after = response.headers.get("Retry-After");
+  // Seconds or a date (RFC 9110 §10.2.3).
+  const ms = Number(after) * 1000 || Date.parse(after) - Date.now();
+  return new SloshError(response.status, problem ?? {}, ms > 0 ? ms : 0);
 }
 
-function reasonOf(error) {
+async function reasonOf(error, url) {
   if (error instanceof SloshError || error.name === "TimeoutError") return error.message;
   if (error instanceof SyntaxError) return "the answer was cut short";
-  return "the server cannot be reached";
+  const page = globalThis.location;
+  if (!page || page.origin === url.origin) return "the server cannot be reached";
+  if (page.protocol === "https:" && url.protocol === "http:") return `a page that came over https may not ask ${url.origin}; give the server's https address`;
+  // The browser tells a page nothing about why. A request whose answer may not be read shows whether somebody is there.
+  const health = new URL("-/healthy", url.href.slice(0, url.href.indexOf("/topics/") + 1));
+  const isThere = await fetch(health, { mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(3000) }).then(() => true, () => false);
+  if (!isThere) return `${url.origin} cannot be reached`;
+  return `${url.origin} answers, but does not allow pages of ${page.origin} to read it; start it with --origins ${page.origin}`;
 }
 
 /** Resolves after `ms`, or when `signal` aborts, or when the function handed to `early` is called. */
