@@ -5,7 +5,7 @@
  * that everybody left begins anew. What people type goes into the page as text and never as HTML.
  */
 
-import { follow, publish } from "/-/slosh.js";
+import { follow, publish } from "../-/slosh.js";
 import { $, count, make, stateIn } from "./parts.js";
 
 const room = new URLSearchParams(location.search).get("room")?.trim();

@@ -1,6 +1,6 @@
 /** The front page: the commands with this page's own address, and a box that shows what is posted to `test`. */
 
-import { follow, publish } from "/-/slosh.js";
+import { follow, publish } from "../-/slosh.js";
 import { $, count, fillCommands, make, stateIn } from "./parts.js";
 
 const TOPIC = "test";

@@ -1,6 +1,6 @@
 /** Charts of the figures that feeders/machine.py posts. `live.html?topic=name` shows another machine's topic. */
 
-import { follow } from "/-/slosh.js";
+import { follow } from "../-/slosh.js";
 import { Arrivals } from "./arrivals.js";
 import { Chart, percent, upward } from "./charts.js";
 import { $, bytes, fillCommands, stateIn } from "./parts.js";

@@ -1,6 +1,6 @@
 /** Charts of the weather that feeders/replay.py streams, one message for one day. */
 
-import { follow } from "/-/slosh.js";
+import { follow } from "../-/slosh.js";
 import { Arrivals } from "./arrivals.js";
 import { Chart, upward } from "./charts.js";
 import { $, fillCommands, stateIn } from "./parts.js";

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 #: Follow the topic `t`, and note down everything that the page is told.
-FOLLOW = """async (options) => {
+FOLLOW = """async ({ topic = "t", throwing, ...options }) => {
   const { follow, publish } = await import("/-/slosh.js");
   const note = { answers: [], states: [], messages: [] };
   const controller = new AbortController();
-  const following = follow(options.topic ?? "t", {
+  const following = follow(topic, {
     ...options,
     signal: controller.signal,
     onAnswer: (answer) => {
       note.answers.push(answer);
       note.messages.push(...(answer.res ?? []));
-      if (options.throwing) throw new Error("a mistake in the page");
+      if (throwing) throw new Error("a mistake in the page");
     },
     onState: (state) => note.states.push(state),
   });

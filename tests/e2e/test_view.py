@@ -1,6 +1,8 @@
 """The viewer in a real browser against a real server: what it promises of any topic."""
 
+import re
 import signal
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -8,6 +10,7 @@ import pytest
 
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, until
+from tests.e2e.cutting import cutting
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -29,6 +32,13 @@ def view(open_page: Open, slosh: Slosh, topic: str) -> "Page":
 def row(page: "Page", name: str) -> "Locator":
     """The cells of a number in the table, by its path."""
     return page.locator("#rows tr").filter(has=page.get_by_role("cell", name=name, exact=True)).locator("td")
+
+
+def column(page: "Page", line: int = 0) -> list[float | None]:
+    """The values of a line in their order, None where it breaks."""
+    script = "line => [...sloshView.lines.all.values()][line].column.filter((value) => value !== undefined)"
+    found: list[float | None] = page.evaluate(script, line)
+    return found
 
 
 def ink(page: "Page") -> int:
@@ -75,16 +85,20 @@ def test_what_was_there_before_shows_at_once(slosh: Slosh, new_page: Open) -> No
     expect(row(page, "value")).to_have_text(["value", "40", "1", "40"])
     expect(page.locator("#received")).to_have_text("40")
     expect(page.locator("#missed")).to_have_text("0")
-    expect(page.locator("#rest")).to_contain_text("Shaded: came before this page opened")
+    expect(page.locator("#rest")).to_be_hidden()
 
 
-def test_a_time_that_a_message_tells_is_no_line_but_its_place(slosh: Slosh, new_page: Open) -> None:
+def test_what_only_counts_or_tells_the_time_is_a_line_when_it_is_asked_for(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "kitchen")
     now = page.evaluate("Date.now()")
-    slosh.post("kitchen", {"t": now / 1000 - 5, "value": 1}, {"time": now - 3000, "value": 2})
-    slosh.post("kitchen", {"timestamp": "1970-01-01T00:00:00Z", "t": 21.5, "value": 3})
-    expect(page.locator("#rows tr td:first-child")).to_have_text(["value", "t"])
-    expect(row(page, "t").nth(1)).to_have_text("21.5")
+    slosh.post("kitchen", {"ts": now / 1000 - 5, "train": {"global_step": 7}, "loss": 1})
+    slosh.post("kitchen", {"time": now - 3000, "t": 21.5, "epoch": 3, "loss": 2})
+    expect(page.locator("#rest")).to_contain_text("only count or tell the time: ts, train.global_step, time, epoch.")
+    expect(page.locator(".key span")).to_have_text(["loss", "t"])
+    page.get_by_role("checkbox", name="epoch").check()
+    expect(page.locator(".key span")).to_have_text(["loss", "t", "epoch"])
+    page.get_by_role("checkbox", name="loss").uncheck()
+    expect(page.locator(".key span")).to_have_text(["t", "epoch"])
 
 
 @pytest.mark.parametrize(
@@ -111,21 +125,26 @@ def test_a_name_with_markup_is_text_too(slosh: Slosh, new_page: Open) -> None:
     expect(row(page, "value").nth(1)).to_have_text("5")
 
 
-def test_what_was_missed_is_told(serve: Serve, new_page: Open) -> None:
+def test_what_was_missed_is_told_and_breaks_the_line(serve: Serve, new_page: Open) -> None:
     slosh = serve(queue=10)
-    page = view(new_page, slosh, "kitchen")
-    slosh.post("kitchen", 1)
-    expect(page.locator("#received")).to_have_text("1")
-    page.context.set_offline(True)  # and posts go on meanwhile
-    expect(page.locator("#state")).to_have_attribute("data-state", "offline")
-    slosh.post("kitchen", *range(2, 38))
-    page.context.set_offline(False)
-    expect(page.locator("#missed")).to_have_text("26")
-    expect(page.locator("#received")).to_have_text("11")
-    expect(page.locator("#state")).to_have_attribute("data-state", "live")
+    with cutting(slosh.port) as proxy:
+        page = new_page(f"http://127.0.0.1:{proxy.port}/view/kitchen")
+        expect(page.locator("#state")).to_have_attribute("data-state", "live")
+        slosh.post("kitchen", 1)
+        expect(page.locator("#received")).to_have_text("1")
+        page.context.set_offline(True)  # and posts go on meanwhile
+        proxy.cut()
+        expect(page.locator("#state")).to_have_attribute("data-state", "offline")
+        slosh.post("kitchen", *range(2, 38))
+        page.context.set_offline(False)
+        expect(page.locator("#missed")).to_have_text("26")
+        expect(page.locator("#received")).to_have_text("11")
+        expect(page.locator("#state")).to_have_attribute("data-state", "live")
+        assert column(page) == [1, None, *range(28, 38)]
+        assert page.evaluate("sloshView.lines.marks.map(({ text }) => text)") == ["26 missed"]
 
 
-def test_a_topic_that_began_anew_is_told(slosh: Slosh, new_page: Open) -> None:
+def test_a_topic_that_began_again_is_told(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "kitchen")
     slosh.post("kitchen", 1)
     expect(page.locator("#received")).to_have_text("1")
@@ -134,7 +153,12 @@ def test_a_topic_that_began_anew_is_told(slosh: Slosh, new_page: Open) -> None:
     slosh.start()
     expect(page.locator("#state")).to_have_attribute("data-state", "live")
     slosh.post_when_watched("kitchen", 2)
-    expect(page.locator("#resets-box")).to_have_text("began anew 1 time")
+    expect(page.locator("#resets-box")).to_have_text("began again 1 time")
+    expect(page.locator("#received")).to_have_text("2")
+    assert column(page) == [1, None, 2]
+    # The mark stands where the connection was lost, not where the next message came.
+    marked, times = page.evaluate("[sloshView.lines.marks[0].time, sloshView.lines.times]")
+    assert times[0] <= marked < times[-1]
 
 
 def test_a_topic_without_numbers_is_a_list(slosh: Slosh, new_page: Open) -> None:
@@ -145,11 +169,23 @@ def test_a_topic_without_numbers_is_a_list(slosh: Slosh, new_page: Open) -> None
     expect(page.locator(".chart")).to_have_count(0)
 
 
-def test_numbers_beyond_twelve_are_named(slosh: Slosh, new_page: Open) -> None:
+def test_numbers_beyond_twelve_are_named_and_can_be_chosen(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "many")
-    slosh.post("many", {f"n{number}": number for number in range(15)})
-    expect(page.locator("#rows tr")).to_have_count(12)
-    expect(page.locator("#rest")).to_have_text("3 more are not drawn: n12, n13, n14.")
+    slosh.post("many", {f"n{number}": 10 + number for number in range(15)})
+    slosh.post("many", {f"n{number}": 11 + number for number in range(15)})
+    expect(page.locator("#rows tr")).to_have_count(15)
+    expect(page.locator("#rest")).to_contain_text("3 more are not drawn: n12, n13, n14.")
+    page.get_by_role("checkbox", name="n3").uncheck()
+    page.get_by_role("checkbox", name="n14").check()
+    expect(page.locator(".key span")).to_have_text([f"n{number}" for number in [0, 1, 2, *range(4, 12), 14]])
+    drawn = page.evaluate("sloshView.charts().flatMap((chart) => chart.data.slice(1).map((column) => column.at(-1)))")
+    assert sorted(drawn) == [11 + number for number in [0, 1, 2, *range(4, 12), 14]], (
+        "with what came before it was chosen"
+    )
+    page.get_by_role("checkbox", name="n13").check()
+    expect(page.locator(".key span").last).to_have_text("n14")
+    slosh.post("many", {f"x{number}": number for number in range(100)})
+    expect(page.locator("#rest")).to_contain_text("15 beyond 100 lines are not kept: x85, x86,")
 
 
 def test_strange_messages_leave_it_working(slosh: Slosh, new_page: Open) -> None:
@@ -213,3 +249,121 @@ def test_it_fits_a_phone(slosh: Slosh, new_page: Open) -> None:
     slosh.post("house/" + "x" * 200, {"a-name-of-some-length" * 8: 25276514304, "b": "y" * 500})
     expect(page.locator("#rows tr")).to_have_count(1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+GAPS = {
+    "a null": [{"a": 1, "b": 1}, {"a": None, "b": 2}, {"a": 3, "b": 3}],
+    "a text": [{"a": 1, "b": 1}, {"a": "n/a", "b": 2}, {"a": 3, "b": 3}],
+    "a number that cannot be drawn": [{"a": 1, "b": 1}, {"a": 1e300, "b": 2}, {"a": 3, "b": 3}],
+}
+
+
+@pytest.mark.parametrize("kind", GAPS)
+def test_a_value_that_is_not_there_leaves_a_gap(slosh: Slosh, new_page: Open, kind: str) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", *GAPS[kind])
+    expect(page.locator("#received")).to_have_text("3")
+    assert (column(page, 0), column(page, 1)) == ([1, None, 3], [1, 2, 3])
+
+
+def test_a_member_that_is_missing_leaves_a_gap_unless_messages_take_turns(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", {"a": 1, "b": 1}, {"a": 2, "b": 2}, {"b": 3}, {"a": 4, "b": 4}, {"event": 1})
+    slosh.post("kitchen", {"x": 1, "id": 1}, {"y": 1, "id": 2}, {"x": 2, "id": 3}, {"y": 2, "id": 4})
+    expect(page.locator("#received")).to_have_text("9")
+    assert column(page, 0) == [1, 2, None, 4]
+    assert column(page, 1) == [1, 2, 3, 4]
+    assert column(page, 3) == [1, 2], "messages that tell x and y in turn are no gaps"
+
+
+def test_who_opens_it_later_sees_the_past_at_its_true_times(serve: Serve, new_page: Open) -> None:
+    slosh = serve(queue=3600, queue_bytes="8MiB")
+    first = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", 1)
+    expect(first.locator("#received")).to_have_text("1")
+    time.sleep(2)  # nothing is waited for: the past is to be this old
+    slosh.post("kitchen", *range(2, 1002))
+    expect(first.locator("#received")).to_have_text("1,001")
+    late = view(new_page, slosh, "kitchen")
+    expect(late.locator("#received")).to_have_text("1,001")
+    expect(late.locator("#rest")).to_be_hidden()
+    times = [
+        page.evaluate("sloshView.lines.times.filter((time, i, all) => time !== all[i - 1])") for page in (first, late)
+    ]
+    assert times[1] == times[0], "both see each message when it arrived"
+    assert times[1][1] - times[1][0] > 1.9
+
+
+def test_what_the_server_does_not_keep_is_told(serve: Serve, new_page: Open) -> None:
+    slosh = serve(queue=10)
+    view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", *range(30))
+    late = view(new_page, slosh, "kitchen")
+    expect(late.locator("#rest")).to_contain_text(
+        "The server keeps 10 messages of what was before this page: the last "
+    )
+    expect(late.locator("#rest")).to_contain_text("of 60 s are here.")
+
+
+def test_silence_is_told_with_its_age_and_the_line_does_not_run_on(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    expect(page.locator("#state-words")).to_have_text("connected, nothing yet")
+    slosh.post("kitchen", 1, 2)
+    expect(page.locator("#state-words")).to_have_text("live")
+    page.evaluate("() => { const now = performance.now.bind(performance); performance.now = () => now() + 66_000; }")
+    expect(page.locator("#state-words")).to_have_text(re.compile("nothing for 6[67] s"))
+    edge, last = page.evaluate("[sloshView.shown.to, sloshView.lines.times.at(-1)]")
+    assert 65 < edge - last < 75, "the right edge is now"
+
+
+def test_hosts_in_one_topic_have_a_line_each(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "load")
+    slosh.post("load", {"host": "web1", "load": 1}, {"host": "web2", "load": 5}, {"host": "web1", "load": 2})
+    expect(page.locator(".key span")).to_have_text(["web1: load", "web2: load"])
+    assert (column(page, 0), column(page, 1)) == ([1, 2], [5])
+
+
+def test_the_address_says_by_what_lines_are_told_apart_and_how_much_is_shown(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "load?by=at.rack&span=90s")
+    expect(page.locator("#span")).to_have_value("90")
+    slosh.post("load", {"host": "a", "at": {"rack": 7}, "load": 1}, {"host": "b", "at": {"rack": 8}, "load": 5})
+    expect(page.locator(".key span")).to_have_text(["7: load", "8: load"])
+    together = view(new_page, slosh, "load?by=")
+    slosh.post("load", {"host": "a", "load": 1}, {"host": "b", "load": 5})
+    expect(together.locator("#received")).to_have_text("4")
+    expect(together.locator(".key span")).to_have_text(["at.rack", "load"])
+    newest = view(new_page, slosh, "load?key=host")
+    expect(newest.locator("#received")).to_have_text("2")
+
+
+def test_a_name_that_the_server_refuses_is_told_in_words(slosh: Slosh, new_page: Open) -> None:
+    page = new_page(f"{slosh.url}/view/load?key=a..b")
+    expect(page.locator("#why")).to_contain_text("The server refused: key is ")
+    expect(page.locator("#state")).to_have_attribute("data-state", "failed")
+
+
+def test_what_is_dragged_over_is_zoomed_and_a_double_click_leads_back(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", 1, 2, 3)
+    box = until(lambda: page.locator(".u-over").bounding_box(), bool)
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 50, steps=4)
+    page.mouse.up()
+    expect(page.locator("#zoomed")).to_be_visible()
+    before = page.evaluate("sloshView.shown.from")
+    slosh.post("kitchen", 4)
+    expect(row(page, "value").nth(1)).to_have_text("4")
+    assert page.evaluate("sloshView.shown.from") == before, "it stands still"
+    page.mouse.dblclick(box["x"] + 100, box["y"] + 50)
+    expect(page.locator("#zoomed")).to_be_hidden()
+    page.wait_for_function("before => sloshView.shown.from !== before", arg=before)
+
+
+def test_nothing_is_refused_below_a_pattern_that_is_looked_at(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "slow/*/t")
+    answers = [slosh.post(f"slow/{number}/t", number) for number in range(100)]
+    assert {answer["status"] for answer in answers} == {200}
+    expect(page.locator("#received")).to_have_text("100")
+    expect(page.locator("#missed")).to_have_text("0")

@@ -1,7 +1,8 @@
 """The viewer's routes: one page for every topic, and the files that it is made of."""
 
+import re
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.web.harness import Site
 FOLDER = Path(slosh.web.__file__).with_name("view")
 FILES = {
     "/-/chart.js": "text/javascript; charset=utf-8",
+    "/-/lines.js": "text/javascript; charset=utf-8",
     "/-/numbers.js": "text/javascript; charset=utf-8",
     "/-/slosh.svg": "image/svg+xml",
     "/-/view.css": "text/css; charset=utf-8",
@@ -37,10 +39,30 @@ FILES = {
         "topics/a",
     ],
 )
-def test_the_page_is_the_same_whatever_the_topic(site: Site, name: str) -> None:
+def test_the_page_is_the_same_for_each_topic_but_for_the_way_up(site: Site, name: str) -> None:
+    """Its links are relative, so a proxy may serve it below any prefix."""
     answer = site.get(f"/view/{name}")
-    assert (answer.status, answer.body) == (200, (FOLDER / "view.html").read_bytes())
+    up = "../" * (1 + name.count("/"))
+    assert (answer.status, answer.body) == (
+        200,
+        (FOLDER / "view.html").read_bytes().replace(b'="../', f'="{up}'.encode()),
+    )
     assert answer["Content-Type"] == "text/html; charset=utf-8"
+    page = answer.body.decode()
+    named = {part.partition('"')[0] for mark in ('href="', 'src="') for part in page.split(mark)[1:]} - {"#main"}
+    assert {urljoin(f"http://x/a/prefix/view/{name}", path) for path in named} >= {
+        "http://x/a/prefix/",
+        "http://x/a/prefix/-/view.js",
+        "http://x/a/prefix/-/uplot/uPlot.min.css",
+    }
+
+
+def test_no_script_or_page_names_an_address_from_the_root() -> None:
+    """What begins with a slash leads out of a proxy's prefix."""
+    example = Path(__file__).parents[2] / "example"
+    for path in (*FOLDER.glob("*.*"), *example.glob("*.html"), *example.glob("js/*.js")):
+        code = re.sub(r"/\*.*?\*/|<code>.*?</code>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.findall(r"""(?:from |href=|src=|import\(|assign\()["'`]/.*""", code), path
 
 
 def test_a_query_is_the_scripts_business(site: Site) -> None:
@@ -131,9 +153,9 @@ def test_the_pages_files_come_with_the_package(site: Site, path: str) -> None:
 def test_every_file_that_the_page_names_is_served(site: Site) -> None:
     page = (FOLDER / "view.html").read_text(encoding="utf-8")
     named = {part.partition('"')[0] for mark in ('href="', 'src="') for part in page.split(mark)[1:]}
-    assert {"/-/view.js", "/-/view.css", "/-/uplot/uPlot.min.css"} <= named
-    for path in named - {"/", "#main"}:
-        assert site.get(path).status == 200, path
+    assert {"../-/view.js", "../-/view.css", "../-/uplot/uPlot.min.css"} <= named
+    for path in named - {"../", "#main"}:
+        assert site.get(path.removeprefix("..")).status == 200, path
 
 
 @pytest.mark.parametrize("path", ["view.html", "uplot/", "uplot", "uplot/../slosh.js", quote("uplot/LICENSE", safe="")])

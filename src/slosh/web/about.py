@@ -1,6 +1,7 @@
 """What the server has of its own: its health, its counts, and the pages' files, under `/-/` and `/view/`."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from slosh.web.action import Action
 from slosh.web.asking import TOPICS, parse_names
 from slosh.web.connection import Connection
 from slosh.web.edge import Edge
-from slosh.web.files import send_file
+from slosh.web.files import NO_CACHE, is_unchanged, send_file
 from slosh.web.head import Head
 from slosh.web.response import NO_SNIFF, NO_STORE, field
 
@@ -28,6 +29,7 @@ _FILES: Final = {
     f"/-/{name}": _FOLDER / name
     for name in (
         "chart.js",
+        "lines.js",
         "numbers.js",
         "slosh.js",
         "slosh.svg",
@@ -45,6 +47,8 @@ _PUBLIC: Final = field("Access-Control-Allow-Origin", "*")
 
 VIEW: Final = "/view/"
 _PAGE: Final = _FOLDER / "view.html"
+_NEVER: Final = float(2**53)
+"""A time of change that no `If-Modified-Since` reaches: the page has an entity tag alone."""
 _PAGE_FIELDS: Final = field(
     "Content-Security-Policy",
     # The page shows what strangers post: whatever slipped in as markup could run nothing and reach nobody else.
@@ -82,8 +86,9 @@ def route_view(head: Head, max_body: int) -> Action:
         MethodNotAllowed: it is only looked at.
     """
     _check_method(head)
-    parse_names(TOPICS + head.path.removeprefix(VIEW))
-    return OwnFile(_PAGE, _PAGE_FIELDS, max_body)
+    name = head.path.removeprefix(VIEW)
+    parse_names(TOPICS + name)
+    return ViewPage(name.count("/"), max_body)
 
 
 def _check_method(head: Head) -> None:
@@ -147,6 +152,36 @@ class OwnFile(Action):
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
         """Send it."""
         send_file(connection, self._path, self._extra)
+
+
+class ViewPage(Action):
+    """The viewer's page. Its links are relative, so that it works below a proxy's prefix that nobody told us of.
+
+    Args:
+        depth: slashes in the topic's name as it stands in the URL: so much higher is the folder of the server.
+        max_body: bytes of a body that is read and means nothing.
+    """
+
+    __slots__ = ("_depth", "max_body")
+
+    def __init__(self, depth: int, max_body: int) -> None:
+        self._depth = depth
+        self.max_body = max_body
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
+        """Send it, unless the client has it already."""
+        page, tag = _page(self._depth)
+        fields = field("ETag", tag) + NO_CACHE + NO_SNIFF + _PAGE_FIELDS
+        if is_unchanged(connection.head, tag, _NEVER):
+            connection.respond(304, fields, b"")
+        else:
+            connection.respond(200, fields + field("Content-Type", "text/html; charset=utf-8"), page)
+
+
+def _page(depth: int) -> tuple[bytes, str]:
+    """The page for names with so many slashes, and its entity tag."""
+    page = _PAGE.read_bytes().replace(b'="../', b'="../' + b"../" * depth)
+    return page, f'"{sha256(page).hexdigest()[:24]}"'
 
 
 class Metrics(_About):

@@ -32,7 +32,7 @@ from slosh.web.response import NO_SNIFF, field, render, render_head
 _CHUNK: Final = 256 * 1024
 """Bytes that are read from a file at a time."""
 
-_NO_CACHE: Final = b"Cache-Control: no-cache\r\n"
+NO_CACHE: Final = b"Cache-Control: no-cache\r\n"
 """Browsers keep files and ask each time whether they still hold: a changed page shows at once."""
 
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)
@@ -122,7 +122,7 @@ class ServeFile(Action):
         location = "".join("/" + quote(segment, safe="") for segment in self._segments) + "/"
         if self._query:
             location += "?" + self._query
-        connection.respond(301, field("Location", location) + _NO_CACHE, b"")
+        connection.respond(301, field("Location", location) + NO_CACHE, b"")
 
 
 def send_file(connection: Connection, path: Path, extra: bytes = b"") -> None:
@@ -150,7 +150,7 @@ def send_file(connection: Connection, path: Path, extra: bytes = b"") -> None:
             raise NotFound  # noqa: TRY301 - the handle is closed below
         tag = f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"'
         modified = formatdate(facts.st_mtime, usegmt=True)
-        fields = field("ETag", tag) + field("Last-Modified", modified) + _NO_CACHE + NO_SNIFF + extra
+        fields = field("ETag", tag) + field("Last-Modified", modified) + NO_CACHE + NO_SNIFF + extra
         if not is_meant(head, tag, facts.st_mtime):
             raise PreconditionFailed  # noqa: TRY301 - the handle is closed below
         if is_unchanged(head, tag, facts.st_mtime):

@@ -1,47 +1,48 @@
-/** Numbers in messages: where they are, when they were, and how they read. Nothing here touches the page. */
+/** Numbers and times: where they are in messages, and how they read. Nothing here touches the page. */
 
 /** Parts of one message that are looked at, and how deep, for numbers. */
 const MAX_PARTS = 2000;
 const MAX_DEPTH = 8;
-/** Names by which a message tells its own time. It counts only where it is near this browser's. */
-const TIMES = ["t", "time", "timestamp", "ts", "at", "date"];
-const MOST_BEHIND = 86_400;
-const MOST_AHEAD = 60;
+/** Whole numbers with these names only count up: they say which message it is, and are no lines unless asked for. */
+const COUNTERS = /^(epoch|step|steps|global_?step|iter|iteration|batch|id|seq|seqno|sequence|offset|index|idx|row|frame|message_?id)$/i;
+/** A number this near the present, in seconds, milli-, micro- or nanoseconds since 1970, is a time. */
+const NEAR = 86_400;
 
-/** The time that a message plainly tells of itself, in seconds and with its name; undefined where there is none. */
-export function timeIn(message, now) {
-  if (typeof message !== "object" || message === null || Array.isArray(message)) return undefined;
-  for (const name of TIMES) {
-    if (!Object.hasOwn(message, name)) continue;
-    const value = message[name];
-    const isDate = typeof value === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(value);
-    const given = isDate ? Date.parse(value) : value;
-    for (const time of [given, given / 1000]) {
-      if (typeof given === "number" && time > now - MOST_BEHIND && time < now + MOST_AHEAD) return { name, time };
-    }
-  }
-  return undefined;
-}
-
-/** Call `found(path, number)` for the numbers in a message: `load[0]`, `cpu.user`, and `value` for one that is a number.
- *  False where a message was too large or too deep to be looked at as a whole. */
-export function findNumbers(message, without, found) {
+/** Call `found(path, value)` for what stands in a message: `load[0]`, `cpu.user`, and `value` for one that is no object.
+ *  The value is null for what is no number. False where a message was too large or too deep to be looked at as a whole. */
+export function findNumbers(message, found) {
   let parts = 0;
   let isWhole = true;
   const look = (value, path, depth) => {
     if (++parts > MAX_PARTS || depth > MAX_DEPTH) isWhole = false;
-    else if (typeof value === "number") found(path || "value", value);
-    else if (typeof value === "object" && value !== null) {
+    else if (typeof value !== "object" || value === null) found(path || "value", typeof value === "number" ? value : null);
+    else {
       const isArray = Array.isArray(value);
       for (const name in value) {
         if (parts > MAX_PARTS) break;
-        if (depth === 0 && name === without) continue;
         look(value[name], isArray ? `${path}[${name}]` : path ? `${path}.${name}` : name, depth + 1);
       }
     }
   };
   look(message, "", 0);
   return isWhole;
+}
+
+/** What stands at a dotted path, as text; undefined where there is no text, number or boolean. */
+export function textAt(message, path) {
+  let value = message;
+  for (const name of path.split(".")) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
+    value = value[name];
+  }
+  return ["string", "number", "boolean"].includes(typeof value) ? String(value) : undefined;
+}
+
+/** Whether a number only says when its message was made, or which one it is. */
+export function isCounter(path, value, now) {
+  const name = path.slice(path.lastIndexOf(".") + 1);
+  if (Number.isInteger(value) && COUNTERS.test(name)) return true;
+  return [1, 1e3, 1e6, 1e9].some((unit) => Math.abs(value / unit - now) < NEAR);
 }
 
 /** The least, the greatest and the largest size of what a column holds. */
@@ -56,16 +57,80 @@ export function bounds(column) {
   return low <= high ? { low, high, peak: Math.max(Math.abs(low), Math.abs(high)) } : { low: undefined, high: undefined, peak: 0 };
 }
 
-/** A number for reading; `step` is the distance that must still show. */
-export function number(value, step = Math.abs(value) / 1e4) {
-  if (value == null) return "–";
-  const size = Math.abs(value);
-  if (size >= 1e15 || (size > 0 && size < 1e-4)) return value.toExponential(2);
-  if (size >= 1e6 && step >= size / 1e4) {
-    return value.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 4 });
+/** Digits behind the point that a step needs to be told as it is: 1 for 2.5, 2 for 0.25. */
+export function decimals(step) {
+  for (let digits = 0; digits < 20; digits++) {
+    const scaled = step * 10 ** digits;
+    if (Math.abs(scaled - Math.round(scaled)) < scaled * 1e-4) return digits;
   }
-  const digits = step > 0 ? Math.min(8, Math.max(0, Math.ceil(-Math.log10(step) + 1e-9))) : 0;
-  return value.toLocaleString("en", { maximumFractionDigits: digits });
+  return 20;
+}
+
+/** The step, 1, 2, 2.5 or 5 times a power of ten, that divides a range into at most so many parts. */
+export function stepFor(low, high, most) {
+  const rough = (high - low) / Math.max(1, most);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough * (1 - 1e-9));
+}
+
+/** The multiples of a step in a range. */
+export function ticks(low, high, step) {
+  const found = [];
+  const last = Math.floor(high / step + 1e-9);
+  for (let k = Math.ceil(low / step - 1e-9); k <= last && found.length < 100; k++) {
+    // 3 * 0.1 is 0.30000000000000004: take the short one, where it is the same number for the eye.
+    const short = Number((k * step).toPrecision(15));
+    const value = (Math.abs(short - k * step) < step / 1000 ? short : k * step) + 0;
+    if (value !== found.at(-1)) found.push(value);
+  }
+  return found;
+}
+
+const UNITS = [[1e12, "T"], [1e9, "B"], [1e6, "M"]];
+
+/**
+ * How numbers up to a size read, so that a distance still shows: each number on one scale reads the same everywhere.
+ * @param {number} size  the largest size of a number
+ * @param {number} step  the distance that must show
+ * @returns {{unit: number, suffix: string, isScientific: boolean}}
+ */
+export function notation(size, step) {
+  if (size >= 1e15 || (size > 0 && size < 1e-4)) return { unit: 1, suffix: "", isScientific: true };
+  const [unit, suffix] = UNITS.find(([unit]) => size >= unit) ?? [1, ""];
+  if (decimals(step / unit) > 3) return { unit: 1, suffix: "", isScientific: false };
+  return { unit, suffix, isScientific: false };
+}
+
+/** The distance that must show between numbers that lie between these: a thousandth of what they span. */
+export function resolution(low, high) {
+  const range = high - low || Math.abs(high) || 1;
+  return 10 ** (Math.floor(Math.log10(range)) - 3);
+}
+
+/** A number for reading, in a notation, exact to `step`. With `fixed` all of one step have the same digits. */
+export function number(value, step, how, fixed = false, more = 0) {
+  if (value == null) return "–";
+  if (value === 0) return "0";
+  if (how.isScientific) {
+    const size = 10 ** Math.floor(Math.log10(Math.abs(value)));
+    const digits = Math.min(16, Math.max(0, Math.ceil(Math.log10(size / step) - 1e-9)) + (fixed ? decimalsOfLead(step) : 0) + more);
+    return value.toExponential(digits).replace(/\.?0*e/, "e").replace("e+", "e");
+  }
+  const digits = Math.min(20, decimals(step / how.unit) + more);
+  const options = { maximumFractionDigits: digits, minimumFractionDigits: fixed ? digits : 0 };
+  const text = (value / how.unit).toLocaleString("en", options);
+  return /[1-9]/.test(text) ? text + how.suffix : "0";
+}
+
+/** 1 for a step such as 2.5e-9, whose leading digit does not tell all of it. */
+const decimalsOfLead = (step) => decimals(step / 10 ** Math.floor(Math.log10(step)));
+
+/** The texts of an axis: as many digits as its step needs, and never the same text twice. */
+export function labels(values, step, how) {
+  for (let more = 0; ; more++) {
+    const texts = values.map((value) => number(value, step, how, true, more));
+    if (new Set(texts).size === texts.length || more > 16) return texts;
+  }
 }
 
 /** What the y axis spans: from nothing where that is near, else what is there and a little more. */
@@ -75,6 +140,44 @@ export function span(low, high) {
   if (low >= 0 && low <= high * 0.6) return [0, high + room];
   if (high <= 0 && high >= low * 0.6) return [low - room, 0];
   return [low - room, high + room];
+}
+
+/** 17:05:30, or 17:05:30.250 with 3 digits, of a time in seconds. */
+export function clock(time, digits = 0) {
+  const ms = Math.floor(Math.round(time * 1e6) / 1e3);
+  const text = new Date(ms).toLocaleTimeString("en-GB");
+  const part = String(((ms % 1000) + 1000) % 1000).padStart(3, "0");
+  return digits > 0 ? `${text}.${part.slice(0, digits)}` : text;
+}
+
+/** `66 s`, `5 minutes`, `2.5 hours`. */
+export function duration(seconds) {
+  if (seconds < 100) return `${seconds < 10 && seconds % 1 >= 0.05 ? seconds.toFixed(1) : Math.floor(seconds + 0.05)} s`;
+  if (seconds < 6000) return `${Number((seconds / 60).toFixed(seconds < 600 ? 1 : 0))} minutes`;
+  return `${Number((seconds / 3600).toFixed(1))} hours`;
+}
+
+const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** Seconds of `90s`, `10m`, `1h` or a bare number; undefined for anything else. */
+export function parseDuration(text) {
+  const [, count, unit] = /^(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)?$/.exec(text ?? "") ?? [];
+  return Number(count) > 0 ? Number(count) * SECONDS[unit ?? "s"] : undefined;
+}
+
+/** The server's clock, by what its answers tell of it. Times are in seconds; `local` is a clock that nobody sets. */
+export class ServerClock {
+  #samples = [];
+
+  /** Learn that it was not earlier than `time` there when it was `local` here. The least delayed of the last ones counts. */
+  see(time, local) {
+    this.#samples.push(time - local);
+    if (this.#samples.length > 20) this.#samples.shift();
+  }
+
+  now(local) {
+    return local + (this.#samples.length ? Math.max(...this.#samples) : 0);
+  }
 }
 
 /** `1 message`, `2,000 messages`. */

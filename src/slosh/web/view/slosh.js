@@ -30,35 +30,31 @@
  * one of them. So a tab that stays hidden gives its connection back and goes on from its place when it is looked at
  * (state `resting`); two hidden ones may keep theirs. Follow few topics from one page.
  *
- * No dependencies, no build step. Numbers pass through `JSON.parse`: what a double cannot hold is rounded.
+ * Numbers pass through `JSON.parse`: what a double cannot hold is rounded.
  */
 
-/** How long a request is held before the server answers that nothing came, in seconds. Shorter than the 60 s after
- *  which most proxies cut a silent connection. */
+/** Seconds that a request is held; most proxies cut a silent connection after 60. */
 const WAIT = 25;
-/** How much longer than `wait` an answer may take before the connection is given up as dead, in seconds. Without
- *  it, a laptop that changed its network would wait for ever on a connection that nobody holds any more. */
+/** Seconds beyond `wait` after which a connection without an answer is dead, as after a change of network. */
 const PATIENCE = 15;
 /** The pause before the first retry, and the longest one, in milliseconds. */
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 20_000;
-/** A held request that is answered "nothing came" sooner than this was not held (the server is going, or its
- *  longest wait is tiny): wait for the rest of this time, in milliseconds, instead of asking in a tight loop. */
+/** A request that is answered "nothing came" sooner than this was not held: the next one waits for the rest of this
+ *  time, in milliseconds. */
 const SHORTEST_HOLD = 1000;
 
-/** A stream that brings no byte for so long, in milliseconds, is cut or buffered on the way: the server sends a
- *  heartbeat each 15 s. */
+/** A stream without a byte for so many milliseconds is cut or buffered: the server sends a heartbeat each 15 s. */
 const QUIET = 20_000;
-/** How long a tab is hidden before it gives its connection back, in milliseconds, and how many hidden ones keep theirs. */
+/** Milliseconds after which a hidden tab gives its connection back, and how many hidden ones keep theirs. */
 const HIDDEN = 5000;
 const KEEPING = 2;
-/** After so long without any answer the state `connecting` says what may be the reason, in milliseconds. */
+/** After so many milliseconds without an answer, `connecting` says the likely reason. */
 const SLOW = 5000;
 const CROWDED =
-  "no answer yet. A browser opens six connections to one host over HTTP/1.1: other tabs or windows of this server may hold them all; close one";
+  "no answer yet; a browser opens six connections to one host over HTTP/1.1, and other tabs may hold them all: close one";
 
-/** Where the topics are: beside the folder this file came from, so `/-/slosh.js` means `/topics/`, and a server
- *  behind a proxy's `/prefix/` is found too. Another server: the option `server`, its address. */
+/** Where the topics are: beside the folder this file came from, so that a proxy's `/prefix/` is found too. */
 const HOME = new URL("../", import.meta.url).href;
 
 /**
@@ -93,7 +89,7 @@ const HOME = new URL("../", import.meta.url).href;
  * @property {number} [retryIn]  milliseconds to the next try; with waiting and offline
  */
 
-/** What the server said no to: its problem details, or the plain status where there were none. */
+/** A refusal of the server: its problem details, or the plain status. */
 export class SloshError extends Error {
   /** @param {number} status @param {{code?: string, title?: string, detail?: string}} problem */
   constructor(status, problem, retryAfter = 0) {
@@ -126,8 +122,8 @@ export class SloshError extends Error {
  * @param {AbortSignal} [options.signal]
  * @param {string} [options.server]  the server's address; default: the one this file came from
  * @param {number} [options.wait]    how long one request is held, in seconds
- * @param {Transport} [options.transport]  default: `stream` for a pattern, because between two polls nothing would
- *   watch it, else `longPoll`. Where a stream does not come through, polls take its place.
+ * @param {Transport} [options.transport]  default: `stream` for a pattern, because nothing watches one between two polls,
+ *   else `longPoll`. Where no stream comes through, polls take its place.
  * @param {"rest"|"keep"} [options.whenHidden]  `keep`: hold the connection in a hidden tab too
  * @returns {Following}
  * @throws {TypeError} an argument makes no sense
@@ -214,12 +210,12 @@ export class Following {
     this.#transport = options.transport ?? (topic.includes("*") ? stream : longPoll);
     if (options.signal?.aborted) this.close();
     options.signal?.addEventListener("abort", () => this.close(), { once: true });
-    // The browser knows before any timer does that the network is back, or that the page left its cache.
+    // The browser knows first that the network is back, or that the page left its cache.
     for (const event of ["online", "pageshow"]) {
       globalThis.addEventListener?.(event, () => this.retry(), { signal: this.#closing.signal });
     }
     if (options.whenHidden !== "keep" && sharesConnections(topicURL(topic, options.server))) this.#watchVisibility();
-    // The first word to the page comes after `follow` has returned, so that a handler may use what it returned.
+    // Handlers are called after `follow` has returned, so that they may use what it returned.
     queueMicrotask(() => this.#run());
   }
 
@@ -316,7 +312,7 @@ export class Following {
   }
 
   async #rest(closed) {
-    this.#tell({ name: "resting", reason: "this tab is hidden, so that other tabs can connect; it goes on from its place when it is shown" });
+    this.#tell({ name: "resting", reason: "this tab is hidden; when it is shown, it goes on from its place" });
     const { signal } = this.#attempt;
     if (!closed.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
   }
@@ -346,7 +342,7 @@ export class Following {
     this.#call(this.#options.onState, state);
   }
 
-  /** A mistake in the page's handler is the page's: report it, and go on following. */
+  /** Report a mistake in the page's handler, and go on following. */
   #call(handler, argument) {
     try {
       handler?.(argument);
@@ -357,9 +353,8 @@ export class Following {
 }
 
 /**
- * A transport brings answers: it connects once, yields the first answer as soon as the server is known to be there
- * (empty, where there is nothing to say), then each further one, in order and each with its `next`. It returns when the
- * server ends the connection and throws when it fails; `follow` then calls it again with the last place.
+ * A transport connects once and yields answers, each with its `next`: the first as soon as the server is there, be it
+ * empty. It returns when the server ends the connection and throws when it fails; `follow` then calls it again.
  * @callback Transport
  * @param {{url: URL, since: string, query: object, wait: number, signal: AbortSignal}} request
  * @returns {AsyncIterable<Answer>}
@@ -367,8 +362,7 @@ export class Following {
 
 /** The long-poll transport. @type {Transport} */
 export async function* longPoll({ url, since, query, wait, signal }) {
-  // The first request is not held. It tells at once that the server is there, and gives a place of our own, so that
-  // nothing published between it and the next request can pass unseen.
+  // The first request is not held. It gives a place at once, so that nothing can pass unseen before the next one.
   let hold = 0;
   for (;;) {
     const asked = performance.now();
@@ -383,6 +377,8 @@ export async function* longPoll({ url, since, query, wait, signal }) {
 
 /** Nothing comes through a stream. */
 class Silent extends Error {}
+const silent = () => new Silent("nothing comes through");
+const overdue = () => new DOMException("the server did not answer in time", "TimeoutError");
 
 /** The stream transport: envelopes, one a line, for as long as the connection lasts. @type {Transport} */
 export async function* stream({ url, since, query, signal }) {
@@ -390,15 +386,14 @@ export async function* stream({ url, since, query, signal }) {
   const { watch, done } = giveUp(request, signal);
   let some = false;
   try {
-    const silence = () => new Silent("the server did not answer in time");
-    watch(QUIET, silence);
+    watch(QUIET, silent);
     const response = await get(url, { since, ...query, format: "ndjson" }, request.signal);
     yield { saw: 0, delivering: 0, res: [], next: response.headers.get("Slosh-Next") ?? since, date: dateOf(response) };
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let line = "";
     for (;;) {
-      // Nothing at all after the head: something on the way collects. Nothing any more: the connection is dead.
-      watch(QUIET, some ? () => new DOMException("the server did not answer in time", "TimeoutError") : silence);
+      // Nothing at all: a proxy buffers. Nothing any more: the connection is dead.
+      watch(QUIET, some ? overdue : silent);
       const { value, done: isOver } = await reader.read();
       if (isOver) return;
       some = true;
@@ -418,7 +413,7 @@ async function ask(url, query, signal) {
   const request = new AbortController();
   const { watch, done } = giveUp(request, signal);
   try {
-    watch((query.wait + PATIENCE) * 1000, () => new DOMException("the server did not answer in time", "TimeoutError"));
+    watch((query.wait + PATIENCE) * 1000, overdue);
     const response = await get(url, query, request.signal);
     return { ...(await response.json()), date: dateOf(response) };
   } finally {
@@ -478,7 +473,7 @@ async function keepSlot(hold) {
 }
 
 function topicURL(topic, server) {
-  // No name has a comma or a star of its own, so those keep their meaning; what else is special is encoded.
+  // Commas and stars keep their meaning.
   const path = encodeURIComponent(topic).replaceAll("%2F", "/").replaceAll("%2C", ",");
   return new URL(`topics/${path}`, baseOf(server));
 }
@@ -486,13 +481,13 @@ function topicURL(topic, server) {
 function baseOf(server) {
   const text = server === undefined ? HOME : String(server);
   if (!/^https?:\/\/[^/]/i.test(text) || !URL.canParse(text)) {
-    if (server === undefined) throw new TypeError('slosh.js did not come from a slosh server; say where it is: server: "http://localhost:8000"');
+    if (server === undefined) throw new TypeError('slosh.js came from no server; write server: "http://localhost:8000"');
     const guess = /^[\w.-]+(:\d+)?(\/|$)/.test(text) ? `http://${text}` : "http://localhost:8000";
     throw new TypeError(`server is no address with http:// or https://: ${shown(text)}; write ${shown(guess)}`);
   }
   const url = new URL(text);
   // Not repeated, because it holds a password.
-  if (url.username || url.password) throw new TypeError("server has a user name or a password in it, which fetch does not take; write the address without");
+  if (url.username || url.password) throw new TypeError("server holds a user name or password; write the address without them");
   return `${url.origin}${url.pathname.replace(/\/*$/, "/")}`;
 }
 
@@ -509,15 +504,14 @@ async function reasonOf(error, url) {
   if (error instanceof SyntaxError) return "the answer was cut short";
   const page = globalThis.location;
   if (!page || page.origin === url.origin) return "the server cannot be reached";
-  if (page.protocol === "https:" && url.protocol === "http:") return `a page that came over https may not ask ${url.origin}; give the server's https address`;
-  // The browser tells a page nothing about why. A request whose answer may not be read shows whether somebody is there.
+  // The browser does not say why. A request whose answer may not be read shows whether a server is there.
   const health = new URL("-/healthy", url.href.slice(0, url.href.indexOf("/topics/") + 1));
   const isThere = await fetch(health, { mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(3000) }).then(() => true, () => false);
   if (!isThere) return `${url.origin} cannot be reached`;
   return `${url.origin} answers, but does not allow pages of ${page.origin} to read it; start it with --origins ${page.origin}`;
 }
 
-/** Resolves after `ms`, or when `signal` aborts, or when the function handed to `early` is called. */
+/** Resolves after `ms`, when `signal` aborts, or when the function handed to `early` is called. */
 function sleep(ms, signal, early = () => {}) {
   return new Promise((resolve) => {
     const end = () => {

@@ -1,0 +1,162 @@
+"""What stands on the viewer's axes, and which value is under the pointer: its functions without a page, in Chromium."""
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import need
+from tests.e2e.conftest import Slosh
+
+need("module:playwright")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+RANGES: list[tuple[float, float]] = [
+    (low * factor, high * factor)
+    for factor in (1e-9, 1e-6, 1e-3, 1, 1e3, 1e6, 1e9, 1e12, 1e15)
+    for low, high in ((-1, 1), (0, 2.5), (-10, -7.5), (0.99, 1.01))
+] + [
+    (1_000_003, 1_000_009),
+    (1e9, 1e9 + 3),
+    (1e15, 1e15 + 4),
+    (5, 5),
+    (0, 0),
+    (-1e-9, 0),
+    (0.1, 0.3),
+    (123456.25, 123456.75),
+]
+
+AXIS = """async ([low, high, most]) => {
+  const { labels, notation, resolution, span, stepFor, ticks } = await import("/-/numbers.js");
+  const [from, to] = span(low, high);
+  const step = stepFor(from, to, most);
+  const found = ticks(from, to, step);
+  const how = notation(Math.max(Math.abs(low), Math.abs(high)), resolution(low, high));
+  return [found, labels(found, step, how), from, to];
+}"""
+
+
+@pytest.fixture
+def page(slosh: Slosh, new_page: "Callable[[str], Page]") -> "Page":
+    """Something of the server's, from which its modules can be imported."""
+    return new_page(f"{slosh.url}/favicon.svg")
+
+
+def number_of(label: str) -> float:
+    """What a label says."""
+    units = {"T": 1e12, "B": 1e9, "M": 1e6}
+    return float(label.rstrip("TBM").replace(",", "")) * units.get(label[-1], 1)
+
+
+def test_an_axis_tells_the_truth_and_nothing_twice(page: "Page") -> None:
+    for low, high in RANGES:
+        for most in (2, 3, 4, 5, 6, 8):
+            ticks, labels, bottom, top = page.evaluate(AXIS, [low, high, most])
+            step = min((b - a for a, b in itertools.pairwise(ticks)), default=top - bottom)
+            where = f"{low} to {high}: {labels} for {ticks}"
+            assert 1 <= len(ticks) <= most + 1, where
+            assert len(set(labels)) == len(labels), where
+            for tick, label in zip(ticks, labels, strict=True):
+                assert bottom - step / 100 <= tick <= top + step / 100, where
+                assert abs(number_of(label) - tick) <= max(step / 1000, abs(tick) * 1e-15), where
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (-10, 5, ["-10.0", "-7.5", "-5.0", "-2.5", "0", "2.5", "5.0"]),
+        (1_000_001, 1_000_009, ["1,000,002.5", "1,000,005.0", "1,000,007.5"]),
+        (21, 22.4, ["21.0", "21.5", "22.0", "22.5"]),
+        (0, 1e-9, ["0", "2.5e-10", "5e-10", "7.5e-10", "1e-9"]),
+        (1e15, 1e15 + 4, [f"1{rest}e15" for rest in ("", *(f".{n:015}" for n in range(1, 5)))]),
+        (0, 25_276_514_304, ["0", "10B", "20B"]),
+    ],
+)
+def test_an_axis_has_the_digits_of_its_step(page: "Page", low: float, high: float, labels: list[str]) -> None:
+    found = [page.evaluate(AXIS, [low, high, most])[1] for most in range(2, 9)]
+    assert labels in found, found
+
+
+@pytest.mark.parametrize(
+    ("column", "time", "row"),
+    [
+        ([1, 2, 3], 104, 0),
+        ([1, 2, 3], 106, 1),
+        ([1, None, 3], 105, None),
+        ([1, None, 3], 100.4, 0),
+        ([1, "", 3], 109, 0),
+        ([1, "", 3], 111, 2),
+        ([1, 2, 3], 121, None),
+        ([1, 2, 3], 120.4, 2),
+        ([1, 2, 3], 99, None),
+        (["", "", ""], 105, None),
+    ],
+)
+def test_the_pointer_shows_a_value_only_where_there_is_a_line(
+    page: "Page", column: list[Any], time: float, row: int | None
+) -> None:
+    """Points at 100, 110 and 120; half a second is near; an empty text stands for what was not told."""
+    script = """async ([column, time]) => (await import("/-/lines.js")).rowAt(
+      [100, 110, 120], column.map((value) => (value === "" ? undefined : value)), time, 0.5)"""
+    assert page.evaluate(script, [column, time]) == row
+
+
+def test_what_comes_too_fast_is_drawn_as_its_lowest_and_highest_and_counted(page: "Page") -> None:
+    """An hour at 100 a second: no spike is lost, what is kept stays bounded, and breaks stay."""
+    script = """async () => {
+      const { Lines, MAX_ROWS } = await import("/-/lines.js");
+      const lines = new Lines(false, null);
+      let most = 0;
+      for (let i = 0; i < 360_000; i++) {
+        lines.add("t", { a: i === 123_456 ? 1e6 : i % 10 }, 1000 + i / 100);
+        if (i === 200_000) lines.breakLines(undefined, 1000 + i / 100, "3 missed");
+        if (i % 100 === 0) lines.settle();
+        most = Math.max(most, lines.times.length);
+      }
+      const [{ column }] = lines.all.values();
+      const isSorted = lines.times.every((time, i, all) => i === 0 || all[i - 1] <= time);
+      return { most, rows: MAX_ROWS, peak: Math.max(...column), breaks: column.filter((value) => value === null).length,
+        isSorted, first: lines.times[0], sum: lines.merged + lines.times.length,
+        same: column.length === lines.times.length };
+    }"""
+    found = page.evaluate(script)
+    assert found["most"] <= found["rows"] + 101
+    assert (found["peak"], found["breaks"], found["first"]) == (1e6, 1, 1000)
+    assert found["sum"] == 360_001
+    assert found["isSorted"]
+    assert found["same"]
+
+
+def test_times_of_several_topics_are_put_in_order(page: "Page") -> None:
+    script = """async () => {
+      const { Lines } = await import("/-/lines.js");
+      const lines = new Lines(true, null);
+      for (let i = 0; i < 3; i++) lines.add("a", i, 100 + i);
+      lines.settle();
+      for (let i = 0; i < 3; i++) lines.add("b", 10 + i, 99.5 + i);
+      lines.settle();
+      const columns = [...lines.all.values()].map(({ column }) => Array.from(column, (value) => value ?? null));
+      return [lines.times, ...columns];
+    }"""
+    assert page.evaluate(script) == [
+        [99.5, 100, 100.5, 101, 101.5, 102],
+        [None, 0, None, 1, None, 2],
+        [10, None, 11, None, 12, None],
+    ]
+
+
+def test_a_line_breaks_where_nothing_came_for_long(page: "Page") -> None:
+    script = """async (times) => {
+      const { Lines } = await import("/-/lines.js");
+      const lines = new Lines(false, null);
+      for (const time of times) lines.add("t", { v: 1 }, time);
+      lines.settle();
+      return [...lines.all.values()][0].column;
+    }"""
+    assert page.evaluate(script, [*range(100, 106), 171, 172]) == [1] * 6 + [None, 1, 1]
+    assert page.evaluate(script, [100, 160, 220, 290]) == [1] * 4, "an hourly rate has no silence of a minute"
+    assert page.evaluate(script, [*[100 + i / 1000 for i in range(20)], 110]) == [1] * 20 + [None, 1]
