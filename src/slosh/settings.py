@@ -156,7 +156,8 @@ class Settings:
         "",
         Group.TOPICS,
         "Pages of which other origins may read topics, post to them, and open WebSockets: origins with spaces "
-        "between, such as https://app.example, or * for any. Pages of this very server always may.",
+        "between, such as https://app.example or capacitor://localhost, or * for any. Pages of this very server "
+        "always may.",
     )
     max_message: int = _number(
         1 * MIB,

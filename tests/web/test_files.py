@@ -134,6 +134,19 @@ def test_a_folder_is_redirected_to_its_slash(files: Site, path: str, location: s
     assert files.ask("HEAD", path)["Location"] == location
 
 
+def test_a_folder_below_a_prefix_that_a_proxy_cut_off_is_redirected_to_below_it(files: Site) -> None:
+    for peer, location in (
+        (("127.0.0.1", 1), "/slosh/folder/"),
+        (("192.0.2.66", 1), "/folder/"),
+        ("", "/slosh/folder/"),
+    ):
+        assert files.connect(peer).get("/folder", X_Forwarded_Prefix="/slosh").next()["Location"] == location
+    assert (
+        files.connect(("127.0.0.1", 1)).get("/folder", X_Forwarded_Prefix="//evil.example").next()["Location"]
+        == "/folder/"
+    )
+
+
 @pytest.mark.parametrize(
     "path",
     ["//folder", "//evil.test/folder", "/%2ffolder", "/%5cfolder", "/%5c%5cevil.test", "//evil.test/%2e%2e/folder"],

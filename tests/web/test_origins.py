@@ -203,8 +203,8 @@ def test_a_page_learns_that_its_message_is_too_large(make_site: MakeSite) -> Non
 # Preflights.
 
 
-def preflight(site: Site, origin: str, method: str = "POST") -> Response:
-    asks = {"Access_Control_Request_Method": method, "Access_Control_Request_Headers": "content-type,idempotency-key"}
+def preflight(site: Site, origin: str, method: str = "POST", headers: str = "content-type,idempotency-key") -> Response:
+    asks = {"Access_Control_Request_Method": method, "Access_Control_Request_Headers": headers}
     return site.ask("OPTIONS", "/topics/a", Origin=origin, **asks)
 
 
@@ -217,6 +217,73 @@ def test_a_preflight_says_what_a_page_may_send(allowing: Site) -> None:
         assert field in answer["Access-Control-Allow-Headers"]
     assert "X-Forwarded-Host" not in answer["Access-Control-Allow-Headers"], "with it a page could claim to be ours"
     assert answer["Access-Control-Max-Age"] == "600"
+
+
+def test_a_page_may_send_every_field_that_it_asks_for(allowing: Site) -> None:
+    """Tracing libraries add theirs to each request: the browser would block what is not allowed here."""
+    answer = preflight(allowing, APP, "GET", "sentry-trace, Baggage,traceparent, authorization,x-a_b.c~!")
+    allowed = {name.lower() for name in answer["Access-Control-Allow-Headers"].split(", ")}
+    assert {"sentry-trace", "baggage", "traceparent", "authorization", "x-a_b.c~!", "prefer"} <= allowed
+    assert ("vary", "Access-Control-Request-Headers") in answer.fields
+
+
+@pytest.mark.parametrize(
+    "headers",
+    ["", ",,", "a b", 'x"y', "x(y)", "x:y", "\xe9", "a" * 65, "X-Forwarded-Host", "forwarded", "x-forwarded-for,a/b"],
+)
+def test_what_is_no_field_of_a_page_is_not_allowed(allowing: Site, headers: str) -> None:
+    answer = preflight(allowing, APP, "GET", headers)
+    assert answer["Access-Control-Allow-Headers"] == preflight(allowing, APP)["Access-Control-Allow-Headers"]
+
+
+def test_the_fields_of_a_preflight_are_bounded(allowing: Site) -> None:
+    names = [f"x-{number}" for number in range(1000)]
+    allowed = preflight(allowing, APP, "GET", ",".join(names))["Access-Control-Allow-Headers"].split(", ")
+    assert allowed[5:] == names[:64]
+
+
+# The cookie.
+
+
+@pytest.mark.parametrize(
+    ("fields", "attributes"),
+    [
+        ({}, "SameSite=Lax"),
+        ({"Origin": "http://slosh.test"}, "SameSite=Lax"),
+        ({"Origin": "https://slosh.test", "X_Forwarded_Proto": "https"}, "SameSite=Lax; Secure"),
+        ({"Origin": APP, "X_Forwarded_Proto": "https"}, "SameSite=None; Secure"),
+        ({"Origin": APP, "X_Forwarded_Proto": "https", "Sec_Fetch_Site": "cross-site"}, "SameSite=None; Secure"),
+        ({"Origin": APP, "X_Forwarded_Proto": "https", "Sec_Fetch_Site": "same-site"}, "SameSite=Lax; Secure"),
+        ({"Origin": "http://localhost:3000", "Sec_Fetch_Site": "same-site"}, "SameSite=Lax"),
+        ({"Origin": APP}, ""),
+        ({"Origin": APP, "X_Forwarded_Proto": "http"}, ""),
+        ({"Origin": "https://evil.example", "X_Forwarded_Proto": "https"}, ""),
+        ({"Origin": "https://evil.example", "Sec_Fetch_Site": "same-site"}, ""),
+        ({"Origin": "null", "X_Forwarded_Proto": "https"}, ""),
+    ],
+)
+def test_a_page_gets_the_cookie_that_it_can_bring_again_or_none(
+    allowing: Site, fields: dict[str, str], attributes: str
+) -> None:
+    answer = allowing.get("/topics/a?wait=0", **fields)
+    assert ("Set-Cookie" in answer) is bool(attributes)
+    if attributes:
+        assert answer["Set-Cookie"].partition("HttpOnly; ")[2] == attributes
+
+
+def test_under_a_star_a_page_from_elsewhere_gets_no_cookie(make_site: MakeSite) -> None:
+    """It polls without credentials, so it could not bring one again."""
+    fields = {"Origin": APP, "X_Forwarded_Proto": "https"}
+    assert "Set-Cookie" not in make_site(origins="*").get("/topics/a?wait=0", **fields)
+    assert "SameSite=None" in make_site(origins=f"* {APP}").get("/topics/a?wait=0", **fields)["Set-Cookie"]
+
+
+def test_readers_at_one_place_get_their_own_cookies(allowing: Site) -> None:
+    origins: tuple[dict[str, str], ...] = ({}, {"Origin": APP, "X_Forwarded_Proto": "https"}, {"Origin": APP}, {})
+    clients = [allowing.connect().get("/topics/b", **fields) for fields in origins]
+    allowing.post("/topics/b", b"1")
+    told = [dict(client.next().fields).get("set-cookie", "").partition("SameSite=")[2] for client in clients]
+    assert told == ["Lax", "None; Secure", "", "Lax"]
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
@@ -249,19 +316,62 @@ def test_one_origin_is_never_answered_as_another(allowing: Site) -> None:
 # The setting.
 
 
-@pytest.mark.parametrize("allowed", ["", "   ", "*", APP, f"{APP},http://[::1]:3000", "* http://x"])
+@pytest.mark.parametrize(
+    "allowed", ["", "   ", "*", APP, f"{APP},http://[::1]:3000", "* http://x", "https://a_b.example.:1"]
+)
 def test_the_setting_takes_origins(allowed: str) -> None:
     Origins(allowed)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "capacitor://localhost",
+        "ionic://localhost",
+        "tauri://localhost",
+        "app://.",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "moz-extension://0b1c2d3e-0000-4000-8000-000000000000",
+        "safari-web-extension://0B1C2D3E-0000-4000-8000-000000000000",
+        "vscode-webview://1vabc",
+    ],
+)
+def test_a_page_of_any_scheme_can_be_let_in(make_site: MakeSite, origin: str) -> None:
+    site = make_site(origins=origin)
+    assert post(site, origin).status == 200
+    assert site.get("/topics/a?wait=0", Origin=origin)["Access-Control-Allow-Origin"] == origin
+    assert preflight(site, origin)["Access-Control-Allow-Origin"] == origin
+    assert upgrade(site, origin).status == 101
+    assert post(site, origin + "x").code == "foreign_origin"
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         "null",
+        "Null",
+        "file://",
         "app.example",
+        "localhost:3000",
+        "//app.example",
+        "://app.example",
         "ftp://app.example",
         "https://",
+        "https:app.example",
+        "https://*.example",
+        "https://app.*",
+        "capacitor://*",
+        "capacitor://localhost/",
+        "https://user@app.example",
+        "https://app.example:0",
+        "https://app.example:99999",
+        "https://app.example:https",
+        "https://127.1",
+        "https://1.2.3.4.5",
+        "https://[::0001]",
+        "https://-app.example",
         f"{APP}/",
+        f"{APP}/path",
         f"{APP}?x",
         f"{APP}#x",
         "https://[x",
@@ -272,3 +382,21 @@ def test_the_setting_takes_nothing_else_and_says_which_is_wrong(wrong: str) -> N
     with pytest.raises(SettingError, match="is no origin") as caught:
         Origins(f"{APP} {wrong}")
     assert wrong in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        (f"{APP}/", f"Write {APP}."),
+        ("https://App.Example:443/chat", f"Write {APP}."),
+        ("wss://app.example", f"Write {APP}."),
+        ("ws://localhost:3000", "Write http://localhost:3000."),
+        ("null", "Write *"),
+        ("https://*.example", "* stands alone"),
+        ("app.example", "https://"),
+    ],
+)
+def test_what_can_never_match_is_refused_with_what_to_write(wrong: str, advice: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Origins(wrong)
+    assert advice in caught.value.detail

@@ -81,3 +81,43 @@ def test_a_name_that_could_end_a_header_line_or_an_attribute_does_not(site: Site
     answer = site.get("/topics/a;%20Domain=evil?wait=0")
     assert answer["Set-Cookie"].split("; ")[1:] == ["Path=/topics/a%3B%20Domain=evil", "HttpOnly", "SameSite=Lax"]
     assert site.get("/topics/a%0d%0aSet-Cookie:%20x=y?wait=0").code == "bad_topic"
+
+
+# Below a proxy's prefix.
+
+NGINX, STRANGER = ("127.0.0.1", 4711), ("192.0.2.66", 4711)
+
+
+def test_the_cookie_has_the_path_that_the_client_sees(site: Site) -> None:
+    """A proxy has cut `/slosh` off: without it the browser would never send the cookie back."""
+    prefix = {"X_Forwarded_Prefix": "/slosh/"}
+    for target in ("/topics/a?wait=0", "/topics/a?wait=0"):  # the second time the head is known
+        lines = [site.connect(peer).get(target, **prefix).next()["Set-Cookie"] for peer in (NGINX, STRANGER, NGINX)]
+        assert ["Path=/slosh/topics/a;" in line for line in lines] == [True, False, True]
+        assert "Path=/topics/a;" in lines[1]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["//evil.example", "/a/../b", "/a;Domain=evil.example", "/a%0d%0aX:y", "slosh", "/a b"]
+)
+def test_a_prefix_that_is_no_plain_path_counts_for_nothing(site: Site, prefix: str) -> None:
+    answer = site.connect(NGINX).get("/topics/a?wait=0", X_Forwarded_Prefix=prefix).next()
+    assert "; Path=/topics/a;" in answer["Set-Cookie"]
+
+
+def test_readers_at_one_place_get_the_cookies_of_their_paths(site: Site) -> None:
+    fields = {"X_Forwarded_Prefix": "/slosh"}
+    clients = [site.connect(peer).get("/topics/a", **fields) for peer in (NGINX, STRANGER, NGINX)]
+    clients.append(site.connect(NGINX).get("/topics/a"))
+    site.post("/topics/a", b"1")
+    lines = [client.next()["Set-Cookie"] for client in clients]
+    assert ["Path=/slosh/topics/a;" in line for line in lines] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("peer", [NGINX, STRANGER])
+def test_a_place_in_the_url_counts_below_a_prefix_too(site: Site, peer: object) -> None:
+    numbers(site, 3)
+    client = site.connect(peer)
+    for offset in (1, 2, 0):
+        client.get(f"/topics/a?since=epoch000.{offset}", X_Forwarded_Prefix="/slosh")
+        assert told(client.next())[3] == [1, 2, 3][offset:]

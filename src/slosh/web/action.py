@@ -68,6 +68,38 @@ class Application:
         return 0, 0
 
 
+class ByTrust(Action):
+    """What is done for a request in which somebody in front of us says something of the URL: it counts from some alone.
+
+    Args:
+        trusted: where the peer is a trusted proxy.
+        other: where it is not; of the same kind, and apart from the answer's header lines the same.
+    """
+
+    __slots__ = ("_other", "_trusted", "fields", "max_body")
+
+    def __init__(self, trusted: Action, other: Action) -> None:
+        self._trusted = trusted
+        self._other = other
+        self.fields = other.fields
+        self.max_body = other.max_body
+
+    def run(self, connection: "Connection", body: bytes) -> None:
+        """As the one that counts."""
+        self._choose(connection).run(connection, body)
+
+    def understand(self, part: bytes) -> object | None:
+        """As either."""
+        return self._other.understand(part)
+
+    def run_with(self, connection: "Connection", body: bytes, said: object) -> None:
+        """As the one that counts."""
+        self._choose(connection).run_with(connection, body, said)
+
+    def _choose(self, connection: "Connection") -> Action:
+        return self._trusted if connection.edge.proxies.trusts(connection.peer) else self._other
+
+
 class Refusal(Action):
     """The action for a request that can be refused by its head alone. Its body is read, so the connection lives on."""
 

@@ -62,6 +62,8 @@ class Asked:
     Args:
         head: of the request, whose path begins with `/topics/`.
         settings: bound how long a poll is held.
+        prefix: of the URL, which a proxy has cut off.
+        same_site: of the cookie, as `Origins.same_site` gives it; nothing for no cookie.
 
     Raises:
         BadTopic, BadQuery, BadRequest: something in it makes no sense.
@@ -105,7 +107,7 @@ class Asked:
         "wanted",
     )
 
-    def __init__(self, head: Head, settings: Settings) -> None:
+    def __init__(self, head: Head, settings: Settings, prefix: str = "", same_site: str = "Lax") -> None:
         self.names, self.patterns = parse_names(head.path)
         self.several = len(self.names) > 1 or bool(self.patterns)
         self.parameters = parse_query(head.query)
@@ -122,7 +124,7 @@ class Asked:
         self._vector: Mapping[str, Since] = {}
         self._since: Since = Now()
         self.room = _find_room(head, self.format, settings.max_head) if self.several else 0
-        self._parse_place(head)
+        self._parse_place(head, prefix, same_site)
         known = READING
         if self.format is not Format.JSON:
             known |= {name for name in self.parameters if name.lower() in _RESUMING}
@@ -132,7 +134,7 @@ class Asked:
         """Where to start in the topic `name`."""
         return self._vector.get(name, self._since)
 
-    def _parse_place(self, head: Head) -> None:
+    def _parse_place(self, head: Head, prefix: str, same_site: str) -> None:
         parameters = self.parameters
         resumed = self._find_resumed(head) if self.format is not Format.JSON else ""
         self.resumes = bool(resumed)
@@ -146,7 +148,10 @@ class Asked:
                 raise BadQuery("n", "n is an offset in one topic; several are asked for with since and a vector.")
             self._since = Offset(parse_offset("n", parameters["n"]))
         elif not self.several:
-            self._use_cookie(head)
+            name = cookie_name(self.names[0])
+            self._since = find_place(head.all(b"cookie"), name) or Now()
+            if same_site:
+                self.cookie = set_cookie(name, prefix + head.path, secure=is_over_tls(head), same_site=same_site)
 
     def _find_resumed(self, head: Head) -> str:
         """The place that the client of a stream comes back with, or nothing."""
@@ -176,11 +181,6 @@ class Asked:
         self._since = parse_since(text)
         if self.several and parse_cursor(text):
             raise BadQuery("since", "Several topics are resumed with a vector, a=k3f9.4,b=x01c.9, as next gives it.")
-
-    def _use_cookie(self, head: Head) -> None:
-        name = cookie_name(self.names[0])
-        self._since = find_place(head.all(b"cookie"), name) or Now()
-        self.cookie = set_cookie(name, head.path, secure=is_over_tls(head))
 
 
 def parse_names(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -35,13 +35,14 @@ def find_place(values: Iterable[bytes], name: str) -> Cursor | Unknown | None:
     return None
 
 
-def set_cookie(name: str, path: str, *, secure: bool) -> tuple[bytes, bytes]:
+def set_cookie(name: str, path: str, *, secure: bool, same_site: str = "Lax") -> tuple[bytes, bytes]:
     """The `Set-Cookie` line (RFC 6265 §4.1), as what stands before and after the cursor.
 
     Args:
         path: the topic's URL path as the client wrote it, still percent-encoded; the client compares it
             letter by letter. A semicolon would end it, so it is encoded.
+        same_site: `Lax`; or `None`, which has to be secure, for pages of other sites.
     """
     path = path.replace(";", "%3B")
-    attributes = f"; Path={path}; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
+    attributes = f"; Path={path}; HttpOnly; SameSite={same_site}" + ("; Secure" if secure else "")
     return f"Set-Cookie: {name}=".encode("ascii"), attributes.encode("ascii") + b"\r\n"

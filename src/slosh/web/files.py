@@ -90,19 +90,21 @@ class ServeFile(Action):
         root: where to look.
         head: of the request.
         max_body: bytes of a body that is read and means nothing.
+        prefix: of the URL, which a proxy has cut off.
 
     Raises:
         MethodNotAllowed: files are only looked at.
         BadRequest: the path is not UTF-8.
     """
 
-    __slots__ = ("_query", "_root", "_segments", "max_body")
+    __slots__ = ("_prefix", "_query", "_root", "_segments", "max_body")
 
-    def __init__(self, root: DocumentRoot, head: Head, max_body: int) -> None:
+    def __init__(self, root: DocumentRoot, head: Head, max_body: int, prefix: str = "") -> None:
         if head.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(ALLOW_FILES)
         self._root = root
         self._query = head.query
+        self._prefix = prefix
         self._segments = [decode(segment, "path") for segment in head.path[1:].split("/")]
         self.max_body = max_body
 
@@ -119,7 +121,7 @@ class ServeFile(Action):
         send_file(connection, path)
 
     def _redirect(self, connection: Connection) -> None:
-        location = "".join("/" + quote(segment, safe="") for segment in self._segments) + "/"
+        location = self._prefix + "".join("/" + quote(segment, safe="") for segment in self._segments) + "/"
         if self._query:
             location += "?" + self._query
         connection.respond(301, field("Location", location) + NO_CACHE, b"")

@@ -5,20 +5,34 @@ those in the setting `origins` may do all; any other page may ask, but its brows
 answer, and it may neither post nor open a WebSocket (CVE-2019-13611).
 """
 
+import re
+from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 from slosh.errors import SettingError
 from slosh.web.head import Head
+from slosh.web.proxies import is_over_tls
 from slosh.web.response import field
 
 _EXPOSED: Final = "Slosh-Next, Slosh-Watchers, Slosh-Ignored, Idempotent-Replayed, Retry-After, Date"
 _METHODS: Final = "GET, HEAD, POST, OPTIONS"
-_HEADERS: Final = "Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Cache-Control"
+_HEADERS: Final = ("Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "Cache-Control")
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,64}", re.ASCII)
+_MOST_HEADERS: Final = 64
+"""Names of fields in the answer to a preflight."""
 _MAX_AGE: Final = 600
 """Seconds that a browser may remember what a preflight said."""
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 """Ports that browsers leave out of an origin, and that proxies put into `Host` all the same."""
+_ORIGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]+)(.*)")
+_HOST: Final = re.compile(
+    r"([A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII
+)
+_NO_PAGES: Final = {"ws": "http", "wss": "https", "ftp": "https"}
+"""Schemes that no page has, and those that were meant."""
+_SANDBOXED: Final = "pages in a sandbox and files say so, whoever wrote them. Write * for the pages of all."
+_NEVER_MEANT: Final = {"null": _SANDBOXED, "file://": _SANDBOXED}
+"""What browsers send for very many pages at a time."""
 
 
 class Origins:
@@ -41,6 +55,21 @@ class Origins:
         origin = head.first(b"origin")
         return not origin or self._any or _normal(origin) in self._allowed or _is_same(head, origin)
 
+    def same_site(self, head: Head) -> str:
+        """The `SameSite` of a cookie that the page which sent a request can bring again; nothing for no cookie.
+
+        Browsers send a page of another site only cookies that say `None`, and take these over TLS alone. A page that
+        may not read the answer has no place to keep, and shall not move that of pages which have.
+        """
+        origin = head.first(b"origin")
+        if not origin or _is_same(head, origin):
+            return "Lax"
+        if _normal(origin) not in self._allowed:
+            return ""
+        if head.first(b"sec-fetch-site") == "same-site":
+            return "Lax"
+        return "None" if is_over_tls(head) else ""
+
     def fields(self, head: Head) -> bytes:
         """The header lines that let the page read the answer, none where it may not or need not."""
         origin = head.first(b"origin")
@@ -60,20 +89,64 @@ class Origins:
         return (
             fields
             + field("Access-Control-Allow-Methods", _METHODS)
-            + field("Access-Control-Allow-Headers", _HEADERS)
+            + field("Access-Control-Allow-Headers", ", ".join([*_HEADERS, *_asked_headers(head)]))
             + field("Access-Control-Max-Age", str(_MAX_AGE))
+            + field("Vary", "Access-Control-Request-Headers")
         )
 
 
+def _asked_headers(head: Head) -> list[str]:
+    """The fields that a page wants to send, apart from those that stand in every answer.
+
+    What is no name is left out, and so is what proxies say: with `X-Forwarded-Host` a page could claim to be ours.
+    """
+    known = {name.lower() for name in _HEADERS}
+    names = dict.fromkeys(head.tokens(b"access-control-request-headers"))
+    asked = (name for name in names if _TOKEN.fullmatch(name) and name not in known)
+    return [name for name in asked if name != "forwarded" and not name.startswith("x-forwarded-")][:_MOST_HEADERS]
+
+
 def _check(origin: str) -> str:
+    """An origin of the setting, as it is compared.
+
+    Raises:
+        SettingError: no browser sends it.
+    """
+    if origin.lower() in _NEVER_MEANT:
+        raise SettingError(f"origins: {origin} is no origin of one page: {_NEVER_MEANT[origin.lower()]}")
+    match = _ORIGIN.fullmatch(origin)
+    wrong = "it has to begin with a scheme, https:// or capacitor://"
+    if match is not None:
+        scheme, host, rest = match[1].lower(), match[2], match[3]
+        if rest:
+            wrong = "browsers send neither a path nor a slash behind it"
+        elif scheme in _NO_PAGES:
+            wrong = f"no page is loaded by {scheme}. Write {_NO_PAGES[scheme]}://{host}"
+        elif "*" in host:
+            wrong = "* stands alone, for all origins; a part of one it cannot be"
+        elif "@" in host or not host.isascii():
+            wrong = "the host has to be as browsers send it, in ASCII (xn--…) and without a user"
+        elif scheme in _DEFAULT_PORTS and not _is_host(host):
+            wrong = "the host or the port is none"
+        else:
+            return _normal(origin)
+        if scheme in _DEFAULT_PORTS and rest and _is_host(host):
+            wrong += f". Write {_normal(f'{scheme}://{host}')}"
+    raise SettingError(f"origins: {origin} is no origin: {wrong}. An origin looks like https://app.example:8443.")
+
+
+def _is_host(text: str) -> bool:
+    """Whether `text` is a name or an address, and perhaps a port, as an origin of http has them (WHATWG URL §3.5)."""
+    match = _HOST.fullmatch(text)
+    if match is None or int(match[2] or 1) not in range(1, 65536):
+        return False
+    name = match[1]
+    if not name.startswith("[") and not name.rpartition(".")[2].isdecimal():
+        return True
     try:
-        parts = urlsplit(origin)
+        return str(ip_address(name.strip("[]"))) == name.strip("[]").lower()
     except ValueError:
-        parts = urlsplit("")
-    said = f"{parts.scheme}://{parts.netloc}"
-    if parts.scheme not in _DEFAULT_PORTS or not parts.netloc or said != origin.lower() or not origin.isascii():
-        raise SettingError(f"origins: {origin} is no origin. Write it as the browser does: https://app.example:8443.")
-    return _normal(origin)
+        return False
 
 
 def _normal(origin: str) -> str:

@@ -9,7 +9,7 @@ from slosh.engine.base import Engine
 from slosh.errors import ForeignOrigin, MethodNotAllowed, SloshError
 from slosh.settings import Settings
 from slosh.web.about import VIEW, route_about, route_view
-from slosh.web.action import Action, Application, Refusal
+from slosh.web.action import Action, Application, ByTrust, Refusal
 from slosh.web.asking import TOPICS, Asked, Format
 from slosh.web.connection import Connection
 from slosh.web.eventsource import EventSource
@@ -20,6 +20,7 @@ from slosh.web.interest import CountWatchers, ListTopics, WatchTopics
 from slosh.web.longpoll import LongPoll, Peek
 from slosh.web.ndjson import NdjsonStream
 from slosh.web.origins import Origins
+from slosh.web.proxies import find_prefix
 from slosh.web.publish import PLAIN_NAME, choose_publish
 from slosh.web.query import LISTING, PUBLISHING, READING, decode, ignored_field, parse_query
 from slosh.web.reader import PLAIN_CURSOR, Reader
@@ -69,19 +70,25 @@ class Routes(Application):
 
     def route(self, head: Head) -> Action:
         """Choose the action for a request."""
+        action = self._route(head, "")
+        prefix = find_prefix(head)
+        return ByTrust(self._route(head, prefix), action) if prefix and not isinstance(action, Refusal) else action
+
+    def _route(self, head: Head, prefix: str) -> Action:
+        """The same, where a proxy has cut `prefix` off in front of the path."""
         fields = b""
         try:
             self._hosts.check(head)
             if head.path == LIST or head.path.startswith(TOPICS):
                 fields = self._origins.fields(head)
-                return self._route_topics(head, fields)
+                return self._route_topics(head, fields, prefix)
             if head.method == "OPTIONS":
                 return Options(ALLOW_TOPIC if head.path == "*" else ALLOW_LOOK, b"")
             if head.path.startswith(ABOUT):
                 return route_about(self._engine, head, self._settings.max_body)
             if head.path.startswith(VIEW):
                 return route_view(head, self._settings.max_body)
-            return ServeFile(self._root, head, self._settings.max_body)
+            return ServeFile(self._root, head, self._settings.max_body, prefix)
         except SloshError as error:
             return Refusal(error, self._settings.max_body, fields + _tell_ignored(head))
 
@@ -96,7 +103,7 @@ class Routes(Application):
             return 0, 0
         return match.span(1)
 
-    def _route_topics(self, head: Head, fields: bytes) -> Action:
+    def _route_topics(self, head: Head, fields: bytes, prefix: str) -> Action:
         engine, settings = self._engine, self._settings
         if head.method == "OPTIONS":
             return Options(ALLOW_TOPIC, self._origins.preflight_fields(head))
@@ -108,7 +115,7 @@ class Routes(Application):
             return choose_publish(engine, settings, name, head, fields)
         if head.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(ALLOW_TOPIC)
-        asked = Asked(head, settings)
+        asked = Asked(head, settings, prefix, self._origins.same_site(head))
         fields += asked.ignored
         if "watchers" in asked.parameters:
             return CountWatchers(engine, settings, asked, fields)
