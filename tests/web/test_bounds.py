@@ -115,7 +115,7 @@ def assert_no_room(answer: Response, code: str) -> None:
 def test_one_connection_more_than_max_connections_is_told_so_and_closed(make_site: MakeSite) -> None:
     site = make_site(max_connections=2)
     polls = [site.connect().get("/topics/a"), site.connect().get("/topics/a")]
-    third = site.connect()
+    third = site.connect().get("/topics/a")
     assert_no_room(third.next(), "too_many_connections")
     assert third.wire.has_ended()
     third.send(request("GET", "/topics/a")).reset()

@@ -133,7 +133,7 @@ def vanishes(site: Site) -> Iterator[None]:
 def connects(site: Site) -> Iterator[None]:
     assert site.get("/nothing").status == 404
     yield
-    first, second = site.connect(), site.connect()
+    first, second = site.connect(), site.connect().get("/nothing")
     assert second.next().status == 503
     for each in (first, second):
         each.reset()  # else nobody could ask for the metrics

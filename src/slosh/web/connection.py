@@ -35,6 +35,7 @@ from slosh.web.edge import Edge
 from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
 from slosh.web.memory import Known, Latest, leave_out
 from slosh.web.refusals import render_refusal
+from slosh.web.reserve import PATIENCE, RESERVE, Reserved
 from slosh.web.response import CLOSE, CONTINUE, render
 from slosh.web.sending import Outlet, open_outlet
 
@@ -107,7 +108,10 @@ class Connection:
         edge.connections[self] = None
         self._deadline_in(edge.settings.idle_timeout)
         if len(edge.connections) > edge.max_connections:
-            self.refuse(TooManyConnections("This server has all the connections that it may have (max_connections)."))
+            if edge.reserved < RESERVE:
+                self.hold(Reserved(self), edge.now() + PATIENCE)
+            else:
+                self.admit(b"")
         elif edge.settings.max_connections_per_address:
             self._count_address(edge.settings.max_connections_per_address)
 
@@ -251,6 +255,14 @@ class Connection:
     def is_open(self) -> bool:
         """Whether there is still somebody to answer."""
         return self._head is not None and self._transport is not None
+
+    def admit(self, head: bytes) -> None:
+        """Take the one request of a connection beyond `max_connections`, or refuse it where `head` is empty."""
+        self._exchange = None
+        if head:
+            self._advance(head)
+        else:
+            self.refuse(TooManyConnections("This server has all the connections that it may have (max_connections)."))
 
     def hold(self, exchange: Exchange, deadline: float = math.inf) -> None:
         """Leave the request unanswered for now; `exchange` owes a `finish` or a `respond`.

@@ -50,6 +50,7 @@ class Edge:
         heads: that were judged already.
         max_connections: how many there may be; less than the setting where the system grants fewer files.
         max_head: bytes of the longest head, as set.
+        reserved: connections beyond `max_connections` that may still say that they are probes.
         latest: the head that came last; many readers at one place send the same, one after another.
         latest_place: of the poll that came last to one topic; many come to one place, one after another.
         latest_since: what that poll asked for, when it was a cursor of its own.
@@ -76,6 +77,7 @@ class Edge:
         self.heads = HeadMemory()
         self.max_connections = settings.max_connections
         self.max_head = settings.max_head
+        self.reserved = 0
         self.latest = Latest(Head(b"", "GET", b"/", 1, []), Action())
         self.latest_place: OneTopic | None = None
         self.latest_since: Since | None = None

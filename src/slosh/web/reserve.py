@@ -1,0 +1,66 @@
+"""Connections beyond `max_connections`, for probes.
+
+A server that has `max_connections` is full and not ill: a probe that took the 503 of one client too many for an answer
+would have it restarted, and all its clients with it. So a few connections more are let in to say what they want. One
+that asks for the server's health, its readiness or its metrics is answered, once; any other gets its 503.
+"""
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from slosh.web.action import Exchange
+
+if TYPE_CHECKING:
+    from slosh.web.connection import Connection
+
+RESERVE: Final = 8
+"""Connections beyond `max_connections`, at a time, that may say that they are probes. They take their files from those
+that startup.py keeps for the server itself."""
+PATIENCE: Final = 1.0
+"""Seconds in which such a connection has to send its request. A probe does so at once."""
+_PATHS: Final = (b"/-/healthy", b"/-/ready", b"/-/metrics")
+_LONGEST: Final = 4096
+"""Bytes of a probe's head at most."""
+
+
+class Reserved(Exchange):
+    """A connection that is let in to say what it wants.
+
+    Args:
+        connection: it; the caller must `hold` this there, for `PATIENCE`.
+    """
+
+    __slots__ = ("_connection", "_said")
+
+    takes_data: ClassVar[bool] = True
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self._said = b""
+        connection.edge.reserved += 1
+
+    def data(self, data: bytes) -> None:
+        """Let it in once its head is whole, if it is a probe's."""
+        self._said = said = self._said + data
+        line, is_whole, _ = said.partition(b"\r\n")
+        words = line.split(b" ")
+        if is_whole and (words[0] not in (b"GET", b"HEAD") or len(words) < 2 or words[1] not in _PATHS):
+            self.end()
+            return
+        head, is_whole, _ = said.partition(b"\r\n\r\n")
+        if is_whole:
+            # Its answer is the last on this connection, and anything received behind it is discarded.
+            self._admit(head + b"\r\nConnection: close\r\n\r\n")
+        elif len(said) > _LONGEST:
+            self.end()
+
+    def end(self) -> None:
+        """It wants something else, or does not say what it wants."""
+        self._admit(b"")
+
+    def lost(self) -> None:
+        """It has gone."""
+        self._connection.edge.reserved -= 1
+
+    def _admit(self, head: bytes) -> None:
+        self._connection.edge.reserved -= 1
+        self._connection.admit(head)
