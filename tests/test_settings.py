@@ -43,6 +43,7 @@ DEFAULTS = {
     "max_connections_per_address": 0,
     "max_topics": 100_000,
     "max_watchers": 0,
+    "portion": 256 * KIB,
     "engine": "memory",
     "engine_prefix": "slosh",
     "engine_timeout": 2.0,

@@ -323,6 +323,16 @@ class Settings:
         zero="no bound",
     )
 
+    portion: int = _number(
+        256 * KIB,
+        Group.CAPACITY,
+        "Messages that one answer of a poll holds, and that a stream is given in one turn. What is more follows at "
+        "once, with the next poll or in the next turn. A single larger message is given whole.",
+        unit="bytes",
+        lowest=1,
+        highest=64 * KIB * MIB,
+    )
+
     engine: str = _text(
         "memory",
         Group.NODES,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.core.reading import ALL, Filter, Place, find_member, read
+from slosh.core.members import find_member
+from slosh.core.reading import ALL, Filter, Place, read
 from slosh.core.topic import Topic
 from tests.properties import PROPERTY
 
@@ -92,7 +93,7 @@ def test_which_keys_are_the_same(one: bytes, other: bytes, same: bool) -> None:
     assert find_member(one, ("k",)) is not None
 
 
-@pytest.mark.parametrize("message", [b"1", b"null", b'"k"', b"[]", b"{}", b'{"K":1}', b'{"k":"\\ud800"}', b'[{"k":1}]'])
+@pytest.mark.parametrize("message", [b"1", b"null", b'"k"', b"[]", b"{}", b'{"K":1}', b'[{"k":1}]'])
 def test_a_message_without_the_key_stands_for_itself(message: bytes) -> None:
     assert find_member(message, ("k",)) is None
     topic = Topic("a", "e", 0.0)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 
 from slosh.core.cursor import MAX_OFFSET, Cursor, parse_cursor
+from slosh.core.members import find_member
 from slosh.core.reading import (
     ALL,
     Age,
@@ -20,7 +21,6 @@ from slosh.core.reading import (
     Reading,
     Since,
     Unknown,
-    find_member,
     locate,
     parse_since,
     read,

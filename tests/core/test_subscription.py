@@ -195,7 +195,7 @@ class TestSeveral:
         for _ in range(100):
             if not subscription.is_behind():
                 break
-            batch = subscription.read(wanted, max_bytes)
+            batch = subscription.read(wanted, max_bytes, tells_places=True)
             given = [message for _, reading in batch.parts for message in reading.messages]
             besides = sum(len(name) + 16 for name in names)  # what an event stream says with each message
             assert len(given) == 1 or 0 < sum(map(len, given)) + besides * len(given) <= max_bytes

@@ -73,6 +73,14 @@ def falls_off(site: Site) -> Iterator[None]:
     site.post("/topics/a", b"4")
 
 
+def is_full(site: Site) -> Iterator[None]:
+    site.get("/topics/a?wait=0")
+    together(site, 1, 2, 3)
+    assert site.get("/topics/a?since=-1&wait=0").json["next"] == "epoch000.3"
+    yield
+    assert site.get("/topics/a?since=-3&wait=0").json["next"] == "epoch000.1"
+
+
 def lingers(site: Site) -> Iterator[None]:
     site.get("/topics/a?wait=0")
     site.advance(4.9)
@@ -148,6 +156,7 @@ BOUNDS = {
     "linger": Bound({"linger": 5}, lingers, "slosh_ended_topics_total"),
     "queue": Bound({"queue": 3}, falls_off, "slosh_fell_off_messages_total"),
     "queue_bytes": Bound({"queue_bytes": 3, "max_message": 1}, falls_off, "slosh_fell_off_messages_total"),
+    "portion": Bound({"portion": 2}, is_full, "slosh_portions_total"),
     "max_message": Bound({"max_message": 10}, posts(11, 10), TOO_LARGE),
     "max_body": Bound({"max_message": 10, "max_body": 20}, asks(GET, lines(10), lines(11)), TOO_LARGE),
     "max_batch": Bound({"max_batch": 3}, asks(GET, lines(3), lines(4)), TOO_LARGE),

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slosh.settings import Settings
 from slosh.web.reader import fits_field
-from slosh.web.stream import MAX_WRITE
 from tests.properties import PROPERTY
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site, request
 from tests.web.posting import kept, post
 from tests.web.readers import EventSource, LongPoll, Ndjson, Reader, WebSocket
 from tests.web.test_origins import HANDSHAKE
+
+PORTION = Settings().portion
 
 NGINX = 8192
 """Bytes of a request line at most (large_client_header_buffers), and of any line for the library `websockets`."""
@@ -179,7 +181,7 @@ def test_a_portion_of_very_many_small_messages_is_no_larger_than_others(make_sit
     reader.client = client
     reader.begin(client)
     client.take(1000)
-    assert client.wire.get_write_buffer_size() < 2 * MAX_WRITE
+    assert client.wire.get_write_buffer_size() < 2 * PORTION
     while len(reader.messages) < 10_000:
-        reader.drain(10 * MAX_WRITE)
+        reader.drain(10 * PORTION)
     assert reader.messages == [1] * 10_000

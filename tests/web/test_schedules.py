@@ -19,6 +19,7 @@ from tests.web.readers import TRANSPORTS, Event, Reader
 
 QUEUE = 4
 LINGER = 5.0
+PORTION = 40_000
 FILTERS: list[dict[str, str]] = [{}, {"limit": "1"}, {"limit": "3"}, {"key": "k"}, {"key": "k", "limit": "2"}]
 TOPICS = {"one": ("a", ["a"]), "several": ("a,b", ["a", "b"]), "pattern": ("*", ["a", "b"])}
 
@@ -111,7 +112,7 @@ class World:
         self._begin_now()
 
     def _start(self) -> None:
-        self.site = Site(queue=QUEUE, linger=LINGER)
+        self.site = Site(queue=QUEUE, linger=LINGER, portion=PORTION)
         self.sites.append(self.site)
         self.site.hub._new_epoch = lambda: f"life{next(self.epochs)}"
 

@@ -2,13 +2,15 @@
 
 import pytest
 
-from slosh.web.stream import MAX_WRITE
+from slosh.settings import Settings
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site
-from tests.web.posting import kept, large, numbers, post
+from tests.web.posting import LARGE, kept, large, numbers, post
 from tests.web.readers import EventSource, Ndjson, Reader
 from tests.web.test_ndjson import body_of
 from tests.web.wire import Wire
+
+PORTION = Settings().portion
 
 
 def follow(site: Site, target: str = "/topics/a?format=ndjson", version: str = "1.1") -> Client:
@@ -234,7 +236,7 @@ def test_one_portion_bounds_what_a_stalled_reader_holds(
         client.wire.window = 1000  # the head, and hardly any more
         reader.client = client
         reader.begin(client)
-        assert 100_000 < client.wire.get_write_buffer_size() < MAX_WRITE + 50_000
+        assert LARGE - 1000 < client.wire.get_write_buffer_size() < PORTION + 50_000
         while len(reader.messages) < 60 * len(topics.split(",")):
             reader.drain(30_000)
         assert numbers(reader.told("message", "a")) == list(range(60))

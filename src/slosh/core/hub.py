@@ -12,11 +12,14 @@ The rules of this file:
   of a poll, and a thousand of them cost one look at how long the topic lingers.
 * Nobody is woken for nothing: who registers between an `append` and its `flush` at the place behind the
   message waits for the next one.
+* Work that could keep everybody else waiting is done in portions: what a turn has no room for is put off (`put_off`),
+  and goes on in the next turn, in the order in which it was put off.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from slosh.compiled import mypyc_attr
 from slosh.core.patterns import Tree, matches
@@ -25,6 +28,11 @@ from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyTopics, TooManyWatchers
 
 logger = logging.getLogger(__name__)
+
+WORK: Final = 2 * 1024 * 1024
+"""Bytes that may be looked at or written in one turn for readers who have very much to come; some 5 ms."""
+_TASK: Final = 1024
+"""Bytes that a task counts at least."""
 
 
 class Observer(Protocol):
@@ -98,12 +106,17 @@ class Hub:
         self._dirty: list[Topic] = []
         self._late: dict[tuple[Topic, Watcher], None] = {}
         self._asked = False
+        self._tasks: deque[Callable[[Shared], None]] = deque()
+        self.room = WORK
+        """Bytes that may still be looked at or written in this turn; whoever does so takes them off. See `put_off`."""
         self.counted: Callable[[Topic], None] | None = None
         """Called when a topic has got or lost a watcher. For an engine that tells others of it."""
         self.patterned: Callable[[str, bool], None] | None = None
         """Called with a pattern that has got (True) or lost a follower. For an engine that tells others of it."""
         self.published = 0
         """Messages taken since the start."""
+        self.portions = 0
+        """Answers and parts of streams that were made since the start and left something for the next."""
         self.fell_off = 0
         """Messages that fell off a full ring since the start, whether or not anybody missed them."""
         self.ended = 0
@@ -312,15 +325,18 @@ class Hub:
     def flush(self, now: float) -> None:
         """Wake every watcher for whom something has come in, at the time `now`, seconds."""
         self._asked = False
+        self.room = WORK
         if self._unannounced:
             self._announce()
+        shared = Shared(now)
+        if self._tasks:
+            self._go_on(shared)
         dirty, self._dirty = self._dirty, []
         # Who came late to a marked topic is woken with its others.
         late: list[tuple[Topic, Watcher]] = []
         if self._late:
             late = [(topic, watcher) for topic, watcher in self._late if not topic.dirty]
             self._late = {}
-        shared = Shared(now)
         for topic in dirty:
             topic.dirty = False
             # A copy, because watchers leave while they are woken: going on in the living dict is how
@@ -328,6 +344,25 @@ class Hub:
             self._wake_all(topic, list(topic.watchers.keys()), shared)
         for topic, watcher in late:
             self._wake_all(topic, [watcher], shared)
+
+    def put_off(self, task: Callable[[Shared], None]) -> None:
+        """Call `task` in the next turn, or in a later one where the tasks before it leave no room."""
+        self._tasks.append(task)
+        self._ask_for_flush()
+
+    def _go_on(self, shared: Shared) -> None:
+        """Do what was put off, as long as there is room in this turn."""
+        shared.alone = False
+        for _ in range(len(self._tasks)):
+            if self.room <= 0:
+                break
+            self.room -= _TASK
+            try:
+                self._tasks.popleft()(shared)
+            except Exception:
+                logger.exception("a task that was put off failed; the others go on")
+        if self._tasks:
+            self._ask_for_flush()
 
     def expire(self, now: float) -> None:
         """Drop the topics that nobody has watched for `linger` seconds at the time `now`."""

@@ -10,21 +10,22 @@ and `saw` counts from the reader's place on, so nothing goes missing in silence.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, NamedTuple
-
-import msgspec
 
 from slosh.compiled import mypyc_attr
 from slosh.core.cursor import Cursor, parse_cursor
+from slosh.core.members import Finder
 from slosh.core.topic import Topic
 from slosh.durations import parse_duration
 from slosh.errors import BadQuery
 
 _LAST: Final = re.compile(r"-([0-9]{1,16})", re.ASCII)
-
-
-_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_string: Final = msgspec.json.Decoder(str).decode
+_TOGETHER: Final = 64
+"""Messages that are taken out of a ring at a time, to be looked at."""
+_LONG: Final = 64
+"""Length of the longest value of a key that is remembered as it is."""
+_ENDLESS: Final = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,81 @@ def locate(topic: Topic, since: Since, now: float) -> Place:  # noqa: PLR0911 - 
             return Place(0, reset=True)
 
 
-def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0, besides: int = 0) -> Reading:
+class Sift:
+    """Finds the newest message of each value of a key, in any number of topics, some bytes at a time.
+
+    One serves a reader, or several at one place, until they have caught up, and looks at each message once.
+
+    Args:
+        path: of the key.
+    """
+
+    __slots__ = ("_finder", "_found")
+
+    def __init__(self, path: tuple[str, ...]) -> None:
+        self._finder = Finder(path)
+        self._found: dict[Topic, _Found] = {}
+
+    @property
+    def spent(self) -> int:
+        """What looking has cost, bytes."""
+        return self._finder.spent
+
+    def go_on(self, topic: Topic, offset: int, most: int) -> bool:
+        """Look at what comes behind `offset` in `topic`, until some `most` bytes are spent. False when more is left."""
+        found = self._found.get(topic)
+        if found is None or found.start > offset:
+            found = self._found[topic] = _Found(offset)
+        find, newest = self._finder.find, found.newest
+        stop = self._finder.spent + most
+        at = max(found.end, topic.first - 1)
+        while at < topic.last:
+            if self._finder.spent >= stop:
+                found.end = at
+                return False
+            for message in topic.after(at, _TOGETHER):
+                at += 1
+                value = find(message)
+                newest[at if value is None else _short(value)] = at  # An offset is no value, so it stands for itself.
+                if self._finder.spent >= stop:
+                    break
+        found.end = at
+        return True
+
+    def has_all(self, topic: Topic) -> bool:
+        """Whether nothing of `topic` is left to look at."""
+        found = self._found.get(topic)
+        return found is not None and found.end >= topic.last
+
+    def kept(self, topic: Topic, offset: int) -> list[int]:
+        """The offsets behind `offset` of the messages that are the newest of their value, of those looked at."""
+        found = self._found.get(topic)
+        first = max(offset + 1, topic.first)
+        return sorted(each for each in found.newest.values() if each >= first) if found is not None else []
+
+
+class _Found:
+    """What was found in one topic: behind the offset `start`, up to `end`."""
+
+    __slots__ = ("end", "newest", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.end = start
+        self.newest: dict[int | bytes | str, int] = {}
+
+
+def _short(value: bytes | str) -> bytes | str:
+    """The value, or a digest in place of a long one, so that to remember values takes little."""
+    if len(value) <= _LONG:
+        return value
+    letters = value if isinstance(value, bytes) else b'"' + value.encode("utf-8", "surrogatepass")
+    return blake2b(letters, digest_size=32).digest()
+
+
+def read(
+    topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0, besides: int = 0, sift: Sift | None = None
+) -> Reading:
     """Give a reader at `place` what it has not seen.
 
     Args:
@@ -254,22 +329,27 @@ def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0, b
             the rest later; 0 for all. `wanted` decides first, so that what is given portion by portion is what
             would be given at once.
         besides: bytes that are written with each message, and count like its own.
+        sift: has looked at all of `topic`, for readers with a key; without one all is looked at now.
     """
-    messages = topic.after(place.offset)
     upto = topic.last
-    if len(messages) == 1 and place.offset == upto - 1 and not wanted.key:
+    if place.offset == upto - 1 and not wanted.key and topic.first <= upto:
         # By far the most common: the one message that came, which neither a limit nor a portion leaves out.
-        times = topic.times((upto,)) if wanted.times else None
+        messages, times = topic.after(place.offset), topic.times((upto,)) if wanted.times else None
         return Reading(topic.epoch, upto, upto, 1, 0, 0, (upto,), messages, place.reset, times, place.truncated)
-    offsets: Sequence[int] = range(upto - len(messages) + 1, upto + 1)
-    lost = upto - place.offset - len(messages)
-    if wanted.limit or wanted.key:
-        offsets, messages = _leave_out(offsets, messages, wanted)
-    if max_bytes:
-        count = _count_within(messages, max_bytes, besides)
-        if count < len(messages):
-            offsets, messages = offsets[:count], messages[:count]
-            upto = offsets[-1]
+    first = max(place.offset + 1, topic.first)
+    lost = first - place.offset - 1
+    offsets: Sequence[int] = range(first, upto + 1)
+    if wanted.key and first <= upto:
+        if sift is None or not sift.has_all(topic):
+            sift = Sift(wanted.key)
+            sift.go_on(topic, place.offset, _ENDLESS)
+        offsets = sift.kept(topic, place.offset)
+    if wanted.limit:
+        offsets = offsets[-wanted.limit :]
+    messages = _take(topic, offsets, max_bytes, besides)
+    if len(messages) < len(offsets):
+        offsets = offsets[: len(messages)]
+        upto = offsets[-1]
     saw = upto - place.offset
     conflated = saw - lost - len(messages)
     times = topic.times(offsets) if wanted.times else None
@@ -288,49 +368,25 @@ def read(topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0, b
     )
 
 
-def _count_within(messages: list[bytes], max_bytes: int, besides: int) -> int:
-    """How many of the first messages fit, one at least."""
+def tell_place(topic: Topic, place: Place, wanted: Filter) -> Reading:
+    """Tell a reader at `place` what its cursor does not say, a reset or a truncated window. It gets no message yet."""
+    times: list[int] | None = [] if wanted.times else None
+    return Reading(topic.epoch, topic.last, place.offset, 0, 0, 0, (), [], place.reset, times, place.truncated)
+
+
+def _take(topic: Topic, offsets: Sequence[int], max_bytes: int, besides: int) -> list[bytes]:
+    """The messages at `offsets`, which are kept, oldest first: as many as fit, and one at least."""
+    if isinstance(offsets, range):
+        # None is empty, so no more than this can fit, whatever else is kept.
+        most = max_bytes // (1 + besides) + 1 if max_bytes else 0
+        messages = topic.after(offsets.start - 1, most) if offsets else []
+    else:
+        messages = [topic.at(offset) for offset in offsets]
+    if not max_bytes or topic.size + besides * len(messages) <= max_bytes:
+        return messages
     total = 0
     for count, message in enumerate(messages):
         total += len(message) + besides
         if total > max_bytes:
-            return max(1, count)
-    return len(messages)
-
-
-def _leave_out(offsets: Sequence[int], messages: list[bytes], wanted: Filter) -> tuple[list[int], list[bytes]]:
-    kept = list(zip(offsets, messages, strict=True))
-    if wanted.key:
-        kept = _newest_of_each(kept, wanted.key)
-    if wanted.limit:
-        kept = kept[-wanted.limit :]
-    return [offset for offset, _ in kept], [message for _, message in kept]
-
-
-def _newest_of_each(kept: list[tuple[int, bytes]], path: tuple[str, ...]) -> list[tuple[int, bytes]]:
-    """The newest message of each value at `path`. A message without one stands for itself."""
-    seen: set[object] = set()
-    newest: list[tuple[int, bytes]] = []
-    for offset, message in reversed(kept):
-        value = find_member(message, path)
-        if value is None or value not in seen:
-            seen.add(value)
-            newest.append((offset, message))
-    newest.reverse()
-    return newest
-
-
-def find_member(message: bytes, path: tuple[str, ...]) -> bytes | str | None:
-    """The member of a message at `path`, None where there is none; equal for equal values.
-
-    Strings are compared as text, however they were escaped; everything else by its letters, so that no
-    number loses precision.
-    """
-    value: bytes | msgspec.Raw = message
-    try:
-        for name in path:
-            value = _members(value)[name]
-        text = bytes(value).strip()
-        return _string(text) if text.startswith(b'"') else text
-    except (msgspec.MsgspecError, KeyError):
-        return None
+            return messages[: max(1, count)]
+    return messages

@@ -11,12 +11,15 @@ from typing import ClassVar, Final
 from slosh.compiled import mypyc_attr
 from slosh.core.cursor import Cursor, length_in_url, spell
 from slosh.core.hub import Hub
-from slosh.core.reading import Filter, Place, Reading, read
+from slosh.core.reading import ALL, Filter, Place, Reading, Sift, read, tell_place
 from slosh.core.topic import Topic, Watcher
 from slosh.errors import TooManyWatchers
 
 _PLACE: Final = 16
 """Bytes of a place in a vector, apart from the name, as they mostly are."""
+
+_PART: Final = 128
+"""Bytes of an envelope that a topic's part has at most, apart from its name and its messages."""
 
 STAR: Final = "*"
 """Begins the vector of a reader of patterns."""
@@ -49,9 +52,10 @@ class Batch:
         several: whether the reader asked for several topics, however many have something.
         starred: whether it reads patterns.
         place: where it stands after this, in one topic.
+        is_part: whether more waits for the reader, for which this portion had no room.
     """
 
-    __slots__ = ("before", "cursor", "parts", "place", "several", "starred")
+    __slots__ = ("before", "cursor", "is_part", "parts", "place", "several", "starred")
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Batch:
         several: bool,  # noqa: FBT001 - as above
         starred: bool = False,  # noqa: FBT001, FBT002 - as above
         place: Place | None = None,
+        is_part: bool = False,  # noqa: FBT001, FBT002 - as above
     ) -> None:
         self.cursor = cursor
         self.before = before
@@ -68,6 +73,7 @@ class Batch:
         self.several = several
         self.starred = starred
         self.place = place
+        self.is_part = is_part
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Batch) and self._facts() == other._facts()
@@ -136,9 +142,32 @@ class Subscription:
         Do not tell its places before: a reader that is cut between the two would never hear of it.
         """
 
+    def fills(self, max_bytes: int) -> bool:
+        """Whether more waits than a portion of `max_bytes` bytes."""
+        return self.read(ALL, max_bytes).is_part
+
     @abstractmethod
-    def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
-        """What comes after the places; see `reading.read`."""
+    def look(self, sift: Sift, max_bytes: int) -> bool:
+        """Let `sift` look at what `read` of at most `max_bytes` bytes is going to need, as far as this turn has room.
+
+        False where it has none left: call again in another turn.
+        """
+
+    @abstractmethod
+    def read(
+        self,
+        wanted: Filter,
+        max_bytes: int = 0,
+        sift: Sift | None = None,
+        besides: int = 0,
+        *,
+        tells_places: bool = False,
+    ) -> Batch:
+        """What comes after the places; see `reading.read`.
+
+        Args:
+            tells_places: whether the places in all topics are written with each message, as in an event stream.
+        """
 
     @abstractmethod
     def advance(self, batch: Batch) -> None:
@@ -196,16 +225,37 @@ class OneTopic(Subscription):
         """As the base says."""
         return self.place.reset or self.place.truncated
 
-    def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
+    def look(self, sift: Sift, max_bytes: int) -> bool:  # noqa: ARG002 - a part of a topic cannot be judged alone
         """As the base says."""
-        reading = read(self.topic, self.place, wanted, max_bytes)
+        return _look(self._hub, sift, self.topic, self.place)
+
+    def read(
+        self,
+        wanted: Filter,
+        max_bytes: int = 0,
+        sift: Sift | None = None,
+        besides: int = 0,
+        *,
+        tells_places: bool = False,  # noqa: ARG002 - there is one
+    ) -> Batch:
+        """As the base says."""
+        reading = read(self.topic, self.place, wanted, max_bytes, besides, sift)
         parts = ((self.topic.name, reading),)
         cursor = f"{reading.epoch}.{reading.place}"
-        return Batch(cursor, _NOWHERE, parts, False, False, Place(reading.place))  # noqa: FBT003 - by name it costs twice
+        is_part = reading.place != reading.newest
+        return Batch(cursor, _NOWHERE, parts, False, False, Place(reading.place), is_part)  # noqa: FBT003 - by name it costs twice
 
     def advance(self, batch: Batch) -> None:
         """As the base says."""
         self.place = batch.place or Place(batch.parts[0][1].place)
+
+
+def _look(hub: Hub, sift: Sift, topic: Topic, place: Place) -> bool:
+    """Let `sift` look at what is behind `place`. False where the turn has no room left for all of it."""
+    before = sift.spent
+    is_done = sift.go_on(topic, place.offset, max(hub.room, 1))
+    hub.room -= sift.spent - before
+    return is_done
 
 
 class SeveralTopics(Subscription):
@@ -272,28 +322,57 @@ class SeveralTopics(Subscription):
         """As the base says."""
         return any(place.reset or place.truncated for place in self._places.values())
 
-    def read(self, wanted: Filter, max_bytes: int = 0) -> Batch:
+    def look(self, sift: Sift, max_bytes: int) -> bool:
+        """As the base says."""
+        left = max_bytes
+        for topic, place in self._places.items():
+            if topic.last > place.offset:
+                if not _look(self._hub, sift, topic, place):
+                    return False
+                left -= sum(len(topic.at(offset)) for offset in sift.kept(topic, place.offset))
+                if left <= 0 < max_bytes:
+                    break  # The other topics come with the next portion.
+        return True
+
+    def read(
+        self,
+        wanted: Filter,
+        max_bytes: int = 0,
+        sift: Sift | None = None,
+        besides: int = 0,
+        *,
+        tells_places: bool = False,
+    ) -> Batch:
         """As the base says; `max_bytes` holds for all together, apart from a message that is larger by itself."""
         left = max_bytes
         parts: list[tuple[str, Reading]] = []
         before = self._cursors()
         after = dict(before)
-        # In an event stream all the places are told with each message.
-        besides = sum(map(len, before)) + _PLACE * len(before) if max_bytes else 0
+        waiting: dict[str, Cursor] = {}
+        besides += sum(map(len, before)) + _PLACE * len(before) if tells_places else 0
         for topic, place in self._places.items():
-            if left <= 0 < max_bytes and topic.last > place.offset:
-                continue  # Its turn comes with the next portion.
-            reading = read(topic, place, wanted, left, besides)
-            if max_bytes and reading.messages:
-                size = sum(map(len, reading.messages)) + besides * len(reading.messages)
-                if size > left < max_bytes:
-                    continue  # One message, larger than the room that is left.
-                left -= size
-            if reading.saw or reading.reset or reading.truncated:
+            reading: Reading | None = None
+            size = 0
+            if topic.last > place.offset:
+                # Its turn comes with the next portion where there is no room for it, or it was not looked at.
+                if not left <= 0 < max_bytes and (sift is None or sift.has_all(topic)):
+                    reading = read(topic, place, wanted, left, besides, sift)
+                    size = sum(map(len, reading.messages)) + besides * len(reading.messages) + len(topic.name) + _PART
+                    if max_bytes and parts and size > left:
+                        reading = None  # One message, larger than the room that is left.
+                if reading is None:
+                    waiting[topic.name] = before[topic.name]
+            if reading is None and (place.reset or place.truncated):
+                # Whether or not its messages have to wait: the cursor would not say so again.
+                reading = tell_place(topic, place, wanted)
+            if reading is not None:
+                left -= size if max_bytes else 0
                 after[topic.name] = reading.cursor
                 parts.append((topic.name, reading))
-        cursor = join_cursors(after, starred=self.starred)
-        return Batch(cursor, before, parts, several=True, starred=self.starred)
+        # A reader that comes back with the cursor reads in its order, so that no topic starves.
+        cursor = join_cursors(waiting | after if waiting else after, starred=self.starred)
+        is_part = bool(waiting) or any(reading.place != reading.newest for _, reading in parts)
+        return Batch(cursor, before, parts, several=True, starred=self.starred, is_part=is_part)
 
     def advance(self, batch: Batch) -> None:
         """As the base says. Topics that had to wait for the next portion come first there, so that none starves."""

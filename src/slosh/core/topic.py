@@ -210,15 +210,24 @@ class Topic:
         seconds = max(now - self._arrivals[self._slot(self.first)].now, 0.001) if full else window
         return recent / seconds
 
-    def after(self, offset: int) -> list[bytes]:
-        """The messages kept whose offset is greater than `offset`, oldest first. Costs what it gives."""
+    def after(self, offset: int, most: int = 0) -> list[bytes]:
+        """The messages kept whose offset is greater than `offset`, oldest first. Costs what it gives.
+
+        Args:
+            most: give only the oldest so many, 0 for all.
+        """
         kept, last = self._messages, self.last
         start = max(offset + 1, self.first)
         if start >= last:  # the usual reader, who has seen all but the newest
             return [kept[self._slot(last)]] if start == last else []
         slot = self._slot(start)
-        end = slot + last - start + 1
+        count = last - start + 1
+        end = slot + (min(count, most) if most else count)
         return kept[slot:end] if end <= len(kept) else kept[slot:] + kept[: end - len(kept)]
+
+    def at(self, offset: int) -> bytes:
+        """The message with this offset, which is kept."""
+        return self._messages[self._slot(offset)]
 
     def times(self, offsets: Sequence[int]) -> list[int]:
         """When the messages with these offsets, which are kept, arrived: Unix milliseconds, never falling."""
@@ -233,10 +242,14 @@ class Topic:
 
     def offset_before(self, time: float) -> int:
         """The offset after which all the messages are that arrived at `time` (seconds) or later, of those kept."""
-        offset = self.last
-        while offset >= self.first and self._arrivals[self._slot(offset)].now >= time:
-            offset -= 1
-        return offset
+        low, high = self.first, self.last + 1  # The times never go back, so halving finds it.
+        while low < high:
+            middle = (low + high) // 2
+            if self._arrivals[self._slot(middle)].now >= time:
+                high = middle
+            else:
+                low = middle + 1
+        return low - 1
 
     def _slot(self, offset: int) -> int:
         """Where in the ring the message with this offset is kept."""

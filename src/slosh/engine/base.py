@@ -154,6 +154,10 @@ class Engine:
         """
         return None
 
+    def is_unwatched(self, name: str, now: float) -> bool:  # noqa: ARG002 - most have to ask
+        """Whether a publish to topic `name` would be refused with `NoWatchers`, as far as that is known at once."""
+        return False
+
     @abstractmethod
     def publish(
         self,

@@ -69,6 +69,10 @@ class MemoryEngine(Engine):
             self.replays.keep(name, key, now, published)
         return published
 
+    def is_unwatched(self, name: str, now: float) -> bool:
+        """As the engine promises; it always is known."""
+        return not self._keep and self.hub.find(name, now) is None and not self.hub.is_followed(name)
+
     def publish(
         self,
         name: str,

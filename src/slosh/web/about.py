@@ -210,6 +210,11 @@ class _Counts(Collector):
             ("slosh_fell_off_messages", "Messages that fell off a full ring (queue, queue_bytes).", hub.fell_off),
             ("slosh_answers", "Answers given to readers.", edge.answers),
             ("slosh_timeouts", "Answers given because time was up (default_wait, max_wait).", edge.timeouts),
+            (
+                "slosh_portions",
+                "Answers and parts of streams that left something for the next (portion).",
+                hub.portions,
+            ),
             ("slosh_ended_topics", "Topics that ended, mostly because nobody watched (linger).", hub.ended),
             ("slosh_delivered_messages", "Messages given to readers, each reader counted.", edge.delivered),
             ("slosh_lost_messages", "Messages that readers were told they missed.", edge.lost),

@@ -14,6 +14,7 @@ from slosh.core.names import check_name
 from slosh.core.patterns import check_pattern, is_pattern, matches
 from slosh.core.reading import Filter, Now, Offset, Since, Unknown, parse_since
 from slosh.core.subscription import STAR
+from slosh.core.topic import Topic
 from slosh.durations import FORMS, parse_duration
 from slosh.errors import BadQuery, BadRequest, BadTopic
 from slosh.settings import Settings
@@ -133,6 +134,16 @@ class Asked:
     def since(self, name: str) -> Since:
         """Where to start in the topic `name`."""
         return self._vector.get(name, self._since)
+
+    def in_order(self, topics: list[Topic]) -> list[Topic]:
+        """The topics in the order in which they are to be read: as in the vector, those that it does not have behind.
+
+        A vector begins with the topics that waited for the next portion, so none starves.
+        """
+        if not self._vector:
+            return topics
+        ranks = {name: rank for rank, name in enumerate(self._vector)}
+        return sorted(topics, key=lambda topic: ranks.get(topic.name, len(ranks)))
 
     def _parse_place(self, head: Head, prefix: str, same_site: str) -> None:
         parameters = self.parameters

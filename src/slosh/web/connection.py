@@ -264,6 +264,10 @@ class Connection:
         else:
             self.refuse(TooManyConnections("This server has all the connections that it may have (max_connections)."))
 
+    def is_held_by(self, exchange: Exchange) -> bool:
+        """Whether `exchange` has still to give the answer to the present request."""
+        return self._exchange is exchange
+
     def hold(self, exchange: Exchange, deadline: float = math.inf) -> None:
         """Leave the request unanswered for now; `exchange` owes a `finish` or a `respond`.
 

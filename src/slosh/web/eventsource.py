@@ -22,6 +22,8 @@ class EventSource(StreamAction):
 
     __slots__ = ()
 
+    besides: ClassVar[int] = 48
+    tells_places: ClassVar[bool] = True
     heartbeat: ClassVar[bytes] = b":\n"
     """A comment alone: many parsers take an empty line without an event before it for one."""
     content_type: ClassVar[bytes] = EVENT_STREAM

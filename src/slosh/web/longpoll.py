@@ -6,6 +6,8 @@ The rules of this file:
   is asked for again and given again.
 * A reader for whom something waits already goes the same way as one that is woken: it registers, and the
   hub wakes it in the same turn. So answers are made once for all readers at one place, also in a storm.
+* An answer has a portion of what waits, as a stream's write has: the next poll gets the rest at once. So many readers
+  that do not take what they asked for hold no more of a ring than streams would.
 * A held poll is one small object and one entry in its topic, and a place that it shares with those who came to the
   same one; nothing else.
 """
@@ -15,7 +17,7 @@ from typing import Final
 
 from slosh.compiled import mypyc_attr
 from slosh.core.cursor import EPOCH_LENGTH
-from slosh.core.reading import Since, locate
+from slosh.core.reading import Sift, Since, locate
 from slosh.core.subscription import Batch, OneTopic, Subscription
 from slosh.core.topic import Shared, Topic
 from slosh.engine.base import Engine
@@ -48,7 +50,7 @@ class LongPoll(Reader):
         """Answer at once where that was asked for, else wait for what comes after the reader's places."""
         poll = Poll(connection, self, subscription)
         if self.asked.wait == 0:
-            poll.end()
+            poll.answer_now(Shared(now))
             return
         subscription.watch(poll, now)
         connection.hold(poll, now + self.asked.wait)
@@ -70,6 +72,11 @@ class LongPoll(Reader):
             edge.latest_place = latest
             edge.latest_since = since
         return latest
+
+    def answer(self, batch: Batch, connection: Connection) -> None:
+        """Answer with what there is, most likely nothing."""
+        connection.edge.count_batch(batch)
+        connection.finish(self.render(batch, connection, timed_out=not batch.saw))
 
     def render(self, batch: Batch, connection: Connection, *, timed_out: bool = False) -> bytes:
         """The whole response."""
@@ -114,9 +121,12 @@ class Peek(LongPoll):
         """Of the topics that it named alone: those that patterns take in are read as they are known here."""
         return [name for name in super().stale(topics, now, since) if name in self.asked.names]
 
-    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:  # noqa: ARG002 - it does not wait
+    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Say what is there."""
-        batch = subscription.read(self.asked.wanted)
+        Poll(connection, self, subscription).answer_now(Shared(now))
+
+    def answer(self, batch: Batch, connection: Connection) -> None:
+        """As the base says."""
         # Where there is no topic the answer has the right length, and a cursor that means nothing is not told.
         # There is no cookie either, for a look moves nobody's place.
         fields = _FIELDS if _NO_EPOCH in batch.cursor else _FIELDS + next_field(batch.cursor)
@@ -136,16 +146,21 @@ class Poll(Exchange):
         self._connection = connection
         self._action = action
         self._subscription = subscription
-        self._gathers = False  # there is something, and the time of `every` runs
+        self._gathers = False  # there is something, and an answer is on its way that takes its time
 
     def wake(self, topic: Topic, shared: Shared) -> bool:  # noqa: ARG002 - whichever topic it was
         """Answer with what has come in; the answer is made once for all who wait at the same places."""
-        connection, action, subscription = self._connection, self._action, self._subscription
-        if action.asked.every:
-            if not self._gathers:
-                self._gathers = True
-                connection.bring_forward(shared.now + action.asked.every)
+        if self._gathers:
             return False
+        every = self._action.asked.every
+        if every and not self._subscription.fills(self._action.settings.portion):  # Else there is nothing to wait for.
+            self._gathers = True
+            self._connection.bring_forward(shared.now + every)
+            return False
+        return self._answer(shared, None)
+
+    def _answer(self, shared: Shared, sift: Sift | None) -> bool:
+        connection, action, subscription = self._connection, self._action, self._subscription
         edge = connection.edge
         made: Made | None = shared.latest
         if (
@@ -154,7 +169,10 @@ class Poll(Exchange):
             or made.key is not action.key
             or made.variant is not connection.closing
         ):
-            made = self._make(shared)
+            made = self._make(shared, sift)
+            if made is None:
+                self._gathers = True
+                return False
         if made.place is None:
             subscription.leave(self, shared.now)  # of the other topics
         edge.answers += 1
@@ -163,16 +181,24 @@ class Poll(Exchange):
         connection.finish(made.data, now=shared.now)
         return True
 
-    def _make(self, shared: Shared) -> Made:
-        """The answer, if nobody has made it already."""
+    def _make(self, shared: Shared, sift: Sift | None) -> Made | None:
+        """The answer, if nobody has made it already; None if it takes another turn."""
         action, subscription = self._action, self._subscription
         variant = self._connection.connection_field()
         made = recall(shared, subscription, action.key, variant)
         if made is None:
-            batch = subscription.read(action.asked.wanted)
+            batch = action.read(subscription, shared, self._go_on, sift)
+            if batch is None:
+                return None
             made = Made(subscription, action.key, variant, batch, action.render(batch, self._connection))
+            action.engine.hub.room -= len(made.data)
             remember(shared, subscription, made)
         return made
+
+    def _go_on(self, sift: Sift | None, shared: Shared) -> None:
+        """Answer, in another turn than that in which it was woken."""
+        if self._connection.is_held_by(self) and self._answer(shared, sift):
+            self._subscription.leave(self, shared.now)
 
     def moved(self, topic: Topic, successor: Topic) -> None:
         """Wait on in the new life."""
@@ -189,12 +215,22 @@ class Poll(Exchange):
 
     def end(self) -> None:
         """Answer now, with what there is, most likely nothing."""
-        connection = self._connection
-        edge = connection.edge
-        self._subscription.leave(self, edge.now())
-        batch = self._subscription.read(self._action.asked.wanted)
-        edge.count_batch(batch)
-        connection.finish(self._action.render(batch, connection, timed_out=not batch.saw))
+        now = self._connection.edge.now()
+        self._subscription.leave(self, now)
+        self.answer_now(Shared(now))
+
+    def answer_now(self, shared: Shared, sift: Sift | None = None) -> None:
+        """Answer with what there is. Where that takes several turns nothing but the client's going ends it."""
+        connection, action = self._connection, self._action
+        batch = action.read(self._subscription, shared, self._answer_later, sift)
+        if batch is not None:
+            action.answer(batch, connection)
+        elif not connection.is_held_by(self):
+            connection.hold(self)
+
+    def _answer_later(self, sift: Sift | None, shared: Shared) -> None:
+        if self._connection.is_held_by(self):
+            self.answer_now(shared, sift)
 
     def lost(self) -> None:
         """The client has gone: it is no watcher any more."""

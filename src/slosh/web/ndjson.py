@@ -5,7 +5,7 @@ from typing import ClassVar
 from slosh.core.subscription import Batch
 from slosh.web.envelope import encode_envelope, encode_place
 from slosh.web.reader import fits_field
-from slosh.web.stream import Stream, StreamAction
+from slosh.web.stream import FRAME, Stream, StreamAction
 
 
 class NdjsonStream(StreamAction):
@@ -14,6 +14,7 @@ class NdjsonStream(StreamAction):
     __slots__ = ()
 
     heartbeat: ClassVar[bytes] = b"\n"
+    portion: ClassVar[int] = FRAME
     content_type: ClassVar[bytes] = b"Content-Type: application/x-ndjson\r\n"
 
     def preamble(self, stream: Stream) -> bytes:

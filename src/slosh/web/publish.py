@@ -1,11 +1,27 @@
-"""POST to a topic: one JSON value, whatever the Content-Type says; or one a line, all or none."""
+"""POST to a topic: one JSON value, whatever the Content-Type says; or one a line, all or none.
+
+The rules of this file:
+
+* A large body is looked into only where somebody watches, if the engine knows that at once.
+* A large batch is checked in portions, one in each turn of the loop, so that nobody else waits for all of it.
+"""
 
 import re
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from slosh.core.names import MAX_NAME_BYTES
 from slosh.engine.base import Engine, Published
-from slosh.errors import BadJson, BadQuery, BadRequest, InternalError, SloshError, TooLarge, UnsupportedEncoding
+from slosh.errors import (
+    BadJson,
+    BadQuery,
+    BadRequest,
+    InternalError,
+    NoWatchers,
+    SloshError,
+    TooLarge,
+    UnsupportedEncoding,
+)
 from slosh.settings import Settings
 from slosh.web.action import Action, Exchange
 from slosh.web.connection import Connection
@@ -21,6 +37,10 @@ _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
 PLAIN_NAME: Final = rb"(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+(?:/(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+)*"
 """Names of topics that need no thought, as they stand in a request line, in front of a space."""
 _plain_name: Final = re.compile(rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
+_PORTION: Final = 256 * 1024
+"""Bytes of a batch that are checked in one turn, which takes some 2 ms; lines are not divided."""
+_LINE: Final = 200
+"""Bytes that a line counts more, because each has its own cost."""
 _MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
 
@@ -73,7 +93,20 @@ class Publish(Action):
         """The same for the topic `said`."""
         if not isinstance(said, str):
             raise InternalError
-        messages = self.parse(body)
+        if len(body) > _PORTION and not self._key and self._engine.is_unwatched(said, connection.edge.now()):
+            raise NoWatchers
+        self.check(connection, body, said)
+
+    def check(self, connection: Connection, body: bytes, said: str) -> None:
+        """Check the body, and publish what it holds to the topic `said`.
+
+        Raises:
+            BadJson: it is not JSON.
+        """
+        self.publish(connection, (check_json(body, self.settings.max_depth),), said)
+
+    def publish(self, connection: Connection, messages: Sequence[bytes], said: str) -> None:
+        """Hand `messages`, which were checked, to the engine for the topic `said`."""
         now = connection.edge.now()
         outcome = self._engine.take(said, messages, now, self._key)
         if outcome is not None:
@@ -90,14 +123,6 @@ class Publish(Action):
             connection.finish(self.answer(outcome, connection), now=now)
         else:
             connection.refuse(outcome)
-
-    def parse(self, body: bytes) -> tuple[bytes, ...]:
-        """The messages in a body.
-
-        Raises:
-            BadJson, TooLarge: it cannot be taken.
-        """
-        return (check_json(body, self.settings.max_depth),)
 
     def answer(self, outcome: Published, connection: Connection) -> bytes:
         """The whole response."""
@@ -127,18 +152,26 @@ class PublishBatch(Publish):
 
     is_batch: ClassVar[bool] = True
 
-    def parse(self, body: bytes) -> tuple[bytes, ...]:
-        """The messages in a body, whose empty lines mean nothing; errors name the line, from 1 on."""
+    def check(self, connection: Connection, body: bytes, said: str) -> None:
+        """As the base says; empty lines mean nothing, and errors name the line, from 1 on.
+
+        Raises:
+            BadJson, TooLarge: it cannot be accepted.
+        """
         most = self.settings.max_batch
         if body.count(b"\n") + (not body.endswith(b"\n")) > most:
             raise TooLarge(f"A batch has at most {most} lines (max_batch).", most)
-        lines = enumerate(body.split(b"\n"), start=1)
-        messages = tuple(self._check(number, line) for number, line in lines if line.strip(WHITE_SPACE))
-        if not messages:
-            raise BadJson("The batch is empty; it has one JSON value a line.", 0)
-        return messages
+        checking = _Checking(connection, self, body.split(b"\n"), said)
+        checking.go_on()
+        if not checking.is_done:
+            connection.hold(checking)
 
-    def _check(self, number: int, line: bytes) -> bytes:
+    def check_line(self, number: int, line: bytes) -> bytes:
+        """The message in a line.
+
+        Raises:
+            BadJson, TooLarge: it is none.
+        """
         limit = self.settings.max_message
         if len(line) > limit:
             raise TooLarge(f"Line {number} is larger than a message may be, {limit} bytes (max_message).", limit)
@@ -146,6 +179,58 @@ class PublishBatch(Publish):
             return check_json(line, self.settings.max_depth)
         except BadJson as error:
             raise BadJson(f"Line {number}: {error.detail} Nothing was stored.", error.position, line=number) from None
+
+
+class _Checking(Exchange):
+    """A batch that is being checked, a portion in each turn of the loop."""
+
+    __slots__ = ("_action", "_checked", "_connection", "_lines", "_messages", "_topic", "is_done")
+
+    outlives_eof: ClassVar[bool] = True
+
+    def __init__(self, connection: Connection, action: PublishBatch, lines: list[bytes], topic: str) -> None:
+        self._connection = connection
+        self._action = action
+        self._lines = lines
+        self._topic = topic
+        self._checked = 0  # lines
+        self._messages: list[bytes] = []
+        self.is_done = False
+
+    def go_on(self) -> None:
+        """Check the next portion; publish all after the last.
+
+        Raises:
+            BadJson, TooLarge: a line cannot be accepted.
+        """
+        lines, left = self._lines, _PORTION
+        while left > 0 and self._checked < len(lines):
+            line = lines[self._checked]
+            self._checked += 1
+            left -= len(line) + _LINE
+            if line.strip(WHITE_SPACE):
+                self._messages.append(self._action.check_line(self._checked, line))
+        if self._checked < len(lines):
+            self._connection.edge.loop.call_soon(self._go_on_later)
+            return
+        self.is_done = True
+        if not self._messages:
+            raise BadJson("The batch is empty; it has one JSON value a line.", 0)
+        self._action.publish(self._connection, tuple(self._messages), self._topic)
+
+    def lost(self) -> None:
+        """The client has gone; nothing is stored."""
+        self.is_done = True
+        self._lines = []
+
+    def _go_on_later(self) -> None:
+        if self.is_done:
+            return
+        try:
+            self.go_on()
+        except SloshError as error:
+            self.is_done = True
+            self._connection.refuse(error)
 
 
 def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> Publish:

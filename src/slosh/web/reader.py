@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import ClassVar, Final
 
 from slosh.compiled import mypyc_attr
 from slosh.core.cursor import Cursor
-from slosh.core.reading import Since, locate
+from slosh.core.reading import Sift, Since, locate
 from slosh.core.subscription import Batch, Following, OneTopic, SeveralTopics, Subscription
 from slosh.core.topic import Shared, Topic
 from slosh.engine.base import Engine
@@ -24,6 +25,8 @@ _cursor: Final = re.compile(PLAIN_CURSOR)
 _LONGEST_FIELD: Final = 2048
 """Characters of a `Slosh-Next`. nginx takes 4 KiB of header fields in all from us (proxy_buffer_size) and says 502 to
 more, so a longer vector stands in the body alone."""
+_TIME: Final = 24
+"""Bytes of the time of a message."""
 _ATTEMPTS: Final = 3
 """How often several topics are looked for again because one of them ended meanwhile."""
 _NOT_FOUND: Final = "The messages' store is out of reach, and this topic is not known here. It is worth trying again."
@@ -56,6 +59,13 @@ class Reader(Action):
     """
 
     __slots__ = ("_epoch", "_epoch_part", "asked", "engine", "fields", "key", "max_body", "settings")
+
+    portion: ClassVar[int] = 1 << 60
+    """Bytes of messages that are given together at most, apart from the setting."""
+    besides: ClassVar[int] = 1
+    """Bytes that are written with each message."""
+    tells_places: ClassVar[bool] = False
+    """Whether the places in all topics are written with each message."""
 
     def __init__(self, engine: Engine, settings: Settings, asked: Asked, fields: bytes) -> None:
         self.engine = engine
@@ -152,13 +162,39 @@ class Reader(Action):
         hub, asked = self.engine.hub, self.asked
         if not asked.several:
             return self.subscribe_to(topics[0], connection, now, since)
-        places = {topic: locate(topic, asked.since(topic.name), now) for topic in [*topics, *self.matched(now)]}
+        found = asked.in_order([*topics, *self.matched(now)])
+        places = {topic: locate(topic, asked.since(topic.name), now) for topic in found}
         if asked.patterns:
             if len(places) > MAX_MATCHES:
                 raise BadTopic(f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer at a time.")
             following = Following(hub, places, asked.patterns, MAX_MATCHES, asked.room, connection.end_exchange)
             return _check_room(following, asked.room)
         return _check_room(SeveralTopics(hub, places), asked.room)
+
+    def read(self, subscription: Subscription, shared: Shared, go_on: "GoOn", sift: Sift | None = None) -> Batch | None:
+        """The next portion for a reader.
+
+        None where this turn has no room for what that takes: `go_on` is called in a later one, with the sift for the
+        next try.
+        """
+        asked, hub = self.asked, self.engine.hub
+        most = min(self.settings.portion, self.portion)
+        has_room = hub.room > 0
+        if asked.wanted.key:
+            # Readers at one place share the sift, so that each message is looked at once for all of them.
+            key = (subscription.key(), asked.wanted.key)
+            sift = sift or shared.made.get(key) or Sift(asked.wanted.key)
+            has_room = has_room and subscription.look(sift, most)
+            if not has_room:
+                shared.made[key] = sift
+        if not has_room:
+            hub.put_off(partial(go_on, sift))
+            return None
+        besides = self.besides + _TIME if asked.wanted.times else self.besides
+        batch = subscription.read(asked.wanted, most, sift, besides, tells_places=self.tells_places)
+        if batch.is_part:
+            hub.portions += 1
+        return batch
 
     def matched(self, now: float) -> list[Topic]:
         """The topics that the reader's patterns take in, as far as they are known here."""
@@ -172,6 +208,10 @@ class Reader(Action):
             for topic in dict.fromkeys([*topics, *self.matched(now)])
             if locate(topic, asked.since(topic.name) if since is None else since, now).reset
         ]
+
+
+GoOn = Callable[[Sift | None, Shared], None]
+"""Tries once more to read, with what was found before."""
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
@@ -199,9 +239,8 @@ class Made:
         self.data = data
         self.delivered = 0
         self.lost = 0
-        self.is_all = not batch.several
+        self.is_all = not batch.is_part
         for _, reading in batch.parts:
-            self.is_all = self.is_all and reading.place == reading.newest
             self.delivered += len(reading.messages)
             self.lost += reading.lost
 

@@ -6,6 +6,8 @@ The rules of this file:
   When its socket drains it is served from its place in the ring, with `lost` if the ring went round. So a
   slow reader costs its place, no queue, and delays nobody.
 * What is written is made once for all readers at the same places in the same framing.
+* One stream is given no more than the setting `portion` in a turn, and the rest in later ones: however much waits for
+  it, the others wait for a portion.
 * A stream has one deadline: the earliest of the end of its gathering, its sign of life and its own end.
 """
 
@@ -13,6 +15,7 @@ import math
 from abc import abstractmethod
 from typing import ClassVar, Final
 
+from slosh.core.reading import Sift
 from slosh.core.subscription import Batch, Subscription
 from slosh.core.topic import Shared, Topic
 from slosh.errors import Draining
@@ -21,8 +24,9 @@ from slosh.web.connection import Connection
 from slosh.web.reader import Made, Reader, next_field, recall, remember
 from slosh.web.response import LAST_CHUNK, STREAMING, chunk, render_stream_head
 
-MAX_WRITE: Final = 256 * 1024
-"""Bytes of messages that are written to one stream at a time: a client that stalls then holds no more of a ring."""
+FRAME: Final = 16 * 1024
+"""Bytes of a line of NDJSON or of a WebSocket message, unless it holds one message alone: asyncio's `readline` and
+several WebSocket libraries take no more than 64 KiB by default, some 32 KiB."""
 
 _LIFE_JITTER: Final = 0.2
 """Part of its life by which a stream may end earlier, so that streams opened together do not end together."""
@@ -87,13 +91,25 @@ class Stream(Exchange):
         subscription: the reader's places.
     """
 
-    __slots__ = ("_ends_at", "_gathers_until", "_heartbeat_at", "_minor", "action", "connection", "subscription")
+    __slots__ = (
+        "_ends_at",
+        "_gathers_until",
+        "_goes_on",
+        "_heartbeat_at",
+        "_minor",
+        "_sift",
+        "action",
+        "connection",
+        "subscription",
+    )
 
     def __init__(self, connection: Connection, action: StreamAction, subscription: Subscription) -> None:
         self.connection = connection
         self.action = action
         self.subscription = subscription
         self._minor = connection.head.minor
+        self._goes_on = False  # in a later turn, with what this one had no room for
+        self._sift: Sift | None = None  # what was found for `key` while it catches up
         self._gathers_until = math.inf
         self._heartbeat_at = math.inf
         self._ends_at = math.inf
@@ -180,28 +196,57 @@ class Stream(Exchange):
     def _write(self, shared: Shared) -> None:
         connection, subscription = self.connection, self.subscription
         edge = connection.edge
+        written = 0
         while connection.is_writable and subscription.is_behind():
+            if written >= self.action.settings.portion:
+                self._put_off(shared)
+                return
             made: Made | None = shared.latest
             # Streams come to the very same place by the same bytes alone, so they want the same bytes again.
             if made is None or made.place is not subscription.place:
                 made = self._make(shared)
+                if made is None:
+                    return
             subscription.advance(made.batch)
             edge.answers += 1
             edge.delivered += made.delivered
             edge.lost += made.lost
             connection.write(made.data)
             if made.is_all:
-                return
+                break
+            written += len(made.data)
+            self.action.engine.hub.room -= len(made.data)
+        if self._sift is not None and not subscription.is_behind():
+            self._sift = None
 
-    def _make(self, shared: Shared) -> Made:
-        """The bytes for the next portion, if nobody has made them already."""
+    def _make(self, shared: Shared) -> Made | None:
+        """The bytes for the next portion, if nobody has made them already; None if that takes another turn."""
         action, subscription = self.action, self.subscription
         made = recall(shared, subscription, action.key, self._minor)
-        if made is None:
-            batch = subscription.read(action.asked.wanted, MAX_WRITE)
+        if made is None and not self._goes_on:
+            batch = action.read(subscription, shared, self._look_on, self._sift)
+            if batch is None:
+                self._goes_on = True
+                return None
             made = Made(subscription, action.key, self._minor, batch, self.frame(action.encode(batch)))
             remember(shared, subscription, made)
         return made
+
+    def _put_off(self, shared: Shared) -> None:  # noqa: ARG002 - of this turn
+        if not self._goes_on:
+            self._goes_on = True
+            self.action.engine.hub.put_off(self._go_on)
+
+    def _look_on(self, sift: Sift | None, shared: Shared) -> None:
+        """Go on in another turn, with what was found so far."""
+        self._sift = sift
+        self._go_on(shared)
+
+    def _go_on(self, shared: Shared) -> None:
+        """Write what the turns before had no room for."""
+        self._goes_on = False
+        if self.connection.is_held_by(self):
+            self._write(shared)
 
     def _rearm(self) -> None:
         """Let the deadline be the earliest of the clocks. A client that has to catch up first has one of its own."""

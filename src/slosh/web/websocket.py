@@ -24,7 +24,7 @@ from slosh.web.envelope import encode_envelope, encode_place
 from slosh.web.jsontext import check_json
 from slosh.web.reader import fits_field, keys, next_field
 from slosh.web.response import problem_document
-from slosh.web.stream import Stream, StreamAction
+from slosh.web.stream import FRAME, Stream, StreamAction
 
 _SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\n%bUpgrade: websocket\r\nConnection: Upgrade\r\n%b\r\n"
 _VERSION: Final = "13"
@@ -37,6 +37,7 @@ class WebSocket(StreamAction):
     __slots__ = ("deflate",)
 
     heartbeat_every: ClassVar[float] = 20.0
+    portion: ClassVar[int] = FRAME
 
     def __init__(self, engine: Engine, settings: Settings, asked: Asked, fields: bytes) -> None:
         super().__init__(engine, settings, asked, fields)

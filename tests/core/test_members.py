@@ -1,0 +1,111 @@
+"""What publish accepts, every filter reads: a member of a message, whatever else the message holds."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slosh.core.members import Finder, find_member
+from slosh.web.jsontext import check_json
+from tests.properties import PROPERTY
+
+HALVES = [b"\\ud83d", b"\\uD83D", b"\\udc00", b"\\uDC00x", b"\\\\\\ud83d", b"\\ud83d\\ud83d\\ude00"]
+"""Halves of characters, alone or beside a whole one (RFC 8259 §8.2)."""
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize(
+    "around",
+    [
+        b'{"host":"a","x":"%b"}',
+        b'{"x":"%b","host":"a"}',
+        b'{"%b":1,"host":"a"}',
+        b'{"x":[{"y":"%b"}], "\\u0068ost" : "\\u0061" }',
+        b'{"host":"%b","host":"a"}',
+    ],
+)
+def test_half_a_character_elsewhere_changes_nothing(half: bytes, around: bytes) -> None:
+    message = around % half
+    assert check_json(message, 512) == message
+    assert find_member(message, ("host",)) == "a"
+    assert find_member(message, ("nobody",)) is None
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_half_a_character_in_the_value_itself_is_text_like_any_other(half: bytes) -> None:
+    assert find_member(b'{"host":"%b"}' % half, ("host",)) == json.loads(b'"%b"' % half)
+    assert find_member(b'{"r":{"host":"%b"}}' % half, ("r", "host")) == json.loads(b'"%b"' % half)
+
+
+def test_the_same_half_is_the_same_value_and_another_is_another() -> None:
+    small, large, other, whole = (
+        find_member(b'{"k":"%b"}' % text, ("k",)) for text in (b"\\ud83d", b"\\uD83D", b"\\udc00", b"\\ud83d\\ude00")
+    )
+    assert small == large != other
+    assert whole == "\N{GRINNING FACE}"
+
+
+@pytest.mark.parametrize(
+    "value", [b"1", b"1.0", b"-0", b"1E400", b"9" * 50_000, b"null", b"true", b"[1, 2]", b'{"a" :1}']
+)
+def test_what_is_no_string_is_compared_by_its_letters(value: bytes) -> None:
+    """Also beside half a character, which another parser has to read."""
+    assert find_member(b'{"k": %b }' % value, ("k",)) == value
+    assert find_member(b'{"x":"\\ud800","k": %b }' % value, ("k",)) == value
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "\x01", "", "é", "a" * 200, "\N{GRINNING FACE}", "a b"])
+def test_a_name_may_be_any_text(name: str) -> None:
+    message = json.dumps({"x": 1, name: "v"}).encode()
+    assert find_member(message, (name,)) == "v"
+    assert find_member(message[:-1] + b',"y":"\\ud800"}', (name,)) == "v"
+
+
+@pytest.mark.parametrize(
+    "text", [b"1", b"null", b'"k"', b"[]", b"{}", b'{"K":1}', b'["\\ud800"]', b'{"k":{"x":"\\ud800"}}']
+)
+def test_without_the_member_there_is_none(text: bytes) -> None:
+    assert find_member(text, ("k", "y")) is None
+
+
+@pytest.mark.parametrize("depth", [1, 100, 500])
+def test_deep_messages_are_read(depth: int) -> None:
+    deep = b"[" * depth + b'"\\ud800"' + b"]" * depth
+    assert find_member(b'{"x":%b,"k":1}' % deep, ("k",)) == b"1"
+    assert find_member(b'{"k":%b}' % deep, ("k",)) == deep
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(), max_size=4),
+    lambda inside: (
+        st.lists(inside, max_size=2) | st.dictionaries(st.sampled_from(["k", "x", "k\ud800"]), inside, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@PROPERTY
+@given(VALUES, VALUES, st.sampled_from([("k",), ("k", "k"), ("x", "k")]))
+def test_two_values_are_equal_exactly_when_the_standard_library_says_so(
+    one: Any, other: Any, path: tuple[str, ...]
+) -> None:
+    def obvious(value: Any) -> object:
+        for name in path:
+            if not isinstance(value, dict) or name not in value:
+                return None
+            value = value[name]
+        return json.dumps(value)
+
+    found = [find_member(json.dumps(value).encode(), path) for value in (one, other)]
+    assert [value is None for value in found] == [obvious(value) is None for value in (one, other)]
+    assert (found[0] == found[1]) == (obvious(one) == obvious(other))
+
+
+def test_what_looking_costs_is_counted_and_more_where_it_takes_longer() -> None:
+    quick, slow = Finder(("k",)), Finder(("k",))
+    quick.find(b'{"k":1,"x":"%b"}' % (b"y" * 1000))
+    slow.find(b'{"k":1,"x":"%b\\ud800"}' % (b"y" * 1000))
+    assert 1000 < quick.spent < 1500
+    assert 8000 < slow.spent < 12_000

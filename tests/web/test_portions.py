@@ -1,0 +1,396 @@
+"""However much waits for a reader, it comes in portions: of bounded size, and of bounded work in each turn of the loop.
+
+What is counted is bytes, turns and messages looked at, never seconds.
+"""
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from slosh.core.hub import WORK
+from tests.web.conftest import MakeSite
+from tests.web.harness import Client, Site, request
+from tests.web.posting import kept
+from tests.web.readers import EventSource, LongPoll, Ndjson, Reader, WebSocket
+from tests.web.test_origins import HANDSHAKE
+
+KIB = 1024
+
+
+def fill(site: Site, topic: str, count: int, size: int, **members: str) -> None:
+    """Put messages into a topic, each of about `size` bytes."""
+    kept(site, topic=topic)
+    for number in range(count):
+        message = json.dumps({"n": number, **members, "pad": "x" * size}).encode()
+        assert site.post(f"/topics/{topic}", message).status == 200
+
+
+def turn(site: Site) -> None:
+    """Let the loop turn once."""
+    site.loop.call_soon(site.loop.stop)
+    site.loop.run_forever()
+
+
+def turns_until_answered(site: Site, client: Client, *parts: bytes) -> int:
+    """How many turns go by until an answer has begun to come."""
+    client.wire.unread += parts
+    client.wire.feed()
+    for count in range(1000):
+        if client.wire.arrived:
+            return count
+        turn(site)
+    raise AssertionError("no answer")
+
+
+def poll_all(site: Site, target: str, **query: str) -> list[dict[str, Any]]:
+    """The envelopes of polls, each from where the one before ended, until nothing waits any more."""
+    envelopes: list[dict[str, Any]] = []
+    place = "earliest"
+    while True:
+        parameters = "&".join(
+            f"{name}={quote(value)}" for name, value in ({"since": place, "wait": "0"} | query).items()
+        )
+        envelope = site.get(f"{target}?{parameters}").json
+        if "timeout" in envelope:
+            return envelopes
+        envelopes.append(envelope)
+        place = envelope["next"]
+
+
+class TestPolls:
+    """A poll is answered with a portion, and the next poll with the next."""
+
+    def test_a_portion_holds_its_bound_and_all_of_them_give_everything_once(self, make_site: MakeSite) -> None:
+        site = make_site(portion=10 * KIB)
+        fill(site, "a", 50, 1000)
+        envelopes = poll_all(site, "/topics/a")
+        assert [each["n"] for envelope in envelopes for each in envelope["res"]] == list(range(50))
+        assert all(8 <= len(envelope["res"]) <= 10 for envelope in envelopes[:-1])
+        assert all(envelope["max"] == 50 for envelope in envelopes)
+        assert sum(envelope["saw"] for envelope in envelopes) == 50
+        assert [envelope["next"] for envelope in envelopes][-1] == "epoch000.50"
+
+    def test_what_waits_comes_at_once_though_the_poll_says_wait(self, make_site: MakeSite) -> None:
+        site = make_site(portion=10 * KIB)
+        fill(site, "a", 20, 1000)
+        client = site.connect().get("/topics/a?since=earliest&wait=60")
+        first = client.next().json
+        client.get(f"/topics/a?since={first['next']}&wait=60")
+        assert client.next().json["res"][0]["n"] == first["res"][-1]["n"] + 1
+
+    def test_a_message_larger_than_a_portion_comes_by_itself(self, make_site: MakeSite) -> None:
+        site = make_site(portion=1 * KIB)
+        fill(site, "a", 3, 5000)
+        assert [len(envelope["res"]) for envelope in poll_all(site, "/topics/a")] == [1, 1, 1]
+
+    def test_what_fell_off_between_two_portions_is_told_as_lost(self, make_site: MakeSite) -> None:
+        site = make_site(portion=3 * KIB, queue=10)
+        fill(site, "a", 10, 1000)
+        first = site.get("/topics/a?since=earliest&wait=0").json
+        fill(site, "a", 8, 1000)
+        then = site.get(f"/topics/a?wait=0&since={first['next']}").json
+        assert (len(first["res"]), then["lost"]) == (3, 5)
+        assert then["saw"] == len(then["res"]) + 5
+        assert then["res"][0]["n"] == 8
+
+    def test_limit_and_key_decide_first_and_the_sums_of_all_portions_are_those_of_one(
+        self, make_site: MakeSite
+    ) -> None:
+        site = make_site(portion=4 * KIB)
+        kept(site)
+        for number in range(60):
+            site.post("/topics/a", json.dumps({"n": number, "k": number % 20, "pad": "x" * 1000}).encode())
+        for query, given in (
+            ({"limit": "9"}, range(51, 60)),
+            ({"key": "k"}, range(40, 60)),
+            ({"key": "k", "limit": "9"}, range(51, 60)),
+        ):
+            envelopes = poll_all(site, "/topics/a", **query)
+            assert [each["n"] for envelope in envelopes for each in envelope["res"]] == list(given)
+            assert sum(envelope["saw"] for envelope in envelopes) == 60
+            assert sum(envelope.get("conflated", 0) for envelope in envelopes) == 60 - len(given)
+            assert len(envelopes) > 2
+
+    def test_a_reset_is_told_once(self, make_site: MakeSite) -> None:
+        site = make_site(portion=2 * KIB)
+        fill(site, "a", 5, 1000)
+        first = site.get("/topics/a?since=gone.3&wait=0").json
+        then = site.get(f"/topics/a?since={first['next']}&wait=0").json
+        assert first["reset"] is True
+        assert "reset" not in then
+
+    def test_a_reset_is_told_though_the_topic_has_to_wait(self, make_site: MakeSite) -> None:
+        """For the place in its new life stands in `next` already, and means nothing out of the ordinary."""
+        site = make_site(portion=2 * KIB)
+        for topic in "abc":
+            fill(site, topic, 3, 1000)
+        first = site.get("/topics/a,b,c?since=a=gone.3,b=gone.3,c=gone.3&wait=0").json
+        assert [part.get("reset") for part in first["topics"].values()] == [True] * 3
+        got = {name: len(part["res"]) for name, part in first["topics"].items()}
+        while "timeout" not in (then := site.get(f"/topics/a,b,c?since={quote(first['next'])}&wait=0").json):
+            for name, part in then["topics"].items():
+                assert "reset" not in part
+                got[name] += len(part["res"])
+            first = then
+        assert got == {"a": 3, "b": 3, "c": 3}
+
+    def test_with_every_a_full_portion_is_not_waited_for(self, make_site: MakeSite) -> None:
+        site = make_site(portion=10 * KIB)
+        fill(site, "a", 25, 1000)
+        client, place, counts = site.connect(), "earliest", []
+        for _ in range(2):
+            envelope = client.get(f"/topics/a?since={place}&every=10s").next().json
+            place = envelope["next"]
+            counts.append(len(envelope["res"]))
+        assert min(counts) >= 8
+        client.get(f"/topics/a?since={place}&every=10s")
+        assert client.silent()
+        site.advance(10.1)
+        assert len(client.next().json["res"]) == 25 - sum(counts)
+
+    def test_a_head_tells_the_length_of_what_a_get_would_give(self, make_site: MakeSite) -> None:
+        site = make_site(portion=10 * KIB)
+        fill(site, "a", 50, 1000)
+        for target in (
+            "/topics/a?since=earliest&wait=0",
+            "/topics/a,b?since=earliest&wait=0",
+            "/topics/a?since=earliest&wait=0&key=n",
+        ):
+            got = site.get(target)
+            looked = site.ask("HEAD", target)
+            assert looked["Content-Length"] == got["Content-Length"]
+            assert looked["Slosh-Next"] == got["Slosh-Next"]
+            assert int(looked["Content-Length"]) < 12 * KIB
+
+    def test_readers_that_take_nothing_hold_a_portion_each(self, site: Site) -> None:
+        fill(site, "a", 80, 100_000)
+        for _ in range(5):
+            client = site.connect().take_nothing()
+            client.get("/topics/a?since=earliest")
+            assert 200_000 < client.wire.get_write_buffer_size() < site.settings.portion + 1000
+
+    def test_of_several_topics_none_starves_though_the_first_is_never_done(self, make_site: MakeSite) -> None:
+        """The places come back in the order in which the topics are to be read."""
+        site = make_site(portion=4 * KIB)
+        for topic in "abc":
+            fill(site, topic, 4, 1000)
+        place, got = "earliest", set()
+        for number in range(4):
+            envelope = site.get(f"/topics/a,b,c?wait=0&since={quote(place)}").json
+            got |= set(envelope["topics"])
+            place = envelope["next"]
+            for _ in range(4):
+                site.post("/topics/a", json.dumps({"n": number, "pad": "x" * 1000}).encode())
+        assert got == {"a", "b", "c"}
+
+    def test_very_many_topics_with_one_message_each_come_together(self, site: Site) -> None:
+        names = [f"t/{number:03}" for number in range(60)]
+        for name in names:
+            kept(site, 1, topic=name)
+        assert len(site.get("/topics/t/*?since=earliest&wait=0").json["topics"]) == 60
+
+
+class TestFrames:
+    """A line of NDJSON and a WebSocket message stay below what usual clients take."""
+
+    @pytest.mark.parametrize("kind", [Ndjson, WebSocket])
+    @pytest.mark.parametrize("topics", ["a", "a,b", "*"])
+    def test_a_line_holds_16_kib_beyond_a_message(self, site: Site, kind: type[Reader], topics: str) -> None:
+        sizes: list[int] = []
+
+        class Measured(kind):  # type: ignore[misc, valid-type]
+            def take_envelope(self, envelope: dict[str, Any]) -> None:
+                sizes.append(len(json.dumps(envelope, separators=(",", ":"))))
+                super().take_envelope(envelope)
+
+        for topic in "ab":
+            fill(site, topic, 100, 1500)
+        reader = Measured(site, topics, since="earliest")
+        reader.listen()
+        assert len(reader.messages) == (100 if topics == "a" else 200)
+        assert max(sizes) < 17 * KIB
+        assert len(sizes) < 40  # and holds many, where they are small
+
+    @pytest.mark.parametrize("kind", [Ndjson, WebSocket])
+    def test_very_many_topics_do_not_make_a_long_line(self, site: Site, kind: type[Reader]) -> None:
+        names = [f"t/{number:03}-" + "x" * 20 for number in range(150)]
+        for name in names:
+            kept(site, 1, topic=name)
+        reader = kind(site, "t/*", since="earliest")
+        reader.listen()
+        assert reader.messages == [1] * 150
+        places = [event.value for event in reader.events if event.kind == "place"]
+        assert len(places) > 2
+
+
+class TestTurns:
+    """In one turn of the loop one reader costs the others a bounded time."""
+
+    def test_a_stream_that_has_very_much_to_come_is_given_a_portion_in_a_turn(
+        self, site: Site, stream: type[Reader]
+    ) -> None:
+        fill(site, "a", 100, 80_000)
+        fields = stream.headers | ({"websocket": HANDSHAKE}.get(stream.transport, {}))
+        client = site.connect()
+        client.wire.unread.append(request("GET", "/topics/a?since=earliest", **fields))
+        client.wire.feed()
+        most = 0
+        for _ in range(200):
+            before = len(client.wire.arrived)
+            turn(site)
+            most = max(most, len(client.wire.arrived) - before)
+        assert len(client.wire.arrived) > 8_000_000
+        assert most < 2 * site.settings.portion + 100_000
+
+    def test_many_streams_share_what_a_turn_has_room_for(self, site: Site) -> None:
+        fill(site, "a", 100, 80_000)
+        clients = [site.connect() for _ in range(20)]
+        for client in clients:
+            client.wire.unread.append(request("GET", "/topics/a?since=earliest", Accept="application/x-ndjson"))
+            client.wire.feed()
+        turn(site)
+        before = 0
+        for _ in range(400):
+            turn(site)
+            arrived = sum(len(client.wire.arrived) for client in clients)
+            assert arrived - before < 2 * WORK or not before
+            before = arrived
+        assert all(len(client.wire.arrived) > 8_000_000 for client in clients)
+
+    @pytest.mark.parametrize(
+        "target", ["/topics/a,b,c,d?since=earliest&key=host&wait=0", "/topics/a,b,c,d?since=earliest&key=host&wait=9"]
+    )
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    def test_key_looks_at_a_bounded_part_of_full_rings_in_a_turn(self, site: Site, target: str, method: str) -> None:
+        for topic in "abcd":
+            fill(site, topic, 80, 100_000, host="h")
+        client = site.connect()
+        assert turns_until_answered(site, client, request(method, target)) >= 3 * 8_000_000 // WORK
+        if method == "GET":
+            envelope = client.next().json
+            assert {name: part["conflated"] for name, part in envelope["topics"].items()} == dict.fromkeys("ab", 79)
+
+    def test_readers_at_one_place_look_once(self, site: Site) -> None:
+        clients = [site.connect() for _ in range(30)]
+        kept(site)
+        for client in clients:
+            client.get("/topics/a?key=host")
+        for number in range(80):
+            site.engine.take(
+                "a", [json.dumps({"n": number, "host": "h", "pad": "x" * 100_000}).encode()], site.loop.time()
+            )
+        count = 0
+        while not all(client.wire.arrived for client in clients):
+            turn(site)
+            count += 1
+            assert count < 20  # thirty looks would take 120 turns
+        bodies = [client.next().json for client in clients]
+        assert all(body == bodies[0] for body in bodies)
+        assert (bodies[0]["saw"], bodies[0]["conflated"]) == (80, 79)
+
+    def test_a_reader_that_goes_while_it_is_looked_at_is_forgotten(self, site: Site) -> None:
+        fill(site, "a", 80, 100_000, host="h")
+        for target in ("/topics/a?since=earliest&key=host", "/topics/a?since=earliest&key=host&wait=0"):
+            client = site.connect()
+            client.wire.unread.append(request("GET", target))
+            client.wire.feed()
+            turn(site)
+            assert client.silent()
+            client.reset()
+            site.advance(1)
+            assert site.watchers("a") == 0
+
+    def test_one_that_is_answered_meanwhile_is_answered_once(self, site: Site) -> None:
+        """The time to wait runs out, or the server shuts down, while messages are looked at."""
+        fill(site, "a", 80, 100_000, host="h")
+        client = site.connect()
+        client.wire.unread.append(request("GET", "/topics/a?since=earliest&key=host&wait=60"))
+        client.wire.feed()
+        turn(site)
+        task = site.drain()
+        site.advance(3)
+        assert client.next().json["conflated"] == 79
+        assert client.silent()
+        assert task.done()
+
+
+def test_a_stream_with_a_key_looks_at_each_message_once(make_site: MakeSite) -> None:
+    """Though it is given what is left in very many portions."""
+    site = make_site(queue=4000, portion=20 * KIB)
+    kept(site)
+    lines = b"\n".join(json.dumps({"k": number, "pad": "x" * 1000}).encode() for number in range(4000))
+    assert site.post("/topics/a?batch=ndjson", lines).status == 200
+    client = site.connect()
+    count = turns_until_answered(
+        site, client, request("GET", "/topics/a?since=earliest&key=k", Accept="application/x-ndjson")
+    )
+    for _ in range(600):
+        turn(site)
+        count += 1
+    assert client.wire.arrived.count(b'"k"') == 4000
+    reader = EventSource(site, since="earliest", key="k")
+    reader.listen()
+    assert [each["k"] for each in reader.messages] == list(range(4000))
+
+
+class TestPublishing:
+    """What a publisher sends holds the loop no longer either."""
+
+    def test_a_large_body_is_not_looked_into_where_nobody_watches(self, site: Site) -> None:
+        for body in (b'"' + b"x" * 300_000, b'{"t":\n' * 60_000):
+            answer = site.post("/topics/a?batch=ndjson", body[: 8000 * 6] * 8)
+            assert (answer.status, answer.code) == (404, "no_watchers")
+        assert site.post("/topics/a", b'"' + b"x" * 300_000).code == "no_watchers"
+
+    def test_an_idempotent_one_is_looked_up_first(self, site: Site) -> None:
+        kept(site)
+        body = b'"' + b"x" * 300_000 + b'"'
+        first = site.post("/topics/a", body, Idempotency_Key="k")
+        site.advance(31)
+        again = site.post("/topics/a", body, Idempotency_Key="k")
+        assert (again.json, again["Idempotent-Replayed"]) == (first.json, "true")
+
+    def test_a_large_batch_is_checked_a_portion_in_a_turn(self, site: Site) -> None:
+        kept(site)
+        body = b"\n".join([b'"' + b"x" * 1000 + b'"'] * 8000)
+        client = site.connect()
+        assert turns_until_answered(site, client, request("POST", "/topics/a?batch=ndjson", body)) >= len(body) // (
+            300 * KIB
+        )
+        assert client.next().json["accepted"] == 8000
+
+    def test_a_wrong_line_far_behind_refuses_all(self, site: Site) -> None:
+        kept(site)
+        body = b"\n".join([b'"' + b"x" * 1000 + b'"'] * 3000 + [b"{"])
+        answer = site.post("/topics/a?batch=ndjson", body)
+        assert (answer.code, answer.json["line"]) == ("bad_json", 3001)
+        assert site.get("/topics/a?since=earliest&wait=0").json["saw"] == 0
+
+    def test_a_publisher_that_goes_meanwhile_has_stored_nothing(self, site: Site) -> None:
+        kept(site)
+        client = site.connect()
+        client.wire.unread.append(
+            request("POST", "/topics/a?batch=ndjson", b"1\n" * 2 + b"\n".join([b'"' + b"x" * 1000 + b'"'] * 3000))
+        )
+        client.wire.feed()
+        turn(site)
+        client.reset()
+        assert site.get("/topics/a?since=earliest&wait=0").json["saw"] == 0
+
+    def test_what_comes_behind_it_is_answered_behind_it(self, site: Site) -> None:
+        kept(site)
+        body = b"\n".join([b'"' + b"x" * 1000 + b'"'] * 3000)
+        client = site.connect().send(
+            request("POST", "/topics/a?batch=ndjson", body) + request("POST", "/topics/a", b"1")
+        )
+        assert [client.next().json["max"], client.next().json["max"]] == [3000, 3001]
+
+
+def test_a_poller_goes_on_portion_by_portion_on_one_connection(make_site: MakeSite) -> None:
+    site = make_site(portion=3 * KIB)
+    fill(site, "a", 20, 1000)
+    reader = LongPoll(site, since="earliest")
+    reader.listen()
+    assert [each["n"] for each in reader.messages] == list(range(20))
