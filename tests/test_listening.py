@@ -102,6 +102,25 @@ def test_keep_alive_is_set_and_inherited_by_the_clients(make: Listen) -> None:
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
 
 
+@pytest.mark.parametrize(
+    ("keepalive", "write_timeout", "milliseconds"),
+    [(60, 60, 120_000), (1, 1, 4000), (10, 60, 60_000), (10, 0.5, 19_000)],
+)
+def test_what_is_not_acknowledged_is_given_up_when_silence_would_be(
+    make: Listen, keepalive: float, write_timeout: float, milliseconds: int
+) -> None:
+    """Else a reader that vanished while something was on its way to it would count for a quarter of an hour."""
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        pytest.skip("this system has no TCP_USER_TIMEOUT")
+    (listener,) = make(port=0, tcp_keepalive=keepalive, write_timeout=write_timeout)
+    listener.settimeout(10)
+    with closing(socket.socket()) as client:
+        client.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        with closing(accepted):
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == milliseconds
+
+
 def test_a_port_that_is_taken_is_named_with_a_way_out(make: Listen) -> None:
     port = make(port=0)[0].getsockname()[1]
     with pytest.raises(CannotListen) as caught:

@@ -55,7 +55,7 @@ def listen(settings: Settings, environ: MutableMapping[str, str] = os.environ) -
 def _prepare(listener: socket.socket, settings: Settings) -> None:
     listener.settimeout(0.0)
     if settings.tcp_keepalive and listener.family != socket.AF_UNIX:
-        _keep_alive(listener, int(settings.tcp_keepalive))
+        _keep_alive(listener, int(settings.tcp_keepalive), settings.write_timeout)
 
 
 def listen_for_workers(settings: Settings) -> list[list[socket.socket]]:
@@ -217,13 +217,21 @@ def _take_over(number: int, why: str) -> socket.socket:
     return listener
 
 
-def _keep_alive(listener: socket.socket, seconds: int) -> None:
-    """Let the system find clients that vanished without a word. Accepted sockets inherit it."""
+def _keep_alive(listener: socket.socket, seconds: int, write_timeout: float) -> None:
+    """Let the system find clients that vanished without a word. Accepted sockets inherit it.
+
+    While something that was sent has no acknowledgement the system asks nothing, and sends it again for a quarter of
+    an hour. So that time is bounded too (RFC 5482), by the same; but not below `write_timeout`, since the system
+    counts a client that is there and takes nothing as well.
+    """
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    between = max(1, seconds // _KEEPALIVE_PROBES)
+    found_within = seconds + _KEEPALIVE_PROBES * between
     for name, value in (
         ("TCP_KEEPIDLE", seconds),
-        ("TCP_KEEPINTVL", max(1, seconds // _KEEPALIVE_PROBES)),
+        ("TCP_KEEPINTVL", between),
         ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
+        ("TCP_USER_TIMEOUT", int(max(found_within, write_timeout) * 1000)),  # milliseconds
     ):
         option = getattr(socket, name, None)
         if option is not None:

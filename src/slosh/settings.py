@@ -274,8 +274,9 @@ class Settings:
     tcp_keepalive: float = _seconds(
         60.0,
         Group.HTTP,
-        "Silence on a connection after which the system asks whether the client is still there, so that a reader which "
-        "vanished without a word stops counting.",
+        "Silence on a connection after which the system asks whether the client is still there, three times. So a "
+        "reader that vanished without a word stops counting within twice this time, or within write_timeout where that "
+        "is longer and something was on its way to it.",
         lowest=1.0,
     )
     compression: str = _text(
