@@ -282,6 +282,99 @@ class TestLostLives:
         self.store.ask("HSET", f"{node.prefix}:{{a}}:topic", "newest", int(newest) - count)
 
 
+def ring(node: Node, store: Store) -> list[tuple[int, bytes]]:
+    """What the store keeps of topic a: each message with its time of arrival."""
+    entries = store.ask("LRANGE", f"{node.prefix}:{{a}}:ring", 0, -1)
+    assert isinstance(entries, list)
+    parts = [entry.partition(b" ") for entry in entries if isinstance(entry, bytes)]
+    return [(int(stamp), message) for stamp, _, message in parts]
+
+
+def counted(node: Node, store: Store) -> int:
+    """How many bytes the store says that topic a has."""
+    size = store.ask("HGET", f"{node.prefix}:{{a}}:topic", "size")
+    assert isinstance(size, bytes)
+    return int(size)
+
+
+def test_the_bytes_that_a_ring_counts_are_those_of_the_messages_in_it(nodes: Nodes, store: Store) -> None:
+    """A count that drifts would keep more and more, or less and less."""
+    (one,) = nodes(1, queue=20, queue_bytes=100)
+    one.opened("a")
+    for number in range(60):
+        one.taken("a", b"1" * (number % 17 + 1))
+        assert counted(one, store) == sum(len(message) for _, message in ring(one, store)) <= 100
+    for _ in range(40):
+        one.taken("a", b"1")
+    assert (counted(one, store), len(ring(one, store))) == (20, 20)
+    one.taken("a", b"1" * 300)
+    assert [len(message) for _, message in ring(one, store)] == [300], "the newest is kept whatever its size"
+    one.taken("a", b"2")
+    assert (counted(one, store), ring(one, store)[-1][1], len(ring(one, store))) == (1, b"2", 1)
+
+
+def test_no_two_messages_of_a_ring_have_one_time_where_the_clock_goes_back(nodes: Nodes, store: Store) -> None:
+    """A message is told from another at its offset by its time of arrival."""
+    (one,) = nodes(1)
+    one.opened("a")
+    clock = one.redis._view.clock
+    for step in (0, -40_000_000, -39_000_000, -39_000_000, 1_000_000):
+        one.redis._view.clock = lambda step=step: str(int(clock()) + step)  # type: ignore[misc]
+        one.taken("a", b"1")
+    stamps = [stamp for stamp, _ in ring(one, store)]
+    assert stamps == sorted(set(stamps))
+    assert len(stamps) == 5
+
+
+def test_a_ring_that_was_begun_again_ends_with_its_topic(nodes: Nodes, store: Store) -> None:
+    (one,) = nodes(1)
+    one.opened("a")
+    one.taken("a", b"1")
+    store.ask("DEL", f"{one.prefix}:{{a}}:ring")
+    one.taken("a", b"2")
+    life = store.ask("PTTL", f"{one.prefix}:{{a}}:ring")
+    assert isinstance(life, int)
+    assert life > 0
+
+
+def test_a_node_that_renews_its_lease_too_late_goes_on_in_the_life_that_it_has(nodes: Nodes) -> None:
+    """As after a step of the store's clock, or a stop of the machine: nothing was lost, so no reader is reset."""
+    (one,) = nodes(1)
+    reader = Poller(one, "a")
+    one.settle()
+    epoch = one.taken("a", b"1").epoch
+    clock = one.redis._view.clock
+    one.redis._view.clock = lambda: str(int(clock()) + 100_000_000)
+    one.redis._mirrors.came_up()
+    one.settle()
+    assert one.taken("a", b"2").epoch == epoch
+    assert [(reading.reset, reading.messages) for reading in reader.readings] == [(False, [b"1"]), (False, [b"2"])]
+
+
+def test_a_new_life_begins_with_an_empty_ring(nodes: Nodes, store: Store) -> None:
+    """The keys of a topic outlive it for a while."""
+    (one,) = nodes(1, linger=1.0)
+    one.opened("a")
+    one.taken("a", b"1", b"2")
+    one.advance(2.5)
+    assert [message for _, message in ring(one, store)] == [b"1", b"2"]
+    one.opened("a")
+    one.taken("a", b"3")
+    assert [message for _, message in ring(one, store)] == [b"3"]
+    assert counted(one, store) == 1
+
+
+def test_a_node_that_looks_again_does_not_shorten_what_another_has_asked_for(nodes: Nodes, store: Store) -> None:
+    one, other = nodes(2, linger=6.0)
+    one.opened("a")
+    one.advance(5.0)
+    other.opened("a")
+    until = store.ask("HGET", f"{one.prefix}:{{a}}:topic", "till")
+    one.redis._mirrors.came_up()  # it asks to linger for the one second that is left of its own
+    one.settle()
+    assert store.ask("HGET", f"{one.prefix}:{{a}}:topic", "till") == until
+
+
 def test_messages_on_their_way_to_the_store_have_a_bound_in_bytes(nodes: Nodes) -> None:
     """Else a store that is slow fills the memory of its nodes, with few messages if they are large."""
     (one,) = nodes(1, engine_queue_bytes=10)

@@ -135,3 +135,17 @@ def test_a_store_that_lost_many_topics_is_one_line_in_the_log(
     assert [record.getMessage() for record in caplog.records] == [
         "20 topics were lost by the store, 't/0' among them; their readers begin anew"
     ]
+
+
+def test_who_opens_a_topic_costs_the_store_one_look(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node listens before it looks; to look before that too would cost each topic twice as much."""
+    (one,) = nodes(1)
+    send, looks = one.redis._view.send, []
+
+    def counting(key: str, command: Command, done: Callable[[Any], None], **how: Any) -> None:
+        looks.append(command[1])
+        send(key, command, done, **how)
+
+    monkeypatch.setattr(one.redis._view, "send", counting)
+    one.opened("a")
+    assert looks.count(SYNC.digest) == 1

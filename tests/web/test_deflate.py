@@ -1,6 +1,7 @@
 """Compressed WebSocket messages (RFC 7692): off until asked for, shared by readers, and no bomb goes off."""
 
 import json
+import random
 import struct
 import tracemalloc
 import zlib
@@ -272,3 +273,18 @@ def test_the_client_of_the_library_understands(site: Site, bits: int | None) -> 
     for _ in range(3):
         protocol.send_text(json.dumps(LONG).encode())
         assert [json.loads(text)["res"] for text in exchange()] == [[LONG]]
+
+
+def test_what_does_not_get_shorter_is_sent_as_it_is() -> None:
+    agreed = negotiate(["permessage-deflate"])
+    assert agreed is not None
+    assert agreed.compress(bytes(random.Random(1).choices(range(256), k=1000))) is None
+    assert agreed.compress(b"x" * 1000) is not None
+
+
+def test_a_window_of_8_bits_is_not_agreed_on_because_zlib_has_none() -> None:
+    """It would use one of 9 bits, and the client could not read that."""
+    assert negotiate(["permessage-deflate; server_max_window_bits=8"]) is None
+    agreed = negotiate(["permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=9"])
+    assert agreed is not None
+    assert agreed.bits == 9

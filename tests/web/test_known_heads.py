@@ -12,6 +12,7 @@ from slosh.web.action import Action
 from slosh.web.head import Head
 from slosh.web.memory import HeadMemory, Latest
 from tests.properties import PROPERTY
+from tests.web.conftest import MakeSite
 from tests.web.frames import HANDSHAKE
 from tests.web.harness import Site, request
 
@@ -59,8 +60,9 @@ def test_it_is_read_as_by_a_server_that_knows_nothing(kind: tuple[bytes, bytes],
     assert what_comes(kind, part, known=True) == what_comes(kind, part, known=False)
 
 
+MAX_HEAD = 420
 BOUNDS: dict[str, Any] = {
-    "max_head": 420,
+    "max_head": MAX_HEAD,
     "max_fields": 12,
     "max_message": 12,
     "max_body": 40,
@@ -76,17 +78,26 @@ CURL = b"\r\nHost: slosh.test\r\nUser-Agent: curl/7.88.1\r\nAccept: */*"
 END = b"\r\n\r\n"
 
 
+def pad(line: bytes) -> bytes:
+    """A head that is as large as it may be, of a request whose body, if it has one, is a byte long."""
+    fields = CURL + b"\r\nContent-Length: 1" * line.startswith(b"POST") + b"\r\nX-Pad: "
+    return line + fields + b"x" * (MAX_HEAD - len(line + fields + END)) + END
+
+
 def post(target: bytes, body: bytes, fields: bytes = CURL) -> bytes:
     return b"POST %b HTTP/1.1%b\r\nContent-Length: %d\r\n\r\n%b" % (target, fields, len(body), body)
 
 
 NEW = b" HTTP/1.1" + CURL
+COMES_BACK = b"GET /topics/a?since=epoch000.%d HTTP/1.1" + CURL + b"\r\nLast-Event-ID: epoch000.0"
+COMES_BACK += b"\r\nAccept: text/event-stream" + END
 POLL_A = b"GET /topics/a?wait=0&since=epoch000.0"
 CHUNKED = b"POST /topics/a" + NEW + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 REQUESTS = {
     "curl polls": POLL_A + NEW + END,
     "curl polls elsewhere": b"GET /topics/a?wait=0&since=epoch000.1 HTTP/1.1" + CURL + END,
+    "curl polls with a zero too many": b"GET /topics/a?wait=0&since=epoch000.01 HTTP/1.1" + CURL + END,
     "curl polls another life": b"GET /topics/a?wait=0&since=epoch001.1 HTTP/1.1" + CURL + END,
     "curl polls another topic": b"GET /topics/b?wait=0&since=epoch001.0 HTTP/1.1" + CURL + END,
     "curl polls with a limit": b"GET /topics/a?wait=0&since=epoch000.0&limit=1 HTTP/1.1" + CURL + END,
@@ -101,6 +112,8 @@ REQUESTS = {
     "a look": b"HEAD /topics/a?since=epoch000.0 HTTP/1.1" + CURL + END,
     "an event source": b"GET /topics/a?since=epoch000.0 HTTP/1.1" + CURL + b"\r\nLast-Event-ID: epoch000.1"
     b"\r\nAccept: text/event-stream" + END,
+    "an event source that comes back": COMES_BACK % 0,
+    "another that comes back": COMES_BACK % 1,
     "ndjson": b"GET /topics/a?since=epoch000.0&format=ndjson HTTP/1.1" + CURL + END,
     "a websocket": request("GET", "/topics/a?since=epoch000.0", **HANDSHAKE),
     "a post": post(b"/topics/a", b"1"),
@@ -129,12 +142,16 @@ REQUESTS = {
     "a name that is wrong": post(b"/topics/a/../b", b"1"),
     "a head that is too large": post(b"/topics/a", b"1", CURL + b"\r\nX-Pad: " + b"x" * 400),
     "a poll's head that is too large": POLL_A + b" HTTP/1.1" + CURL + b"\r\nX: " + b"x" * 400 + END,
+    "a poll's head as large as may be": pad(b"GET /topics/a?wait=0&since=epoch000.0 HTTP/1.1"),
+    "the same with a longer place": pad(b"GET /topics/a?wait=0&since=epoch000.0 HTTP/1.1").replace(b"0.0 ", b"0.10 "),
+    "a post's head as large as may be": pad(b"POST /topics/a HTTP/1.1") + b"1",
+    "the same with a longer name": pad(b"POST /topics/a HTTP/1.1").replace(b"/a ", b"/aa ") + b"1",
     "too many fields": post(b"/topics/a", b"1", CURL + b"\r\nX: y" * 12),
     "a field that is none": post(b"/topics/a", b"1", CURL + b"\r\nX Y: z"),
     "two lengths": post(b"/topics/a", b"1", CURL + b"\r\nContent-Length: 2"),
     "a wrong place": b"GET /topics/a?wait=0&since=nonsense HTTP/1.1" + CURL + END,
     "a place beyond all": b"GET /topics/a?wait=0&since=epoch000.999999999999999999999999 HTTP/1.1" + CURL + END,
-    "a list": b"GET /topics HTTP/1.1" + CURL + END,
+    "a list": b"GET /topics?after=b HTTP/1.1" + CURL + END,
     "a file": b"GET /nothing" + NEW + END,
     "a file with a body that is too large": b"GET /nothing HTTP/1.1"
     + CURL
@@ -200,27 +217,45 @@ def tell_apart(requests: list[Sent]) -> None:
             knows.ask(place, *packets)
             forgets.ask(place, *each)
             assert knows.said == forgets.said, packets
-        assert one.get("/topics").body == other.get("/topics").body
         assert one.get("/topics/a?since=earliest&wait=0").body == other.get("/topics/a?since=earliest&wait=0").body
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-@pytest.mark.parametrize("places", [(0, 0), (0, 1)], ids=["on one connection", "on two connections"])
+@pytest.mark.parametrize(
+    ("first", "second", "cut"),
+    [(0, 0, 0), (0, 1, 0), (0, 0, 30)],
+    ids=["on one connection", "on two connections", "in two packets"],
+)
 def test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other(
-    name: str, places: tuple[int, int]
+    name: str, first: int, second: int, cut: int
 ) -> None:
-    first, second = places
     sent = REQUESTS[name]
     requests: list[Sent] = []
     for other in REQUESTS.values():
-        requests += [(first, (sent,), (sent,)), (second, (sent,), (sent,)), (first, (other,), (other,))]
+        for place, each in ((first, sent), (second, sent), (first, other)):
+            requests.append((place, (each[:cut], each[cut:]) if cut else (each,), (each,)))
     tell_apart(requests)
+
+
+@pytest.mark.parametrize("name", [name for name in REQUESTS if "too large" in name])
+@pytest.mark.parametrize("cut", [0, 30], ids=["at once", "in two packets"])
+def test_what_passes_a_bound_is_refused_each_time(make_site: MakeSite, name: str, cut: int) -> None:
+    """The tests above would not see a bound that is never looked at."""
+    site = make_site(**BOUNDS)
+    site.get("/topics/a?wait=0")
+    sent = REQUESTS[name]
+    for _ in range(3):
+        client = site.connect().send(*((sent[:cut], sent[cut:]) if cut else (sent,)))
+        answer = client.next()
+        assert (answer.status, answer["Connection"]) in {(413, "close"), (431, "close")}
+    assert site.get("/topics/a?since=earliest&wait=0").json["max"] == 0
 
 
 CHANGES = [
     (b"epoch000.0", b"epoch000.1"),
     (b"epoch000.0", b"epoch000." + b"1" * 200),
     (b"epoch000.0", b"epoch0.0"),
+    (b"epoch000.0", b"epoch000.00"),
     (b"epoch000.0", b"now"),
     (b"/topics/a", b"/topics/b"),
     (b"/topics/a", b"/topics/" + b"b" * 200),

@@ -360,3 +360,11 @@ def test_readers_at_one_place_are_each_moved_to_the_life_that_began_in_place_of_
     for reader in [*readers, late]:
         envelope = reader.next().json
         assert (envelope["res"], envelope["next"], envelope["reset"]) == (["new"], "anew.1", True)
+
+
+def test_an_answer_from_one_of_several_topics_ends_the_wait_at_the_others(site: Site) -> None:
+    client = site.connect().get("/topics/a,b")
+    assert (site.watchers("a"), site.watchers("b")) == (1, 1)
+    site.post("/topics/a", b"1")
+    assert client.next().json["topics"]["a"]["res"] == [1]
+    assert (site.watchers("a"), site.watchers("b")) == (0, 0)

@@ -262,3 +262,11 @@ def test_who_resets_before_the_engine_has_taken_the_message_is_no_mistake(
     done[0](NoWatchers())
     assert client.silent()
     assert (site.edge.requests, site.edge.refused) == (requests, {})
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+def test_when_the_last_reader_of_a_pattern_has_left_its_topics_are_watched_by_nobody(site: Site, accept: str) -> None:
+    client = site.connect().get("/topics/house/*?since=now", Accept=accept)
+    assert site.post("/topics/house/t", b"1").status == 200
+    client.reset()
+    assert site.post("/topics/house/u", b"1").code == "no_watchers"

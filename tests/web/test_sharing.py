@@ -66,6 +66,7 @@ WAYS = {
     "ndjson": PLAIN.with_field("Accept", "application/x-ndjson"),
     "websocket": PLAIN._replace(fields=tuple(HANDSHAKE.items())),
     "several": PLAIN._replace(topics="a,b", place="since=a=epoch000.{},b=epoch001.0"),
+    "by pattern": PLAIN._replace(topics="*", place="since=*,a=epoch000.{},b=epoch001.0"),
 }
 """Ways of reading, in each of which all that follows is tried."""
 
@@ -110,6 +111,7 @@ SHOWN_BY = {
     "ndjson": {"in HTTP/1.0"},
     "websocket": {"in compression"},
     "several": OF_POLLS,
+    "by pattern": OF_POLLS,
 }
 
 MESSAGES = [b'{"k":1,"j":1}', b'{"k":1,"j":2}', b'{"k":2,"j":2}', b'"' + b"slosh " * 50 + b'"']
