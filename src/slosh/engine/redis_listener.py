@@ -145,7 +145,7 @@ class Listener:
         try:
             self._changed = deque(self._channels)
             self._subscribe()
-            wire.write([pack(("SUBSCRIBE", *self._news))])  # last: nodes that hear the news are counted as all ears
+            wire.write([pack(("SUBSCRIBE", *self._news))])  # last: a node that hears the news hears all its topics
             self._is_asked = False
             self._heard_at = self._loop.time()
             self._watch()

@@ -53,7 +53,7 @@ def why_wrong(error: Exception) -> str | None:
     """Why the address of a server that answered so cannot be right; None where the server may only be away.
 
     A server that loads its data, a replica that waits for its master, a cluster whose servers do not agree yet and a
-    connection that is refused or closed will pass. Nobody else will mend a password.
+    connection that is refused or closed will pass. Waiting does not mend a password.
     """
     text = str(error)
     is_passing = isinstance(error, ReadOnlyError | ClusterDownError | TryAgainError) or word_of(error) in _PASSING

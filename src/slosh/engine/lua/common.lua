@@ -7,7 +7,8 @@
 --   WATCHES  hash: of each node that watches "how many:until when" (microseconds), its lease
 -- It is active while the time is before `till`, or a node's lease says that somebody watches.
 -- Both are times on a clock that may be set, in keys that may be lost. So where a script finds a topic inactive and the
--- caller would tell somebody so, it asks all nodes that listen to the topic (`ask_listeners`): whoever mirrors it does.
+-- caller would tell a client so, it asks all nodes that listen to the topic, which are those that mirror it
+-- (`ask_listeners`).
 -- The keys expire in the store a while after that, so that nothing is left of a topic that nobody asks for again.
 
 local TOPIC, RING, WATCHES = KEYS[1], KEYS[2], KEYS[3]
