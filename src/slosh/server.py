@@ -32,12 +32,14 @@ class Server:
         settings: all that can be set.
 
     Raises:
-        SettingError: the document root is no folder.
+        SettingError: the document root is no folder; the setting `engine` is no address of a store, or the library for
+            it is missing.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._root = DocumentRoot(find_root(settings.root))
+        check_engine(settings)
         self._sockets: list[socket.socket] = []
         self._owns_sockets = False
         self._listeners: list[asyncio.AbstractServer] = []
@@ -147,13 +149,27 @@ def make_engine(hub: Hub, settings: Settings, loop: asyncio.AbstractEventLoop) -
     """
     if settings.engine == "memory":
         return MemoryEngine(hub, keep=settings.unwatched == "keep", max_keys=settings.max_keys)
+    check_engine(settings)
+    from slosh.engine.redis import RedisEngine  # noqa: PLC0415 - an extra that not everybody has
+
+    return RedisEngine(hub, settings, now=loop.time, call_at=loop.call_at, random_bits=secrets.randbits)
+
+
+def check_engine(settings: Settings) -> None:
+    """See that an engine can be made, before anything listens.
+
+    Raises:
+        SettingError: it is no address of a store, or the library for it is missing.
+    """
+    if settings.engine == "memory":
+        return
     try:
-        from slosh.engine.redis import RedisEngine  # noqa: PLC0415 - an extra that not everybody has
+        from slosh.engine.redis_address import parse_address  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise SettingError(
             f"engine: for a Redis or Valkey the Python package {error.name} is needed: pip install 'slosh[redis]'"
         ) from None
-    return RedisEngine(hub, settings, now=loop.time, call_at=loop.call_at, random_bits=secrets.randbits)
+    parse_address(settings.engine)
 
 
 def find_root(root: str) -> Path:

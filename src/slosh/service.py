@@ -8,12 +8,14 @@ The rules of this file:
 """
 
 import asyncio
+import contextlib
 import logging
 import sys
 from typing import Any, ClassVar, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger, LogLevel
 from twisted.python.usage import Options as TwistedOptions
 
@@ -117,7 +119,8 @@ class SloshService(Service):
 
         if why:
             log.critical("{why}", why=why)
-        _methods_of(reactor).stop()
+        with contextlib.suppress(ReactorNotRunning):  # A signal may have stopped it meanwhile.
+            _methods_of(reactor).stop()
 
 
 def make_service(**said: Any) -> SloshService:  # noqa: ANN401  # one keyword for each row of the table

@@ -87,6 +87,16 @@ def test_a_wrong_password_ends_it_at_once_in_one_sentence(tmp_path: Path, door: 
     assert "Traceback" not in server.output
 
 
+@pytest.mark.parametrize("door", DOORS)
+def test_what_is_no_address_ends_it_before_it_listens(tmp_path: Path, door: str) -> None:
+    with Running(DOORS[door](tmp_path), tmp_path, clean_environment(SLOSH_ENGINE="redis://:hun/ter2@store")) as server:
+        assert server.end() != 0
+    assert "has an @ or # behind its host" in server.output
+    assert "ter2" not in server.output
+    assert "ready on" not in server.output
+    assert "Traceback" not in server.output
+
+
 @pytest.mark.parametrize("many", [Watched, Cluster])
 def test_sentinels_and_clusters_are_waited_for_too(tmp_path: Path, many: type[Watched] | type[Cluster]) -> None:
     """Their addresses are known before they run."""
