@@ -150,20 +150,20 @@ HTTP_KINDS = (
     ),
     Kind(
         name="half-heads",
-        title="2,000 connections that send a head byte by byte",
-        crews=lambda: [Crew(opening=b"GET / HTTP/1.1\r\nX: ", burst=b"x", connections=2000, eager=True, pause=0.2)],
+        title="5,000 connections that send a head byte by byte",
+        crews=lambda: [Crew(opening=b"GET / HTTP/1.1\r\nX: ", burst=b"x", connections=5000, eager=True, pause=0.5)],
         peers=True,
     ),
     Kind(
         name="slow-bodies",
-        title="2,000 connections that send a body byte by byte",
+        title="5,000 connections that send a body byte by byte",
         crews=lambda: [
             Crew(
                 opening=request("POST", TOPIC, "Content-Length: 1000000"),
                 burst=b"x",
-                connections=2000,
+                connections=5000,
                 eager=True,
-                pause=0.2,
+                pause=0.5,
             )
         ],
         prepare=alive,

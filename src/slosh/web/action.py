@@ -106,6 +106,9 @@ class Refusal(Action):
     __slots__ = ("error", "fields", "max_body")
 
     def __init__(self, error: SloshError, max_body: int, fields: bytes) -> None:
+        # It would hold the frames in which it was raised, and they this refusal: garbage that only the collector finds.
+        error.__traceback__ = None
+        error.__context__ = None
         self.error = error
         self.max_body = max_body
         self.fields = fields
