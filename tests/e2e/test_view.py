@@ -246,9 +246,14 @@ def test_another_topic_is_a_name_and_enter_away(slosh: Slosh, new_page: Open) ->
 def test_it_fits_a_phone(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "house/" + "x" * 200)
     page.set_viewport_size({"width": 360, "height": 740})
-    slosh.post("house/" + "x" * 200, {"a-name-of-some-length" * 8: 25276514304, "b": "y" * 500})
-    expect(page.locator("#rows tr")).to_have_count(1)
+    slosh.post("house/" + "x" * 200, {"a-name-of-some-length" * 8: 25276514304, "b": "y" * 500, "ts": time.time()})
+    slosh.post("house/" + "x" * 200, {"c": 1e15}, {"c": 1e15 + 1})
+    expect(page.locator("#rows tr")).to_have_count(3)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    table = page.locator("#values .scroll")
+    assert table.evaluate("(element) => element.scrollWidth <= element.clientWidth"), "the highest values are seen"
+    page.set_viewport_size({"width": 1200, "height": 740})
+    assert table.evaluate("(element) => element.scrollWidth <= element.clientWidth")
 
 
 GAPS = {

@@ -106,21 +106,22 @@ def test_the_pointer_shows_a_value_only_where_there_is_a_line(
 
 
 def test_what_comes_too_fast_is_drawn_as_its_lowest_and_highest_and_counted(page: "Page") -> None:
-    """An hour at 100 a second: no spike is lost, what is kept stays bounded, and breaks stay."""
+    """Six minutes at 1,000 a second: no spike is lost, what is kept stays bounded, and all times and breaks stay."""
     script = """async () => {
       const { Lines, MAX_ROWS } = await import("/-/lines.js");
-      const lines = new Lines(false, null);
+      const lines = new Lines(false, null, 600);
       let most = 0;
       for (let i = 0; i < 360_000; i++) {
-        lines.add("t", { a: i === 123_456 ? 1e6 : i % 10 }, 1000 + i / 100);
-        if (i === 200_000) lines.breakLines(undefined, 1000 + i / 100, "3 missed");
+        lines.add("t", { a: i === 123_456 ? 1e6 : i % 10 }, 1000 + i / 1000);
+        if (i === 200_000) lines.breakLines(undefined, 1000 + i / 1000, "3 missed");
         if (i % 100 === 0) lines.settle();
         most = Math.max(most, lines.times.length);
       }
       const [{ column }] = lines.all.values();
+      const widest = Math.max(...lines.times.map((time, i, all) => (i ? time - all[i - 1] : 0)));
       const isSorted = lines.times.every((time, i, all) => i === 0 || all[i - 1] <= time);
       return { most, rows: MAX_ROWS, peak: Math.max(...column), breaks: column.filter((value) => value === null).length,
-        isSorted, first: lines.times[0], sum: lines.merged + lines.times.length,
+        isSorted, widest, first: lines.times[0], sum: lines.merged + lines.times.length,
         same: column.length === lines.times.length };
     }"""
     found = page.evaluate(script)
@@ -128,13 +129,14 @@ def test_what_comes_too_fast_is_drawn_as_its_lowest_and_highest_and_counted(page
     assert (found["peak"], found["breaks"], found["first"]) == (1e6, 1, 1000)
     assert found["sum"] == 360_001
     assert found["isSorted"]
+    assert found["widest"] <= 600 / 4000
     assert found["same"]
 
 
 def test_times_of_several_topics_are_put_in_order(page: "Page") -> None:
     script = """async () => {
       const { Lines } = await import("/-/lines.js");
-      const lines = new Lines(true, null);
+      const lines = new Lines(true, null, 600);
       for (let i = 0; i < 3; i++) lines.add("a", i, 100 + i);
       lines.settle();
       for (let i = 0; i < 3; i++) lines.add("b", 10 + i, 99.5 + i);
@@ -152,7 +154,7 @@ def test_times_of_several_topics_are_put_in_order(page: "Page") -> None:
 def test_a_line_breaks_where_nothing_came_for_long(page: "Page") -> None:
     script = """async (times) => {
       const { Lines } = await import("/-/lines.js");
-      const lines = new Lines(false, null);
+      const lines = new Lines(false, null, 600);
       for (const time of times) lines.add("t", { v: 1 }, time);
       lines.settle();
       return [...lines.all.values()][0].column;
@@ -160,3 +162,14 @@ def test_a_line_breaks_where_nothing_came_for_long(page: "Page") -> None:
     assert page.evaluate(script, [*range(100, 106), 171, 172]) == [1] * 6 + [None, 1, 1]
     assert page.evaluate(script, [100, 160, 220, 290]) == [1] * 4, "an hourly rate has no silence of a minute"
     assert page.evaluate(script, [*[100 + i / 1000 for i in range(20)], 110]) == [1] * 20 + [None, 1]
+
+
+def test_a_gap_goes_from_value_to_value_whatever_lies_between(page: "Page") -> None:
+    """An empty text stands for what was not told: a row of another line."""
+    script = """async (column) => (await import("/-/lines.js")).gapsOf(
+      column.map((value) => (value === "" ? undefined : value)))"""
+    assert page.evaluate(script, [None, 1, "", 2, "", None, "", "", 3, None, None, 4, "", None, ""]) == [
+        [3, 8],
+        [8, 11],
+    ]
+    assert page.evaluate(script, [1, "", 2]) == []

@@ -1,6 +1,6 @@
 /** A chart that moves: a thin layer over uPlot with the sheet's colours, and a key that shows values and hides lines. */
 
-import { rowAt } from "./lines.js";
+import { gapsOf, rowAt } from "./lines.js";
 import { clock, labels, notation, number, resolution, span, stepFor, ticks } from "./numbers.js";
 import uPlot from "./uplot/uPlot.esm.js";
 
@@ -66,7 +66,7 @@ export class Chart {
             splits: (plot, _, low, high) => this.#split(low, high, plot.height), values: () => labels(this.#ticks, this.#step, this.#how),
           },
         ],
-        series: [{}, ...group.map((line) => ({ label: line.label, width: 2, stroke: () => colour(line.colour), dash: line.dash, show: line.shown, points: { size: 5, fill: () => colour(line.colour) } }))],
+        series: [{}, ...group.map((line) => ({ label: line.label, width: 2, stroke: () => colour(line.colour), dash: line.dash, show: line.shown, gaps: gapsIn, points: { size: 5, fill: () => colour(line.colour) } }))],
         hooks: {
           draw: [drawMarks],
           setCursor: [() => this.#showValues()],
@@ -180,6 +180,13 @@ function timeLabels(found) {
   return found.map((tick) => clock(tick, step < 1 ? 3 : 0));
 }
 
+/** uPlot's own gaps end at the rows beside a null, which may be another line's. */
+function gapsIn(plot, series) {
+  const [times] = plot.data;
+  const at = (row) => Math.round(plot.valToPos(times[row], "x", true));
+  return gapsOf(plot.data[series]).map(([from, to]) => [at(from), at(to)]);
+}
+
 /** A dashed line where something is missing, and beside it what happened, where there is room. */
 function drawMarks(plot) {
   const { ctx, bbox } = plot;
@@ -188,6 +195,7 @@ function drawMarks(plot) {
   ctx.strokeStyle = ctx.fillStyle = colour("--warn");
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
   ctx.textBaseline = "top";
+  ctx.textAlign = "left";
   ctx.lineWidth = ratio;
   ctx.setLineDash([3 * ratio, 3 * ratio]);
   let free = -Infinity;

@@ -8,10 +8,11 @@
  * 2. Everything is bounded. What came too fast to be drawn point by point is drawn as its lowest and highest, and counted.
  */
 
-import { findNumbers, isCounter, textAt } from "./numbers.js";
+import { bounds, findNumbers, isCounter, textAt } from "./numbers.js";
 
 /** Rows that are kept for the charts. */
 export const MAX_ROWS = 20_000;
+const PARTS = 4000;
 /** Lines that are kept; lines that are drawn before anybody chooses; names that are remembered of all others. */
 export const MAX_LINES = 100;
 export const MAX_DRAWN = 12;
@@ -47,8 +48,10 @@ export class Lines {
   /**
    * @param {boolean} several  whether messages come from several topics
    * @param {string|null} by   the path whose values have a line each; null to find it, empty for none
+   * @param {number} kept  seconds that are kept; of what is too much, the lowest and highest of each 4,000th part stay
    */
-  constructor(several, by) {
+  constructor(several, by, kept) {
+    this.moment = kept / PARTS;
     this.#several = several;
     this.#by = by;
   }
@@ -198,25 +201,24 @@ export class Lines {
     }
   }
 
-  /** Merge the older half: four rows become two, with the lowest and the highest of each line. Breaks stay. */
+  /** Merge the older half: of each moment two rows stay, with the lowest and the highest of each line. Breaks stay. */
   #thin() {
     const half = this.times.length >> 1;
     const lines = [...this.all.values()];
-    const hasBreak = (i) => lines.some(({ column }) => column[i] === null);
+    const hasBreak = (row) => lines.some(({ column }) => column[row] === null);
     const times = [];
     const columns = lines.map(() => []);
-    const keep = (i) => (times.push(this.times[i]), lines.forEach(({ column }, k) => columns[k].push(column[i])));
-    for (let i = 0; i < half; ) {
-      const group = [];
-      while (group.length < 4 && i < half && !hasBreak(i)) group.push(i++);
-      if (group.length < 4) {
-        group.forEach(keep);
-        if (i < half && hasBreak(i)) keep(i++);
-        continue;
-      }
-      this.merged += 2;
-      times.push(this.times[group[0]], this.times[group[3]]);
-      lines.forEach(({ column }, k) => columns[k].push(...extremes(group.map((row) => column[row]))));
+    const keep = (row) => (times.push(this.times[row]), lines.forEach(({ column }, k) => columns[k].push(column[row])));
+    for (let row = 0; row < half; ) {
+      const first = row;
+      const moment = Math.floor(this.times[row] / this.moment);
+      while (row < half && !hasBreak(row) && Math.floor(this.times[row] / this.moment) === moment) row++;
+      if (row - first > 2) {
+        this.merged += row - first - 2;
+        times.push(this.times[first], this.times[row - 1]);
+        lines.forEach(({ column }, k) => columns[k].push(...extremes(column.slice(first, row))));
+      } else for (let each = first; each < row; each++) keep(each);
+      if (row === first) keep(row++);
     }
     this.mergedUntil = this.times[half - 1];
     this.times.splice(0, half, ...times);
@@ -240,8 +242,7 @@ export class Lines {
 function extremes(values) {
   const told = values.filter((value) => value !== undefined);
   if (told.length < 2) return [told[0], undefined];
-  const low = Math.min(...told);
-  const high = Math.max(...told);
+  const { low, high } = bounds(told);
   return told.indexOf(low) <= told.lastIndexOf(high) ? [low, high] : [high, low];
 }
 
@@ -266,4 +267,23 @@ export function rowAt(times, column, time, near) {
   const toRight = right === times.length ? Infinity : times[right] - time;
   const isJoined = !isBroken && toLeft + toRight < Infinity;
   return isJoined || Math.min(toLeft, toRight) <= near ? (toLeft <= toRight ? left : right) : null;
+}
+
+/** Between which rows a column breaks: from the last value before a null to the first one after it, whatever other lines'
+ *  rows lie between. @returns {[number, number][]} */
+export function gapsOf(column) {
+  const gaps = [];
+  let last = -1;
+  let isBroken = false;
+  for (let i = 0; i < column.length; i++) {
+    if (column[i] === undefined) continue;
+    if (column[i] === null) {
+      isBroken = true;
+      continue;
+    }
+    if (isBroken && last >= 0) gaps.push([last, i]);
+    isBroken = false;
+    last = i;
+  }
+  return gaps;
 }

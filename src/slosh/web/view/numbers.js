@@ -152,6 +152,7 @@ export function clock(time, digits = 0) {
 
 /** `66 s`, `5 minutes`, `2.5 hours`. */
 export function duration(seconds) {
+  if (seconds < 1) return `${Number(seconds.toPrecision(2))} s`;
   if (seconds < 100) return `${seconds < 10 && seconds % 1 >= 0.05 ? seconds.toFixed(1) : Math.floor(seconds + 0.05)} s`;
   if (seconds < 6000) return `${Number((seconds / 60).toFixed(seconds < 600 ? 1 : 0))} minutes`;
   return `${Number((seconds / 3600).toFixed(1))} hours`;

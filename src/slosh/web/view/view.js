@@ -47,7 +47,7 @@ const topic = decodeURIComponent(location.pathname.slice(new URL("view/", home).
 const several = /[,*]/.test(topic);
 const asked = new URLSearchParams(location.search);
 const kept = Math.min(LONGEST, Math.max(KEPT, parseDuration(asked.get("span")) ?? 0));
-const lines = new Lines(several, asked.get("by"));
+const lines = new Lines(several, asked.get("by"), kept);
 
 /** Seconds by a clock that nobody sets, and by the server's. */
 const local = () => (performance.timeOrigin + performance.now()) / 1000;
@@ -307,7 +307,7 @@ function whatIsLeftOut(edge, span) {
   } else if (past.some(({ from }) => from > edge - span)) {
     words.push(`Of ${plural(past.length, "topic")} the server keeps less than the last ${duration(span)}.`);
   }
-  if (lines.merged && lines.mergedUntil > shown.from) words.push(`Before ${clock(lines.mergedUntil)} lines go through the lowest and the highest of a few messages each, because there are too many: ${plural(lines.merged, "point")} left out.`);
+  if (lines.merged && lines.mergedUntil > shown.from) words.push(`Before ${clock(lines.mergedUntil)} lines go through the lowest and the highest of each ${duration(lines.moment)}, because more came than can be drawn: ${plural(lines.merged, "point")} left out.`);
   if (lines.dropped && lines.times[0] > edge - span) words.push(`The charts hold the last ${duration(edge - lines.times[0])} of ${duration(span)}; ${plural(lines.dropped, "point")} before that were too many.`);
   const undrawn = [...lines.all.values()].filter((line) => !line.isDrawn && rows.get(line)?.cells[0].firstChild.firstChild.checked === false);
   const counters = undrawn.filter((line) => line.isCounter);
