@@ -4,7 +4,7 @@ import pytest
 
 from slosh.core.timers import TICK
 from slosh.settings import Settings
-from slosh.web.connection import LINGERING_CLOSE
+from slosh.web.lingering import PAUSE
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.wire import parse
@@ -121,7 +121,7 @@ def test_after_a_refusal_the_socket_is_closed_soon_even_if_the_client_stays() ->
         "what the client still sends is read, so that the answer is not lost to a reset"
     )
     client.feed(b"more" * 1000)
-    client.pass_time(LINGERING_CLOSE + TICK)
+    client.pass_time(PAUSE + TICK)
     assert client.transport.is_closing()
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from slosh.web.action import Action, Application
-from slosh.web.connection import LINGERING_CLOSE, MAX_PIPELINED, Connection
+from slosh.web.connection import MAX_PIPELINED, Connection
 from slosh.web.head import Head
+from slosh.web.lingering import PAUSE
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
 
@@ -224,8 +225,9 @@ def test_after_the_last_answer_the_socket_is_read_for_a_moment(site: Site) -> No
     client = site.connect().send(b"nonsense\r\n\r\n")
     assert client.next().status == 400
     assert client.wire.has_ended()
-    site.advance(LINGERING_CLOSE - 0.1)
+    site.advance(PAUSE - 0.1)
     client.send(b"more of it" * 10_000)
+    site.advance(PAUSE - 0.1)
     assert client.wire.is_open()
     assert client.wire.is_reading()
     site.advance(0.2)

@@ -1,11 +1,13 @@
 """What a client says on a WebSocket, in whole messages, and how it fails."""
 
 import struct
+import tracemalloc
+import zlib
 
 import pytest
 from websockets.frames import Opcode
 
-from slosh.web.conversation import Conversation
+from slosh.web.conversation import UNIT, Conversation
 from tests.web.frames import BINARY, CLOSE, CONT, PING, TEXT, frame
 
 
@@ -15,12 +17,21 @@ def closing(reply: bytes) -> int:
     return code
 
 
+def hear(conversation: Conversation, data: bytes, most: int = 1000) -> list[tuple[Opcode, bytes]]:
+    """The messages in `data`, all of which is looked at, so many frames at a time."""
+    messages: list[tuple[Opcode, bytes]] = []
+    while data and conversation.is_open:
+        whole, data = conversation.hear(data, most)
+        messages += whole
+    return messages
+
+
 def test_messages_come_whole_however_they_are_cut() -> None:
     said = frame(TEXT, b"one") + frame(TEXT, b"t", fin=False) + frame(PING, b"!") + frame(CONT, b"wo")
     for size in range(1, len(said) + 1):
         conversation = Conversation(100)
         pieces = [said[at : at + size] for at in range(0, len(said), size)]
-        messages = [message for piece in pieces for message in conversation.hear(piece)]
+        messages = [message for piece in pieces for message in hear(conversation, piece)]
         assert messages == [(Opcode.TEXT, b"one"), (Opcode.TEXT, b"two")]
         assert conversation.reply() == b"\x8a\x01!", "the ping is answered"
         assert conversation.is_open
@@ -28,9 +39,9 @@ def test_messages_come_whole_however_they_are_cut() -> None:
 
 def test_binary_is_taken_where_it_is_wanted() -> None:
     said = frame(BINARY, b"\xff", fin=False) + frame(CONT, b"\x00")
-    assert Conversation(100, binary=True).hear(said) == [(Opcode.BINARY, b"\xff\x00")]
+    assert hear(Conversation(100, binary=True), said) == [(Opcode.BINARY, b"\xff\x00")]
     refusing = Conversation(100)
-    assert refusing.hear(said) == []
+    assert hear(refusing, said) == []
     assert refusing.failure == closing(refusing.reply()) == 1003
 
 
@@ -47,20 +58,51 @@ def test_binary_is_taken_where_it_is_wanted() -> None:
 )
 def test_what_breaks_the_rules_fails_and_what_comes_behind_counts_for_nothing(said: bytes, code: int) -> None:
     conversation = Conversation(100)
-    assert conversation.hear(frame(TEXT, b"before") + said + frame(TEXT, b"behind")) == [(Opcode.TEXT, b"before")]
+    assert hear(conversation, frame(TEXT, b"before") + said + frame(TEXT, b"behind")) == [(Opcode.TEXT, b"before")]
     assert not conversation.is_open
     assert conversation.failure == closing(conversation.reply()) == code
+
+
+def test_no_more_is_read_than_was_asked_for_and_the_rest_is_given_back() -> None:
+    conversation = Conversation(100_000)
+    said = [frame(TEXT, b"%d" % number) for number in range(10)]
+    messages, rest = conversation.hear(b"".join(said), 4)
+    assert [message for _, message in messages] == [b"0", b"1", b"2", b"3"]
+    assert rest == b"".join(said[4:])
+    # What a message costs grows with its bytes.
+    messages, rest = conversation.hear(frame(TEXT, b"x" * 3 * UNIT) + rest, 4)
+    assert [message for _, message in messages] == [b"x" * 3 * UNIT]
+    assert rest == b"".join(said[4:])
+
+
+def test_of_compressed_messages_one_is_inflated_at_a_time() -> None:
+    conversation = Conversation(1_000_000, deflated=True)
+    compressor = zlib.compressobj(wbits=-15)
+    data = compressor.compress(b" " * 1_000_000) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    said = frame(TEXT, data.removesuffix(b"\x00\x00\xff\xff"), reserved=4)
+    tracemalloc.start()
+    try:
+        rest = said * 20
+        for left in range(19, -1, -1):
+            messages, rest = conversation.hear(rest, 16)
+            assert [len(message) for _, message in messages] == [1_000_000]
+            assert rest == said * left
+            messages.clear()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 6_000_000
 
 
 def test_a_character_may_be_cut_between_fragments() -> None:
     whole = "世".encode()
     conversation = Conversation(100)
-    assert conversation.hear(frame(TEXT, whole[:1], fin=False) + frame(CONT, whole[1:])) == [(Opcode.TEXT, whole)]
+    assert hear(conversation, frame(TEXT, whole[:1], fin=False) + frame(CONT, whole[1:])) == [(Opcode.TEXT, whole)]
 
 
 def test_a_close_of_either_side_is_no_failure() -> None:
     theirs = Conversation(100)
-    theirs.hear(frame(CLOSE, struct.pack("!H", 1000)))
+    hear(theirs, frame(CLOSE, struct.pack("!H", 1000)))
     assert closing(theirs.reply()) == 1000
     ours = Conversation(100)
     ours.close()

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from slosh.web.action import Action, Application, Exchange
-from slosh.web.connection import LINGERING_CLOSE, Connection
+from slosh.web.connection import Connection
 from slosh.web.head import Head
+from slosh.web.lingering import PAUSE
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, open_files, request
 
@@ -62,7 +63,7 @@ def test_very_many_polls_are_answered_bit_by_bit(make_site: MakeSite) -> None:
     assert answered[-1] == 5000
     assert answered[75] == 5000  # the rest of the time is for what is being written
     assert all(client.next().json["timeout"] for client in clients)
-    site.advance(LINGERING_CLOSE)
+    site.advance(PAUSE)
     assert going.done()
 
 
@@ -94,7 +95,7 @@ def test_a_post_on_its_way_is_taken(site: Site) -> None:
     assert client.send(b"45").next().json["max"] == 1
     hang_up(client)
     assert not going.done()  # the poll's client still holds its end
-    site.advance(LINGERING_CLOSE + 0.1)
+    site.advance(PAUSE + 0.1)
     assert going.done()
 
 
@@ -132,7 +133,7 @@ def test_requests_behind_a_held_poll_are_not_begun(site: Site) -> None:
 def test_who_does_not_hang_up_is_left_after_a_moment(site: Site) -> None:
     client = site.connect().get("/topics/a")
     going = site.drain()
-    site.advance(LINGERING_CLOSE + 0.1)
+    site.advance(PAUSE + 0.1)
     assert not client.wire.is_open()
     assert going.done()
 
@@ -178,7 +179,7 @@ def test_streams_are_ended_cleanly_and_nobody_is_left_watching(site: Site) -> No
     assert site.watchers("a") == 2
     site.drain()
     assert site.watchers("a") == 0
-    site.advance(LINGERING_CLOSE + 0.1)
+    site.advance(PAUSE + 0.1)
     assert not site.edge.connections
 
 

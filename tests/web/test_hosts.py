@@ -187,10 +187,29 @@ def test_what_is_no_name_is_refused_when_it_starts(hosts: str) -> None:
 
 
 def test_the_host_in_the_target_counts_the_same(local: Site) -> None:
-    """RFC 9112 section 3.2.2: it is the same as the field, or the request is refused."""
+    """And the field is ignored (RFC 9112 section 3.2.2)."""
     target = "http://evil.example:8000/topics"
     assert local.get(target, Host="evil.example:8000").status == 421
-    assert local.get(target, Host="localhost:8000").status == 400
+    assert local.get(target, Host="localhost:8000").status == 421
+    assert local.get("http://localhost:8000/topics", Host="evil.example:8000").status == 200
+    assert local.get("http://evil.example:8000?a=b", Host="localhost:8000").status == 421
+    assert local.ask("OPTIONS", "http://evil.example:8000", Host="localhost:8000").status == 421
+
+
+def test_it_counts_for_the_origin_too(local: Site) -> None:
+    local.get("http://localhost:8000/topics/a?wait=0")
+    same, other = "http://localhost:8000", "http://localhost:9000"
+    for host in ("localhost:8000", "localhost:9000", "elsewhere.example"):
+        target = "http://localhost:8000/topics/a"
+        assert local.post(target, b"1", Host=host, Origin=same).status == 200
+        assert local.post(target, b"1", Host=host, Origin=other).status == 403
+
+
+def test_options_of_a_host_is_of_the_server_as_a_whole(local: Site) -> None:
+    """RFC 9112 section 3.2.4."""
+    whole = local.ask("OPTIONS", "*", Host="localhost:8000")
+    assert local.ask("OPTIONS", "http://localhost:8000", Host="localhost:8000").fields == whole.fields
+    assert local.ask("OPTIONS", "http://localhost:8000/", Host="localhost:8000").fields != whole.fields
 
 
 def test_a_client_that_names_no_host_is_no_browser(local: Site) -> None:

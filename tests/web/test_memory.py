@@ -1,22 +1,27 @@
 """Heads are remembered by their very bytes, and no more of them than there is room for."""
 
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.web import memory as memory_module
 from slosh.web.action import Action
-from slosh.web.head import Head
-from slosh.web.memory import HeadMemory, Known, Texts
+from slosh.web.head import Head, parse_head
+from slosh.web.memory import GENERATION, HEAVIEST, HeadMemory, Known, Texts, leave_out
 from tests.properties import PROPERTY
+from tests.web.harness import Site, request
 
-GENERATION = memory_module._GENERATION
-LONGEST = memory_module._LONGEST
 
 
 def known(block: bytes) -> Known:
     return Known(block, Head(block, "GET", b"/", 1, []), Action())
+
+
+A_GENERATION = GENERATION // known(b"GET /10000").weight
+"""Heads that fit in one."""
 
 
 def test_what_is_remembered_is_recalled_by_just_its_bytes() -> None:
@@ -30,12 +35,12 @@ def test_what_is_remembered_is_recalled_by_just_its_bytes() -> None:
 
 def test_there_are_never_more_than_two_generations() -> None:
     memory = HeadMemory()
-    blocks = [b"GET /%d" % number for number in range(5 * GENERATION)]
+    blocks = [b"GET /%d" % number for number in range(10_000, 10_000 + 5 * A_GENERATION)]
     for block in blocks:
         memory.remember(known(block))
     recalled = [block for block in blocks if memory.recall(block) is not None]
     assert recalled[-1] == blocks[-1]
-    assert GENERATION <= len(recalled) <= 2 * GENERATION
+    assert A_GENERATION <= len(recalled) <= 2 * A_GENERATION
 
 
 def test_what_is_used_stays_whatever_else_comes() -> None:
@@ -43,18 +48,105 @@ def test_what_is_used_stays_whatever_else_comes() -> None:
     memory = HeadMemory()
     mine = known(b"GET /mine")
     memory.remember(mine)
-    for number in range(5 * GENERATION):
+    for number in range(5 * A_GENERATION):
         memory.remember(known(b"GET /%d" % number))
-        if number % (GENERATION // 2) == 0:
+        if number % (A_GENERATION // 2) == 0:
             assert memory.recall(mine.block) is mine
 
 
-def test_a_long_head_is_not_remembered() -> None:
+def test_a_heavy_head_is_not_remembered() -> None:
     memory = HeadMemory()
-    for length in (LONGEST, LONGEST + 1):
+    longest = 1
+    while known(b"x" * (longest + 1)).weight <= HEAVIEST:
+        longest += 1
+    for length in (longest, longest + 1):
         memory.remember(known(b"x" * length))
-    assert memory.recall(b"x" * LONGEST) is not None
-    assert memory.recall(b"x" * (LONGEST + 1)) is None
+    assert memory.recall(b"x" * longest) is not None
+    assert memory.recall(b"x" * (longest + 1)) is None
+    assert 2000 < longest < HEAVIEST
+
+
+def test_remembering_one_again_and_again_weighs_once() -> None:
+    memory = HeadMemory()
+    for _ in range(3):
+        memory.remember(known(b"GET /"))
+    assert memory.weight == known(b"GET /").weight
+
+
+HEADS: dict[str, Callable[[int], bytes]] = {
+    "a poll": lambda n: request("GET", f"/topics/a?since=x.{n}"),
+    "a publish": lambda n: request("POST", "/topics/a", b"1", X=f"{n}")[:-1],
+    "a browser's poll": lambda n: request(
+        "GET",
+        f"/topics/a?{n}",
+        User_Agent="Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0",
+        Accept="text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+        Accept_Encoding="gzip, deflate, br, zstd",
+        Accept_Language="en-US,en;q=0.9",
+        Cookie="slosh_0123456789ab=epoch000.12; theme=dark",
+        Sec_Fetch_Site="same-origin",
+        Sec_Fetch_Mode="cors",
+        Cache_Control="no-cache",
+    ),
+    "very many parameters": lambda n: request("GET", f"/topics/a?n{n}&" + "&".join(f"a{i}" for i in range(50))),
+    "very many topics": lambda n: request("GET", f"/topics/n{n}," + ",".join(f"t{i}" for i in range(63))),
+    "very many patterns": lambda n: request("GET", f"/topics/n{n}/*," + ",".join(f"t{i}/*" for i in range(50))),
+    "a long vector": lambda n: request("GET", f"/topics/**?since=n{n}=a.1," + ",".join(f"t{i}=a.1" for i in range(60))),
+    "very many fields": lambda n: request("GET", "/topics/a", N=f"{n}", **{f"X{i}": "" for i in range(60)}),
+    "a long cookie": lambda n: request("GET", "/topics/a", Cookie=f"a={n};" + "x" * 2500),
+    "a long name": lambda n: request("GET", f"/topics/{n}" + "%41" * 200),
+    "a stream": lambda n: request("GET", f"/topics/a?{n}", Accept="text/event-stream"),
+    "a websocket": lambda n: request("GET", f"/topics/a?{n}", Upgrade="websocket", Connection="upgrade"),
+    "a watcher of topics": lambda n: request("GET", f"/topics?watch&prefix=a{n}"),
+    "a file": lambda n: request("GET", f"/a{n}.html", If_None_Match='"x"'),
+    "a refusal": lambda n: request("GET", f"/topics/a?since=nonsense{n}"),
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_head_weighs_as_much_as_it_takes_or_more(site: Site, kind: str) -> None:
+    """So that a bound in bytes is one, whatever clients think of."""
+
+    def make(number: int) -> Known:
+        block = HEADS[kind](number)
+        head = parse_head(block, site.settings.max_fields)
+        start, end = site.edge.application.split(block)
+        return Known(leave_out(block, start, end) if end else block, head, site.edge.application.route(head), start)
+
+    for number in range(20):
+        make(number)
+    count = 200
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        kept = [make(number) for number in range(1000, 1000 + count)]
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    taken = (after - before) / count
+    weight = kept[0].weight
+    assert taken <= weight, f"{taken:.0f} bytes, and it weighs {weight}"
+    assert taken >= weight / 6, f"{taken:.0f} bytes, and it weighs {weight}"
+
+
+def test_what_is_remembered_of_heads_is_bounded_whatever_they_are(site: Site) -> None:
+    """Heads with hundreds of parameters took forty times their bytes."""
+    for number in range(6000):
+        query = "&".join(f"{number}{i}" for i in range(number % 60))
+        site.get(f"/topics/nobody?wait=0&{query}") if number % 50 == 0 else site.ask("HEAD", f"/topics/a?{query}")
+    kept = {id(each): each.weight for part in (site.edge.heads._young, site.edge.heads._old) for each in part.values()}
+    assert GENERATION < sum(kept.values()) <= 2 * GENERATION
+
+
+def test_an_idle_connection_keeps_no_heavy_head(site: Site) -> None:
+    client = site.connect()
+    client.get("/topics/a?wait=0&" + "&".join(f"a{i}" for i in range(450)), X="x" * 9000).next()
+    site.get("/topics/a?wait=0")  # and no other does
+    connection = client.connection
+    assert (connection._known, connection._head, connection._action) == (None, None, None)
+    client.get("/topics/a?wait=0").next()
+    assert connection._known is not None
+    assert connection._action is None
 
 
 @PROPERTY
@@ -80,7 +172,15 @@ def test_equal_texts_are_one_object_and_the_oldest_are_forgotten() -> None:
     first = texts.find(spell(0))
     assert texts.find(spell(0)) is first
     for number in range(1, 100):
-        assert texts.find(spell(number)) == spell(number)
+        assert texts.find(spell(number)) != first
         assert len(texts) <= 10
     assert texts.find(spell(99)) is texts.find(spell(99))
     assert texts.find(spell(0)) is not first
+
+
+def test_a_long_text_takes_no_more_memory_than_a_short_one() -> None:
+    """Clients say what is in them: 10,000 of 16 kB took 650 MB."""
+    texts = Texts(1000)
+    for length in (1, 100_000, 1_000_000):
+        assert len(texts.find("x" * length)) == 40
+    assert texts.find("\ud800" * 10) != texts.find("\ud800" * 11)

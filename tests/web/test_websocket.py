@@ -48,6 +48,12 @@ def test_the_handshake_is_the_one_of_the_standard(site: Site) -> None:
         {"Sec_WebSocket_Key": "short"},
         {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==x"},
         {"Sec_WebSocket_Key": "!!!!"},
+        {"Sec_WebSocket_Key": ""},
+        {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZ"},
+        {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZSEh"},  # 18 bytes
+        {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub24="},  # 14
+        {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ=="},
+        {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="},
     ],
 )
 def test_a_handshake_that_is_none_is_400(site: Site, fields: dict[str, str | None]) -> None:
@@ -56,7 +62,7 @@ def test_a_handshake_that_is_none_is_400(site: Site, fields: dict[str, str | Non
     assert site.watchers("a") == 0
 
 
-@pytest.mark.parametrize("version", ["8", "12", "14", "x", None])
+@pytest.mark.parametrize("version", ["8", "12", "14", "x", "13, 8", "13\r\nSec-WebSocket-Version: 13", "", "013", None])
 def test_another_version_is_told_which_one_is_spoken(site: Site, version: str | None) -> None:
     """RFC 6455 §4.4."""
     answer = shake(site, Sec_WebSocket_Version=version)
@@ -76,6 +82,27 @@ def test_what_asks_for_no_websocket_is_a_poll(site: Site, fields: dict[str, str]
     """`Upgrade` without `Connection: upgrade` may have come through a proxy that took no note (RFC 9110 §7.8)."""
     answer = site.connect().get("/topics/a?wait=0", **(HANDSHAKE | fields)).next()
     assert answer["Content-Type"] == "application/json"
+
+
+def test_a_cookie_of_single_sign_on_is_no_reason_to_refuse(make_site: MakeSite) -> None:
+    """The bound of a head is `max_head`, for handshakes as for all requests, and 431 tells of it."""
+    site = make_site(max_head=16_384)
+    assert shake(site, Cookie="token=" + "x" * 9000).status == 101
+    assert shake(site, Cookie="token=" + "x" * 15_900).status == 101
+    too_large = shake(site, Cookie="token=" + "x" * 16_384)
+    assert (too_large.status, too_large.code) == (431, "head_too_large")
+    assert "max_head" in too_large.json["detail"]
+
+
+def test_so_is_a_long_target(make_site: MakeSite) -> None:
+    site = make_site(max_head=16_384)
+    assert site.connect().get("/topics/a?x=" + "y" * 9000, **HANDSHAKE).next().status == 101
+
+
+def test_http_1_0_upgrades_to_nothing(site: Site) -> None:
+    """RFC 9110 §7.8."""
+    client = site.connect().send(request("GET", "/topics/a?wait=0", b"", "1.0", **HANDSHAKE))
+    assert client.next().status == 200
 
 
 @pytest.mark.parametrize("fields", [{"Upgrade": "WebSocket"}, {"Connection": "UPGRADE"}])
@@ -278,6 +305,52 @@ def test_a_client_that_closes_is_answered_with_its_own_code(site: Site) -> None:
     assert site.watchers("a") == 0
 
 
+GOOD_CODES = (1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 3999, 4000, 4999)
+BAD_CODES = (0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535)
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["between messages", "within one"])
+@pytest.mark.parametrize("payload", [b"", *(struct.pack("!H", code) + reason for code in GOOD_CODES for reason in (b"", b"bye"))])
+def test_a_close_is_answered_with_its_own_code_and_reason(site: Site, payload: bytes, *, within: bool) -> None:
+    """Also within a fragmented message (RFC 6455 §5.4, §5.5.1)."""
+    begun = frame(TEXT, b'"begun', fin=False) + frame(PING, b"!") if within else b""
+    client = open_socket(site).send(begun + frame(CLOSE, payload))
+    assert list(frames(client)) == [*([(PONG, b"!")] if within else []), (CLOSE, payload)]
+    assert not client.served()
+    assert site.watchers("a") == 0
+    assert not any(name.startswith("slosh_closed_total") and value for name, value in site.metrics().items())
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["between messages", "within one"])
+@pytest.mark.parametrize("code", BAD_CODES)
+def test_a_close_with_a_code_that_may_not_be_sent_is_1002(site: Site, code: int, *, within: bool) -> None:
+    begun = frame(TEXT, b'"begun', fin=False) if within else b""
+    client = open_socket(site).send(begun + frame(CLOSE, struct.pack("!H", code)))
+    assert closed_with(client) == 1002
+    assert site.closed("websocket_1002") == 1
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 127, 65_535, 65_536, 100_000])
+def test_every_length_in_its_shortest_form_is_heard(site: Site, size: int) -> None:
+    client = open_socket(site).send(frame(TEXT, b"1".ljust(size)[:size]))
+    ((opcode, payload),) = frames(client)
+    assert opcode == TEXT
+    assert ("error" in json.loads(payload)) == (size == 0)
+
+
+def test_a_message_of_endless_fragments_is_closed_with_1009(make_site: MakeSite) -> None:
+    site = make_site(max_message=6400)
+    client = open_socket(site)
+    client.send(frame(TEXT, b"1", fin=False) + frame(CONT, fin=False) * (1024 + 100 - 2) + frame(CONT))
+    assert [opcode for opcode, _ in frames(client)] == [TEXT], "so many it may have"
+    client.send(frame(TEXT, b"1", fin=False) + frame(CONT, fin=False) * (1024 + 100 - 1))
+    assert client.silent()
+    client.send(frame(CONT))
+    assert closed_with(client) == 1009
+    assert site.closed("websocket_1009") == 1
+    assert site.watchers("a") == 0
+
+
 def test_what_was_said_before_the_close_is_published(site: Site) -> None:
     other = WebSocket(site)
     open_socket(site).send(frame(TEXT, b"1") + frame(CLOSE, struct.pack("!H", 1000)))
@@ -301,6 +374,16 @@ WRONG = {
     "a close with half a code": (frame(CLOSE, b"\x03"), 1002),
     "a close with a code that nobody may send": (frame(CLOSE, struct.pack("!H", 1005)), 1002),
     "a close whose reason is not UTF-8": (frame(CLOSE, struct.pack("!H", 1000) + b"\xff"), 1007),
+    "125 bytes with a length of 16 bits": (struct.pack("!BBH", 0x81, 0xFE, 125) + bytes(4) + b"1" * 125, 1002),
+    "no byte with a length of 16 bits": (struct.pack("!BBH", 0x81, 0xFE, 0) + bytes(4), 1002),
+    "a ping with a length of 16 bits": (struct.pack("!BBH", 0x89, 0xFE, 5) + bytes(4) + b"1" * 5, 1002),
+    "125 bytes with a length of 64 bits": (struct.pack("!BBQ", 0x81, 0xFF, 125) + bytes(4) + b"1" * 125, 1002),
+    "65,535 bytes with a length of 64 bits": (struct.pack("!BBQ", 0x81, 0xFF, 65_535) + bytes(4) + b"1" * 65_535, 1002),
+    "a length with its highest bit": (struct.pack("!BBQ", 0x81, 0xFF, 1 << 63), 1002),
+    "a fragment with a length of 16 bits": (
+        frame(TEXT, b"1", fin=False) + struct.pack("!BBH", 0x80, 0xFE, 1) + bytes(4) + b"1",
+        1002,
+    ),
 }
 
 

@@ -70,7 +70,7 @@ class EchoSocket(Action):
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a handshake has none
         """Switch protocols."""
-        accepted = shake_hands(connection.head.raw)
+        accepted = shake_hands(connection.head)
         deflate = negotiate(offer.decode("latin-1") for offer in connection.head.all(b"sec-websocket-extensions"))
         if deflate is not None:
             accepted += deflate.field
@@ -88,10 +88,11 @@ class _Echoing(Exchange):
         self._deflate = deflate
         self._conversation = Conversation(_MAX_ECHO, binary=True, deflated=deflate is not None)
 
-    def data(self, data: bytes) -> None:
+    def data(self, data: bytes, most: int) -> bytes:
         """Frames from the client."""
-        again = [make_frame(kind, message, self._deflate) for kind, message in self._conversation.hear(data)]
-        self._reply(b"".join(again))
+        messages, rest = self._conversation.hear(data, most)
+        self._reply(b"".join(make_frame(kind, message, self._deflate) for kind, message in messages))
+        return rest
 
     def end(self) -> None:
         """Close."""

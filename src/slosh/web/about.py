@@ -220,6 +220,7 @@ class _Counts(Collector):
             ("slosh_lost_messages", "Messages that readers were told they missed.", edge.lost),
             ("slosh_forgotten_keys", "Idempotency keys forgotten early (max_keys).", self._engine.forgotten_keys),
             ("slosh_requests", "Requests answered.", edge.requests),
+            ("slosh_turns", "Portions of what clients sent beyond their first request at a time.", edge.turns.taken),
             ("slosh_connections_accepted", "Connections accepted.", edge.accepted),
         )
         gauges = (

@@ -136,8 +136,14 @@ class Exchange(Watcher):
         """The deadline that was given with `hold` has come."""
         self.end()
 
-    def data(self, data: bytes) -> None:
-        """The client has sent something, if `takes_data`."""
+    def data(self, data: bytes, most: int) -> bytes:  # noqa: ARG002 - most exchanges take none
+        """The client has sent something, if `takes_data`. Gives what of it waits for another turn.
+
+        Args:
+            data: what came, behind what waited.
+            most: how many things may be done with it: frames, or each few KiB of them.
+        """
+        return data
 
     def lost(self) -> None:
         """The client has gone; nobody is left to answer."""

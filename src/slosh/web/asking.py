@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-from websockets.http11 import MAX_LINE_LENGTH
-
 from slosh.core.cursor import parse_cursor, parse_offset, unspell
 from slosh.core.names import check_name
 from slosh.core.patterns import check_pattern, is_pattern, matches
@@ -30,6 +28,8 @@ MAX_TOPICS: Final = 64
 MAX_MATCHES: Final = 256
 """Topics that one reader may come to by its patterns: their places travel in a URL or a header each time."""
 
+_LONGEST_LINE: Final = 8000
+"""Bytes of a request line that all recipients should take (RFC 9112 §3): many libraries for WebSockets take few more."""
 _BESIDE_A_PLACE: Final = 64
 """Bytes of a request that come with a place: `?since=*` or the name of a field, and a little more."""
 
@@ -37,6 +37,8 @@ _MAX_EVERY: Final = 3600.0
 """Seconds: whoever wants less than one answer an hour asks with a cursor."""
 _MAX_KEY: Final = 16
 """Names in a dotted path."""
+_MAX_KEY_BYTES: Final = 256
+"""Bytes of one, in UTF-8."""
 
 
 class Format(Enum):
@@ -227,8 +229,7 @@ def _find_room(head: Head, asked: Format, max_head: int) -> int:
     if asked is Format.SSE:
         return max_head - others + len(head.first(b"last-event-id"))
     room = max_head - others + since
-    # The handshake is read by a library that has a bound of its own; so have many clients.
-    return min(room, MAX_LINE_LENGTH - line - _BESIDE_A_PLACE + since) if asked is Format.WEBSOCKET else room
+    return min(room, _LONGEST_LINE - line - _BESIDE_A_PLACE + since) if asked is Format.WEBSOCKET else room
 
 
 def _parse_limit(parameters: Mapping[str, str]) -> int:
@@ -243,7 +244,10 @@ def _parse_limit(parameters: Mapping[str, str]) -> int:
 def _parse_key(parameters: Mapping[str, str]) -> tuple[str, ...]:
     if "key" not in parameters:
         return ()
-    path = tuple(parameters["key"].split("."))
+    key = parameters["key"]
+    if len(key.encode()) > _MAX_KEY_BYTES:
+        raise BadQuery("key", f"key has at most {_MAX_KEY_BYTES} bytes, and this one has {len(key.encode())}.")
+    path = tuple(key.split("."))
     if not all(path) or len(path) > _MAX_KEY:
         raise BadQuery("key", f"key is a dotted path into the messages of at most {_MAX_KEY} names, such as host.name.")
     return path
@@ -272,7 +276,8 @@ def asks_for_events(head: Head) -> bool:
 
 
 def _choose_format(head: Head, parameters: Mapping[str, str]) -> Format:
-    if "websocket" in head.tokens(b"upgrade") and "upgrade" in head.tokens(b"connection"):
+    # RFC 9110 §7.8: what HTTP/1.0 says of an upgrade is ignored.
+    if head.minor and "websocket" in head.tokens(b"upgrade") and "upgrade" in head.tokens(b"connection"):
         return Format.WEBSOCKET
     if "format" in parameters:
         try:

@@ -13,6 +13,8 @@ from slosh.errors import BadHttp, HeadTooLarge
 _SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _MAX_SIZE_LINE: Final = 10
 """Bytes of the line before a chunk: eight digits and CR LF."""
+_PORTION: Final = 256
+"""Chunks, or trailers, that are read at a time: a body of very many tiny ones does not make the others wait."""
 _TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
 
 
@@ -21,7 +23,8 @@ class BodyReader(Protocol):
 
     Attributes:
         body: what has come of it.
-        rest: what came behind it, once `feed` said that it is whole.
+        rest: what `feed` has not looked at: what came behind the body, once that is whole; else bytes to pass again,
+            in another turn and before anything that comes later.
     """
 
     body: bytearray
@@ -71,17 +74,17 @@ class Chunks:
         self._trailers = -1  # bytes of trailers so far, once the last chunk was seen
         self.body = bytearray()
         self.rest = b""
-        """What came behind the body, once `feed` said that it is whole."""
 
     def feed(self, data: bytes) -> bool:
-        """Take in what arrived. True once the body is whole; the decoder is not to be fed again then.
+        """Take in what arrived, as far as it is one portion. True once the body is whole; do not feed it again then.
 
         Raises:
             BadHttp: this is not the chunked coding.
             HeadTooLarge: the trailers pass their bound.
         """
         data = self._pending + data
-        at, end = 0, len(data)
+        at, end, lines = 0, len(data), 0
+        self._pending = self.rest = b""
         while at < end:
             if self._left > 2:
                 piece = data[at : at + self._left - 2]
@@ -95,6 +98,10 @@ class Chunks:
                 self._left -= taken
                 at += taken
             else:
+                if lines == _PORTION:
+                    self.rest = data[at:]
+                    return False
+                lines += 1
                 stop = data.find(b"\n", at)
                 if stop < 0:
                     self._check_unfinished(data, at)

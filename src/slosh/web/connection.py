@@ -6,6 +6,7 @@ The rules of this file:
   yet waits until it has one, whatever it asks for (CVE-2024-41671 is what happens otherwise).
 * A head is either judged by `parse_head` or byte for byte one that was, apart from a reader's place in its
   request line, which is let through by a pattern so narrow that it changes nothing else; nothing between.
+* A connection answers one request as soon as it comes; very many that come at a time wait for turns (`turns.py`).
 * Whatever a client does not take off its socket stops us from reading more from it.
 * A stream is written straight to the socket while nothing waits in the transport, and else behind what waits.
 * A connection has one deadline, which means what the connection is doing just then.
@@ -17,9 +18,10 @@ change the same few attributes, and as several objects each waiting client would
 import asyncio
 import logging
 import math
+import re
 from typing import Final, cast
 
-from slosh.core.timers import TICKS
+from slosh.core.timers import TICK, TICKS
 from slosh.errors import (
     BadHttp,
     HeadTooLarge,
@@ -33,19 +35,20 @@ from slosh.web.action import Action, Exchange, Refusal
 from slosh.web.bodies import BodyReader, Chunks, Sized
 from slosh.web.edge import Edge
 from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
-from slosh.web.memory import Known, Latest, leave_out
+from slosh.web.lingering import PAUSE, Lingering
+from slosh.web.memory import HEAVIEST, Known, Latest, leave_out
 from slosh.web.refusals import render_refusal
 from slosh.web.reserve import PATIENCE, RESERVE, Reserved
 from slosh.web.response import CLOSE, CONTINUE, render
 from slosh.web.sending import Outlet, open_outlet
+from slosh.web.turns import PORTION
 
 logger = logging.getLogger(__name__)
 
 MAX_PIPELINED: Final = 64 * 1024
-"""Bytes that may wait behind a request that is being answered, before the socket is left unread."""
+"""Bytes that may wait behind a request that is being answered, or for their turn, before the socket is left unread."""
 
-LINGERING_CLOSE: Final = 2.0
-"""Seconds to go on reading after the last answer, so that it is not lost to a reset (RFC 9112 §9.6)."""
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
 
 
 class Connection:
@@ -64,6 +67,7 @@ class Connection:
         "_exchange",
         "_head",
         "_known",
+        "_lingering",
         "_outlet",
         "_pending",
         "_reader",
@@ -73,6 +77,7 @@ class Connection:
         "_timer",
         "_transport",
         "_untaken",
+        "_waits",
         "closing",
         "edge",
     )
@@ -89,7 +94,9 @@ class Connection:
         self._said: object | None = None  # by the changing part of the head, while its body is read
         self._exchange: Exchange | None = None
         self._pending = b""  # received and not yet looked at
+        self._waits = False  # for its turn, to look at what was received
         self._discarding = False  # the last answer is written; what still comes is dropped
+        self._lingering: Lingering | None = None  # how long that goes on
         self._at_eof = False  # the client sends no more, but may still read
         self._reading_paused = False
         self._stalled = False  # the client does not take what is written
@@ -139,7 +146,7 @@ class Connection:
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if self._exchange is not None or self._stalled or self._discarding:
+        if self._exchange is not None or self._stalled or self._discarding or self._waits or len(data) > MAX_PIPELINED:
             self._put_by(data)
         elif self._reader is not None:
             self._feed_body(data)
@@ -157,13 +164,15 @@ class Connection:
     def eof_received(self) -> bool:
         """The client sends no more. Whoever waits for news is taken to be gone.
 
-        An answer under way goes out, and so do those to requests that came before the end.
+        An answer under way goes out, and so do those to requests, or frames, that came before the end.
         """
         exchange = self._exchange
-        if (exchange is not None and exchange.outlives_eof) or (exchange is None and self._pending):
+        if self._pending and (exchange is None or exchange.takes_data):
             self._at_eof = True
-            if exchange is None:
-                self.edge.loop.call_soon(self._go_on)
+            self._wait()
+            return True
+        if exchange is not None and exchange.outlives_eof:
+            self._at_eof = True
             return True
         if exchange is not None:
             self._exchange = None
@@ -179,9 +188,7 @@ class Connection:
         self._stalled = True
         if self._transport is not None:
             if self._exchange is not None and self._exchange.takes_data:
-                # Answers to what it sends would pile up.
-                self._transport.pause_reading()
-                self._reading_paused = True
+                self._read_no_more()  # Answers to what it sends would pile up.
             self._untaken = self._transport.get_write_buffer_size()
             self._deadline_in(self.edge.settings.write_timeout)
 
@@ -189,15 +196,16 @@ class Connection:
         """The client has taken nearly all that was written."""
         self._stalled = False
         self._untaken = 0
-        self._read_on()
         if self._exchange is not None:
             self._deadline = math.inf
             self._exchange.writable()
         else:
             settings = self.edge.settings
             idle = settings.idle_timeout if self._reader is None else settings.body_timeout
-            self._deadline_in(LINGERING_CLOSE if self._discarding else idle)
-            self._go_on()
+            self._deadline_in(PAUSE if self._discarding else idle)
+        if self._pending or self._at_eof:
+            self._wait()
+        self._read_on()
 
     def on_timer(self) -> None:
         """The timers let this connection go: its deadline has come, or was put off meanwhile."""
@@ -212,7 +220,9 @@ class Connection:
         elif self._transport.get_write_buffer_size():
             self._check_progress(self._transport)
         elif self._discarding:
-            self._transport.abort()
+            self._leave()
+        elif self._waits:
+            self._deadline_in(TICK)  # It is not late: we are.
         elif self._reader is not None:
             self.refuse(RequestTimeout("The body of the request took too long (body_timeout)."))
         elif self._pending:
@@ -341,6 +351,7 @@ class Connection:
         """
         head = self._head
         self._head = None
+        self._action = None
         self._exchange = None
         if self._transport is None or head is None:
             return
@@ -356,7 +367,7 @@ class Connection:
             if not 0 < self._timer <= self._deadline * TICKS:
                 self.set_deadline(self._deadline)
         if self._pending or self._at_eof:
-            edge.loop.call_soon(self._go_on)
+            self._wait()
 
     def abandon(self) -> None:
         """Cut the connection: an answer that has begun cannot be finished, and its end must not look like one."""
@@ -417,7 +428,7 @@ class Connection:
 
     def _advance(self, data: bytes) -> None:
         """Read the requests in `data` until one has to wait, or only a part of one is left."""
-        at, end = 0, len(data)
+        at, end, left = 0, len(data), PORTION
         edge = self.edge
         while at < end:
             stop = data.find(b"\r\n\r\n", at) + 4
@@ -427,8 +438,9 @@ class Connection:
             block = data[at:stop]
             latest = edge.latest
             if block != latest.block:
-                if block.startswith(b"\r\n"):
-                    at += 2  # An empty line before a request is skipped (RFC 9112 §2.2).
+                empty = _EMPTY_LINES.match(data, at)
+                if empty is not None:  # Empty lines before a request are skipped (RFC 9112 §2.2).
+                    at = empty.end() if empty.end() < end else end - 2  # One is kept until more comes.
                     continue
                 try:
                     self._know(block, latest)
@@ -449,14 +461,20 @@ class Connection:
                 if rest is None:
                     return
                 data, at, end = rest, 0, len(rest)
-            if self._exchange is not None or self._stalled or self._discarding:
+            left -= 1
+            if (
+                self._exchange is not None
+                or self._stalled
+                or self._discarding
+                or (at < end and (left <= 0 or edge.turns.is_over()))
+            ):
                 self._put_by(data[at:])
                 return
 
     def _keep_part(self, data: bytes) -> None:
         """Keep the beginning of a request until more of it comes."""
         settings = self.edge.settings
-        if is_hopeless(data) or not (data[:1].isupper() or data[:1] == b"\r"):
+        if is_hopeless(data):
             self.refuse(BadHttp("This is no HTTP/1.1 request."))
         elif len(data) > settings.max_head:
             self.refuse(HeadTooLarge(f"Request line and headers have at most {settings.max_head} bytes (max_head)."))
@@ -483,7 +501,7 @@ class Connection:
             if known is None or (part and said is None):
                 known = Known(rest, *self._judge(block), start)
                 edge.heads.remember(known)
-            self._known = known
+            self._known = known if known.weight <= HEAVIEST else None  # It is kept while the connection is idle.
         latest.become(block, known, said)
 
     def _judge(self, block: bytes) -> tuple[Head, Action]:
@@ -537,6 +555,9 @@ class Connection:
             self.refuse(TooLarge(f"The body of this request may have {limit} bytes.", limit))
             return None
         if not whole:
+            if reader.rest:
+                self._pending = reader.rest
+                self._wait()
             return None
         self._reader = None
         said, self._said = self._said, None
@@ -544,11 +565,10 @@ class Connection:
         return reader.rest
 
     def _feed_body(self, data: bytes) -> None:
-        """Take in a part of the body, and turn to what came behind it once it is whole."""
+        """Take in a part of the body; once it is whole, what came behind it waits for its turn."""
         rest = self._read_body(data)
         if rest:
             self._put_by(rest)
-            self._go_on()
 
     def _take(self, latest: Latest) -> Head:
         """Make ready to read the body of a request and to answer it."""
@@ -573,31 +593,64 @@ class Connection:
             self.refuse(InternalError())
 
     def _put_by(self, data: bytes) -> None:
-        """Keep what comes behind a request that has no answer yet."""
-        if self._discarding or not data:
+        """Keep what is not looked at now: it waits for its turn, or for the answer to the request before it."""
+        if self._discarding:
+            self._discard(len(data))
             return
-        if self._exchange is not None and self._exchange.takes_data:
-            self._exchange.data(data)
+        if not data:
             return
         self._pending += data
-        if len(self._pending) <= MAX_PIPELINED:
-            return
-        # A held poll is answered, for with its socket unread nobody would notice that its client left.
-        self.end_exchange()
-        if self._transport is not None and not self._reading_paused and not self._discarding:
-            self._transport.pause_reading()
-            self._reading_paused = True
+        exchange = self._exchange
+        if exchange is None:
+            if not self._stalled:
+                self._wait()
+        elif exchange.takes_data:
+            if not self._waits and not self._stalled:
+                self._hear(exchange)
+        elif len(self._pending) > MAX_PIPELINED:
+            # A held poll is answered, for with its socket unread nobody would notice that its client left.
+            self.end_exchange()
+        if len(self._pending) > MAX_PIPELINED and not self._discarding:
+            self._read_no_more()
 
-    def _go_on(self) -> None:
-        """Turn to what came behind the last request, if anything did and nothing stands in its way."""
-        if self._exchange is not None or self._stalled or self._discarding:
-            return
-        pending, self._pending = self._pending, b""
-        if pending and self._reader is not None:
-            self._feed_body(pending)
-        elif pending:
-            self._advance(pending)
-        if self._at_eof:
+    def _hear(self, exchange: Exchange) -> None:
+        """Give an exchange a portion of what was received."""
+        data, self._pending = self._pending, b""
+        rest = exchange.data(data, PORTION)
+        if rest and not self._discarding:
+            self._pending = rest
+            self._wait()
+
+    def _discard(self, size: int) -> None:
+        """So many bytes have come behind the last answer."""
+        if self._lingering is not None and not self._lingering.discard(size, self.edge.now()):
+            self._leave()
+        elif size > MAX_PIPELINED:
+            self._read_no_more()
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait for a turn, to look at what was received."""
+        if not self._waits:
+            self._waits = True
+            self.edge.turns.join(self)
+
+    def take_turn(self) -> None:
+        """Look at a portion of what was received, unless something stands in its way; wait again where more is left."""
+        self._waits = False
+        exchange = self._exchange
+        if self._stalled and not self._discarding:
+            return  # `resume_writing` waits for a turn again.
+        if exchange is not None:
+            if exchange.takes_data and self._pending:
+                self._hear(exchange)
+        elif self._pending:
+            pending, self._pending = self._pending, b""
+            if self._reader is not None:
+                self._feed_body(pending)
+            else:
+                self._advance(pending)
+        if self._at_eof and not self._waits:
             self._end_at_eof()
         self._read_on()
 
@@ -619,9 +672,20 @@ class Connection:
 
     def _read_on(self) -> None:
         """Read from the socket again, if nothing but what has gone stood in the way."""
-        if self._reading_paused and self._transport is not None and len(self._pending) <= MAX_PIPELINED:
+        if (
+            self._reading_paused
+            and self._transport is not None
+            and len(self._pending) <= MAX_PIPELINED
+            and (self._discarding or not self._stalled)
+        ):
             self._reading_paused = False
             self._transport.resume_reading()
+
+    def _read_no_more(self) -> None:
+        """Leave the socket unread, until `_read_on`."""
+        if self._transport is not None and not self._reading_paused and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._reading_paused = True
 
     # Writing.
 
@@ -677,6 +741,8 @@ class Connection:
         self._pending = b""
         self._head = None
         self._reader = None
+        now = self.edge.now()
+        self._lingering = Lingering(now, now + self.edge.settings.body_timeout)
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -685,7 +751,18 @@ class Connection:
         transport.write_eof()
         if not self._stalled:  # Else it has its write_timeout; `resume_writing` sets this deadline then.
             self._untaken = 0
-            self._deadline_in(LINGERING_CLOSE)
+            self._deadline_in(PAUSE)
+
+    def _leave(self) -> None:
+        """Close the connection after its last answer, unless its client still sends, and may."""
+        lingering, transport = self._lingering, self._transport
+        now = self.edge.now()
+        if lingering is not None and lingering.ends_at > now:
+            self.set_deadline(lingering.ends_at)
+        elif transport is not None:
+            if lingering is not None and lingering.is_cut_off():
+                self.edge.closed["lingering"] += 1
+            transport.abort()
 
     def _count_address(self, limit: int) -> None:
         self._address = self.peer

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from websockets.exceptions import InvalidHeader, NegotiationError
-from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.headers import build_extension, parse_extension
 
 _SMALLEST: Final = 128
@@ -18,6 +18,7 @@ _SMALLEST: Final = 128
 _MEMORY: Final = 5
 """zlib's memLevel: 16 KiB for as long as one message is compressed, at little loss for messages of a few KiB."""
 _TAIL: Final = b"\x00\x00\xff\xff"
+"""What ends the compressed bytes of a message, and is left out on the wire (RFC 7692 §7.2.1)."""
 _WIDEST: Final = 15
 _NARROWEST: Final = 9
 """Bits of a window. RFC 7692 §7.1.2.1 knows 8 too, zlib does not; and the library has not always said so."""
@@ -67,11 +68,23 @@ def negotiate(offers: Iterable[str]) -> Deflate | None:
     return None
 
 
-def make_inflater() -> PerMessageDeflate:
-    """What inflates the messages of a client, for a protocol object of the library."""
-    return PerMessageDeflate(
-        remote_no_context_takeover=True,
-        local_no_context_takeover=True,
-        remote_max_window_bits=_WIDEST,  # serves narrower ones too
-        local_max_window_bits=_WIDEST,
-    )
+class Inflater:
+    """Inflates one message of a client (RFC 7692 §7.2.2)."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(wbits=-_WIDEST)  # serves narrower windows too
+
+    def inflate(self, data: bytes, most: int, *, final: bool) -> bytes:
+        """The next part of the message, of at most `most` bytes, at least one; where it is longer, that much of it.
+
+        Args:
+            data: the payload of the message's next frame.
+            most: bytes that are inflated.
+            final: whether it is the last frame.
+
+        Raises:
+            zlib.error: this is nothing compressed.
+        """
+        return self._stream.decompress(data + _TAIL if final else data, most)

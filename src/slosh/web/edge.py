@@ -16,6 +16,7 @@ from slosh.web.head import Head
 from slosh.web.memory import HeadMemory, Latest
 from slosh.web.proxies import Proxies
 from slosh.web.response import date_field
+from slosh.web.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Edge:
         latest_place: of the poll that came last to one topic; many come to one place, one after another.
         latest_since: what that poll asked for, when it was a cursor of its own.
         proxies: whose word about their clients counts.
+        turns: the connections that wait for their turn.
         idle: how long a connection may be idle, seconds, `inf` for any time.
         emptied: done when the last connection has gone; there while the server is draining.
         refused: how often each error was answered, by its code.
@@ -81,6 +83,7 @@ class Edge:
         self.latest = Latest(Head(b"", "GET", b"/", 1, []), Action())
         self.latest_place: OneTopic | None = None
         self.latest_since: Since | None = None
+        self.turns = Turns(loop)
         self.idle = settings.idle_timeout or math.inf
         self.proxies = Proxies(settings.trusted_proxies)
         self.timers: Timers[Timed] = Timers(self._arm)

@@ -1,15 +1,26 @@
 """Heads that were judged already, so that the same bytes need not be judged again."""
 
+from hashlib import blake2b
 from typing import Final
 
 from slosh.web.action import Action
 from slosh.web.head import Head
 
-_GENERATION: Final = 2048
-"""Heads in each of the two generations that are remembered."""
-_LONGEST: Final = 2048
-"""Bytes of the longest head that is remembered. With what is made of each, that bounds the memory to about 24 MiB,
-which only as many clients as there are places, all different, can bring about."""
+GENERATION: Final = 8 * 1024 * 1024
+"""Bytes of each of the two generations of heads that are remembered, with all that is made of them. Only clients whose
+heads are all different fill them."""
+HEAVIEST: Final = 24 * 1024
+"""Bytes that a head may take with what is made of it. A heavier one is not remembered, nor kept by a connection that is
+idle: it is parsed each time."""
+
+_KNOWN: Final = 2600
+"""Bytes of what is made of any head: objects of fixed size."""
+_COPIES: Final = 6
+"""Bytes in memory for each byte of a head: it stands in several texts."""
+_FIELD: Final = 150
+"""Bytes of objects for each header field."""
+_PART: Final = 300
+"""Bytes of objects for each parameter of a query, and for each name or place in a list."""
 
 
 _END: Final = b"\r\n\r\n"
@@ -23,9 +34,10 @@ class Known:
         head: for any such part.
         action: for the part that it had when it was judged; `action.run_with` runs it for another.
         start: where that part stood, 0 for none.
+        weight: bytes that all of it takes in memory, rather too many than too few.
     """
 
-    __slots__ = ("_after", "_before", "action", "block", "head", "start")
+    __slots__ = ("_after", "_before", "action", "block", "head", "start", "weight")
 
     def __init__(self, block: bytes, head: Head, action: Action, start: int = 0) -> None:
         self.block = block
@@ -34,6 +46,8 @@ class Known:
         self.start = start
         self._before = block[:start]
         self._after = block[start:] + _END if start else b""
+        parts = head.query.count("&") + head.query.count(",") + head.path.count(",")
+        self.weight = _KNOWN + _COPIES * len(block) + _FIELD * head.count_fields() + _PART * parts
 
     def read(self, data: bytes, end: int) -> object | None:
         """What the changing part says in a head like this one that is all of `data` up to `end`.
@@ -82,11 +96,16 @@ def leave_out(block: bytes, start: int, end: int) -> bytes:
     return block[:start] + block[end : -len(_END)]
 
 
+_DIGEST: Final = 20
+"""Bytes: enough that nobody finds two texts with the same one."""
+
+
 class Texts:
     """Texts of which equal ones are given as one object, so that they are compared at once.
 
-    The oldest are forgotten; two that are equal may then be two objects for a while. `sys.intern` has no such bound in
-    Python 3.12, where it keeps for ever what it was given.
+    A digest stands for each, so a long one takes no more memory than a short one. The oldest are forgotten; two that are
+    equal may then be two objects for a while. `sys.intern` has no such bound in Python 3.12, where it keeps for ever what
+    it was given.
 
     Attributes:
         most: how many are remembered.
@@ -103,8 +122,9 @@ class Texts:
         return len(self._texts)
 
     def find(self, text: str) -> str:
-        """The object for `text`."""
-        found = self._texts.setdefault(text, text)
+        """The object for `text`: the same for equal texts, and different for others."""
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).hexdigest()
+        found = self._texts.setdefault(digest, digest)
         if len(self._texts) > self.most:
             del self._texts[next(iter(self._texts))]
         return found
@@ -114,13 +134,21 @@ class HeadMemory:
     """What is known of heads, by their bytes; the least recently used are forgotten.
 
     Two generations instead of a list in order of use: a hit in the young one costs a single look-up.
+
+    Attributes:
+        weight: bytes of the young generation.
     """
 
-    __slots__ = ("_old", "_young")
+    __slots__ = ("_old", "_young", "weight")
 
     def __init__(self) -> None:
         self._young: dict[bytes, Known] = {}
         self._old: dict[bytes, Known] = {}
+        self.weight = 0
+
+    def __len__(self) -> int:
+        """How many are remembered; those that were used of late count twice."""
+        return len(self._young) + len(self._old)
 
     def recall(self, block: bytes) -> Known | None:
         """What was remembered for exactly these bytes, or None."""
@@ -133,9 +161,12 @@ class HeadMemory:
 
     def remember(self, known: Known) -> None:
         """Keep `known` for the next time that its bytes come."""
-        if len(known.block) > _LONGEST:
+        if known.weight > HEAVIEST:
             return
-        if len(self._young) >= _GENERATION:
+        if self.weight + known.weight > GENERATION:
             self._old = self._young
             self._young = {}
+            self.weight = 0
+        if known.block not in self._young:
+            self.weight += known.weight
         self._young[known.block] = known

@@ -1,16 +1,15 @@
 """WebSocket (RFC 6455): envelopes to the client, messages to publish from it.
 
-The library's sans-I/O protocol does the handshake and judges what the client sends. What we send is framed
-once for all readers at the same place, so it does not go through a protocol object for each of them; and
-that object is made only when a client sends something.
+The handshake is checked here, by the head that is parsed already. A message to the client is framed once for all
+readers at the same place. The object that reads a client's frames is made when the client first sends something.
 """
 
 import json
+import re
 from typing import ClassVar, Final
 
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
-from websockets.server import ServerProtocol
+from websockets.utils import accept_key
 
 from slosh.core.subscription import Batch, Subscription
 from slosh.engine.base import Engine, Published
@@ -21,13 +20,16 @@ from slosh.web.connection import Connection
 from slosh.web.conversation import Conversation
 from slosh.web.deflate import Deflate, negotiate
 from slosh.web.envelope import encode_envelope, encode_place
+from slosh.web.head import Head
 from slosh.web.jsontext import check_json
 from slosh.web.reader import fits_field, keys, next_field
 from slosh.web.response import problem_document
 from slosh.web.stream import FRAME, Stream, StreamAction
 
 _SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\n%bUpgrade: websocket\r\nConnection: Upgrade\r\n%b\r\n"
-_VERSION: Final = "13"
+_VERSION: Final = b"13"
+_KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
+"""16 bytes in base64 (RFC 6455 §4.1)."""
 _RSV1: Final = 0x40
 
 
@@ -54,32 +56,30 @@ class WebSocket(StreamAction):
         """
         if connection.edge.draining:
             raise Draining("This server is going down.")
-        self.hold(Socket(connection, self, subscription, shake_hands(connection.head.raw)), now)
+        self.hold(Socket(connection, self, subscription, shake_hands(connection.head)), now)
 
     def encode(self, batch: Batch) -> bytes:
         """One text message."""
         return encode_envelope(batch)
 
 
-def shake_hands(raw: bytes) -> bytes:
+def shake_hands(head: Head) -> bytes:
     """The header line that proves that the handshake was understood.
 
+    Args:
+        head: of a request whose `Upgrade` and `Connection` ask for a WebSocket.
+
     Raises:
-        BadRequest, UpgradeRequired: it was not.
+        BadRequest, UpgradeRequired: the handshake breaks the standard (RFC 6455 §4.2.1).
     """
-    protocol = ServerProtocol()
-    protocol.receive_data(raw)
-    events = protocol.events_received()
-    if not events or not isinstance(events[0], Request):
-        raise BadRequest("This is no WebSocket handshake (RFC 6455 §4.2.1).")
-    request = events[0]
-    response = protocol.accept(request)
-    accept = response.headers.get("Sec-WebSocket-Accept")
-    if response.status_code == 101 and accept is not None:
-        return b"Sec-WebSocket-Accept: %b\r\n" % accept.encode("ascii")
-    if request.headers.get("Sec-WebSocket-Version") != _VERSION:
-        raise UpgradeRequired(_VERSION)
-    raise BadRequest(f"This is no WebSocket handshake: {protocol.handshake_exc}.")
+    if head.method != "GET" or head.minor == 0:
+        raise BadRequest("A WebSocket handshake is a GET in HTTP/1.1 (RFC 6455 §4.2.1).")
+    if head.all(b"sec-websocket-version") != [_VERSION]:
+        raise UpgradeRequired(_VERSION.decode("ascii"))
+    key = head.first(b"sec-websocket-key")
+    if len(head.all(b"sec-websocket-key")) != 1 or not _KEY.fullmatch(key):
+        raise BadRequest("A WebSocket handshake has one Sec-WebSocket-Key: 16 bytes in base64 (RFC 6455 §4.2.1).")
+    return b"Sec-WebSocket-Accept: %b\r\n" % accept_key(key).encode("ascii")
 
 
 def make_frame(kind: Opcode, data: bytes, deflate: Deflate | None) -> bytes:
@@ -145,13 +145,15 @@ class Socket(Stream):
         self._heard = True
         super().writable()
 
-    def data(self, data: bytes) -> None:
+    def data(self, data: bytes, most: int) -> bytes:
         """Frames from the client."""
         self._heard = True
         conversation = self._speak()
-        for _, message in conversation.hear(data):
+        messages, rest = conversation.hear(data, most)
+        for _, message in messages:
             self._publish(message)
         self._reply(conversation)
+        return rest
 
     def end(self) -> None:
         """Close; the client comes back with its cursor."""
