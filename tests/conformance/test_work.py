@@ -5,6 +5,7 @@ CVE-2025-67725), starlette (CVE-2025-62727) and others.
 """
 
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -98,6 +99,17 @@ def test_fields_are_read_in_linear_time() -> None:
     linear(lambda n: list(parse_head(get(*[b"X: v"] * n), 1 << 20).all(b"x")), 500)
     linear(lambda n: parse_head(get(b"Connection: " + b"a," * n), 64), 500)
     linear(lambda n: parse_head(get(b"Expect: " + b"," * n), 64), 500)
+
+
+@pytest.mark.parametrize("end", [b"", b"x"], ids=["behind a value", "within one"])
+def test_white_space_is_read_in_linear_time(end: bytes) -> None:
+    """A pattern for white space before a line's end would try each place anew (CVE-2020-5236)."""
+    block = get(b"X: a" + b" \t" * 100_000 + end, b"Y: \t")
+    began = time.process_time()
+    head = parse_head(block, 64)
+    assert time.process_time() - began < 0.5
+    assert head.all(b"y") == [b""]
+    assert head.first(b"x").endswith(end.decode() or "a")
 
 
 @pytest.mark.parametrize(

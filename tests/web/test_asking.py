@@ -150,11 +150,11 @@ class TestHowMuch:
         assert ask("a").wanted == Filter()
         assert ask("a?limit=3&key=host.name").wanted == Filter(3, ("host", "name"))
 
-    @pytest.mark.parametrize("key", ["a" * 256, "%C3%A9" * 128, ".".join(["a" * 15] * 16)])
+    @pytest.mark.parametrize("key", ["a" * 256, "%C3%A9" * 128])
     def test_a_key_of_256_bytes_is_taken_and_a_longer_one_is_not(self, key: str) -> None:
         assert ask(f"a?key={key}").wanted.key
-        with pytest.raises(BadQuery, match="at most 256 bytes, and this one has 25[67]"):
-            ask(f"a?key={key}ab"[: -1 if len(key) != 255 else None])
+        with pytest.raises(BadQuery, match="at most 256 bytes, and this one has 257"):
+            ask(f"a?key={key}a")
 
     @pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "key=", "key=a..b", "key=." + ".a" * 17])
     def test_what_makes_no_sense_is_refused(self, query: str) -> None:

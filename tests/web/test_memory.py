@@ -15,7 +15,6 @@ from tests.properties import PROPERTY
 from tests.web.harness import Site, request
 
 
-
 def known(block: bytes) -> Known:
     return Known(block, Head(block, "GET", b"/", 1, []), Action())
 
@@ -144,7 +143,7 @@ def test_an_idle_connection_keeps_no_heavy_head(site: Site) -> None:
     site.get("/topics/a?wait=0")  # and no other does
     connection = client.connection
     assert (connection._known, connection._head, connection._action) == (None, None, None)
-    client.get("/topics/a?wait=0").next()
+    client.get("/topics/a?wait=0&a=light").next()
     assert connection._known is not None
     assert connection._action is None
 

@@ -29,7 +29,7 @@ MAX_MATCHES: Final = 256
 """Topics that one reader may come to by its patterns: their places travel in a URL or a header each time."""
 
 _LONGEST_LINE: Final = 8000
-"""Bytes of a request line that all recipients should take (RFC 9112 §3): many libraries for WebSockets take few more."""
+"""Bytes of a request line that every recipient should support (RFC 9112 §3). Libraries for WebSockets take few more."""
 _BESIDE_A_PLACE: Final = 64
 """Bytes of a request that come with a place: `?since=*` or the name of a field, and a little more."""
 

@@ -31,7 +31,6 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "
 """The methods of RFC 9110 §9.3 and RFC 5789. llhttp knows many more, from RTSP to UPnP."""
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_TRAILING_SPACE: Final = re.compile(rb"[ \t]+(?=\r\n)")
 _LONGEST_METHOD: Final = 32
 """Bytes. What goes on for longer without a space is no first line, and is refused before more of it comes."""
 
@@ -206,8 +205,8 @@ def _parse_with_llhttp(block: bytes) -> list[tuple[bytes, bytes]]:
     parser = httptools.HttpRequestParser(gatherer)
     if b" \r\n" in block or b"\t\r\n" in block:
         # White space around a value is no part of it (RFC 9112 §5); behind a coding llhttp takes a tab for one.
-        line, end, rest = block.partition(b"\r\n")
-        block = line + end + _TRAILING_SPACE.sub(b"", rest)
+        line, *fields = block.split(b"\r\n")
+        block = b"\r\n".join([line, *(each.rstrip(b" \t") for each in fields)])
     try:
         parser.feed_data(block)
     except httptools.HttpParserUpgrade:

@@ -13,7 +13,7 @@ HEAVIEST: Final = 24 * 1024
 """Bytes that a head may take with what is made of it. A heavier one is not remembered, nor kept by a connection that is
 idle: it is parsed each time."""
 
-_KNOWN: Final = 2600
+_KNOWN: Final = 3600
 """Bytes of what is made of any head: objects of fixed size."""
 _COPIES: Final = 6
 """Bytes in memory for each byte of a head: it stands in several texts."""
@@ -103,9 +103,9 @@ _DIGEST: Final = 20
 class Texts:
     """Texts of which equal ones are given as one object, so that they are compared at once.
 
-    A digest stands for each, so a long one takes no more memory than a short one. The oldest are forgotten; two that are
-    equal may then be two objects for a while. `sys.intern` has no such bound in Python 3.12, where it keeps for ever what
-    it was given.
+    A digest stands for each, so a long one takes no more memory than a short one. The oldest are forgotten; two that
+    are equal may then be two objects for a while. `sys.intern` has no such bound in Python 3.12, where it keeps for
+    ever what it was given.
 
     Attributes:
         most: how many are remembered.
