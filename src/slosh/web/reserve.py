@@ -38,20 +38,21 @@ class Reserved(Exchange):
         self._said = b""
         connection.edge.reserved += 1
 
-    def data(self, data: bytes) -> None:
-        """Let it in once its head is whole, if it is a probe's."""
+    def data(self, data: bytes, most: int) -> bytes:  # noqa: ARG002 - one head
+        """Let it in once its head is whole, if it is a probe's. Nothing of it waits for another turn."""
         self._said = said = self._said + data
         line, is_whole, _ = said.partition(b"\r\n")
         words = line.split(b" ")
         if is_whole and (words[0] not in (b"GET", b"HEAD") or len(words) < 2 or words[1] not in _PATHS):
             self.end()
-            return
+            return b""
         head, is_whole, _ = said.partition(b"\r\n\r\n")
         if is_whole:
             # Its answer is the last on this connection, and anything received behind it is discarded.
             self._admit(head + b"\r\nConnection: close\r\n\r\n")
         elif len(said) > _LONGEST:
             self.end()
+        return b""
 
     def end(self) -> None:
         """It wants something else, or does not say what it wants."""
