@@ -25,7 +25,6 @@ ELSEWHERE = {
     "engine/redis_mirror.py": ("engine/test_redis_mirrors.py", "what the mirrors keep of each topic"),
     "engine/redis_sent.py": ("engine/test_redis_link.py", "what a link settles"),
     "engine/redis_view.py": ("engine/test_redis.py", "what the parts share, without anything of its own"),
-    "web/action.py": ("web/test_connection.py", "what a connection does with actions and exchanges"),
     "web/head.py": ("conformance/test_promises.py", "every refusal is a promise on the wire"),
 }
 """Modules whose tests stand elsewhere: where, and why."""

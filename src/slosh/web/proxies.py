@@ -49,13 +49,13 @@ class Proxies:
 
     def __init__(self, trusted: str) -> None:
         words = [] if trusted == NONE else trusted.replace(",", " ").split()
-        self._unix = UNIX in words
+        self._local = UNIX in words
         self._networks = [_parse_network(word) for word in words if word != UNIX]
 
     def trusts(self, peer: str) -> bool:
         """Whether what `peer` says of its clients counts; an IP address, or nothing for a Unix socket."""
         if not peer:
-            return self._unix
+            return self._local
         address = _parse_hop(peer)
         return address is not None and self._trusts_address(address)
 
