@@ -482,8 +482,8 @@ class TestTelling:
     def test_only_active_topics_match(self, hub: HubOnLoop, loop: Loop) -> None:
         watched, lingering = hub.get("a/1"), hub.get("a/2")
         Watching(hub, watched, 0)
-        assert set(hub.matching("a/*", loop.now())) == {watched, lingering}
-        assert hub.matching("a/*", loop.now() + 30.0) == [watched]
+        assert set(hub.matching(["a/*"], loop.now())) == {watched, lingering}
+        assert hub.matching(["a/*"], loop.now() + 30.0) == [watched]
 
     def test_an_expectant_is_told_once_that_somebody_watches(self, hub: HubOnLoop) -> None:
         noting = Noting()

@@ -103,3 +103,10 @@ def test_every_text_is_taken_or_refused_just_as_the_rules_say(name: str) -> None
     except BadTopic:
         taken = False
     assert taken == follows_the_rules(name)
+
+
+def test_a_name_has_at_most_16_segments() -> None:
+    name = "/".join("a" * 16)
+    assert check_name(name) == name
+    with pytest.raises(BadTopic, match="16 segments"):
+        check_name(name + "/a")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.core.patterns import Tree, check_pattern, is_pattern, matches
+from slosh.core.patterns import MAX_STEPS, Tree, Walk, check_pattern, is_pattern, matches
 from slosh.errors import BadTopic
 from tests.properties import PROPERTY
 
@@ -71,7 +71,7 @@ def test_the_names_that_a_pattern_takes_in_are_found(names: set[str], data: Any,
     gone = data.draw(st.sets(st.sampled_from(sorted(names)))) if names else set()
     for name in gone:
         tree.remove(name, name)
-    found = list(tree.names_for(pattern))
+    found = list(tree.names_for(pattern, Walk()))
     assert len(found) == len(set(found))
     assert set(found) == {name for name in names - gone if matches(pattern, name)}
 
@@ -111,3 +111,27 @@ def test_a_pattern_that_breaks_a_rule_is_refused(pattern: str) -> None:
 
 def test_a_name_is_no_pattern() -> None:
     assert not is_pattern("a/b.c")
+
+
+@pytest.mark.parametrize("pattern", ["*/*/0", "**", "*/x/**", "*/*/*/*"])
+def test_a_walk_over_very_many_names_ends_with_an_error_that_names_the_bound(pattern: str) -> None:
+    """However few of them match."""
+    tree: Tree[str] = Tree()
+    for number in range(MAX_STEPS):
+        tree.add(f"{number}/x/y", str(number))
+    walk = Walk()
+    with pytest.raises(BadTopic, match=str(MAX_STEPS)):
+        list(tree.names_for(pattern, walk))
+    assert walk.left == -1
+
+
+def test_a_walk_looks_at_no_more_than_the_pattern_needs() -> None:
+    tree: Tree[str] = Tree()
+    for number in range(1000):
+        tree.add(f"a/{number}/x", str(number))
+    walk = Walk()
+    assert list(tree.names_for("a/7/*", walk)) == ["7"]
+    assert MAX_STEPS - walk.left <= 4
+    first = next(tree.names_for("**", walk))
+    assert first == "0"
+    assert MAX_STEPS - walk.left <= 10

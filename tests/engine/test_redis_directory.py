@@ -202,8 +202,8 @@ def test_gathering_opens_what_is_active_at_other_nodes(nodes: Nodes) -> None:
     one.engine.gather(["s/*"], one.now, done.append)
     one.settle()
     assert done == [None]
-    assert [topic.name for topic in one.hub.matching("s/*", one.now)] == ["s/1", "s/2"]
-    assert not one.hub.matching("t/*", one.now)
+    assert [topic.name for topic in one.hub.matching(["s/*"], one.now)] == ["s/1", "s/2"]
+    assert not one.hub.matching(["t/*"], one.now)
 
 
 def test_a_feeder_that_sleeps_is_woken_by_a_pattern_elsewhere(nodes: Nodes) -> None:

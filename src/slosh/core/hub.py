@@ -18,11 +18,11 @@ The rules of this file:
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from slosh.compiled import mypyc_attr
-from slosh.core.patterns import Tree, matches
+from slosh.core.patterns import Tree, Walk
 from slosh.core.timers import Timers
 from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyTopics, TooManyWatchers
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 WORK: Final = 2 * 1024 * 1024
 """Bytes that may be looked at or written in one turn for readers who have very much to come; some 5 ms."""
+_ENDLESS: Final = 1 << 60
 _TASK: Final = 1024
 """Bytes that a task counts at least."""
 
@@ -103,6 +104,7 @@ class Hub:
         self._observers: dict[Observer, None] = {}
         self._unannounced: dict[Topic, None] = {}
         self._expectants: dict[str, dict[Expectant, None]] = {}
+        self._expected: Tree[str] = Tree()  # names of the topics that they wait for
         self._dirty: list[Topic] = []
         self._late: dict[tuple[Topic, Watcher], None] = {}
         self._asked = False
@@ -178,7 +180,7 @@ class Hub:
         if len(self._topics) >= self._max_topics:
             self.expire(now)
         if len(self._topics) >= self._max_topics:
-            raise TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
+            raise self._no_room()
         topic = self._topics[name] = Topic(name, epoch, born)
         self._names.add(name, topic)
         self._linger_from(topic, now)
@@ -206,9 +208,44 @@ class Hub:
                 logger.exception("a watcher of %r failed; the others go on", topic.name)
         return successor
 
-    def matching(self, pattern: str, now: float) -> list[Topic]:
-        """The active topics that `pattern` takes in at the time `now`, seconds."""
-        return [topic for topic in self._names.names_for(pattern) if topic.watchers or now < topic.active_until]
+    def matching(self, patterns: Iterable[str], now: float, most: int = 0) -> list[Topic]:
+        """The active topics that one of `patterns` takes in at the time `now`, seconds, each once.
+
+        Args:
+            most: stop when there are more than so many, 0 for never.
+
+        Raises:
+            BadTopic: to see that takes a longer walk than one request may have.
+        """
+        walk = Walk()
+        found: dict[Topic, None] = {}
+        for pattern in patterns:
+            for topic in self._names.names_for(pattern, walk):
+                if topic.watchers or now < topic.active_until:
+                    found[topic] = None
+                    if 0 < most < len(found):
+                        return list(found)
+        return list(found)
+
+    def check_room(self, topics: Iterable[Topic], births: int, now: float) -> None:
+        """See that a reader of `topics` can watch them all, and bring so many others to life.
+
+        Raises:
+            TooManyWatchers, TooManyTopics: it could not.
+        """
+        if births and len(self._topics) + births > self._max_topics:
+            self.expire(now)
+        if births and len(self._topics) + births > self._max_topics:
+            raise self._no_room()
+        for topic in topics:
+            self._check_watchers(topic)
+
+    def _check_watchers(self, topic: Topic) -> None:
+        if self._max_watchers and len(topic.watchers) >= self._max_watchers:
+            raise TooManyWatchers(f"This topic has {self._max_watchers} watchers, and no room for more (max_watchers).")
+
+    def _no_room(self) -> TooManyTopics:
+        return TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
 
     def is_followed(self, name: str) -> bool:
         """Whether somebody reads the topic `name` by a pattern, so that it is watched although it does not live."""
@@ -252,24 +289,32 @@ class Hub:
 
     def expect(self, name: str, expectant: Expectant) -> None:
         """Tell `expectant` when the topic `name` is watched next."""
-        self._expectants.setdefault(name, {})[expectant] = None
+        if name not in self._expectants:
+            self._expectants[name] = {}
+            self._expected.add(name, name)
+        self._expectants[name][expectant] = None
 
     def unexpect(self, name: str, expectant: Expectant) -> None:
         """Tell it no more. It may have been told already."""
         expectants = self._expectants.get(name, {})
         expectants.pop(expectant, None)
-        if not expectants:
-            self._expectants.pop(name, None)
+        if not expectants and self._expectants.pop(name, None) is not None:
+            self._expected.remove(name, name)
 
     def tell_expectants(self, name: str, watchers: int) -> None:
         """Tell all who wait for it that the topic `name` is watched, by so many."""
-        for expectant in self._expectants.pop(name, {}):
+        expectants = self._expectants.pop(name, None)
+        if expectants is None:
+            return
+        self._expected.remove(name, name)
+        for expectant in expectants:
             expectant.topic_watched(watchers)
 
     def tell_expectants_of(self, pattern: str) -> None:
         """Tell all who wait for a topic that `pattern` takes in that somebody reads it by that."""
-        for name in [name for name in self._expectants if matches(pattern, name)]:
-            self.tell_expectants(name, 1)
+        if self._expectants:
+            for name in list(self._expected.names_for(pattern, Walk(_ENDLESS))):
+                self.tell_expectants(name, 1)
 
     def watch(self, topic: Topic, watcher: Watcher, offset: int) -> None:
         """Let `watcher`, who has seen all up to `offset`, wait at `topic`; it is woken as soon as there is more.
@@ -280,11 +325,9 @@ class Hub:
             TooManyWatchers: it would be one too many.
             TooManyTopics: the topic has made room for another meanwhile.
         """
-        if self._max_watchers and len(topic.watchers) >= self._max_watchers:
-            raise TooManyWatchers(f"This topic has {self._max_watchers} watchers, and no room for more (max_watchers).")
+        self._check_watchers(topic)
         if topic.is_over:
-            # It was dropped to make room, between its opening and this.
-            raise TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
+            raise self._no_room()  # It was dropped to make room, between its opening and this.
         topic.watchers[watcher] = offset
         if self.counted is not None:
             self.counted(topic)

@@ -12,6 +12,9 @@ from slosh.errors import BadTopic
 MAX_NAME_BYTES: Final = 255
 """Bytes of UTF-8; the same bound as of a file name in most file systems."""
 
+MAX_SEGMENTS: Final = 16
+"""Segments of a name or a pattern. Each is a node in a tree, which takes some 300 bytes."""
+
 _REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, lone surrogates, and the separators that some programs take for a line's end."""
 
@@ -33,6 +36,8 @@ def check_name(name: str) -> str:
         raise BadTopic("A topic's name has no comma and no '*'.")
     if any(segment in ("", ".", "..") for segment in name.split("/")):
         raise BadTopic("No segment of a topic's name is empty, '.' or '..'.")
+    if name.count("/") >= MAX_SEGMENTS:
+        raise BadTopic(f"A topic's name has at most {MAX_SEGMENTS} segments, with '/' between them.")
     if name.startswith("$"):
         raise BadTopic("Topics that begin with '$' are the server's own.")
     return name

@@ -13,6 +13,9 @@ from slosh.errors import BadTopic
 ONE: Final = "*"
 REST: Final = "**"
 
+MAX_STEPS: Final = 10_000
+"""Segments of names that are looked at for one request; some 5 ms."""
+
 V = TypeVar("V")
 
 
@@ -43,6 +46,32 @@ def matches(pattern: str, name: str) -> bool:
             return False
         segments = segments[: len(wanted)]
     return len(wanted) == len(segments) and all(w in (ONE, s) for w, s in zip(wanted, segments, strict=True))
+
+
+class Walk:
+    """How far one request may walk through a tree, with all its patterns together.
+
+    Attributes:
+        left: steps that it may still take.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, most: int = MAX_STEPS) -> None:
+        self.left = most
+
+    def step(self) -> None:
+        """Take one step.
+
+        Raises:
+            BadTopic: there have been too many.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise BadTopic(
+                f"To see what these patterns take in, more than {MAX_STEPS} segments of topics' names would have to be "
+                f"looked at. Begin the patterns with segments that are no '*', or ask for fewer patterns at a time."
+            )
 
 
 class Tree(Generic[V]):
@@ -94,24 +123,29 @@ class Tree(Generic[V]):
         for node in nodes:
             yield from node._values  # noqa: SLF001
 
-    def names_for(self, pattern: str) -> Iterator[V]:
-        """The values at all names that `pattern` takes in. The paths of this tree are names."""
-        nodes = [self]
-        for wanted in pattern.split("/"):
-            branches = [node._branches for node in nodes]  # noqa: SLF001
-            if wanted == REST:
-                for each in branches:
-                    for branch in each.values():
-                        yield from branch._all()  # noqa: SLF001  # noqa: SLF001
-                return
-            if wanted == ONE:
-                nodes = [branch for each in branches for branch in each.values()]
-            else:
-                nodes = [each[wanted] for each in branches if wanted in each]
-        for node in nodes:
-            yield from node._values  # noqa: SLF001
+    def names_for(self, pattern: str, walk: Walk) -> Iterator[V]:
+        """The values at all names that `pattern` takes in. The paths of this tree are names.
 
-    def _all(self) -> Iterator[V]:
+        Raises:
+            BadTopic: `walk` is over.
+        """
+        return self._names_for(pattern.split("/"), 0, walk)
+
+    def _names_for(self, wanted: list[str], at: int, walk: Walk) -> Iterator[V]:
+        walk.step()
+        if at == len(wanted):
+            yield from self._values
+        elif wanted[at] == REST:
+            for branch in self._branches.values():
+                yield from branch._all(walk)  # noqa: SLF001
+        elif wanted[at] == ONE:
+            for branch in self._branches.values():
+                yield from branch._names_for(wanted, at + 1, walk)  # noqa: SLF001
+        elif (found := self._branches.get(wanted[at])) is not None:
+            yield from found._names_for(wanted, at + 1, walk)  # noqa: SLF001
+
+    def _all(self, walk: Walk) -> Iterator[V]:
+        walk.step()
         yield from self._values
         for branch in self._branches.values():
-            yield from branch._all()  # noqa: SLF001
+            yield from branch._all(walk)  # noqa: SLF001

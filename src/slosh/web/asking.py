@@ -28,8 +28,9 @@ MAX_TOPICS: Final = 64
 MAX_MATCHES: Final = 256
 """Topics that one reader may come to by its patterns: their places travel in a URL or a header each time."""
 
-_LONGEST_LINE: Final = 8000
-"""Bytes of a request line that every recipient should support (RFC 9112 §3). Libraries for WebSockets take few more."""
+MAX_LINE: Final = 8000
+"""Octets of a request line that intermediaries are sure to pass on (RFC 9112 §3). Many bound each other line so too."""
+
 _BESIDE_A_PLACE: Final = 64
 """Bytes of a request that come with a place: `?since=*` or the name of a field, and a little more."""
 
@@ -223,13 +224,12 @@ def _parse_vector(text: str) -> dict[str, Since]:
 
 def _find_room(head: Head, asked: Format, max_head: int) -> int:
     """How long the place in a request like this one may be, so that it still is within the bounds."""
-    line = len(head.method) + len(head.path) + len(head.query) + len("  HTTP/1.1\r\n")
-    since = sum(len(pair) for pair in head.query.split("&") if pair.startswith("since="))
     others = len(head.raw) + _BESIDE_A_PLACE
-    if asked is Format.SSE:
-        return max_head - others + len(head.first(b"last-event-id"))
-    room = max_head - others + since
-    return min(room, _LONGEST_LINE - line - _BESIDE_A_PLACE + since) if asked is Format.WEBSOCKET else room
+    if asked is Format.SSE:  # The place comes in a field of its own.
+        return min(max_head - others + len(head.first(b"last-event-id")), MAX_LINE - _BESIDE_A_PLACE)
+    line = len(head.method) + len(head.path) + len(head.query) + len("  HTTP/1.1\r\n") + _BESIDE_A_PLACE
+    since = sum(len(pair) for pair in head.query.split("&") if pair.startswith("since="))
+    return min(max_head - others, MAX_LINE - line) + since
 
 
 def _parse_limit(parameters: Mapping[str, str]) -> int:

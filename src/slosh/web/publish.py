@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from slosh.core.names import MAX_NAME_BYTES
+from slosh.core.names import MAX_NAME_BYTES, MAX_SEGMENTS
 from slosh.engine.base import Engine, Published
 from slosh.errors import (
     BadJson,
@@ -50,7 +50,11 @@ def read_plain_name(part: bytes) -> str | None:
 
     To read it costs less than to look it up among thousands, and nothing need be remembered.
     """
-    if len(part) > MAX_NAME_BYTES or not (part.isalnum() or _plain_name.fullmatch(part)):
+    if (
+        len(part) > MAX_NAME_BYTES
+        or part.count(b"/") >= MAX_SEGMENTS
+        or not (part.isalnum() or _plain_name.fullmatch(part))
+    ):
         return None
     return part.decode("ascii")
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import ClassVar, Final
 
 from slosh.compiled import mypyc_attr
-from slosh.core.cursor import Cursor
+from slosh.core.cursor import EPOCH_LENGTH, Cursor, length_in_url
 from slosh.core.reading import Sift, Since, locate
 from slosh.core.subscription import Batch, Following, OneTopic, SeveralTopics, Subscription
 from slosh.core.topic import Shared, Topic
@@ -14,7 +14,7 @@ from slosh.engine.base import Engine
 from slosh.errors import BadTopic, Draining, EngineUnreachable, SloshError
 from slosh.settings import Settings
 from slosh.web.action import Action, Exchange
-from slosh.web.asking import MAX_MATCHES, Asked
+from slosh.web.asking import MAX_LINE, MAX_MATCHES, Asked, Format
 from slosh.web.connection import Connection
 from slosh.web.memory import Texts
 
@@ -30,6 +30,10 @@ _TIME: Final = 24
 _ATTEMPTS: Final = 3
 """How often several topics are looked for again because one of them ended meanwhile."""
 _NOT_FOUND: Final = "The messages' store is out of reach, and this topic is not known here. It is worth trying again."
+
+_TOO_MANY: Final = f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer topics at a time."
+_SOME_CURSOR: Final = Cursor("0" * EPOCH_LENGTH, 0)
+"""In place of that of a topic which is not there yet."""
 
 keys: Final = Texts(10_000)
 """The keys of readers' actions. Clients say what stands in them."""
@@ -108,8 +112,9 @@ class Reader(Action):
         Args:
             since: where to start in the one topic, when it is not what was asked for.
         """
+        now = connection.edge.now()
+        self.check(connection, now)
         if not self.asked.several:
-            now = connection.edge.now()
             topic = self.engine.at_hand(self.asked.names[0], now)
             if topic is not None:
                 subscription = self.subscribe_to(topic, connection, now, since)
@@ -166,7 +171,7 @@ class Reader(Action):
         places = {topic: locate(topic, asked.since(topic.name), now) for topic in found}
         if asked.patterns:
             if len(places) > MAX_MATCHES:
-                raise BadTopic(f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer at a time.")
+                raise BadTopic(_TOO_MANY)
             following = Following(hub, places, asked.patterns, MAX_MATCHES, asked.room, connection.end_exchange)
             return _check_room(following, asked.room)
         return _check_room(SeveralTopics(hub, places), asked.room)
@@ -197,8 +202,42 @@ class Reader(Action):
         return batch
 
     def matched(self, now: float) -> list[Topic]:
-        """The topics that the reader's patterns take in, as far as they are known here."""
-        return [topic for pattern in self.asked.patterns for topic in self.engine.hub.matching(pattern, now)]
+        """The topics that the reader's patterns take in, as far as they are known here.
+
+        Raises:
+            BadTopic: they are too many, or to find them takes too much.
+        """
+        if not self.asked.patterns:
+            return []
+        found = self.engine.hub.matching(self.asked.patterns, now, MAX_MATCHES)
+        if len(found) > MAX_MATCHES:
+            raise BadTopic(_TOO_MANY)
+        return found
+
+    def check(self, connection: Connection, now: float) -> None:  # noqa: ARG002 - others look at it
+        """See, before anything is changed, that the request will not be refused for what it asks.
+
+        Raises:
+            SloshError: it will.
+        """
+        if self.asked.several:
+            self._check_topics(now)
+
+    def _check_topics(self, now: float) -> None:
+        hub, asked = self.engine.hub, self.asked
+        known = {topic.name: topic for topic in self.matched(now)}
+        births = 0
+        for name in asked.names:
+            topic = hub.find(name, now)
+            if topic is not None:
+                known[name] = topic
+            else:
+                births += 1
+        names = dict.fromkeys([*asked.names, *known])
+        if asked.patterns and len(names) > MAX_MATCHES:
+            raise BadTopic(_TOO_MANY)
+        check_room(sum(length_in_url(name, _SOME_CURSOR) for name in names), asked.room)
+        hub.check_room(known.values() if asked.wait or asked.format is not Format.JSON else (), births, now)
 
     def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
         """The names of those of `topics`, and of those that its patterns take in, where its place means nothing."""
@@ -264,13 +303,22 @@ def remember(shared: Shared, subscription: Subscription, made: Made) -> None:
 
 def _check_room(subscription: SeveralTopics, room: int) -> SeveralTopics:
     """See that the reader can come back with what it is given."""
-    length = subscription.length_in_url()
+    check_room(subscription.length_in_url(), room)
+    return subscription
+
+
+def check_room(length: int, room: int) -> None:
+    """See that places of this length fit into a request.
+
+    Raises:
+        BadTopic: they do not.
+    """
     if length > room:
         raise BadTopic(
             f"The places in these topics take up to {length} bytes, and the next request has room for {max(room, 0)} "
-            f"(max_head). Ask for fewer topics at a time, or for such with shorter names."
+            f"(max_head, and the {MAX_LINE} bytes of a request line that proxies pass on). Ask for fewer topics at a "
+            f"time, or for such with shorter names."
         )
-    return subscription
 
 
 class _Opening(Exchange):

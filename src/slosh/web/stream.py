@@ -52,14 +52,24 @@ class StreamAction(Reader):
     heartbeat_every: ClassVar[float] = 15.0
     content_type: ClassVar[bytes] = b""
 
+    def check(self, connection: Connection, now: float) -> None:
+        """As the base says.
+
+        Raises:
+            Draining: the server is shutting down; nothing new begins.
+        """
+        if connection.edge.draining:
+            raise Draining("The server is shutting down.")
+        super().check(connection, now)
+
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Begin to stream.
 
         Raises:
-            Draining: the server goes down; nothing new begins.
+            Draining: the server has begun to shut down meanwhile.
         """
         if connection.edge.draining:
-            raise Draining("This server is going down.")
+            raise Draining("The server is shutting down.")
         self.hold(Stream(connection, self, subscription), now)
 
     def hold(self, stream: "Stream", now: float) -> None:

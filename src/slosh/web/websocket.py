@@ -47,6 +47,15 @@ class WebSocket(StreamAction):
         if self.deflate is not None:
             self.key = keys.find(self.key + self.deflate.field.decode("ascii"))  # what is written depends on it
 
+    def check(self, connection: Connection, now: float) -> None:
+        """As the base says.
+
+        Raises:
+            BadRequest, UpgradeRequired: the handshake is none (RFC 6455 §4.2.1).
+        """
+        shake_hands(connection.head.raw)
+        super().check(connection, now)
+
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Shake hands, and begin to stream.
 
