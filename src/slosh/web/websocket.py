@@ -53,7 +53,7 @@ class WebSocket(StreamAction):
         Raises:
             BadRequest, UpgradeRequired: the handshake is none (RFC 6455 §4.2.1).
         """
-        shake_hands(connection.head.raw)
+        shake_hands(connection.head)
         super().check(connection, now)
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
