@@ -3,6 +3,7 @@
 Nothing is lost, doubled or out of order within what the ring holds.
 """
 
+import http.client
 import json
 import shutil
 import sys
@@ -32,6 +33,24 @@ def proxy(slosh: Slosh) -> Iterator[CuttingProxy]:
     """In front of the server."""
     with cutting(slosh.port) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def express_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where express is installed."""
+    folder = tmp_path_factory.mktemp("express")
+    for file in (CLIENTS / "express").iterdir():
+        shutil.copy(file, folder)
+    install = [need("npm"), "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
+    run_group(install, cwd=folder, check=True, timeout=120)
+    return folder
+
+
+@pytest.fixture
+def express(slosh: Slosh, express_folder: Path) -> Iterator[int]:
+    """The port of a proxy in front of the server that compresses what passes through."""
+    with Process(need("node"), express_folder / "proxy.cjs", slosh.url) as process:
+        yield int(process.line("port ").split()[1])
 
 
 def watchers(slosh: Slosh) -> int:
@@ -66,7 +85,7 @@ def numbers_of(process: Process) -> Callable[[], list[int]]:
 EXPECTED = list(range(1, MESSAGES + 1))
 
 
-@pytest.mark.parametrize("script", ["websockets_client.py", "aiohttp_client.py"])
+@pytest.mark.parametrize("script", ["websockets_client.py", "aiohttp_client.py", "sseclient_client.py"])
 def test_a_client_from_pypi(slosh: Slosh, proxy: CuttingProxy, script: str) -> None:
     need(f"module:{script.partition('_')[0]}")
     scheme = "ws" if script.startswith("websockets") else "http"
@@ -74,6 +93,28 @@ def test_a_client_from_pypi(slosh: Slosh, proxy: CuttingProxy, script: str) -> N
     with Process(sys.executable, CLIENTS / script, url) as client:
         assert publish_with_cuts(slosh, proxy, numbers_of(client)) == EXPECTED
     assert proxy.cuts >= 3
+
+
+def test_a_client_that_takes_text_for_latin_1_reads_a_stream(slosh: Slosh) -> None:
+    """It looks at the charset of the head, as the standard for `text/*` once had it."""
+    need("module:sseclient")
+    with Process(sys.executable, CLIENTS / "sseclient_client.py", f"{slosh.url}/topics/foreign") as client:
+        until(lambda: watchers(slosh), bool)
+        slosh.curl("foreign", '{"t":"Zürich \N{CJK UNIFIED IDEOGRAPH-65E5}"}')
+        assert client.line("t") == '{"t":"Zürich \N{CJK UNIFIED IDEOGRAPH-65E5}"}'
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
+def test_a_proxy_that_compresses_holds_no_stream_back(slosh: Slosh, express: int, accept: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", express, timeout=PATIENCE)
+    connection.request("GET", "/topics/foreign", headers={"Accept": accept, "Accept-Encoding": "gzip"})
+    until(lambda: watchers(slosh), bool)
+    with connection.getresponse() as stream:
+        assert stream.headers["Content-Encoding"] is None
+        slosh.post("foreign", "here")
+        said = b""
+        while b'"here"' not in said:
+            said += stream.read1()
 
 
 def test_the_websockets_package_with_compression(serve: Callable[..., Slosh]) -> None:
