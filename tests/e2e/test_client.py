@@ -1,10 +1,13 @@
 """The JavaScript client in a real browser: its place, its states, what it does when the connection drops."""
 
+import gzip
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import slosh as slosh_package
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, until
 
@@ -195,3 +198,126 @@ def test_a_page_in_any_folder_finds_the_topics(serve: Callable[..., Slosh], new_
     page = new_page(f"{slosh.url}/deep/down/page.html")
     slosh.post_when_watched("t", "found")
     page.wait_for_function("document.title === 'found'")
+
+
+MISTAKES = {
+    "follow(undefined)": 'follow needs a topic\'s name, not undefined: follow("kitchen", …)',
+    "follow('')": 'follow needs a topic\'s name, not "": follow("kitchen", …)',
+    "follow(7)": "follow needs a topic's name, not 7:",
+    "follow('t', () => {})": "follow takes its options as an object, not a function:",
+    "follow('t', null)": "follow takes its options as an object, not null:",
+    "follow('t', { onMessage() {} })": 'follow has no option "onMessage"; it takes since, limit,',
+    "follow('t', { onAnswer: 'draw' })": 'onAnswer is to be a function, not "draw"',
+    "follow('t', { onState: {} })": "onState is to be a function, not {}",
+    "follow('t', { wait: -1 })": "wait is a number of seconds above 0, not -1",
+    "follow('t', { whenHidden: 'no' })": 'whenHidden is "rest" or "keep", not "no"',
+    "follow('t', { server: 'localhost:8000' })": '"localhost:8000"; write "http://localhost:8000"',
+    "follow('t', { server: 'example.org/slosh' })": '"example.org/slosh"; write "http://example.org/slosh"',
+    "follow('t', { server: '' })": '""; write "http://localhost:8000"',
+    "follow('t', { server: 'ws://a' })": '"ws://a"; write "http://localhost:8000"',
+    "follow('t', { server: 'http://a:b c' })": '"http://a:b c"; write "http://localhost:8000"',
+    "follow('t', { server: 'http://u:secret@a' })": "server holds a user name or password; write the address",
+    "await publish(undefined, 1)": 'publish needs a topic\'s name, not undefined: publish("kitchen", …)',
+    "await publish('t')": "only a JSON value can be published, not undefined; send null for nothing",
+    "await publish('t', 1, { server: 'localhost:8000' })": 'write "http://localhost:8000"',
+}
+
+
+@pytest.mark.parametrize("call", MISTAKES)
+def test_a_mistake_of_the_caller_is_an_error_at_once_that_says_what_to_write(page: "Page", call: str) -> None:
+    name, message = page.evaluate(f"""async () => {{
+      const {{ follow, publish }} = await import("/-/slosh.js");
+      try {{ {call}; }} catch (error) {{ return [error.name, error.message]; }}
+    }}""")
+    assert name == "TypeError"
+    assert MISTAKES[call] in message
+    assert "secret" not in message
+
+
+def test_a_refusal_is_told_with_its_detail(page: "Page") -> None:
+    page.evaluate(FOLLOW, {"since": "yesterday"})
+    page.wait_for_function("following.state.name === 'failed'")
+    assert "since is " in page.evaluate("following.state.reason")
+
+
+def test_a_page_that_may_not_read_is_told_apart_from_a_server_that_is_away(
+    slosh: Slosh, serve: Callable[..., Slosh], page: "Page"
+) -> None:
+    other = serve()
+    page.evaluate(FOLLOW, {"server": other.url})
+    page.wait_for_function("following.state.name === 'offline'")
+    allowed = (
+        f"{other.url} answers, but does not allow pages of {slosh.url} to read it; start it with --origins {slosh.url}"
+    )
+    assert page.evaluate("following.state.reason") == allowed
+    publish = """server => import("/-/slosh.js")
+      .then(({ publish }) => publish("t", 1, { server })).catch((error) => error.message)"""
+    assert page.evaluate(publish, other.url) == allowed
+    other.process.end()
+    assert page.evaluate(publish, other.url) == f"{other.url} cannot be reached"
+    page.evaluate("following.retry()")
+    page.wait_for_function("reason => following.state.reason === reason", arg=f"{other.url} cannot be reached")
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "most"), [("7", 7000, 7000), ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 500), ("soon", 0, 500)]
+)
+def test_the_server_is_left_alone_for_as_long_as_it_asks(page: "Page", field: str, least: int, most: int) -> None:
+    page.route("**/topics/**", lambda route: route.fulfill(status=503, headers={"Retry-After": field}, body="{}"))
+    page.evaluate(FOLLOW, {})
+    page.wait_for_function("following.state.name === 'waiting'")
+    assert least <= page.evaluate("following.state.retryIn") <= most
+
+
+def test_a_date_to_come_back_at_is_kept(page: "Page") -> None:
+    later = page.evaluate("new Date(Date.now() + 60_000).toUTCString()")
+    page.route("**/topics/**", lambda route: route.fulfill(status=429, headers={"Retry-After": later}, body="{}"))
+    page.evaluate(FOLLOW, {})
+    page.wait_for_function("following.state.name === 'waiting'")
+    assert 50_000 < page.evaluate("following.state.retryIn") <= 60_000
+
+
+def test_a_pattern_is_followed_without_a_moment_in_which_nothing_watches(slosh: Slosh, page: "Page") -> None:
+    follow(page, topic="new/*", times=True)
+    for number in range(50):
+        assert slosh.post(f"new/{number}", number)["status"] == 200
+    page.wait_for_function("note.answers.flatMap(({ topics }) => Object.values(topics)).length >= 50")
+    times = page.evaluate("note.answers.flatMap(({ topics }) => Object.values(topics).flatMap(({ times }) => times))")
+    assert len(times) == 50
+    assert times == sorted(times)
+    assert abs(times[-1] - page.evaluate("Date.now()")) < 60_000
+
+
+def test_where_no_stream_comes_through_polls_take_its_place(slosh: Slosh, page: "Page") -> None:
+    page.route("**/topics/**format=ndjson*", lambda _: None)  # a proxy that collects: nothing ever comes
+    page.clock.install()
+    page.evaluate(FOLLOW, {"topic": "house/*"})
+    page.wait_for_function("note.states.length === 1")
+    page.clock.fast_forward(20_000)
+    page.wait_for_function("following.state.name === 'live'")
+    slosh.post_when_watched("house/a", 1)
+    page.wait_for_function("note.answers.some(({ topics }) => topics['house/a']?.res[0] === 1)")
+
+
+def test_where_a_stream_is_refused_polls_take_its_place(slosh: Slosh, page: "Page") -> None:
+    page.route("**/topics/**format=ndjson*", lambda route: route.fulfill(status=406, body="no"))
+    follow(page, topic="house/*")
+    slosh.post_when_watched("house/a", 1)
+    page.wait_for_function("note.answers.some(({ topics }) => topics['house/a']?.res[0] === 1)")
+    assert "offline" not in page.evaluate("note.states.map(({ name }) => name)")
+
+
+def test_a_connection_that_takes_long_says_what_may_be_the_reason(page: "Page") -> None:
+    page.route("**/topics/**", lambda _: None)
+    page.clock.install()
+    page.evaluate(FOLLOW, {})
+    page.wait_for_function("note.states.length === 1")
+    page.clock.fast_forward(5000)
+    page.wait_for_function("note.states.length === 2")
+    assert "six connections" in page.evaluate("following.state.reason")
+
+
+def test_the_client_is_small() -> None:
+    """No build step makes it smaller: what is written is what is sent."""
+    source = Path(slosh_package.__file__).parent / "web" / "view" / "slosh.js"
+    assert len(gzip.compress(source.read_bytes(), 9)) < 8 * 1024

@@ -1,0 +1,61 @@
+"""A Chromium whose tabs are hidden by one another, as a person's are: Playwright keeps all of its own visible."""
+
+import json
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+from websockets.sync.client import connect
+
+from tests.conftest import need
+from tests.e2e.conftest import CHROMIUM, PATIENCE
+
+
+class Tab:
+    """A tab; the newest, or the one that was shown last, hides the others."""
+
+    def __init__(self, address: str, facts: dict[str, Any]) -> None:
+        self._activate = f"http://{address}/json/activate/{facts['id']}"
+        self._socket: str = facts["webSocketDebuggerUrl"]
+
+    def show(self) -> None:
+        """Bring it to the front."""
+        urllib.request.urlopen(self._activate, timeout=PATIENCE).close()
+
+    def evaluate(self, expression: str) -> Any:
+        """What a script comes to on its page."""
+        with connect(self._socket, max_size=None, open_timeout=PATIENCE) as socket:
+            parameters = {"expression": expression, "awaitPromise": True, "returnByValue": True}
+            socket.send(json.dumps({"id": 1, "method": "Runtime.evaluate", "params": parameters}))
+            while (answer := json.loads(socket.recv(timeout=PATIENCE))).get("id") != 1:
+                pass
+        return answer["result"]["result"].get("value")
+
+
+class Tabs:
+    """A browser with one window. Use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        command = (need("chromium"), "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={folder}")
+        self._process = subprocess.Popen(
+            (*command, "--no-first-run", *CHROMIUM, "about:blank"), stderr=subprocess.PIPE, text=True
+        )
+        lines = iter(self._process.stderr or ())
+        self._address = next(found[1] for line in lines if (found := re.search(r"ws://([\d.:]+)/", line)))
+
+    def open(self, url: str) -> Tab:
+        """Open a tab in front of all others."""
+        request = urllib.request.Request(f"http://{self._address}/json/new?{url}", method="PUT")
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return Tab(self._address, json.load(answer))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(PATIENCE)
+        if self._process.stderr:
+            self._process.stderr.close()
