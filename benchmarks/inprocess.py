@@ -114,7 +114,7 @@ def make_edge(loop: Loop) -> Edge:
     """A server apart from its listeners, with default settings."""
     settings, any_loop = Settings(), cast("Any", loop)
     engine = make_engine(make_hub(settings, any_loop, lambda: "abcdefgh"), settings, any_loop)
-    edge = Edge(settings, Routes(engine, DocumentRoot(find_root("")), settings), any_loop)
+    edge = Edge(settings, Routes(engine, DocumentRoot(find_root(settings)), settings), any_loop)
     edge.wall = repeat(NOON).__next__
     return edge
 

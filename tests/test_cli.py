@@ -116,7 +116,7 @@ def test_with_pages_of_ones_own_the_first_hint_is_left_out(tmp_path: Path) -> No
 
 def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
     with Running([*SLOSH, "serve", "--uds", "s.sock"], tmp_path) as server:
-        server.hear(r"is ready on unix:\S*s\.sock, serving example/")
+        server.hear(r"is ready on unix:\S*s\.sock, serving no files")
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(PATIENCE)
             client.connect(str(tmp_path / "s.sock"))

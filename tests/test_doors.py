@@ -1,7 +1,7 @@
 """Every setting can be set through every door, with units, in one order of precedence, and errors say the way out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ WRITTEN: dict[str, tuple[str, object]] = {
     "uds": ("/run/slosh.sock", "/run/slosh.sock"),
     "fd": ("3", 3),
     "root": ("/", "/"),
+    "view": ("off", "off"),
     "hosts": ("a.example *.b.example", "a.example *.b.example"),
     "trusted_proxies": ("10.0.0.0/8 unix", "10.0.0.0/8 unix"),
     "linger": ("5m", 300.0),
@@ -47,6 +48,7 @@ WRITTEN: dict[str, tuple[str, object]] = {
     "tcp_keepalive": ("1d", 86400.0),
     "max_connections": ("500", 500),
     "max_connections_per_address": ("10", 10),
+    "max_downloads": ("5", 5),
     "max_topics": ("7", 7),
     "max_watchers": ("9", 9),
     "engine": ("redis://host:7000/1", "redis://host:7000/1"),
@@ -96,8 +98,9 @@ def test_the_list_above_is_complete_and_changes_something() -> None:
 def test_from_the_command_line(row: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Settings] = []
 
-    def run(settings: Settings) -> int:
+    def run(settings: Settings, again: Callable[[], Settings]) -> int:
         seen.append(settings)
+        assert again() == settings
         return 0
 
     monkeypatch.setattr(cli, "run", run)
@@ -301,3 +304,21 @@ def test_an_empty_text_is_never_taken_for_a_number_or_a_choice(row: Setting) -> 
     """As `SLOSH_PORT=` in a compose file would be."""
     with pytest.raises(SettingError, match=f"^{row.variable}=''"):
         load({}, environ={row.variable: ""})
+
+
+@pytest.mark.parametrize("word", ["example", "none"])
+def test_the_words_for_a_root_are_no_folders_of_slosh_toml(tmp_path: Path, word: str) -> None:
+    (tmp_path / "slosh.toml").write_text(f'root = "{word}"')
+    assert plain().settings.root == word
+
+
+def test_a_byte_order_mark_before_the_settings_means_nothing(tmp_path: Path) -> None:
+    (tmp_path / "slosh.toml").write_bytes(b"\xef\xbb\xbfport = 9\r\nlinger = '5s'\r\n")
+    assert (plain().settings.port, plain().settings.linger) == (9, 5.0)
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "latin-1"])
+def test_settings_in_another_coding_are_told_so(tmp_path: Path, coding: str) -> None:
+    (tmp_path / "slosh.toml").write_bytes('root = "\xe9"'.encode(coding))
+    with pytest.raises(SettingError, match="Save it as UTF-8"):
+        plain()

@@ -21,6 +21,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"slosh.web"}),
     frozenset({"slosh.listening", "slosh.startup"}),
     frozenset({"slosh.server"}),
+    frozenset({"slosh.signals"}),
     frozenset({"slosh.doors", "slosh.settings_page", "slosh.workers"}),
     frozenset({"slosh.client"}),  # knows of the core how a place is spelled, and nothing of the server
     frozenset({"slosh.commands"}),

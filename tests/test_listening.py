@@ -80,11 +80,25 @@ def test_a_name_with_two_addresses_is_listened_on_at_both_with_one_port(
     connect(four)
 
 
-def test_all_addresses_of_ipv6_leave_those_of_ipv4_alone(make: Listen) -> None:
+@pytest.mark.parametrize("host", ["::", "[::]", "0.0.0.0,[::]", "127.0.0.1, ::1"])
+def test_both_families_are_listened_on_with_one_port(make: Listen, host: str) -> None:
+    """`::` is every address of this machine; clients of IPv4 have their own, and not one of IPv6 made of it."""
     if not has_ipv6():
         pytest.skip("this machine has no IPv6")
-    (six,) = make(host="::", port=0)
-    assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+    sockets = make(host=host, port=0)
+    assert {each.family for each in sockets} == {socket.AF_INET, socket.AF_INET6}
+    (port,) = {each.getsockname()[1] for each in sockets}
+    for address in ("127.0.0.1", "::1"):
+        with closing(socket.create_connection((address, port), timeout=10)):
+            pass
+
+
+@pytest.mark.parametrize(("host", "way_out"), [("203.0.113.9", "0.0.0.0 (all)"), ("no such name", "127.0.0.1")])
+def test_an_address_that_is_not_ours_is_told_with_one_that_is(host: str, way_out: str) -> None:
+    with pytest.raises(CannotListen) as caught:
+        listen(Settings(host=host, port=0))
+    assert host in caught.value.detail
+    assert way_out in caught.value.detail
 
 
 def test_keep_alive_is_set_and_inherited_by_the_clients(make: Listen) -> None:

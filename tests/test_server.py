@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,9 +170,24 @@ def test_a_document_root_that_is_no_folder_is_a_setting_error(tmp_path: Path) ->
             Server(Settings(root=str(wrong)))
 
 
-def test_the_example_is_the_document_root_where_none_is_set(tmp_path: Path) -> None:
-    assert (find_root("") / "index.html").is_file()
-    assert find_root(str(tmp_path)) == tmp_path
+def test_the_example_is_the_document_root_where_none_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = find_root(Settings())
+    assert found is not None
+    assert (found / "index.html").is_file()
+    assert find_root(Settings(root=str(tmp_path))) == tmp_path
+    monkeypatch.chdir(tmp_path)
+    assert find_root(Settings(root="example")) == found
+    (tmp_path / "example").mkdir()
+    assert find_root(Settings(root="example")) == Path("example")  # a folder of one's own goes before the word
+    assert find_root(Settings()) == found
+
+
+@pytest.mark.parametrize("where", [{"host": "0.0.0.0"}, {"host": "127.0.0.1,::"}, {"uds": "/run/s"}, {"fd": 3}])
+def test_the_example_is_not_served_to_others_unless_asked_for(where: dict[str, Any]) -> None:
+    """It has a chat in which everybody may write."""
+    assert find_root(Settings(**where)) is None
+    assert find_root(Settings(root="example", **where)) is not None
+    assert find_root(Settings(root="none")) is None
 
 
 def test_a_root_that_goes_away_is_404_and_harms_nobody(tmp_path: Path) -> None:
@@ -197,7 +213,7 @@ def test_without_the_extra_package_a_store_is_refused_with_what_to_install() -> 
     serve = [sys.executable, "-c", without, "serve", "--port", "0", "--engine", "redis://127.0.0.1:1/0"]
     ended = run_group(serve)
     assert ended.returncode == 2
-    assert "pip install 'slosh[redis]'" in ended.stderr
+    assert "pip install 'slosh-server[redis]'" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

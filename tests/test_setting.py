@@ -46,7 +46,7 @@ def test_values_are_shown_as_a_person_writes_them(name: str, value: float | str,
         ("max_wait", "default 0: no bound"),
         ("uds", "default none"),
         ("fd", "default none"),
-        ("root", "default the example that comes with slosh"),
+        ("root", "default the example on a loopback address, else none"),
         ("queue", "default 100"),
     ],
 )

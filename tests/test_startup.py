@@ -9,11 +9,20 @@ import pytest
 
 from slosh import __version__
 from slosh.settings import Settings
-from slosh.startup import OWN_FILES, first_hint, open_files, raise_file_limit, ready_line
+from slosh.startup import OWN_FILES, first_hint, open_files, raise_file_limit, reachable, ready_line
 
 
 @pytest.mark.parametrize(
-    ("root", "shown"), [("", "example/"), ("site", "site/"), (".", "./"), ("/srv/www", "/srv/www/"), ("/", "/")]
+    ("root", "shown"),
+    [
+        ("", "example/"),
+        ("example", "example/"),
+        ("none", "no files"),
+        ("site", "site/"),
+        (".", "./"),
+        ("/srv/www", "/srv/www/"),
+        ("/", "/"),
+    ],
 )
 def test_the_ready_line_names_every_address_and_the_folder(
     root: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -24,10 +33,52 @@ def test_the_ready_line_names_every_address_and_the_folder(
 
 
 def test_the_hint_can_be_typed_in_as_it_stands() -> None:
-    hint = first_hint(["unix:/run/s.sock", "http://[::1]:9000"])
+    hint = first_hint(Settings(), ["unix:/run/s.sock", "http://[::1]:9000"])
     assert "curl http://[::1]:9000/topics/test" in hint
     assert 'curl -d \'{"hello":"world"}\' http://[::1]:9000/topics/test' in hint
-    assert first_hint(["unix:/run/s.sock"]) == ""
+    assert first_hint(Settings(), ["unix:/run/s.sock"]) == ""
+
+
+def test_no_page_is_offered_where_no_files_are_served() -> None:
+    assert "open " not in first_hint(Settings(root="none"), ["http://127.0.0.1:8000"])
+    assert "open " in first_hint(Settings(), ["http://127.0.0.1:8000"])
+
+
+@pytest.mark.parametrize("address", ["http://0.0.0.0:8000", "http://[::]:8000"])
+def test_an_address_is_told_that_the_phone_beside_can_open(address: str) -> None:
+    for told in reachable([address]):
+        assert "0.0.0.0" not in told
+        assert "[::]" not in told or reachable([address]) == [address]  # a machine without IPv6
+    assert reachable(["http://127.0.0.1:1", "unix:/s"]) == ["http://127.0.0.1:1", "unix:/s"]
+
+
+def test_the_folder_in_which_it_was_started_may_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, site = tmp_path / "gone", tmp_path / "site"
+    gone.mkdir()
+    site.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert f"serving {site}/" in ready_line(Settings(root=str(site)), ["http://127.0.0.1:8000"])
+    monkeypatch.chdir(tmp_path)
+
+
+def test_descriptors_that_are_closed_are_held_open(tmp_path: Path) -> None:
+    """In a process of its own, started with every choice of them closed."""
+    probe = """
+import os, sys
+from slosh.startup import hold_standard_descriptors
+hold_standard_descriptors()
+for number in range(3):
+    os.fstat(number)
+os.write(1, b"")
+open(sys.argv[1], "w").write("fine")
+"""
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        told = tmp_path / "told"
+        command = ["/bin/sh", "-c", f'exec "$0" -c "$1" "$2" {closed}', sys.executable, probe, str(told)]
+        assert subprocess.run(command, check=False).returncode == 0, closed
+        assert told.read_text() == "fine"
+        told.unlink()
 
 
 class Limits:

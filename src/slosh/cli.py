@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
@@ -22,11 +23,13 @@ from slosh.doors import load
 from slosh.errors import SettingError, SloshError
 from slosh.setting import Group, Setting, hide_login, told_default
 from slosh.settings import TABLE, Settings
+from slosh.startup import hold_standard_descriptors
 
 if TYPE_CHECKING:
     import socket
 
     from slosh.server import Server
+    from slosh.signals import Again
 
 EXIT_NOT_STARTED: Final = 1
 EXIT_SETTING: Final = 2
@@ -155,6 +158,7 @@ def option_of(row: Setting) -> click.Option:
 @click.version_option(told_version(), "--version", prog_name="slosh", message="%(prog)s %(version)s")
 def main() -> None:
     """Live topics over plain HTTP: GET waits, POST delivers."""
+    hold_standard_descriptors()
 
 
 @main.command()
@@ -181,7 +185,7 @@ def serve(config: str | None, **said: Any) -> None:  # noqa: ANN401  # one keywo
     for warning in (*loaded.warnings, raise_file_limit(loaded.settings)):
         if warning:
             click.echo(f"Warning: {warning}", err=True)
-    sys.exit(run(loaded.settings))
+    sys.exit(run(loaded.settings, lambda: load(said, config=config).settings))
 
 
 def log_to_stderr() -> None:
@@ -202,19 +206,22 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, again: "Again") -> int:
     """Serve until a signal; return the exit code.
+
+    Args:
+        again: reads the settings again, on SIGHUP.
 
     Raises:
         Refused: the server could not start.
     """
     if settings.workers > 1:
-        return run_workers(settings)
+        return run_workers(settings, again)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(settings))
+        return runner.run(_serve(settings, again))
 
 
-def run_workers(settings: Settings) -> int:
+def run_workers(settings: Settings, again: "Again") -> int:
     """The same with several processes on one port.
 
     Raises:
@@ -236,7 +243,7 @@ def run_workers(settings: Settings) -> int:
     def serve(sockets: "list[socket.socket]", ready: Callable[[], None]) -> int:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             try:
-                return runner.run(_work(settings, sockets, ready, workers.life))
+                return runner.run(_work(settings, again, sockets, ready, workers.life))
             except Refused as refused:
                 refused.show()
                 return refused.exit_code
@@ -248,8 +255,9 @@ def run_workers(settings: Settings) -> int:
         release([each for place in places for each in place], settings)
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, again: "Again") -> int:
     from slosh.server import Server
+    from slosh.signals import ENDING, handle, stay_up
 
     try:
         server = Server(settings)
@@ -258,24 +266,29 @@ async def _serve(settings: Settings) -> int:
         raise Refused(error, advice_for(settings, error)) from error
     await _start(server)
     signals: asyncio.Queue[int] = asyncio.Queue()
-    catch_signals(signals)
+    for number in ENDING:
+        handle(number, partial(signals.put_nowait, number))
+    stay_up(server, again)
     _say_ready(settings, server.addresses)
     await signals.get()
     _say_stopping(settings)
     stopping = asyncio.ensure_future(server.stop())
-    again = asyncio.ensure_future(signals.get())
-    await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
+    second = asyncio.ensure_future(signals.get())
+    await asyncio.wait({stopping, second}, return_when=asyncio.FIRST_COMPLETED)
     if stopping.done():
-        again.cancel()
+        second.cancel()
         stopping.result()
         return 0
     stopping.cancel()
-    return 128 + again.result()
+    return 128 + second.result()
 
 
-async def _work(settings: Settings, sockets: "list[socket.socket]", ready: Callable[[], None], life: int) -> int:
+async def _work(
+    settings: Settings, again: "Again", sockets: "list[socket.socket]", ready: Callable[[], None], life: int
+) -> int:
     """What one of several workers does."""
     from slosh.server import Server
+    from slosh.signals import handle, stay_up
     from slosh.workers import when_parent_goes
 
     try:
@@ -285,7 +298,8 @@ async def _work(settings: Settings, sockets: "list[socket.socket]", ready: Calla
     server.use(sockets)
     await _start(server)
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    handle(signal.SIGTERM, stop.set)
+    stay_up(server, again)
     when_parent_goes(life, stop.set)
     ready()
     await stop.wait()
@@ -308,21 +322,11 @@ def _say_ready(settings: Settings, addresses: list[str]) -> None:
 
     say(ready_line(settings, addresses), sys.stdout)
     if not settings.root:
-        say(first_hint(addresses), sys.stderr)
+        say(first_hint(settings, addresses), sys.stderr)
 
 
 def _say_stopping(settings: Settings) -> None:
     say(f"stopping within {settings.drain:g} seconds; once more quits at once", sys.stderr)
-
-
-def catch_signals(signals: "asyncio.Queue[int]") -> None:
-    """Put SIGINT and SIGTERM into the queue instead of letting them end the process."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, signals.put_nowait, number)
-        except NotImplementedError:  # asyncio's loops on Windows
-            signal.signal(number, lambda got, _: loop.call_soon_threadsafe(signals.put_nowait, got))
 
 
 def advice_for(settings: Settings, error: SloshError) -> str:

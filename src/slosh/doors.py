@@ -10,6 +10,7 @@ The rules of this file:
 * Paths in slosh.toml are taken from the folder of that file, other paths from the working directory.
 """
 
+import codecs
 import os
 import re
 import tomllib
@@ -23,7 +24,7 @@ from typing import Final
 from slosh.durations import parse_duration
 from slosh.errors import SettingError
 from slosh.setting import KIB, MIB, Kind, Setting, refused_value, wrong_value
-from slosh.settings import BY_NAME, TABLE, Settings, contradictions
+from slosh.settings import BY_NAME, EXAMPLE, NO_FILES, TABLE, Settings, contradictions
 
 FILE_NAME: Final = "slosh.toml"
 """Read from the working directory where no other file is named."""
@@ -114,7 +115,7 @@ def load(
         raise SettingError(wrong)
     settings = Settings(**values)  # type: ignore[arg-type]  # read() gave each its type
     # The server checks this too; here it can still be told by the name of the door.
-    if settings.root and not Path(settings.root).is_dir():
+    if settings.root not in ("", EXAMPLE, NO_FILES) and not Path(settings.root).is_dir():
         shown = refused_value(BY_NAME["root"], settings.root)
         raise SettingError(f"{sources['root']}{shown}: is not a folder. Name one that exists.")
     return Loaded(settings, tuple(warnings), sources)
@@ -184,21 +185,30 @@ def _from_file(config: str | None) -> Iterator[Given]:
     if not config and not path.exists():
         return
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(_decode(path.read_bytes()))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SettingError(f"the settings file {path} cannot be read: {reason}.") from error
     except UnicodeDecodeError as error:  # its own words repeat a byte of the file
-        raise SettingError(f"the settings file {path} is not UTF-8, at byte {error.start}.") from None
+        raise SettingError(
+            f"the settings file {path} is not UTF-8, at byte {error.start}. Save it as UTF-8, which TOML asks for."
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"the settings file {path} is not TOML: {error}.") from None
     for name, value in table.items():
         row = BY_NAME.get(name)
         if row is None:
             raise SettingError(f"{name} in {path}: is no setting of slosh.{_did_you_mean(name)}")
-        if row.kind is Kind.PATH and isinstance(value, str) and value:
+        if row.kind is Kind.PATH and isinstance(value, str) and value not in ("", EXAMPLE, NO_FILES):
             value = str(path.parent / value)  # noqa: PLW2901  # the same value, told from where we are
         yield Given(row, value, f"{name} in {path}")
+
+
+def _decode(data: bytes) -> str:
+    """The text of a settings file. Editors on Windows put a byte order mark before it."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UnicodeDecodeError("utf-8", data, 0, 2, "UTF-16")
+    return data.decode("utf-8-sig")
 
 
 def _near_variable(variable: str) -> str:

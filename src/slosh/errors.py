@@ -297,6 +297,15 @@ class TooManyConnections(Unavailable):
     closes = True
 
 
+class TooManyDownloads(Unavailable):
+    """`max_downloads` is reached, or the system gives this process no more files."""
+
+    code = "too_many_downloads"
+
+    def __init__(self) -> None:
+        super().__init__("As many files are being sent as may be (max_downloads). Try again in some seconds.")
+
+
 class TooManyTopics(Unavailable):
     """`max_topics` is reached."""
 

@@ -1,16 +1,17 @@
 """The sockets that a server listens on: made by us, or handed to us. Plain blocking code, before any loop runs."""
 
 import contextlib
+import errno
 import os
 import socket
 import stat
 from collections.abc import MutableMapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from slosh.errors import CannotListen, SettingError
-from slosh.settings import BY_NAME, Settings
+from slosh.settings import BY_NAME, Settings, split_hosts
 
 BACKLOG: Final = 4096
 """Connections that the system holds for us before they are accepted; it takes the smaller of this and its own
@@ -117,10 +118,7 @@ def release(sockets: list[socket.socket], settings: Settings) -> None:
 
 
 def _bind_tcp(host: str, port: int, *, shared: bool) -> list[socket.socket]:
-    try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise CannotListen(f"host: {host} is no address of this machine ({error.strerror}).") from None
+    found = [each for name in split_hosts(host) for each in _look_up(name, port)]
     for attempt in range(_ATTEMPTS):
         sockets: list[socket.socket] = []
         try:
@@ -137,6 +135,17 @@ def _bind_tcp(host: str, port: int, *, shared: bool) -> list[socket.socket]:
         else:
             return sockets
     raise AssertionError  # The last attempt has returned or raised.
+
+
+def _look_up(host: str, port: int) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]]:
+    """The addresses that a host has. `::` is every address of this machine, of IPv4 too (a socket for each family)."""
+    try:
+        name = None if host == "::" else host
+        return [*socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)]
+    except OSError as error:
+        raise CannotListen(
+            f"host: {host} is no address of this machine ({error.strerror}). 127.0.0.1 always is, and 0.0.0.0 is all."
+        ) from None
 
 
 def _listen(listener: socket.socket, address: tuple[object, ...], *, shared: bool) -> socket.socket:
@@ -156,6 +165,8 @@ def _listen(listener: socket.socket, address: tuple[object, ...], *, shared: boo
 
 def _explain(host: str, port: int, error: OSError) -> str:
     where = f"{host}:{port}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{where} cannot be listened on: {host} is no address of this machine. 127.0.0.1 and 0.0.0.0 (all) are."
     if isinstance(error, PermissionError):
         return f"{where} may not be listened on by this user. Ports below 1024 need rights; take another with port."
     return f"{where} cannot be listened on: {error.strerror}. Take another with port, or 0 for any free one."

@@ -1,8 +1,10 @@
 """One server as one object: listen, serve, drain. Every door (command line, .tac, plugin) starts this same one."""
 
 import asyncio
+import math
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from slosh.engine.base import Engine
 from slosh.engine.memory import MemoryEngine
 from slosh.errors import SettingError
 from slosh.listening import BACKLOG, describe, listen, loopback_ports, release
-from slosh.settings import Settings
+from slosh.settings import EXAMPLE, NO_FILES, TABLE, Settings, is_local
 from slosh.startup import OWN_FILES, open_files
 from slosh.web.connection import connect
 from slosh.web.drain import drain
@@ -38,7 +40,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._root = DocumentRoot(find_root(settings.root))
+        self._root = DocumentRoot(find_root(settings))
         check_engine(settings)
         self._sockets: list[socket.socket] = []
         self._owns_sockets = False
@@ -87,10 +89,36 @@ class Server:
         await engine.start()
         routes = Routes(engine, self._root, settings, loopback_ports(self._sockets))
         self._edge = edge = Edge(settings, routes, loop)
-        # Without a file for it a client would hang in the queue; with a 503 it knows.
-        edge.max_connections = min(settings.max_connections, max(1, open_files() - OWN_FILES))
+        self._bound_files(edge)
         for each in self._sockets:
             self._listeners.append(await loop.create_server(lambda: connect(edge), sock=each, backlog=BACKLOG))
+
+    def reload(self, settings: Settings) -> list[str]:
+        """Take the values of the settings that a running server can change.
+
+        Returns:
+            The names of the other settings that differ, which need a restart.
+        """
+        rest = [row.name for row in TABLE if getattr(settings, row.name) != getattr(self.settings, row.name)]
+        taken = {row.name: getattr(settings, row.name) for row in TABLE if row.reloads}
+        self.settings = replace(self.settings, **taken)
+        if self._edge is not None:
+            self._edge.settings = self.settings
+            self._edge.idle = self.settings.idle_timeout or math.inf
+            self._bound_files(self._edge)
+        if self._engine is not None:
+            self._engine.hub.set_bounds(
+                linger=self.settings.linger,
+                max_topics=self.settings.max_topics,
+                max_watchers=self.settings.max_watchers,
+            )
+        return [name for name in rest if name not in taken]
+
+    def _bound_files(self, edge: Edge) -> None:
+        """Share out the files that the system grants: without one for it a client would hang in the queue."""
+        free = max(2, open_files() - OWN_FILES)
+        edge.max_downloads = min(self.settings.max_downloads, max(1, free // 4))
+        edge.max_connections = min(self.settings.max_connections, free - edge.max_downloads)
 
     async def stop(self) -> None:
         """Go down quietly, within the setting `drain`. Calling it again waits for the same end."""
@@ -167,22 +195,26 @@ def check_engine(settings: Settings) -> None:
         from slosh.engine.redis_address import parse_address  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise SettingError(
-            f"engine: for a Redis or Valkey the Python package {error.name} is needed: pip install 'slosh[redis]'"
+            f"engine: a Redis or Valkey needs the Python package {error.name}: pip install 'slosh-server[redis]'"
         ) from None
     parse_address(settings.engine)
 
 
-def find_root(root: str) -> Path:
-    """The document root: the folder `root`, or the example that comes with slosh when that is empty.
+def find_root(settings: Settings) -> Path | None:
+    """The document root: the folder that `root` names, or the example that comes with slosh; None for no files.
+
+    Where nothing is said the example is served to this machine alone: it holds a chat in which everybody may write.
 
     Raises:
         SettingError: it is no folder.
     """
-    if root:
-        path = Path(root)
-        if not path.is_dir():
-            raise SettingError(f"root: {root} is no folder. Name the folder whose files are to be served.")
+    if settings.root == NO_FILES or (not settings.root and not is_local(settings)):
+        return None
+    path = Path(settings.root)
+    if settings.root and path.is_dir():
         return path
+    if settings.root not in ("", EXAMPLE):
+        raise SettingError(f"root: {settings.root} is no folder. Name the folder whose files are to be served.")
     packaged = Path(__file__).with_name("example")
     # In a checkout the example stands at the top, beside src.
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "example"

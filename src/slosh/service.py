@@ -10,7 +10,9 @@ The rules of this file:
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
+import threading
 from typing import Any, ClassVar, Final
 
 from twisted.application.service import Service
@@ -24,7 +26,8 @@ from slosh.errors import SettingError, SloshError
 from slosh.server import Server
 from slosh.setting import hide_login, told_default
 from slosh.settings import TABLE, Settings
-from slosh.startup import raise_file_limit, ready_line, spare_collector
+from slosh.signals import Again, handle, stay_up
+from slosh.startup import hold_standard_descriptors, raise_file_limit, ready_line, spare_collector
 
 log: Final = Logger()
 
@@ -40,14 +43,16 @@ class SloshService(Service):
 
     Args:
         settings: what to serve, and where. make_service() takes keywords instead.
+        again: reads the settings again, on SIGHUP; None where there is nothing to read.
 
     Raises (in privilegedStartService, which the parent calls):
         SystemExit: the address cannot be had, or the reactor is not the asyncio one; the sentence says what to do.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, again: Again | None = None) -> None:
         self.setName("slosh")  # type: ignore[no-untyped-call]  # Twisted's
         self.settings = settings
+        self._again = again or (lambda: settings)
         self.server: Server | None = None
         self._starting: asyncio.Task[None] | None = None
         self._bridge = Bridge()
@@ -107,12 +112,20 @@ class SloshService(Service):
             log.failure("slosh cannot start")
             self._give_up("")
         else:
+            if threading.current_thread() is threading.main_thread():  # signals come to no other
+                stay_up(server, self._again)
+                handle(signal.SIGQUIT, self._quit)
             log.info("{line}", line=ready_line(self.settings, server.addresses))
 
     async def _stop(self, server: Server) -> None:
         if self._starting is not None:
             await self._starting
         await server.stop()
+
+    def _quit(self) -> None:
+        from twisted.internet import reactor  # noqa: PLC0415  # importing it installs one
+
+        _methods_of(reactor).stop()
 
     def _give_up(self, why: str) -> None:
         from twisted.internet import reactor  # noqa: PLC0415  # importing it installs one
@@ -139,7 +152,7 @@ def make_service(**said: Any) -> SloshService:  # noqa: ANN401  # one keyword fo
     for warning in (*loaded.warnings, raise_file_limit(loaded.settings)):
         if warning:
             log.warn("{warning}", warning=warning)  # noqa: G010  # Twisted's logger has no other
-    return SloshService(loaded.settings)
+    return SloshService(loaded.settings, lambda: load(said, keywords=True).settings)
 
 
 class Options(TwistedOptions):
@@ -165,6 +178,7 @@ class Options(TwistedOptions):
         said = {row.name: self[row.option.removeprefix("--")] for row in TABLE}
         try:
             self.loaded = load(said, config=self["config"])
+            self.again = lambda: load(said, config=self["config"]).settings
         except SettingError as error:
             raise SystemExit(f"slosh cannot start: {hide_login(error.detail)}") from error
 
@@ -179,7 +193,7 @@ def makeService(options: Options) -> SloshService:  # noqa: N802  # the name tha
             log.warn("{warning}", warning=warning)  # noqa: G010  # Twisted's logger has no other
     # Here and not in make_service: a .tac may run other services beside slosh, and the collector is theirs too.
     spare_collector()
-    return SloshService(options.loaded.settings)
+    return SloshService(options.loaded.settings, options.again)
 
 
 def install_reactor() -> None:
@@ -190,6 +204,7 @@ def install_reactor() -> None:
     Raises:
         SystemExit: another reactor is installed already.
     """
+    hold_standard_descriptors()
     if "twisted.internet.reactor" in sys.modules:
         require_asyncio_reactor()
         return

@@ -50,6 +50,7 @@ class Setting:
         zero: what 0, or an empty text, means where that is not plain ("no bound").
         choices: the words of a CHOICE.
         is_secret: whether a value may hold a password, so that no message repeats it.
+        reloads: whether a running server takes a new value on SIGHUP; the others need a restart.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Setting:
     zero: str = ""
     choices: tuple[str, ...] = ()
     is_secret: bool = False
+    reloads: bool = False
 
     @property
     def option(self) -> str:

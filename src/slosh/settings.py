@@ -12,6 +12,7 @@ It is longer than other files because a table is best read in one place.
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from ipaddress import ip_address
 from typing import Any, Final
 
 from slosh.errors import SettingError
@@ -34,7 +35,7 @@ def _text(
     return value
 
 
-def _number(
+def _number(  # noqa: PLR0913 - a row of the table, each by its name
     default: int,
     group: Group,
     about: str,
@@ -43,16 +44,19 @@ def _number(
     lowest: int,
     highest: int,
     zero: str = "",
+    reloads: bool = False,
 ) -> int:
     kind = Kind.BYTES if unit == "bytes" else Kind.NUMBER
-    row = {"kind": kind, "unit": unit, "about": about, "group": group}
+    row = {"kind": kind, "unit": unit, "about": about, "group": group, "reloads": reloads}
     row |= {"lowest": lowest, "highest": highest, "zero": zero}
     value: int = field(default=default, metadata=row)
     return value
 
 
-def _seconds(default: float, group: Group, about: str, *, lowest: float = 0.0, zero: str = "") -> float:
-    row = {"kind": Kind.SECONDS, "unit": "seconds", "about": about, "group": group}
+def _seconds(
+    default: float, group: Group, about: str, *, lowest: float = 0.0, zero: str = "", reloads: bool = False
+) -> float:
+    row = {"kind": Kind.SECONDS, "unit": "seconds", "about": about, "group": group, "reloads": reloads}
     row |= {"lowest": lowest, "highest": DAY, "zero": zero}
     value: float = field(default=default, metadata=row)
     return value
@@ -69,8 +73,8 @@ class Settings:
     host: str = _text(
         "127.0.0.1",
         Group.LISTEN,
-        "Address to listen on: a name or an IP address. 127.0.0.1 is reached from this machine only, 0.0.0.0 and :: "
-        "from everywhere.",
+        "Addresses to listen on: names or IP addresses, with commas between. 127.0.0.1 is reached from this machine "
+        "only; 0.0.0.0 from everywhere over IPv4, and :: from everywhere over IPv6 and IPv4.",
     )
     port: int = _number(
         8000,
@@ -99,9 +103,17 @@ class Settings:
     root: str = _text(
         "",
         Group.LISTEN,
-        "Document root: the folder whose files are served on the same port.",
+        "Document root: the folder whose files are served on the same port. example is the one that comes with slosh, "
+        "and none serves no files.",
         kind=Kind.PATH,
-        empty="the example that comes with slosh",
+        empty="the example on a loopback address, else none",
+    )
+    view: str = _text(
+        "on",
+        Group.LISTEN,
+        "Whether the live viewer is served at /view/<name>. With off it is answered 404.",
+        kind=Kind.CHOICE,
+        choices=("on", "off"),
     )
     hosts: str = _text(
         "",
@@ -125,6 +137,7 @@ class Settings:
         "How long a topic stays active after its last reader left. Then its messages go, and who posts to it is "
         "answered 404.",
         zero="forgets a topic as soon as nobody watches",
+        reloads=True,
     )
     queue: int = _number(
         100,
@@ -228,6 +241,7 @@ class Settings:
         Group.WAITING,
         "How long a server that was told to stop has to answer its held readers and to finish what it is writing.",
         zero="closes at once",
+        reloads=True,
     )
 
     max_head: int = _number(
@@ -252,24 +266,28 @@ class Settings:
         "Time for the request line and header fields to come in, from their first byte; then 408, and the connection "
         "closes.",
         lowest=0.001,
+        reloads=True,
     )
     body_timeout: float = _seconds(
         30.0,
         Group.HTTP,
         "Time for a request's body to come in; then 408, and the connection closes.",
         lowest=0.001,
+        reloads=True,
     )
     idle_timeout: float = _seconds(
         75.0,
         Group.HTTP,
         "How long a kept-alive connection may stay without a request before it is closed. A held reader is not idle.",
         lowest=0.001,
+        reloads=True,
     )
     write_timeout: float = _seconds(
         60.0,
         Group.HTTP,
         "How long a client may take nothing of an answer that waits for it; then the connection is cut.",
         lowest=0.001,
+        reloads=True,
     )
     tcp_keepalive: float = _seconds(
         60.0,
@@ -295,6 +313,7 @@ class Settings:
         unit="connections",
         lowest=1,
         highest=10_000_000,
+        reloads=True,
     )
     max_connections_per_address: int = _number(
         0,
@@ -305,6 +324,16 @@ class Settings:
         lowest=0,
         highest=10_000_000,
         zero="no bound",
+        reloads=True,
+    )
+    max_downloads: int = _number(
+        256,
+        Group.CAPACITY,
+        "Files above 256 KiB that are being sent at a time, each of which stays open for as long as its client takes; "
+        "one more is answered 503 with Retry-After. Where few files may be open (ulimit -n) it is a quarter of them.",
+        unit="files",
+        lowest=1,
+        highest=1_000_000,
     )
     max_topics: int = _number(
         100_000,
@@ -313,6 +342,7 @@ class Settings:
         unit="topics",
         lowest=1,
         highest=100_000_000,
+        reloads=True,
     )
     max_watchers: int = _number(
         0,
@@ -322,6 +352,7 @@ class Settings:
         lowest=0,
         highest=10_000_000,
         zero="no bound",
+        reloads=True,
     )
 
     portion: int = _number(
@@ -402,6 +433,26 @@ TABLE: Final[tuple[Setting, ...]] = tuple(
 """The table itself, in the order of the fields."""
 
 BY_NAME: Final[Mapping[str, Setting]] = {row.name: row for row in TABLE}
+
+
+EXAMPLE: Final = "example"
+NO_FILES: Final = "none"
+"""Words for `root` that are no folder of the user's."""
+
+
+def is_local(settings: Settings) -> bool:
+    """Whether the server is reached from this machine only, as far as its settings tell: not behind a proxy, either."""
+    if settings.uds or settings.fd >= 0:
+        return False
+    try:
+        return all(host == "localhost" or ip_address(host).is_loopback for host in split_hosts(settings.host))
+    except ValueError:  # a name, which may lead anywhere
+        return False
+
+
+def split_hosts(text: str) -> list[str]:
+    """The addresses in the setting `host`, an IPv6 address with or without its brackets."""
+    return [each.strip().removeprefix("[").removesuffix("]") for each in text.split(",") if each.strip()]
 
 
 def contradictions(values: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:

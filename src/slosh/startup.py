@@ -2,13 +2,21 @@
 
 import gc
 import logging
+import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from slosh import __version__
-from slosh.settings import Settings
+from slosh.settings import EXAMPLE, NO_FILES, Settings, is_local
+
+_WILDCARDS: Final = (
+    ("http://0.0.0.0:", socket.AF_INET, "192.0.2.1"),
+    ("http://[::]:", socket.AF_INET6, "2001:db8::1"),
+)
+"""How addresses begin that mean all of this machine's, and one of the same family that is nobody's (RFC 5737, 3849)."""
 
 log: Final = logging.getLogger("slosh.startup")
 
@@ -46,29 +54,82 @@ def open_files() -> int:
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
+def hold_standard_descriptors() -> None:
+    """Open /dev/null in place of standard input, output and error where this process was started without them.
+
+    Call it before an event loop is made. Else the loop's own descriptors take their numbers, and what is printed goes
+    there, which ends the process without a word.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the system gives the lowest number that is free
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    # Python has None in their place then, to which nothing can be written.
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as the process
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
 def ready_line(settings: Settings, addresses: Sequence[str]) -> str:
     """The one line that says the server can be asked now, and where; programs may wait for its `is ready on`."""
     workers = f", with {settings.workers} workers" if settings.workers > 1 else ""
-    return f"slosh {__version__} is ready on {' and '.join(addresses)}, serving {_shown_root(settings)}{workers}"
+    where = " and ".join(reachable(addresses))
+    return f"slosh {__version__} is ready on {where}, serving {_shown_root(settings)}{workers}"
+
+
+def reachable(addresses: Sequence[str]) -> list[str]:
+    """The addresses as another machine can open them: in place of 0.0.0.0 and :: stands what this machine is called."""
+    found: dict[str, None] = {}
+    for address in addresses:
+        for wildcard, family, probe in _WILDCARDS:
+            if address.startswith(wildcard):
+                own = _own_address(family, probe)
+                host = f"[{own}]" if ":" in own else own
+                if own:
+                    found[address.replace(wildcard, f"http://{host}:")] = None
+                break
+        else:
+            found[address] = None
+    return list(found) or list(addresses)
+
+
+def _own_address(family: socket.AddressFamily, probe: str) -> str:
+    """The address from which this machine reaches others; empty where it has none of this family. Nothing is sent."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as unsent:
+            unsent.connect((probe, 9))
+            return str(unsent.getsockname()[0])
+    except OSError:
+        return "127.0.0.1" if family == socket.AF_INET else ""
 
 
 def _shown_root(settings: Settings) -> str:
-    if not settings.root:
+    if settings.root == NO_FILES or (not settings.root and not is_local(settings)):
+        return "no files"
+    if settings.root in ("", EXAMPLE):
         return "example/"
     root = Path(settings.root).resolve()
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # The folder in which this process was started is gone.
+        return f"{root}/"
     inside = root.relative_to(here) if root.is_relative_to(here) else root
     return f"{inside}".rstrip("/") + "/"  # the working directory itself is shown as ./
 
 
-def first_hint(addresses: Sequence[str]) -> str:
+def first_hint(settings: Settings, addresses: Sequence[str]) -> str:
     """What to try first, for somebody who started slosh with nothing of his own yet; empty without a TCP address."""
-    address = next((each for each in addresses if each.startswith("http")), "")
+    address = next((each for each in reachable(addresses) if each.startswith("http")), "")
     if not address:
         return ""
+    pages = (f"  open    {address}/",) if _shown_root(settings) != "no files" else ()
     return "\n".join(
         (
-            f"  open    {address}/",
+            *pages,
             f"  chart   {address}/view/test",
             f"  watch   curl {address}/topics/test",
             f'  post    curl -d \'{{"hello":"world"}}\' {address}/topics/test   (from another terminal)',

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
+from slosh.signals import ENDING, IGNORED, RELOADING
+
 if TYPE_CHECKING:
     import socket
 
@@ -118,9 +120,10 @@ class Workers:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            # The terminal's Ctrl-C goes to all; the parent alone says when to stop.
+            # The terminal's Ctrl-C goes to all; the parent alone says when to stop, and `life` tells that as well.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # until it can drain; `life` tells as well
+            for ignored in (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+                signal.signal(ignored, signal.SIG_IGN)  # until it can drain, and read its settings again
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for other in self._workers:
                 if other is not worker and other.sockets is not worker.sockets:
@@ -189,6 +192,13 @@ class Workers:
                 if worker.pid:
                     os.kill(worker.pid, signal.SIGTERM if first else signal.SIGKILL)
 
+    def _pass_on(self, number: int) -> None:
+        """Tell each worker what we were told."""
+        for worker in self._workers:
+            if worker.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.pid, number)
+
     # Waiting.
 
     def _wait(self) -> None:
@@ -226,11 +236,14 @@ class Workers:
     @contextlib.contextmanager
     def _signals_caught(self) -> Iterator[None]:
         def caught(number: int, _: FrameType | None) -> None:
-            if number != signal.SIGCHLD:
+            if number == signal.SIGHUP:
+                self._pass_on(number)
+            elif number != signal.SIGCHLD:
                 self._signals.append(number)
 
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+        numbers = (*ENDING, *RELOADING, signal.SIGCHLD)
         before = {number: signal.signal(number, caught) for number in numbers}
+        before |= {number: signal.signal(number, signal.SIG_IGN) for number in IGNORED}
         woken_before = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         try:
             yield

@@ -1,5 +1,6 @@
 """Sites for the tests of the edge, ended when their test is."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -86,5 +87,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def files(make_site: MakeSite, root: Path) -> Site:
-    """A site that serves it."""
-    return make_site(root)
+    """A site that serves it, an hour after it was written."""
+    site = make_site(root)
+    site.edge.wall = lambda: time.time() + 3600
+    return site

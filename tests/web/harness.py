@@ -167,7 +167,7 @@ class Site:
     """A server without listeners, on virtual time.
 
     Args:
-        root: the document root.
+        root: the document root, None for none.
         application: in place of slosh's own.
         direct: the ports on which it is reached from its own machine only.
         settings: of the server.
@@ -175,7 +175,7 @@ class Site:
 
     def __init__(
         self,
-        root: Path = Path(__file__).parent,
+        root: Path | None = Path(__file__).parent,
         application: Application | None = None,
         direct: Collection[int] = (),
         **settings: Any,

@@ -1,6 +1,7 @@
 """Every bound has its counter: who runs the server sees which of its bounds are reached, and how often."""
 
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,6 +118,16 @@ def takes_nothing(site: Site) -> Iterator[None]:
     site.advance(5.3)
 
 
+FOLDER = tempfile.TemporaryDirectory()
+Path(FOLDER.name, "large").write_bytes(bytes(1024 * 1024))
+
+
+def downloads(site: Site) -> Iterator[None]:
+    site.connect().take_nothing().get("/large")
+    yield
+    assert site.connect().get("/large").next().status == 503
+
+
 def drains(site: Site) -> Iterator[None]:
     client = site.connect().take_nothing().get("/topics/a?format=ndjson")
     together(site, *map(large, range(200 * 1024 // LARGE)))
@@ -179,6 +190,11 @@ BOUNDS = {
     "tcp_keepalive": Bound({}, vanishes, 'slosh_closed_total{reason="tcp_keepalive"}'),
     "max_connections": Bound({"max_connections": 1}, connects, CONNECTIONS),
     "max_connections_per_address": Bound({"max_connections_per_address": 1}, connects, CONNECTIONS),
+    "max_downloads": Bound(
+        {"root": Path(FOLDER.name), "max_downloads": 1},
+        downloads,
+        'slosh_refused_total{code="too_many_downloads"}',
+    ),
     "max_topics": Bound(
         {"max_topics": 1},
         asks(GET, request("GET", "/topics/b?wait=0")),

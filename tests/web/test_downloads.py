@@ -1,12 +1,13 @@
 """Parts of files, and large files to slow clients."""
 
+import errno
 import itertools
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import CONTENT
+from tests.web.conftest import CONTENT, MakeSite
 from tests.web.harness import Client, Response, Site, open_files, request
 
 SIZE = len(CONTENT)
@@ -301,3 +302,40 @@ def test_who_half_closes_and_takes_nothing_does_not_stay(files: Site, root: Path
     assert not files.edge.connections
     assert files.closed("write_timeout") == 1
     assert open_files() == before
+
+
+def test_files_that_slow_clients_keep_open_are_bounded(make_site: MakeSite, tmp_path: Path) -> None:
+    """One more is told to come back, and not that the file is not there; small files are open for a moment only."""
+    (tmp_path / "large").write_bytes(bytes(2 * 1024 * 1024))
+    (tmp_path / "small").write_bytes(b"small")
+    site = make_site(tmp_path, max_downloads=2)
+    slow = [site.connect() for _ in range(2)]
+    before = open_files()
+    for client in slow:
+        client.take_nothing()
+        client.send(request("GET", "/large"))
+    assert site.edge.downloads == 2
+    refused = site.get("/large")
+    assert (refused.status, refused.code, refused["Retry-After"]) == (503, "too_many_downloads", "5")
+    assert site.edge.refused["too_many_downloads"] == 1
+    assert site.get("/small").body == b"small"
+    assert site.ask("HEAD", "/large").status == 200
+    slow[0].reset()
+    assert site.edge.downloads == 1
+    slow[1].reset()
+    assert site.edge.downloads == 0
+    assert open_files() <= before
+
+
+def test_a_system_without_descriptors_is_not_a_file_that_is_missing(
+    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "page").write_bytes(b"here")
+    site = make_site(tmp_path)
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("slosh.web.files.os.open", refuse)
+    answer = site.get("/page")
+    assert (answer.status, answer.code) == (503, "too_many_downloads")

@@ -306,3 +306,116 @@ def test_the_conditions_are_looked_at_in_the_order_of_the_standard(files: Site) 
     client = files.connect().get("/index.html", If_Match='"x"')
     assert client.next().status == 412
     assert client.get("/index.html").next().status == 200
+
+
+# What a validator promises.
+
+
+def test_content_that_changed_under_the_same_time_and_length_is_sent(files: Site, root: Path) -> None:
+    """A deploy that keeps times (tar, rsync -t) and a second write within one tick must not be hidden by a 304."""
+    page = root / "index.html"
+    page.write_bytes(b"AAAA")
+    os.utime(page, (1, 1))
+    before = files.get("/index.html")
+    time.sleep(0.02)  # the system stamps files by a tick of some milliseconds
+    page.write_bytes(b"BBBB")
+    os.utime(page, (1, 1))
+    after = files.get("/index.html", If_None_Match=before["ETag"])
+    assert (after.status, after.body) == (200, b"BBBB")
+
+
+def test_a_file_that_changed_a_moment_ago_has_no_validator(files: Site, root: Path) -> None:
+    """It may change again within the same tick, and then nothing would tell the two contents apart."""
+    changed = (root / "index.html").stat().st_ctime
+    files.edge.wall = lambda: changed + 0.01
+    fresh = files.get("/index.html")
+    assert "ETag" not in fresh
+    assert "Last-Modified" not in fresh
+    date = formatdate(changed + 10, usegmt=True)
+    assert files.get("/index.html", If_None_Match='"x", ""').status == 200
+    assert files.get("/index.html", If_Modified_Since=date).status == 200
+    files.edge.wall = lambda: changed + 10
+    assert "ETag" in files.get("/index.html")
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo", "UTC"])
+@pytest.mark.parametrize(
+    ("date", "status"),
+    [
+        ("Fri Nov 20 11:59:59 2026", 200),
+        ("Fri Nov 20 12:00:00 2026", 304),
+        ("Fri, 20 Nov 2026 11:59:59 -0000", 200),
+        ("Fri, 20 Nov 2026 12:00:00 -0000", 304),
+        ("Friday, 20-Nov-26 11:59:59 GMT", 200),
+        ("Friday, 20-Nov-26 12:00:00 GMT", 304),
+        ("Fri, 20 Nov 2026 12:00:00 GMT", 304),
+    ],
+)
+def test_dates_are_in_utc_wherever_the_server_stands(
+    files: Site, root: Path, monkeypatch: pytest.MonkeyPatch, zone: str, date: str, status: int
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        noon = 1_795_176_000
+        os.utime(root / "index.html", (noon, noon))
+        assert files.get("/index.html", If_Modified_Since=date).status == status
+        until = 412 if status == 200 else 200
+        assert files.get("/index.html", If_Unmodified_Since=date).status == until
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("seconds", [2**40, 253_402_300_800, -1, -(2**40)])
+def test_a_time_that_no_date_can_tell_is_no_mistake_of_ours(files: Site, root: Path, seconds: int) -> None:
+    """Nor is one in the future: Last-Modified is never later than Date (RFC 9110 §8.8.2.1)."""
+    now = 1_795_176_000.5
+    files.edge.wall = lambda: now
+    try:
+        os.utime(root / "index.html", (seconds, seconds))
+    except OverflowError:
+        pytest.skip("this file system has no such time")
+    answer = files.get("/index.html")
+    assert answer.status == 200
+    if "Last-Modified" in answer:
+        told = answer["Last-Modified"]
+        assert told == formatdate(min(max((root / "index.html").stat().st_mtime, 0), int(now)), usegmt=True)
+
+
+def test_a_root_that_is_a_link_is_followed_where_it_leads_now(make_site: MakeSite, tmp_path: Path) -> None:
+    """A deploy that switches the link needs no restart, and the old folder is not served any more."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "page.txt").write_text(name)
+    link = tmp_path / "current"
+    link.symlink_to("one")
+    site = make_site(link)
+    assert site.get("/page.txt").body == b"one"
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").rename(link)
+    assert site.get("/page.txt").body == b"two"
+    (tmp_path / "two" / "out.txt").symlink_to("../one/page.txt")
+    assert site.get("/out.txt").status == 404
+    link.unlink()
+    assert site.get("/page.txt").status == 404
+
+
+def test_the_folder_for_well_known_files_is_no_hidden_one(files: Site, root: Path) -> None:
+    """RFC 8615; everything else that begins with a dot stays hidden, in there too."""
+    (root / ".well-known" / ".git").mkdir(parents=True)
+    (root / ".well-known" / "security.txt").write_text("Contact: mailto:x@example.org")
+    (root / ".well-known" / ".env").write_text("secret")
+    (root / ".well-known" / ".git" / "config").write_text("secret")
+    (root / "folder" / ".well-known").mkdir()
+    (root / "folder" / ".well-known" / "x.txt").write_text("secret")
+    (root / ".well-known" / "link.txt").symlink_to("../.env")
+    assert files.get("/.well-known/security.txt").body.startswith(b"Contact")
+    for path in (".well-known/.env", ".well-known/.git/config", "folder/.well-known/x.txt", ".well-known/link.txt"):
+        assert files.get(f"/{path}").status == 404, path
+
+
+def test_no_files_may_be_served_at_all(make_site: MakeSite) -> None:
+    site = make_site(None)
+    assert site.get("/index.html").status == 404
+    assert site.get("/").status == 404

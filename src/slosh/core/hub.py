@@ -137,6 +137,12 @@ class Hub:
         """How many watchers there are on all topics; counts them, so it is for tests and metrics only."""
         return sum(len(topic.watchers) for topic in self._topics.values())
 
+    def set_bounds(self, *, linger: float, max_topics: int, max_watchers: int) -> None:
+        """Take new bounds, for what comes from now on. Topics that linger already do so for the time that they had."""
+        self._linger = linger
+        self._max_topics = max_topics
+        self._max_watchers = max_watchers
+
     def find(self, name: str, now: float) -> Topic | None:
         """The active topic `name` at the time `now`, seconds, or None. Changes nothing that a user could see."""
         topic = self._topics.get(name)

@@ -19,7 +19,7 @@ from slosh.web.action import Action
 from slosh.web.asking import TOPICS, parse_names
 from slosh.web.connection import Connection
 from slosh.web.edge import Edge
-from slosh.web.files import NO_CACHE, is_unchanged, send_file
+from slosh.web.files import NO_CACHE, is_known, send_file
 from slosh.web.head import Head
 from slosh.web.response import NO_SNIFF, NO_STORE, field
 
@@ -47,8 +47,6 @@ _PUBLIC: Final = field("Access-Control-Allow-Origin", "*")
 
 VIEW: Final = "/view/"
 _PAGE: Final = _FOLDER / "view.html"
-_NEVER: Final = float(2**53)
-"""A time of change that no `If-Modified-Since` reaches: the page has an entity tag alone."""
 _PAGE_FIELDS: Final = field(
     "Content-Security-Policy",
     # The page shows what strangers post: whatever slipped in as markup could run nothing and reach nobody else.
@@ -172,7 +170,7 @@ class ViewPage(Action):
         """Send it, unless the client has it already."""
         page, tag = _page(self._depth)
         fields = field("ETag", tag) + NO_CACHE + NO_SNIFF + _PAGE_FIELDS
-        if is_unchanged(connection.head, tag, _NEVER):
+        if is_known(connection.head, tag):
             connection.respond(304, fields, b"")
         else:
             connection.respond(200, fields + field("Content-Type", "text/html; charset=utf-8"), page)

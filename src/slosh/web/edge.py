@@ -49,6 +49,8 @@ class Edge:
     Attributes:
         draining: whether the server is going down: every answer is the last on its connection.
         heads: that were judged already.
+        downloads: files that are open because their clients have not taken all of them.
+        max_downloads: how many there may be; less than the setting where the system grants fewer files.
         max_connections: how many there may be; less than the setting where the system grants fewer files.
         max_head: bytes of the longest head, as set.
         reserved: connections beyond `max_connections` that may still say that they are probes.
@@ -78,6 +80,8 @@ class Edge:
         self.random = random.random  # for jitter, which nobody needs to be unable to guess
         self.heads = HeadMemory()
         self.max_connections = settings.max_connections
+        self.downloads = 0
+        self.max_downloads = settings.max_downloads
         self.max_head = settings.max_head
         self.reserved = 0
         self.latest = Latest(Head(b"", "GET", b"/", 1, []), Action())
