@@ -42,7 +42,7 @@ class Doubts:
     def __init__(self, view: View) -> None:
         self._view = view
         self._nodes = 0  # that listened to the news when they were last counted
-        self._settled_at = 0.0  # when it is known again who is there
+        self._settled_at = 0.0  # since when it is known who is there, or from when on
         self.waiting = 0
 
     def start(self) -> None:
@@ -71,25 +71,24 @@ class Doubts:
             listening: how many nodes listen to the topic.
             told: called with None, or with the error that is the answer.
         """
-        view = self._view
-        waited = view.now() - since
-        if listening:
-            if waited < min(_PATIENCE, view.settings.engine_timeout):
-                self._ask_later(waited, ask)
-            else:
-                told(None)
-        elif self._is_settled():
+        view, now = self._view, self._view.now()
+        timeout = view.settings.engine_timeout
+        # Nodes that have just come back have their time from then on.
+        patience_over = max(since, self._settled_at) + min(_PATIENCE, timeout)
+        if self._is_settled() and (not listening or now >= patience_over):
             told(None)
-        elif waited >= view.settings.engine_timeout:
+        elif now >= since + timeout and not self._is_settled():
             told(EngineUnreachable("The messages' store was away, and it is not known yet who watches; try again."))
+        elif listening:
+            self._ask_later(now - since, ask)
         else:
 
             def counted(nodes: object) -> None:
                 if isinstance(nodes, int) and nodes >= self._nodes:
-                    self._settled_at = 0.0
+                    self._settled_at = min(self._settled_at, view.now())
                     ask()
                 else:
-                    self._ask_later(waited, ask)
+                    self._ask_later(now - since, ask)
 
             # At the server of this topic, because a cluster's may come back one after the other.
             self._count(view.keys.of_topic(name)[0], counted)
