@@ -39,6 +39,27 @@ def test_a_refusal_that_passes_is_a_stream_that_ends(make_site: MakeSite) -> Non
     assert blocks(follow(site))
 
 
+def test_so_is_one_for_want_of_connections(make_site: MakeSite) -> None:
+    site = make_site(max_connections=1, origins="https://app.example")
+    first = follow(site)
+    second = follow(site, Origin="https://app.example")
+    head = bytes(second.wire.arrived)
+    assert refused(second)["code"] == "too_many_connections"
+    assert b"\r\nAccess-Control-Allow-Origin: https://app.example\r\n" in head
+    assert not second.served()
+    polling = site.connect().get("/topics/a")
+    poll = polling.next()
+    assert (poll.status, poll.code) == (503, "too_many_connections")
+    in_parts = site.connect()
+    for at, part in enumerate(request("GET", "/topics/a", **STREAM).split(b"\r\n")[:-1]):
+        assert in_parts.silent(), at
+        in_parts.send(part + b"\r\n")
+    assert refused(in_parts)["code"] == "too_many_connections"
+    for client in (first, second, polling, in_parts):
+        client.reset()
+    assert blocks(follow(site))
+
+
 def test_so_is_one_for_want_of_topics(make_site: MakeSite) -> None:
     site = make_site(max_topics=1)
     follow(site)

@@ -16,6 +16,7 @@ change the same few attributes, and as several objects each waiting client would
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import re
@@ -118,7 +119,7 @@ class Connection:
             if edge.reserved < RESERVE:
                 self.hold(Reserved(self), edge.now() + PATIENCE)
             else:
-                self.admit(b"")
+                self.admit(b"", is_probe=False)
         elif edge.settings.max_connections_per_address:
             self._count_address(edge.settings.max_connections_per_address)
 
@@ -266,13 +267,21 @@ class Connection:
         """Whether there is still somebody to answer."""
         return self._head is not None and self._transport is not None
 
-    def admit(self, head: bytes) -> None:
-        """Take the one request of a connection beyond `max_connections`, or refuse it where `head` is empty."""
+    def admit(self, head: bytes, *, is_probe: bool) -> None:
+        """Take the one request of a connection beyond `max_connections`, or refuse it where it is no probe's.
+
+        Args:
+            head: empty where it was not read.
+        """
         self._exchange = None
-        if head:
+        if is_probe:
             self._advance(head)
-        else:
-            self.refuse(TooManyConnections("This server has all the connections that it may have (max_connections)."))
+            return
+        if head:  # It says how the client is to be refused.
+            with contextlib.suppress(SloshError):
+                self._head = parse_head(head, self.edge.settings.max_fields)
+                self._action = self.edge.application.route(self._head)
+        self.refuse(TooManyConnections("This server has all the connections that it may have (max_connections)."))
 
     def is_held_by(self, exchange: Exchange) -> bool:
         """Whether `exchange` has still to give the answer to the present request."""

@@ -2,7 +2,8 @@
 
 A server that has `max_connections` is full and not ill: a probe that took the 503 of one client too many for an answer
 would have it restarted, and all its clients with it. So a few connections more are let in to say what they want. One
-that asks for the server's health, its readiness or its metrics is answered, once; any other gets its 503.
+that asks for the server's health, its readiness or its metrics is answered, once; any other gets its 503, an
+`EventSource` in the form that does not stop it for ever (see `refusals.py`).
 """
 
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -43,25 +44,26 @@ class Reserved(Exchange):
         self._said = said = self._said + data
         line, is_whole, _ = said.partition(b"\r\n")
         words = line.split(b" ")
-        if is_whole and (words[0] not in (b"GET", b"HEAD") or len(words) < 2 or words[1] not in _PATHS):
+        is_probe = words[0] in (b"GET", b"HEAD") and len(words) > 1 and words[1] in _PATHS
+        if is_whole and not is_probe and words[0] != b"GET":
             self.end()
             return b""
         head, is_whole, _ = said.partition(b"\r\n\r\n")
         if is_whole:
             # Its answer is the last on this connection, and anything received behind it is discarded.
-            self._admit(head + b"\r\nConnection: close\r\n\r\n")
+            self._admit(head + b"\r\nConnection: close\r\n\r\n", is_probe=is_probe)
         elif len(said) > _LONGEST:
             self.end()
         return b""
 
     def end(self) -> None:
         """It wants something else, or does not say what it wants."""
-        self._admit(b"")
+        self._admit(b"", is_probe=False)
 
     def lost(self) -> None:
         """It has gone."""
         self._connection.edge.reserved -= 1
 
-    def _admit(self, head: bytes) -> None:
+    def _admit(self, head: bytes, *, is_probe: bool) -> None:
         self._connection.edge.reserved -= 1
-        self._connection.admit(head)
+        self._connection.admit(head, is_probe=is_probe)
