@@ -1,6 +1,7 @@
 """Who is active, who waits, and who is woken: by example, and against a model in any order of events."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from slosh.core.hub import WORK
 from slosh.core.timers import TICK
 from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyTopics, TooManyWatchers
@@ -733,3 +735,55 @@ def test_whoever_leaves_or_joins_while_they_are_woken_nobody_else_is_skipped(lea
     hub.turn()
     assert order == [number for number in range(20) if number not in gone]
     assert all(each.wakes == 0 and each.waits for each in new)
+
+
+@PROPERTY
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans()), max_size=30),
+    st.sampled_from(["", "a", "b", "bb", "f", "z"]),
+)
+def test_topics_are_listed_by_name_whatever_came_and_went(steps: list[tuple[str, bool]], after: str) -> None:
+    loop = Loop()
+    hub = HubOnLoop(loop, linger=10.0)
+    for name, lets_time_go_by in steps:
+        hub.get(name)
+        if lets_time_go_by:
+            loop.advance(6.0)
+    listed = [topic.name for topic in hub.listed(after, loop.now())]
+    assert listed == sorted(topic.name for topic in hub if topic.name > after and loop.now() < topic.active_until)
+
+
+class TestWorkThatIsPutOff:
+    """It is done in later turns, in its order, as far as each has room."""
+
+    def test_each_turn_does_what_it_has_room_for(self) -> None:
+        hub = HubOnLoop(Loop())
+        done: list[int] = []
+
+        def task(number: int) -> Callable[[Shared], None]:
+            def run(_: Shared) -> None:
+                done.append(number)
+                hub.room -= WORK // 2
+
+            return run
+
+        for number in range(5):
+            hub.put_off(task(number))
+        turns = 0
+        while len(done) < 5:
+            before = len(done)
+            hub.flushes_owed = 0
+            hub.flush(0.0)
+            turns += 1
+            assert len(done) - before <= 2
+        assert done == list(range(5))
+        assert turns == 3
+
+    def test_one_that_fails_keeps_none_of_the_others_back(self, caplog: pytest.LogCaptureFixture) -> None:
+        hub = HubOnLoop(Loop())
+        done: list[int] = []
+        hub.put_off(lambda _: done.append(1 // 0))
+        hub.put_off(lambda _: done.append(2))
+        hub.turn()
+        assert done == [2]
+        assert "put off" in caplog.text

@@ -1,6 +1,7 @@
 """Interest made visible: the list of topics, its stream, and a feeder that sleeps until somebody watches."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -350,3 +351,64 @@ def test_who_half_closes_before_the_engine_has_answered_is_answered_all_the_same
     assert client.silent()
     told[0](outcome)
     assert client.next().body == body
+
+
+def turn(site: Site) -> None:
+    """Let the loop turn once."""
+    site.loop.call_soon(site.loop.stop)
+    site.loop.run_forever()
+
+
+def test_a_birth_under_very_many_watchers_is_told_to_some_in_each_turn(site: Site) -> None:
+    clients = [site.connect().get("/topics?watch") for _ in range(1200)]
+    for client in clients:
+        client.wire.arrived.clear()
+    for name in ("a", "b"):
+        site.hub.open(name, site.loop.time())
+    told, turns = 0, 0
+    while told < len(clients):
+        turn(site)
+        turns += 1
+        now = sum(bool(client.wire.arrived) for client in clients)
+        assert now - told <= 600
+        told = now
+    assert turns > 2
+    site.advance(0.1)
+    assert all(bytes(client.wire.arrived).count(b"event: active") == 2 for client in clients)
+
+
+def test_events_come_in_their_order_though_more_happens_while_they_are_told(site: Site) -> None:
+    clients = [site.connect().get("/topics?watch") for _ in range(700)]
+    for client in clients:
+        client.wire.arrived.clear()
+    for number in range(10):
+        site.hub.open(f"{number}", site.loop.time())
+        turn(site)
+    site.advance(0.1)
+    for client in clients:
+        assert re.findall(rb'"name": "([0-9])"', bytes(client.wire.arrived)) == [b"%d" % number for number in range(10)]
+
+
+def test_a_first_list_of_very_many_topics_comes_page_by_page(site: Site) -> None:
+    for number in range(2100):
+        site.hub.open(f"t{number:04}", site.loop.time())
+    client = site.connect()
+    client.wire.unread.append(request("GET", "/topics?watch"))
+    client.wire.feed()
+    seen = most = 0
+    for _ in range(20):
+        now = bytes(client.wire.arrived).count(b"event: active")
+        most, seen = max(most, now - seen), now
+        turn(site)
+    assert (seen, most) == (2100, 500)
+
+
+def test_a_slow_client_is_told_the_rest_of_a_long_list_when_it_takes_it(site: Site) -> None:
+    for number in range(3000):
+        site.hub.open(f"t{number:04}", site.loop.time())
+    client = site.connect().take_nothing().get("/topics?watch")
+    assert client.wire.get_write_buffer_size() < 200_000
+    for _ in range(100):
+        client.take(20_000)
+    names = re.findall(rb'"name": "(t[0-9]*)"', bytes(client.wire.arrived))
+    assert names == [b"t%04d" % number for number in range(3000)]

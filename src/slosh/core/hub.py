@@ -17,6 +17,7 @@ The rules of this file:
 """
 
 import logging
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
@@ -99,6 +100,7 @@ class Hub:
         self._wake = wake
         self._timers: Timers[Topic] = Timers(arm)
         self._topics: dict[str, Topic] = {}
+        self._sorted: list[str] = []  # all names; to keep them in order costs each birth some microseconds
         self._names: Tree[Topic] = Tree()
         self._followers: Tree[Follower] = Tree()
         self._observers: dict[Observer, None] = {}
@@ -188,6 +190,7 @@ class Hub:
         if len(self._topics) >= self._max_topics:
             raise self._no_room()
         topic = self._topics[name] = Topic(name, epoch, born)
+        insort(self._sorted, name)
         self._names.add(name, topic)
         self._linger_from(topic, now)
         if self._observers:
@@ -232,6 +235,17 @@ class Hub:
                     if 0 < most < len(found):
                         return list(found)
         return list(found)
+
+    def listed(self, after: str, now: float) -> Iterator[Topic]:
+        """The active topics behind the name `after`, in the order of their names, at the time `now`, seconds.
+
+        Take what you want of it before anything else happens here.
+        """
+        names = self._sorted
+        for at in range(bisect_right(names, after), len(names)):
+            topic = self._topics[names[at]]
+            if topic.watchers or now < topic.active_until:
+                yield topic
 
     def check_room(self, topics: Iterable[Topic], births: int, now: float) -> None:
         """See that a reader of `topics` can watch them all, and bring so many others to life.
@@ -471,6 +485,7 @@ class Hub:
             if topic in self._unannounced:
                 self._announce()
             del self._topics[topic.name]
+            del self._sorted[bisect_left(self._sorted, topic.name)]
             topic.is_over = True
             self.ended += 1
             self._names.remove(topic.name, topic)

@@ -10,7 +10,7 @@ knows the answer gives it before it returns.
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 from slosh.compiled import mypyc_attr
 from slosh.core.hub import Expectant, Hub
@@ -117,6 +117,9 @@ class Engine:
     Args:
         hub: the topics that this process knows.
     """
+
+    page: ClassVar[int] = 1 << 60
+    """Topics to ask `list_topics` for at a time, where all are wanted."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub

@@ -4,9 +4,10 @@ An acknowledged message is in the ring of its topic, in memory. A restart forget
 with a cursor from before are told so (`reset`).
 """
 
-import heapq
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import ClassVar
 
 from slosh.compiled import mypyc_attr
 from slosh.core.hub import Expectant, Hub
@@ -26,6 +27,8 @@ class MemoryEngine(Engine):
         max_keys: how many idempotency keys are remembered.
         wall: gives the seconds since 1970, for the times of arrival that readers are told.
     """
+
+    page: ClassVar[int] = 500
 
     def __init__(self, hub: Hub, *, keep: bool, max_keys: int = 10_000, wall: Callable[[], float] = time.time) -> None:
         super().__init__(hub)
@@ -141,8 +144,7 @@ class MemoryEngine(Engine):
         self, after: str, most: int, now: float, told: Callable[[Sequence[TopicFacts] | SloshError], None]
     ) -> None:
         """As the engine promises; `told` is called before this returns."""
-        active = (topic for topic in self.hub if topic.name > after and (topic.watchers or now < topic.active_until))
-        told([facts_of(topic, now) for topic in heapq.nsmallest(most, active, key=lambda topic: topic.name)])
+        told([facts_of(topic, now) for topic in islice(self.hub.listed(after, now), most)])
 
     def observe(self, onlooker: Onlooker) -> None:
         """As the engine promises."""

@@ -4,11 +4,13 @@ A producer learns here when to start, instead of finding out with every POST tha
 """
 
 import json
-import sys
+from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Final
 
 from slosh.core.cursor import parse_offset
+from slosh.core.topic import Shared
 from slosh.engine.base import Engine, TopicFacts
 from slosh.errors import BadQuery, Draining, SloshError
 from slosh.settings import Settings
@@ -34,6 +36,10 @@ _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _LISTED: Final = 1000
 """Topics in one answer of the list; `after` asks for the next."""
 _HEARTBEAT: Final = 15.0
+_ONE_WRITE: Final = 4096
+"""Bytes that a write counts more, because each has its own cost."""
+_PAGE: Final = 1024 * 1024
+"""Bytes that a page of topics counts, for what it takes to make it."""
 _RESET: Final = b'event: reset\ndata: {"reset":true}\n\n'
 """What the client knows of topics counts no more; all that are active follow."""
 
@@ -121,13 +127,71 @@ class _Listing(_Answer):
         self.connection.respond(200, _FIELDS, json.dumps(answer, ensure_ascii=False).encode() + b"\n")
 
 
+class TopicNews:
+    """Tells all who watch which topics there are: each event is made once, and written to some of them in each turn.
+
+    Args:
+        engine: knows the topics.
+    """
+
+    __slots__ = ("_current", "_engine", "_events", "_waits", "_watching")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._watching: dict[_Watching, None] = {}
+        self._events: list[bytes] = []  # that nobody was told yet
+        self._current: tuple[bytes, bytes] = (b"", b"")  # what is being told, bare and as a chunk
+        self._waits: deque[_Watching] = deque()  # that have still to be told it
+
+    def observe(self, watching: "_Watching") -> None:
+        """Tell `watching` of topics that come to life and end. Call `unobserve` at its end."""
+        if not self._watching:
+            self._engine.observe(self)
+        self._watching[watching] = None
+
+    def unobserve(self, watching: "_Watching") -> None:
+        """Tell it no more."""
+        if self._watching.pop(watching, self) is None and not self._watching:
+            self._engine.unobserve(self)
+
+    def topic_active(self, facts: TopicFacts) -> None:
+        """As an onlooker: a topic is active."""
+        self._add(_event(b"active", describe(facts)))
+
+    def topic_inactive(self, name: str) -> None:
+        """As an onlooker: it is no more."""
+        self._add(_event(b"inactive", {"name": name}))
+
+    def _add(self, event: bytes) -> None:
+        if not self._events and not self._waits:
+            self._engine.hub.put_off(self._spread)
+        self._events.append(event)
+
+    def _spread(self, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
+        """Write to as many as this turn has room for."""
+        hub = self._engine.hub
+        if not self._waits:
+            events, self._events = b"".join(self._events), []
+            self._current = events, chunk(events)
+            self._waits.extend(self._watching)
+        bare, chunked = self._current
+        while self._waits and hub.room > 0:
+            watching = self._waits.popleft()
+            if watching in self._watching:
+                hub.room -= len(bare) + _ONE_WRITE
+                watching.tell(bare, chunked)
+        if self._waits or self._events:
+            hub.put_off(self._spread)
+
+
 class WatchTopics(Action):
     """The action of `GET /topics?watch`: a stream of `active` and `inactive` events, all active topics first."""
 
-    __slots__ = ("_engine", "_life", "_returns", "fields", "max_body")
+    __slots__ = ("_engine", "_life", "_news", "_returns", "fields", "max_body")
 
-    def __init__(self, engine: Engine, settings: Settings, head: Head, fields: bytes) -> None:
+    def __init__(self, engine: Engine, news: TopicNews, settings: Settings, head: Head, fields: bytes) -> None:
         self._engine = engine
+        self._news = news
         self._life = settings.stream_life
         self._returns = bool(head.first(b"last-event-id"))
         self.fields = fields
@@ -137,44 +201,50 @@ class WatchTopics(Action):
         """Begin to stream.
 
         Raises:
-            Draining: the server goes down; nothing new begins.
+            Draining: the server is shutting down; nothing new begins.
         """
         if connection.edge.draining:
-            raise Draining("This server is going down.")
-        watching = _Watching(connection, self._engine, self._life)
+            raise Draining("The server is shutting down.")
+        watching = _Watching(connection, self._engine, self._news, self._life)
         connection.hold(watching)
         watching.begin(EVENT_STREAM + STREAMING + self.fields, returns=self._returns)
 
 
 class _Watching(Exchange):
-    """An open stream of which topics there are. A slow client is told all anew when it has caught up."""
+    """An open stream of which topics there are. A slow client is told all again when it has caught up.
 
-    __slots__ = ("_connection", "_ends_at", "_engine", "_is_behind")
+    All topics are told a page in each turn, and while the client takes them.
+    """
 
-    def __init__(self, connection: Connection, engine: Engine, life: float) -> None:
+    __slots__ = ("_after", "_connection", "_ends_at", "_engine", "_is_behind", "_is_told_all", "_news", "_turns")
+
+    def __init__(self, connection: Connection, engine: Engine, news: TopicNews, life: float) -> None:
         self._connection = connection
         self._engine = engine
+        self._news = news
         self._is_behind = False
+        self._is_told_all = False
+        self._after = ""  # the last topic that it was told of, while it is told of all
+        self._turns = 0  # how often that began; what comes of an earlier one counts no more
         self._ends_at = end_of_life(connection, connection.edge.now(), life)
 
     def begin(self, fields: bytes, *, returns: bool) -> None:
         connection = self._connection
         connection.write(render_stream_head(connection.edge.date(), fields, chunked=bool(connection.head.minor)))
-        self._engine.observe(self)
-        # Whoever comes back by itself says this id, and hears that topics may have ended meanwhile.
+        self._news.observe(self)
+        # A client that comes back by itself says this id, and hears that topics may have ended meanwhile.
         self._write(b": slosh\nretry: %d\n" % find_retry(connection.edge) + place_event("topics"))
         if returns:
             self._write(_RESET)
         self._tell_all()
         self._rearm()
 
-    def topic_active(self, facts: TopicFacts) -> None:
-        """As an onlooker: a topic is active."""
-        self._tell(b"active", describe(facts))
-
-    def topic_inactive(self, name: str) -> None:
-        """As an onlooker: it is no more."""
-        self._tell(b"inactive", {"name": name})
+    def tell(self, events: bytes, chunked: bytes) -> None:
+        """Write events, or note that they were missed."""
+        if self._connection.is_stalled:
+            self._is_behind = True
+        else:
+            self._connection.write(chunked if self._connection.head.minor else events)
 
     def deadline_passed(self) -> None:
         """A sign of life is due, or the end."""
@@ -191,11 +261,14 @@ class _Watching(Exchange):
             self._is_behind = False
             self._write(_RESET)
             self._tell_all()
+        elif not self._is_told_all:
+            self._turns += 1
+            self._tell_more()
         self._rearm()
 
     def end(self) -> None:
         """End the stream."""
-        self._engine.unobserve(self)
+        self._news.unobserve(self)
         edge, chunked = self._connection.edge, bool(self._connection.head.minor)
         last = b"retry: %d\n" % find_retry(edge) if edge.draining else b""
         if chunked:
@@ -204,7 +277,7 @@ class _Watching(Exchange):
 
     def lost(self) -> None:
         """The client has gone."""
-        self._engine.unobserve(self)
+        self._news.unobserve(self)
 
     def _rearm(self) -> None:
         """Let the next sign of life come in its time; a client that has to catch up first has its own deadline."""
@@ -212,22 +285,36 @@ class _Watching(Exchange):
             self._connection.set_deadline(min(self._connection.edge.now() + _HEARTBEAT, self._ends_at))
 
     def _tell_all(self) -> None:
-        # A topic that comes to life before the answer is told twice, which says the same.
-        self._engine.list_topics("", sys.maxsize, self._connection.edge.now(), self._told)
+        """Begin to tell of all topics."""
+        self._after = ""
+        self._is_told_all = False
+        self._turns += 1
+        self._tell_more()
 
-    def _told(self, found: Sequence[TopicFacts] | SloshError) -> None:
-        if not self._connection.is_open:
+    def _tell_more(self) -> None:
+        # A topic that comes to life before the answer is told twice, which says the same.
+        engine, edge = self._engine, self._connection.edge
+        engine.list_topics(self._after, engine.page, edge.now(), partial(self._told, self._turns))
+
+    def _told(self, turns: int, found: Sequence[TopicFacts] | SloshError) -> None:
+        if not self._connection.is_held_by(self) or turns != self._turns:
             return
         if isinstance(found, SloshError):
-            self.end()  # The client comes back, and asks anew.
-        elif found:
+            self.end()  # The client comes back, and asks again.
+            return
+        if found:
+            self._after = found[-1].name
             self._write(b"".join(_event(b"active", describe(facts)) for facts in found))
-
-    def _tell(self, event: bytes, facts: dict[str, object]) -> None:
-        if self._connection.is_stalled:
-            self._is_behind = True
+        if len(found) < self._engine.page:
+            self._is_told_all = True
         else:
-            self._write(_event(event, facts))
+            self._engine.hub.put_off(partial(self._go_on, turns))
+
+    def _go_on(self, turns: int, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
+        """Tell of the next page, unless the client has to take the last one first: then `writable` does."""
+        if self._connection.is_held_by(self) and turns == self._turns and not self._connection.is_stalled:
+            self._engine.hub.room -= _PAGE
+            self._tell_more()
 
     def _write(self, data: bytes) -> None:
         self._connection.write(chunk(data) if self._connection.head.minor else data)

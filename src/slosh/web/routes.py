@@ -16,7 +16,7 @@ from slosh.web.eventsource import EventSource
 from slosh.web.files import DocumentRoot, ServeFile
 from slosh.web.head import Head
 from slosh.web.hosts import Hosts
-from slosh.web.interest import CountWatchers, ListTopics, WatchTopics
+from slosh.web.interest import CountWatchers, ListTopics, TopicNews, WatchTopics
 from slosh.web.longpoll import LongPoll, Peek
 from slosh.web.ndjson import NdjsonStream
 from slosh.web.origins import Origins
@@ -64,6 +64,7 @@ class Routes(Application):
     def __init__(self, engine: Engine, root: DocumentRoot, settings: Settings, direct: Collection[int] = ()) -> None:
         self._engine = engine
         self._root = root
+        self._news = TopicNews(engine)
         self._settings = settings
         self._origins = Origins(settings.origins)
         self._hosts = Hosts(settings.hosts, settings.host, direct)
@@ -131,7 +132,7 @@ class Routes(Application):
         parameters = parse_query(head.query)
         fields += ignored_field(parameters, LISTING)
         if "watch" in parameters and head.method == "GET":
-            return WatchTopics(self._engine, self._settings, head, fields)
+            return WatchTopics(self._engine, self._news, self._settings, head, fields)
         return ListTopics(self._engine, self._settings, parameters, fields)
 
     def _check_origin(self, head: Head) -> None:
