@@ -32,7 +32,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := $(shell find src example -type f -not -name '*.pyc' 2>/dev/null) README.md LICENSE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-compiled cover check lint format bench measure peers docs wheel clean
+.PHONY: help run demo test test-compiled mutations cover check lint format bench measure peers docs wheel clean
 
 help: ## this list
 	@echo "slosh: live topics over plain HTTP"
@@ -60,6 +60,9 @@ test-compiled: $(COMPILED)/.installed $(VENV)/.servers ## build the compiled whe
 	@$(COMPILED)/bin/slosh --version | grep -F '(compiled)'
 	@test ! -d $(VENV)/servers || ln -sfn "$$(realpath $(VENV)/servers)" $(COMPILED)/servers
 	@$(COMPILED)/bin/python -m pytest $(MEET_COMPILED) $(ARGS)
+
+mutations: $(VENV)/.test $(VENV)/.servers ## break the code line by line, and see that the tests notice; JOBS=2 at a time
+	@$(BIN)/python -m tests.mutations --jobs $(or $(JOBS),2) $(ARGS)
 
 cover: $(VENV)/.test $(VENV)/.servers $(VENV)/.installed ## the tests, and which lines of each module they ran
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing $(ARGS)

@@ -137,7 +137,7 @@ def test_a_store_that_lost_many_topics_is_one_line_in_the_log(
     ]
 
 
-def test_who_opens_a_topic_costs_the_store_one_look(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opening_a_topic_costs_the_store_one_look(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node listens before it looks; to look before that too would cost each topic twice as much."""
     (one,) = nodes(1)
     send, looks = one.redis._view.send, []

@@ -341,7 +341,7 @@ def test_nothing_is_kept_of_who_waits_or_watches_no_more(site: Site, end: str) -
         ("count_watchers", "/topics/a?watchers", 3, b'{"watchers":3}\n'),
     ],
 )
-def test_who_half_closes_before_the_engine_has_answered_is_answered_all_the_same(
+def test_a_client_that_half_closes_before_the_engine_has_answered_is_answered_all_the_same(
     site: Site, monkeypatch: pytest.MonkeyPatch, method: str, target: str, outcome: object, body: bytes
 ) -> None:
     """As `printf … | nc` does. An engine with a store answers later, and nothing here waits for news."""

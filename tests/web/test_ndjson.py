@@ -74,7 +74,7 @@ def test_it_is_asked_for_by_accept_or_by_format(site: Site, target: str, fields:
     answer, body = answered(site, target, **fields)
     assert answer["Content-Type"] == "application/x-ndjson"
     assert answer["X-Accel-Buffering"] == "no"
-    assert answer["Cache-Control"] == "no-store"
+    assert answer["Cache-Control"] == "no-store, no-transform"
     assert answer["Slosh-Next"] == "epoch000.0"
     assert body == b""
 

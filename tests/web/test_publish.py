@@ -238,7 +238,7 @@ class TestOneHeadForManyTopics:
         assert client.post(f"/topics/{'a' * 250}", b"1").next().status == 431
 
 
-def test_who_half_closes_before_the_engine_has_taken_the_message_is_answered_all_the_same(
+def test_a_client_that_half_closes_before_the_engine_has_taken_the_message_is_answered_all_the_same(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `printf … | nc` does, where the engine has a store and answers later."""
@@ -251,7 +251,7 @@ def test_who_half_closes_before_the_engine_has_taken_the_message_is_answered_all
     assert client.next().json == {"max": 4, "next": "k3f9.4", "watchers": 1}
 
 
-def test_who_resets_before_the_engine_has_taken_the_message_is_no_mistake(
+def test_a_client_that_resets_before_the_engine_has_taken_the_message_is_no_mistake(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[Any] = []

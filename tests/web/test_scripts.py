@@ -168,7 +168,7 @@ tell(asked);
 """
 
 
-def test_who_follows_goes_on_from_its_place_after_a_failure_and_waits_longer_each_time(play: Any) -> None:
+def test_a_client_that_follows_goes_on_from_its_place_after_a_failure_and_waits_longer_each_time(play: Any) -> None:
     words = """
     const script = [
       [{ saw: 1, next: "e.1" }, { saw: 0, next: "e.2" }, new TypeError("cut")],
@@ -188,7 +188,7 @@ def test_who_follows_goes_on_from_its_place_after_a_failure_and_waits_longer_eac
     assert asked == ["-5", "e.2", "e.2", "e.2", "f.0"]
 
 
-def test_who_is_refused_for_good_asks_no_more(play: Any) -> None:
+def test_a_client_that_is_refused_for_good_asks_no_more(play: Any) -> None:
     words = """const script = [[{ saw: 1, next: "e.1" }], [new SloshError(400, { detail: "no" })], []];"""
     words += FOLLOWS.replace("if (rounds === script.length) following.close();", "")
     states, _, given, asked = play("slosh.js", "follow, SloshError", words)
