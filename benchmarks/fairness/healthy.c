@@ -3,9 +3,10 @@
  * and how long each had to wait. It is one thread, and meant to run at a higher priority than the attacker beside it.
  *
  * Rules of this file:
- *   1. A wait begins when the request was sent; where it could not be sent when it was due, because the answer to the one
- *      before it had not come, it begins when it was due. So a server that stands still for a second is charged with all
- *      that should have happened in that second, and this program's own delays are charged to nobody. They are told apart.
+ *   1. A wait begins when the request was sent. Requests that were due while the answer to the one before them had not
+ *      come are charged from when they were due until that came, and are not sent: so a server that stands still for a
+ *      second is charged with all that should have happened in that second, and with no more. This program's own delays
+ *      are charged to nobody, and told apart.
  *   2. A wait ends when the kernel had the answer at this socket (SO_TIMESTAMPNS), not when this program read it.
  *   3. A message carries its number. Each reader is charged from the publish to the arrival of that number.
  *   4. An answer that never came waited until this program gave up, and is counted.
@@ -43,7 +44,6 @@ struct line {                 /* one kind's connection */
     int fd;
     bool connecting, asked;   /* asked: a request is on its way */
     uint64_t due, since;      /* when the next is due; when the present wait began */
-    uint64_t freed;           /* when the answer before came */
     char *data;               /* received and not yet used */
     size_t have;
     bool opened;              /* a stream whose head has come */
@@ -60,6 +60,7 @@ static char place[8192] = "now";
 static const char *host_header = "127.0.0.1";
 static int port;
 static bool counting;         /* between the first request of a phase and its end */
+static uint64_t until;        /* when nothing more is due in this phase */
 static double patience = 30;
 
 static _Noreturn void give_up(const char *format, ...)
@@ -196,18 +197,14 @@ static void ask(enum kind kind)
 }
 
 /* Sends what is due, unless the answer before it has not come. */
-static void ask_if_due(enum kind kind, uint64_t until)
+static void ask_if_due(enum kind kind)
 {
     struct line *line = &lines[kind];
     uint64_t now = now_ns();
     if (line->asked || line->due > now || line->due >= until)
         return;
-    if (line->freed > line->due)
-        line->since = line->due;
-    else {
-        line->since = now;
-        waits_add(&lateness, now - line->due);
-    }
+    line->since = now;
+    waits_add(&lateness, now - line->due);
     line->due += period[kind];
     if (kind == CONNECT) {
         line_connect(line);
@@ -267,7 +264,6 @@ static bool take_answer(struct line *line, enum kind kind, uint64_t arrival)
         return false;
     int status = line->have > 12 ? atoi(line->data + 9) : 0;
     line->asked = false;
-    line->freed = arrival;
     if (kind == POLL) {
         const char *next = field(line->data, blank, "slosh-next:");
         if (status != 200 || next == NULL) {
@@ -283,7 +279,9 @@ static bool take_answer(struct line *line, enum kind kind, uint64_t arrival)
     } else {
         if (status != 200 && counting)
             line->waits.refused++;
-        waits_add(&line->waits, arrival - line->since);
+        waits_add(&line->waits, arrival > line->since ? arrival - line->since : 0);
+        for (; line->due < arrival && line->due < until; line->due += period[kind])
+            waits_add(&line->waits, arrival - line->due);
     }
     use(line, whole);
     return true;
@@ -386,12 +384,13 @@ static bool settled(void)
 
 static void phase(double seconds)
 {
-    uint64_t start = now_ns() + MS, until = start + (uint64_t)(seconds * 1e9), last = until + (uint64_t)(patience * 1e9);
+    uint64_t start = now_ns() + MS;
+    until = start + (uint64_t)(seconds * 1e9);
+    uint64_t last = until + (uint64_t)(patience * 1e9);
     for (int kind = 0; kind < KINDS; kind++) {
         struct waits *waits = &lines[kind].waits;
         waits->count = waits->refused = waits->lost = waits->unanswered = 0;
         lines[kind].due = start + (uint64_t)kind * MS / 2;
-        lines[kind].freed = 0;
     }
     lateness.count = 0;
     first_counted = published + 1;
@@ -401,7 +400,7 @@ static void phase(double seconds)
         bool more = false;
         for (int kind = 0; kind < KINDS; kind++)
             if (period[kind]) {
-                ask_if_due(kind, until);
+                ask_if_due(kind);
                 more |= lines[kind].due < until;
                 if (!lines[kind].asked && lines[kind].due < until && lines[kind].due < next)
                     next = lines[kind].due;
@@ -418,6 +417,8 @@ static void phase(double seconds)
             if (line->asked) {
                 line->waits.unanswered++;
                 waits_add(&line->waits, now - line->since);
+                for (; line->due < until; line->due += period[kind])
+                    waits_add(&line->waits, now - line->due);
             }
         } else
             for (uint64_t each = line->seen < first_counted ? first_counted : line->seen + 1; each <= published; each++) {

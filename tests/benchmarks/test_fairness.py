@@ -88,7 +88,7 @@ def test_a_server_that_stands_still_is_charged_with_all_that_was_due_meanwhile(p
     for name in ALIVE:
         assert told[name]["worst"] > 300, name
     assert told["healthy"]["count"] == 200  # of every 5 ms, those that could not be sent too
-    assert told["healthy"]["p50"] > 50
+    assert told["healthy"]["p99"] > 300
     assert found.most(told, "worst") < 30_000
 
 
