@@ -128,8 +128,7 @@ async function send(event) {
     tell("");
     $("log").scrollTop = $("log").scrollHeight;
   } catch (error) {
-    const why = error instanceof TypeError ? "the server cannot be reached" : error.message;
-    tell(`Not sent: ${why}. Your words are still here.`, "bad");
+    tell(`Not sent: ${error.message}. Your words are still here.`, "bad");
   }
 }
 

@@ -35,7 +35,7 @@ async function post(event) {
       ? `Taken as number ${answer.max}; ${count(answer.watchers, "reader was", "readers were")} waiting.`
       : "404: nobody watches this topic, so nothing was kept.";
   } catch (error) {
-    $("said").textContent = `Not posted: ${error instanceof TypeError ? "the server cannot be reached" : error.message}.`;
+    $("said").textContent = `Not posted: ${error.message}.`;
   }
 }
 

@@ -81,7 +81,7 @@ function showNumbers({ host, cpu: load, cores, memory: used, network: rates }) {
 
 function onAnswer(answer) {
   arrivals.take(answer);
-  if (answer.lost && newest) breakLines();
+  if ((answer.lost || answer.reset) && newest) breakLines();
   answer.res.forEach(add);
   if (newest) behind = Date.now() / 1000 - newest;
   draw();

@@ -16,7 +16,9 @@ const WORDS = {
   live: "live",
   waiting: "the server asks to wait",
   offline: "connection lost",
+  resting: "resting while hidden",
   failed: "refused",
+  ended: "the topic has ended",
   closed: "closed",
 };
 
@@ -53,11 +55,14 @@ export function bytes(n) {
   return `${unit === 0 || n >= 99.5 ? Math.round(n) : n.toPrecision(2)} ${units[unit]}`;
 }
 
+/** The server's address: one folder up from here, so that a proxy's prefix is part of it. */
+const ORIGIN = new URL("..", import.meta.url).href.replace(/\/$/, "");
+
 /** Fill the elements marked `data-origin` with their own text, `ORIGIN` replaced by this page's, and let them be copied. */
 export function fillCommands() {
   for (const box of document.querySelectorAll(".command")) {
     const code = box.querySelector("code");
-    code.textContent = code.textContent.replaceAll("ORIGIN", location.origin);
+    code.textContent = code.textContent.replaceAll("ORIGIN", ORIGIN);
     const button = make("button", { type: "button", text: "Copy" });
     button.setAttribute("aria-label", `Copy the command ${code.textContent}`);
     button.addEventListener("click", () => copy(code, button));
