@@ -122,8 +122,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "server.py",
-        "edge.max_connections = min(settings.max_connections, max(1, open_files() - OWN_FILES))",
-        "pass",
+        "edge.max_connections = min(self.settings.max_connections, free - edge.max_downloads)",
+        "edge.max_connections = self.settings.max_connections",
         "test_server.py::test_it_takes_no_more_connections_than_it_may_open_files",
     ),
 )

@@ -181,14 +181,14 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/files.py",
-        "if not path.is_relative_to(self._folder):",
-        "if not str(path).startswith(str(self._folder)):",
+        "if not path.is_relative_to(folder) or _is_hidden(path.relative_to(folder).parts):",
+        "if not str(path).startswith(str(folder)) or _is_hidden(path.parts[len(folder.parts) :]):",
         "web/test_files.py::test_whatever_may_not_be_seen_is_not_found_and_nothing_more[/sideways/file.txt]",
     ),
     row(
         "web/files.py",
-        'if any(part.startswith(".") for part in path.relative_to(self._folder).parts):',
-        "if False:",
+        "if not path.is_relative_to(folder) or _is_hidden(path.relative_to(folder).parts):",
+        "if not path.is_relative_to(folder):",
         "web/test_files.py::test_whatever_may_not_be_seen_is_not_found_and_nothing_more[/hidden.txt]",
     ),
     row(
@@ -211,8 +211,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/files.py",
-        'return meant.strip() == "*" or any(not weak and tag == each for weak, each in _TAGS.findall(meant))',
-        'return meant.strip() == "*" or any(tag == each for weak, each in _TAGS.findall(meant))',
+        'return meant.strip() == "*" or any(not weak and version.tag == each for weak, each in _TAGS.findall(meant))',
+        'return meant.strip() == "*" or any(version.tag == each for weak, each in _TAGS.findall(meant))',
         "web/test_files.py::test_if_match_gives_the_file_that_is_meant_or_none[W/{tag}-412]",
     ),
     row(
