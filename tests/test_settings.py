@@ -44,6 +44,7 @@ DEFAULTS = {
     "max_connections_per_address": 0,
     "max_downloads": 256,
     "max_topics": 100_000,
+    "max_topics_per_address": 10_000,
     "max_watchers": 0,
     "portion": 256 * KIB,
     "engine": "memory",

@@ -312,6 +312,13 @@ class TooManyTopics(Unavailable):
     code = "too_many_topics"
 
 
+class ShareUsedUp(Unavailable):
+    """A client has brought as many topics to life as it may have: `max_topics_per_address`."""
+
+    code = "share_used_up"
+    status = 429
+
+
 class TooManyWatchers(Unavailable):
     """`max_watchers` of one topic is reached."""
 

@@ -344,6 +344,18 @@ class Settings:
         highest=100_000_000,
         reloads=True,
     )
+    max_topics_per_address: int = _number(
+        10_000,
+        Group.CAPACITY,
+        "Active topics that one client address has brought to life, whoever watches them; a request that would bring "
+        "one more to life is answered 429. Behind proxies the address is that which trusted_proxies give: where they "
+        "are not named all clients have the proxy's address, and share this. Clients without an address have no share, "
+        "and with a store that nodes share nothing is counted.",
+        unit="topics",
+        lowest=0,
+        highest=100_000_000,
+        zero="no share",
+    )
     max_watchers: int = _number(
         0,
         Group.CAPACITY,

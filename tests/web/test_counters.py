@@ -200,6 +200,11 @@ BOUNDS = {
         asks(GET, request("GET", "/topics/b?wait=0")),
         'slosh_refused_total{code="too_many_topics"}',
     ),
+    "max_topics_per_address": Bound(
+        {"max_topics_per_address": 1},
+        asks(GET, request("GET", "/topics/b?wait=0")),
+        'slosh_refused_total{code="share_used_up"}',
+    ),
     "max_watchers": Bound({"max_watchers": 1}, asks(WATCH, WATCH), 'slosh_refused_total{code="too_many_watchers"}'),
 }
 

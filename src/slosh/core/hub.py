@@ -18,7 +18,7 @@ The rules of this file:
 
 import logging
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
@@ -113,6 +113,9 @@ class Hub:
         self._tasks: deque[Callable[[Shared], None]] = deque()
         self.room = WORK
         """Bytes that may still be looked at or written in this turn; whoever does so takes them off. See `put_off`."""
+        self._opened: Counter[str] = Counter()
+        self.opener = ""
+        """For whom topics count that come to life now; nothing where for nobody."""
         self.counted: Callable[[Topic], None] | None = None
         """Called when a topic has got or lost a watcher. For an engine that tells others of it."""
         self.patterned: Callable[[str, bool], None] | None = None
@@ -191,6 +194,9 @@ class Hub:
             raise self._no_room()
         topic = self._topics[name] = Topic(name, epoch, born)
         insort(self._sorted, name)
+        if self.opener:
+            topic.opener = self.opener
+            self._opened[self.opener] += 1
         self._names.add(name, topic)
         self._linger_from(topic, now)
         if self._observers:
@@ -205,6 +211,7 @@ class Hub:
         """Begin the life `epoch` in place of `topic`, whose messages were lost; its watchers are moved there."""
         successor = self._topics[topic.name] = Topic(topic.name, epoch, now)
         topic.is_over = True
+        successor.opener = topic.opener
         self._names.remove(topic.name, topic)
         self._names.add(topic.name, successor)
         watchers = tuple(topic.watchers)
@@ -246,6 +253,10 @@ class Hub:
             topic = self._topics[names[at]]
             if topic.watchers or now < topic.active_until:
                 yield topic
+
+    def opened_by(self, opener: str) -> int:
+        """How many topics that are held count for `opener`; see `opener`."""
+        return self._opened[opener]
 
     def check_room(self, topics: Iterable[Topic], births: int, now: float) -> None:
         """See that a reader of `topics` can watch them all, and bring so many others to life.
@@ -487,6 +498,10 @@ class Hub:
             del self._topics[topic.name]
             del self._sorted[bisect_left(self._sorted, topic.name)]
             topic.is_over = True
+            if topic.opener:
+                self._opened[topic.opener] -= 1
+                if not self._opened[topic.opener]:
+                    del self._opened[topic.opener]
             self.ended += 1
             self._names.remove(topic.name, topic)
             for observer in tuple(self._observers):

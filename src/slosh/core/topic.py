@@ -98,6 +98,7 @@ class Topic:
         lingering: whether the hub's timers hold it.
         dirty: whether its watchers have still to be woken.
         is_over: whether the hub has let this life go.
+        opener: for whom it counts, nothing where for nobody; see `Hub.opener`.
     """
 
     # The ring: a message with the offset o is kept in the slot (o - base) modulo its length, which grows to its bound.
@@ -117,6 +118,7 @@ class Topic:
         "last",
         "lingering",
         "name",
+        "opener",
         "size",
         "watchers",
     )
@@ -131,6 +133,7 @@ class Topic:
         self.lingering = False
         self.dirty = False
         self.is_over = False
+        self.opener = ""
         self._messages: list[bytes] = []
         self._arrivals: list[Arrival] = []
         self._latest = _NEVER  # arrival of the newest message

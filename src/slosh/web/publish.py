@@ -29,6 +29,7 @@ from slosh.web.head import Head
 from slosh.web.jsontext import WHITE_SPACE, check_json
 from slosh.web.query import PUBLISHING, ignored_field, parse_query
 from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render_start
+from slosh.web.shares import take_share
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _BODY: Final = len(b'{"max":,"next":".","watchers":}\n')
@@ -112,7 +113,11 @@ class Publish(Action):
     def publish(self, connection: Connection, messages: Sequence[bytes], said: str) -> None:
         """Hand `messages`, which were checked, to the engine for the topic `said`."""
         now = connection.edge.now()
+        hub = self._engine.hub
+        if hub.find(said, now) is None and not self._engine.is_unwatched(said, now):
+            take_share(connection, hub, 1)
         outcome = self._engine.take(said, messages, now, self._key)
+        hub.opener = ""
         if outcome is not None:
             self.settle(outcome, connection, now)
             return

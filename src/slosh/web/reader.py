@@ -17,6 +17,7 @@ from slosh.web.action import Action, Exchange
 from slosh.web.asking import MAX_LINE, MAX_MATCHES, Asked, Format
 from slosh.web.connection import Connection
 from slosh.web.memory import Texts
+from slosh.web.shares import take_share
 
 _PLAIN_DIGITS: Final = 15
 PLAIN_CURSOR: Final = rb"[0-9a-z]{1,32}\.(?:0|[1-9][0-9]{0,%d})" % (_PLAIN_DIGITS - 1)
@@ -114,6 +115,12 @@ class Reader(Action):
         """
         now = connection.edge.now()
         self.check(connection, now)
+        try:
+            self._find_and_begin(connection, since, now)
+        finally:
+            self.engine.hub.opener = ""
+
+    def _find_and_begin(self, connection: Connection, since: Since | None, now: float) -> None:
         if not self.asked.several:
             topic = self.engine.at_hand(self.asked.names[0], now)
             if topic is not None:
@@ -214,16 +221,18 @@ class Reader(Action):
             raise BadTopic(_TOO_MANY)
         return found
 
-    def check(self, connection: Connection, now: float) -> None:  # noqa: ARG002 - others look at it
+    def check(self, connection: Connection, now: float) -> None:
         """See, before anything is changed, that the request will not be refused for what it asks.
 
         Raises:
             SloshError: it will.
         """
         if self.asked.several:
-            self._check_topics(now)
+            self._check_topics(connection, now)
+        elif self.engine.hub.find(self.asked.names[0], now) is None:
+            take_share(connection, self.engine.hub, 1)
 
-    def _check_topics(self, now: float) -> None:
+    def _check_topics(self, connection: Connection, now: float) -> None:
         hub, asked = self.engine.hub, self.asked
         known = {topic.name: topic for topic in self.matched(now)}
         births = 0
@@ -238,6 +247,8 @@ class Reader(Action):
             raise BadTopic(_TOO_MANY)
         check_room(sum(length_in_url(name, _SOME_CURSOR) for name in names), asked.room)
         hub.check_room(known.values() if asked.wait or asked.format is not Format.JSON else (), births, now)
+        if births:
+            take_share(connection, hub, births)
 
     def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
         """The names of those of `topics`, and of those that its patterns take in, where its place means nothing."""

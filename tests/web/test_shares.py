@@ -1,0 +1,85 @@
+"""One client cannot use up what all clients share."""
+
+import pytest
+
+from tests.web.conftest import MakeSite
+from tests.web.harness import Site, request
+from tests.web.posting import kept
+
+HERE, THERE = ("192.0.2.1", 1), ("192.0.2.2", 1)
+
+
+def ask(site: Site, peer: object, target: str, **fields: str) -> int:
+    client = site.connect(peer).get(target, **fields)
+    status = client.next().status
+    client.reset()
+    return status
+
+
+def test_a_client_brings_no_more_topics_to_life_than_its_share(make_site: MakeSite) -> None:
+    site = make_site(max_topics_per_address=3)
+    assert [ask(site, HERE, f"/topics/{name}?wait=0") for name in "abcd"] == [200, 200, 200, 429]
+    assert ask(site, ("192.0.2.1", 2), "/topics/d?wait=0") == 429  # another connection of the same client
+    assert ask(site, HERE, "/topics/a?wait=0") == 200  # what lives is not its birth
+    assert ask(site, THERE, "/topics/d?wait=0") == 200
+    assert ask(site, HERE, "/topics/d?wait=0") == 200
+    answer = site.connect(HERE).get("/topics/e?wait=0").next()
+    assert (answer.code, "max_topics_per_address" in answer.json["detail"]) == ("share_used_up", True)
+    assert int(answer["Retry-After"]) > 0
+
+
+def test_several_in_one_request_come_to_life_or_none_does(make_site: MakeSite) -> None:
+    site = make_site(max_topics_per_address=3)
+    assert ask(site, HERE, "/topics/a,b?wait=0") == 200
+    assert ask(site, HERE, "/topics/c,d?wait=0") == 429
+    assert [topic.name for topic in site.hub] == ["a", "b"]
+    assert ask(site, HERE, "/topics/a,b,c?wait=0") == 200
+
+
+def test_it_has_room_again_when_a_topic_has_ended(make_site: MakeSite) -> None:
+    site = make_site(max_topics_per_address=1)
+    for name in "abc":
+        assert ask(site, HERE, f"/topics/{name}?wait=0") == 200
+        assert ask(site, HERE, "/topics/x?wait=0") == 429
+        site.advance(31)
+    assert site.hub.opened_by("192.0.2.1") == 0
+    assert not site.hub._opened
+
+
+def test_publishers_have_the_same_share(make_site: MakeSite) -> None:
+    """Where a message brings a topic to life: with `keep`, and where a pattern takes it in."""
+    site = make_site(max_topics_per_address=1, unwatched="keep")
+    statuses = [site.connect(HERE).send(request("POST", f"/topics/{name}", b"1")).next().status for name in "aba"]
+    assert statuses == [200, 429, 200]
+    site = make_site(max_topics_per_address=1)
+    site.connect(THERE).get("/topics/*?format=sse")
+    statuses = [site.connect(HERE).send(request("POST", f"/topics/{name}", b"1")).next().status for name in "ab"]
+    assert statuses == [200, 429]
+    assert site.connect(HERE).send(request("POST", "/topics/x/y", b"1")).next().status == 404
+
+
+def test_behind_a_trusted_proxy_each_of_its_clients_has_a_share(make_site: MakeSite) -> None:
+    site = make_site(max_topics_per_address=1)
+    proxy = ("127.0.0.1", 1)
+    assert ask(site, proxy, "/topics/a?wait=0", X_Forwarded_For="198.51.100.1") == 200
+    assert ask(site, proxy, "/topics/b?wait=0", X_Forwarded_For="198.51.100.1") == 429
+    assert ask(site, proxy, "/topics/b?wait=0", X_Forwarded_For="198.51.100.2") == 200
+
+
+@pytest.mark.parametrize("peer", ["", ("127.0.0.1", 1), ("::1", 1, 0, 0)])
+def test_clients_that_no_address_tells_apart_have_none(make_site: MakeSite, peer: object) -> None:
+    site = make_site(max_topics_per_address=1)
+    assert [ask(site, peer, f"/topics/{name}?wait=0") for name in "abc"] == [200] * 3
+
+
+def test_0_is_no_share(make_site: MakeSite) -> None:
+    site = make_site(max_topics_per_address=0)
+    assert [ask(site, HERE, f"/topics/{name}?wait=0") for name in "abc"] == [200] * 3
+
+
+def test_what_a_head_looks_at_does_not_count(make_site: MakeSite) -> None:
+    site = make_site(max_topics_per_address=1)
+    kept(site)
+    for name in "abc":
+        assert site.ask("HEAD", f"/topics/{name}").status == 200
+    assert len(site.hub) == 1
