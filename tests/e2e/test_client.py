@@ -307,6 +307,15 @@ def test_where_a_stream_is_refused_polls_take_its_place(slosh: Slosh, page: "Pag
     assert "offline" not in page.evaluate("note.states.map(({ name }) => name)")
 
 
+def test_a_stream_that_the_server_cannot_serve_now_is_asked_for_again(slosh: Slosh, page: "Page") -> None:
+    """A restart behind a proxy is a 502 for a moment; after it no POST to a new topic may be refused between polls."""
+    page.route("**/topics/**", lambda route: route.fulfill(status=502, body="no"), times=1)
+    page.evaluate(FOLLOW, {"topic": "house/*"})
+    page.wait_for_function("following.state.name === 'live'")
+    assert "waiting" in page.evaluate("note.states.map(({ name }) => name)")
+    assert [slosh.post(f"house/{number}", number)["status"] for number in range(30)] == [200] * 30
+
+
 def test_a_connection_that_takes_long_says_what_may_be_the_reason(page: "Page") -> None:
     page.route("**/topics/**", lambda _: None)
     page.clock.install()
@@ -320,4 +329,4 @@ def test_a_connection_that_takes_long_says_what_may_be_the_reason(page: "Page") 
 def test_the_client_is_small() -> None:
     """No build step makes it smaller: what is written is what is sent."""
     source = Path(slosh_package.__file__).parent / "web" / "view" / "slosh.js"
-    assert len(gzip.compress(source.read_bytes(), 9)) < 8 * 1024
+    assert len(gzip.compress(source.read_bytes(), 9)) <= 8000

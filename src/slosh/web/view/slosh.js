@@ -29,8 +29,6 @@
  * A browser opens at most six connections to one host over HTTP/1.1, counted over all its tabs, and each `follow` holds
  * one of them. So a tab that stays hidden gives its connection back and goes on from its place when it is looked at
  * (state `resting`); two hidden ones may keep theirs. Follow few topics from one page.
- *
- * Numbers pass through `JSON.parse`: what a double cannot hold is rounded.
  */
 
 /** Seconds that a request is held; most proxies cut a silent connection after 60. */
@@ -46,10 +44,9 @@ const SHORTEST_HOLD = 1000;
 
 /** A stream without a byte for so many milliseconds is cut or buffered: the server sends a heartbeat each 15 s. */
 const QUIET = 20_000;
-/** Milliseconds after which a hidden tab gives its connection back, and how many hidden ones keep theirs. */
+/** Milliseconds until a hidden tab rests; so many need not. */
 const HIDDEN = 5000;
 const KEEPING = 2;
-/** After so many milliseconds without an answer, `connecting` says the likely reason. */
 const SLOW = 5000;
 const CROWDED =
   "no answer yet; a browser opens six connections to one host over HTTP/1.1, and other tabs may hold them all: close one";
@@ -81,11 +78,10 @@ const HOME = new URL("../", import.meta.url).href;
  * What the connection is doing.
  * @typedef {object} State
  * @property {"connecting"|"live"|"waiting"|"offline"|"resting"|"failed"|"ended"|"closed"} name
- *   connecting: the first request (or a retry) is under way. live: the server answers.
- *   waiting: the server answered that it cannot now. offline: the server cannot be reached.
+ *   connecting: a request is under way. waiting: the server answered that it cannot now. offline: it cannot be reached.
  *   resting: the tab is hidden; the connection goes on when it is shown. ended: the topic has ended.
- *   failed: the server refused for good; asking again would not help. closed: `close()` was called.
- * @property {string} [reason]   why, in words; with waiting, offline, resting, failed and ended, and with connecting when it takes long
+ *   failed: the server refused for good. closed: `close()` was called.
+ * @property {string} [reason]   why, in words
  * @property {number} [retryIn]  milliseconds to the next try; with waiting and offline
  */
 
@@ -237,7 +233,7 @@ export class Following {
     if (!["failed", "ended"].includes(this.#state.name)) this.#tell({ name: "closed" });
   }
 
-  /** Ask now instead of after the pause; without effect unless waiting or offline. */
+  /** Ask now instead of after the pause. */
   retry() {
     this.#endPause();
   }
@@ -251,7 +247,7 @@ export class Following {
     }
   }
 
-  /** Connect once, and take what comes until the connection ends, however it does. */
+  /** Take what comes until the connection ends. */
   async #connect(signal) {
     const { limit, every, key, times, server, wait = WAIT } = this.#options;
     const url = topicURL(this.topic, server);
@@ -270,9 +266,9 @@ export class Following {
     } catch (error) {
       if (signal.aborted) return;
       const isRefusal = error instanceof SloshError;
-      if (transport === stream && (isRefusal || error instanceof Silent)) {
+      if (transport === stream && (error instanceof Silent || (isRefusal && !error.passing))) {
         this.#transport = longPoll;
-        if (!isRefusal || !error.passing) return;
+        return;
       }
       if (isRefusal && !error.passing) return this.#stop({ name: "failed", reason: error.message });
       await this.#pauseAfter(error, url, signal);
@@ -286,7 +282,6 @@ export class Following {
     this.close();
   }
 
-  /** Let the connection go when the tab has been hidden for a while, unless it is one of the few that keep theirs. */
   #watchVisibility() {
     let hiding;
     let release = () => {};
@@ -392,7 +387,7 @@ export async function* stream({ url, since, query, signal }) {
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let line = "";
     for (;;) {
-      // Nothing at all: a proxy buffers. Nothing any more: the connection is dead.
+      // Nothing at all: a proxy buffers.
       watch(QUIET, some ? overdue : silent);
       const { value, done: isOver } = await reader.read();
       if (isOver) return;
