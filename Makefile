@@ -148,7 +148,7 @@ $(COMPILED)/.installed: $(DIST)/.wheels
 	@echo "installing the compiled slosh and what '$(EXTRA)' needs into $(COMPILED)"
 	@test "$$($(COMPILED)/bin/python $(WHICH) 2>/dev/null)" = "$$($(BIN)/python $(WHICH))" || \
 	 $(BIN)/python -m venv --clear $(COMPILED)
-	@set -- $(DIST)/slosh-*-cp3*.whl; test "$$#" = 1 && \
+	@set -- $(DIST)/slosh_server-*-cp3*.whl; test "$$#" = 1 && \
 	 $(COMPILED)/bin/python -m pip --quiet --disable-pip-version-check install --upgrade "$$1[$(EXTRA)]" && \
 	 $(COMPILED)/bin/python -m pip --quiet --disable-pip-version-check install --force-reinstall --no-deps "$$1"
 	@touch $@

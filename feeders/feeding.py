@@ -23,6 +23,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 #: Seconds between two tries while nobody looks, or while the server is out of reach.
 PROBE = 1.5
+PATIENCE = 10.0
+"""Seconds after its own start in which a feeder says nothing of a server that is not there yet."""
 #: Seconds that the server may take for one answer. A publish is answered at once; this is for a dead network.
 TIMEOUT = 10.0
 
@@ -109,6 +111,7 @@ class Feeder:
         self._sleep = sleep
         self._probe = probe
         self._state = "starting"
+        self._began = clock()
 
     def run(self) -> None:
         """Feed until interrupted. Raises Refused when the server says no for good."""
@@ -132,6 +135,8 @@ class Feeder:
         try:
             watchers = self._publisher.post(self._source.reading())
         except Unreachable as error:
+            if self._state == "starting" and self._clock() < self._began + PATIENCE:
+                return False  # Started together with its server, which is a moment slower.
             self._enter("lost", f"{self._publisher.url} cannot be reached ({error}), trying again")
             return False
         if watchers is None:

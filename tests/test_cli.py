@@ -120,7 +120,7 @@ def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(PATIENCE)
             client.connect(str(tmp_path / "s.sock"))
-            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert client.recv(12) == b"HTTP/1.1 200"
         server.tell(signal.SIGTERM)
         assert server.end() == 0

@@ -43,7 +43,7 @@ def _with_store(server: Server) -> Server:
         if shutil.which(REDIS) is None:
             return f"{REDIS} (Debian: apt-get install redis-server)"
         if importlib.util.find_spec("redis") is None:
-            return "Python's redis (pip install 'slosh[redis]')"
+            return "Python's redis (pip install 'slosh-server[redis]')"
         return server.missing()
 
     return dataclasses.replace(

@@ -331,11 +331,12 @@ def _say_stopping(settings: Settings) -> None:
 
 def advice_for(settings: Settings, error: SloshError) -> str:
     """What to type instead when a TCP port could not be had; empty when it was something else."""
-    if not error.detail.startswith(f"{settings.host}:{settings.port} "):
+    if not error.detail.startswith(f"{settings.host}:{settings.port} ") or "is no address" in error.detail:
         return ""
-    return (
-        f"Try another port: slosh serve --port {settings.port + 1 if settings.port < 65_535 else 0}   (0: any free one)"
-    )
+    free = settings.port + 1 if settings.port < 65_535 else 0
+    if os.environ.get("MAKELEVEL"):
+        return f"Try another port: make run PORT={free}"
+    return f"Try another port: slosh serve --port {free}   (0: any free one)"
 
 
 def say(text: str, stream: IO[str]) -> None:

@@ -222,5 +222,6 @@ def _did_you_mean(name: str) -> str:
 
 
 def _near(name: str) -> Setting | None:
-    near = get_close_matches(name, BY_NAME, n=1, cutoff=0.7)
+    swapped = [each for each in BY_NAME if sorted(each) == sorted(name)]  # prot is port, and not root
+    near = swapped or get_close_matches(name, BY_NAME, n=1, cutoff=0.7)
     return BY_NAME[near[0]] if near else None

@@ -209,7 +209,8 @@ class NoWatchers(SloshError):
 
     def __init__(self) -> None:
         super().__init__(
-            "Nobody watches this topic, so the message was not stored. A GET of the same URL makes it active.",
+            "Nobody watches this topic, so the message was not stored. It is stored while somebody does: a GET of the "
+            "same URL, or its page under /view/. To store it all the same, start the server with --unwatched keep.",
             fields=(("Slosh-Watchers", "0"),),
         )
 
@@ -232,8 +233,8 @@ class MethodNotAllowed(SloshError):
     code = "method_not_allowed"
     status = 405
 
-    def __init__(self, allow: str) -> None:
-        super().__init__(f"This address takes {allow}.", fields=(("Allow", allow),))
+    def __init__(self, allow: str, advice: str = "") -> None:
+        super().__init__(f"This address takes {allow}.{advice}", fields=(("Allow", allow),))
 
 
 class UpgradeRequired(SloshError):

@@ -383,7 +383,7 @@ class Settings:
         "Where messages live: memory, of this process alone; or the address of a Redis or Valkey that nodes share: "
         "redis://user:password@host:6379/0, rediss:// over TLS, unix:///run/redis.sock?db=0, "
         "redis+sentinel://host:26379,host:26379/mymaster/0, redis+cluster://host:6379,host:6379. It needs the extra "
-        "slosh[redis]. What stands on a command line every user of the machine can read: put a password into "
+        "slosh-server[redis]. What stands on a command line every user of the machine can read: put a password into "
         "SLOSH_ENGINE or slosh.toml.",
         secret=True,
     )

@@ -22,7 +22,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 def test_the_example_of_the_protocol_with_a_cookie_jar(server: Serving, tmp_path: Path) -> None:
-    """PROTOCOL.md section 3, to the letter."""
+    """docs/protocol.md section 3, to the letter."""
     url = server.topic("example")
     jar = ("-b", tmp_path / "jar", "-c", tmp_path / "jar")
     message = '{"response":{"message":[{"@id":"123","event":"Some Event Text"}]}}'

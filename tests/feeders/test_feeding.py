@@ -127,6 +127,15 @@ def test_a_server_out_of_reach_is_told_once_and_its_return_too() -> None:
     assert publisher.posted == [1, 2]
 
 
+def test_a_server_that_is_started_together_with_its_feeder_is_no_alarm() -> None:
+    """It is a moment slower. One that is not there after ten seconds is told."""
+    gone = Unreachable("Connection refused")
+    _, _, said = feed([gone, gone, 1])
+    assert said == ["somebody looks at t, feeding"]
+    _, _, said = feed([gone] * 9)
+    assert said == ["http://127.0.0.1:1 cannot be reached (Connection refused), trying again"]
+
+
 def test_a_refusal_for_good_ends_the_feeder_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock(5)
     feeder = Feeder(

@@ -60,7 +60,7 @@ class Response:
 
     @property
     def code(self) -> str:
-        """The code of a problem document, which has all that RFC 9457 and PROTOCOL.md ask for."""
+        """The code of a problem document, which has all that RFC 9457 and docs/protocol.md ask for."""
         assert self["Content-Type"] == "application/problem+json"
         problem = self.json
         assert problem["status"] == self.status

@@ -1,4 +1,4 @@
-"""Every bound of the edge: what happens, what the client sees, and which counter moves (PROTOCOL.md section 7)."""
+"""Every bound of the edge: what happens, what the client sees, and which counter moves (docs/protocol.md, Limits)."""
 
 import pytest
 

@@ -224,3 +224,38 @@ class TestBoundedWork:
         start = time.process_time()
         assert not is_taken(text)
         assert time.process_time() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        (b'{"loss": NaN}', "send null"),
+        (b"[-Infinity]", "send null"),
+        (b"{'a': 1}", "double quotes"),
+        (b"{a: 1}", "double quotes"),
+        (b'{"a": True}', "true, false and null"),
+        (b"None", "true, false and null"),
+        (b"[1,2,]", "No comma"),
+        (b'{"a":1,}', "No comma"),
+        (b'{"a":1}{"b":2}', "?batch=ndjson"),
+        (b"1\n2\n", "--data-binary"),
+        (b"a=1&b=2", "looks like a form"),
+        (b'--x\r\nContent-Disposition: form-data; name="a"', "form with files"),
+        (b"hello", "double quotes"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"@readings.json", "-d @file"),
+    ],
+)
+def test_a_usual_mistake_is_told_with_what_to_send_instead(text: bytes, advice: str) -> None:
+    with pytest.raises(BadJson) as caught:
+        check_json(text, 100)
+    assert advice in caught.value.detail
+
+
+@pytest.mark.parametrize("text", [b'{"a":1', b"[1 2]", b"01", b"nul", b'"a'])
+def test_no_advice_is_given_that_does_not_fit(text: bytes) -> None:
+    with pytest.raises(BadJson) as caught:
+        check_json(text, 100)
+    assert "ndjson" not in caught.value.detail
+    assert "send null" not in caught.value.detail

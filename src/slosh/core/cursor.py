@@ -96,10 +96,18 @@ def parse_offset(parameter: str, text: str) -> int:
     Raises:
         BadQuery: `text` is no whole number from 0 to 2**53 - 1.
     """
+    offset = read_count(text)
+    if offset < 0:
+        raise BadQuery(parameter, f"{parameter} is an offset, a whole number from 0 on, as the answers' max is.")
+    return offset
+
+
+def read_count(text: str) -> int:
+    """A whole number from 0 to 2**53 - 1; -1 where `text` is none."""
     # isdecimal() alone would take digits of other scripts, which int() takes too.
     if text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= MAX_OFFSET:
         return int(text)
-    raise BadQuery(parameter, f"{parameter} is an offset, a whole number from 0 on, as the answers' max is.")
+    return -1
 
 
 def make_epoch(random_bits: Callable[[int], int]) -> str:

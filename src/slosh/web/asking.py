@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-from slosh.core.cursor import parse_cursor, parse_offset, unspell
+from slosh.core.cursor import parse_cursor, parse_offset, read_count, unspell
 from slosh.core.names import check_name
 from slosh.core.patterns import check_pattern, is_pattern, matches
 from slosh.core.reading import Filter, Now, Offset, Since, Unknown, parse_since
@@ -235,9 +235,9 @@ def _find_room(head: Head, asked: Format, max_head: int) -> int:
 def _parse_limit(parameters: Mapping[str, str]) -> int:
     if "limit" not in parameters:
         return 0
-    limit = parse_offset("limit", parameters["limit"])
-    if not limit:
-        raise BadQuery("limit", "limit is how many of the newest messages to give, 1 or more.")
+    limit = read_count(parameters["limit"])
+    if limit < 1:
+        raise BadQuery("limit", "limit is how many of the newest messages to give, 1 or more. Leave it out for all.")
     return limit
 
 

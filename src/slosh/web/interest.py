@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Final
 
-from slosh.core.cursor import parse_offset
+from slosh.core.cursor import read_count
 from slosh.core.topic import Shared
 from slosh.engine.base import Engine, TopicFacts
 from slosh.errors import BadQuery, Draining, SloshError
@@ -94,7 +94,7 @@ class ListTopics(Action):
     def __init__(self, engine: Engine, settings: Settings, parameters: dict[str, str], fields: bytes) -> None:
         self._engine = engine
         self._after = parameters.get("after", "")
-        self._limit = parse_offset("limit", parameters["limit"]) if "limit" in parameters else _LISTED
+        self._limit = read_count(parameters["limit"]) if "limit" in parameters else _LISTED
         if not 0 < self._limit <= _LISTED:
             raise BadQuery("limit", f"limit is how many topics to list, 1 to {_LISTED}; after=<name> lists the next.")
         self.fields = fields

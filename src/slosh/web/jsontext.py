@@ -55,7 +55,7 @@ def check_json(text: bytes, max_depth: int) -> bytes:
         else:
             _skip(value)
     except msgspec.DecodeError as error:
-        raise _explain(str(error), len(value), _indent(text)) from None
+        raise _explain(str(error), value, _indent(text)) from None
     except RecursionError:  # msgspec's own, on the stack that whoever calls us has used a part of
         raise _too_deep(max_depth, _indent(text)) from None
     return value
@@ -71,7 +71,8 @@ def _check_utf8(value: bytes, before: int) -> None:
         value.decode("utf-8")
     except UnicodeDecodeError as error:
         position = before + error.start
-        raise BadJson(f"The body is not UTF-8: {error.reason} at byte {position}.", position) from None
+        packed = " It looks compressed with gzip; send it as it is." if value.startswith(b"\x1f\x8b") else ""
+        raise BadJson(f"The body is not UTF-8: {error.reason} at byte {position}.{packed}", position) from None
 
 
 def mend(value: bytes) -> bytes:
@@ -115,12 +116,44 @@ def _too_deep(max_depth: int, before: int) -> BadJson:
     return BadJson(f"The message is nested more than {max_depth} deep (max_depth).", before)
 
 
-def _explain(message: str, length: int, before: int) -> BadJson:
+def _explain(message: str, value: bytes, before: int) -> BadJson:
     match = _POSITION.search(message)
-    position = before + (int(match[1]) if match else length)
+    at = int(match[1]) if match else len(value)
     what = _POSITION.sub("", message).removeprefix("JSON is malformed: ")
     if what == "trailing characters":
-        position -= 1  # msgspec says where the second of them is
+        at -= 1  # msgspec says where the second of them is
     if what.startswith("Input data was truncated"):
         what = "it ends too early"
-    return BadJson(f"The body is not JSON: {what} at byte {position}.", position)
+    advice = _SEVERAL if what == "trailing characters" else _advise(value, at)
+    return BadJson(f"The body is not JSON: {what} at byte {before + at}.{advice}", before + at)
+
+
+def _advise(value: bytes, at: int) -> str:
+    """What to write instead, for the usual mistakes; often nothing.
+
+    Args:
+        value: what is no JSON.
+        at: where it goes wrong, bytes.
+    """
+    for found, advice in _AT_THE_PLACE:
+        if found.match(value, at) or (at and found.match(value, at - 1)):
+            return advice
+    return next((advice for found, advice in _AS_A_WHOLE if found.match(value)), "")
+
+
+_SEVERAL: Final = (
+    " Several messages go one a line, with ?batch=ndjson; curl keeps the lines apart with --data-binary, not with -d."
+)
+_AT_THE_PLACE: Final = (
+    (re.compile(rb"-?(?:NaN|Infinity|nan|inf)"), " NaN and Infinity are not JSON; send null."),
+    (re.compile(rb"'|[A-Za-z_$][\w$]*\s*:"), " Strings and names have double quotes in JSON."),
+    (re.compile(rb"(?:True|False|None|undefined)"), " JSON has true, false and null."),
+    (re.compile(rb"[}\]]"), " No comma stands before a closing bracket in JSON."),
+)
+_AS_A_WHOLE: Final = (
+    (re.compile(rb"--[^\r\n]+\r?\n[Cc]ontent-"), " A form with files is no message; send JSON alone."),
+    (re.compile(rb"[\w.%+\[\]-]+="), ' This looks like a form; send JSON, as in {"name": "value"}.'),
+    (re.compile(rb"\xef\xbb\xbf"), " It begins with a byte order mark; leave that out (RFC 8259 §8.1)."),
+    (re.compile(rb"@"), " curl reads a file's content with -d @file; the name must be that of a file which is there."),
+    (re.compile(rb"[A-Za-z]"), ' A text has double quotes in JSON: "like this".'),
+)

@@ -128,7 +128,8 @@ class Routes(Application):
 
     def _route_list(self, head: Head, fields: bytes) -> Action:
         if head.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(ALLOW_LOOK)
+            advice = " Name the topic to publish to: POST /topics/<name>." if head.method == "POST" else ""
+            raise MethodNotAllowed(ALLOW_LOOK, advice)
         parameters = parse_query(head.query)
         fields += ignored_field(parameters, LISTING)
         if "watch" in parameters and head.method == "GET":
