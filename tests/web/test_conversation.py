@@ -5,9 +5,12 @@ import tracemalloc
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from websockets.frames import Opcode
 
 from slosh.web.conversation import UNIT, Conversation
+from tests.properties import PROPERTY
 from tests.web.frames import BINARY, CLOSE, CONT, PING, TEXT, frame
 
 
@@ -61,6 +64,41 @@ def test_what_breaks_the_rules_fails_and_what_comes_behind_counts_for_nothing(sa
     assert hear(conversation, frame(TEXT, b"before") + said + frame(TEXT, b"behind")) == [(Opcode.TEXT, b"before")]
     assert not conversation.is_open
     assert conversation.failure == closing(conversation.reply()) == code
+
+
+SAID = st.lists(
+    st.builds(
+        frame,
+        st.sampled_from([TEXT, TEXT, CONT, CONT, PING, BINARY, CLOSE, 0x3]),
+        st.sampled_from([b"", b"1", b"\xe2", b"\x82\xac", b"\x03\xe8", b"x" * 130, b"x" * 90]),
+        fin=st.booleans(),
+        reserved=st.sampled_from([0, 0, 0, 0, 4]),
+    ),
+    max_size=12,
+)
+
+
+@PROPERTY
+@given(SAID, st.integers(1, 40), st.integers(1, 5), st.booleans())
+def test_neither_cuts_nor_portions_change_anything(said: list[bytes], size: int, most: int, deflated: bool) -> None:
+    whole, cut = Conversation(200, deflated=deflated), Conversation(200, deflated=deflated)
+    data = b"".join(said)
+    expected = hear(whole, data)
+    heard, left = [], b""
+    for at in range(0, len(data), size):
+        messages, left = cut.hear(left + data[at : at + size], most)
+        heard += messages
+    heard += hear(cut, left, most)
+    assert heard == expected
+    assert (cut.reply(), cut.is_open, cut.failure) == (whole.reply(), whole.is_open, whole.failure)
+
+
+def test_a_large_message_may_come_in_the_smallest_fragments_in_use() -> None:
+    """64 bytes each, as in the public suite's case 9.3.1."""
+    conversation = Conversation(1 << 20)
+    count = (1 << 20) // 64
+    said = frame(TEXT, b"x" * 64, fin=False) + frame(CONT, b"x" * 64, fin=False) * (count - 2) + frame(CONT, b"x" * 64)
+    assert hear(conversation, said) == [(Opcode.TEXT, b"x" * (1 << 20))]
 
 
 def test_no_more_is_read_than_was_asked_for_and_the_rest_is_given_back() -> None:

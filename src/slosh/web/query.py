@@ -16,6 +16,8 @@ PUBLISHING: Final = frozenset({"batch"})
 LISTING: Final = frozenset({"watch", "limit", "after"})
 """Those of the list of topics."""
 
+MAX_PARAMETERS: Final = 64
+"""Parameters of one query, known ones and others: each is an object in memory for as long as its reader is held."""
 _LONGEST_NAME: Final = 64
 _LONGEST_LIST: Final = 256
 """Characters of a name, and of the list of names, in `Slosh-Ignored`."""
@@ -41,10 +43,13 @@ def parse_query(query: str) -> dict[str, str]:
     """The parameters by name. Of one that comes twice the first counts. `ignored_field` tells of unknown ones.
 
     Raises:
-        BadRequest: it is not UTF-8 when decoded.
+        BadRequest: it is not UTF-8 when decoded, or has too many.
     """
     parameters: dict[str, str] = {}
-    for pair in query.split("&"):
+    pairs = query.split("&")
+    if len(pairs) > MAX_PARAMETERS:
+        raise BadRequest(f"A query has at most {MAX_PARAMETERS} parameters, and this one has {len(pairs)}.")
+    for pair in pairs:
         name, _, value = pair.replace("+", " ").partition("=")
         if name:
             parameters.setdefault(decode(name, "query"), decode(value, "query"))
