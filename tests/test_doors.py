@@ -45,6 +45,7 @@ WRITTEN: dict[str, tuple[str, object]] = {
     "idle_timeout": ("2m", 120.0),
     "write_timeout": ("10 s", 10.0),
     "compression": ("websocket", "websocket"),
+    "log_refusals": ("warning", "warning"),
     "tcp_keepalive": ("1d", 86400.0),
     "max_connections": ("500", 500),
     "max_connections_per_address": ("10", 10),

@@ -40,6 +40,7 @@ DEFAULTS = {
     "write_timeout": 60.0,
     "tcp_keepalive": 60.0,
     "compression": "off",
+    "log_refusals": "info",
     "max_connections": 100_000,
     "max_connections_per_address": 0,
     "max_downloads": 256,

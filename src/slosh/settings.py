@@ -19,7 +19,7 @@ from slosh.errors import SettingError
 from slosh.setting import DAY, KIB, MIB, Group, Kind, Setting, refused_value, show, wrong_value
 
 
-def _text(
+def _text(  # noqa: PLR0913 - a row of the table, each by its name
     default: str,
     group: Group,
     about: str,
@@ -28,9 +28,10 @@ def _text(
     choices: tuple[str, ...] = (),
     empty: str = "",
     secret: bool = False,
+    reloads: bool = False,
 ) -> str:
     row: dict[str, Any] = {"kind": kind, "unit": "", "about": about, "group": group, "choices": choices}
-    row |= {"zero": empty, "is_secret": secret}
+    row |= {"zero": empty, "is_secret": secret, "reloads": reloads}
     value: str = field(default=default, metadata=row, repr=not secret)
     return value
 
@@ -304,6 +305,16 @@ class Settings:
         "permessage-deflate, as browsers do. It takes CPU, once for all readers of a message, and saves bytes.",
         kind=Kind.CHOICE,
         choices=("off", "websocket"),
+    )
+
+    log_refusals: str = _text(
+        "info",
+        Group.HTTP,
+        "At which level refusals are logged: a line for each reason at most every 10 seconds, with its method, path "
+        "and address. debug, info or warning; off logs none. no_watchers is not logged, for it is no fault.",
+        kind=Kind.CHOICE,
+        choices=("off", "debug", "info", "warning"),
+        reloads=True,
     )
 
     max_connections: int = _number(

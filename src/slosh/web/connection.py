@@ -391,7 +391,7 @@ class Connection:
 
     def refuse(self, error: SloshError) -> None:
         """Answer with an error, and close the connection where the error says so."""
-        self.edge.refused[error.code] += 1
+        self.edge.note_refusal(error, self._head, self)
         status, fields, body = render_refusal(error, self._head, self.edge)
         if self._transport is None:
             return
@@ -401,6 +401,7 @@ class Connection:
         if self._head is not None and self._action is not None:
             fields += self._action.fields
         bodiless = self._head is not None and self._head.method == "HEAD"
+        self.edge.requests += 1
         self._write_behind(render(status, self.edge.date(), fields, body, CLOSE, bodiless=bodiless))
         self._close_gently()
 

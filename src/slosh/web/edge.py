@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from slosh.core.subscription import Batch, OneTopic
 from slosh.core.timers import Timers
+from slosh.errors import SloshError
 from slosh.settings import Settings
 from slosh.web.action import Action, Application
 from slosh.web.head import Head
 from slosh.web.memory import HeadMemory, Latest
 from slosh.web.proxies import Proxies
+from slosh.web.refusal_log import RefusalLog
 from slosh.web.response import date_field
 from slosh.web.turns import Turns
 
@@ -62,6 +64,7 @@ class Edge:
         idle: how long a connection may be idle, seconds, `inf` for any time.
         emptied: done when the last connection has gone; there while the server is draining.
         refused: how often each error was answered, by its code.
+        refusal_log: which of them are logged.
         closed: how often a connection or a stream was closed for a reason of ours, by the bound's name.
         accepted: connections since the start.
         requests: answered since the start.
@@ -97,6 +100,7 @@ class Edge:
         self.accepted = 0
         self.requests = 0
         self.refused: Counter[str] = Counter()
+        self.refusal_log = RefusalLog()
         self.closed: Counter[str] = Counter()
         self.answers = 0
         self.timeouts = 0
@@ -113,6 +117,20 @@ class Edge:
             self._date = date_field(now)
             self._date_until = int(now) + 1.0
         return self._date
+
+    def note_refusal(self, error: SloshError, head: Head | None, connection: "Connection") -> None:
+        """Count a refusal, and log it if one of its kind is due.
+
+        Args:
+            head: of the request; None where it was not read.
+            connection: that the request came on.
+        """
+        self.refused[error.code] += 1
+        level = self.settings.log_refusals
+        if self.refusal_log.is_due(error.code, self.now(), level):
+            peer = connection.peer
+            client = peer if head is None else self.proxies.find_client(peer, head)
+            self.refusal_log.write(error, head, client, level)
 
     def count_batch(self, batch: Batch) -> None:
         """Count what one reader was told."""

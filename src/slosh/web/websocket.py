@@ -202,5 +202,6 @@ class Socket(Stream):
     def _published(self, outcome: Published | SloshError) -> None:
         """What became of it: silence is success, for the message itself comes back."""
         if isinstance(outcome, SloshError) and self.connection.is_open:
-            self.connection.edge.refused[outcome.code] += 1
+            connection = self.connection
+            connection.edge.note_refusal(outcome, connection.head, connection)
             self.connection.write(self.frame(json.dumps({"error": problem_document(outcome)}).encode()))
