@@ -115,33 +115,9 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/hub.py",
-        "self._wake_all(topic, list(topic.watchers.keys()), shared)",
-        "self._wake_all(topic, list(topic.watchers.keys())[::2], shared)",
-        "core/test_hub.py::TestWaking::test_nobody_is_skipped_when_all_leave_as_they_are_woken",
-    ),
-    row(
-        "core/hub.py",
-        "topic.is_over = True\nself._names.remove(topic.name, topic)",
-        "self._names.remove(topic.name, topic)",
-        "core/test_hub.py::TestLostLives::test_a_lost_life_cannot_be_watched_any_more",
-    ),
-    row(
-        "core/hub.py",
-        "topic.is_over = True\nself._names.remove(topic.name, topic)",
-        "topic.is_over = True",
-        "core/test_hub.py::TestLiveness::test_nothing_is_kept_of_topics_that_ended",
-    ),
-    row(
-        "core/hub.py",
         "self.ended += 1\nself._names.remove(topic.name, topic)",
         "self.ended += 1",
         "core/test_hub.py::TestLiveness::test_nothing_is_kept_of_topics_that_ended",
-    ),
-    row(
-        "core/hub.py",
-        "topic.is_over = True\nself.ended += 1",
-        "self.ended += 1",
-        "core/test_hub.py::TestBounds::test_a_topic_that_made_room_before_it_was_watched_is_no_silent_trap",
     ),
     row(
         "core/members.py",
