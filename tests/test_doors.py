@@ -51,6 +51,7 @@ WRITTEN: dict[str, tuple[str, object]] = {
     "max_connections_per_address": ("10", 10),
     "max_downloads": ("5", 5),
     "max_topics": ("7", 7),
+    "max_topics_per_address": ("6", 6),
     "max_watchers": ("9", 9),
     "portion": ("1MiB", 2**20),
     "engine": ("redis://host:7000/1", "redis://host:7000/1"),
