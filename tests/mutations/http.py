@@ -595,12 +595,6 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/websocket.py",
-        "self.connection.edge.refused[outcome.code] += 1",
-        "pass",
-        "web/test_websocket.py::test_what_is_no_message_is_answered_with_an_error_and_the_socket_stays[{-bad_json]",
-    ),
-    row(
-        "web/websocket.py",
         "self._heard = True  # whether the client gave a sign of life since the last ping",
         "self._heard = False",
         "web/test_websocket.py::test_it_is_pinged_every_20_s_and_stays_while_it_answers",
