@@ -787,3 +787,72 @@ class TestWorkThatIsPutOff:
         hub.turn()
         assert done == [2]
         assert "put off" in caplog.text
+
+
+class TestCrowds:
+    """Very many watchers of one message are woken over several turns, and others in between."""
+
+    def test_one_message_to_a_crowd_does_not_hold_the_loop(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop)
+        topic = hub.get("crowd")
+        crowd = [Watching(hub, topic, 0) for _ in range(2000)]
+        hub.post("crowd", b"1")
+        woken = []
+        while hub.flushes_owed:
+            before = sum(each.wakes for each in crowd)
+            hub.flushes_owed -= 1
+            hub.flush(loop.now())
+            woken.append(sum(each.wakes for each in crowd) - before)
+        assert sum(woken) == 2000
+        assert max(woken) <= 768
+        assert [each.got for each in crowd] == [[b"1"]] * 2000
+        assert [each.wakes for each in crowd] == [1] * 2000
+        assert not topic.watchers
+
+    def test_a_small_topic_does_not_wait_for_the_whole_crowd(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop)
+        crowd = [Watching(hub, hub.get("crowd"), 0) for _ in range(2000)]
+        one = Watching(hub, hub.get("one"), 0)
+        hub.post("crowd", b"1")
+        hub.post("one", b"2")
+        for _ in range(3):
+            hub.flushes_owed -= 1
+            hub.flush(loop.now())
+        assert one.got == [b"2"]
+        assert sum(each.wakes for each in crowd) < 2000
+
+    def test_what_comes_in_between_is_given_to_all_once_and_in_order(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop)
+        topic = hub.get("crowd")
+        crowd = [Watching(hub, topic, 0, stays=True) for _ in range(1500)]
+        numbers = iter(range(1, 5))
+        hub.post("crowd", b"0")
+
+        def post_more() -> None:
+            number = next(numbers, None)
+            if number is not None:
+                hub.post("crowd", b"%d" % number)
+
+        crowd[700].then = post_more
+        hub.turn()
+        assert {tuple(each.got) for each in crowd} == {(b"0", b"1", b"2", b"3", b"4")}
+
+    def test_who_leaves_before_its_turn_is_not_woken(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop)
+        crowd = [Watching(hub, hub.get("crowd"), 0) for _ in range(2000)]
+        crowd[0].then = crowd[1999].leave
+        hub.post("crowd", b"1")
+        hub.turn()
+        assert [crowd[0].wakes, crowd[1998].wakes, crowd[1999].wakes] == [1, 1, 0]
+
+    def test_a_crowd_whose_life_is_lost_meanwhile_is_told_of_the_next(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop)
+        topic = hub.get("crowd")
+        crowd = [Watching(hub, topic, 0) for _ in range(2000)]
+        hub.post("crowd", b"1")
+        hub.flushes_owed -= 1
+        hub.flush(loop.now())
+        successor = hub.replace(topic, "other", loop.now())
+        hub.append(successor, [b"2"], loop.now())
+        hub.turn()
+        assert {tuple(each.got) for each in crowd} == {(b"1",), (b"2",)}

@@ -20,6 +20,7 @@ import logging
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final, Protocol
 
 from slosh.compiled import mypyc_attr
@@ -35,6 +36,10 @@ WORK: Final = 2 * 1024 * 1024
 _ENDLESS: Final = 1 << 60
 _TASK: Final = 1024
 """Bytes that a task counts at least."""
+_WAKE: Final = 4096
+"""Bytes that the waking of a watcher counts: an answer takes as long as the copying of so many."""
+_CROWD: Final = 256
+"""Watchers of a topic that are woken without a look at the room that is left."""
 
 
 class Observer(Protocol):
@@ -415,9 +420,28 @@ class Hub:
             topic.dirty = False
             # A copy, because watchers leave while they are woken: going on in the living dict is how
             # servers of this kind skip one reader in two.
-            self._wake_all(topic, list(topic.watchers.keys()), shared)
+            watchers = list(topic.watchers.keys())
+            if len(watchers) <= _CROWD and self.room > 0:
+                self.room -= _WAKE * len(watchers)
+                self._wake_all(topic, watchers, shared)
+            else:
+                self._wake_in_portions(topic, iter(watchers), shared)
         for topic, watcher in late:
             self._wake_all(topic, [watcher], shared)
+
+    def _wake_in_portions(self, topic: Topic, rest: Iterator[Watcher], shared: Shared) -> None:
+        """Wake `rest` as far as there is room in this turn, and the others in later turns.
+
+        What comes in meanwhile marks the topic again, so all are woken for that behind these. A watcher that is woken
+        twice finds nothing the second time.
+        """
+        while self.room > 0:
+            portion = list(islice(rest, _CROWD))
+            self.room -= _WAKE * len(portion)
+            self._wake_all(topic, portion, shared)
+            if len(portion) < _CROWD:
+                return
+        self.put_off(lambda later: self._wake_in_portions(topic, rest, later))
 
     def put_off(self, task: Callable[[Shared], None]) -> None:
         """Call `task` in the next turn, or in a later one where the tasks before it leave no room."""
