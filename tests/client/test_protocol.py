@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from slosh.client import Client
 from slosh.client.errors import BadUse, NotTaken, Refused
 from slosh.client.protocol import (
     DEFAULT_URL,
@@ -221,3 +222,15 @@ class TestPublished:
     def test_200_from_something_else_is_no_success(self, body: bytes) -> None:
         with pytest.raises(Refused):
             read_published(200, body, "x")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"sinc": "10m"}, {"since": "10m", "last": 3}, {"last": 0}, {"limit": True}, {"every": "soon"}),
+        *({"since": -1}, {"since": float("nan")}, {"deadline": 0}),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_told_at_once(options: dict[str, Any]) -> None:
+    with Client("http://127.0.0.1:1") as client, pytest.raises(BadUse, match=next(iter(options))):
+        client.watch("kitchen", **options)

@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypedDict
 
 import httpx2
 
@@ -57,26 +57,39 @@ def make_options(url: str | None, token: str | None, headers: Mapping[str, str] 
     return Options(find_url(url), all_headers, timeout)
 
 
-def watch_query(
-    since: str | float | None, last: int | None, limit: int | None, every: str | float | None, key: str | None
-) -> dict[str, str]:
+class WatchOptions(TypedDict, total=False):
+    """What a watch can be told; see `Client.watch`."""
+
+    since: str | float
+    last: int
+    limit: int
+    every: str | float
+    key: str
+    deadline: float
+
+
+def watch_query(options: WatchOptions) -> dict[str, str]:
     """The query of a watch.
 
     Raises:
-        BadUse: an option has a value that it cannot have.
+        BadUse: an option is none, or has a value that it cannot have.
     """
-    query: dict[str, str] = {}
+    unknown = [name for name in options if name not in WatchOptions.__annotations__]
+    if unknown:
+        raise BadUse(f"{unknown[0]} is no option of watch; there are {', '.join(WatchOptions.__annotations__)}.")
+    since, last = options.get("since"), options.get("last")
     if since is not None and last is not None:
         raise BadUse("Give since or last, not both: each says where to start.")
+    query: dict[str, str] = {}
     if since is not None:
         query["since"] = since if isinstance(since, str) else f"{_seconds('since', since)}s"
     if last is not None:
         query["since"] = f"-{_number('last', last)}"
-    if limit is not None:
+    if (limit := options.get("limit")) is not None:
         query["limit"] = str(_number("limit", limit))
-    if every is not None:
+    if (every := options.get("every")) is not None:
         query["every"] = _duration("every", every)
-    if key is not None:
+    if (key := options.get("key")) is not None:
         query["key"] = key
     return query
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
-from typing import Generic, Literal, Self, TypeVar, cast, overload
+from typing import Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 import httpx2
 
@@ -13,6 +13,7 @@ from slosh.client.asking import (
     WATCH,
     Options,
     Post,
+    WatchOptions,
     batch_post,
     check_deadline,
     is_envelope,
@@ -66,47 +67,23 @@ class AsyncClient:
 
     @overload
     def watch(
-        self,
-        *topics: str,
-        since: str | float | None = None,
-        last: int | None = None,
-        limit: int | None = None,
-        every: str | float | None = None,
-        key: str | None = None,
-        deadline: float | None = None,
-        notes: Literal[False] = False,
+        self, *topics: str, notes: Literal[False] = False, **options: Unpack[WatchOptions]
     ) -> "AsyncWatch[Item]": ...
 
     @overload
     def watch(
-        self,
-        *topics: str,
-        since: str | float | None = None,
-        last: int | None = None,
-        limit: int | None = None,
-        every: str | float | None = None,
-        key: str | None = None,
-        deadline: float | None = None,
-        notes: Literal[True],
+        self, *topics: str, notes: Literal[True], **options: Unpack[WatchOptions]
     ) -> "AsyncWatch[Item | Note]": ...
 
     def watch(
-        self,
-        *topics: str,
-        since: str | float | None = None,
-        last: int | None = None,
-        limit: int | None = None,
-        every: str | float | None = None,
-        key: str | None = None,
-        deadline: float | None = None,
-        notes: bool = False,
+        self, *topics: str, notes: bool = False, **options: Unpack[WatchOptions]
     ) -> "AsyncWatch[Item] | AsyncWatch[Item | Note]":
         """Watch topics: an asynchronous iterator over their messages. See `Client.watch`.
 
         A step that is cancelled loses nothing: the next one goes on at the same place.
         """
-        watching = Watching(topics, watch_query(since, last, limit, every, key))
-        until = check_deadline(deadline)
+        watching = Watching(topics, watch_query(options))
+        until = check_deadline(options.get("deadline"))
         if notes:
             return AsyncWatch[Item | Note](self, watching, until, notes=True)
         return AsyncWatch[Item](self, watching, until, notes=False)

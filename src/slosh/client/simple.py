@@ -3,7 +3,9 @@
 import atexit
 import threading
 from collections.abc import Iterable
+from typing import Unpack
 
+from slosh.client.asking import WatchOptions
 from slosh.client.protocol import Item, Published, find_url
 from slosh.client.synchronous import Client, Watch
 
@@ -38,14 +40,6 @@ def publish_many(topic: str, values: Iterable[object], *, key: str | None = None
     return default_client().publish_many(topic, values, key=key, strict=strict)
 
 
-def watch(
-    *topics: str,
-    since: str | float | None = None,
-    last: int | None = None,
-    limit: int | None = None,
-    every: str | float | None = None,
-    key: str | None = None,
-    deadline: float | None = None,
-) -> Watch[Item]:
+def watch(*topics: str, **options: Unpack[WatchOptions]) -> Watch[Item]:
     """Watch topics of the server that SLOSH_URL names. See `Client.watch`, which can also give notes."""
-    return default_client().watch(*topics, since=since, last=last, limit=limit, every=every, key=key, deadline=deadline)
+    return default_client().watch(*topics, **options)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Final, Generic, Literal, Self, TypeVar, cast, overload
+from typing import Final, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 import httpx2
 
@@ -17,6 +17,7 @@ from slosh.client.asking import (
     WATCH,
     Options,
     Post,
+    WatchOptions,
     batch_post,
     check_deadline,
     encoded_post,
@@ -104,41 +105,13 @@ class Client:
         return self._post(encoded_post(topic, lines, key=key, strict=strict))
 
     @overload
-    def watch(
-        self,
-        *topics: str,
-        since: str | float | None = None,
-        last: int | None = None,
-        limit: int | None = None,
-        every: str | float | None = None,
-        key: str | None = None,
-        deadline: float | None = None,
-        notes: Literal[False] = False,
-    ) -> "Watch[Item]": ...
+    def watch(self, *topics: str, notes: Literal[False] = False, **options: Unpack[WatchOptions]) -> "Watch[Item]": ...
 
     @overload
-    def watch(
-        self,
-        *topics: str,
-        since: str | float | None = None,
-        last: int | None = None,
-        limit: int | None = None,
-        every: str | float | None = None,
-        key: str | None = None,
-        deadline: float | None = None,
-        notes: Literal[True],
-    ) -> "Watch[Item | Note]": ...
+    def watch(self, *topics: str, notes: Literal[True], **options: Unpack[WatchOptions]) -> "Watch[Item | Note]": ...
 
     def watch(
-        self,
-        *topics: str,
-        since: str | float | None = None,
-        last: int | None = None,
-        limit: int | None = None,
-        every: str | float | None = None,
-        key: str | None = None,
-        deadline: float | None = None,
-        notes: bool = False,
+        self, *topics: str, notes: bool = False, **options: Unpack[WatchOptions]
     ) -> "Watch[Item] | Watch[Item | Note]":
         """Watch topics: an iterator over their messages, for as long as they go on.
 
@@ -159,8 +132,8 @@ class Client:
         Raises:
             BadUse: an argument cannot be used. Iterating raises `Refused` where the server says no.
         """
-        watching = Watching(topics, watch_query(since, last, limit, every, key))
-        reader = _Reader(self, watching, check_deadline(deadline))
+        watching = Watching(topics, watch_query(options))
+        reader = _Reader(self, watching, check_deadline(options.get("deadline")))
         return Watch[Item | Note](reader, notes=True) if notes else Watch[Item](reader, notes=False)
 
     def topics(self) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
@@ -21,6 +21,9 @@ from slosh.commands.shared import (
     tell,
     url_option,
 )
+
+if TYPE_CHECKING:
+    from slosh.client.asking import WatchOptions
 
 _NOTES: Final = {
     "reset": "{topic} began a new life",
@@ -86,13 +89,20 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     stands before it. What was missed is told on standard error. After a cut it goes on where it was, so no message
     comes twice.
     """
+    given_options = {
+        "since": since,
+        "last": last,
+        "limit": limit,
+        "every": every,
+        "key": key,
+        "deadline": timeout,
+    }
+    options = cast("WatchOptions", {name: value for name, value in given_options.items() if value is not None})
     several = len(topics) > 1 or "*" in topics[0]
     show = _Printer(several=several and not raw, times=times and not raw, envelope=envelope)
     with (
         open_client(url) as client,
-        client.watch(
-            *topics, since=since, last=last, limit=limit, every=every, key=key, deadline=timeout, notes=True
-        ) as watch,
+        client.watch(*topics, notes=True, **options) as watch,
     ):
         given = 0
         teller = _Teller(client.url, " ".join(topics))
