@@ -3,8 +3,10 @@
 import asyncio
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ import pytest
 from benchmarks.processes import run_group
 from slosh.cli import loop_factory
 from slosh.errors import CannotListen, SettingError
+from slosh.listening import AT_A_TIME
 from slosh.server import Server, find_root
 from slosh.settings import Settings
 from slosh.startup import OWN_FILES
+from tests.web.harness import open_files
 
 PATIENCE = 30.0
 
@@ -235,3 +239,24 @@ def test_it_takes_no_more_connections_than_it_may_open_files(monkeypatch: pytest
         await server.stop()
 
     run(work)
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["uvloop", "asyncio"])
+def test_a_crowd_is_accepted_a_few_at_a_time_and_waits_in_the_systems_queue(plain: bool) -> None:
+    """Each that is accepted has a descriptor before the server can refuse it. asyncio would accept all at once."""
+
+    async def work() -> None:
+        server = Server(Settings(port=0))
+        await server.start()
+        port = int(server.addresses[0].rpartition(":")[2])
+        with ExitStack() as stack:  # Nothing is awaited here, so that all of them wait in the queue.
+            for _ in range(300):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            accepted = waiting = open_files()
+            while accepted < waiting + 300:
+                await asyncio.sleep(0)
+                accepted, former = open_files(), accepted
+                assert accepted - former <= AT_A_TIME
+        await server.stop()
+
+    run(work, plain=plain)

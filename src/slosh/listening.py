@@ -17,6 +17,10 @@ BACKLOG: Final = 4096
 """Connections that the system holds for us before they are accepted; it takes the smaller of this and its own
 bound (net.core.somaxconn, 4096 on Linux since 5.4)."""
 
+AT_A_TIME: Final = 2
+"""Connections that asyncio's own loop accepts in one turn. Its default is as many as `BACKLOG`, which could take more
+descriptors than there are before the first of these clients is refused. uvloop accepts one in a turn."""
+
 _FIRST_HANDED_OVER: Final = 3
 """Number of the first descriptor that systemd hands over (SD_LISTEN_FDS_START in sd_listen_fds(3))."""
 

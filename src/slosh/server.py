@@ -14,9 +14,9 @@ from slosh.core.hub import Hub
 from slosh.engine.base import Engine
 from slosh.engine.memory import MemoryEngine
 from slosh.errors import SettingError
-from slosh.listening import BACKLOG, describe, listen, loopback_ports, release
+from slosh.listening import AT_A_TIME, BACKLOG, describe, listen, loopback_ports, release
 from slosh.settings import EXAMPLE, NO_FILES, TABLE, Settings, is_local
-from slosh.startup import OWN_FILES, open_files
+from slosh.startup import OWN_FILES, SPARE_FILES, open_files
 from slosh.web.connection import connect
 from slosh.web.drain import drain
 from slosh.web.edge import Edge
@@ -91,7 +91,8 @@ class Server:
         self._edge = edge = Edge(settings, routes, loop)
         self._bound_files(edge)
         for each in self._sockets:
-            self._listeners.append(await loop.create_server(lambda: connect(edge), sock=each, backlog=BACKLOG))
+            self._listeners.append(await loop.create_server(lambda: connect(edge), sock=each, backlog=AT_A_TIME))
+            each.listen(BACKLOG)  # asyncio takes one number for both, and has set the system's queue to the other.
 
     def reload(self, settings: Settings) -> list[str]:
         """Take the values of the settings that a running server can change.
@@ -116,9 +117,11 @@ class Server:
 
     def _bound_files(self, edge: Edge) -> None:
         """Share out the files that the system grants: without one for it a client would hang in the queue."""
-        free = max(2, open_files() - OWN_FILES)
+        limit = open_files()
+        free = max(2, limit - OWN_FILES)
         edge.max_downloads = min(self.settings.max_downloads, max(1, free // 4))
         edge.max_connections = min(self.settings.max_connections, free - edge.max_downloads)
+        edge.first_spare = max(limit - SPARE_FILES, limit // 2)
 
     async def stop(self) -> None:
         """Go down quietly, within the setting `drain`. Calling it again waits for the same end."""

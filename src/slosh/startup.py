@@ -21,7 +21,12 @@ _WILDCARDS: Final = (
 log: Final = logging.getLogger("slosh.startup")
 
 OWN_FILES: Final = 64
-"""Descriptors that slosh holds besides its connections: listeners, the loop's own, logs, files being served."""
+"""Descriptors that slosh holds besides its connections and downloads: listeners, the loop's own, logs, a store's, and
+`SPARE_FILES`."""
+
+SPARE_FILES: Final = 40
+"""Those of them that are kept for connections beyond `max_connections`: `RESERVE` and `LEAVING` of `web/reserve.py`,
+and a dozen that are being accepted or closed."""
 
 ENOUGH_FILES: Final = 4096
 """Descriptors below which a limit is worth a word, also to somebody who has set nothing."""

@@ -126,4 +126,23 @@ ROWS: tuple[Row, ...] = (
         "edge.max_connections = self.settings.max_connections",
         "test_server.py::test_it_takes_no_more_connections_than_it_may_open_files",
     ),
+    row(
+        "server.py",
+        "edge.first_spare = max(limit - SPARE_FILES, limit // 2)",
+        "pass",
+        "e2e/test_open_files.py::test_files_that_something_else_has_open_are_not_counted_on[asyncio]",
+    ),
+    row(
+        "server.py",
+        "self._listeners.append(await loop.create_server(lambda: connect(edge), sock=each, backlog=AT_A_TIME))",
+        "self._listeners.append(await loop.create_server(lambda: connect(edge), sock=each, backlog=BACKLOG))",
+        "test_server.py::test_a_crowd_is_accepted_a_few_at_a_time_and_waits_in_the_systems_queue[asyncio]",
+    ),
+    row(
+        "server.py",
+        "each.listen(BACKLOG)  # asyncio takes one number for both, and has set the system's queue to the other.",
+        "pass",
+        "test_server.py::test_a_crowd_is_accepted_a_few_at_a_time_and_waits_in_the_systems_queue[asyncio]",
+        "test_server.py::test_a_crowd_is_accepted_a_few_at_a_time_and_waits_in_the_systems_queue[uvloop]",
+    ),
 )

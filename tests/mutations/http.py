@@ -611,4 +611,23 @@ ROWS: tuple[Row, ...] = (
         "return frame",
         "web/test_deflate.py::test_a_long_message_is_compressed_and_a_short_one_is_not",
     ),
+    row(
+        "web/reserve.py",
+        "if len(leaving) > LEAVING:",
+        "if False:",
+        "web/test_reserve.py::test_those_that_stay_after_their_answer_are_closed_when_very_many_do[refused]",
+        "web/test_reserve.py::test_those_that_stay_after_their_answer_are_closed_when_very_many_do[probes]",
+    ),
+    row(
+        "web/connection.py",
+        "edge.leaving.pop(self, None)",
+        "pass",
+        "web/test_reserve.py::test_those_that_have_gone_by_themselves_count_no_more",
+    ),
+    row(
+        "web/files.py",
+        "if edge.downloads >= edge.max_downloads or self._handle >= edge.first_spare:",
+        "if edge.downloads >= edge.max_downloads:",
+        "web/test_downloads.py::test_a_file_that_would_keep_one_of_the_last_descriptors_is_refused",
+    ),
 )

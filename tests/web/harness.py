@@ -91,12 +91,17 @@ def open_files() -> int:
 
 
 class Client:
-    """The client's end of one connection."""
+    """The client's end of one connection.
 
-    def __init__(self, site: "Site", peer: object) -> None:
+    Args:
+        peer: its address.
+        plug: what stands for the server's socket, None for nothing.
+    """
+
+    def __init__(self, site: "Site", peer: object, plug: object = None) -> None:
         self._site = site
         self.connection = Connection(site.edge)
-        self.wire = Wire(site.loop, self.connection, peer)
+        self.wire = Wire(site.loop, self.connection, peer, plug)
         self.connection.connection_made(self.wire)
         site.loop.settle()
 

@@ -327,6 +327,18 @@ def test_files_that_slow_clients_keep_open_are_bounded(make_site: MakeSite, tmp_
     assert open_files() <= before
 
 
+def test_a_file_that_would_keep_one_of_the_last_descriptors_is_refused(make_site: MakeSite, tmp_path: Path) -> None:
+    """It would stay open for as long as its client takes, and the next clients need one each to be accepted."""
+    (tmp_path / "large").write_bytes(bytes(2 * 1024 * 1024))
+    (tmp_path / "small").write_bytes(b"small")
+    site, before = make_site(tmp_path), open_files()
+    site.edge.first_spare = 0
+    refused = site.get("/large")
+    assert (refused.status, refused.code) == (503, "too_many_downloads")
+    assert site.get("/small").body == b"small"
+    assert (site.edge.downloads, open_files()) == (0, before)
+
+
 def test_a_system_without_descriptors_is_not_a_file_that_is_missing(
     make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,12 @@
 """A full server still says how it is, and nobody else gets in by that way."""
 
+import logging
+
 import pytest
 
-from slosh.web.reserve import PATIENCE, RESERVE
+from slosh.startup import OWN_FILES, SPARE_FILES
+from slosh.web.refusal_log import INTERVAL
+from slosh.web.reserve import LEAVING, PATIENCE, RESERVE
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
 
@@ -105,3 +109,66 @@ def test_a_drain_ends_them_too(full: Site) -> None:
     full.drain()
     full.advance(PATIENCE)
     assert waiting.wire.has_ended() or not waiting.wire.is_open()
+
+
+@pytest.mark.parametrize("target", ["/topics/a", "/-/healthy"], ids=["refused", "probes"])
+def test_those_that_stay_after_their_answer_are_closed_when_very_many_do(full: Site, target: str) -> None:
+    """Each has a descriptor, which the next client needs to be accepted; its answer was written long before."""
+    told = [full.connect().get(target) for _ in range(LEAVING)]
+    assert all(each.wire.is_open() for each in told)
+    more = [full.connect().get(target) for _ in range(3)]
+    assert [each.wire.is_open() for each in told] == 3 * [False] + (LEAVING - 3) * [True]
+    assert all(each.wire.is_open() for each in more)
+    assert all(each.next().status in (200, 503) for each in (*told, *more))
+    assert full.closed("max_connections") == 4, "and one for this look at the metrics"
+
+
+def test_those_that_have_gone_by_themselves_count_no_more(full: Site) -> None:
+    for _ in range(3 * LEAVING):
+        full.connect().get("/topics/a").reset()
+    staying = [full.connect().get("/topics/a") for _ in range(LEAVING - 1)]
+    assert full.closed("max_connections") == 0
+    assert all(each.wire.is_open() for each in staying)
+    assert len(full.edge.leaving) == LEAVING - 1
+
+
+class Plug:
+    """A socket with this descriptor."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+
+def test_a_client_that_gets_one_of_the_last_descriptors_is_one_too_many(
+    make_site: MakeSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Something else in this process may have files open: it is told why, and so is the operator, once."""
+    site = make_site()
+    site.edge.first_spare = 100
+    caplog.set_level(logging.WARNING, "slosh.web.edge")
+
+    def connect(number: int) -> Client:
+        return Client(site, ("192.0.2.1", 1), Plug(number))
+
+    assert connect(99).get("/topics/a?wait=0").next().status == 200
+    assert connect(100).get("/-/healthy").next().status == 200
+    assert not caplog.records
+    for _ in range(2):
+        refused = connect(100).get("/topics/a?wait=0").next()
+        assert (refused.status, refused.code) == (503, "too_many_connections")
+        assert "(ulimit -n)" in refused.json["detail"]
+    assert len(caplog.records) == 1
+    assert "with 3 connections" in caplog.text
+    site.advance(INTERVAL + 0.1)
+    connect(100).get("/topics/a?wait=0")
+    assert len(caplog.records) == 2
+    assert site.closed("open_files") == 3
+
+
+def test_there_are_descriptors_for_all_that_are_let_in_beyond_the_bound() -> None:
+    """And a third as many again, for those that the loop has accepted and not yet shown, or not yet closed."""
+    assert (RESERVE + LEAVING) * 4 / 3 <= SPARE_FILES
+    assert SPARE_FILES <= OWN_FILES - 24, "the loop, the logs, the listeners and a store have some too"

@@ -52,8 +52,8 @@ class Wire(asyncio.Transport):
         wasted: how often something was written that could never arrive.
     """
 
-    def __init__(self, loop: VirtualLoop, protocol: Connection, peer: object) -> None:
-        super().__init__({"peername": peer})
+    def __init__(self, loop: VirtualLoop, protocol: Connection, peer: object, plug: object = None) -> None:
+        super().__init__({"peername": peer, "socket": plug})
         self._loop = loop
         self._protocol = protocol
         self._buffer = bytearray()

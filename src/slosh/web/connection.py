@@ -39,7 +39,7 @@ from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
 from slosh.web.lingering import PAUSE, Lingering
 from slosh.web.memory import HEAVIEST, Known, Latest, leave_out
 from slosh.web.refusals import render_refusal
-from slosh.web.reserve import PATIENCE, RESERVE, Reserved
+from slosh.web.reserve import PATIENCE, RESERVE, Reserved, close_oldest
 from slosh.web.response import CLOSE, CONTINUE, render
 from slosh.web.sending import Outlet, open_outlet
 from slosh.web.turns import PORTION
@@ -115,7 +115,7 @@ class Connection:
         edge.accepted += 1
         edge.connections[self] = None
         self._deadline_in(edge.settings.idle_timeout)
-        if len(edge.connections) > edge.max_connections:
+        if len(edge.connections) > edge.max_connections or edge.is_short_of_files(transport):
             if edge.reserved < RESERVE:
                 self.hold(Reserved(self), edge.now() + PATIENCE)
             else:
@@ -132,6 +132,7 @@ class Connection:
         self._transport = None
         self._discarding = True
         edge.connections.pop(self, None)
+        edge.leaving.pop(self, None)
         if edge.emptied is not None and not edge.connections and not edge.emptied.done():
             edge.emptied.set_result(None)
         edge.timers.discard(self, self._timer)
@@ -274,6 +275,7 @@ class Connection:
             head: empty where it was not read.
         """
         self._exchange = None
+        close_oldest(self)
         if is_probe:
             self._advance(head)
             return
@@ -281,7 +283,11 @@ class Connection:
             with contextlib.suppress(SloshError):
                 self._head = parse_head(head, self.edge.settings.max_fields)
                 self._action = self.edge.application.route(self._head)
-        self.refuse(TooManyConnections("This server has all the connections that it may have (max_connections)."))
+        if len(self.edge.connections) > self.edge.max_connections:
+            self.refuse(TooManyConnections("This server has all the connections that it may have (max_connections)."))
+        else:
+            self.edge.note_few_files()
+            self.refuse(TooManyConnections("This server has nearly all the files open that it may have (ulimit -n)."))
 
     def is_held_by(self, exchange: Exchange) -> bool:
         """Whether `exchange` has still to give the answer to the present request."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import random
+import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +17,7 @@ from slosh.web.action import Action, Application
 from slosh.web.head import Head
 from slosh.web.memory import HeadMemory, Latest
 from slosh.web.proxies import Proxies
-from slosh.web.refusal_log import RefusalLog
+from slosh.web.refusal_log import INTERVAL, RefusalLog
 from slosh.web.response import date_field
 from slosh.web.turns import Turns
 
@@ -54,8 +55,10 @@ class Edge:
         downloads: files that are open because their clients have not taken all of them.
         max_downloads: how many there may be; less than the setting where the system grants fewer files.
         max_connections: how many there may be; less than the setting where the system grants fewer files.
+        first_spare: the number from which on descriptors are kept for connections beyond `max_connections`.
         max_head: bytes of the longest head, as set.
         reserved: connections beyond `max_connections` that may still say that they are probes.
+        leaving: connections beyond `max_connections` that have their answer, the oldest first.
         latest: the head that came last; many readers at one place send the same, one after another.
         latest_place: of the poll that came last to one topic; many come to one place, one after another.
         latest_since: what that poll asked for, when it was a cursor of its own.
@@ -85,8 +88,10 @@ class Edge:
         self.max_connections = settings.max_connections
         self.downloads = 0
         self.max_downloads = settings.max_downloads
+        self.first_spare = sys.maxsize
         self.max_head = settings.max_head
         self.reserved = 0
+        self.leaving: dict[Connection, None] = {}
         self.latest = Latest(Head(b"", "GET", b"/", 1, []), Action())
         self.latest_place: OneTopic | None = None
         self.latest_since: Since | None = None
@@ -109,6 +114,7 @@ class Edge:
         self.emptied: asyncio.Future[None] | None = None
         self._date = b""
         self._date_until = 0.0
+        self._files_logged_until = -math.inf
 
     def date(self) -> bytes:
         """The `Date` line of this second."""
@@ -131,6 +137,26 @@ class Edge:
             peer = connection.peer
             client = peer if head is None else self.proxies.find_client(peer, head)
             self.refusal_log.write(error, head, client, level)
+
+    def is_short_of_files(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether only spare descriptors were left for a connection that has just been accepted.
+
+        The system gives the lowest number that is free (POSIX.1-2017 XSH §2.14), so its number tells, whatever else
+        this process has open.
+        """
+        plain = transport.get_extra_info("socket")
+        return plain is not None and bool(plain.fileno() >= self.first_spare)
+
+    def note_few_files(self) -> None:
+        """Count a connection that is closed for want of descriptors, and log it if that was not done lately."""
+        self.closed["open_files"] += 1
+        if self.now() >= self._files_logged_until:
+            self._files_logged_until = self.now() + INTERVAL
+            logger.warning(
+                "this process has nearly all the files open that it may have (ulimit -n), with %d connections: "
+                "new clients are answered 503 until some are closed. Raise the limit, or lower max_connections.",
+                len(self.connections),
+            )
 
     def count_batch(self, batch: Batch) -> None:
         """Count what one reader was told."""

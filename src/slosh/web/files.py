@@ -349,10 +349,11 @@ class _Sending(Exchange):
             self._close()
             connection.finish(render(status, date, fields, first, line))
             return
-        if connection.edge.downloads >= connection.edge.max_downloads:
+        edge = connection.edge
+        if edge.downloads >= edge.max_downloads or self._handle >= edge.first_spare:
             self._close()
             raise TooManyDownloads
-        connection.edge.downloads += 1
+        edge.downloads += 1
         self._is_counted = True
         connection.hold(self)
         connection.write(render_head(status, date, fields, len(first) + self._left, line))

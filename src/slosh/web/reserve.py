@@ -4,6 +4,10 @@ A server that has `max_connections` is full and not ill: a probe that took the 5
 would have it restarted, and all its clients with it. So a few connections more are let in to say what they want. One
 that asks for the server's health, its readiness or its metrics is answered, once; any other gets its 503, an
 `EventSource` in the form that does not stop it for ever (see `refusals.py`).
+
+After its answer such a connection reads on for a moment (see `lingering.py`). Each of them takes a descriptor, and
+without one for the next client the system's queue, or the event loop, would close that client without a byte. So only
+`LEAVING` of them stay at a time: one more closes the oldest, which has had the longest time to read its answer.
 """
 
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 RESERVE: Final = 8
 """Connections beyond `max_connections`, at a time, that may say that they are probes. They take their files from those
 that startup.py keeps for the server itself."""
+LEAVING: Final = 16
+"""Connections beyond `max_connections`, at a time, that have their answer and are not yet closed."""
 PATIENCE: Final = 1.0
 """Seconds in which such a connection has to send its request. A probe does so at once."""
 _PATHS: Final = (b"/-/healthy", b"/-/ready", b"/-/metrics")
@@ -67,3 +73,17 @@ class Reserved(Exchange):
     def _admit(self, head: bytes, *, is_probe: bool) -> None:
         self._connection.edge.reserved -= 1
         self._connection.admit(head, is_probe=is_probe)
+
+
+def close_oldest(connection: "Connection") -> None:
+    """Count a connection beyond `max_connections` as leaving; call it before the connection is answered.
+
+    Where that is one too many, the one that has been leaving for the longest is closed.
+    """
+    leaving = connection.edge.leaving
+    leaving[connection] = None
+    if len(leaving) > LEAVING:
+        oldest = next(iter(leaving))
+        del leaving[oldest]
+        connection.edge.closed["max_connections"] += 1
+        oldest.abandon()
