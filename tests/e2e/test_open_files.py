@@ -50,9 +50,10 @@ class Full:
         self._stack.close()
 
     def connect(self, path: str) -> socket.socket:
-        """A client that asks for something and reads nothing."""
+        """A client that asks for something, or where the path is empty for nothing, and reads nothing."""
         client = self._stack.enter_context(socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE))
-        client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        if path:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         return client
 
     def ask(self, path: str) -> bytes:
@@ -125,6 +126,19 @@ def test_probes_that_stay_take_no_descriptors_either(folder: Path, command: tupl
             full.connect("/topics/a?wait=30")
         for _ in range(200):
             assert status(full.connect("/-/healthy")) == 200
+    assert_quiet(full)
+
+
+@pytest.mark.parametrize("command", LOOPS.values(), ids=LOOPS)
+def test_clients_that_say_nothing_do_not_keep_probes_out(folder: Path, command: tuple[str, ...]) -> None:
+    allow_files(400)
+    with Full(folder, command, 128, "--max-connections=8") as full:
+        for _ in range(8):
+            full.connect("/topics/a?wait=30")
+        for _ in range(20):
+            for _ in range(10):
+                full.connect("")
+            assert full.ask("/-/healthy").startswith(b"HTTP/1.1 200 ")
     assert_quiet(full)
 
 

@@ -619,6 +619,12 @@ ROWS: tuple[Row, ...] = (
         "web/test_reserve.py::test_those_that_stay_after_their_answer_are_closed_when_very_many_do[probes]",
     ),
     row(
+        "web/reserve.py",
+        "next(iter(edge.reserved)).end()",
+        "pass",
+        "web/test_reserve.py::test_who_says_nothing_is_refused_soon_and_the_first_of_them_at_once_when_more_come",
+    ),
+    row(
         "web/connection.py",
         "edge.leaving.pop(self, None)",
         "pass",

@@ -76,15 +76,24 @@ def test_nothing_comes_in_behind_a_probe(full: Site) -> None:
     assert full.metrics()["slosh_published_messages_total"] == 0
 
 
-def test_who_says_nothing_is_refused_soon_and_who_comes_beyond_the_reserve_at_once(full: Site) -> None:
-    silent = [full.connect() for _ in range(RESERVE)]
-    assert_refused(full.connect())
+def test_who_says_nothing_is_refused_soon_and_the_first_of_them_at_once_when_more_come(full: Site) -> None:
+    first, *silent = (full.connect() for _ in range(RESERVE))
+    assert first.silent()
+    silent.append(full.connect())
+    assert_refused(first)
     assert all(each.silent() for each in silent)
     full.advance(PATIENCE + 0.1)
     for each in silent:
         assert_refused(each)
         each.reset()
     assert full.get("/-/healthy").status == 200
+
+
+def test_silent_clients_do_not_keep_probes_out(full: Site) -> None:
+    """Each second eight of them were enough to have a probe refused, and the server restarted."""
+    for _ in range(3 * RESERVE):
+        full.connect()
+        assert full.get("/-/healthy").status == 200
 
 
 def test_who_leaves_or_ends_its_side_leaves_nothing_behind(full: Site) -> None:

@@ -39,7 +39,7 @@ from slosh.web.head import CHUNKED, Head, is_hopeless, parse_head
 from slosh.web.lingering import PAUSE, Lingering
 from slosh.web.memory import HEAVIEST, Known, Latest, leave_out
 from slosh.web.refusals import render_refusal
-from slosh.web.reserve import PATIENCE, RESERVE, Reserved, close_oldest
+from slosh.web.reserve import close_oldest, let_in
 from slosh.web.response import CLOSE, CONTINUE, render
 from slosh.web.sending import Outlet, open_outlet
 from slosh.web.turns import PORTION
@@ -116,10 +116,7 @@ class Connection:
         edge.connections[self] = None
         self._deadline_in(edge.settings.idle_timeout)
         if len(edge.connections) > edge.max_connections or edge.is_short_of_files(transport):
-            if edge.reserved < RESERVE:
-                self.hold(Reserved(self), edge.now() + PATIENCE)
-            else:
-                self.admit(b"", is_probe=False)
+            let_in(self)
         elif edge.settings.max_connections_per_address:
             self._count_address(edge.settings.max_connections_per_address)
 

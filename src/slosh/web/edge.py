@@ -13,7 +13,7 @@ from slosh.core.subscription import Batch, OneTopic
 from slosh.core.timers import Timers
 from slosh.errors import SloshError
 from slosh.settings import Settings
-from slosh.web.action import Action, Application
+from slosh.web.action import Action, Application, Exchange
 from slosh.web.head import Head
 from slosh.web.memory import HeadMemory, Latest
 from slosh.web.proxies import Proxies
@@ -57,7 +57,8 @@ class Edge:
         max_connections: how many there may be; less than the setting where the system grants fewer files.
         first_spare: the number from which on descriptors are kept for connections beyond `max_connections`.
         max_head: bytes of the longest head, as set.
-        reserved: connections beyond `max_connections` that may still say that they are probes.
+        reserved: the exchanges of connections beyond `max_connections` that may still say that they are probes, the
+            oldest first.
         leaving: connections beyond `max_connections` that have their answer, the oldest first.
         latest: the head that came last; many readers at one place send the same, one after another.
         latest_place: of the poll that came last to one topic; many come to one place, one after another.
@@ -90,7 +91,7 @@ class Edge:
         self.max_downloads = settings.max_downloads
         self.first_spare = sys.maxsize
         self.max_head = settings.max_head
-        self.reserved = 0
+        self.reserved: dict[Exchange, None] = {}
         self.leaving: dict[Connection, None] = {}
         self.latest = Latest(Head(b"", "GET", b"/", 1, []), Action())
         self.latest_place: OneTopic | None = None

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from slosh.web.connection import Connection
 
 RESERVE: Final = 8
-"""Connections beyond `max_connections`, at a time, that may say that they are probes. They take their files from those
-that startup.py keeps for the server itself."""
+"""Connections beyond `max_connections`, at a time, that may say that they are probes. One more takes the place of the
+oldest, so that silent clients do not keep probes out. They take their files from those that startup.py keeps for the
+server itself."""
 LEAVING: Final = 16
 """Connections beyond `max_connections`, at a time, that have their answer and are not yet closed."""
 PATIENCE: Final = 1.0
@@ -33,7 +34,7 @@ class Reserved(Exchange):
     """A connection that is let in to say what it wants.
 
     Args:
-        connection: it; the caller must `hold` this there, for `PATIENCE`.
+        connection: it; call `hold` there with this.
     """
 
     __slots__ = ("_connection", "_said")
@@ -43,7 +44,7 @@ class Reserved(Exchange):
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
         self._said = b""
-        connection.edge.reserved += 1
+        connection.edge.reserved[self] = None
 
     def data(self, data: bytes, most: int) -> bytes:  # noqa: ARG002 - one head
         """Let it in once its head is whole, if it is a probe's. Nothing of it waits for another turn."""
@@ -68,11 +69,19 @@ class Reserved(Exchange):
 
     def lost(self) -> None:
         """It has gone."""
-        self._connection.edge.reserved -= 1
+        del self._connection.edge.reserved[self]
 
     def _admit(self, head: bytes, *, is_probe: bool) -> None:
-        self._connection.edge.reserved -= 1
+        del self._connection.edge.reserved[self]
         self._connection.admit(head, is_probe=is_probe)
+
+
+def let_in(connection: "Connection") -> None:
+    """Wait for what a connection beyond `max_connections` wants; where that is one too many, refuse the oldest."""
+    edge = connection.edge
+    if len(edge.reserved) >= RESERVE:
+        next(iter(edge.reserved)).end()
+    connection.hold(Reserved(connection), edge.now() + PATIENCE)
 
 
 def close_oldest(connection: "Connection") -> None:
