@@ -30,7 +30,7 @@ CUTS = ("before the first message", "in mid-event", "at a heartbeat", "restart")
 PLACE = rb"event: place\n(?:[^\n]+\n)+\n\r\n"
 """With the end of its chunk: before that some clients have not read its last byte."""
 HEAD = rb"Slosh-Next: [^\r]*\r\n(?:[^\r]+\r\n)*\r\n"
-"""Where a client that reads NDJSON has its first place from."""
+"""Behind the head of an answer, for a client that reads no event stream: it gets nothing of the body."""
 
 EVENT_SOURCE = """(url) => {
     const source = new EventSource(url);
