@@ -40,10 +40,11 @@ EVENT_SOURCE = """(url) => {
     }
 }"""
 SLOSH_JS = """async (url) => {
-    const { follow } = await import("/-/slosh.js");
+    const { follow, TRANSPORT: transport } = await import("/-/slosh.js");
     const { pathname, searchParams } = new URL(url);
     follow(pathname.split("/").pop(), {
         since: searchParams.get("since") ?? "now",
+        transport,
         onAnswer: (answer) => {
             if (answer.lost || answer.reset) got.push(answer.reset ? "reset" : `lost ${answer.lost}`);
             got.push(...(answer.res ?? []).map((message) => JSON.stringify(message)));
@@ -120,7 +121,7 @@ def begin(followers: list[Follower], start: Callable[[Follower], None], first: b
 
 
 def cut_in_every_way(
-    slosh: Slosh, followers: list[Follower], start: Callable[[Follower], None], first: bytes
+    slosh: Slosh, followers: list[Follower], start: Callable[[Follower], None], first: bytes, heartbeat: bytes
 ) -> Counts:
     """Let all of them go through all cuts; what became of the messages."""
     counts: Counts = {}
@@ -138,7 +139,7 @@ def cut_in_every_way(
     note("in mid-event", 4, 5, 6)
     for each in followers:
         # The proxy says it, because the server's next one may be 15 seconds away.
-        until(lambda: each.proxy.say(EventSource.heartbeat), lambda cuts: cuts >= 3)  # noqa: B023 - asked at once
+        until(lambda: each.proxy.say(heartbeat), lambda cuts: cuts >= 3)  # noqa: B023 - asked at once
         each.post(7, 8, 9)
     note("at a heartbeat", 7, 8, 9)
     slosh.process.end()
@@ -159,12 +160,16 @@ def matrix(serve: Callable[..., Slosh]) -> Iterator[Callable[..., None]]:
     with contextlib.ExitStack() as stack:
 
         def run(
-            client: str, start: Callable[[Follower], None], ways: tuple[str, ...] = WAYS, first: bytes = PLACE
+            client: str,
+            start: Callable[[Follower], None],
+            ways: tuple[str, ...] = WAYS,
+            first: bytes = PLACE,
+            heartbeat: bytes = EventSource.heartbeat,
         ) -> None:
             slosh = serve(unwatched="keep", linger="2m", drain="500ms")
             proxies = [stack.enter_context(cutting(slosh.port, hurried=True)) for _ in ways]
             followers = [Follower(slosh, proxy, way) for proxy, way in zip(proxies, ways, strict=True)]
-            counts = cut_in_every_way(slosh, followers, start, first)
+            counts = cut_in_every_way(slosh, followers, start, first, heartbeat)
             expected = {(cut, way): KNOWN.get((client, cut), ("", Count(0, 0)))[1] for cut in CUTS for way in ways}
             assert counts == expected
 
@@ -229,5 +234,8 @@ def test_chromium(matrix: Callable[..., None], new_page: "Callable[[str], Page]"
     matrix("EventSource", in_a_page(new_page, EVENT_SOURCE))
 
 
-def test_slosh_js(matrix: Callable[..., None], new_page: "Callable[[str], Page]") -> None:
-    matrix("slosh.js", in_a_page(new_page, SLOSH_JS), ("now", "since"), HEAD)
+@pytest.mark.parametrize("transport", ["longPoll", "stream"])
+def test_slosh_js(matrix: Callable[..., None], new_page: "Callable[[str], Page]", transport: str) -> None:
+    script = SLOSH_JS.replace("TRANSPORT", transport)
+    # Its place comes in the answer that is cut, so `now` would mean another moment the second time.
+    matrix("slosh.js", in_a_page(new_page, script), ("since",), HEAD, b"\n")
