@@ -283,6 +283,11 @@ class Hub:
     def _no_room(self) -> TooManyTopics:
         return TooManyTopics(f"There are {self._max_topics} active topics, and no room for more (max_topics).")
 
+    @property
+    def has_followers(self) -> bool:
+        """Whether anybody reads by a pattern, so that a publish may bring its topic to life."""
+        return bool(self._followers)
+
     def is_followed(self, name: str) -> bool:
         """Whether somebody reads the topic `name` by a pattern, so that it is watched although it does not live."""
         return bool(self._followers) and any(True for _ in self._followers.patterns_for(name))

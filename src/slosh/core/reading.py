@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
 
 from slosh.compiled import mypyc_attr
 from slosh.core.cursor import Cursor, parse_cursor
@@ -103,8 +103,9 @@ class Place:
         return f"Place({self.offset}, reset={self.reset}, truncated={self.truncated})"
 
 
-class Filter(NamedTuple):
-    """What a reader can do without, and what it wants besides.
+@mypyc_attr(acyclic=True)
+class Filter:
+    """What a reader can do without, and what it wants besides. Never changed.
 
     Attributes:
         limit: give only the newest so many messages, 0 for all.
@@ -112,9 +113,29 @@ class Filter(NamedTuple):
         times: tell when each message arrived.
     """
 
-    limit: int = 0
-    key: tuple[str, ...] = ()
-    times: bool = False
+    __slots__ = ("key", "limit", "times")
+
+    def __init__(
+        self,
+        limit: int = 0,
+        key: tuple[str, ...] = (),
+        times: bool = False,  # noqa: FBT001, FBT002 - a fact, and a part of what is wanted
+    ) -> None:
+        self.limit = limit
+        self.key = key
+        self.times = times
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Filter) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash(self._facts())
+
+    def __repr__(self) -> str:
+        return f"Filter({self.limit}, {self.key!r}, times={self.times})"
+
+    def _facts(self) -> tuple[object, ...]:
+        return self.limit, self.key, self.times
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)

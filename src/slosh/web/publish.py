@@ -35,9 +35,11 @@ _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _BODY: Final = len(b'{"max":,"next":".","watchers":}\n')
 """Bytes of an answer's body, without what differs from one to the next."""
 _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
-PLAIN_NAME: Final = rb"(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+(?:/(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+)*"
+PLAIN_NAME: Final = rb"(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+(?:/(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+){0,%d}" % (MAX_SEGMENTS - 1)
 """Names of topics that need no thought, as they stand in a request line, in front of a space."""
-_plain_name: Final = re.compile(rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
+_plain_name: Final = re.compile(
+    rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+){0,%d}" % (MAX_SEGMENTS - 1)
+)
 _PORTION: Final = 256 * 1024
 """Bytes of a batch that are checked in one turn, which takes some 2 ms; lines are not divided."""
 _LINE: Final = 200
@@ -51,11 +53,7 @@ def read_plain_name(part: bytes) -> str | None:
 
     To read it costs less than to look it up among thousands, and nothing need be remembered.
     """
-    if (
-        len(part) > MAX_NAME_BYTES
-        or part.count(b"/") >= MAX_SEGMENTS
-        or not (part.isalnum() or _plain_name.fullmatch(part))
-    ):
+    if len(part) > MAX_NAME_BYTES or not (part.isalnum() or _plain_name.fullmatch(part)):
         return None
     return part.decode("ascii")
 
@@ -71,7 +69,7 @@ class Publish(Action):
         fields: header lines of every answer.
     """
 
-    __slots__ = ("_closing", "_date", "_engine", "_key", "_start", "_topic", "fields", "max_body", "settings")
+    __slots__ = ("_closing", "_date", "_engine", "_keeps", "_key", "_start", "_topic", "fields", "max_body", "settings")
 
     is_batch: ClassVar[bool] = False
 
@@ -79,6 +77,7 @@ class Publish(Action):
         self._engine = engine
         self._topic = topic
         self._key = key
+        self._keeps = settings.unwatched == "keep"  # so that a publish may bring its topic to life
         self._start = b""  # how an answer begins
         self._date = b""  # that stands in it
         self._closing = b""  # that stands in it too
@@ -114,10 +113,13 @@ class Publish(Action):
         """Hand `messages`, which were checked, to the engine for the topic `said`."""
         now = connection.edge.now()
         hub = self._engine.hub
-        if hub.find(said, now) is None and not self._engine.is_unwatched(said, now):
-            take_share(connection, hub, 1)
-        outcome = self._engine.take(said, messages, now, self._key)
-        hub.opener = ""
+        if (self._keeps or hub.has_followers) and hub.find(said, now) is None:
+            if not self._engine.is_unwatched(said, now):
+                take_share(connection, hub, 1)
+            outcome = self._engine.take(said, messages, now, self._key)
+            hub.opener = ""
+        else:
+            outcome = self._engine.take(said, messages, now, self._key)
         if outcome is not None:
             self.settle(outcome, connection, now)
             return

@@ -63,7 +63,19 @@ class Reader(Action):
         key: the same for actions that write the same bytes for the same messages, as far as `keys` remembers.
     """
 
-    __slots__ = ("_epoch", "_epoch_part", "asked", "engine", "fields", "key", "max_body", "settings")
+    __slots__ = (
+        "_besides",
+        "_epoch",
+        "_epoch_part",
+        "_most",
+        "_sifts",
+        "asked",
+        "engine",
+        "fields",
+        "key",
+        "max_body",
+        "settings",
+    )
 
     portion: ClassVar[int] = 1 << 60
     """Bytes of messages that are given together at most, apart from the setting."""
@@ -80,6 +92,9 @@ class Reader(Action):
         self.max_body = settings.max_body
         self._epoch = ""  # of the cursor that came last
         self._epoch_part = b""  # that and the dot behind it, as in a cursor
+        self._most = min(settings.portion, self.portion)  # bytes of messages in one answer or line
+        self._besides = self.besides + _TIME if asked.wanted.times else self.besides
+        self._sifts = bool(asked.wanted.key)
         self.key = keys.find(repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)))
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
@@ -115,10 +130,14 @@ class Reader(Action):
         """
         now = connection.edge.now()
         self.check(connection, now)
+        hub = self.engine.hub
+        if not hub.opener:
+            self._find_and_begin(connection, since, now)
+            return
         try:
             self._find_and_begin(connection, since, now)
         finally:
-            self.engine.hub.opener = ""
+            hub.opener = ""
 
     def _find_and_begin(self, connection: Connection, since: Since | None, now: float) -> None:
         if not self.asked.several:
@@ -189,21 +208,19 @@ class Reader(Action):
         None where this turn has no room for what that takes: `go_on` is called in a later one, with the sift for the
         next try.
         """
-        asked, hub = self.asked, self.engine.hub
-        most = min(self.settings.portion, self.portion)
+        hub, wanted = self.engine.hub, self.asked.wanted
         has_room = hub.room > 0
-        if asked.wanted.key:
+        if self._sifts:
             # Readers at one place share the sift, so that each message is looked at once for all of them.
-            key = (subscription.key(), asked.wanted.key)
-            sift = sift or shared.made.get(key) or Sift(asked.wanted.key)
-            has_room = has_room and subscription.look(sift, most)
+            key = (subscription.key(), wanted.key)
+            sift = sift or shared.made.get(key) or Sift(wanted.key)
+            has_room = has_room and subscription.look(sift, self._most)
             if not has_room:
                 shared.made[key] = sift
         if not has_room:
             hub.put_off(partial(go_on, sift))
             return None
-        besides = self.besides + _TIME if asked.wanted.times else self.besides
-        batch = subscription.read(asked.wanted, most, sift, besides, tells_places=self.tells_places)
+        batch = subscription.read(wanted, self._most, sift, self._besides, tells_places=self.tells_places)
         if batch.is_part:
             hub.portions += 1
         return batch
