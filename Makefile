@@ -44,7 +44,7 @@ help: ## this list
 	@echo "  make run PYTHON=python3.12   another Python, 3.11 or newer, for a new .venv"
 
 run: $(VENV)/.installed ## install into .venv and serve on http://127.0.0.1:8000
-	@exec $(BIN)/slosh serve $(if $(PORT),--port $(PORT)) $(ARGS)
+	@MAKE_RUN=1 exec $(BIN)/slosh serve $(if $(PORT),--port $(PORT)) $(ARGS)
 
 demo: $(VENV)/.demo $(VENV)/.installed ## serve, with feeders: this machine's own figures, and the weather of four years
 	@$(BIN)/slosh serve --port $(or $(PORT),8000) $(ARGS) & server=$$!; machine=; replay=; \

@@ -334,7 +334,7 @@ def advice_for(settings: Settings, error: SloshError) -> str:
     if not error.detail.startswith(f"{settings.host}:{settings.port} ") or "is no address" in error.detail:
         return ""
     free = settings.port + 1 if settings.port < 65_535 else 0
-    if os.environ.get("MAKELEVEL"):
+    if os.environ.get("MAKE_RUN"):  # the Makefile says so
         return f"Try another port: make run PORT={free}"
     return f"Try another port: slosh serve --port {free}   (0: any free one)"
 

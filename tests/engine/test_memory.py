@@ -64,10 +64,19 @@ class TestAnswersAtOnce:
         harness.engine.open("a", harness.now, answers.append)
         assert answers == [harness.hub.find("a", harness.now)]
 
-    def test_every_topic_is_at_hand_until_there_is_no_room(self) -> None:
-        harness = MemoryHarness(max_topics=1)
+    def test_an_active_topic_is_at_hand_and_none_is_brought_to_life_by_that(self, harness: MemoryHarness) -> None:
+        assert harness.engine.at_hand("a", harness.now) is None
+        assert len(harness.hub) == 0
+        harness.opened("a")
         assert harness.engine.at_hand("a", harness.now) is harness.hub.find("a", harness.now) is not None
-        assert harness.engine.at_hand("b", harness.now) is None
+
+    def test_a_topic_at_hand_lingers_from_then_on(self) -> None:
+        """As after any GET."""
+        harness = MemoryHarness(linger=30.0)
+        harness.opened("a")
+        assert harness.engine.at_hand("a", harness.now + 29) is not None
+        assert harness.hub.find("a", harness.now + 58) is not None
+        assert harness.hub.find("a", harness.now + 60) is None
 
     def test_publishing(self, harness: MemoryHarness) -> None:
         epoch = harness.opened("a").epoch

@@ -88,11 +88,11 @@ class MemoryEngine(Engine):
         done(self.take(name, messages, now, key))
 
     def at_hand(self, name: str, now: float) -> Topic | None:
-        """As the engine promises."""
-        try:
-            return self.hub.open(name, now)
-        except SloshError:
-            return None
+        """As the engine promises. A topic that is not active is opened by `open` alone."""
+        topic = self.hub.find(name, now)
+        if topic is not None and not topic.watchers:
+            self.hub.linger(topic, now)
+        return topic
 
     def open(
         self,

@@ -129,17 +129,7 @@ class Reader(Action):
             since: where to start in the one topic, when it is not what was asked for.
         """
         now = connection.edge.now()
-        self.check(connection, now)
-        hub = self.engine.hub
-        if not hub.opener:
-            self._find_and_begin(connection, since, now)
-            return
-        try:
-            self._find_and_begin(connection, since, now)
-        finally:
-            hub.opener = ""
-
-    def _find_and_begin(self, connection: Connection, since: Since | None, now: float) -> None:
+        self.check_request(connection)
         if not self.asked.several:
             topic = self.engine.at_hand(self.asked.names[0], now)
             if topic is not None:
@@ -147,7 +137,15 @@ class Reader(Action):
                 if not subscription.is_reset():
                     self.begin(connection, subscription, now)
                     return
-        self.open_all(connection, since)
+        self.check(connection, now)
+        hub = self.engine.hub
+        if not hub.opener:
+            self.open_all(connection, since)
+            return
+        try:
+            self.open_all(connection, since)
+        finally:
+            hub.opener = ""
 
     def open_all(self, connection: Connection, since: Since | None) -> None:
         """Have the engine find what is not at hand, then begin."""
@@ -237,6 +235,13 @@ class Reader(Action):
         if len(found) > MAX_MATCHES:
             raise BadTopic(_TOO_MANY)
         return found
+
+    def check_request(self, connection: Connection) -> None:
+        """See, before anything else, whether this framing can be had for the present request.
+
+        Raises:
+            SloshError: it cannot.
+        """
 
     def check(self, connection: Connection, now: float) -> None:
         """See, before anything is changed, that the request will not be refused for what it asks.

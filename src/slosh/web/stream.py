@@ -52,7 +52,7 @@ class StreamAction(Reader):
     heartbeat_every: ClassVar[float] = 15.0
     content_type: ClassVar[bytes] = b""
 
-    def check(self, connection: Connection, now: float) -> None:
+    def check_request(self, connection: Connection) -> None:
         """As the base says.
 
         Raises:
@@ -60,7 +60,6 @@ class StreamAction(Reader):
         """
         if connection.edge.draining:
             raise Draining("The server is shutting down.")
-        super().check(connection, now)
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Begin to stream.

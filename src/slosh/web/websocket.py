@@ -47,14 +47,14 @@ class WebSocket(StreamAction):
         if self.deflate is not None:
             self.key = keys.find(self.key + self.deflate.field.decode("ascii"))  # what is written depends on it
 
-    def check(self, connection: Connection, now: float) -> None:
+    def check_request(self, connection: Connection) -> None:
         """As the base says.
 
         Raises:
             BadRequest, UpgradeRequired: the handshake is none (RFC 6455 §4.2.1).
         """
         shake_hands(connection.head)
-        super().check(connection, now)
+        super().check_request(connection)
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
         """Shake hands, and begin to stream.
