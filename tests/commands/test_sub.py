@@ -14,7 +14,7 @@ from benchmarks.processes import ProcessGroup
 from slosh.client import Client
 from slosh.commands.shared import EXIT_REFUSED, EXIT_TIMED_OUT
 from tests.e2e.server import Serving, until
-from tests.running import PATIENCE, SLOSH, clean_environment
+from tests.running import PATIENCE, SLOSH, Running, clean_environment
 
 
 @pytest.fixture(scope="module")
@@ -124,15 +124,12 @@ def test_a_terminal_obeys_nothing_that_stands_in_a_message(client: Client) -> No
     os.close(ours)
 
 
-def test_ctrl_c_ends_it_quietly(client: Client) -> None:
-    process: ProcessGroup[bytes] = ProcessGroup(
-        [*SLOSH, "sub", "sub/interrupted"], stderr=subprocess.PIPE, env=clean_environment(SLOSH_URL=client.url)
-    )
-    assert client.watchers("sub/interrupted", wait=PATIENCE) == 1
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=PATIENCE)
-    assert process.returncode in (1, 130)
-    assert b"Traceback" not in told
+def test_ctrl_c_ends_it_quietly(client: Client, tmp_path: Path) -> None:
+    with Running([*SLOSH, "sub", "sub/interrupted"], tmp_path, clean_environment(SLOSH_URL=client.url)) as process:
+        assert client.watchers("sub/interrupted", wait=PATIENCE) == 1
+        process.tell(signal.SIGINT)
+        assert process.end() in (1, 130)
+    assert "Traceback" not in process.output
 
 
 def test_it_goes_on_over_a_restart_of_the_server(tmp_path: Path) -> None:

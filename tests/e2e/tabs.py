@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from websockets.sync.client import connect
 
+from benchmarks.processes import ProcessGroup
 from tests.conftest import need
 from tests.e2e.conftest import CHROMIUM, PATIENCE
 
@@ -39,7 +40,7 @@ class Tabs:
 
     def __init__(self, folder: Path) -> None:
         command = (need("chromium"), "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={folder}")
-        self._process = subprocess.Popen(
+        self._process: ProcessGroup[str] = ProcessGroup(
             (*command, "--no-first-run", *CHROMIUM, "about:blank"), stderr=subprocess.PIPE, text=True
         )
         lines = iter(self._process.stderr or ())
@@ -55,7 +56,6 @@ class Tabs:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(PATIENCE)
+        self._process.end()
         if self._process.stderr:
             self._process.stderr.close()

@@ -32,7 +32,7 @@ def rebound() -> "Iterator[Page]":
     rules = "--host-resolver-rules=MAP *.example 127.0.0.1"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=need("chromium"), args=[*CHROMIUM, rules])
-        page = browser.new_page()
+        page = browser.new_page(bypass_csp=True)  # the attacker's page has no policy, as our error page does
         page.set_default_timeout(PATIENCE * 1000)
         yield page
         browser.close()
