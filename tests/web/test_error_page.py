@@ -115,3 +115,23 @@ def test_whatever_the_path_there_are_addresses(path: str) -> None:
     assert found
     assert all(each.startswith(("/topics", "/view/", "/-/")) for each in found)
     assert not any(part in (".", "..") for each in found for part in each.split("/"))
+
+
+@pytest.mark.parametrize(
+    ("path", "likely"),
+    [
+        ("/topics/a,,b", "/topics/a,b"),
+        ("/topics/,a", "/topics/a"),
+        ("/topics/a,", "/topics/a"),
+        ("/topics/a,/b", "/topics/a/b"),
+    ],
+)
+def test_a_comma_too_many_is_left_out_of_the_address_that_is_offered(path: str, likely: str) -> None:
+    assert likely in likely_addresses(path)
+
+
+def test_the_address_that_was_refused_is_not_offered_again(site: Site) -> None:
+    page = site.get("/topics/a,,b", Accept="text/html").body.decode()
+    assert "/topics/a,b<" in page
+    assert "/topics/a,,b<" not in page
+    assert "a name is missing" in page

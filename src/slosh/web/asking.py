@@ -206,6 +206,8 @@ def parse_names(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     texts = path.removeprefix(TOPICS).split(",")
     if len(texts) > MAX_TOPICS:
         raise BadTopic(f"One request names at most {MAX_TOPICS} topics.")
+    if len(texts) > 1 and "" in texts:
+        raise BadTopic("A comma stands between two topics, as in /topics/a,b; here a name is missing beside one.")
     decoded = dict.fromkeys(decode(text, "topic's name") for text in texts)
     names = tuple(check_name(text) for text in decoded if not is_pattern(text))
     return names, tuple(check_pattern(text) for text in decoded if is_pattern(text))

@@ -1,5 +1,6 @@
 """An error as a small page, for a person whose browser went to a wrong address."""
 
+import re
 from difflib import get_close_matches
 from html import escape
 from typing import Final
@@ -33,7 +34,7 @@ def error_page(error: SloshError, head: Head) -> tuple[int, bytes, bytes]:
     """An error as a page, with the facts of its problem document: status, header lines, body."""
     facts = {"code": error.code, **error.facts()}
     rows = "".join(f"<dt>{escape(name)}<dd>{escape(str(value))}\n" for name, value in facts.items())
-    links = "".join(f"<p>{_link(head.path, likely)}\n" for likely in likely_addresses(head.path))
+    links = "".join(f"<p>{_link(head.path, likely)}\n" for likely in likely_addresses(head.path) if likely != head.path)
     title = f"{error.status} {escape(error.title)}"
     page = (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="color-scheme" content="light dark">\n'
@@ -48,7 +49,8 @@ def likely_addresses(path: str) -> list[str]:
 
     Whether there is anything is not looked at, so they tell nothing of what exists.
     """
-    first, *rest = [part for part in path.split("/") if part not in ("", ".", "..")] or [""]
+    plain = re.sub(",+(?=,|/|$)|(?<=/),+", "", path)  # a comma stands between two names
+    first, *rest = [part for part in plain.split("/") if part not in ("", ".", "..")] or [""]
     is_own = not rest or first == "-"
     own = get_close_matches(rest[-1] if rest else first, _OWN, n=1, cutoff=0.75) if is_own else []
     place = get_close_matches(first.lower(), ("topics", "view"), n=1, cutoff=0.65) if not own else []
