@@ -44,6 +44,10 @@ def test_no_page_is_offered_where_no_files_are_served() -> None:
     assert "open " in first_hint(Settings(), ["http://127.0.0.1:8000"])
 
 
+def test_no_chart_is_offered_where_there_is_no_viewer() -> None:
+    assert "/view/" not in first_hint(Settings(view="off"), ["http://127.0.0.1:8000"])
+
+
 @pytest.mark.parametrize("address", ["http://0.0.0.0:8000", "http://[::]:8000"])
 def test_an_address_is_told_that_the_phone_beside_can_open(address: str) -> None:
     for told in reachable([address]):

@@ -5,6 +5,7 @@ import math
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -194,6 +195,9 @@ def check_engine(settings: Settings) -> None:
     """
     if settings.engine == "memory":
         return
+    if "://" not in settings.engine:
+        meant = " Did you mean memory?" if get_close_matches(settings.engine, ["memory"]) else ""
+        raise SettingError(f"engine: this is no address of a store.{meant} An address is redis://host:6379/0, for one.")
     try:
         from slosh.engine.redis_address import parse_address  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:

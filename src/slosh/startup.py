@@ -135,7 +135,7 @@ def first_hint(settings: Settings, addresses: Sequence[str]) -> str:
     return "\n".join(
         (
             *pages,
-            f"  chart   {address}/view/test",
+            *([f"  chart   {address}/view/test"] if settings.view == "on" else []),
             f"  watch   curl {address}/topics/test",
             f'  post    curl -d \'{{"hello":"world"}}\' {address}/topics/test   (from another terminal)',
             "  stop    Ctrl-C",

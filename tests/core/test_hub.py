@@ -837,6 +837,41 @@ class TestCrowds:
         hub.turn()
         assert {tuple(each.got) for each in crowd} == {(b"0", b"1", b"2", b"3", b"4")}
 
+    def test_a_publisher_at_full_speed_does_not_fill_the_queue_with_one_crowd(self, loop: Loop) -> None:
+        """Else whoever waits at another topic waits for as many rounds as messages came in."""
+        hub = HubOnLoop(loop)
+        topic = hub.get("crowd")
+        crowd = [Watching(hub, topic, 0, stays=True) for _ in range(3000)]
+        for number in range(20):
+            hub.post("crowd", b"%d" % number)
+            hub.flushes_owed -= 1
+            hub.flush(loop.now())
+        one = Watching(hub, hub.get("one"), 0)
+        hub.post("one", b"x")
+        turns = 0
+        while not one.got:
+            hub.flushes_owed -= 1
+            hub.flush(loop.now())
+            turns += 1
+        assert turns <= 3
+        hub.turn()
+        everything = [b"%d" % number for number in range(20)]
+        assert all(each.got == everything for each in crowd)
+
+    def test_who_comes_while_a_crowd_is_woken_is_woken_too(self, loop: Loop) -> None:
+        hub = HubOnLoop(loop)
+        topic = hub.get("crowd")
+        crowd = [Watching(hub, topic, 0) for _ in range(2000)]
+        hub.post("crowd", b"1")
+        hub.flushes_owed -= 1
+        hub.flush(loop.now())
+        late = Watching(hub, topic, 0)
+        hub.post("crowd", b"2")
+        later = Watching(hub, topic, 1)
+        hub.turn()
+        assert (late.got, later.got) == ([b"1", b"2"], [b"2"])
+        assert all(each.got for each in crowd)
+
     def test_who_leaves_before_its_turn_is_not_woken(self, loop: Loop) -> None:
         hub = HubOnLoop(loop)
         crowd = [Watching(hub, hub.get("crowd"), 0) for _ in range(2000)]

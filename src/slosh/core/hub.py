@@ -113,6 +113,7 @@ class Hub:
         self._expectants: dict[str, dict[Expectant, None]] = {}
         self._expected: Tree[str] = Tree()  # names of the topics that they wait for
         self._dirty: list[Topic] = []
+        self._waking: dict[Topic, bool] = {}  # in portions, and whether something has come in since that began
         self._late: dict[tuple[Topic, Watcher], None] = {}
         self._asked = False
         self._tasks: deque[Callable[[Shared], None]] = deque()
@@ -426,10 +427,13 @@ class Hub:
             # A copy, because watchers leave while they are woken: going on in the living dict is how
             # servers of this kind skip one reader in two.
             watchers = list(topic.watchers.keys())
-            if len(watchers) <= _CROWD and self.room > 0:
+            if topic in self._waking:
+                self._waking[topic] = True
+            elif len(watchers) <= _CROWD and self.room > 0:
                 self.room -= _WAKE * len(watchers)
                 self._wake_all(topic, watchers, shared)
             else:
+                self._waking[topic] = False
                 self._wake_in_portions(topic, iter(watchers), shared)
         for topic, watcher in late:
             self._wake_all(topic, [watcher], shared)
@@ -437,14 +441,18 @@ class Hub:
     def _wake_in_portions(self, topic: Topic, rest: Iterator[Watcher], shared: Shared) -> None:
         """Wake `rest` as far as there is room in this turn, and the others in later turns.
 
-        What comes in meanwhile marks the topic again, so all are woken for that behind these. A watcher that is woken
-        twice finds nothing the second time.
+        What comes in meanwhile is remembered, and all are woken for that once these have been: a topic waits in the
+        queue once, however fast its publisher is. A watcher that is woken twice finds nothing the second time.
         """
         while self.room > 0:
             portion = list(islice(rest, _CROWD))
             self.room -= _WAKE * len(portion)
             self._wake_all(topic, portion, shared)
             if len(portion) < _CROWD:
+                if self._waking.pop(topic) and topic.watchers and not topic.dirty:
+                    topic.dirty = True
+                    self._dirty.append(topic)
+                    self._ask_for_flush()
                 return
         self.put_off(lambda later: self._wake_in_portions(topic, rest, later))
 
