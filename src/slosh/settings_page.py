@@ -28,8 +28,8 @@ programs write too, is it a warning. Paths in `slosh.toml` are taken from the fo
 `GB` (powers of 1000), in upper or lower case: `64k`, `8MiB`. One space may stand before the unit. The result is whole
 bytes.
 
-**While it runs** a server takes new values of the settings marked ↻: change slosh.toml and send it SIGHUP. Its log says
-what it took and what needs a restart; a file with a mistake changes nothing.
+**While it runs** a server takes new values of the settings marked ↻: change slosh.toml and send it SIGHUP. Its log
+names those that differ and need a restart; a file with a mistake changes nothing.
 
 **Relations** that are checked: `max_message` is at most `max_body` and at most `queue_bytes`; `default_wait` is at most
 `max_wait` where that is not 0; `host` and `port`, `uds`, and `fd` exclude one another; `root` is a folder that exists.

@@ -10,10 +10,13 @@ The rules of this file:
   the two any number of messages can come in, and each watcher is woken once for all of them.
 * Who has its answer when it was woken is let go by the hub, without being asked to leave: that is the usual end
   of a poll, and a thousand of them cost one look at how long the topic lingers.
-* Nobody is woken for nothing: who registers between an `append` and its `flush` at the place behind the
+* No watcher is woken for nothing: one that registers between an `append` and its `flush` at the place behind the
   message waits for the next one.
 * Work that could keep everybody else waiting is done in portions: what a turn has no room for is put off (`put_off`),
   and goes on in the next turn, in the order in which it was put off.
+
+It is longer than other files because liveness, waking and telling change the same few tables, and a rule of one is
+kept by the lines of another.
 """
 
 import logging
