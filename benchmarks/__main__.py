@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import machine, report, results
 from benchmarks.building import BuildError, build_load
-from benchmarks.scenarios import GROWTH, QUICK, SCENARIOS
+from benchmarks.scenarios import GROWTH, QUICK, SCENARIOS, VARIED
 from benchmarks.servers import DEFAULT, PEERS, SERVERS, STORE
 from benchmarks.turns import Turns, available, possible, tell, tell_plain_pythons
 
@@ -34,6 +34,7 @@ def parser_of_words() -> argparse.ArgumentParser:
     )
     parser.add_argument("--peers", action="store_true", help=f"instead of these servers {', '.join(PEERS)}")
     parser.add_argument("--redis", action="store_true", help=f"instead of these servers {', '.join(STORE)}")
+    parser.add_argument("--varied", action="store_true", help="only requests that differ from each other")
     parser.add_argument("--growth", action="store_true", help="only what shows how cost grows")
     parser.add_argument(
         "--repeats",
@@ -59,7 +60,8 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line, with the names of scenarios and the servers that it means."""
     parser = parser_of_words()
     chosen = parser.parse_args(words)
-    usual = QUICK if chosen.quick else PEERS_WORK if chosen.peers else STORE_WORK if chosen.redis else SCENARIOS
+    usual = VARIED if chosen.varied else QUICK if chosen.quick else SCENARIOS
+    usual = PEERS_WORK if chosen.peers else STORE_WORK if chosen.redis else usual
     named = chosen.scenarios or ([name for each in GROWTH for _, name in each.points] if chosen.growth else usual)
     meant = {
         word: [word] if word in SCENARIOS else [name for name in SCENARIOS if name.startswith(word)] for word in named

@@ -13,11 +13,12 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, cast
 
 from slosh.engine.memory import MemoryEngine
+from slosh.http1.heads import Heads
+from slosh.http1.protocol import HttpConnection
+from slosh.http1.state import ServerState
 from slosh.server import find_root, make_hub
 from slosh.settings import Settings
 from slosh.startup import spare_collector
-from slosh.web.connection import Connection
-from slosh.web.edge import Edge
 from slosh.web.files import DocumentRoot
 from slosh.web.routes import Routes
 
@@ -27,14 +28,22 @@ if TYPE_CHECKING:
 MESSAGE = b'{"bench":"%b"}' % (b"x" * 88)
 """Of 100 bytes, as the load generator's."""
 NOON = 1_800_000_000.0
-READERS = {"publish": 0, "fan": 200, "fan-2000": 2_000, "fan-20000": 20_000, "browser": 200, "topics": 500}
-"""Work -> how many wait for messages; publish has one that left, so that its topic takes messages."""
+READERS = {
+    "publish": 0,
+    "publish-ids": 0,
+    "fan": 200,
+    "fan-2000": 2_000,
+    "fan-20000": 20_000,
+    "browser": 200,
+    "topics": 500,
+}
+"""Work -> how many wait for messages; the two that publish have one that left, so that its topic takes messages."""
 PUBLISHES = 200
-"""In a round of the work publish."""
+"""In a round of the works that publish alone."""
 
 
 class Loop:
-    """What hub and edge ask of an event loop. What is called for each message is C, as it is in uvloop."""
+    """What hub and server ask of an event loop. What is called for each message is C, as it is in uvloop."""
 
     def __init__(self) -> None:
         self._soon: deque[Callable[[], None]] = deque()
@@ -70,8 +79,8 @@ class Transport:
 class Client:
     """One connection and what came back on it."""
 
-    def __init__(self, edge: Edge, fields: bytes = b"") -> None:
-        self.connection = Connection(edge)
+    def __init__(self, server: ServerState, heads: Heads, fields: bytes = b"") -> None:
+        self.connection = HttpConnection(server, heads)
         self._transport = Transport()
         self._fields = fields
         self.connection.connection_made(cast("Any", self._transport))
@@ -83,11 +92,11 @@ class Client:
             raise SystemExit(f"refused: {newest!r}")
         return newest
 
-    def publication(self, topic: bytes) -> bytes:
+    def publication(self, topic: bytes, fields: bytes = b"") -> bytes:
         """A POST."""
         return (
-            b"POST /topics/%b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (topic, len(MESSAGE), MESSAGE)
+            b"POST /topics/%b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nContent-Type: application/json\r\n%b"
+            b"Content-Length: %d\r\n\r\n%b" % (topic, fields, len(MESSAGE), MESSAGE)
         )
 
     def poll(self, topic: bytes) -> bytes:
@@ -111,32 +120,41 @@ def browser_fields(number: int) -> bytes:
     )
 
 
-def make_edge(loop: Loop) -> Edge:
+def proxy_fields(number: int) -> bytes:
+    """What a proxy adds that numbers requests (W3C Trace Context §3.2), different for each."""
+    return b"X-Request-ID: %032x\r\ntraceparent: 00-%032x-%016x-01\r\n" % (number * 7_919, number * 104_729, number)
+
+
+def make_server(loop: Loop) -> tuple[ServerState, Heads]:
     """A server apart from its listeners, with default settings."""
     settings, any_loop = Settings(), cast("Any", loop)
     # What a clock says would decide how many times of arrival are made, and two counts would differ.
     hub = make_hub(settings, any_loop, lambda: "abcdefgh")
-    engine = MemoryEngine(hub, keep=False, max_keys=settings.max_keys, wall=repeat(NOON).__next__)
-    edge = Edge(settings, Routes(engine, DocumentRoot(find_root(settings)), settings), any_loop)
-    edge.wall = repeat(NOON).__next__
-    return edge
+    engine = MemoryEngine(hub, max_keys=settings.max_keys, wall=repeat(NOON).__next__)
+    server = ServerState(settings, any_loop)
+    server.wall = repeat(NOON).__next__
+    return server, Heads(Routes(engine, DocumentRoot(find_root(settings)), settings), settings)
 
 
 def work(name: str, rounds: int) -> None:
     """Do it. In a round each reader gets one message, and asks again."""
     loop = Loop()
-    edge = make_edge(loop)
+    server, heads = make_server(loop)
     topics = [b"bench%d" % number if name == "topics" else b"bench" for number in range(READERS[name] or 1)]
-    readers = [Client(edge, browser_fields(number) if name == "browser" else b"") for number in range(len(topics))]
-    publishers = [Client(edge) for _ in range(8)]
+    fields = [browser_fields(number) if name == "browser" else b"" for number in range(len(topics))]
+    readers = [Client(server, heads, each) for each in fields]
+    publishers = [Client(server, heads) for _ in range(8)]
     for reader, topic in zip(readers, topics, strict=True):
         reader.connection.data_received(reader.poll(topic))
-    if name == "publish":
+    if name.startswith("publish"):
         readers.pop().connection.connection_lost(None)
-    turns = {"publish": topics * PUBLISHES, "topics": topics}.get(name, topics[:1])
+    turns = {"topics": topics}.get(name, topics[:1]) if readers else topics * PUBLISHES
     publications = [publishers[0].publication(topic) for topic in turns]
     spare_collector()
-    for _ in range(rounds):
+    for at in range(rounds):
+        if name == "publish-ids":
+            numbers = range(at * PUBLISHES, (at + 1) * PUBLISHES)
+            publications = [publishers[0].publication(topics[0], proxy_fields(number)) for number in numbers]
         for number, publication in enumerate(publications):
             publishers[number % len(publishers)].connection.data_received(publication)
             loop.run()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(__file__).with_name("inprocess.py")
 ROUNDS = (5, 15)
-COUNTED = ("CPyPy_connection___Connection___data_received", "CPyPy_hub___Hub___flush")
+COUNTED = ("CPyPy_protocol___HttpConnection___data_received", "CPyPy_waking___Waking___flush")
 """As mypyc names what Python calls: `module___Class___method`."""
 
 
@@ -46,6 +46,7 @@ WORKS = {
     "fan-2000": Work(2_000, "the same to one of 2,000 readers"),
     "fan-20000": Work(20_000, "the same to one of 20,000 readers"),
     "publish": Work(200, "a publish that nobody reads"),
+    "publish-ids": Work(200, "the same behind a proxy that numbers requests, so that no head comes twice"),
     "browser": Work(200, "a delivery to one of 200 readers with a browser's header fields, and its next poll"),
 }
 

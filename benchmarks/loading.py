@@ -37,6 +37,21 @@ class Work:
     seconds: float = 1.0
     size: int = 100
     """Bytes of a message."""
+    most: int = 0
+    """Where it is larger than `size`: lengths are between them, by chance."""
+    source: int = 0
+    """Which address of 127.0.0.0/8 the first readers come from, for several load generators at one server."""
+    way: str = "since"
+    """How slosh's readers name their place: `since`, `cookie`, `number` (n), `among` (since among other parameters), or
+    `event` (Last-Event-ID)."""
+    keys: bool = False
+    """Each publish has an Idempotency-Key of its own."""
+    ids: bool = False
+    """Each request has an X-Request-ID and a traceparent of its own, as a proxy adds them."""
+    token: bool = False
+    """Each request has a token."""
+    mix: bool = False
+    """Keys, ids and ways by chance."""
     browser: bool = False
     patience: float = 3.0
 
@@ -106,6 +121,7 @@ class Load:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            errors="replace",  # it shows an answer that it cannot use, which may be a frame
         )
         if core is not None:
             os.sched_setaffinity(self._child.pid, {core})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.loading import Load, Outcome, Work
 from benchmarks.machine import cpu_seconds, memory_bytes, segments_sent, settled_cpu, waited_seconds
@@ -109,18 +109,22 @@ def steady(work: Callable[[Run], Work]) -> Callable[[Run], dict[str, float]]:
 
 
 def fan_out(
-    readers: int, *, topics: int = 1, pause: float | None = None, browser: bool = False
+    readers: int,
+    *,
+    topics: int = 1,
+    pause: float | None = None,
+    **varied: Any,  # noqa: ANN401
 ) -> Callable[[Run], dict[str, float]]:
     """Topics with this many readers each, and messages on a schedule.
 
     `pause` is the seconds from one message of a topic to the next; without it, it is as long as makes
-    DELIVERIES_PER_SECOND of all topics together.
+    DELIVERIES_PER_SECOND of all topics together. `varied` as of publish_only.
     """
 
     def work(run: Run) -> Work:
         apart = (pause or readers * topics / DELIVERIES_PER_SECOND) / run.share
         return Work(readers=readers * topics, topics=topics, publishers=min(topics, 8), rate=topics / apart,
-                    seconds=max(run.seconds(5.0), 3 * apart), browser=browser)  # fmt: skip
+                    seconds=max(run.seconds(5.0), 3 * apart), **varied)  # fmt: skip
 
     return steady(work)
 
@@ -131,9 +135,9 @@ def some_topics(run: Run) -> Work:
     return Work(readers=1_000, topics=50, publishers=8, rate=rate, seconds=run.seconds(6.0))
 
 
-def many_topics(run: Run) -> Work:
-    """500 topics with one reader each: a publish and a delivery for every message."""
-    return Work(readers=500, topics=500, publishers=8, rate=12_000 * run.share, seconds=run.seconds(5.0))
+def many_topics(run: Run, **varied: Any) -> Work:  # noqa: ANN401
+    """500 topics with one reader each: a publish and a delivery for every message. `varied` as of publish_only."""
+    return Work(readers=500, topics=500, publishers=8, rate=12_000 * run.share, seconds=run.seconds(5.0), **varied)
 
 
 def mixed(run: Run) -> Work:
@@ -148,11 +152,15 @@ def saturation(run: Run) -> Work:
     return Work(readers=200, publishers=4, seconds=run.seconds(4.0))
 
 
-def publish_only(topics: int, rate: float = 0.0) -> Callable[[Run], dict[str, float]]:
-    """CPU a publish: 32 keep-alive connections over this many topics, nobody reads; without a rate in a closed loop."""
+def publish_only(topics: int, rate: float = 0.0, **varied: Any) -> Callable[[Run], dict[str, float]]:  # noqa: ANN401
+    """CPU a publish: 32 keep-alive connections over this many topics, nobody reads; without a rate in a closed loop.
+
+    `varied` are fields of Work: what makes the requests differ from each other.
+    """
 
     def measure(run: Run) -> dict[str, float]:
-        work = Work(mode="publish", publishers=32, topics=topics, rate=rate * run.share, seconds=run.seconds(4.0))
+        work = Work(mode="publish", publishers=32, topics=topics, rate=rate * run.share, seconds=run.seconds(4.0),
+                    **varied)  # fmt: skip
         outcome, cpu, trust = measured_work(run, work)
         return {
             "cpu": 1e6 * cpu / outcome.published,
@@ -189,11 +197,14 @@ def idle(readers: int) -> Callable[[Run], dict[str, float]]:
     return measure
 
 
-def storm(readers: int) -> Callable[[Run], dict[str, float]]:
-    """All readers go at once and return within a second, for the message that came meanwhile."""
+def storm(readers: int, **varied: Any) -> Callable[[Run], dict[str, float]]:  # noqa: ANN401
+    """All readers go at once and return within a second, for the message that came meanwhile.
+
+    `varied` as of publish_only.
+    """
 
     def measure(run: Run) -> dict[str, float]:
-        work = Work(mode="storm", readers=readers, seconds=1 / run.share, patience=10.0)
+        work = Work(mode="storm", readers=readers, seconds=1 / run.share, patience=10.0, **varied)
         outcome, cpu, trust = measured_work(run, work)
         return {"cpu": 1e6 * cpu / readers, "p99": outcome.reconnect_p99 / 1e3, **trust}
 

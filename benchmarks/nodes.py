@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING
 from benchmarks import results
 from benchmarks.building import build_load
 from benchmarks.loading import Load, Outcome, Work
-from benchmarks.machine import cpu_seconds, free_port, put_first, settled_cpu
+from benchmarks.machine import cpu_seconds, put_first, settled_cpu
 from benchmarks.measuring import Refused, accepted
+from benchmarks.ports import free_port
 from benchmarks.servers import SERVERS
 from benchmarks.servers.base import is_socket, listens, until_ready
 from benchmarks.servers.store import store_version

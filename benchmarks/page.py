@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import nodes, plot, report, scaling
+from benchmarks import held, nodes, plot, report, scaling
 from benchmarks.fairness import found as fairness
 from benchmarks.fairness.targets import TITLES
 from benchmarks.results import FOLDER, Results, read
@@ -17,12 +17,13 @@ from benchmarks.results import FOLDER, Results, read
 TOP = Path(__file__).parent.parent
 PAGES = tuple(TOP / "docs" / f"{name}.md" for name in ("performance", "scaling", "fairness"))
 RATIOS, GROWTH = TOP / "docs" / "img" / "ratios.svg", TOP / "docs" / "img" / "growth.svg"
-NODES, FAIRNESS = FOLDER / "nodes.json", FOLDER / "fairness.json"
+NODES, FAIRNESS, HELD = FOLDER / "nodes.json", FOLDER / "fairness.json", FOLDER / "held.json"
+OTHERS = (NODES, FAIRNESS, HELD, FOLDER / "viewing.json")
 
 
 def all_results() -> dict[str, Results]:
-    """Those that are kept, by the names of their files; what several nodes and attackers showed is of another kind."""
-    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.json")) if path not in (NODES, FAIRNESS)}
+    """Those that are kept, by the names of their files; not those of nodes, attackers, idle readers and the viewer."""
+    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.json")) if path not in OTHERS}
 
 
 def growing(runs: dict[str, Results]) -> Results:
@@ -43,6 +44,8 @@ def blocks(runs: dict[str, Results]) -> dict[str, str]:
         told["main.growth"] = report.growth_tables(growing(runs))
     if NODES.exists():
         told["nodes"] = nodes.table(nodes.read(NODES))
+    if HELD.exists():
+        told["held"] = held.table(held.read(HELD))
     if FAIRNESS.exists():
         attacks = fairness.read(FAIRNESS)
         told["fairness"] = fairness.table(attacks, TITLES)

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 BASES = ("nchan", "floor")
 """The servers that the others are compared with, when they ran."""
-ALSO = (("slosh-redis", "slosh"), ("slosh-compiled-redis", "slosh-compiled"))
+ALSO = (
+    ("slosh-redis", "slosh"),
+    ("slosh-compiled-redis", "slosh-compiled"),
+    ("slosh-workers", "slosh"),
+    ("slosh-compiled-workers", "slosh-compiled"),
+)
 """Compared as well, when they ran."""
 LATENCIES = frozenset({"p50", "p99"})
 """Figures that say nothing about servers which had different loads."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import resource
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measuring import (
     DELIVERIES_PER_SECOND,
@@ -52,6 +53,8 @@ class Scenario:
     """Connections that one process must be able to hold."""
     full_load_only: bool = False
     """Leave out servers that carry only a share of the usual load."""
+    guarded: bool = False
+    """Servers that can ask for a token do so."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,39 @@ def _idle(name: str, readers: int, *, full_load_only: bool = False) -> Scenario:
     return Scenario(name, title, "longpoll", idle(readers), _IDLE, files=readers, full_load_only=full_load_only)
 
 
+def _varied() -> list[Scenario]:
+    """Requests that differ from each other, as real ones do: without readers, on 500 topics, in a crowd."""
+    kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("320", "bodies of {least} to 320 bytes", {"most": 320}),
+        ("3000", "bodies of {least} to 3,000 bytes", {"most": 3_000}),
+        ("keys", "an Idempotency-Key on each publish", {"keys": True}),
+        ("ids", "X-Request-ID and traceparent on each request", {"ids": True}),
+        ("token", "a token on each request", {"token": True}),
+        ("cookie", "the place in the cookie", {"way": "cookie"}),
+        ("number", "the place in n", {"way": "number"}),
+        ("among", "since among other parameters", {"way": "among"}),
+        ("mix", "all of these by chance", {"most": 3_000, "keys": True, "ids": True, "token": True, "mix": True}),
+    )
+    found = []
+    for name, words, varied in kinds:
+        is_sized, is_placed = "most" in varied, "way" in varied
+        guarded = "token" in varied
+        if not is_placed:
+            work = publish_only(1, **(varied | ({"size": 20} if is_sized else {})))
+            title = f"publish only: {words.format(least=20)}"
+            found.append(Scenario(f"publish-{name}", title, "longpoll", work, _PUBLISH, guarded=guarded))
+        sized = varied | ({"size": 64} if is_sized else {})
+        title = words.format(least=64)
+        work = steady(partial(many_topics, **sized))
+        found.append(Scenario(f"topics-{name}", f"500 topics: {title}", "longpoll", work, _TOPICS, guarded=guarded))
+        if is_placed or name in {"ids", "mix"}:
+            found.append(Scenario(f"readers-{name}", f"one topic, 1,000 readers: {title}", "longpoll",
+                                  fan_out(1_000, **sized), _DELIVERY, files=1_000, guarded=guarded))  # fmt: skip
+    found.append(Scenario("return-sse", "3,000 SSE readers return within a second with Last-Event-ID", "sse",
+                          storm(3_000, way="event"), _STORM, files=3_000))  # fmt: skip
+    return found
+
+
 def _publish(name: str, topics: int) -> Scenario:
     title = "publish only, 32 connections" + (f", {topics:,} topics" if topics > 1 else "")
     return Scenario(name, title, "longpoll", publish_only(topics), _PUBLISH)
@@ -168,9 +204,12 @@ _ALL = (
     Scenario("browser", "1,000 readers with a browser's headers", "longpoll", fan_out(1_000, browser=True), _DELIVERY),
     Scenario("sse", "one topic, 1,000 readers, Server-Sent Events", "sse", fan_out(1_000), _DELIVERY),
     Scenario("websocket", "one topic, 1,000 readers, WebSocket", "websocket", fan_out(1_000), _DELIVERY),
+    *_varied(),
     Scenario("storm", "10,000 readers return within a second", "longpoll", storm(10_000), _STORM, files=10_000),
 )  # fmt: skip
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
+VARIED = tuple(scenario.name for scenario in _varied())
+"""What --varied measures: requests that differ from each other."""
 QUICK = ("fanout-1000", "latency", "topics", "saturation", "idle-10000", "publish")
 """What --quick measures when no scenario is named."""
 GROWTH = (

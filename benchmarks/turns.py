@@ -74,7 +74,7 @@ def possible(scenarios: Sequence[Scenario]) -> list[Scenario]:
 
 @dataclass(frozen=True)
 class Turns:
-    """Who runs what, with which program as load, and for what part of the usual time."""
+    """Which server runs what, with which program as load, and for what part of the usual time."""
 
     servers: Sequence[Server]
     scenarios: Sequence[Scenario]
@@ -127,7 +127,11 @@ class Turns:
 
     def _measure(self, server: Server, scenario: Scenario) -> dict[str, float]:
         server_core, load_core = machine.cores()
-        with server.running(server_core, store_core=load_core, foremost=self.foremost) as (pid, port, store):
+        with server.running(server_core, store_core=load_core, foremost=self.foremost, guarded=scenario.guarded) as (
+            pid,
+            port,
+            store,
+        ):
             return scenario.measure(
                 Run(
                     pid=pid,

@@ -48,7 +48,7 @@ class Source(Protocol):
 
 
 class Publisher:
-    """Posts JSON values to one topic over one keep-alive connection, which is opened anew when it broke."""
+    """Posts JSON values to one topic over one keep-alive connection, which is opened again when it broke."""
 
     def __init__(self, url: str, topic: str, timeout: float = TIMEOUT) -> None:
         """`url` is the server's address (http or https, a path in front of /topics is kept). Raises ValueError."""
@@ -180,9 +180,19 @@ def main(run: Callable[[], None]) -> int:
     """Run a feeder as a program; return its exit code."""
     # Shells start what stands in the background deaf to Ctrl-C (POSIX, "Signals and Error Handling"), and a feeder
     # that a script started beside a server should end with it, quietly by either signal.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    for number in _ENDING:
+        signal.signal(number, _interrupt)
     return exit_code(run)
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001 - as Python calls it
+    """End once. Ctrl-C reaches a feeder from the terminal, and what started it sends a signal of its own besides."""
+    for each in _ENDING:
+        signal.signal(each, lambda *_: None)  # SIG_IGN would be an error where the second one is there already
+    raise KeyboardInterrupt
 
 
 def exit_code(run: Callable[[], None]) -> int:

@@ -47,7 +47,7 @@ class Machine:
     def _rates(self) -> dict[str, int]:
         """Bytes a second since the last call."""
         now, traffic = time.monotonic(), _traffic()
-        # Counters start anew when an interface does, and the clock may not have moved: neither is a negative rate.
+        # Counters start again when an interface does, and the clock may not have moved: neither is a negative rate.
         span = max(now - self._at, 0.001)
         rates = {name: max(0, round((traffic[name] - self._traffic[name]) / span)) for name in traffic}
         self._at, self._traffic = now, traffic

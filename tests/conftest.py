@@ -2,13 +2,24 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Generator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 
 from benchmarks.processes import ending_all
+from tests import left_behind
+
+# A shell has its background jobs ignore Ctrl-C, and so would the commands that are started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No property test has a deadline for one example, also without `PROPERTY`: the machine may be busy with something else.
+hypothesis.settings.register_profile("patient", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # One name here, the names it goes by on different systems there.
 ALSO_CALLED: dict[str, tuple[str, ...]] = {
@@ -32,8 +43,9 @@ def need(tool: str) -> str:
     for name in ALSO_CALLED.get(tool, (tool,)):
         if path := shutil.which(name):
             return path
-    # Debian keeps servers where only root's PATH looks.
-    if path := shutil.which(tool, path="/usr/sbin:/sbin:/usr/local/sbin"):
+    # Debian keeps servers where only root's PATH looks, and each version of PostgreSQL in a folder of its own.
+    places = ["/usr/sbin", "/sbin", "/usr/local/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))]
+    if path := shutil.which(tool, path=":".join(places)):
         return path
     lacking(f"the program {tool} is not installed (.ci/run lists the Debian packages)")
 
@@ -51,6 +63,11 @@ def need_fixture() -> Callable[[str], str]:
     return need
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have each session look for what its tests left running."""
+    config.pluginmanager.register(left_behind)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
     """Let no process outlive the test that started it, also where the test fails half-way."""
@@ -58,10 +75,17 @@ def pytest_runtest_call() -> Generator[None, object, object]:
         return (yield)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the browser tests last, in their own order.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Say how the tests are shared out where several run at a time (`pytest -n 4`)."""
+    from tests.parallel import Scheduler
 
-    Playwright's synchronous interface keeps an event loop running in this thread for as long as its browser is open,
-    and where one runs no other test can run its own. They are the slowest too, so quick failures show first.
-    """
-    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+    return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long tests first where several run at a time, so that no worker is left with one at the end."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from tests.parallel import rank
+
+        items.sort(key=lambda item: rank(item.nodeid))

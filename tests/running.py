@@ -1,5 +1,6 @@
 """Real processes for tests: started, heard until they say a certain thing, and always ended."""
 
+import contextlib
 import os
 import queue
 import re
@@ -54,6 +55,18 @@ def get(url: str) -> bytes:
 def rest_of(connection: socket.socket) -> bytes:
     """All that comes until the other side closes."""
     return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, in the order of their start."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    with contextlib.suppress(OSError):
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    return False
 
 
 def _take_sigint() -> None:

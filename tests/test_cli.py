@@ -9,16 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks.processes import ProcessGroup, run_group
 from slosh import __version__
+from slosh.cli import main
 from slosh.compiled import told_version
-from slosh.setting import Group
-from slosh.settings import TABLE
+from slosh.settings.row import Group
+from slosh.settings.table import TABLE
 from tests.conftest import need
 from tests.running import PATIENCE, SLOSH, Running, clean_environment, get, hold_poll, rest_of, without_uvloop
 
-READY = r"^slosh (\S+) is ready on (http://127\.0\.0\.1:(\d+)), serving (\S+)$"
+READY = r"^slosh (\S+) is ready on (http://127\.0\.0\.1:(\d+)), serving (\S+) \((?:compiled|plain Python; .*)\)$"
 
 
 def slosh(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -50,6 +52,20 @@ def test_the_installed_command_is_the_module(tmp_path: Path) -> None:
         pytest.skip("slosh is not installed here, only importable")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.stdout == f"slosh {told_version()}\n"
+
+
+def test_what_a_command_needs_is_imported_in_that_command() -> None:
+    """So `slosh --version` is quick: of slosh it loads a handful, and of Python what click does."""
+    probe = """
+import sys, click, click.shell_completion
+before = set(sys.modules)
+import slosh.cli
+print(*sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert len(loaded) < 15, loaded
+    assert not {"asyncio", "httpx2", "msgspec", "slosh.client", "slosh.settings", "ssl"} & set(loaded)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -201,7 +217,7 @@ def test_what_cannot_be_used_is_exit_2_in_one_sentence(
 
 def test_an_unknown_name_in_the_environment_is_a_warning(tmp_path: Path) -> None:
     with Running([*SLOSH, "serve", "--port", "0"], tmp_path, clean_environment(SLOSH_QEUE="3")) as server:
-        server.hear("Warning: SLOSH_QEUE in the environment is no setting of slosh. Did you mean SLOSH_QUEUE?")
+        server.hear("WARNING: SLOSH_QEUE in the environment is no setting of slosh. Did you mean SLOSH_QUEUE?")
         server.hear(READY)
         server.tell(signal.SIGTERM)
         assert server.end() == 0
@@ -278,11 +294,18 @@ def test_serving_spares_the_garbage_collector(tmp_path: Path) -> None:
     """In a process of its own, for it holds for the whole process."""
     script = """
 import asyncio, gc
-from slosh.cli import _start
+from slosh.commands.serve import _start
 class Server:
-    async def start(self):
-        pass
+    async def start(self, *, accepting):
+        assert accepting
 asyncio.run(_start(Server()))
 print(gc.get_freeze_count() > 0)
 """
     assert run_group([sys.executable, "-c", script], cwd=tmp_path, check=True).stdout == "True\n"
+
+
+def test_alone_it_tells_its_commands_and_one_that_is_misspelt_the_one_that_is_near() -> None:
+    alone = CliRunner().invoke(main, [])
+    assert (alone.exit_code, alone.output) == (0, CliRunner().invoke(main, ["--help"]).output)
+    assert CliRunner().invoke(main, ["serv"]).stderr.endswith("No such command 'serv'. Did you mean 'serve'?\n")
+    assert "Did you mean" not in CliRunner().invoke(main, ["xyzzy"]).stderr

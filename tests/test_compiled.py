@@ -1,22 +1,29 @@
 """The compiled build: which modules it compiles, that they are the ones used, and that it is seen which build runs."""
 
+import re
+import sys
 import tomllib
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slosh import __version__
-from slosh.compiled import is_compiled, mypyc_attr, told_version
+from slosh.compiled import is_compiled, mypyc_attr, told_build, told_version
 
 ROOT = Path(__file__).parent.parent
 
 
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
 def patterns() -> list[str]:
     """What pyproject.toml lists to be compiled, below src."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    listed: list[str] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["modules"]
+    listed: list[str] = project()["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["modules"]
     return listed
 
 
@@ -39,6 +46,28 @@ def test_a_module_is_compiled_in_the_compiled_build_and_in_no_other(module: str)
 
 def test_the_version_says_which_build_it_is() -> None:
     assert told_version() == (f"{__version__} (compiled)" if is_compiled() else __version__)
+
+
+def test_the_ready_line_says_how_to_get_the_faster_build() -> None:
+    assert told_build() == "compiled" if is_compiled() else "make wheel" in told_build()
+
+
+def test_the_wheel_says_on_which_systems_it_runs() -> None:
+    """A tag `linux_x86_64` would be refused by the package index: it says nothing of the C library."""
+    tags = re.findall(r"^Tag: (\S+)$", distribution("slosh-server").read_text("WHEEL") or "", re.MULTILINE)
+    if not is_compiled():
+        assert tags == ["py3-none-any"]
+    elif sys.platform == "linux":
+        assert tags
+        assert all(re.search(r"-(many|musl)linux", tag) for tag in tags)
+
+
+def test_each_python_that_is_named_has_a_compiled_wheel() -> None:
+    named = {
+        re.sub(r"\D", "", each.rpartition("::")[2]) for each in project()["project"]["classifiers"] if ":: 3." in each
+    }
+    built = set(re.findall(r"cp(3\d+)-", project()["tool"]["cibuildwheel"]["build"]))
+    assert named <= built
 
 
 def test_what_is_said_to_the_compiler_means_nothing_to_python() -> None:

@@ -15,14 +15,14 @@ import slosh
 from benchmarks.processes import ProcessGroup, run_group
 from slosh import errors
 from slosh.client import Client
-from slosh.settings import BY_NAME
+from slosh.settings.table import BY_NAME
 from tests.conftest import need
 from tests.running import PATIENCE, SLOSH, Running, clean_environment, get
 from tests.web.harness import Site
 
 TOP = Path(__file__).parent.parent
 PACKAGE = Path(slosh.__file__).parent
-PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").glob("*.md")])
+PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
 WITH_EXAMPLES = [page for page in PAGES if "```console" in page.read_text(encoding="utf-8")]
 
 
@@ -70,7 +70,7 @@ def every_error(kind: type[errors.SloshError] = errors.SloshError) -> Iterator[t
 
 
 def test_the_table_of_errors_is_complete_and_tells_each_status() -> None:
-    never_travels = {errors.SettingError.code, errors.CannotListen.code}
+    never_travels = {errors.SettingError.code, errors.CannotListen.code, errors.TooFewFiles.code}
     told = {(row[0].strip("`"), row[1]) for row in rows(read("docs/protocol.md"), "## Errors")}
     assert told == {(each.code, str(each.status)) for each in every_error() if each.code not in never_travels}
 
@@ -79,7 +79,11 @@ def test_the_table_of_limits_names_settings_metrics_and_codes_that_exist() -> No
     told = rows(read("docs/protocol.md"), "## Limits")
     named_in_table = [name for row in told for name in re.findall(r"`([a-z_]+)`", row[0])]
     assert set(named_in_table) <= set(BY_NAME)
-    bounds = {row.name for row in BY_NAME.values() if row.unit and row.name not in {"port", "fd", "workers"}}
+    bounds = {
+        row.name
+        for row in BY_NAME.values()
+        if row.unit and row.name not in {"port", "fd", "workers", "clock_skew", "access_log"}
+    }
     assert bounds <= set(named_in_table), "a bound that the table does not tell of"
 
 
@@ -89,7 +93,7 @@ def test_metrics_and_their_labels_are_those_that_the_server_has(page: Path) -> N
         known = set(re.findall(r"^# TYPE (\S+)", site.get("/-/metrics").body.decode(), flags=re.MULTILINE))
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"\bslosh_[a-z_]+[a-z](?=[{`\[ ])", text):
-        if not re.fullmatch(r"slosh_(plugin|[0-9a-f]{12}|name)", name):
+        if not re.fullmatch(r"slosh_(plugin|session|[0-9a-f]{12}|name)", name):
             assert name in known, name
     codes = {each.code for each in every_error()}
     assert set(re.findall(r'\{code="([a-z_]+)"\}', text)) <= codes
@@ -125,6 +129,19 @@ def test_files_classes_and_functions_that_are_named_exist(page: str) -> None:
         assert re.search(rf"(?:def {name}\(|\b{name}\b.*[:=])", source), f"{owner}.{name}"
     for name in re.findall(r"`(\w+)\(\)`", text):
         assert re.search(rf"def {name}\(", source), name
+
+
+def test_the_tests_that_show_what_surprises_are_there() -> None:
+    named_tests = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", read("docs/gotchas.md"))
+    assert len(named_tests) > 15
+    for path, name in named_tests:
+        assert not name or f"def {name}(" in read(path), f"{path}::{name}"
+        assert (TOP / path).is_file(), path
+
+
+def test_the_glossary_has_each_term_once() -> None:
+    terms = re.findall(r"^\| (?!term|---)([^|]+) \|", read("docs/glossary.md"), flags=re.MULTILINE)
+    assert sorted(terms) == sorted(set(terms))
 
 
 # The examples. In a console block a line behind `$ ` is a command, and what follows is its answer, in which `…` stands
@@ -212,7 +229,7 @@ class Reader:
                 pattern = pattern.replace(f"{epoch}\\.", f"(?P=e{epoch})\\.")
         for known, real in self.epochs.items():
             pattern = pattern.replace(f"{known}\\.", f"{real}\\.")
-        # On a slow machine signs of life may stand behind the answer.
+        # On a slow machine heartbeats may stand behind the answer.
         return re.fullmatch(pattern, re.sub(r"(\n\n:)+$", "", printed.strip().replace("\r", "")))
 
 
@@ -220,6 +237,8 @@ class Reader:
 def test_every_example_gives_the_answer_that_the_page_shows(page: Path, tmp_path: Path) -> None:
     need("curl")
     need("bash")
+    for settings in re.findall(r"^```toml\n(# slosh\.toml\n.*?)^```", read(str(page)), flags=re.DOTALL | re.MULTILINE):
+        (tmp_path / "slosh.toml").write_text(settings)
     with Running([*SLOSH, "serve", "--port", "0"], tmp_path) as server:
         reader = Reader(server.hear(r"is ready on (http://\S+),")[1], tmp_path)
         for command, answer in examples(page):
@@ -238,12 +257,15 @@ def programs() -> list[str]:
 @pytest.mark.parametrize("program", programs(), ids=lambda program: program.strip().splitlines()[-1])
 def test_every_program_runs(program: str, tmp_path: Path) -> None:
     """Each does what its page says, or goes on doing it, against a server whose topics have something to give."""
-    with Running([*SLOSH, "serve", "--port", "0", "--unwatched", "keep"], tmp_path) as server:
+    # A program that opens its topics is for servers on which that is needed.
+    keeps = () if re.search(r"open=True|client\.open\(", program) else ("--unwatched", "keep")
+    with Running([*SLOSH, "serve", "--port", "0", *keeps], tmp_path) as server:
         address = server.hear(r"is ready on (http://\S+),")[1]
         with Client(address) as client:
             client.publish("kitchen", {"t": 1})
         port = address.rpartition(":")[2]
         text = program.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("localhost:8000", f"localhost:{port}")
+        (tmp_path / "secret").write_text("00" * 32)  # docs/access.md makes it with openssl
         environment = clean_environment(SLOSH_URL=address)
         with Running([sys.executable, "-c", text], tmp_path, environment) as running:
             try:

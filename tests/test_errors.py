@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from slosh import errors
-from slosh.errors import SloshError
-from slosh.web.response import problem
+from slosh.errors import Draining, SloshError
+from slosh.http1.response import problem
 
 EXAMPLES: dict[str, Any] = {"detail": "Something is wrong.", "parameter": "wait", "position": 7, "limit": 100}
-EXAMPLES |= {"allow": "GET, HEAD", "size": 10, "version": "13"}
+EXAMPLES |= {"allow": "GET, HEAD", "size": 10, "version": "13", "bound": "max_downloads", "most": 65536}
 
 
 def tree(root: type[SloshError] = SloshError) -> Iterator[type[SloshError]]:
@@ -85,6 +85,10 @@ def test_codes_are_told_apart() -> None:
 def test_whoever_is_turned_away_is_told_when_to_come_back(kind: type[SloshError]) -> None:
     fields = dict(example(kind).fields)
     assert int(fields["Retry-After"]) == kind.retry_after > 0  # type: ignore[attr-defined]
+
+
+def test_whoever_is_turned_away_by_one_that_has_a_successor_is_told_to_come_back_at_once() -> None:
+    assert ("Retry-After", "0") in Draining(has_successor=True).fields
 
 
 @pytest.mark.parametrize(

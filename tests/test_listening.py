@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from slosh.access.rules import AccessRules
 from slosh.errors import CannotListen, SettingError
-from slosh.listening import describe, listen, loopback_ports, release
+from slosh.listening import bind_unix, describe, listen, loopback_ports, release
 from slosh.settings import Settings
 
 Listen = Callable[..., list[socket.socket]]
@@ -85,12 +86,38 @@ def test_both_families_are_listened_on_with_one_port(make: Listen, host: str) ->
     """`::` is every address of this machine; clients of IPv4 have their own, and not one of IPv6 made of it."""
     if not has_ipv6():
         pytest.skip("this machine has no IPv6")
-    sockets = make(host=host, port=0)
+    sockets = make(host=host, port=0, open="on")
     assert {each.family for each in sockets} == {socket.AF_INET, socket.AF_INET6}
     (port,) = {each.getsockname()[1] for each in sockets}
     for address in ("127.0.0.1", "::1"):
         with closing(socket.create_connection((address, port), timeout=10)):
             pass
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_what_other_machines_reach_has_rules_or_says_that_it_wants_none(make: Listen, host: str) -> None:
+    if ":" in host and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with pytest.raises(SettingError, match=r"\[access\] into slosh.toml, or allow everything to everybody with --open"):
+        make(host=host, port=0)
+    assert make(host=host, port=0, open="on")
+    assert make(host=host, port=0, access=AccessRules())
+
+
+def test_a_socket_that_was_handed_over_and_that_other_machines_reach_needs_rules_too(make: Listen) -> None:
+    with closing(socket.create_server(("0.0.0.0", 0))) as given:
+        with pytest.raises(SettingError, match="--open"):
+            make(fd=os.dup(given.fileno()))
+        assert make(fd=os.dup(given.fileno()), open="on")
+
+
+def test_a_refused_server_leaves_its_port_free(make: Listen) -> None:
+    (free,) = make(port=0)
+    port = free.getsockname()[1]
+    free.close()
+    with pytest.raises(SettingError):
+        make(host="0.0.0.0", port=port)
+    assert make(host="127.0.0.1", port=port)
 
 
 @pytest.mark.parametrize(("host", "way_out"), [("203.0.113.9", "0.0.0.0 (all)"), ("no such name", "127.0.0.1")])
@@ -203,7 +230,7 @@ def test_a_socket_that_somebody_listens_on_is_left_alone(make: Listen, folder: P
 
 def test_a_file_that_is_no_socket_is_left_alone(make: Listen, folder: Path) -> None:
     (folder / "s").write_text("precious")
-    with pytest.raises(CannotListen, match="uds: s cannot be listened on"):
+    with pytest.raises(CannotListen, match="uds: s is there already and is no socket"):
         make(uds="s")
     assert (folder / "s").read_text() == "precious"
 
@@ -234,13 +261,22 @@ def test_a_bound_socket_that_does_not_listen_yet_is_made_to(make: Listen) -> Non
 
 
 def test_a_unix_socket_of_others_is_not_removed(make: Listen, folder: Path) -> None:
-    """Whoever made it, such as systemd, wants to find it again."""
+    """The program that made it, such as systemd, wants to find it again."""
     with closing(socket.socket(socket.AF_UNIX)) as theirs:
         theirs.bind("s")
         theirs.listen()
         number = os.dup(theirs.fileno())
         release(make(fd=number), Settings(fd=number))
         assert (folder / "s").exists()
+
+
+@pytest.mark.parametrize("setting", ["uds", "takeover"])
+def test_a_path_of_something_else_than_a_socket_is_told_and_left_alone(folder: Path, setting: str) -> None:
+    (folder / "notes").write_text("mine")
+    for path in (folder / "notes", folder):
+        with pytest.raises(CannotListen, match=f"{setting}: .* is there already and is no socket"):
+            bind_unix(str(path), setting)
+    assert (folder / "notes").read_text() == "mine"
 
 
 def test_a_descriptor_that_is_no_socket_is_named(make: Listen, folder: Path) -> None:
@@ -256,7 +292,7 @@ def test_a_descriptor_that_is_no_socket_is_named(make: Listen, folder: Path) -> 
         ({"port": 0}, True),
         ({"host": "localhost", "port": 0}, True),
         ({"host": "127.3.2.1", "port": 0}, True),
-        ({"host": "0.0.0.0", "port": 0}, False),
+        ({"host": "0.0.0.0", "port": 0, "open": "on"}, False),
         ({"uds": "s"}, False),
     ],
 )
@@ -277,7 +313,7 @@ def test_the_ipv6_loopback_is_one(make: Listen) -> None:
 
 
 def test_one_address_that_others_reach_makes_all_of_them_reached_from_elsewhere(make: Listen) -> None:
-    (near,), (far,) = make(port=0), make(host="0.0.0.0", port=0)
+    (near,), (far,) = make(port=0), make(host="0.0.0.0", port=0, open="on")
     assert loopback_ports([near, far]) == set()
 
 

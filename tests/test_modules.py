@@ -1,5 +1,6 @@
 """Each module has its own test file, under the same path; what has none is listed here with its reason."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -12,20 +13,50 @@ TESTS = Path(__file__).parent
 ELSEWHERE = {
     "__init__.py": ("test_exports.py", "tested as what it exports"),
     "__main__.py": ("test_cli.py", "one line that starts the command line"),
-    "client/asking.py": ("client/test_synchronous.py", "options and requests, by what a client does with them"),
+    "client/request.py": ("client/test_synchronous.py", "options and requests, by what a client does with them"),
+    "asgi/exchange.py": ("asgi/test_asgi.py", "requests, by real ASGI servers"),
+    "asgi/messages.py": ("asgi/test_asgi.py", "what they are written as"),
+    "asgi/transport.py": ("asgi/test_asgi.py", "what they are written to"),
+    "asgi/websocket.py": ("asgi/test_asgi.py", "WebSockets, by real ASGI servers"),
     "client/errors.py": ("client/test_synchronous.py", "each is raised by what a client cannot do"),
     "client/log_handler.py": ("client/test_publisher.py", "a publisher of log lines"),
+    "commands/examining.py": ("commands/test_doctor.py", "each check, by the fault of a real proxy that it finds"),
+    "commands/handshake.py": ("commands/test_doctor.py", "one of the checks"),
+    "commands/progress.py": ("commands/test_replay.py", "a line on terminals; pipes have none"),
+    "commands/remedies.py": ("commands/test_doctor.py", "what is shown for each fault"),
+    "commands/screen.py": ("commands/test_top.py", "what top and plot draw on, by a real terminal"),
+    "commands/telling.py": ("commands/test_sub.py", "what sub and relay say beside the messages"),
+    "commands/upstream_mqtt.py": ("commands/test_bridge.py", "one of three, by a real broker"),
+    "commands/upstream_postgres.py": ("commands/test_bridge.py", "one of three, by a real PostgreSQL"),
+    "commands/upstream_redis.py": ("commands/test_bridge.py", "one of three, by a real Redis"),
+    "commands/serve.py": ("test_cli.py", "real processes, by the command line"),
+    "core/several.py": ("core/test_subscription.py", "the same for several topics, by the same model"),
+    "web/readers/shared.py": ("web/test_sharing.py", "which readers share an answer, by what each of them is given"),
+    "engine/redis/client/cluster.py": ("engine/redis/test_roads.py", "real clusters, while they move their keys"),
+    "web/conditions.py": ("web/test_downloads.py", "ranges and conditions, by what a client is given"),
+    "web/topic_news.py": ("web/test_topic_list.py", "the list as a stream, beside the list"),
+    "web/later.py": ("web/test_topic_list.py", "what lists and counts are answered with"),
+    "web/watcher_count.py": ("web/test_topic_list.py", "which topics are active, and whether one is"),
+    "version.py": ("test_exports.py", "one name, which the package exports"),
     "engine/base.py": ("engine/contract.py", "promises, tested on each engine"),
-    "engine/redis_collecting.py": (
-        "engine/test_redis_directory.py",
+    "engine/redis/collecting.py": (
+        "engine/redis/test_directory.py",
         "the directory collects",
     ),
-    "engine/redis_facts.py": ("engine/test_redis_directory.py", "facts are told in lists and to who counts"),
-    "engine/redis_listener.py": ("engine/test_redis_link.py", "half of a link, hurt together with the other half"),
-    "engine/redis_mirror.py": ("engine/test_redis_mirrors.py", "what the mirrors keep of each topic"),
-    "engine/redis_sent.py": ("engine/test_redis_link.py", "what a link settles"),
-    "engine/redis_view.py": ("engine/test_redis.py", "what the parts share, without anything of its own"),
-    "web/head.py": ("conformance/test_promises.py", "every refusal is a promise on the wire"),
+    "engine/redis/facts.py": ("engine/redis/test_directory.py", "facts are told in lists and to who counts"),
+    "engine/redis/client/listener.py": (
+        "engine/redis/client/test_link.py",
+        "half of a link, hurt together with the other half",
+    ),
+    "engine/redis/mirror.py": ("engine/redis/test_mirrors.py", "what the mirrors keep of each topic"),
+    "engine/redis/client/command.py": ("engine/redis/client/test_link.py", "what a link settles"),
+    "engine/redis/view.py": ("engine/redis/test_engine.py", "what the parts share, without anything of its own"),
+    "http1/exchange.py": ("http1/test_handler.py", "promises of what holds a request"),
+    "http1/protocol.py": (
+        "http1/test_connection.py",
+        "the reading half of a connection, with the other",
+    ),
+    "http1/head.py": ("conformance/test_promises.py", "every refusal is a promise on the wire"),
 }
 """Modules whose tests stand elsewhere: where, and why."""
 
@@ -49,3 +80,14 @@ def test_a_module_has_its_own_test_file(module: str) -> None:
 def test_an_exception_is_one(module: str) -> None:
     assert (PACKAGE / module).is_file(), f"{module} is gone: take it off the list"
     assert not (TESTS / module).with_name(f"test_{Path(module).name}").is_file(), f"{module} has its own tests now"
+
+
+LONG = 400
+"""Lines of a file above which its docstring says why they stand together."""
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_long_file_says_why_it_is_one(file: Path) -> None:
+    source = file.read_text(encoding="utf-8")
+    if source.count("\n") > LONG:
+        assert " longer than other" in (ast.get_docstring(ast.parse(source)) or "")

@@ -120,4 +120,6 @@ def test_all_processes_are_started_in_one_place(folder: str) -> None:
     files = [file for file in (CHECKOUT / folder).rglob("*.py") if file.name != "processes.py"]
     assert files
     starting = re.compile(r"subprocess\.Popen\((?![^)]*child)|os\.(?:fork|spawn\w*)\(")
-    assert [str(file) for file in files if starting.search(file.read_text()) and file != Path(__file__)] == []
+    # A fork is what the publisher's test is about; its child ends by itself, in a program that leads a group.
+    apart = {Path(__file__), CHECKOUT / "tests" / "client" / "test_publisher.py"}
+    assert [str(file) for file in files if starting.search(file.read_text()) and file not in apart] == []

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from benchmarks.processes import run_group
-from slosh.cli import loop_factory
+from slosh.access.rights import Rights
+from slosh.access.rules import AccessRules, ClientName
+from slosh.descriptors import OWN_FILES, SPARE_FILES
 from slosh.errors import CannotListen, SettingError
-from slosh.listening import AT_A_TIME
-from slosh.server import Server, find_root
+from slosh.server import Server, check_engine, find_root
 from slosh.settings import Settings
-from slosh.startup import OWN_FILES
+from slosh.startup import loop_factory
 from tests.web.harness import open_files
 
 PATIENCE = 30.0
@@ -137,7 +138,7 @@ def test_two_servers_in_one_process_know_nothing_of_each_other() -> None:
 
 
 def test_it_installs_no_signal_handlers() -> None:
-    """Whoever runs it does: twistd and the command line each have their own way."""
+    """The program that runs it does: twistd and the command line each have their own way."""
 
     async def work() -> None:
         before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
@@ -212,7 +213,7 @@ def test_a_root_that_goes_away_is_404_and_harms_nobody(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_package_a_store_is_refused_with_what_to_install() -> None:
-    """In a process of its own: what is compiled is not imported anew, whatever becomes of `sys.modules`."""
+    """In a process of its own: what is compiled is not imported again, whatever becomes of `sys.modules`."""
     without = "import sys; sys.modules['redis'] = None; from slosh.cli import main; main()"
     serve = [sys.executable, "-c", without, "serve", "--port", "0", "--engine", "redis://127.0.0.1:1/0"]
     ended = run_group(serve)
@@ -242,7 +243,7 @@ def test_it_takes_no_more_connections_than_it_may_open_files(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["uvloop", "asyncio"])
-def test_a_crowd_is_accepted_a_few_at_a_time_and_waits_in_the_systems_queue(plain: bool) -> None:
+def test_a_crowd_takes_no_more_descriptors_than_are_spare(plain: bool) -> None:
     """Each that is accepted has a descriptor before the server can refuse it. asyncio would accept all at once."""
 
     async def work() -> None:
@@ -252,11 +253,63 @@ def test_a_crowd_is_accepted_a_few_at_a_time_and_waits_in_the_systems_queue(plai
         with ExitStack() as stack:  # Nothing is awaited here, so that all of them wait in the queue.
             for _ in range(300):
                 stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
-            accepted = waiting = open_files()
-            while accepted < waiting + 300:
+            assert server._state is not None
+            with socket.socket() as probe:
+                server._state.first_spare = probe.fileno() + 100
+            before = open_files()
+            while server._state.accepted < 300:
                 await asyncio.sleep(0)
-                accepted, former = open_files(), accepted
-                assert accepted - former <= AT_A_TIME
+                assert open_files() - before < 100 + SPARE_FILES
         await server.stop()
 
     run(work, plain=plain)
+
+
+def test_rules_and_tls_are_changed_by_a_reload_and_neither_begun_nor_ended() -> None:
+    async def work() -> None:
+        ruled = Server(Settings(port=0, access=AccessRules()))
+        await ruled.start()
+        assert ruled.reload(Settings(port=0)).waiting == ["access"]
+        assert ruled.settings.access is not None
+        other = AccessRules(public=Rights(["a"]))
+        assert ruled.reload(Settings(port=0, access=other)).taken == ["the [access] rules"]
+        assert ruled.settings.access is other
+        assert ruled.reload(Settings(port=0, access=AccessRules(public=Rights(["a"])))).taken == []
+        await ruled.stop()
+        plain = Server(Settings(port=0))
+        await plain.start()
+        told = plain.reload(Settings(port=0, tls_cert="/absent.pem", tls_key="/absent.key", access=other))
+        assert told.waiting == ["access", "tls_cert"]
+        assert (plain.settings.tls_cert, plain.settings.tls_key, plain.settings.access) == ("", "", None)
+        await plain.stop()
+
+    run(work)
+
+
+def test_names_in_certificates_need_those_who_issue_them() -> None:
+    rules = AccessRules(clients=(ClientName("sensor", Rights([], ["a"]), 0.0),))
+    with pytest.raises(SettingError, match="tls_client_ca is not set"):
+        Server(Settings(access=rules))
+
+
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [
+        ("redsi://x", "Did you mean redis://?"),
+        ("http://:secret@x", "One begins with redis://"),
+        ("memroy", "Did you mean memory?"),
+        ("redis", "Did you mean redis://?"),
+    ],
+)
+def test_an_address_with_a_mistake_is_told_as_that_also_where_the_library_is_missing(
+    monkeypatch: pytest.MonkeyPatch, engine: str, told: str
+) -> None:
+    """To install a package would not mend it."""
+    monkeypatch.setitem(sys.modules, "slosh.engine.redis.client.address", None)
+    with pytest.raises(SettingError) as caught:
+        check_engine(Settings(engine=engine))
+    assert told in caught.value.detail
+    assert "pip install" not in caught.value.detail
+    assert "secret" not in caught.value.detail
+    with pytest.raises(SettingError, match="pip install"):
+        check_engine(Settings(engine="redis://x"))

@@ -2,19 +2,20 @@
 
 import logging
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from slosh.service import Bridge, make_service
+from tests.conftest import need
 from tests.running import PATIENCE, Running, clean_environment, get, hold_poll, rest_of, without_uvloop
 
 # The script `twistd` as a module, so that it is the one of this Python whatever the PATH says.
@@ -52,7 +53,7 @@ def in_background(folder: Path, *words: str) -> Iterator[int]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    number = int(wait_for(lambda: (folder / "twistd.pid").exists() and (folder / "twistd.pid").read_text()))
+    number = int((folder / "twistd.pid").read_text())  # written before the command returns
     try:
         yield number
     finally:
@@ -60,14 +61,20 @@ def in_background(folder: Path, *words: str) -> Iterator[int]:
             os.kill(number, signal.SIGKILL)
 
 
-def wait_for(question: Callable[[], object]) -> str:
-    """Ask until the answer is something; a daemon has no other way to tell that it got there."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if answer := question():
-            return str(answer)
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
+def wait_for_end(number: int) -> None:
+    """Wait until a process, which need not be a child of ours, has ended: its descriptor can be read then."""
+    descriptor = os.pidfd_open(number)
+    try:
+        ended, _, _ = select.select([descriptor], [], [], PATIENCE)
+    finally:
+        os.close(descriptor)
+    assert ended, "it did not end"
+
+
+def hear_address(folder: Path) -> str:
+    """The address that the log of a daemon says, as soon as it is there."""
+    with Running([need("tail"), "-n", "+1", "-F", "twistd.log"], folder) as log:
+        return log.hear(" is ready on ([^,]+),")[1]
 
 
 def alive(number: int) -> bool:
@@ -124,11 +131,10 @@ def test_the_values_at_the_top_of_the_sample_are_obeyed(tmp_path: Path) -> None:
 def test_in_the_background_it_has_a_pid_file_and_a_log_and_sigterm_stops_it(tmp_path: Path) -> None:
     tac(tmp_path)
     with in_background(tmp_path, "-y", "slosh.tac") as number:
-        wait_for(lambda: "is ready on" in log_of(tmp_path))
-        address = log_of(tmp_path).split(" is ready on ")[1].split(",")[0]
+        address = hear_address(tmp_path)
         assert get(address + "/")
         os.kill(number, signal.SIGTERM)
-        wait_for(lambda: not alive(number))
+        wait_for_end(number)
         assert "Server Shut Down" in log_of(tmp_path)
         assert "Traceback" not in log_of(tmp_path)
         assert not (tmp_path / "twistd.pid").exists()
@@ -216,9 +222,9 @@ def test_twistd_slosh_serves_on_uvloop_with_options_of_the_table(tmp_path: Path)
 @pytest.mark.usefixtures("_plugin")
 def test_twistd_slosh_in_the_background(tmp_path: Path) -> None:
     with in_background(tmp_path, "slosh", "--port", "0") as number:
-        wait_for(lambda: "is ready on" in log_of(tmp_path))
+        hear_address(tmp_path)
         os.kill(number, signal.SIGTERM)
-        wait_for(lambda: not alive(number))
+        wait_for_end(number)
         assert "Traceback" not in log_of(tmp_path)
 
 
@@ -326,6 +332,13 @@ def test_the_sample_is_what_the_package_ships() -> None:
     for name in ("PORT", "ROOT", "LINGER", "QUEUE"):
         assert any(line.startswith(f"{name} = ") for line in lines[:first_import])
     assert shutil.which("twistd", path=str(Path(sys.executable).parent))
+
+
+@pytest.mark.usefixtures("_plugin")
+def test_twistd_says_that_a_takeover_is_of_slosh_serve_alone(tmp_path: Path) -> None:
+    with Running((*TWISTD, "-n", "slosh", "--takeover", "t", "--port", "0"), tmp_path) as server:
+        server.hear("slosh cannot start: takeover: that is of slosh serve alone")
+        assert server.end() == 1
 
 
 @pytest.mark.usefixtures("_plugin")

@@ -1,6 +1,5 @@
 """Several processes on one port: those that die are replaced, and none of them outlives the parent. Real processes."""
 
-import contextlib
 import json
 import os
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import run_group
-from tests.running import PATIENCE, SLOSH, Running, get
+from tests.running import PATIENCE, SLOSH, Running, children, get, lives
 from tests.stores.server import Store
 
 
@@ -38,21 +37,11 @@ def ready(server: Running) -> str:
     return server.hear(r"is ready on (\S+), serving .*, with 3 workers")[1]
 
 
-def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def until(true: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline, what
         time.sleep(0.01)
-
-
-def lives(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
-    return False
 
 
 def post(url: str, body: bytes) -> dict[str, int]:

@@ -17,9 +17,9 @@ static void bayeux_path(char *out, size_t room, unsigned topic)
     snprintf(out, room, "/bayeux");
 }
 
-static int bayeux_publish_body(char *out, size_t room, unsigned topic, const char *message)
+static int bayeux_publish_body(char *out, size_t room, unsigned topic, const char *message, int size)
 {
-    return snprintf(out, room, "[{\"channel\":\"/bench%u\",\"data\":%.*s}]", topic, options.size, message);
+    return snprintf(out, room, "[{\"channel\":\"/bench%u\",\"data\":%.*s}]", topic, size, message);
 }
 
 static int bayeux_ask(struct reader *reader, char *out, size_t room)

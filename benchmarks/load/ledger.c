@@ -2,7 +2,7 @@
  * What was sent, what came, and when.
  *
  * A message is {"bench":"SSSS TTTTTTTT NNNNNNNNNNNNNNNN DDDDDDDDDDDDDDDD xxx…"}: stream, topic, number and due time in
- * hexadecimal, filled up to options.size. It is found by its first bytes wherever a server puts it (an envelope, a
+ * hexadecimal, filled up to its length (vary.c). It is found by its first bytes wherever a server puts it (an envelope, a
  * multipart body, an event), so that one ledger judges every server and transport alike.
  *
  * Number 0 is a warm-up message; its place for the due time holds the round. Warm-ups give readers their first place
@@ -18,7 +18,7 @@ struct tally tally;
 struct spread delivery_latency, publish_latency, reconnect_latency, lateness;
 
 static const char mark[] = "{\"bench\":\"";
-enum { MARK = sizeof mark - 1, FIELDS = 4 + 1 + 8 + 1 + 16 + 1 + 16 + 1 };
+enum { MARK = sizeof mark - 1, FIELDS = 4 + 1 + 8 + 1 + 16 + 1 + 16 + 1, SHORTEST = MARK + FIELDS + 2 };
 
 void spread_add(struct spread *spread, uint64_t ns)
 {
@@ -46,11 +46,18 @@ double spread_at(const struct spread *spread, double share)
 
 int message_write(char *out, const struct message *message)
 {
-    int used = sprintf(out, "%s%04x %08x %016llx %016llx ", mark, message->stream, message->topic,
+    int size = message_size(message), used;
+    if (size < SHORTEST) {           /* nobody will read it */
+        used = sprintf(out, "{\"n\":\"%08x", (unsigned)message->number);
+        memset(out + used, 'x', (size_t)(size - used - 2));
+        memcpy(out + size - 2, "\"}", 2);
+        return size;
+    }
+    used = sprintf(out, "%s%04x %08x %016llx %016llx ", mark, message->stream, message->topic,
                        (unsigned long long)message->number, (unsigned long long)message->due);
-    memset(out + used, 'x', (size_t)(options.size - used - 2));
-    memcpy(out + options.size - 2, "\"}", 2);
-    return options.size;
+    memset(out + used, 'x', (size_t)(size - used - 2));
+    memcpy(out + size - 2, "\"}", 2);
+    return size;
 }
 
 static bool hexadecimal(const char *text, int digits, uint64_t *value)
@@ -67,21 +74,25 @@ static bool hexadecimal(const char *text, int digits, uint64_t *value)
     return true;
 }
 
-static bool message_parse(const char *at, size_t left, struct message *message)
+/* Its bytes; 0 when it is damaged. */
+static size_t message_parse(const char *at, size_t left, struct message *message)
 {
     uint64_t stream, topic;
-    if (left < (size_t)options.size || memcmp(at + options.size - 2, "\"}", 2) != 0)
-        return false;
-    at += MARK;
-    if (!hexadecimal(at, 4, &stream) || !hexadecimal(at + 5, 8, &topic) || !hexadecimal(at + 14, 16, &message->number)
-        || !hexadecimal(at + 31, 16, &message->due))
-        return false;
-    for (int i = FIELDS; i < options.size - MARK - 2; i++)
-        if (at[i] != 'x')
-            return false;
+    if (left < SHORTEST)
+        return 0;
+    const char *field = at + MARK;
+    if (!hexadecimal(field, 4, &stream) || !hexadecimal(field + 5, 8, &topic) || !hexadecimal(field + 14, 16, &message->number)
+        || !hexadecimal(field + 31, 16, &message->due))
+        return 0;
     message->stream = (unsigned)stream;
     message->topic = (unsigned)topic;
-    return true;
+    size_t size = (size_t)message_size(message);
+    if (left < size || memcmp(at + size - 2, "\"}", 2) != 0)
+        return 0;
+    for (size_t i = FIELDS; i < size - MARK - 2; i++)
+        if (field[i] != 'x')
+            return 0;
+    return size;
 }
 
 /* True when this number had not come before. A gap is not counted here: it is what `delivered` lacks at the end. */
@@ -109,13 +120,14 @@ int messages_read(struct reader *reader, const char *data, size_t length, uint64
     const char *at = data, *end = data + length;
     while ((at = memmem(at, (size_t)(end - at), mark, MARK)) != NULL) {
         struct message message;
-        if (!message_parse(at, (size_t)(end - at), &message)) {
+        size_t size = message_parse(at, (size_t)(end - at), &message);
+        if (size == 0) {
             tally.damaged++;
             at += MARK;
             continue;
         }
         found++;
-        at += options.size;
+        at += size;
         if (message.topic != reader->topic || message.stream >= MOST_STREAMS) {
             tally.strangers++;
         } else if (message.number == 0) {

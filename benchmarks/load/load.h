@@ -15,6 +15,7 @@
  * publishers.c the publishers' connections, open and closed loop
  * arrival.c   when bytes came
  * ledger.c    missing, doubled, swapped; latency
+ * vary.c      what makes requests differ from each other
  * http.c      where an answer ends
  * longpoll.c  the long-poll transport of each server, and the list of all transports
  * streams.c   Server-Sent Events and WebSocket
@@ -28,7 +29,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { MOST_SIZE = 65536, MOST_STREAMS = 8, PLACE_ROOM = 160, RECEIVE_ROOM = 4 << 20 };
+enum { MOST_SIZE = 65536, MOST_STREAMS = 8, PLACE_ROOM = 160, COOKIE_ROOM = 32, LINES_ROOM = 512, RECEIVE_ROOM = 4 << 20 };
+
+/* The token of --token; benchmarks/servers/slosh.py gives servers its digest. */
+#define BENCH_TOKEN "bench_5e1d0c9b8a7f6e5d4c3b2a19"
+
+enum way { WAY_SINCE, WAY_COOKIE, WAY_NUMBER, WAY_AMONG, WAY_EVENT };   /* how slosh's readers name their place */
 
 /* ---- options (main.c) ---- */
 
@@ -44,6 +50,13 @@ struct options {
     double rate;              /* messages a second over all topics; 0 = closed loop */
     double seconds;           /* how long messages are published */
     int size;                 /* bytes of a message, from its first quote to its last brace */
+    int most;                 /* larger than size: lengths are from size to this, by chance */
+    int source;               /* which address of 127.0.0.0/8 the first readers come from; 0 = the usual one */
+    enum way way;
+    bool keys;                /* each publish has an Idempotency-Key */
+    bool ids;                 /* each request has an X-Request-ID and a traceparent */
+    bool token;               /* each request has an Authorization */
+    bool mix;                 /* keys, ids and ways by chance */
     bool browser;             /* readers send the headers of a browser, each with its own cookies */
     double patience;          /* seconds without any arrival after which the rest counts as missing */
 };
@@ -91,9 +104,16 @@ double spread_at(const struct spread *, double share);   /* microseconds */
 
 struct message { unsigned stream, topic; uint64_t number, due; };
 
-int message_write(char *out, const struct message *);    /* options.size bytes; no terminating zero */
+int message_write(char *out, const struct message *);    /* -> its bytes; no terminating zero */
 struct reader;
 int messages_read(struct reader *, const char *data, size_t length, uint64_t now);   /* -> messages found */
+
+/* ---- variety (vary.c) ---- */
+
+int message_size(const struct message *);
+enum way way_chosen(void);
+unsigned few_seconds(void);                           /* another number each time */
+int further_lines(char *out, bool publish);           /* header lines, LINES_ROOM of room; -> their length, without the terminating zero */
 
 /* ---- one transport (longpoll.c, streams.c) ---- */
 
@@ -108,8 +128,8 @@ struct transport {
     bool asks_again;
     /* A request that makes topics take messages although nobody reads, or NULL when the server always does. */
     void (*prime_path)(char *out, size_t room, unsigned topic);
-    /* The body of a publish of options.size bytes at `message`, or NULL when it is these bytes alone. Returns its length. */
-    int (*publish_body)(char *out, size_t room, unsigned topic, const char *message);
+    /* The body of a publish of this message, or NULL when it is its bytes alone. Returns its length. */
+    int (*publish_body)(char *out, size_t room, unsigned topic, const char *message, int size);
 };
 extern const struct transport slosh_sse, nchan_sse, slosh_websocket, nchan_websocket, bayeux;
 extern const struct transport *const transports[];       /* ends with NULL */
@@ -127,6 +147,7 @@ struct reader {
     uint32_t warm;            /* number of the last warm-up message that came */
     uint64_t due;             /* storm: when it was to connect; 0 = not in a storm */
     char place[PLACE_ROOM];   /* the cursor, spelled as the transport wants to send it */
+    char cookie[COOKIE_ROOM]; /* the name of its cookie, with the = */
     char *headers;            /* further header lines, or NULL */
     char *stash;              /* the front of a frame whose rest has not come */
     size_t stashed;

@@ -81,14 +81,28 @@ void say(const char *word)
     fflush(stdout);
 }
 
+static const struct { const char *name; bool *value; } flags[] = {
+    {"--browser", &options.browser}, {"--keys", &options.keys}, {"--ids", &options.ids}, {"--token", &options.token}, {"--mix", &options.mix}};
+static const char *const ways[] = {"since", "cookie", "number", "among", "event"};       /* as enum way */
+
+static enum way way_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (strcmp(name, ways[i]) == 0)
+            return (enum way)i;
+    give_up("no way to name a place is called %s", name);
+}
+
 static void read_options(int count, char **words)
 {
     for (int i = 1; i < count; i++) {
         const char *name = words[i], *value = i + 1 < count ? words[i + 1] : "";
-        if (strcmp(name, "--browser") == 0) {
-            options.browser = true;
+        bool is_flag = false;
+        for (size_t j = 0; j < sizeof flags / sizeof *flags; j++)
+            if (strcmp(name, flags[j].name) == 0)
+                is_flag = *flags[j].value = true;
+        if (is_flag)
             continue;
-        }
         i++;
         if (strcmp(name, "--mode") == 0) options.mode = value;
         else if (strcmp(name, "--transport") == 0) options.transport = value;
@@ -101,6 +115,9 @@ static void read_options(int count, char **words)
         else if (strcmp(name, "--rate") == 0) options.rate = atof(value);
         else if (strcmp(name, "--seconds") == 0) options.seconds = atof(value);
         else if (strcmp(name, "--size") == 0) options.size = atoi(value);
+        else if (strcmp(name, "--most") == 0) options.most = atoi(value);
+        else if (strcmp(name, "--source") == 0) options.source = atoi(value);
+        else if (strcmp(name, "--way") == 0) options.way = way_named(value);
         else if (strcmp(name, "--patience") == 0) options.patience = atof(value);
         else give_up("no option is named %s", name);
     }
@@ -108,8 +125,9 @@ static void read_options(int count, char **words)
         give_up("--port, --topics and --publishers are at least 1, --readers at least 0");
     if ((options.idle_readers > 0) != (options.idle_topics > 0))
         give_up("--idle_readers and --idle_topics belong together");
-    if (options.size < 64 || options.size > MOST_SIZE)
-        give_up("--size is 64 to 65536 bytes");
+    bool is_read = strcmp(options.mode, "publish") != 0;         /* what nobody reads needs no stream, number and time in it */
+    if (options.size < (is_read ? 64 : 20) || options.size > MOST_SIZE || options.most > MOST_SIZE)
+        give_up("--size is 64 to 65536 bytes, from 20 on in mode publish; --most is as much at most");
     for (size_t i = 0; transports[i] != NULL; i++)
         if (strcmp(transports[i]->name, options.transport) == 0)
             transport = transports[i];

@@ -65,7 +65,7 @@ void publishers_prepare(void)
 
 static void publisher_send(struct publisher *publisher, struct task task)
 {
-    char path[PATH_ROOM], body[256 + MOST_SIZE], request[PATH_ROOM + 512 + MOST_SIZE];
+    char path[PATH_ROOM], lines[LINES_ROOM], body[256 + MOST_SIZE], request[PATH_ROOM + LINES_ROOM + 512 + MOST_SIZE];
     unsigned stream = streams > 1 ? (unsigned)(publisher - publishers) : 0;
     struct message message = {stream, task.topic, 0, task.due};
     if (!task.warm)
@@ -74,11 +74,12 @@ static void publisher_send(struct publisher *publisher, struct task task)
     int size = message_write(body, &message);
     if (transport->publish_body != NULL) {
         char wrapped[sizeof body];
-        size = transport->publish_body(wrapped, sizeof wrapped, task.topic, body);
+        size = transport->publish_body(wrapped, sizeof wrapped, task.topic, body, size);
         memcpy(body, wrapped, (size_t)size);
     }
-    int length = sprintf(request, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-                         path, options.port, size);
+    further_lines(lines, true);
+    int length = sprintf(request, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n",
+                         path, options.port, lines, size);
     memcpy(request + length, body, (size_t)size);
     length += size;
     publisher->busy = true;
@@ -236,9 +237,10 @@ void prime_topics(void)
     priming = true;
     for (unsigned topic = 0; topic < (unsigned)options.topics; topic++) {
         struct publisher *publisher = publisher_of(topic);
-        char path[PATH_ROOM], request[PATH_ROOM + 64];
+        char path[PATH_ROOM], lines[LINES_ROOM], request[PATH_ROOM + LINES_ROOM + 64];
         transport->prime_path(path, sizeof path, topic);
-        int length = sprintf(request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", path, options.port);
+        further_lines(lines, false);
+        int length = sprintf(request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n", path, options.port, lines);
         publisher->busy = true;
         busy_publishers++;
         if (send(publisher->fd, request, (size_t)length, MSG_NOSIGNAL) != length)

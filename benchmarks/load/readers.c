@@ -67,9 +67,9 @@ void reader_connect(struct reader *reader)
         give_up("reader %d has no socket: %s (raise ulimit -n)", index, strerror(errno));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     arrival_wanted(fd);
-    if (all_readers() > READERS_OF_AN_ADDRESS) {
+    if (all_readers() > READERS_OF_AN_ADDRESS || options.source > 0) {
         struct sockaddr_in source = {.sin_family = AF_INET};
-        source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(index / READERS_OF_AN_ADDRESS));
+        source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(options.source + index / READERS_OF_AN_ADDRESS));
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
         if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0)
             give_up("reader %d cannot bind: %s", index, strerror(errno));
@@ -122,6 +122,7 @@ static size_t reader_frames(struct reader *reader, const char *data, size_t leng
 {
     size_t used = 0;
     while (used < length) {
+        uint64_t before = tally.delivered;
         long frame = transport->take(reader, data + used, length - used, now);
         if (frame < 0)
             give_up("a reader cannot use this answer: %.*s", (int)(length - used < 300 ? length - used : 300), data + used);
@@ -129,7 +130,7 @@ static size_t reader_frames(struct reader *reader, const char *data, size_t leng
             break;
         used += (size_t)frame;
         tally.answers++;
-        if (reader->due) {
+        if (reader->due && tally.delivered > before) {
             spread_add(&reconnect_latency, now > reader->due ? now - reader->due : 0);
             reader->due = 0;
         }

@@ -33,8 +33,12 @@ static long head_read(struct reader *reader, const char *data, size_t length, co
 
 static int sse_ask(struct reader *reader, char *out, size_t room, const char *path, const char *query)
 {
-    return snprintf(out, room, "GET %s%u%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n%s\r\n", path,
-                    reader->topic, query, options.port, further_headers(reader));
+    char lines[LINES_ROOM], last[PLACE_ROOM + 32] = "";
+    further_lines(lines, false);
+    if (options.way == WAY_EVENT && reader->place[0])
+        sprintf(last, "Last-Event-ID: %s\r\n", reader->place);
+    return snprintf(out, room, "GET %s%u%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n%s%s%s\r\n", path,
+                    reader->topic, query, options.port, lines, last, further_headers(reader));
 }
 
 static int slosh_sse_ask(struct reader *reader, char *out, size_t room)
@@ -43,6 +47,19 @@ static int slosh_sse_ask(struct reader *reader, char *out, size_t room)
 }
 
 static int nchan_sse_ask(struct reader *reader, char *out, size_t room) { return sse_ask(reader, out, room, "/sse?id=bench", ""); }
+
+/* Keeps the id of the last of these events (WHATWG HTML §9.2.6), for readers that will return with it. */
+static void note_ids(struct reader *reader, const char *events, size_t length)
+{
+    const char *end = events + length, *id = events, *line_end;
+    if (options.way != WAY_EVENT)
+        return;
+    for (const char *at = events; (at = memmem(at, (size_t)(end - at), "id: ", 4)) != NULL; at += 4)
+        if (at == events || at[-1] == '\n')
+            id = at + 4;
+    if (id != events && (line_end = memchr(id, '\n', (size_t)(end - id))) != NULL)
+        copy_place(reader, id, (size_t)(line_end - id));
+}
 
 static long chunk_take(struct reader *reader, const char *data, size_t length, uint64_t now)
 {
@@ -62,6 +79,7 @@ static long chunk_take(struct reader *reader, const char *data, size_t length, u
     if (length < front + size + 2)
         return 0;
     messages_read(reader, data + front, size, now);
+    note_ids(reader, data + front, size);
     return (long)(front + size + 2);
 }
 
@@ -78,14 +96,17 @@ static long sse_take(struct reader *reader, const char *data, size_t length, uin
         return 0;
     size_t whole = (size_t)(last - data) + 1;      /* up to the last empty line */
     messages_read(reader, data, whole, now);
+    note_ids(reader, data, whole);
     return (long)whole;
 }
 
 static int websocket_ask(struct reader *reader, char *out, size_t room, const char *path, const char *query)
 {
+    char lines[LINES_ROOM];
+    further_lines(lines, false);
     return snprintf(out, room, "GET %s%u%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", path, reader->topic, query,
-                    options.port, further_headers(reader));
+                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s%s\r\n", path, reader->topic, query,
+                    options.port, lines, further_headers(reader));
 }
 
 static int slosh_websocket_ask(struct reader *reader, char *out, size_t room)

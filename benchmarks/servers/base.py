@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.machine import free_port, put_first
+from benchmarks.machine import put_first
+from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 """The checkout: the small peers are modules of this package."""
@@ -75,19 +76,34 @@ class Server:
     """Further environment."""
     python: str | None = None
     """The Python that it runs on, for the record; None where it is no Python."""
+    guard: Callable[[Path], list[str]] | None = None
+    """(scratch folder) -> further words, with which it asks for the load generator's token; None where it cannot."""
     store: Callable[[Path], list[str]] | None = None
     """(scratch folder) -> the words that start the store beside it, on the socket `store` in that folder."""
 
     @contextlib.contextmanager
-    def running(self, core: int | None, *, store_core: int | None = None, foremost: bool = False) -> Iterator[Started]:
-        """Starts it on that core, and its store on the other one; stops both afterwards. Raises StartError."""
+    def running(
+        self,
+        core: int | None,
+        *,
+        store_core: int | None = None,
+        foremost: bool = False,
+        guarded: bool = False,
+        words: Sequence[str] = (),
+    ) -> Iterator[Started]:
+        """Starts it on that core, and its store on the other one; stops both afterwards. Raises StartError.
+
+        Where it is `guarded`, it asks for a token, if it can. `words` are further ones of its command line.
+        """
         with tempfile.TemporaryDirectory(prefix="slosh-bench-") as folder, contextlib.ExitStack() as ends:
             scratch, store = Path(folder), None
             if self.store is not None:
                 store = ends.enter_context(self.process(self.store(scratch), scratch / "store.log", store_core))
                 until_ready(store, scratch / "store.log", lambda: is_socket(scratch / "store"))
             port = free_port()
-            child = ends.enter_context(self.process(self.command(scratch, port), scratch / "log", core))
+            guard = self.guard(scratch) if guarded and self.guard else ()
+            command = [*self.command(scratch, port), *guard, *words]
+            child = ends.enter_context(self.process(command, scratch / "log", core))
             for process in (child, store) if foremost else ():
                 if process is not None:
                     put_first(process.pid)  # its workers inherit it

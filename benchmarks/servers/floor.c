@@ -104,10 +104,10 @@ static void send_all(const struct list *list, const char *bytes, size_t length)
 static void stream_out(const struct topic *topic, const char *body, size_t length)
 {
     if (topic->readers[EVENTS].count > 0) {
-        size_t head = (size_t)sprintf(out, "id: %llu\ndata: ", (unsigned long long)topic->newest);
-        memcpy(out + head, body, length);
-        memcpy(out + head + length, "\n\n", 2);
-        send_all(&topic->readers[EVENTS], out, head + length + 2);
+        memcpy(out, "data: ", 6);
+        memcpy(out + 6, body, length);
+        size_t whole = 6 + length + (size_t)sprintf(out + 6 + length, "\nid: %llu\n\n", (unsigned long long)topic->newest);
+        send_all(&topic->readers[EVENTS], out, whole);
     }
     if (topic->readers[SOCKET].count > 0) {
         size_t head = length < 126 ? 2 : 4;       /* a message here is shorter than 64 KiB */
@@ -139,11 +139,18 @@ static void publish(int fd, struct topic *topic, const char *body, size_t length
     polls->count = 0;                  /* nobody can have asked again before this */
 }
 
-static void open_stream(struct topic *topic, int fd, int kind)
+static void open_stream(struct topic *topic, int fd, int kind, const char *head)
 {
     static const char events[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
     static const char socket[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     send(fd, kind == EVENTS ? events : socket, (kind == EVENTS ? sizeof events : sizeof socket) - 1, MSG_NOSIGNAL);
+    const char *last = strstr(head, "\r\nLast-Event-ID: ");
+    uint64_t oldest = topic->newest > RING ? topic->newest - RING : 0, since = last ? strtoull(last + 17, NULL, 10) : topic->newest;
+    for (uint64_t number = (since < oldest ? oldest : since) + 1; number <= topic->newest; number++) {
+        const struct message *message = &topic->ring[number % RING];
+        int whole = sprintf(out, "data: %.*s\nid: %llu\n\n", (int)message->length, message->bytes, (unsigned long long)number);
+        send(fd, out, (size_t)whole, MSG_NOSIGNAL);
+    }
     hold(topic, fd, kind);
 }
 
@@ -164,7 +171,7 @@ static void serve(int fd)
         return;
     }
     if (strstr(end, "\r\nAccept: text/event-stream") != NULL || strstr(end, "\r\nUpgrade: websocket") != NULL) {
-        open_stream(topic, fd, strstr(end, "\r\nUpgrade: ") != NULL ? SOCKET : EVENTS);
+        open_stream(topic, fd, strstr(end, "\r\nUpgrade: ") != NULL ? SOCKET : EVENTS, end);
         return;
     }
     uint64_t since = topic->newest;

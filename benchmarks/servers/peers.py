@@ -109,6 +109,18 @@ STARLETTE = Server(
     modules=(PEERS,),
     python=sys.executable,
 )
+MOUNTED = Server(
+    name="slosh-mounted",
+    title="slosh, mounted",
+    configuration="benchmarks/servers/mounted_app.py: slosh.asgi in Starlette, on uvicorn as above",
+    missing=_missing("starlette", "uvicorn", "uvloop", "httptools"),
+    command=_command("mounted_app"),
+    version=versions("slosh-server", "starlette", "uvicorn", "uvloop", "httptools"),
+    transports={"longpoll": "slosh", "gathered": "slosh", "sse": "slosh-sse", "websocket": "slosh-websocket"},
+    share=0.1,
+    modules=(PEERS,),
+    python=sys.executable,
+)
 TWISTED_WEB = Server(
     name="twisted-web",
     title="twisted.web",

@@ -19,7 +19,7 @@ from typing import cast
 import uvloop
 import zmq
 
-from benchmarks.machine import free_port
+from benchmarks.ports import free_port
 from benchmarks.servers.ring import Ring
 
 LIBRARY = Path("/usr/lib/pushpin")
@@ -79,7 +79,7 @@ class Publisher:
     """The way of publishing that Pushpin's documentation has for many messages: ZeroMQ, PUSH."""
 
     def __init__(self, address: str) -> None:
-        self._socket = zmq.Context.instance().socket(zmq.PUSH)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
         self._socket.connect(address)
 
     def publish(self, name: str, ring: Ring) -> None:

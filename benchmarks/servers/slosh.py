@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 from benchmarks.servers.base import ROOT, Server
@@ -14,6 +15,8 @@ BESIDE = Path(f"{sys.prefix}-compiled")
 COMPILED = Path(os.environ.get("COMPILED") or (BESIDE if BESIDE.is_dir() else ROOT / ".venv-compiled")).absolute()
 COMPILED /= "bin/python"
 """Python of the virtual environment in which the compiled wheel is: as the Makefile has it, beside this one."""
+TOKEN = b"bench_5e1d0c9b8a7f6e5d4c3b2a19"
+"""BENCH_TOKEN in benchmarks/load/load.h."""
 TRANSPORTS = {"longpoll": "slosh", "gathered": "slosh", "sse": "slosh-sse", "websocket": "slosh-websocket"}
 
 
@@ -25,6 +28,14 @@ def _missing() -> str | None:
 
 def _command(_scratch: Path, port: int) -> list[str]:
     return [sys.executable, "-m", "slosh", "serve", "--port", str(port)]
+
+
+def _guard(scratch: Path) -> list[str]:
+    """Rules with which nothing is open, and the load generator's token reads and publishes everything."""
+    path = scratch / "slosh.toml"
+    rights = 'read = ["**"]\npublish = ["**"]\n'
+    path.write_text(f'[[access.tokens]]\nname = "bench"\nsha256 = "{sha256(TOKEN).hexdigest()}"\n{rights}')
+    return ["--config", str(path)]
 
 
 def _compiled_missing() -> str | None:
@@ -52,6 +63,7 @@ SLOSH = Server(
     command=_command,
     version=lambda: _version(sys.executable),
     transports=TRANSPORTS,
+    guard=_guard,
     python=sys.executable,
 )
 
@@ -63,5 +75,6 @@ SLOSH_COMPILED = Server(
     command=_compiled_command,
     version=lambda: _version(str(COMPILED), "-I"),
     transports=TRANSPORTS,
+    guard=_guard,
     python=str(COMPILED),
 )

@@ -1,6 +1,6 @@
 /** Charts that move: a thin layer over uPlot with the page's colours, a key that shows values, and gaps. */
 
-import uPlot from "../-/uplot/uPlot.esm.js";
+import uPlot from "../-/uplot/uPlot.min.js";
 import { make } from "./parts.js";
 
 /** A colour of the sheet, as it is now: light and dark differ. */

@@ -2,7 +2,7 @@
  * The chat: a topic with people around it. `chat.html?room=garden` is a room of its own.
  *
  * The server keeps the last messages of a topic only as long as somebody watches it (and a little longer), so a room
- * that everybody left begins anew. What people type goes into the page as text and never as HTML.
+ * that everybody left starts again. What people type goes into the page as text and never as HTML.
  */
 
 import { follow, publish } from "../-/slosh.js";
@@ -90,7 +90,7 @@ function add(rows) {
 function onAnswer({ res, lost = 0, reset }) {
   const rows = [];
   if (reset) {
-    rows.push(notice("The server began anew. What was said while the connection was down may be missing.", true));
+    rows.push(notice("The server started again. What was said while the connection was down may be missing.", true));
   }
   if (lost) {
     const words = joined ? "missed: the room keeps only the latest" : "said before that, no longer kept";
@@ -158,5 +158,5 @@ $("log").addEventListener("scroll", () => {
 });
 new ResizeObserver(() => ($("log").scrollTop = $("log").scrollHeight)).observe($("log"));
 
-const following = follow(topic, { since: `-${HISTORY}`, onAnswer, onState });
+const following = follow(topic, { since: `-${HISTORY}`, shared: true, onAnswer, onState });
 const showState = stateIn($("state"), () => following.retry());

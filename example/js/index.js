@@ -15,7 +15,7 @@ function show({ res, max, lost = 0, reset }) {
   $("hint")?.remove();
   const rows = res.map((message, i) => row(max - res.length + 1 + i, JSON.stringify(message), "json"));
   if (lost) rows.unshift(row("", `${count(lost, "message")} missed`, "note"));
-  if (reset) rows.unshift(row("", "the topic began anew", "note"));
+  if (reset) rows.unshift(row("", "the topic started again", "note"));
   $("feed").prepend(...rows.reverse());
   while ($("feed").children.length > KEPT) $("feed").lastElementChild.remove();
 }
@@ -42,6 +42,7 @@ async function post(event) {
 fillCommands();
 $("form").addEventListener("submit", post);
 const following = follow(TOPIC, {
+  shared: true,
   onAnswer: show,
   onState: stateIn($("state"), () => following.retry()),
 });

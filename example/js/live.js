@@ -107,6 +107,7 @@ setInterval(draw, 1000);
 
 const following = follow(topic, {
   since: "-100",
+  shared: true,
   onAnswer,
   onState: (state) => {
     arrivals.connection(state);

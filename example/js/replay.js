@@ -77,6 +77,7 @@ setInterval(arrivals.show.bind(arrivals), 1000);
 
 const following = follow(topic, {
   since: "-100",
+  shared: true,
   onAnswer: (answer) => {
     arrivals.take(answer);
     answer.res.forEach(add);

@@ -11,6 +11,11 @@ The public names, each exported here and nowhere else:
     publish        publish one message to the server that SLOSH_URL names
     publish_many   publish several messages to it, all or none
     watch          watch topics of it: an iterator over their messages
+    history        what the numbers in a topic's messages were, in columns
+    to_dataframe   messages as a data frame of pandas
+    chart          a live chart for a notebook
+    guard          publish what a generator gives, and stop it when nobody reads
+    run            a training run: its values, step by step, as a topic
     ClientError    the root of what the client raises
 
 Importing slosh changes nothing in the process: no event loop, no reactor, no signal handler,
@@ -20,13 +25,26 @@ no logging set-up. The names are loaded when first asked for, so `import slosh` 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from slosh.version import __version__
+
 if TYPE_CHECKING:
-    from slosh.client import AsyncClient, Client, ClientError, publish, publish_many, watch
+    from slosh.client import (
+        AsyncClient,
+        Client,
+        ClientError,
+        chart,
+        guard,
+        history,
+        publish,
+        publish_many,
+        run,
+        to_dataframe,
+        watch,
+    )
     from slosh.errors import SettingError, SloshError
     from slosh.server import Server
     from slosh.settings import Settings
 
-__version__ = "0.1.0"
 __all__ = [
     "AsyncClient",
     "Client",
@@ -36,8 +54,13 @@ __all__ = [
     "Settings",
     "SloshError",
     "__version__",
+    "chart",
+    "guard",
+    "history",
     "publish",
     "publish_many",
+    "run",
+    "to_dataframe",
     "watch",
 ]
 
@@ -47,10 +70,15 @@ _HOME = {
     "ClientError": "slosh.client",
     "Server": "slosh.server",
     "SettingError": "slosh.errors",
-    "Settings": "slosh.settings",
+    "Settings": "slosh.settings.table",
     "SloshError": "slosh.errors",
+    "chart": "slosh.client",
+    "guard": "slosh.client",
+    "history": "slosh.client",
     "publish": "slosh.client",
     "publish_many": "slosh.client",
+    "run": "slosh.client",
+    "to_dataframe": "slosh.client",
     "watch": "slosh.client",
 }
 

@@ -9,13 +9,14 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from slosh import __version__
+from slosh.version import __version__
 
-__all__ = ["is_compiled", "mypyc_attr", "told_version"]
+__all__ = ["i64", "is_compiled", "mypyc_attr", "told_build", "told_version"]
 
 if TYPE_CHECKING:
-    from mypy_extensions import mypyc_attr
+    from mypy_extensions import i64, mypyc_attr
 else:
+    i64 = int  # a whole number of 64 bits to the compiler, which is no object and cannot overflow where it counts bytes
 
     def mypyc_attr(**_said: object) -> Callable[[type], type]:
         """Do nothing, where the source runs as it is. mypy_extensions' own would be a dependency at run time."""
@@ -31,3 +32,8 @@ def is_compiled() -> bool:
 def told_version() -> str:
     """The version, for a person."""
     return f"{__version__} (compiled)" if is_compiled() else __version__
+
+
+def told_build() -> str:
+    """Which build this is, and how to get the faster one, in a few words for a person."""
+    return "compiled" if is_compiled() else "plain Python; for the faster, compiled build: make wheel"

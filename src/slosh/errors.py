@@ -2,17 +2,27 @@
 
 The rules of this file:
 
-* One tree. Whatever slosh refuses is a `SloshError`; nothing else is raised on purpose.
+* One tree. All that slosh refuses is a `SloshError`; nothing else is raised on purpose.
 * `code` is a short fixed word: programs may depend on it, so it never changes.
 * `detail` is a sentence for a person; it names what was wrong and what to do instead.
 * Over HTTP an error is an RFC 9457 problem document; `status` and `fields` say how it travels.
+
+This file is longer than others because the tree is best read in one place.
 """
 
+import json
+import math
 from http import HTTPStatus
 from typing import Final
 
 ALLOW_FILES: Final = "GET, HEAD, OPTIONS"
 """Methods of everything that is only looked at, for the `Allow` field (RFC 9110 §10.2.1)."""
+OPEN_FILES: Final = "ulimit -n"
+"""How errors call the system's limit on the files that a process may open."""
+
+
+_LONGEST_VALUE: Final = 60
+"""Characters of a value that an error repeats."""
 
 
 class SloshError(Exception):
@@ -24,6 +34,7 @@ class SloshError(Exception):
         detail: a sentence that says what was wrong and what to do instead.
         fields: header fields that go with the answer, as (name, value).
         closes: whether the connection is beyond use after this error.
+        token: the name of the token that was sent, never the token itself, for the log alone; empty where not known.
     """
 
     code: str = "internal"
@@ -34,6 +45,7 @@ class SloshError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.fields = fields
+        self.token = ""
 
     @property
     def title(self) -> str:
@@ -66,6 +78,12 @@ class CannotListen(SloshError):
     code = "cannot_listen"
 
 
+class TooFewFiles(SloshError):
+    """The system lets this process open too few files for a server to start."""
+
+    code = "too_few_files"
+
+
 # What a request may get wrong in itself.
 
 
@@ -90,6 +108,12 @@ class BadQuery(BadRequest):
     def __init__(self, parameter: str, detail: str) -> None:
         super().__init__(detail)
         self.parameter = parameter
+
+    def with_value(self, value: str) -> "BadQuery":
+        """The same error, which tells what was given too."""
+        shown = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 3] + "..."
+        told = "Here it is empty." if not value else f"Here it is {json.dumps(shown, ensure_ascii=False)}."
+        return BadQuery(self.parameter, f"{self.detail} {told}")
 
     def facts(self) -> dict[str, object]:
         """The parameter's name."""
@@ -198,7 +222,7 @@ class NotFound(SloshError):
     status = 404
 
     def __init__(self) -> None:
-        super().__init__("There is nothing at this address.")
+        super().__init__("There is nothing at this address. Topics are at /topics/<name>, and GET /topics lists them.")
 
 
 class NoWatchers(SloshError):
@@ -207,11 +231,24 @@ class NoWatchers(SloshError):
     code = "no_watchers"
     status = 404
 
+    def __init__(
+        self,
+        detail: str = "No one watches this topic, so the message was not stored. It is stored while somebody does: a "
+        "GET of the same URL. To store it all the same, start the server with --unwatched keep.",
+    ) -> None:
+        super().__init__(detail, fields=(("Slosh-Watchers", "0"),))
+
+
+class TopicEnded(SloshError):
+    """A publisher has ended this life of the topic, and it still lingers."""
+
+    code = "ended"
+    status = 409
+
     def __init__(self) -> None:
         super().__init__(
-            "Nobody watches this topic, so the message was not stored. It is stored while somebody does: a GET of the "
-            "same URL, or its page under /view/. To store it all the same, start the server with --unwatched keep.",
-            fields=(("Slosh-Watchers", "0"),),
+            "This topic has ended, so the message was not stored. Its name is free again when nobody has read it for a "
+            "while (linger). Publish to a topic of another name, one for each stream."
         )
 
 
@@ -262,6 +299,34 @@ class ForeignOrigin(SloshError):
     status = 403
 
 
+class Unauthorized(SloshError):
+    """What was asked for needs a token, and there is none, or one that does not count (RFC 6750 §3.1).
+
+    The detail never holds anything of the token.
+    """
+
+    code = "unauthorized"
+    status = 401
+
+    def __init__(self, why: str = "") -> None:
+        challenge = 'Bearer realm="slosh", error="invalid_token"' if why else 'Bearer realm="slosh"'
+        detail = f"The token does not count. {why}" if why else "This needs a token: Authorization: Bearer <token>."
+        super().__init__(detail, fields=(("WWW-Authenticate", challenge),))
+
+
+class Forbidden(SloshError):
+    """A token that counts, and does not allow this. The same whether or not the topic is active."""
+
+    code = "forbidden"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The token does not allow this. GET /-/session tells what it allows; a pattern has to be covered as a "
+            "whole by one that is granted."
+        )
+
+
 class RangeNotSatisfiable(SloshError):
     """No byte of the range asked for exists (RFC 9110 §15.5.17).
 
@@ -280,7 +345,7 @@ class RangeNotSatisfiable(SloshError):
 
 
 class Unavailable(SloshError):
-    """A bound of the whole server is reached, or it is going down; it is worth trying again."""
+    """A bound of the whole server is reached, or it is shutting down; it is worth trying again."""
 
     code = "unavailable"
     status = 503
@@ -299,12 +364,16 @@ class TooManyConnections(Unavailable):
 
 
 class TooManyDownloads(Unavailable):
-    """`max_downloads` is reached, or the system gives this process no more files."""
+    """`max_downloads` is reached, or the system gives this process no more files.
+
+    Args:
+        bound: which of the two it is: `max_downloads` or `OPEN_FILES`.
+    """
 
     code = "too_many_downloads"
 
-    def __init__(self) -> None:
-        super().__init__("As many files are being sent as may be (max_downloads). Try again in some seconds.")
+    def __init__(self, bound: str) -> None:
+        super().__init__(f"As many large files are being sent as may be ({bound}). Try again in some seconds.")
 
 
 class TooManyTopics(Unavailable):
@@ -320,6 +389,37 @@ class ShareUsedUp(Unavailable):
     status = 429
 
 
+class MemoryFull(Unavailable):
+    """All rings and histories together have `max_bytes`, or all that is coming in `max_buffered`."""
+
+    code = "memory"
+
+    def __init__(self, most: int, detail: str = "") -> None:
+        super().__init__(
+            detail
+            or f"The messages of all topics together have {most} bytes (max_bytes), and every topic that has more than "
+            f"its newest message is watched. Nothing was stored."
+        )
+
+
+class TooManyRequests(Unavailable):
+    """A client, or a token, asks or publishes more than it may: `request_rate`, `publish_rate` (RFC 6585 §4)."""
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, detail: str, wait: float = 1.0) -> None:
+        self.retry_after = max(1, math.ceil(wait))
+        super().__init__(detail)
+
+
+class TooManyHeld(Unavailable):
+    """`max_held_per_address` is reached."""
+
+    code = "too_many_held"
+    status = 429
+
+
 class TooManyWatchers(Unavailable):
     """`max_watchers` of one topic is reached."""
 
@@ -327,9 +427,22 @@ class TooManyWatchers(Unavailable):
 
 
 class Draining(Unavailable):
-    """The server is going down."""
+    """The server is shutting down.
+
+    Args:
+        has_successor: whether another server takes over or has taken over, so that clients may come back at once.
+    """
 
     code = "draining"
+
+    def __init__(self, *, has_successor: bool = False) -> None:
+        if has_successor:
+            self.retry_after = 0
+            super().__init__("Another server takes over from this one. Send this again at once, on a new connection.")
+        else:
+            super().__init__(
+                "This server is shutting down. Try again in some seconds: the next one may be there by then."
+            )
 
 
 class EngineUnreachable(Unavailable):

@@ -5,13 +5,13 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 from slosh.errors import CannotListen, SettingError
-from slosh.settings import BY_NAME, Settings, split_hosts
+from slosh.settings.table import BY_NAME, Settings, split_hosts
 
 BACKLOG: Final = 4096
 """Connections that the system holds for us before they are accepted; it takes the smaller of this and its own
@@ -32,14 +32,15 @@ _KEEPALIVE_PROBES: Final = 3
 
 
 def listen(settings: Settings, environ: MutableMapping[str, str] = os.environ) -> list[socket.socket]:
-    """Take the sockets that systemd hands over, or make those that the settings ask for. Each is owed a `close`.
+    """Take the sockets that systemd hands over, or make those that the settings ask for. The caller closes them.
 
     Args:
         environ: says whether this process was given sockets; that is taken out of it, for it is said once.
 
     Raises:
         CannotListen: an address cannot be had; the detail says which, why, and what to do.
-        SettingError: systemd hands over sockets, and a setting names another place.
+        SettingError: systemd hands over sockets, and a setting names another place; or other machines reach them, and
+            there are no rules.
     """
     handed_over = _count_handed_over(environ)
     if settings.fd >= 0:
@@ -49,12 +50,63 @@ def listen(settings: Settings, environ: MutableMapping[str, str] = os.environ) -
         numbers = range(_FIRST_HANDED_OVER, _FIRST_HANDED_OVER + handed_over)
         sockets = [_take_over(number, "LISTEN_FDS") for number in numbers]
     elif settings.uds:
-        sockets = [_bind_unix(settings.uds)]
+        sockets = [bind_unix(settings.uds)]
     else:
         sockets = _bind_tcp(settings.host, settings.port, shared=settings.workers > 1)
+    try:
+        check_protected(sockets, settings)
+    except SettingError:
+        release(sockets, settings)
+        raise
     for each in sockets:
         _prepare(each, settings)
     return sockets
+
+
+def adopt(sockets: list[socket.socket], settings: Settings) -> None:
+    """Make ready to serve listening sockets that another server made.
+
+    Raises:
+        SettingError: a setting names another place; or other machines reach them, and there are no rules.
+    """
+    for each in sockets:
+        name = each.getsockname()
+        wrong = ""
+        if settings.uds and name != settings.uds:
+            wrong = f"uds says {settings.uds}"
+        elif not settings.uds and settings.port and (each.family == socket.AF_UNIX or name[1] != settings.port):
+            wrong = f"port says {settings.port}"
+        if wrong:
+            raise SettingError(
+                f"takeover: the server that runs listens on {describe(each)}, which its successor goes on with, and "
+                f"{wrong}. Give both the same, or stop the other one first."
+            )
+    check_protected(sockets, settings)
+    for each in sockets:
+        _prepare(each, settings)
+
+
+def check_protected(sockets: Sequence[socket.socket], settings: Settings) -> None:
+    """See that a server which other machines reach has rules for them, or wants none. A Unix socket's file has its own.
+
+    Raises:
+        SettingError: it has none.
+    """
+    if settings.access is not None or settings.open == "on":
+        return
+    reached = [describe(each) for each in sockets if not _is_local(each)]
+    if reached:
+        raise SettingError(
+            f"{' and '.join(reached)}: other machines reach this server, and nothing says who may read and publish "
+            f"there. Write a section [access] into slosh.toml, or allow everything to everybody with --open."
+        )
+
+
+def _is_local(listener: socket.socket) -> bool:
+    """Whether only programs of this machine reach it."""
+    if listener.family not in (socket.AF_INET, socket.AF_INET6):
+        return True
+    return ip_address(str(listener.getsockname()[0]).partition("%")[0]).is_loopback
 
 
 def _prepare(listener: socket.socket, settings: Settings) -> None:
@@ -64,7 +116,7 @@ def _prepare(listener: socket.socket, settings: Settings) -> None:
 
 
 def listen_for_workers(settings: Settings) -> list[list[socket.socket]]:
-    """The sockets of each of `workers` processes on one port. Each is owed a `close`, those that they share one.
+    """The sockets of each of `workers` processes on one port. Close each of them, those that are shared once.
 
     Raises:
         CannotListen, SettingError: as `listen`.
@@ -92,13 +144,13 @@ def _may_share(sockets: list[socket.socket]) -> bool:
     return option is not None and all(each.getsockopt(socket.SOL_SOCKET, option) for each in sockets)
 
 
-def describe(listener: socket.socket) -> str:
+def describe(listener: socket.socket, *, has_tls: bool = False) -> str:
     """Where a socket listens, for people: a URL, or `unix:` and a path."""
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"unix:{name}"
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
-    return f"http://{host}:{name[1]}"
+    return f"{'https' if has_tls else 'http'}://{host}:{name[1]}"
 
 
 def loopback_ports(sockets: list[socket.socket]) -> frozenset[int]:
@@ -106,10 +158,10 @@ def loopback_ports(sockets: list[socket.socket]) -> frozenset[int]:
 
     A Unix socket is out of a browser's reach, so for one there is no port.
     """
-    names = [each.getsockname() for each in sockets if each.family in (socket.AF_INET, socket.AF_INET6)]
-    if not all(ip_address(address.partition("%")[0]).is_loopback for address, *_ in names):
+    if not all(map(_is_local, sockets)):
         return frozenset()
-    return frozenset(port for _, port, *_ in names)
+    internet = (socket.AF_INET, socket.AF_INET6)
+    return frozenset(each.getsockname()[1] for each in sockets if each.family in internet)
 
 
 def release(sockets: list[socket.socket], settings: Settings) -> None:
@@ -176,28 +228,37 @@ def _explain(host: str, port: int, error: OSError) -> str:
     return f"{where} cannot be listened on: {error.strerror}. Take another with port, or 0 for any free one."
 
 
-def _bind_unix(path: str) -> socket.socket:
-    """Listen on a Unix socket, in place of one that nobody listens on any more."""
+def bind_unix(path: str, setting: str = "uds") -> socket.socket:
+    """Listen on a Unix socket, in place of one that nobody listens on any more.
+
+    Args:
+        path: of its file.
+        setting: that names it.
+
+    Raises:
+        CannotListen: it cannot be had.
+    """
     try:
-        if stat.S_ISSOCK(Path(path).stat().st_mode):
-            with socket.socket(socket.AF_UNIX) as probe:
-                try:
-                    probe.connect(path)
-                except ConnectionRefusedError:
-                    Path(path).unlink()
-                else:
-                    raise CannotListen(f"uds: somebody listens on {path} already.")
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            raise CannotListen(f"{setting}: {path} is there already and is no socket. Name a path that is free.")
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(path)
+            except ConnectionRefusedError:
+                Path(path).unlink()
+            else:
+                raise CannotListen(f"{setting}: somebody listens on {path} already.")
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise CannotListen(f"uds: {path} cannot be listened on: {error.strerror}.") from None
+        raise CannotListen(f"{setting}: {path} cannot be listened on: {error.strerror}.") from None
     listener = socket.socket(socket.AF_UNIX)
     try:
         listener.bind(path)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise CannotListen(f"uds: {path} cannot be listened on: {error.strerror}.") from None
+        raise CannotListen(f"{setting}: {path} cannot be listened on: {error.strerror}.") from None
     return listener
 
 
@@ -224,7 +285,7 @@ def _take_over(number: int, why: str) -> socket.socket:
     """Listen on a socket that somebody opened for us, as systemd does (sd_listen_fds(3))."""
     try:
         listener = socket.socket(fileno=number)
-        listener.set_inheritable(False)  # Whoever we start has no use for it.
+        listener.set_inheritable(False)  # Processes that we start have no use for it.
         if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             listener.listen(BACKLOG)
     except OSError as error:

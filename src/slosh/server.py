@@ -1,45 +1,72 @@
-"""One server as one object: listen, serve, drain. Every door (command line, .tac, plugin) starts this same one."""
+"""One server as one object: listen, serve, drain. Each entry point (command line, .tac, plugin) starts this one.
+
+It is longer than other files because the parts of a server are put together here, and made from its settings.
+"""
 
 import asyncio
 import math
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from slosh.core.classes import DEFAULT, Classes, TopicClass
 from slosh.core.cursor import make_epoch
 from slosh.core.hub import Hub
+from slosh.descriptors import check_file_limit, open_files, share_files
 from slosh.engine.base import Engine
 from slosh.engine.memory import MemoryEngine
 from slosh.errors import SettingError
-from slosh.listening import AT_A_TIME, BACKLOG, describe, listen, loopback_ports, release
-from slosh.settings import EXAMPLE, NO_FILES, TABLE, Settings, is_local
-from slosh.startup import OWN_FILES, SPARE_FILES, open_files
-from slosh.web.connection import connect
-from slosh.web.drain import drain
-from slosh.web.edge import Edge
+from slosh.http1.accepting import Accepting
+from slosh.http1.arrivals import Arrivals
+from slosh.http1.drain import drain
+from slosh.http1.heads import Heads
+from slosh.http1.protocol import connect
+from slosh.http1.shortage import silence_reports
+from slosh.http1.state import ServerState
+from slosh.http1.tls import make_context
+from slosh.listening import AT_A_TIME, BACKLOG, adopt, describe, listen, loopback_ports, release
+from slosh.settings.row import show
+from slosh.settings.sources import from_keywords
+from slosh.settings.table import EXAMPLE, NO_FILES, TABLE, Settings, find_scheme, is_local
 from slosh.web.files import DocumentRoot
 from slosh.web.routes import Routes
 
 if TYPE_CHECKING:
     import socket
+    import ssl
+
+
+class Reloaded(NamedTuple):
+    """What became of settings that were read again.
+
+    Attributes:
+        taken: those that have another value now, each with it and the former one.
+        waiting: the names of those that need a restart.
+    """
+
+    taken: list[str]
+    waiting: list[str]
 
 
 class Server:
     """A slosh server. It installs no signal handlers: whoever runs it calls `stop`.
 
     Args:
-        settings: all that can be set.
+        settings: all that can be set; the defaults where left out.
+        said: settings by their names, in place of those in `settings`, as the keywords of a .tac: `port=0`,
+            `linger="5m"`, `topics={"gen/**": {"queue": 20_000}}`. Neither slosh.toml nor the environment is read.
 
     Raises:
         SettingError: the document root is no folder; the setting `engine` is no address of a store, or the library for
             it is missing.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings | None = None, **said: Any) -> None:  # noqa: ANN401 - one for each setting
+        settings = from_keywords(said, settings or Settings()) if said else settings or Settings()
         self.settings = settings
         self._root = DocumentRoot(find_root(settings))
         check_engine(settings)
@@ -47,9 +74,15 @@ class Server:
         self._owns_sockets = False
         self._listeners: list[asyncio.AbstractServer] = []
         self._engine: Engine | None = None
-        self._edge: Edge | None = None
+        self._state: ServerState | None = None
+        self._heads: Heads | None = None
+        self._routes: Routes | None = None
+        self._context = make_tls(settings)
+        self._arrivals: Arrivals | None = None
+        self._accepting: Accepting | None = None
         self._stopping: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
+        self._unsilence: Callable[[], None] = lambda: None
 
     @property
     def addresses(self) -> list[str]:
@@ -57,7 +90,28 @@ class Server:
 
         Empty before `bind` and after `stop`.
         """
-        return [describe(each) for each in self._sockets]
+        return [describe(each, has_tls=bool(self.settings.tls_cert)) for each in self._sockets]
+
+    @property
+    def engine(self) -> Engine | None:
+        """Where its topics live; None before `start`."""
+        return self._engine
+
+    @property
+    def routes(self) -> Routes | None:
+        """What is done for a request; None before `start`."""
+        return self._routes
+
+    @property
+    def state(self) -> ServerState | None:
+        """What its connections share; None before `start`."""
+        return self._state
+
+    def connect(self) -> asyncio.Protocol:
+        """A connection for one client. Call it after `start`, and connect it to a transport."""
+        if self._state is None or self._heads is None:
+            raise RuntimeError("This server has not been started.")
+        return connect(self._state, self._heads)
 
     def bind(self) -> None:
         """Make the listening sockets, so that a port below 1024 can be had before rights are given up.
@@ -73,59 +127,152 @@ class Server:
         """Serve these listening sockets, which somebody else has made and others may serve too."""
         self._sockets = sockets
 
-    async def start(self) -> None:
-        """Serve, on the running event loop. The caller owes a `stop`.
+    def take_over(self, sockets: "list[socket.socket]") -> None:
+        """Serve these listening sockets, which the server before this one has given up.
+
+        Raises:
+            SettingError: a setting names another place to listen, or other machines reach them and there are no rules.
+        """
+        adopt(sockets, self.settings)
+        self._sockets = sockets
+        self._owns_sockets = True
+
+    async def start(self, *, listening: bool = True, accepting: bool = True) -> None:
+        """Serve, on the running event loop. The caller must call `stop` afterwards.
+
+        Args:
+            listening: whether clients come to sockets; else another server hands their requests over, see `slosh.asgi`.
+            accepting: whether they are accepted at once; else the caller must call `accept` when they are to be.
 
         Raises:
             CannotListen: as `bind`, when that was not called before.
             SettingError: the setting `engine` is no address of a store.
             EngineUnreachable: the store cannot be reached.
+            TooFewFiles: the system lets this process open too few.
         """
-        if not self._sockets:
+        check_file_limit()
+        if listening and not self._sockets:
             self.bind()
         loop = asyncio.get_running_loop()
         settings = self.settings
         hub = make_hub(settings, loop, lambda: make_epoch(secrets.randbits))
+        hub.clock = time.monotonic  # the clock of both event loops, of which uvloop's stands still within a turn
         self._engine = engine = make_engine(hub, settings, loop)
         await engine.start()
-        routes = Routes(engine, self._root, settings, loopback_ports(self._sockets))
-        self._edge = edge = Edge(settings, routes, loop)
-        self._bound_files(edge)
+        self._routes = routes = Routes(engine, self._root, settings, loopback_ports(self._sockets))
+        self._state = state = ServerState(settings, loop)
+        self._heads = Heads(routes, settings)
+        self._bound_files(state)
+        self._unsilence = silence_reports(loop)
+        state.lag.start()
+        if accepting:
+            await self.accept()
+
+    async def accept(self) -> None:
+        """Accept clients. `start` does so unless it was told otherwise; call it again after `accept_no_more`."""
+        if self._state is None or self._heads is None:
+            raise RuntimeError("This server has not been started.")
+        make = partial(connect, self._state, self._heads)
+        if self._context is not None or self.settings.proxy_protocol == "on":
+            takes_proxy = self.settings.proxy_protocol == "on"
+            self._arrivals = Arrivals(self._state, make, takes_proxy=takes_proxy, context=self._context)
+            for each in self._sockets:
+                self._arrivals.listen(each)
+                each.listen(BACKLOG)
+            return
+        self._accepting = accepting = Accepting(self._state, make, self._sockets)
         for each in self._sockets:
-            self._listeners.append(await loop.create_server(lambda: connect(edge), sock=each, backlog=AT_A_TIME))
+            # A copy, because the loop closes what it is given once it is to accept no more.
+            given = each.dup()
+            given.settimeout(0.0)
+            self._listeners.append(
+                await self._state.loop.create_server(accepting.connect, sock=given, backlog=AT_A_TIME)
+            )
             each.listen(BACKLOG)  # asyncio takes one number for both, and has set the system's queue to the other.
 
-    def reload(self, settings: Settings) -> list[str]:
-        """Take the values of the settings that a running server can change.
+    async def accept_no_more(self) -> None:
+        """Leave new clients in the system's queue, from which the next server takes them, or this one by `accept`.
 
-        Returns:
-            The names of the other settings that differ, which need a restart.
+        Those that were accepted are served on.
         """
-        rest = [row.name for row in TABLE if getattr(settings, row.name) != getattr(self.settings, row.name)]
-        taken = {row.name: getattr(settings, row.name) for row in TABLE if row.reloads}
-        self.settings = replace(self.settings, **taken)
-        if self._edge is not None:
-            self._edge.settings = self.settings
-            self._edge.idle = self.settings.idle_timeout or math.inf
-            self._bound_files(self._edge)
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
+        if self._arrivals is not None:
+            self._arrivals.close()
+            self._arrivals = None
+        if self._accepting is not None:
+            await self._accepting.stop()
+            self._accepting = None
+
+    @property
+    def sockets(self) -> "list[socket.socket]":
+        """On which it listens; the caller must not close them."""
+        return self._sockets
+
+    def give_up_sockets(self) -> None:
+        """Another server has the listening sockets now. What `stop` does from here on is quick, because it is there."""
+        for each in self._sockets:
+            each.close()
+        self._sockets = []
+        self._owns_sockets = False
+        if self._state is not None:
+            self._state.has_successor = True
+
+    def reload(self, settings: Settings) -> Reloaded:
+        """Take the values of the settings that a running server can change, and the rules of `[access]`.
+
+        Raises:
+            SettingError: a file that they name is not sound; nothing has changed.
+        """
+        former = self.settings
+        rows = [row for row in TABLE if getattr(settings, row.name) != getattr(former, row.name)]
+        waiting = [row.name for row in rows if not row.reloads]
+        changed = merge(former, settings)
+        if (settings.access is None) != (former.access is None):
+            waiting.append("access")
+        if changed.tls_cert != settings.tls_cert:
+            rows = [row for row in rows if row.name not in _TLS]
+            waiting.append("tls_cert")
+        context = make_tls(changed)
+        if self._state is not None and self._routes is not None:
+            self._routes.reload(changed, self._state)
+        self.settings = changed
+        if self._arrivals is not None:
+            self._arrivals.context = context
+        if self._state is not None:
+            self._state.settings = self.settings
+            self._state.set_access_log()
+            self._state.idle = self.settings.idle_timeout or math.inf
+            self._bound_files(self._state)
+            if self._heads is not None:
+                self._heads.forget(self._state)  # What is done for them has bounds in it.
         if self._engine is not None:
             self._engine.hub.set_bounds(
-                linger=self.settings.linger,
+                classes=make_classes(self.settings),
                 max_topics=self.settings.max_topics,
                 max_watchers=self.settings.max_watchers,
+                max_bytes=self.settings.max_bytes,
+                max_series=self.settings.max_series,
+                now=asyncio.get_running_loop().time(),
             )
-        return [name for name in rest if name not in taken]
+        told = [
+            f"{row.name}={show(row, getattr(settings, row.name))} (was {show(row, getattr(former, row.name))})"
+            for row in rows
+            if row.reloads
+        ]
+        if settings.topics != former.topics:
+            told.append("the [topics] tables")
+        if changed.access != former.access:
+            told.append("the [access] rules")
+        return Reloaded(told, waiting)
 
-    def _bound_files(self, edge: Edge) -> None:
-        """Share out the files that the system grants: without one for it a client would hang in the queue."""
-        limit = open_files()
-        free = max(2, limit - OWN_FILES)
-        edge.max_downloads = min(self.settings.max_downloads, max(1, free // 4))
-        edge.max_connections = min(self.settings.max_connections, free - edge.max_downloads)
-        edge.first_spare = max(limit - SPARE_FILES, limit // 2)
+    def _bound_files(self, state: ServerState) -> None:
+        """Share out the files that the system grants."""
+        state.max_connections, state.max_downloads, state.first_spare = share_files(self.settings, open_files())
 
     async def stop(self) -> None:
-        """Go down quietly, within the setting `drain`. Calling it again waits for the same end."""
+        """Shut down quietly, within the setting `drain`. Calling it again waits for the same end."""
         if self._stopping is None:
             self._stopping = asyncio.ensure_future(self._stop())
         await asyncio.shield(self._stopping)
@@ -135,16 +282,49 @@ class Server:
         await self._closed.wait()
 
     async def _stop(self) -> None:
-        for listener in self._listeners:
-            listener.close()
+        await self.accept_no_more()
         if self._owns_sockets:
             release(self._sockets, self.settings)
         self._sockets = []
-        if self._edge is not None:
-            await drain(self._edge, self.settings.drain)
+        if self._state is not None:
+            await drain(self._state, self.settings.drain)
+            self._state.lag.stop()
         if self._engine is not None:
             await self._engine.stop()
+        self._unsilence()
         self._closed.set()
+
+
+_TLS: Final = ("tls_cert", "tls_key", "tls_client_ca")
+
+
+def merge(former: Settings, settings: Settings) -> Settings:
+    """The settings of a running server that is given new ones, of which it can take some alone.
+
+    Rules, and TLS, are changed and neither begun nor ended: what was decided without them would go on without.
+    """
+    taken = {row.name: getattr(settings, row.name) for row in TABLE if row.reloads}
+    if settings.access is not None and former.access is not None:
+        taken["access"] = settings.access
+    if bool(settings.tls_cert) != bool(former.tls_cert):
+        taken |= {name: getattr(former, name) for name in _TLS}
+    return replace(former, topics=settings.topics, **taken)
+
+
+def make_tls(settings: Settings) -> "ssl.SSLContext | None":
+    """The context for TLS, None for plain HTTP.
+
+    Raises:
+        SettingError: a file cannot be read or used, or nobody could tell who a client is.
+    """
+    if settings.access is not None and settings.access.clients and not settings.tls_client_ca:
+        raise SettingError(
+            "[[access.clients]] names clients by their certificates, and tls_client_ca is not set. Name in it the "
+            "certificates of those who issue theirs, or leave the rows out."
+        )
+    if not settings.tls_cert:
+        return None
+    return make_context(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
 
 def make_hub(settings: Settings, loop: asyncio.AbstractEventLoop, new_epoch: Callable[[], str]) -> Hub:
@@ -161,28 +341,42 @@ def make_hub(settings: Settings, loop: asyncio.AbstractEventLoop, new_epoch: Cal
         loop.call_at(when, lambda: hub.expire(loop.time()))
 
     hub = Hub(
-        queue=settings.queue,
-        queue_bytes=settings.queue_bytes,
-        linger=settings.linger,
+        classes=make_classes(settings),
         max_topics=settings.max_topics,
         max_watchers=settings.max_watchers,
+        max_bytes=settings.max_bytes,
+        max_series=settings.max_series,
         new_epoch=new_epoch,
         wake=partial(loop.call_soon, flush),
         arm=arm,
     )
+    hub.clock = loop.time
     return hub
 
 
+def make_classes(settings: Settings) -> Classes:
+    """The classes of topics that the settings have."""
+    return Classes(_make_class(DEFAULT, settings), [_make_class(pattern, settings) for pattern in settings.topics])
+
+
+def _make_class(pattern: str, settings: Settings) -> TopicClass:
+    """A class that has of its own what its table says, and all else as the settings do."""
+    own = settings.topics.get(pattern, {})
+    values: dict[str, Any] = {row.name: own.get(row.name, getattr(settings, row.name)) for row in TABLE if row.of_class}
+    keeps = values.pop("unwatched") == "keep"
+    return TopicClass(pattern, keeps=keeps, **values)
+
+
 def make_engine(hub: Hub, settings: Settings, loop: asyncio.AbstractEventLoop) -> Engine:
-    """The engine that the settings ask for, over `hub`. The caller owes a `start` and a `stop`.
+    """The engine that the settings ask for, over `hub`. The caller must call `start`, and `stop` at the end.
 
     Raises:
         SettingError: it is no address of a store, or the library for it is missing.
     """
     if settings.engine == "memory":
-        return MemoryEngine(hub, keep=settings.unwatched == "keep", max_keys=settings.max_keys)
+        return MemoryEngine(hub, max_keys=settings.max_keys)
     check_engine(settings)
-    from slosh.engine.redis import RedisEngine  # noqa: PLC0415 - an extra that not everybody has
+    from slosh.engine.redis.engine import RedisEngine  # noqa: PLC0415 - an extra that not everybody has
 
     return RedisEngine(hub, settings, now=loop.time, call_at=loop.call_at, random_bits=secrets.randbits)
 
@@ -195,11 +389,9 @@ def check_engine(settings: Settings) -> None:
     """
     if settings.engine == "memory":
         return
-    if "://" not in settings.engine:
-        meant = " Did you mean memory?" if get_close_matches(settings.engine, ["memory"]) else ""
-        raise SettingError(f"engine: this is no address of a store.{meant} An address is redis://host:6379/0, for one.")
+    find_scheme(settings.engine)  # which needs no library
     try:
-        from slosh.engine.redis_address import parse_address  # noqa: PLC0415 - as above
+        from slosh.engine.redis.client.address import parse_address  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise SettingError(
             f"engine: a Redis or Valkey needs the Python package {error.name}: pip install 'slosh-server[redis]'"

@@ -21,13 +21,16 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger, LogLevel
 from twisted.python.usage import Options as TwistedOptions
 
-from slosh.doors import load
-from slosh.errors import SettingError, SloshError
+from slosh.descriptors import raise_file_limit
+from slosh.errors import SettingError, SloshError, TooFewFiles
+from slosh.logs import TextFormatter
 from slosh.server import Server
-from slosh.setting import hide_login, told_default
-from slosh.settings import TABLE, Settings
+from slosh.settings.row import hide_login, told_default
+from slosh.settings.sources import LoadedSettings, load
+from slosh.settings.table import TABLE, Settings
 from slosh.signals import Again, handle, stay_up
-from slosh.startup import hold_standard_descriptors, raise_file_limit, ready_line, spare_collector
+from slosh.standard_files import hold_standard_descriptors
+from slosh.startup import ready_line, spare_collector
 
 log: Final = Logger()
 
@@ -72,6 +75,8 @@ class SloshService(Service):
                     "workers: twistd runs one process. Start several with ports of their own behind a proxy, or use "
                     "slosh serve --workers."
                 )
+            if self.settings.takeover:
+                raise SettingError("takeover: that is of slosh serve alone. Leave it out under twistd.")
             server = Server(self.settings)
             server.bind()
         except SloshError as error:
@@ -149,10 +154,23 @@ def make_service(**said: Any) -> SloshService:  # noqa: ANN401  # one keyword fo
         loaded = load(said, keywords=True)
     except SettingError as error:
         raise SystemExit(f"slosh cannot start: {hide_login(error.detail)}") from error
-    for warning in (*loaded.warnings, raise_file_limit(loaded.settings)):
+    _warn(loaded)
+    return SloshService(loaded.settings, lambda: load(said, keywords=True).settings)
+
+
+def _warn(loaded: LoadedSettings) -> None:
+    """Log what is worth a word of the settings, and raise the limit on open files.
+
+    Raises:
+        SystemExit: it is too low to start.
+    """
+    try:
+        limit = raise_file_limit(loaded.settings)
+    except TooFewFiles as error:
+        raise SystemExit(f"slosh cannot start: {error.detail}") from error
+    for warning in (*loaded.warnings, limit):
         if warning:
             log.warn("{warning}", warning=warning)  # noqa: G010  # Twisted's logger has no other
-    return SloshService(loaded.settings, lambda: load(said, keywords=True).settings)
 
 
 class Options(TwistedOptions):
@@ -188,9 +206,7 @@ def makeService(options: Options) -> SloshService:  # noqa: N802  # the name tha
     # Nothing has imported the reactor at this point, unless --reactor or a plugin of somebody else's did.
     if "twisted.internet.reactor" not in sys.modules:
         install_reactor()
-    for warning in (*options.loaded.warnings, raise_file_limit(options.loaded.settings)):
-        if warning:
-            log.warn("{warning}", warning=warning)  # noqa: G010  # Twisted's logger has no other
+    _warn(options.loaded)
     # Here and not in make_service: a .tac may run other services beside slosh, and the collector is theirs too.
     spare_collector()
     return SloshService(options.loaded.settings, options.again)
@@ -252,6 +268,7 @@ class Bridge(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setFormatter(TextFormatter(timed=False, named=False))  # Twisted's log has both
         self._source = logging.getLogger("slosh")
         self._level_before = logging.NOTSET
 

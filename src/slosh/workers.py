@@ -1,4 +1,4 @@
-"""Several processes on one port: a parent that starts them, starts anew those that die, and serves nobody itself.
+"""Several processes on one port: a parent that starts them, starts those again that die, and serves nobody itself.
 
 The rules of this file:
 
@@ -7,8 +7,10 @@ The rules of this file:
   connections out between them (SO_REUSEPORT in socket(7)); one socket for all gives most of them to whoever is idle.
 * The parent never runs an event loop, nor threads: a fork of it is a clean process.
 * Workers end with their parent, whatever ended that: each holds the reading end of a pipe that only the parent writes.
+* A private store, where they have one, is kept by one more child. It is started before them and ends after them; see
+  private_store.py.
 * A worker that cannot even start ends the whole: what is wrong there is wrong for all. One that dies later is begun
-  anew, after a pause that grows when it happens again and again.
+  again, after a pause that grows when it happens again and again.
 """
 
 import asyncio
@@ -20,10 +22,14 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from slosh.signals import ENDING, IGNORED, RELOADING
+from slosh.errors import SloshError
+from slosh.private_store import PrivateStore
+from slosh.signals import DUMPING, ENDING, IGNORED, RELOADING
+from slosh.supervisor import ALIVE, READY, notify, notify_reloading, watchdog_interval
 
 if TYPE_CHECKING:
     import socket
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _QUICK: Final = 10.0
-"""Seconds. A worker that dies sooner after its start is begun anew only after a pause."""
+"""Seconds. A worker that dies sooner after its start is started again only after a pause."""
 _LONGEST_PAUSE: Final = 10.0
 """Seconds between two starts of a worker that dies again and again, at most."""
 
@@ -43,7 +49,10 @@ class Worker:
     """A place for one process.
 
     Attributes:
+        name: for the log.
         sockets: that it serves, whichever process it is.
+        run: what the process does, until its exit code; it calls its argument when it is ready.
+        is_keeper: whether it keeps the private store, which the others need until their end.
         pid: of the process, 0 for none.
         ready: the end of a pipe that tells when it can be asked; -1 once it was.
         began: when it was started, seconds.
@@ -51,8 +60,13 @@ class Worker:
         due: when it is to be started, seconds.
     """
 
-    def __init__(self, sockets: list["socket.socket"]) -> None:
+    def __init__(
+        self, name: str, sockets: list["socket.socket"], run: Callable[[Callable[[], None]], int], *, is_keeper: bool
+    ) -> None:
+        self.name = name
         self.sockets = sockets
+        self.run = run
+        self.is_keeper = is_keeper
         self.pid = 0
         self.ready = -1
         self.began = 0.0
@@ -68,6 +82,7 @@ class Workers:
         serve: what each does.
         ready: called once, when all can be asked.
         stopping: called when they are told to stop.
+        store: that they share, where it is theirs alone.
     """
 
     def __init__(
@@ -76,9 +91,12 @@ class Workers:
         serve: Serve,
         ready: Callable[[], None],
         stopping: Callable[[], None],
+        store: PrivateStore | None = None,
     ) -> None:
-        self._workers = [Worker(sockets) for sockets in places]
-        self._serve = serve
+        self._workers = [Worker("a worker", sockets, partial(serve, sockets), is_keeper=False) for sockets in places]
+        self._store = store
+        if store is not None:
+            self._workers.insert(0, Worker("the private store's keeper", [], store.keep, is_keeper=True))
         self._ready = ready
         self._stopping = stopping
         self._is_ready = False
@@ -87,6 +105,7 @@ class Workers:
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self._code = 0
+        self._watchdog = watchdog_interval()
 
     def run(self) -> int:
         """Start all, and come back when all have ended; gives the exit code, as for a single process."""
@@ -122,7 +141,7 @@ class Workers:
             signal.set_wakeup_fd(-1)
             # The terminal's Ctrl-C goes to all; the parent alone says when to stop, and `life` tells that as well.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            for ignored in (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+            for ignored in (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, *DUMPING):
                 signal.signal(ignored, signal.SIG_IGN)  # until it can drain, and read its settings again
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for other in self._workers:
@@ -133,9 +152,11 @@ class Workers:
                     os.close(other.ready)
             for number in (self._lives, self._wake, self._woken):
                 os.close(number)
-            code = self._serve(worker.sockets, lambda: _tell(ready))
+            code = worker.run(lambda: _tell(ready))
         except KeyboardInterrupt:
             code = 130
+        except SloshError as error:
+            logger.error("%s", error.detail)  # noqa: TRY400 - the sentence is all
         except BaseException:
             logger.exception("a worker failed")
         return code
@@ -166,7 +187,7 @@ class Workers:
         worker.pause = min(_LONGEST_PAUSE, 2 * pause or 0.5)
         worker.due = now + pause
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        logger.error("a worker %s after %.0f s; the next one takes its place", how, lived)
+        logger.error("%s %s after %.0f s; the next one takes its place", worker.name, how, lived)
 
     def _begin_due(self) -> None:
         now = time.monotonic()
@@ -181,6 +202,8 @@ class Workers:
             if first:
                 os.close(self._lives)  # a worker that is just being born learns it this way
                 self._lives = -1
+                if self._store is not None:
+                    self._store.leave()
                 if self._is_ready:
                     self._stopping()
                 for worker in self._workers:
@@ -189,15 +212,20 @@ class Workers:
             else:
                 self._code = max(self._code, 128 + self._signals.pop())
             for worker in self._workers:
-                if worker.pid:
+                if worker.pid and not worker.is_keeper:  # which ends when the others have
                     os.kill(worker.pid, signal.SIGTERM if first else signal.SIGKILL)
 
     def _pass_on(self, number: int) -> None:
         """Tell each worker what we were told."""
+        reloads = number in RELOADING
+        if reloads:
+            notify_reloading()
         for worker in self._workers:
             if worker.pid:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker.pid, number)
+        if reloads:
+            notify(READY)
 
     # Waiting.
 
@@ -207,6 +235,9 @@ class Workers:
         next_start = min((worker.due for worker in self._workers if not worker.pid), default=math.inf)
         is_waiting = next_start < math.inf and not self._signals
         timeout = max(0.0, next_start - time.monotonic()) if is_waiting else None
+        if self._watchdog:
+            notify(ALIVE)
+            timeout = self._watchdog if timeout is None else min(timeout, self._watchdog)
         poll = select.poll()  # select() takes no descriptor above 1023
         for number in (self._woken, *listened):
             poll.register(number, select.POLLIN)
@@ -215,9 +246,9 @@ class Workers:
                 os.read(number, 1024)
             elif os.read(number, 1):
                 self._close_ready(listened[number])
-                for worker in self._workers:
-                    if worker.due == math.inf:
-                        worker.due = 0.0
+                waiting = [worker for worker in self._workers if worker.due == math.inf]
+                for worker in waiting[:1] if listened[number].is_keeper else waiting:
+                    worker.due = 0.0
                 self._tell_if_all_are_ready()
             else:
                 # It has died; the signal for that comes too.
@@ -236,12 +267,12 @@ class Workers:
     @contextlib.contextmanager
     def _signals_caught(self) -> Iterator[None]:
         def caught(number: int, _: FrameType | None) -> None:
-            if number == signal.SIGHUP:
+            if number in (*RELOADING, *DUMPING):
                 self._pass_on(number)
             elif number != signal.SIGCHLD:
                 self._signals.append(number)
 
-        numbers = (*ENDING, *RELOADING, signal.SIGCHLD)
+        numbers = (*ENDING, *RELOADING, *DUMPING, signal.SIGCHLD)
         before = {number: signal.signal(number, caught) for number in numbers}
         before |= {number: signal.signal(number, signal.SIG_IGN) for number in IGNORED}
         woken_before = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)

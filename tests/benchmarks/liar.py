@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from urllib.parse import parse_qsl
 
 Lie = Callable[[list[bytes], int], list[bytes]]
 """(messages of an answer, number of the first of them) -> what is sent instead."""
@@ -35,6 +36,10 @@ class Liar:
         self._all_held = threading.Event()
         self.heads: set[str] = set()
         """Request heads of readers, without their first line."""
+        self.requests: list[str] = []
+        """Each request's head."""
+        self.bodies: list[bytes] = []
+        """Each publish's body."""
 
     def expect(self, readers: int) -> None:
         """Note that `until_held` will ask for so many readers."""
@@ -48,13 +53,14 @@ class Liar:
         with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                self.requests.append(head)
                 method, target, _ = head.split(" ", 2)
                 path, _, query = target.partition("?")
                 if method == "GET":
                     self.heads.add(head.partition("\r\n")[2])
                 length = next((int(line[15:]) for line in head.split("\r\n") if line.startswith("Content-Length:")), 0)
                 body = await reader.readexactly(length)
-                writer.write(await (self._post(path, body) if method == "POST" else self._get(path, query)))
+                writer.write(await (self._post(path, body) if method == "POST" else self._get(path, query, head)))
         writer.close()
 
     async def _post(self, path: str, body: bytes) -> bytes:
@@ -62,14 +68,17 @@ class Liar:
         if self._refuse_every and self._posts % self._refuse_every == 0:
             return b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
         self._topics[path].append(body)
+        self.bodies.append(body)
         async with self._changed:
             self._changed.notify_all()
         return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
-    async def _get(self, path: str, query: str) -> bytes:
+    async def _get(self, path: str, query: str, head: str) -> bytes:
         messages = self._topics[path]
-        since = query.removeprefix("since=").partition("&")[0]
-        place = len(messages) if since == "now" else int(since)
+        given = dict(parse_qsl(query))
+        cookie = head.partition("\r\nCookie: liar=")[2].partition("\r\n")[0]
+        since = given.get("since") or given.get("n") or cookie or "now"
+        place = len(messages) if since == "now" else int(since.rpartition(".")[2])
         if "wait=0" not in query:
             async with self._changed:
                 self._held += 1
@@ -77,8 +86,9 @@ class Liar:
                     self._all_held.set()
                 await self._changed.wait_for(lambda: len(messages) > place)
                 self._held -= 1
-        body = b'{"res":[' + b",".join(self._lie(messages[place:], place + 1)) + b'],"next":"%d"}' % len(messages)
-        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        body = b'{"res":[' + b",".join(self._lie(messages[place:], place + 1)) + b'],"next":"life.%d"}' % len(messages)
+        named = b"" if query else b"Set-Cookie: liar=life.%d; Path=/\r\n" % len(messages)
+        return b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%s" % (named, len(body), body)
 
     async def _main(self, ready: threading.Event, stop: asyncio.Event) -> None:
         self._changed = asyncio.Condition()

@@ -31,6 +31,9 @@ FEWER = 10
 ALIVE = ("publish", "healthy", "connect", "poll", "sse", "websocket")
 """What the healthy client is answered whatever is done beside it. New topics may be refused where there are many."""
 
+QUICK = {"births", "crowd-sse", "deaf-readers", "garbage", "half-heads", "key-rings", "pattern-streams", "slow-bodies"}
+"""Kinds that `make test` tries; `make test-all` tries all."""
+
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
@@ -57,7 +60,7 @@ def assert_answered(shown: dict[str, Any]) -> None:
     assert any(crew["sent"] or crew["connects"] for crew in shown["attackers"])
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name not in QUICK)) for name in KINDS])
 def test_a_healthy_client_is_answered_beside_every_attacker(name: str, programs: Programs) -> None:
     assert_answered(run("slosh", KINDS[name], programs))
 

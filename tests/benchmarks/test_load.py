@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ import pytest
 
 from benchmarks.building import build_load
 from benchmarks.loading import Load, LoadError, Outcome, Work
+from benchmarks.servers.slosh import TOKEN
 from tests.benchmarks.liar import Liar, Lie, honest
 from tests.conftest import need
 
@@ -236,3 +239,89 @@ def test_readers_who_only_wait_are_proven_to_be_held_after_the_others_were_serve
         outcome = load.result()
     assert outcome.refusal() is None
     assert outcome.delivered == EXPECTED + 30
+
+
+# Requests that differ from each other.
+
+
+def test_lengths_by_chance_keep_within_their_bounds_and_every_message_is_still_counted(program: Path) -> None:
+    liar = Liar()
+    outcome = outcome_of(program, liar, Work(readers=5, rate=200, seconds=0.2, size=64, most=300))
+    assert outcome.refusal() is None
+    assert outcome.delivered == EXPECTED
+    lengths = {len(body) for body in liar.bodies}
+    assert min(lengths) >= 64
+    assert max(lengths) <= 300
+    assert len(lengths) > 20
+
+
+def test_a_message_of_another_length_than_it_was_sent_with_is_noticed(program: Path) -> None:
+    def shortening(messages: list[bytes], _first: int) -> list[bytes]:
+        return [message.replace(b"xxx", b"x") if number(message) == 7 else message for message in messages]
+
+    outcome = outcome_of(program, Liar(shortening), Work(readers=5, rate=200, seconds=0.2, size=100, most=300))
+    assert outcome.damaged == 5
+
+
+def test_what_nobody_reads_may_be_shorter_than_what_has_to_be_counted(program: Path) -> None:
+    liar = Liar()
+    outcome = outcome_of(program, liar, Work(mode="publish", rate=400, seconds=0.2, size=20, most=70))
+    assert outcome.refusal() is None
+    assert {len(body) for body in liar.bodies} <= set(range(20, 71))
+    assert min(len(body) for body in liar.bodies) < 40
+    assert all(json.loads(body) for body in liar.bodies)
+    with pytest.raises(LoadError, match="--size is 64 to"), Load(program, "slosh", 1, Work(size=20)) as load:
+        load.hear("ready")
+
+
+def values(heads: list[str], name: str) -> list[str]:
+    """Those of a field, of all requests that have it."""
+    return [found[1] for head in heads if (found := re.search(rf"\r\n{name}: ([^\r]*)\r\n", head))]
+
+
+def test_keys_identifiers_and_a_token_are_on_each_request_that_they_belong_to(program: Path) -> None:
+    liar = Liar()
+    outcome = outcome_of(program, liar, Work(readers=3, rate=100, seconds=0.2, keys=True, ids=True, token=True))
+    assert outcome.refusal() is None
+    heads = liar.requests
+    posts = [head for head in heads if head.startswith("POST")]
+    for name, among in (("Idempotency-Key", posts), ("X-Request-ID", heads), ("traceparent", heads)):
+        found = values(heads, name)
+        assert len(found) == len(set(found)) == len(among)
+    assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", each) for each in values(heads, "traceparent"))
+    assert values(heads, "Authorization") == [f"Bearer {TOKEN.decode()}"] * len(heads)
+
+
+@pytest.mark.parametrize(
+    ("way", "looks"),
+    [
+        ("cookie", r"GET /topics/bench0 HTTP/1.1\r\n.*\r\nCookie: liar=life\.\d+\r\n"),
+        ("number", r"GET /topics/bench0\?n=\d+ HTTP"),
+        ("among", r"GET /topics/bench0\?wait=2\d&since=life\.\d+&limit=100 HTTP"),
+    ],
+)
+def test_a_place_is_named_in_each_way_that_slosh_takes(program: Path, way: str, looks: str) -> None:
+    liar = Liar()
+    outcome = outcome_of(program, liar, Work(readers=5, rate=200, seconds=0.2, patience=0.3, way=way))
+    assert outcome.refusal() is None
+    assert outcome.delivered == EXPECTED
+    polls = [head for head in liar.requests if head.startswith("GET")]
+    assert sum(bool(re.match(looks, head, re.DOTALL)) for head in polls) >= len(polls) - 5, "all but the first ones"
+
+
+def test_all_of_it_comes_by_chance_in_a_mix(program: Path) -> None:
+    liar = Liar()
+    work = Work(readers=5, rate=200, seconds=0.2, patience=0.3, size=64, most=3_000, keys=True, ids=True, mix=True)
+    outcome = outcome_of(program, liar, work)
+    assert outcome.refusal() is None
+    polls = [head for head in liar.requests if head.startswith("GET")]
+    assert all(any(sign in head for head in polls) for sign in ("?since=", "?n=", "&since=", "Cookie: "))
+    assert 0 < len(values(liar.requests, "X-Request-ID")) < len(liar.requests)
+
+
+def test_a_way_that_there_is_not_is_told(program: Path) -> None:
+    with (
+        pytest.raises(LoadError, match="no way to name a place is called smoke"),
+        Load(program, "slosh", 1, Work(way="smoke")) as load,
+    ):
+        load.hear("ready")

@@ -79,7 +79,7 @@ def test_the_plot_of_ratios_has_each_servers_figure_by_nchans() -> None:
 
 
 def test_the_page_and_its_plots_are_what_the_kept_results_give() -> None:
-    """Whoever measures anew runs `python -m benchmarks.page`; nobody edits a figure by hand."""
+    """Run `python -m benchmarks.page` after a new measurement; nobody edits a figure by hand."""
     runs = page.all_results()
     for each in page.PAGES:
         told = each.read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import measuring, results
 from benchmarks.building import build_load
-from benchmarks.loading import Outcome, Work
+from benchmarks.loading import Load, Outcome, Work
 from benchmarks.measuring import Refused, Run, fan_out
 from benchmarks.scenarios import ONLY_GROWTH, SCENARIOS
 from benchmarks.servers import SERVERS
@@ -44,9 +44,24 @@ def test_a_scenario_gives_every_figure_of_its_rows(name: str, program: Path, mon
     scenario, server = SCENARIOS[name], SERVERS["slosh"]
     monkeypatch.setattr(measuring, "RESTING_SECONDS", 0.05)
     monkeypatch.setattr(measuring, "Work", lambda **options: smaller(Work(**options)))
-    with server.running(None) as (pid, port, _):
+    with server.running(None, guarded=scenario.guarded) as (pid, port, _):
         figures = scenario.measure(Run(pid, port, server.transports[scenario.kind], program, 0))
     assert {metric.name for metric in scenario.metrics} <= set(figures)
+
+
+def test_the_load_generators_token_is_the_only_one_that_is_let_in(program: Path) -> None:
+    """Else the row with tokens would measure a server that asks for none."""
+    server = SERVERS["slosh"]
+    with server.running(None, guarded=True) as (_, port, _):
+        work = Work(mode="publish", rate=100, seconds=0.1)
+        with Load(program, "slosh", port, work) as load:
+            load.hear("ready")
+            load.tell("go")
+            assert load.result().failed == 10
+        with Load(program, "slosh", port, dataclasses.replace(work, token=True)) as load:
+            load.hear("ready")
+            load.tell("go")
+            assert load.result().failed == 0
 
 
 def test_points_of_a_curve_differ_in_the_one_number_that_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from benchmarks.building import build_load
 from benchmarks.loading import Load, Work
 from benchmarks.machine import cpu_seconds, family, memory_bytes
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.servers import DEFAULT, PEERS, SERVERS, STORE
+from benchmarks.servers import DEFAULT, MOUNT, PEERS, SERVERS, STORE
 from tests.conftest import lacking, need
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from benchmarks.servers import Server
 
 TOOLS = {"floor": ["cc"], "nchan": ["nginx"], "faye": ["node"], "pushpin": ["pushpin", "condure", "zurl"],
-         "slosh-redis": ["redis-server"], "slosh-compiled-redis": ["redis-server"]}  # fmt: skip
-NAMES = dict.fromkeys([*DEFAULT, *PEERS, *STORE])
+         "slosh-redis": ["redis-server"], "slosh-compiled-redis": ["redis-server"],
+         "slosh-workers": ["redis-server"]}  # fmt: skip
+NAMES = dict.fromkeys([*DEFAULT, *PEERS, *STORE, *MOUNT, "slosh-workers"])
 # On a busy machine Pushpin loses a message between two polls now and then, which is what the ledger is there to say.
 CASES = [(name, kind) for name in NAMES if name != "pushpin" for kind in SERVERS[name].transports]
 

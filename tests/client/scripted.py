@@ -1,5 +1,6 @@
 """A server that follows a script, for what a real one does only now and then. It speaks just enough HTTP/1.1."""
 
+import select
 import socket
 import threading
 from collections.abc import Mapping, Sequence
@@ -13,15 +14,19 @@ class Scripted:
         url: its address.
         requests: what was asked so far: request line and header fields, in lower case.
         used: set when the last connection of the script was answered.
+        used_port: closed then, for a program that waits for it: a connection to it ends.
     """
 
     def __init__(self, connections: Sequence[Mapping[str, Any]]) -> None:
         self._script = list(connections)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
+        self._silent: list[socket.socket] = []  # those of them on which nothing has come
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.requests: list[str] = []
         self.used = threading.Event()
+        self._used = socket.create_server(("127.0.0.1", 0))  # accepts nothing
+        self.used_port = self._used.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> Self:
@@ -32,16 +37,15 @@ class Scripted:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join(5)
+        self._used.close()
         for each in self._open:
             each.close()
 
     def _serve(self) -> None:
         for step in self._script:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
+            connection = self._wait_for_request()
+            if connection is None:
                 return
-            self._open.append(connection)
             self.requests.append(self._read(connection))
             connection.sendall(self._answer(step))
             if step.get("then", "end") == "end":
@@ -49,11 +53,34 @@ class Scripted:
             elif step["then"] == "cut":
                 connection.close()
         self.used.set()
+        self._used.close()
         while True:
             try:
                 self._open.append(self._listener.accept()[0])
             except OSError:
                 return
+
+    def _wait_for_request(self) -> socket.socket | None:
+        """A connection on which something has come; None at the end.
+
+        Clients open connections that they then have no request for: Node does when a request is aborted while it
+        connects.
+        """
+        while True:
+            try:
+                ready, _, _ = select.select([self._listener, *self._silent], [], [])
+                if self._listener in ready:
+                    connection = self._listener.accept()[0]
+                    self._open.append(connection)
+                    self._silent.append(connection)
+            except (OSError, ValueError):
+                return None
+            for each in self._silent:
+                if each in ready:
+                    self._silent.remove(each)
+                    if each.recv(1, socket.MSG_PEEK):
+                        return each
+                    break
 
     @staticmethod
     def _read(connection: socket.socket) -> str:

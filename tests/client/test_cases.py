@@ -12,6 +12,7 @@ from slosh.client.protocol import Watching
 from tests.client.scripted import Scripted
 
 CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("cases.yaml").read_text(encoding="utf-8"))
+COMMON = [case for case in CASES if "only" not in case]
 PATIENCE = 20.0
 
 
@@ -100,13 +101,13 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Watching, "_back_off", count)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[each["name"] for each in CASES])
+@pytest.mark.parametrize("case", COMMON, ids=[each["name"] for each in COMMON])
 def test_a_program_without_a_loop(case: dict[str, Any]) -> None:
     with Scripted(case["connections"]) as server:
         judge(case, read(case, server), server)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[each["name"] for each in CASES])
+@pytest.mark.parametrize("case", COMMON, ids=[each["name"] for each in COMMON])
 def test_a_program_with_a_loop(case: dict[str, Any]) -> None:
     with Scripted(case["connections"]) as server:
         judge(case, asyncio.run(read_asynchronously(case, server)), server)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from slosh.client import Client
-from slosh.client.errors import BadUse, NotTaken, Refused
+from slosh.client.errors import BadUse, NotTaken, Refused, Unreadable
 from slosh.client.protocol import (
     DEFAULT_URL,
     Item,
@@ -14,7 +14,9 @@ from slosh.client.protocol import (
     Watching,
     find_url,
     pause_before,
+    read_patterns,
     read_published,
+    split_login,
     topic_path,
 )
 
@@ -62,6 +64,59 @@ class TestPauses:
         assert reader.pause == 30
         assert pause_before(1, {"retry-after": "3"}, 0.0) == 3
         assert pause_before(1, {"retry-after": "Sat, 28 Nov 2026 22:00:00 GMT"}, 1.0) == 0.25
+
+    def test_at_once_is_taken_at_its_word_and_no_circle(self) -> None:
+        """A server whose successor serves already says so; one that says it for ever is not asked without a pause."""
+        pauses = [pause_before(attempt, {"retry-after": "0"}, 1.0) for attempt in (1, 2, 3, 20)]
+        assert pauses == [0.05, 0.1, 0.2, 30.0]
+        reader = watching("a")
+        assert not list(reader.event("message", "", "aaaaaaaa.0", retry=2345))
+        reader.answered(503, {"retry-after": "0"}, b"", "x")
+        assert reader.pause == 0.05
+        reader = watching("a")
+        assert not list(reader.event("message", "", "aaaaaaaa.0", retry=120))  # as the last line of a stream
+        reader.cut()
+        assert reader.pause == 0.12
+
+
+@pytest.mark.parametrize("framing", ["events", "envelopes"])
+def test_topics_that_are_left_out_are_told_of_once(framing: str) -> None:
+    """Each connection says it again."""
+    reader = watching("a/*")
+
+    def tell() -> list[Item | Note]:
+        if framing == "events":
+            return list(reader.event("incomplete", '{"incomplete":true}', ""))
+        return list(reader.envelope(b'{"topics":{},"next":"*","incomplete":true}'))
+
+    assert tell() == [Note("incomplete", "")]
+    assert reader.incomplete
+    assert not tell()
+
+
+class TestNow:
+    """Messages that came between two requests whose first answer was lost are asked for, and not missed in silence."""
+
+    @pytest.mark.parametrize("options", [{}, {"since": "now"}])
+    def test_the_second_request_asks_for_what_came_since_the_first(self, options: dict[str, str]) -> None:
+        times = iter([100.0, 102.5, 103.0005])
+        reader = Watching(["a"], options, jitter=lambda: 1.0, clock=lambda: next(times))
+        assert "ms" not in reader.ask().path
+        reader.cut()
+        assert reader.ask().path == "/topics/a?times&since=3500ms"
+        reader.cut()
+        assert reader.ask().path == "/topics/a?times&since=4001ms"
+
+    def test_a_place_that_was_told_counts(self) -> None:
+        reader = watching("a")
+        reader.ask()
+        assert not list(reader.event("place", '{"next":"aaaaaaaa.1"}', "aaaaaaaa.1"))
+        assert reader.ask().path == "/topics/a?times&since=aaaaaaaa.1"
+
+    @pytest.mark.parametrize("since", ["earliest", "-5", "10m"])
+    def test_any_other_beginning_is_asked_for_again(self, since: str) -> None:
+        reader = watching("a", since=since)
+        assert reader.ask() == reader.ask()
 
 
 class TestPolls:
@@ -151,6 +206,75 @@ class TestEvents:
         assert (caught.value.status, caught.value.reason, str(caught.value)) == (403, "forbidden", "No.")
 
 
+DEEP = "[" * 3000 + "]" * 3000
+"""Deeper than Python's stack, and than any server takes."""
+
+
+class TestUnreadable:
+    """What cannot be read is asked for once more, then told. It never keeps back what follows."""
+
+    def test_a_message_too_deep_for_python_is_told_with_its_topic_and_place(self) -> None:
+        reader = watching("a", "b")
+        (item,) = reader.event("message", f'{{"topic":"a","time":1,"message":{DEEP}}}', "a=aaaaaaaa.7,b=bbbbbbbb.0")
+        assert isinstance(item, Item)
+        assert (item.raw, item.offset, reader.place) == (DEEP, 7, "a=aaaaaaaa.7,b=bbbbbbbb.0")
+        with pytest.raises(Unreadable, match=r"The message of a before the place a=aaaaaaaa\.7.*too deep"):
+            assert item.message
+        (item,) = reader.event("message", '{"topic":"b","time":1,"message":2}', "a=aaaaaaaa.7,b=bbbbbbbb.1")
+        assert isinstance(item, Item)
+        assert item.message == 2
+
+    def test_an_event_that_broke_is_asked_for_once_more_then_told(self) -> None:
+        reader = watching("a")
+        assert list(reader.event("message", '{"time":1,"message":1}', "aaaaaaaa.5"))
+        with pytest.raises(ValueError, match="no JSON"):
+            list(reader.event("message", '{"time":1,"mess<html>', "aaaaaaaa.6"))
+        assert reader.ask().headers["Last-Event-ID"] == "aaaaaaaa.5"
+        (item,) = reader.event("message", '{"time":1,"mess<html>', "aaaaaaaa.6")
+        assert isinstance(item, Item)
+        assert (item.raw, reader.place) == ("", "aaaaaaaa.6")
+        with pytest.raises(Unreadable, match=r"The message of a before the place aaaaaaaa\.6 .* no JSON") as caught:
+            assert item.message
+        assert (caught.value.topic, caught.value.place) == ("a", "aaaaaaaa.6")
+
+    def test_a_loss_that_makes_no_sense_is_asked_for_once_more_then_told(self) -> None:
+        reader = watching("a")
+        with pytest.raises(ValueError, match="begins with"):
+            list(reader.event("lost", "<html>", ""))
+        with pytest.raises(Unreadable, match="The event lost of /topics/a"):
+            list(reader.event("lost", "<html>", ""))
+
+    @pytest.mark.parametrize(
+        "body", [b"<html>", b"[]", b"{}", b'{"next":7}', b'{"topics":{"a":1},"next":"e.1"}', b"\xff"]
+    )
+    def test_an_answer_that_makes_no_sense_is_asked_for_once_more_then_told(self, body: bytes) -> None:
+        reader = watching("a", since="aaaaaaaa.3")
+        with pytest.raises(ValueError, match=r"."):
+            list(reader.envelope(body))
+        with pytest.raises(Unreadable, match="The answer of /topics/a"):
+            list(reader.envelope(body))
+
+    def test_nothing_of_an_answer_comes_twice_where_one_message_of_it_broke(self) -> None:
+        reader = watching("a", "b")
+        part = '{"max":3,"res":[1,tru,3],"next":"aaaaaaaa.3"}'
+        body = f'{{"topics":{{"a":{part}}},"next":"a=aaaaaaaa.3,b=bbbbbbbb.0"}}'.encode()
+        with pytest.raises(ValueError, match="no JSON"):
+            next(reader.envelope(body))
+        given = [each for each in reader.envelope(body) if isinstance(each, Item)]
+        assert [each.raw for each in given] == ["1", "", "3"]
+        assert [each.offset for each in given] == [1, 2, 3]
+
+    def test_a_poll_gives_each_message_as_it_was_posted(self) -> None:
+        texts = ["9" * 5000, "1e400", '"\\ud800"', DEEP, '{"a":1,"a":2}', "21.50"]
+        reader = watching("a")
+        body = f'{{"max":6,"res":[{",".join(texts)}],"times":[1,1,1,1,1,1],"next":"aaaaaaaa.6"}}'.encode()
+        assert [each.raw for each in reader.envelope(body) if isinstance(each, Item)] == texts
+
+    def test_a_message_larger_than_the_client_takes_is_told_and_not_asked_for_again(self) -> None:
+        with pytest.raises(Unreadable, match=r"What comes next of /topics/a behind the place .* larger than 64 MiB"):
+            watching("a").too_large(ValueError("it is larger than 64 MiB"))
+
+
 @pytest.mark.parametrize(
     ("told", "url"),
     [
@@ -170,7 +294,14 @@ def test_the_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     assert find_url("http://said:2") == "http://said:2"
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "127.0.0.1", "ws://x", "", "http://", "http://x/?a=1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("localhost:8000", "127.0.0.1", "ws://x", "", "http://", "http://x/?a=1"),
+        *("http://[::1", "http://h:port", "http://h:99999", "http://a..b", "http://h/\udcff"),
+        *("http://h/topics", "http://h/below/topics/kitchen"),
+    ],
+)
 def test_what_is_no_address_is_told_with_what_to_write(url: str) -> None:
     with pytest.raises(BadUse, match="http"):
         find_url(url)
@@ -182,12 +313,25 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "plain", "login"),
+    [
+        ("http://h:1/p", "http://h:1/p", ""),
+        ("http://ann:hunter2@h:1/p", "http://h:1/p", "Basic YW5uOmh1bnRlcjI="),
+        ("http://ann:a%40b@[::1]:1", "http://[::1]:1", "Basic YW5uOmFAYg=="),
+        ("http://ann@h", "http://h", "Basic YW5u"),
+    ],
+)
+def test_a_login_in_an_address_goes_into_a_field_of_its_own(url: str, plain: str, login: str) -> None:
+    assert split_login(url) == (plain, login)
+
+
 def test_names_are_spelled_for_a_url() -> None:
     assert topic_path("a/b c/ü%?#") == "a/b%20c/%C3%BC%25%3F%23"
     assert topic_path("sensors/*") == "sensors/*"
 
 
-@pytest.mark.parametrize("topic", ["", None, 5, "a,b"])
+@pytest.mark.parametrize("topic", ["", None, 5, "a,b", "..", "a/../b", "./a", "a/.", "\udcff"])
 def test_what_is_no_topic_is_told_at_once(topic: Any) -> None:
     with pytest.raises(BadUse, match="topic's name"):
         topic_path(topic)
@@ -202,26 +346,29 @@ class TestPublished:
     """What the answer to a POST says."""
 
     def test_a_topic_that_nobody_watches_is_a_result(self) -> None:
-        published = read_published(404, b'{"code":"no_watchers"}', "x")
+        published = read_published(404, {}, b'{"code":"no_watchers"}', "x")
         assert not published
         assert not published.taken
 
     def test_another_404_is_not(self) -> None:
         """A wrong address must not look like a topic that nobody watches."""
         with pytest.raises(Refused) as caught:
-            read_published(404, b"<html>", "http://x")
+            read_published(404, {}, b"<html>", "http://x")
         assert not isinstance(caught.value, NotTaken)
         assert "http://x answered 404" in str(caught.value)
 
     def test_what_was_taken(self) -> None:
-        published = read_published(200, b'{"max":3,"next":"aaaaaaaa.3","watchers":2}', "x")
+        published = read_published(200, {}, b'{"max":3,"next":"aaaaaaaa.3","watchers":2}', "x")
         assert published
         assert (published.max, published.watchers, published.next) == (3, 2, "aaaaaaaa.3")
+        assert (published.queue, published.queue_bytes) == (0, 0)
+        published = read_published(200, {}, b'{"max":3,"accepted":3,"queue":100,"queue_bytes":4096}', "x")
+        assert (published.queue, published.queue_bytes) == (100, 4096)
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"ok"])
     def test_200_from_something_else_is_no_success(self, body: bytes) -> None:
         with pytest.raises(Refused):
-            read_published(200, body, "x")
+            read_published(200, {}, body, "x")
 
 
 @pytest.mark.parametrize(
@@ -234,3 +381,17 @@ class TestPublished:
 def test_an_option_that_makes_no_sense_is_told_at_once(options: dict[str, Any]) -> None:
     with Client("http://127.0.0.1:1") as client, pytest.raises(BadUse, match=next(iter(options))):
         client.watch("kitchen", **options)
+
+
+@pytest.mark.parametrize(
+    ("said", "patterns"),
+    [
+        ({"patterns": ["a/*"]}, ["a/*"]),
+        ({"patterns": ["a/*"], "more": True}, ["a/*", "**"]),
+        ({"patterns": ["**"], "more": True}, ["**"]),
+        ({"topics": []}, []),
+    ],
+    ids=["all", "more", "more-known", "old-server"],
+)
+def test_patterns_that_are_read(said: dict[str, object], patterns: list[str]) -> None:
+    assert read_patterns(said) == patterns

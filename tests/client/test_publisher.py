@@ -1,9 +1,12 @@
 """Publishing in the background: never in the way, bounded, in order, and counted."""
 
 import logging
+import signal
+import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Unpack
 
 import pytest
 
@@ -11,7 +14,10 @@ from slosh.client import Client, Publisher
 from slosh.client.errors import BadUse, Refused, Unreachable
 from slosh.client.log_handler import Handler
 from slosh.client.protocol import Published
+from slosh.client.request import PublishOptions
+from slosh.testing.server import TestingServer
 from tests.e2e.server import Serving, until
+from tests.running import Running, clean_environment
 
 
 class FakeClient(Client):
@@ -24,10 +30,9 @@ class FakeClient(Client):
         self.go = threading.Semaphore(0)
         self.watched = threading.Event()
 
-    def publish_encoded(self, topic: str, lines: Any, *, key: str | None = None, strict: bool = False) -> Published:
-        del strict
+    def publish_encoded(self, topic: str, lines: Any, **options: Unpack[PublishOptions]) -> Published:
         self.go.acquire()
-        self.batches.append((topic, list(lines), key or ""))
+        self.batches.append((topic, list(lines), options.get("key") or ""))
         answer = self.answers.pop(0) if self.answers else Published(taken=True)
         if isinstance(answer, Exception):
             raise answer
@@ -93,14 +98,64 @@ def test_a_batch_without_an_answer_is_sent_again_under_its_key(
 
 
 def test_one_message_that_is_refused_does_not_take_its_neighbours_with_it(client: FakeClient) -> None:
-    bad = Refused(413, {"code": "too_large", "detail": "Too large."}, "x")
-    client.answers = [bad, Published(taken=True), bad, Published(taken=True)]
+    bad = Refused(413, {"code": "too_large", "detail": "Too large.", "limit": 1}, "x")
+    good = Published(taken=True)
+    client.answers = [bad, bad, good, bad, good]
     with publisher(client) as ours:
-        ours.send_encoded("a", [b"1", b"2", b"3"])
+        ours.send_encoded("a", [b"1", b"222", b"3", b"4"])
+        client.release(5)
+        assert ours.flush(5)
+        assert [lines for _, lines, _ in client.batches] == [
+            [b"1", b"222", b"3", b"4"],
+            [b"1", b"222"],
+            [b"1"],
+            [b"222"],
+            [b"3", b"4"],
+        ]
+        assert (ours.sent, ours.refused) == (3, 1)
+        assert ours.error is bad
+
+
+def test_batches_grow_to_half_of_what_the_topic_keeps(client: FakeClient) -> None:
+    client.answers = [Published(taken=True, queue=400, queue_bytes=1 << 20)]
+    with publisher(client) as ours:
+        ours.send_encoded("a", [b"%d" % number for number in range(500)])
         client.release(4)
         assert ours.flush(5)
-        assert (ours.sent, ours.refused) == (2, 1)
-        assert ours.error is bad
+        assert [len(lines) for _, lines, _ in client.batches] == [50, 200, 200, 50]
+
+
+@pytest.mark.parametrize("status", [429, 502, 503])
+def test_an_answer_that_passes_keeps_the_messages(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """A proxy says 502 for as long as the server behind it is away, which may be longer than one call may take."""
+    monkeypatch.setattr("slosh.client.publisher._PAUSE", 0.0)
+    client.answers = [Refused(status, {}, "a proxy")] * 2
+    with publisher(client) as ours:
+        ours.send("a", 1)
+        client.release(3)
+        assert ours.flush(5)
+        assert (ours.sent, ours.refused) == (1, 0)
+        assert len({key for _, _, key in client.batches}) == 1
+
+
+def test_a_whole_batch_is_not_gathered_any_longer(client: FakeClient) -> None:
+    client.release(9)
+    with Publisher(client, every=600, batch=3) as ours:
+        ours.send_encoded("a", [b"1", b"2", b"3", b"4"])
+        until(lambda: ours.sent, lambda sent: sent == 3)
+
+
+def test_an_eager_one_sends_the_first_at_once_and_gathers_the_next(client: FakeClient) -> None:
+    client.release(9)
+    with Publisher(client, every=600, eager=True) as ours:
+        ours.send("a", 1)
+        until(lambda: ours.sent, lambda sent: sent == 1)
+        ours.send("a", 2)
+        ours.send("a", 3)
+        assert ours.flush(5)
+        assert [lines for _, lines, _ in client.batches] == [[b"1"], [b"2", b"3"]]
 
 
 def test_the_oldest_are_dropped_where_too_much_waits(client: FakeClient) -> None:
@@ -196,3 +251,92 @@ def test_log_lines_are_messages(tmp_path_factory: pytest.TempPathFactory) -> Non
     assert isinstance(second, dict)
     assert (first["level"], first["message"], first["logger"]) == ("WARNING", "hello world", "tests.client.lines")
     assert "ValueError: invalid literal" in second["exception"]
+
+
+def test_a_topic_that_has_ended_takes_no_more_and_that_is_told(client: FakeClient) -> None:
+    client.answers = [Published(taken=False, ended=True)]
+    client.release(1)
+    with publisher(client) as ours:
+        ours.send("a", 1)
+        assert ours.flush(10)
+    assert (ours.sent, ours.refused, ours.unwatched) == (0, 1, 0)
+    assert isinstance(ours.error, Refused)
+    assert ours.error.reason == "ended"
+
+
+FORKS = """if True:
+    import os, sys, threading
+    from slosh.client import Publisher
+    publisher = Publisher(every=60, timeout=30)
+    publisher.send("forks", "parent")
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold():
+        with publisher._changed:
+            is_held.set()
+            may_go.wait()
+
+    if {held}:
+        threading.Thread(target=hold).start()
+        is_held.wait()
+    child = os.fork()
+    if child == 0:
+        {child}
+        sys.exit()
+    may_go.set()
+    print("child", os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["free", "held"])
+@pytest.mark.parametrize(
+    ("child", "sent"), [("pass", []), ("publisher.send('forks', 'child')", ["child"])], ids=["silent", "sends"]
+)
+def test_a_child_sends_what_it_was_given_and_the_parent_the_rest(
+    slosh: TestingServer, tmp_path: Path, child: str, sent: list[str], *, held: bool
+) -> None:
+    """Each is flushed at its own end; the child does not wait for the parent's lock."""
+    program = FORKS.format(child=child, held=held)
+    with slosh.watch("forks") as seen:
+        with Running((sys.executable, "-c", program), tmp_path, clean_environment(SLOSH_URL=slosh.url)) as running:
+            running.hear("child 0")
+            assert running.end() == 0
+        assert sorted(map(str, seen.wait(1 + len(sent)))) == sorted(["parent", *sent])
+
+
+def test_a_publisher_that_was_closed_stays_so_in_a_child(client: FakeClient) -> None:
+    ours = publisher(client)
+    ours.close()
+    ours._process = -1  # as a child sees it
+    with pytest.raises(BadUse, match="closed"):
+        ours.send("a", 1)
+
+
+def test_a_child_asks_for_itself_whether_a_topic_is_watched(client: FakeClient) -> None:
+    """Those that the parent knows to be unwatched are watched for by threads that the child does not have."""
+    ours = publisher(client, when_watched=True)
+    ours._asleep.add("a")
+    ours._process = -1  # as a child sees it
+    client.release(9)
+    ours.send("a", 1)
+    assert ours.flush(5)
+    assert ours.sent == 1
+    ours.close()
+
+
+def test_ctrl_c_sends_what_waits(slosh: TestingServer, tmp_path: Path) -> None:
+    program = """if True:
+        import threading
+        from slosh.client import Publisher
+        publisher = Publisher(every=60, timeout=30)
+        publisher.send("ctrl-c", "last words")
+        print("waits", flush=True)
+        threading.Event().wait()
+    """
+    with slosh.watch("ctrl-c") as seen:
+        with Running((sys.executable, "-c", program), tmp_path, clean_environment(SLOSH_URL=slosh.url)) as running:
+            running.hear("waits")
+            running.tell(signal.SIGINT)
+            assert running.end() != 0
+            assert running.lines[-1] == "KeyboardInterrupt"
+        assert seen.wait(1) == ["last words"]

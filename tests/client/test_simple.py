@@ -3,6 +3,7 @@
 import pytest
 
 import slosh
+import slosh.client
 from slosh.client.simple import default_client
 from tests.e2e.server import Serving
 
@@ -21,3 +22,6 @@ def test_they_use_the_server_that_the_environment_names(
                 break
         assert given == [{"t": 21.5}, 1, 2]
         assert default_client() is default_client()
+        assert sum(slosh.history("kitchen", "1h", paths=["t"]).series[0].count) == 1
+        with slosh.watch("kitchen", since="1h", notes=True, deadline=10) as watch:
+            assert isinstance(next(watch), slosh.client.Item)

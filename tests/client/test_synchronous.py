@@ -1,17 +1,20 @@
-"""The client without a loop, against a real server: cuts, restarts, threads, forks, and readers that are let go."""
+"""The client without a loop, against a real server: cuts, restarts, threads, forks, and readers that are closed."""
 
 import gc
 import multiprocessing
+import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from slosh.client import Client, Item, NotTaken, Refused, Unreachable
+from slosh.client import BadUse, Client, Item, Note, NotTaken, Refused, Unreachable, Unreadable
 from tests.client.scripted import Scripted
 from tests.e2e.server import Serving, until
+from tests.running import PATIENCE, Running, clean_environment
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def test_what_is_published_is_watched(client: Client) -> None:
 
 def test_a_topic_that_nobody_watches_is_a_result_or_an_error(client: Client) -> None:
     assert not client.publish("sync/nobody", 1)
-    with pytest.raises(NotTaken, match="Nobody watches"):
+    with pytest.raises(NotTaken, match="No one watches"):
         client.publish("sync/nobody", 1, strict=True)
 
 
@@ -95,7 +98,7 @@ def test_another_thread_can_end_a_watch(client: Client) -> None:
     assert not watch.timed_out
 
 
-def test_a_watch_that_is_let_go_is_no_watcher_any_more(client: Client) -> None:
+def test_a_watch_that_is_closed_is_no_watcher_any_more(client: Client) -> None:
     begin(client, "sync/let-go")
     client.publish("sync/let-go", 1)
     watch = client.watch("sync/let-go", since="earliest")
@@ -119,8 +122,8 @@ def test_threads_share_a_client(client: Client) -> None:
     assert client.publish("sync/threads", "last").max == 101
 
 
-def _publish_in_a_child(client: Client, told: "multiprocessing.SimpleQueue[int]") -> None:
-    told.put(client.publish("sync/fork", "child").max)
+def _publish_in_a_child(client: Client, topic: str, told: "multiprocessing.SimpleQueue[int]") -> None:
+    told.put(client.publish(topic, "child").max)
 
 
 def test_a_fork_goes_on_with_connections_of_its_own(client: Client) -> None:
@@ -128,11 +131,69 @@ def test_a_fork_goes_on_with_connections_of_its_own(client: Client) -> None:
     client.publish("sync/fork", "parent")
     forking = multiprocessing.get_context("fork")
     told: multiprocessing.SimpleQueue[int] = forking.SimpleQueue()
-    child = forking.Process(target=_publish_in_a_child, args=(client, told))
+    child = forking.Process(target=_publish_in_a_child, args=(client, "sync/fork", told))
     child.start()
     assert told.get() == 2
     child.join()
     assert client.publish("sync/fork", "parent").max == 3
+
+
+def test_a_fork_while_another_thread_connects_does_not_wait_for_that_thread(client: Client) -> None:
+    """The child has the lock as it was, and no thread that gives it back."""
+    begin(client, "sync/fork-lock")
+    forking = multiprocessing.get_context("fork")
+    told: multiprocessing.SimpleQueue[int] = forking.SimpleQueue()
+    child = forking.Process(target=_publish_in_a_child, args=(client, "sync/fork-lock", told))
+    with client._lock:
+        child.start()
+    child.join(PATIENCE)
+    was_stuck = child.is_alive()
+    child.kill()
+    child.join()
+    assert not was_stuck
+    assert told.get() == 1
+
+
+def test_ctrl_c_ends_a_program_that_watches(server: str, client: Client, tmp_path: Path) -> None:
+    program = "import slosh\nfor item in slosh.watch('sync/ctrl-c'): pass"
+    with Running((sys.executable, "-c", program), tmp_path, clean_environment(SLOSH_URL=server)) as running:
+        assert client.watchers("sync/ctrl-c", wait=PATIENCE) == 1
+        running.tell(signal.SIGINT)
+        assert running.end() == -signal.SIGINT
+        assert running.lines[-1] == "KeyboardInterrupt"
+    until(lambda: client.watchers("sync/ctrl-c"), lambda count: count == 0)
+
+
+def test_an_iteration_that_ctrl_c_stopped_goes_on_where_it_was(server: str, client: Client, tmp_path: Path) -> None:
+    """As in a notebook, whose cell is stopped and run again."""
+    program = """if True:
+        import slosh
+        watch = slosh.watch("sync/again", since="earliest")
+        try:
+            for item in watch:
+                print("given", item.message, flush=True)
+        except KeyboardInterrupt:
+            print("stopped", flush=True)
+        print("given", next(watch).message, "lost", watch.lost)
+    """
+    begin(client, "sync/again")
+    client.publish("sync/again", 1)
+    with Running((sys.executable, "-c", program), tmp_path, clean_environment(SLOSH_URL=server)) as running:
+        running.hear("given 1")
+        running.tell(signal.SIGINT)
+        running.hear("stopped")
+        client.publish("sync/again", 2)
+        running.hear("given 2 lost 0")
+        assert running.end() == 0
+
+
+def test_what_the_ring_has_no_more_of_is_told_to_who_asks_for_a_time(client: Client) -> None:
+    begin(client, "sync/truncated")
+    client.publish_many("sync/truncated", range(250))
+    with client.watch("sync/truncated", since="1h", notes=True) as watch:
+        first = next(watch)
+    assert isinstance(first, Note)
+    assert (first.kind, watch.truncated) == ("truncated", True)
 
 
 def test_watchers_can_be_waited_for(client: Client) -> None:
@@ -182,3 +243,117 @@ def test_a_slow_reader_is_told_what_it_missed(client: Client) -> None:
     assert item.lost == 300 - int(place.rpartition(".")[2])
     assert watch.lost == item.lost
     assert time.time() - (item.time or time.time()) < 60
+
+
+def test_a_topic_that_is_ended_ends_its_readers(client: Client) -> None:
+    begin(client, "sync/ends")
+    assert not client.publish("sync/ends", "one").ended
+    last = client.publish("sync/ends", "two", end=True)
+    assert (last.taken, last.max, last.ended) == (True, 2, True)
+    with client.watch("sync/ends", since="earliest") as watch:
+        assert [item.message for item in watch] == ["one", "two"]
+    assert watch.ended
+    later = client.publish("sync/ends", "three")
+    assert (later.taken, later.ended) == (False, True)
+    with pytest.raises(NotTaken, match="has ended"):
+        client.publish("sync/ends", "three", strict=True)
+
+
+def test_readers_of_several_topics_end_with_the_last_of_them(client: Client) -> None:
+    begin(client, "sync/some/a", "sync/some/b")
+    client.publish("sync/some/a", 1, end=True)
+    client.publish_many("sync/some/b", [2, 3], end=True)
+    with client.watch("sync/some/a", "sync/some/b", since="earliest", notes=True) as watch:
+        told = [each.message if isinstance(each, Item) else (each.kind, each.topic) for each in watch]
+    assert sorted(map(str, told)) == ["('ended', 'sync/some/a')", "('ended', 'sync/some/b')", "1", "2", "3"]
+    assert watch.ended
+
+
+def test_a_topic_is_opened_and_ended_without_a_message(client: Client) -> None:
+    assert client.open("sync/opened").taken
+    assert client.publish("sync/opened", 1).max == 1
+    assert client.end("sync/opened").ended
+    assert client.end("sync/opened").ended, "it may be repeated"
+    assert client.publish("sync/open and end", 1, open=True, end=True).max == 1
+    assert not client.end("sync/nothing")
+
+
+def test_an_option_of_publish_that_is_none_is_an_error_at_once(client: Client) -> None:
+    with pytest.raises(BadUse, match="ends is no option"):
+        client.publish("sync/option", 1, ends=True)  # type: ignore[call-arg]  # that is the mistake
+
+
+WAYS: dict[str, Callable[[Client], object]] = {
+    "publish": lambda client: client.publish("a", 1),
+    "open": lambda client: client.open("a"),
+    "end": lambda client: client.end("a"),
+    "watch": lambda client: next(client.watch("a")),
+    "topics": lambda client: client.topics(),
+    "patterns": lambda client: client.patterns(),
+    "watchers": lambda client: client.watchers("a"),
+    "history": lambda client: client.history("a"),
+}
+"""Each kind of request that a client makes."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_redirect_is_told_and_nobody_else_gets_the_token(way: str) -> None:
+    with Scripted([{"body": ""}]) as other:
+        away = {"status": 307, "fields": {"Location": f"{other.url}/below/topics/a"}, "body": ""}
+        with Scripted([away]) as scripted, Client(scripted.url, token="opensesame") as client:
+            with pytest.raises(Refused, match=f"sends clients on to {other.url}/below; give that address"):
+                WAYS[way](client)
+            assert "authorization: bearer opensesame" in scripted.requests[0]
+        assert other.requests == []
+
+
+@pytest.mark.parametrize("body", ["<html>", "{}", "[]", ""])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_says_200_and_is_no_slosh_is_told(way: str, body: str) -> None:
+    """A page of something else in front must not look like a server without topics."""
+    answers = [{"fields": {"Content-Type": "text/html"}, "body": body}]
+    told = "answered 200, and not as a slosh server does"
+    with Scripted(answers) as scripted, Client(scripted.url) as client, pytest.raises(Refused, match=told):
+        WAYS[way](client)
+
+
+def test_a_login_in_the_address_is_sent_and_never_shown() -> None:
+    answers = [{"status": 401, "body": "no"}]
+    with Scripted(answers) as scripted:
+        address = scripted.url.replace("//", "//ann:hunter2@")
+        with Client(address) as client:
+            with pytest.raises(Refused) as caught:
+                client.publish("a", 1)
+            assert "authorization: basic yw5uomh1bnrlcji=" in scripted.requests[0]
+            assert "hunter2" not in f"{caught.value} {client.url} {client._options!r}"
+    with Client("http://ann:hunter2@127.0.0.1:1", timeout=0.01) as client, pytest.raises(Unreachable) as away:
+        client.topics()
+    assert "hunter2" not in str(away.value)
+    with pytest.raises(BadUse, match="room for one"):
+        Client("http://ann:hunter2@127.0.0.1:1", token="opensesame")
+
+
+def test_no_message_that_a_server_takes_keeps_back_those_behind_it(tmp_path: Path) -> None:
+    """A number of 4,301 digits was asked for again for ever, in silence, and another topic of the reader with it."""
+    texts = [b"9" * 4301, b"1e400", b'"\\ud800"', b"[" * 900 + b"]" * 900, b'{"a":1,"a":2}']
+    with (
+        Serving(tmp_path, "--unwatched=keep", "--linger=60s", "--max-depth=900") as serving,
+        Client(serving.url) as client,
+    ):
+        for text in texts:
+            client.publish_encoded("poison/a", [text])
+        client.publish("poison/b", "behind it")
+        with client.watch("poison/a", "poison/b", since="earliest", deadline=PATIENCE) as watch:
+            items = [next(watch) for _ in range(len(texts) + 1)]
+        assert sorted(item.raw.encode() for item in items) == sorted([*texts, b'"behind it"'])
+
+
+def test_an_event_that_is_larger_than_the_client_takes_is_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slosh.client.synchronous.MAX_EVENT", 1000)
+    begin(client, "sync/large")
+    client.publish_many("sync/large", [1, "x" * 2000])
+    with (
+        client.watch("sync/large", since="earliest", deadline=PATIENCE) as watch,
+        pytest.raises(Unreadable, match=r"of /topics/sync/large behind the place \S+\.1 cannot be read.*1000 byte"),
+    ):
+        list(watch)

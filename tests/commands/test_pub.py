@@ -2,8 +2,10 @@
 
 import json
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,12 @@ from benchmarks.processes import ProcessGroup
 from slosh.cli import main
 from slosh.client import Client
 from slosh.client.errors import BadUse
-from slosh.commands.pub import encode_line
-from slosh.commands.shared import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_UNWATCHED, EXIT_USAGE
+from slosh.commands.lines import encode_line
+from slosh.commands.pub import paced
+from slosh.commands.shared import EXIT_ENDED, EXIT_FOUND, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_UNWATCHED, EXIT_USAGE
 from tests.e2e.server import Serving, until
-from tests.running import SLOSH, clean_environment
+from tests.running import PATIENCE, SLOSH, clean_environment
+from tests.stores.server import Store
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,7 @@ def pub(url: str, *arguments: str, lines: bytes = b"") -> subprocess.CompletedPr
 def kept(url: str, topic: str) -> list[object]:
     """What is kept of a topic, which this makes active."""
     with Client(url) as client:
-        answer = client.connect().get(f"{url}/topics/{topic}?since=earliest&wait=0")
+        answer = client.connect().get(f"{url}/topics/{topic}?since=earliest&wait=0", timeout=PATIENCE)
         messages: list[object] = json.loads(answer.content)["res"]
         return messages
 
@@ -82,6 +86,35 @@ def test_lines_that_nobody_watches_are_counted(server: str) -> None:
     done = pub(server, "pub/unwatched", lines=b"1\n2\n3\n")
     assert done.returncode == EXIT_UNWATCHED
     assert b"3 messages were not published" in done.stderr
+    assert b"1 message was not published" in pub(server, "pub/unwatched", lines=b"1\n").stderr
+
+
+@pytest.mark.parametrize("value", ['{"loss": NaN}', " [1, 2", "{'a': 1}"])
+def test_a_value_and_a_line_are_json_where_they_are_json_and_else_a_text(server: str, value: str) -> None:
+    """A value that looks like JSON and is none is told: a shell may have taken its quotes away."""
+    topic = f"pub/broken/{len(value)}"
+    kept(server, topic)
+    done = pub(server, topic, value)
+    assert (done.returncode, b"--as json" in done.stderr, b"--as text" in done.stderr) == (0, True, True)
+    assert pub(server, topic, lines=value.encode()).returncode == 0
+    assert pub(server, topic, value, "--as", "text").stderr == b""
+    assert kept(server, topic) == [value] * 3
+    refused = pub(server, topic, value, "--as", "json")
+    assert (refused.returncode, b"This is not JSON" in refused.stderr) == (2, True)
+    assert b"--as text" in pub(server, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [(("-5",), -5), (("--batch", "7", "-.5"), "-.5"), (("-1e3", "--open"), -1000), (("--", "-x"), "-x")],
+)
+def test_a_negative_number_is_a_value(server: str, words: tuple[str, ...], value: object) -> None:
+    topic = f"pub/negative/{len(words)}{len(str(value))}"
+    kept(server, topic)
+    done = pub(server, topic, *words)
+    assert (done.returncode, kept(server, topic)) == (0, [value]), done.stderr
+    wrong = pub(server, topic, "-x")
+    assert (wrong.returncode, b"slosh pub kitchen -- -x" in wrong.stderr) == (2, True)
 
 
 def test_strict_stops_at_the_first_that_nobody_watches(server: str) -> None:
@@ -94,8 +127,106 @@ def test_a_refused_line_is_counted_and_the_others_go_on(tmp_path: Path) -> None:
     with Serving(tmp_path, "--unwatched=keep", "--max-message=20") as serving:
         done = pub(serving.url, "a", lines=b"1\n" + b'"' + b"x" * 50 + b'"\n3\n')
         assert done.returncode == EXIT_REFUSED
-        assert b"refused 1 messages" in done.stderr
+        assert b"refused 1 message" in done.stderr
         assert kept(serving.url, "a") == [1, 3]
+
+
+CLASSES = '[topics."log/**"]\nqueue = 10000\n[topics.small]\nqueue = 8\n'
+
+
+@pytest.mark.parametrize(("topic", "posts"), [("log/app", 2), ("small", 1 + 1950 // 4 + 1)])
+def test_lines_of_a_file_fill_requests_up_to_half_of_what_the_topic_keeps(
+    tmp_path: Path, topic: str, posts: int
+) -> None:
+    """`small` keeps 8, so 4 go together behind the first request, which nothing was known for."""
+    (tmp_path / "slosh.toml").write_text(CLASSES)
+    (tmp_path / "lines").write_bytes(b"".join(b"%d\n" % number for number in range(2000)))
+    with Serving(tmp_path, "--unwatched=keep") as serving, (tmp_path / "lines").open("rb") as lines:
+        command = [*SLOSH, "pub", topic, "--url", serving.url]
+        before = serving.metric("slosh_requests_total")
+        done = subprocess.run(command, stdin=lines, capture_output=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert serving.metric("slosh_requests_total") - before - 1 == posts, "one request asked for the count before"
+        assert serving.metric("slosh_published_messages_total") == 2000
+        assert kept(serving.url, topic)[-8:] == list(range(1992, 2000))
+
+
+def test_a_server_that_takes_less_at_a_time_gets_less_and_all_of_it_in_order(tmp_path: Path) -> None:
+    (tmp_path / "slosh.toml").write_text(CLASSES)
+    with Serving(tmp_path, "--unwatched=keep", "--max-body=2000", "--max-message=1000", "--max-batch=300") as serving:
+        lines = b"".join(b"%d\n" % number for number in range(3000)) + b'"' + b"x" * 1500 + b'"\n3000\n'
+        for words in ((), ("--strict",), ("--spool", str(tmp_path / "spool"))):
+            topic = f"log/{len(words)}"
+            done = pub(serving.url, topic, *words, lines=lines)
+            assert (done.returncode, kept(serving.url, topic)[:3000]) == (EXIT_REFUSED, list(range(3000))), done.stderr
+            assert b"max_message" in done.stderr
+            if words != ("--strict",):
+                assert b"refused 1 message" in done.stderr
+                assert kept(serving.url, topic)[-1] == 3000
+
+
+def test_a_line_that_is_no_json_is_left_out_and_told_and_the_others_are_published(server: str, tmp_path: Path) -> None:
+    for words in ((), ("--strict",), ("--spool", str(tmp_path / "spool"))):
+        topic = f"pub/broke/{len(words)}"
+        kept(server, topic)
+        done = pub(server, topic, "--as=json", *words, lines=b"1\n\n2\nthree\n4\n")
+        assert (done.returncode, b"line 4 is left out: This is not JSON: 'three'" in done.stderr) == (EXIT_FOUND, True)
+        assert b"1 line left out" in done.stderr
+        assert kept(server, topic) == [1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("form", "lines", "messages", "told"),
+    [
+        ("logfmt", b"level=info ms=12\n=x\n", [{"level": "info", "ms": 12}], b"line 2 is left out: This is no logfmt"),
+        ("csv", b"t,u\n1,2\n3\n5,6\n", [{"t": 1, "u": 2}, {"t": 5, "u": 6}], b"line 3 is left out"),
+        ("influx", b"cpu\ncpu load=1\n", [{"measurement": "cpu", "load": 1}], b"line 1 is left out"),
+        ("json", b"{\n" * 30, [], b"30 lines left out"),
+    ],
+)
+def test_a_line_of_another_form_costs_none_of_the_others(
+    server: str, form: str, lines: bytes, messages: list[object], told: bytes
+) -> None:
+    kept(server, f"pub/left/{form}")
+    done = pub(server, f"pub/left/{form}", f"--as={form}", lines=lines)
+    assert (done.returncode, told in done.stderr) == (EXIT_FOUND, True), done.stderr
+    assert kept(server, f"pub/left/{form}") == messages
+    assert done.stderr.count(b"is left out") <= 10
+
+
+@pytest.mark.parametrize(("told", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_who_ends_it_has_what_was_read_published_or_is_told_how_much_was_not(
+    tmp_path: Path, told: signal.Signals, code: int
+) -> None:
+    """`tail -f x | slosh pub a` ends by Ctrl-C or as a service does, and the last line may have come just then."""
+    with Serving(tmp_path, "--unwatched=keep") as serving:
+        port = serving.port
+        with publishing("ctrl-c", serving.url) as ours:
+            assert ours.stdin is not None
+            ours.stdin.write(b"1\n2\n")
+            ours.stdin.flush()
+            until(lambda: kept(serving.url, "ctrl-c"), lambda messages: messages[:1] == [1])
+            ours.send_signal(told)
+            assert ours.wait(30) == code
+        assert kept(serving.url, "ctrl-c") == [1, 2]
+    with publishing("ctrl-c", f"http://127.0.0.1:{port}", "--timeout=1s") as ours:
+        assert ours.stdin is not None
+        assert ours.stderr is not None
+        ours.stdin.write(b"3\n4\n")
+        ours.stdin.flush()
+        assert b"Lines wait meanwhile" in ours.stderr.readline()
+        ours.send_signal(told)
+        assert ours.wait(30) == code
+        assert b"2 messages were read and not published" in ours.stderr.read()
+
+
+def publishing(topic: str, url: str, *words: str) -> "ProcessGroup[bytes]":
+    return ProcessGroup(
+        [*SLOSH, "pub", topic, *words],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(SLOSH_URL=url),
+    )
 
 
 def test_a_server_that_is_away_is_told_in_a_sentence() -> None:
@@ -148,6 +279,56 @@ def test_a_server_that_is_killed_in_the_middle_of_it(tmp_path: Path) -> None:
         publishing.stderr.close()
 
 
+HALF = 2000
+FORMS: dict[str, tuple[str, str]] = {
+    "csv": ("number,place", "{0},roof"),
+    "logfmt": ("", 'number={0} place="a roof"'),
+    "influx": ("# a comment", "air,place=roof number={0} {0}000000"),
+    "regex:(?P<number>[0-9]+)": ("no match", "line {0} of many"),
+    "json": ("", '{{"number": {0}}}'),
+}
+"""What stands before the lines, and a line, with its number."""
+
+
+@pytest.mark.parametrize("spools", [False, True], ids=["memory", "spool"])
+@pytest.mark.parametrize("form", [pytest.param(each, marks=[pytest.mark.long] * (each != "csv")) for each in FORMS])
+def test_lines_in_are_messages_out_when_the_server_is_killed_in_the_stream(
+    form: str, spools: bool, tmp_path: Path
+) -> None:
+    """The messages live in a Redis, so the next server shows what became of every line: one message, in its order."""
+    first, line = FORMS[form]
+    options = ("--unwatched=keep", "--linger=10m", "--queue=10000")
+    lines = [line.format(number) for number in range(2 * HALF)]
+    words = ("--spool", str(tmp_path / "spool")) if spools else ()
+    with Store(tmp_path / "redis") as store, ExitStack() as stack:
+        engine = f"--engine={store.url}"
+        with Serving(tmp_path, *options, engine) as serving:
+            port = serving.port
+            publishing: ProcessGroup[bytes] = stack.enter_context(
+                ProcessGroup(
+                    [*SLOSH, "pub", "killed", "--as", form, *words],
+                    stdin=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=clean_environment(SLOSH_URL=serving.url),
+                )
+            )
+            assert publishing.stdin is not None
+            publishing.stdin.write("\n".join([*filter(None, [first]), *lines[:HALF], ""]).encode())
+            publishing.stdin.flush()
+            with Client(serving.url) as client:
+                until(client.topics, bool)
+            serving.process.send_signal(signal.SIGKILL)
+        publishing.stdin.write("\n".join([*lines[HALF:], ""]).encode())
+        publishing.stdin.close()
+        with Serving(tmp_path, *options, engine, port=port) as serving:
+            assert publishing.wait(60) == 0, publishing.stderr
+            with Client(serving.url) as client:
+                assert client.topics()[0]["max"] == 2 * HALF
+                with client.watch("killed", since="earliest") as watch:
+                    found = [item.message for _, item in zip(lines, watch, strict=False)]  # no more are asked for
+    assert [each["number"] for each in found if isinstance(each, dict)] == list(range(2 * HALF))
+
+
 @pytest.mark.parametrize(
     ("line", "form", "message"),
     [
@@ -156,6 +337,8 @@ def test_a_server_that_is_killed_in_the_middle_of_it(tmp_path: Path) -> None:
         (b"NaN", "auto", b'"NaN"'),
         (b"true", "text", b'"true"'),
         (b'say "x"', "auto", b'"say \\"x\\""'),
+        (b'{"a":"\xff"}', "auto", b'"{\\"a\\":\\"\xef\xbf\xbd\\"}"'),
+        (b'{"a":"\xc3\xa4"}', "auto", b'{"a":"\xc3\xa4"}'),
     ],
 )
 def test_a_line_as_a_message(line: bytes, form: str, message: bytes) -> None:
@@ -163,5 +346,63 @@ def test_a_line_as_a_message(line: bytes, form: str, message: bytes) -> None:
 
 
 def test_a_line_that_is_to_be_json_and_is_not() -> None:
-    with pytest.raises(BadUse, match="--as text"):
-        encode_line(b"{", "json")
+    for line in (b"{", b'"\xff"'):
+        with pytest.raises(BadUse, match="--as text"):
+            encode_line(line, "json")
+
+
+def test_lines_of_a_form_become_objects(server: str) -> None:
+    kept(server, "pub/forms")
+    done = pub(server, "pub/forms", "--as=csv", lines=b"t,place\n21.5,roof\n22,\n")
+    assert done.returncode == 0, done.stderr
+    done = pub(server, "pub/forms", r"--as=regex:took (?P<ms>\d+)", lines=b"took 5\nslept\n")
+    assert (done.returncode, b"1 line left out" in done.stderr) == (0, True)
+    assert kept(server, "pub/forms") == [{"t": 21.5, "place": "roof"}, {"t": 22, "place": None}, {"ms": 5}]
+    refused = pub(server, "pub/forms", "--as=logfmt", lines=b'"')
+    assert (refused.returncode, b"no logfmt" in refused.stderr) == (EXIT_FOUND, True)
+    heading = pub(server, "pub/forms", "--as=csv", lines=b'"\n1,2\n')
+    assert (heading.returncode, b"no line of CSV" in heading.stderr) == (EXIT_USAGE, True)
+
+
+def test_lines_keep_to_a_rate() -> None:
+    slept: list[float] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("slosh.commands.pub.time.sleep", slept.append)
+        patch.setattr("slosh.commands.pub.time.monotonic", lambda: 100.0 + sum(slept))
+        parts = list(paced(iter([[b"x"] * 7, [b"x"] * 3]), 40.0))
+    assert [len(part) for part in parts] == [2, 2, 2, 1, 2, 1]
+    assert sum(slept) == pytest.approx(9 / 40)  # all but what the last part may take
+
+
+def test_lines_become_a_stream_with_an_end(server: str) -> None:
+    done = pub(server, "pub/ends", "--open", "--end", "--as", "text", lines=b"one\ntwo\n")
+    assert done.returncode == 0, done.stderr
+    assert kept(server, "pub/ends") == ["one", "two"]
+    with Client(server) as client:
+        assert client.publish("pub/ends", 3).ended
+    for options in ((), ("--open",), ("--strict",)):
+        done = pub(server, "pub/ends", *options, lines=b"three\n")
+        assert done.returncode == EXIT_ENDED, done.stderr
+        assert b"has ended" in done.stderr
+    assert pub(server, "pub/ends", "three").returncode == EXIT_ENDED
+
+
+def test_a_value_may_be_the_first_and_the_last(server: str) -> None:
+    assert pub(server, "pub/one", "1", "--open", "--end").returncode == 0
+    assert kept(server, "pub/one") == [1]
+    assert pub(server, "pub/gone", "--end").returncode == EXIT_UNWATCHED
+
+
+def test_a_spool_has_no_end(server: str, tmp_path: Path) -> None:
+    done = pub(server, "pub/spool", "--spool", str(tmp_path / "spool"), "--end")
+    assert done.returncode == EXIT_USAGE
+
+
+def test_while_no_server_answers_it_says_that_it_tries_again(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # which says nothing
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done = CliRunner().invoke(main, ["pub", "kitchen", "1", "--timeout=2s", "--url", url])
+    assert done.exit_code == 5
+    told = done.output + capfd.readouterr().err
+    assert f"no answer from {url} yet; trying again" in told
+    assert "Start one with `slosh serve`" in told

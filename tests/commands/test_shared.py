@@ -1,13 +1,25 @@
 """What the commands have in common."""
 
-import subprocess
-import sys
+from hashlib import sha256
+from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from slosh.commands.shared import parse_duration, printable
-from tests.running import SLOSH, clean_environment
+from slosh.cli import main
+from slosh.client import Client
+from slosh.commands.shared import (
+    EXIT_REFUSED,
+    EXIT_TIMED_OUT,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    complete_topics,
+    parse_duration,
+    printable,
+)
+from tests.e2e.server import Serving
+from tests.http1.certificates import Issuer
 
 OPTION = click.Option(["--timeout"])
 
@@ -30,16 +42,92 @@ def test_nothing_that_a_terminal_obeys_is_left() -> None:
     assert printable("Zürich 日本") == "Zürich 日本"
 
 
-@pytest.mark.parametrize("command", ["pub", "sub", "topics"])
-def test_help_teaches(command: str) -> None:
-    done = subprocess.run(
-        [*SLOSH, command, "--help"], capture_output=True, text=True, check=True, env=clean_environment()
+def test_each_command_of_the_client_tells_of_its_environment() -> None:
+    for name in ("pub", "sub", "topics"):
+        said = CliRunner().invoke(main, [name, "--help"]).output
+        assert all(part in said for part in ("Environment:", "SLOSH_URL", "SLOSH_TOKEN_FILE", "NO_COLOR"))
+
+
+def test_a_token_may_stand_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "slosh.toml").write_text(
+        f"[access]\n[[access.tokens]]\nname = 'ann'\nsha256 = '{sha256(b'opensesame').hexdigest()}'\n"
+        "read = ['**']\npublish = ['**']\n"
     )
-    assert all(part in done.stdout for part in ("Usage:", "Examples:", "Environment:", "Exit codes:", "SLOSH_URL"))
+    file = tmp_path / "token"
+    with Serving(tmp_path) as serving:
+        for text, code, said in (
+            ("opensesame\n", 0, "TOPIC"),
+            ("swordfish\n", EXIT_REFUSED, "Error: "),
+            ("two words", EXIT_USAGE, "SLOSH_TOKEN_FILE"),
+            ("", EXIT_USAGE, "is empty"),
+        ):
+            file.write_text(text)
+            done = CliRunner().invoke(main, ["topics", "--url", serving.url], env={"SLOSH_TOKEN_FILE": str(file)})
+            assert (done.exit_code, said in done.output) == (code, True), done.output
+            assert not text.strip() or text.strip() not in done.output
+        without = {"SLOSH_TOKEN": None, "SLOSH_TOKEN_FILE": None}
+        for words in (["topics"], ["pub", "a", "1"], ["sub", "a", "--timeout=9s"]):
+            done = CliRunner().invoke(main, [*words, "--url", serving.url], env=without)
+            assert (done.exit_code, "set SLOSH_TOKEN to it" in done.output) == (EXIT_REFUSED, True), done.output
+        done = CliRunner().invoke(main, ["topics", "--url", serving.url], env=without | {"SLOSH_TOKEN": "swordfish"})
+        assert "The token came from SLOSH_TOKEN." in done.output
+        file.unlink()
+        done = CliRunner().invoke(main, ["topics", "--url", serving.url], env={"SLOSH_TOKEN_FILE": str(file)})
+        assert (done.exit_code, f"{file}, which cannot be read" in done.output) == (EXIT_USAGE, True)
+        named = {"SLOSH_TOKEN": "opensesame", "SLOSH_TOKEN_FILE": str(file)}
+        assert CliRunner().invoke(main, ["topics", "--url", serving.url], env=named).exit_code == 0
 
 
-def test_the_command_line_loads_no_client_before_it_is_asked_for() -> None:
-    """`slosh --version` is quick, because what a command needs is imported in that command."""
-    probe = "import sys, slosh.cli; print([each for each in ('httpx2', 'slosh.client') if each in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+def test_names_of_topics_are_completed_from_the_server(tmp_path: Path) -> None:
+    context = click.Context(click.Command("sub"))
+    with Serving(tmp_path, "--unwatched=keep") as serving, Client(serving.url) as client:
+        client.publish("kitchen", 1)
+        client.publish("garden", 1)
+        context.params["url"] = serving.url
+        assert complete_topics(context, OPTION, "k") == ["kitchen"]
+        assert complete_topics(context, OPTION, "") == ["garden", "kitchen"]
+    assert complete_topics(context, OPTION, "k") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("pub", "a", "1", "--timeout=2s"), ("sub", "a", "--timeout=2s"), ("topics",), ("top",)),
+        *(("record", "a", "-o", "{folder}/f", "--timeout=2s"), ("plot", "a", "--timeout=2s"), ("doctor",)),
+        ("relay", "a", "http://ann:hunter2@127.0.0.1:1/topics/b", "--timeout=2s"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_password_in_the_address_is_never_shown(
+    words: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [word.format(folder=tmp_path) for word in words]
+    done = CliRunner().invoke(main, [*arguments, "--url", "http://ann:hunter2@127.0.0.1:1"])
+    assert done.exit_code in (EXIT_UNREACHABLE, EXIT_TIMED_OUT), done.output
+    told = done.output + capfd.readouterr().err
+    assert "127.0.0.1:1" in told or words[0] == "plot"
+    assert "hunter2" not in told
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://h:port", "http://a..b", "http://127.0.0.1:8000/topics/a"])
+def test_an_address_that_cannot_be_used_is_told_with_one_that_can(url: str) -> None:
+    done = CliRunner().invoke(main, ["topics", "--url", url])
+    assert (done.exit_code, "http://127.0.0.1:8000" in done.output) == (EXIT_USAGE, True), done.output
+
+
+@pytest.mark.parametrize("words", [("topics",), ("pub", "a", "1", "--timeout=2s"), ("sub", "a", "--timeout=30s")])
+def test_a_wrong_scheme_and_a_certificate_that_is_not_trusted_are_told_as_that(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    issuer = Issuer(tmp_path)
+    certificate, key = issuer.issue("localhost", "localhost")
+    with Serving(tmp_path, f"--tls-cert={certificate}", f"--tls-key={key}") as serving:
+        url = serving.url.replace("http://127.0.0.1", "https://localhost").replace(
+            "https://127.0.0.1", "https://localhost"
+        )
+        done = CliRunner().invoke(main, [*words, "--url", url])
+        assert (done.exit_code, "is not trusted" in done.output) == (EXIT_UNREACHABLE, True), done.output
+        assert "SSL_CERT_FILE" in done.output
+    with Serving(tmp_path) as serving:
+        done = CliRunner().invoke(main, [*words, "--url", serving.url.replace("http://", "https://")])
+        assert (done.exit_code, "begins with http://" in done.output) == (EXIT_UNREACHABLE, True), done.output

@@ -5,6 +5,7 @@ import os
 import pty
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,11 @@ import pytest
 
 from benchmarks.processes import ProcessGroup
 from slosh.client import Client
-from slosh.commands.shared import EXIT_REFUSED, EXIT_TIMED_OUT
+from slosh.client.pieces import members
+from slosh.commands.shared import EXIT_ENDED, EXIT_REFUSED, EXIT_TIMED_OUT
+from slosh.commands.sub import _clock
+from tests.client.scripted import Scripted
+from tests.commands.terminal import Terminal
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, Running, clean_environment
 
@@ -124,11 +129,25 @@ def test_a_terminal_obeys_nothing_that_stands_in_a_message(client: Client) -> No
     os.close(ours)
 
 
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": "", "TERM": "dumb"}, False)],
+)
+def test_a_terminal_gets_colours_unless_it_says_no(environment: dict[str, str], coloured: bool, client: Client) -> None:
+    client.publish("colour/one", 1)
+    with Terminal(
+        *("sub", "colour/*", "--since=1h", "--times", "--count=1"), url=client.url, environment=environment
+    ) as terminal:
+        assert terminal.process.wait(PATIENCE) == 0
+        terminal.until("1\r\n")
+        assert ("\x1b[" in terminal.written) is coloured
+
+
 def test_ctrl_c_ends_it_quietly(client: Client, tmp_path: Path) -> None:
     with Running([*SLOSH, "sub", "sub/interrupted"], tmp_path, clean_environment(SLOSH_URL=client.url)) as process:
         assert client.watchers("sub/interrupted", wait=PATIENCE) == 1
         process.tell(signal.SIGINT)
-        assert process.end() in (1, 130)
+        assert process.end() == 130
     assert "Traceback" not in process.output
 
 
@@ -150,3 +169,65 @@ def test_it_goes_on_over_a_restart_of_the_server(tmp_path: Path) -> None:
         out, told = process.communicate(timeout=PATIENCE)
     assert out == b"1\n2\n"
     assert b"again began a new life" in told
+
+
+def test_it_ends_with_its_topic(client: Client) -> None:
+    client.publish("sub/ends", 1)
+    client.publish("sub/ends", 2, end=True)
+    done = sub(client, "sub/ends", "--since", "earliest")
+    assert (done.returncode, done.stdout) == (0, "1\n2\n")
+
+
+def test_an_end_before_all_that_was_asked_for_has_an_exit_code(client: Client) -> None:
+    client.publish("sub/short", 1, end=True)
+    done = sub(client, "sub/short", "--since", "earliest", "--count", "2")
+    assert (done.returncode, done.stdout) == (EXIT_ENDED, "1\n")
+    assert "after 1 of 2 messages" in done.stderr
+
+
+POISON = ("9" * 4301, "1e400", '"\\ud800"', '{"\\ud800":"\\udfff"}', "[" * 500 + "]" * 500, '{"a":1,"a":2}', "21.50")
+"""Messages that Python has no value for, or another one than JSON."""
+
+
+def test_every_line_is_the_json_that_was_posted(client: Client) -> None:
+    client.publish_encoded("sub/poison", [text.encode() for text in POISON])
+    number = str(len(POISON))
+    assert sub(client, "sub/poison", "--since=earliest", "--count", number).stdout.splitlines() == list(POISON)
+    done = sub(client, "sub/poison", "--since=earliest", "--envelope", "--count", number)
+    assert (done.returncode, done.stderr) == (0, "")
+    for line, text in zip(done.stdout.splitlines(), POISON, strict=True):
+        assert members(line)["message"] == text
+
+
+def test_what_standard_output_has_no_bytes_for_is_escaped_as_json_does(client: Client) -> None:
+    client.publish("sub/grad", "21 \u00b0C \U0001f321")
+    done = subprocess.run(
+        [*SLOSH, "sub", "sub/grad", "--last=1", "--count=1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=clean_environment(SLOSH_URL=client.url, PYTHONIOENCODING="ascii"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == "21 \u00b0C \U0001f321"
+    assert done.stdout.isascii()
+
+
+def test_what_is_no_json_is_told_and_the_next_message_is_printed() -> None:
+    broken = 'id: aaaaaaaa.1\ndata: {"time":1,"mess<html>\n\n'
+    script: list[dict[str, str]] = [{"stream": "retry: 10\n\n" + broken, "then": "cut"}]
+    script.append({"stream": broken + 'id: aaaaaaaa.2\ndata: {"time":1,"message":2}\n\n', "then": "hang"})
+    with Scripted(script) as server, Client(server.url) as client:
+        done = sub(client, "kitchen", "--count=1")
+    assert (done.returncode, done.stdout) == (0, "2\n")
+    assert "The message of kitchen before the place aaaaaaaa.1 cannot be read: what came is no JSON." in done.stderr
+
+
+def test_a_time_of_arrival_is_told_to_its_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert _clock(1795864236.649) == "2026-11-28T11:10:36.649"
+    assert _clock(1795864236.9999) == "2026-11-28T11:10:37.000"
+    monkeypatch.undo()
+    time.tzset()

@@ -1,6 +1,9 @@
 """`slosh topics`: a table for people, lines for programs."""
 
 import json
+import socket
+import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -16,13 +19,70 @@ def test_the_active_topics_are_listed(
     with Serving(tmp_path_factory.mktemp("server"), "--unwatched=keep") as serving, Client(serving.url) as client:
         monkeypatch.setenv("SLOSH_URL", serving.url)
         client.publish("kitchen", 1)
-        client.publish("a much longer name/\u202e", 1)
+        client.publish("a much longer name/\u202e", 1, end=True)
         table = CliRunner().invoke(main, ["topics"])
         lines = CliRunner().invoke(main, ["topics", "--json"])
     assert table.exit_code == 0
     head, first, second = table.output.splitlines()
     assert head.split() == ["TOPIC", "WATCHERS", "MAX", "RATE/S"]
     assert first.startswith("a much longer name/\\u202e ")
+    assert first.split()[-1] == "ended"
     assert second.split()[:3] == ["kitchen", "0", "1"]
     assert len({len(line) for line in (head, first, second)}) == 1
     assert [json.loads(line)["name"] for line in lines.output.splitlines()] == ["a much longer name/\u202e", "kitchen"]
+
+
+TABLES = """\
+queue = 50
+[topics."alarm/*"]
+queue = 1
+[topics."gen/**"]
+age = "10m"
+[topics."**"]
+queue = 7
+"""
+
+
+def test_the_class_of_a_topic_is_explained_without_a_server(tmp_path: Path) -> None:
+    file = tmp_path / "other.toml"
+    file.write_text(TABLES)
+    done = CliRunner().invoke(main, ["topics", "--explain", "gen/a1", "--config", str(file)])
+    assert done.exit_code == 0
+    first, second, third, *settings = done.output.splitlines()
+    assert first.split() == ["no", '[topics."alarm/*"]', "does", "not", "take", "in", "gen/a1"]
+    assert second == 'yes   [topics."gen/**"] is the first that takes it in'
+    assert third == 'late  [topics."**"] takes it in too, but stands behind [topics."gen/**"]'
+    rows = {name: (value, source) for name, value, source in (line.split(maxsplit=2) for line in settings)}
+    assert rows["age"] == ("600s", '[topics."gen/**"]')
+    assert rows["queue"] == ("50", f"queue in {file}")
+    assert rows["linger"] == ("30s", "default")
+
+
+@pytest.mark.parametrize("text", ["", TABLES.replace('"**"', '"x/**"')])
+def test_a_topic_of_no_table_has_the_default_class(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "other.toml"
+    file.write_text(text)
+    done = CliRunner().invoke(main, ["topics", "--explain", "kitchen", "--config", str(file)])
+    assert "kitchen has the class default" in done.output
+
+
+def test_a_mistake_in_the_file_or_in_the_name_is_told() -> None:
+    for arguments in (["a,b"], ["a", "--config", "no.toml"]):
+        done = CliRunner().invoke(main, ["topics", "--explain", *arguments])
+        assert done.exit_code == 2
+        assert "no comma" in done.output or "cannot be read" in done.output
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_server_that_is_not_there_is_told_soon_and_with_how_to_start_one(is_silent: bool) -> None:
+    """Whether nothing listens, or something does and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if not is_silent:
+            listener.close()
+        before = time.monotonic()
+        done = CliRunner().invoke(main, ["topics", "--url", url])
+    assert done.exit_code == 5
+    assert time.monotonic() - before < 4.0, "two seconds, and some for a machine that is busy"
+    assert "Start one with `slosh serve`" in done.output
+    assert ("so nothing listens there" in done.output) is not is_silent

@@ -1,4 +1,4 @@
-"""What slosh's HTTP/1.1 edge does with bytes that other servers got wrong.
+"""What slosh's HTTP/1.1 server does with bytes that other servers got wrong.
 
 `python -m tests.conformance PORT` prints the score of any server that echoes.
 """

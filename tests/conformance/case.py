@@ -121,7 +121,7 @@ class Case:
 
     @property
     def may_be_silent(self) -> bool:
-        """Whether a server that waits for more is right, so that an answer is not owed."""
+        """Whether a server that waits for more is right, so that it need not answer."""
         return bool(getattr(self.judge, "silent", None) is Verdict.PASS)
 
 

@@ -1,4 +1,4 @@
-"""The echo application on slosh's own edge, as a process, for all the cases of a run."""
+"""The echo application on slosh's own HTTP server, as a process, for all the cases of a run."""
 
 import subprocess
 import sys

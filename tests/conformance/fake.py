@@ -1,4 +1,4 @@
-"""The same edge without a socket: bytes in, bytes out, and a clock that stands still until it is told to go on.
+"""The same server without a socket: bytes in, bytes out, and a clock that stands still until it is told to go on.
 
 Feeding a connection this way is a thousand times quicker than a socket and has no timing at all, so every way of
 cutting a request into pieces, and every deadline, can be tried.
@@ -12,15 +12,16 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
+from slosh.http1.heads import Heads
+from slosh.http1.protocol import HttpConnection
+from slosh.http1.state import ServerState
 from slosh.settings import Settings
 from slosh.testing.echo import Echo
-from slosh.web.connection import Connection
-from slosh.web.edge import Edge
 from tests.conformance.case import Case, Ending, Seen
 from tests.conformance.wire import parse
 
 if TYPE_CHECKING:
-    from slosh.web.action import Application
+    from slosh.http1.handler import Application
 
 Callback = Callable[..., object]
 
@@ -65,7 +66,7 @@ class FakeTransport(asyncio.Transport):
     def __init__(self, loop: FakeLoop) -> None:
         super().__init__()
         self.loop = loop
-        self.connection: Connection | None = None
+        self.connection: HttpConnection | None = None
         self.written = b""
         self.untaken = 0
         """What `get_write_buffer_size` says: bytes that the client has not taken."""
@@ -122,13 +123,13 @@ class FakeTransport(asyncio.Transport):
 
 
 class FakeClient:
-    """A client of an edge, with its connection.
+    """A client of an HTTP server, with its connection.
 
     Args:
-        settings: of the edge; left out, the defaults.
-        application: what the edge serves; left out, the echo.
+        settings: of the server; left out, the defaults.
+        application: what the server serves; left out, the echo.
         loop: shared with other clients, when there are several.
-        edge: likewise.
+        server: likewise.
     """
 
     def __init__(
@@ -136,13 +137,14 @@ class FakeClient:
         settings: Settings | None = None,
         application: Application | None = None,
         loop: FakeLoop | None = None,
-        edge: Edge | None = None,
+        server: ServerState | None = None,
     ) -> None:
         self.loop = loop or FakeLoop()
         settings = settings or Settings()
-        self.edge = edge or Edge(settings, application or Echo(settings), cast("asyncio.AbstractEventLoop", self.loop))
+        self.server = server or ServerState(settings, cast("asyncio.AbstractEventLoop", self.loop))
+        self.server.turns.clock = self.loop.time  # no turn is over because this machine is busy
         self.transport = FakeTransport(self.loop)
-        self.connection = Connection(self.edge)
+        self.connection = HttpConnection(self.server, Heads(application or Echo(settings), settings))
         self.transport.connection = self.connection
         self.connection.connection_made(self.transport)
         self.loop.settle()

@@ -1,4 +1,4 @@
-"""Http11Probe's compliance cases, by its own names: what an HTTP/1.1 server owes by RFC 9110 and 9112.
+"""Http11Probe's compliance cases, by its own names: what RFC 9110 and 9112 demand of an HTTP/1.1 server.
 
 The bytes and the judgements follow that public suite (MIT licence, https://github.com/MDA2AV/Http11Probe), so that
 the score can be set beside the ones it publishes. Only the host's name differs.

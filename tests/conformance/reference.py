@@ -108,6 +108,12 @@ def check_head(line: re.Match[bytes], fields: list[tuple[bytes, bytes]]) -> None
     demand(len(fields) <= 64)
     demand(len(hosts) == 1 or (not hosts and line["minor"] == b"0"))
     demand(not hosts or re.fullmatch(HOST, hosts[0]))
+    if line["authority"] and hosts:  # Stricter than RFC 9112 §3.2.2, where the target wins.
+        default = b"443" if line["scheme"].lower().startswith(b"https:") else b"80"
+        ours, theirs = (re.fullmatch(rb"(.*?)(?::([0-9]*))?", each.lower()) for each in (line["authority"], hosts[0]))
+        assert ours is not None
+        assert theirs is not None
+        demand((ours[1], ours[2] or default) == (theirs[1], theirs[2] or default))
     demand(not line["star"] or line["method"] == b"OPTIONS")
     demand(line["star"] or line["path"] or line["authority"])
     demand(words(fields, b"expect") in ([], [b"100-continue"]))

@@ -3,10 +3,10 @@
 import pytest
 
 from slosh.errors import MethodNotAllowed
+from slosh.http1.handler import Action, Application, Refusal
+from slosh.http1.head import Head
 from slosh.settings import Settings
 from slosh.testing.echo import EchoBody
-from slosh.web.action import Action, Application, Refusal
-from slosh.web.head import Head
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.wire import parse

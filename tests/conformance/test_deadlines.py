@@ -3,8 +3,8 @@
 import pytest
 
 from slosh.core.timers import TICK
+from slosh.http1.lingering import PAUSE
 from slosh.settings import Settings
-from slosh.web.lingering import PAUSE
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.wire import parse
@@ -73,7 +73,7 @@ def test_a_408_says_that_the_connection_closes_and_nothing_sent_later_is_answere
     assert statuses(client) == [408]
 
 
-def test_each_request_has_its_time_anew() -> None:
+def test_each_request_has_its_time_again() -> None:
     client = FakeClient(SETTINGS)
     for _ in range(3):
         client.feed(HEAD[:20])

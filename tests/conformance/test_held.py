@@ -9,10 +9,11 @@ from collections import deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slosh.http1.connection import Connection
+from slosh.http1.exchange import Exchange
+from slosh.http1.handler import Action, Application
+from slosh.http1.head import Head
 from slosh.settings import Settings
-from slosh.web.action import Action, Application, Exchange
-from slosh.web.connection import Connection
-from slosh.web.head import Head
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.wire import parse

@@ -1,4 +1,4 @@
-"""Heads that are remembered are answered as if they were read anew, whatever was asked before and by whom.
+"""Heads that are remembered are answered as if they were read again, whatever was asked before and by whom.
 
 A memory that takes one request for another is a cache that a stranger can poison: so each request is asked of a
 server that has answered many like it, and of one that has just been started, and the answers are the same.
@@ -127,7 +127,7 @@ def requests(draw: st.DrawFn) -> bytes:
     return f"{line}Host: slosh.test\r\n{draw(st.sampled_from(FIELDS))}\r\n".encode("latin-1")
 
 
-def same_as_anew(asked: list[bytes]) -> None:
+def same_as_first(asked: list[bytes]) -> None:
     with loaded() as old:
         for sent in asked:
             with loaded() as new:
@@ -141,14 +141,14 @@ def poll(since: str, query: str = "wait=0&since={}") -> bytes:
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_cursor_after_every_other_is_read_as_if_it_were_the_first(query: str) -> None:
     usual = "epoch000.1"
-    same_as_anew([poll(since, query) for other in CURSORS for since in (other, usual)])
-    same_as_anew([poll(usual, query), *(poll(since, query) for since in CURSORS)])
+    same_as_first([poll(since, query) for other in CURSORS for since in (other, usual)])
+    same_as_first([poll(usual, query), *(poll(since, query) for since in CURSORS)])
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(requests(), min_size=1, max_size=8))
 def test_what_was_asked_before_changes_no_answer(asked: list[bytes]) -> None:
-    same_as_anew(asked)
+    same_as_first(asked)
 
 
 @settings(deadline=None, max_examples=60)

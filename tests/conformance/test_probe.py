@@ -1,4 +1,4 @@
-"""The public probe's cases against slosh's edge: all right but the deviations that are listed with their reason."""
+"""The public probe's cases against slosh's HTTP server: all right but the listed deviations."""
 
 from pathlib import Path
 

@@ -98,7 +98,7 @@ def test_pipelined_requests_are_answered_in_order_however_they_are_cut(
 
 @settings(deadline=None)
 @given(st.binary(max_size=300), st.data())
-def test_any_bytes_at_all_are_refused_once_or_awaited_and_never_break_the_edge(
+def test_any_bytes_at_all_are_refused_once_or_awaited_and_never_break_the_server(
     noise: bytes, data: st.DataObject
 ) -> None:
     at = data.draw(st.integers(0, len(noise)))
@@ -114,7 +114,7 @@ def test_any_bytes_at_all_are_refused_once_or_awaited_and_never_break_the_edge(
 
 @settings(deadline=None)
 @given(st.sampled_from(ALL), st.data())
-def test_a_case_with_a_byte_changed_never_breaks_the_edge(case: Case, data: st.DataObject) -> None:
+def test_a_case_with_a_byte_changed_never_breaks_the_server(case: Case, data: st.DataObject) -> None:
     sent = b"".join(case.sends)[:2000]
     at = data.draw(st.integers(0, max(0, len(sent) - 1)))
     changed = sent[:at] + data.draw(st.binary(min_size=1, max_size=2)) + sent[at + 1 :]

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from slosh.errors import RangeNotSatisfiable
-from slosh.web.cookies import cookie_name, find_place
-from slosh.web.files import Version, find_range
-from slosh.web.head import parse_head
+from slosh.http1.head import parse_head
+from slosh.web.conditions import Version, find_range
+from slosh.web.readers.cookies import cookie_name, find_place
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.wire import parse
@@ -97,20 +97,20 @@ def test_cookies_are_read_in_linear_time() -> None:
 
 def test_fields_are_read_in_linear_time() -> None:
     linear(lambda n: parse_head(get(*[b"X: v"] * n), 1 << 20), 500)
-    linear(lambda n: list(parse_head(get(*[b"X: v"] * n), 1 << 20).all(b"x")), 500)
+    linear(lambda n: list(parse_head(get(*[b"Range: v"] * n), 1 << 20).all(b"range")), 500)
     linear(lambda n: parse_head(get(b"Connection: " + b"a," * n), 64), 500)
     linear(lambda n: parse_head(get(b"Expect: " + b"," * n), 64), 500)
 
 
 @pytest.mark.parametrize("end", [b"", b"x"], ids=["behind a value", "within one"])
 def test_white_space_is_read_in_linear_time(end: bytes) -> None:
-    """A pattern for white space before a line's end would try each place anew (CVE-2020-5236)."""
-    block = get(b"X: a" + b" \t" * 100_000 + end, b"Y: \t")
+    """A pattern for white space before a line's end would try each place again (CVE-2020-5236)."""
+    block = get(b"Range: a" + b" \t" * 100_000 + end, b"Accept: \t")
     began = time.process_time()
     head = parse_head(block, 64)
     assert time.process_time() - began < 0.5
-    assert head.all(b"y") == [b""]
-    assert head.first(b"x").endswith(end.decode() or "a")
+    assert head.all(b"accept") == [b""]
+    assert head.first(b"range").endswith(end.decode() or "a")
 
 
 @pytest.mark.parametrize(

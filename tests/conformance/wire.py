@@ -13,7 +13,7 @@ import time
 from tests.conformance.case import Answer, Case, Ending, Result, Seen
 
 PATIENCE = 10.0
-"""Seconds to wait for an answer that is owed. Only a server that hangs ever costs this much."""
+"""Seconds to wait for an answer that must come. Only a server that hangs ever costs this much."""
 
 Address = tuple[str, int]
 

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from slosh.core.classes import Classes, TopicClass
 from slosh.core.hub import Hub
 from slosh.core.reading import Place, read
 from slosh.core.topic import Shared, Topic, Watcher
@@ -22,15 +23,17 @@ class HubOnLoop(Hub):
         self.loop = loop
         self.flushes_owed = 0
         epochs = itertools.count(1)
-        defaults = {"queue": 100, "queue_bytes": 1_000_000, "linger": 30.0, "max_topics": 1000, "max_watchers": 0}
+        of_class = {"queue": 100, "queue_bytes": 1_000_000, "linger": 30.0, "age": 0.0, "keeps": False, "history": 0.0}
+        default = TopicClass(**{name: bounds.pop(name, value) for name, value in of_class.items()})
         super().__init__(
-            **(defaults | bounds),
+            classes=Classes(default, bounds.pop("rules", ())),
+            **({"max_topics": 1000, "max_watchers": 0, "max_bytes": 1 << 40} | bounds),
             new_epoch=lambda: f"e{next(epochs)}",
-            wake=self._owe_a_flush,
+            wake=self._ask_for_a_flush,
             arm=lambda when: loop.call_at(when, lambda: self.expire(loop.now())),
         )
 
-    def _owe_a_flush(self) -> None:
+    def _ask_for_a_flush(self) -> None:
         self.flushes_owed += 1
 
     def turn(self) -> None:
@@ -94,7 +97,7 @@ class Watching(Watcher):
             self.then()
 
     def moved(self, topic: Topic, successor: Topic) -> None:
-        """Begin anew in the life that has begun in place of this one."""
+        """Begin again in the life that has begun in place of this one."""
         assert topic is self.topic
         self.topic, self.offset = successor, 0
         self.hub.watch(successor, self, 0)

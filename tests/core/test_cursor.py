@@ -11,14 +11,11 @@ from slosh.core.cursor import (
     EPOCH_LENGTH,
     MAX_OFFSET,
     Cursor,
-    length_in_url,
     make_epoch,
     parse_cursor,
-    parse_offset,
     spell,
     unspell,
 )
-from slosh.errors import BadQuery
 from tests.properties import PROPERTY
 
 EPOCHS = st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=1, max_size=32)
@@ -34,7 +31,7 @@ def test_a_cursor_comes_back_from_its_text_as_it_was(epoch: str, offset: int) ->
 @PROPERTY
 @given(st.text() | st.from_regex(r"[0-9a-z]{1,9}\.[0-9]{1,18}"))
 def test_one_place_has_one_spelling(text: str) -> None:
-    """Whatever is taken as a cursor is written just as it came: no leading zeros, no other digits."""
+    """A text that is taken as a cursor is written just as it came: no leading zeros, no other digits."""
     cursor = parse_cursor(text)
     assert cursor is None or str(cursor) == text
 
@@ -70,21 +67,6 @@ def test_what_is_no_cursor_is_none(text: str) -> None:
 def test_the_largest_offset_is_the_largest_that_every_json_reader_holds() -> None:
     assert MAX_OFFSET == 2**53 - 1
     assert parse_cursor(f"k.{MAX_OFFSET}") == Cursor("k", MAX_OFFSET)
-
-
-@PROPERTY
-@given(OFFSETS)
-def test_an_offset_is_read_as_the_number_it_is(offset: int) -> None:
-    assert parse_offset("n", str(offset)) == offset
-
-
-@pytest.mark.parametrize(
-    "text", ["", "-1", "+1", "1.0", "1e3", " 1", "1_0", "0x1", "\u0661", "\u00b2", str(MAX_OFFSET + 1), "9" * 5000]
-)
-def test_what_is_no_offset_is_refused_with_the_parameters_name(text: str) -> None:
-    with pytest.raises(BadQuery) as caught:
-        parse_offset("n", text)
-    assert caught.value.parameter == "n"
 
 
 @PROPERTY
@@ -142,12 +124,3 @@ def test_a_name_that_nobody_encoded_is_taken_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("text", ["%ff", "%C3", "a%e9"])
 def test_what_is_no_encoding_is_a_name(text: str) -> None:
     assert unspell(text) == text
-
-
-@PROPERTY
-@given(NAMES, st.integers(0, MAX_OFFSET // 100))
-def test_a_place_is_never_longer_in_a_url_than_was_said_before(name: str, offset: int) -> None:
-    """Also when a hundred times as much has come in meanwhile, and the client encodes all that can be."""
-    said = length_in_url(name, Cursor("k3f9c2aa", offset))
-    for later in (offset, max(offset, 99_999_999), offset * 100 + 99):
-        assert len(quote(f"{spell(name)}=k3f9c2aa.{later},", safe="")) <= said

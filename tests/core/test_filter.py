@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.core.members import find_member
 from slosh.core.reading import ALL, Filter, Place, read
 from slosh.core.topic import Topic
+from tests.core.members import find_member
 from tests.properties import PROPERTY
 
 MESSAGES: st.SearchStrategy[list[Any]] = st.lists(

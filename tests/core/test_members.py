@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.core.members import Finder, find_member
+from slosh.core.members import Finder, raw_member
 from slosh.web.jsontext import check_json
+from tests.core.members import find_member
 from tests.properties import PROPERTY
 
 HALVES = [b"\\ud83d", b"\\uD83D", b"\\udc00", b"\\uDC00x", b"\\\\\\ud83d", b"\\ud83d\\ud83d\\ude00"]
@@ -101,6 +102,23 @@ def test_two_values_are_equal_exactly_when_the_standard_library_says_so(
     found = [find_member(json.dumps(value).encode(), path) for value in (one, other)]
     assert [value is None for value in found] == [obvious(value) is None for value in (one, other)]
     assert (found[0] == found[1]) == (obvious(one) == obvious(other))
+
+
+@pytest.mark.parametrize(
+    ("message", "letters"),
+    [
+        (b'{"k":1}', b"1"),
+        (b'{ "x" : [1], "k" :  {"z":1.0, "a":1e999}  , "y":2}', b'{"z":1.0, "a":1e999}'),
+        (b'{"k":"\\ud83d","x":1}', b'"\\ud83d"'),
+        (b'{"k":1,"k":2}', b"2"),
+        (b'{"K":1}', b""),
+        (b'{"x":"\\ud83d"}', b""),
+        (b"[1]", b""),
+        (b'"k"', b""),
+    ],
+)
+def test_a_member_is_given_as_it_is_written(message: bytes, letters: bytes) -> None:
+    assert raw_member(message, "k") == letters
 
 
 def test_what_looking_costs_is_counted_and_more_where_it_takes_longer() -> None:

@@ -110,3 +110,22 @@ def test_a_name_has_at_most_16_segments() -> None:
     assert check_name(name) == name
     with pytest.raises(BadTopic, match="16 segments"):
         check_name(name + "/a")
+
+
+@pytest.mark.parametrize(
+    ("character", "told"),
+    [
+        ("\x07", "no control characters"),
+        ("\u2028", "no line separators"),
+        ("\u2029", "no paragraph separators"),
+        ("\ud800", "no lone surrogates"),
+    ],
+)
+def test_the_error_names_what_is_wrong_with_a_character(character: str, told: str) -> None:
+    with pytest.raises(BadTopic, match=told):
+        check_name(f"a{character}b")
+
+
+@pytest.mark.parametrize("character", ["\u202e", "\u200b", "\ufeff"])
+def test_a_character_that_is_not_seen_is_one_of_a_name(character: str) -> None:
+    assert check_name(f"a{character}b") == f"a{character}b"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.core.patterns import MAX_STEPS, Tree, Walk, check_pattern, is_pattern, matches
+from slosh.core.patterns import MAX_STEPS, Tree, Walk, check_pattern, covers, intersect, is_pattern, matches
 from slosh.errors import BadTopic
 from tests.properties import PROPERTY
 
@@ -135,3 +135,45 @@ def test_a_walk_looks_at_no_more_than_the_pattern_needs() -> None:
     first = next(tree.names_for("**", walk))
     assert first == "0"
     assert MAX_STEPS - walk.left <= 10
+
+
+@PROPERTY
+@given(PATTERNS, PATTERNS, st.lists(NAMES, max_size=8))
+def test_a_pattern_that_covers_another_takes_in_all_that_the_other_does(wide: str, narrow: str, names: Any) -> None:
+    if covers(wide, narrow):
+        assert all(matches(wide, name) for name in names if matches(narrow, name))
+    else:
+        # A name that the other takes in and this one does not: its stars filled with what nobody else is called.
+        fillings = (
+            narrow.replace("**", rest).replace("*", "other") for rest in ("other", "other/other", "o/t/h/e/r/s")
+        )
+        assert not all(matches(wide, name) for name in fillings)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ("a/*", "a/b", "a/b"),
+        ("a/*", "*/b", "a/b"),
+        ("**", "a/*", "a/*"),
+        ("a/**", "*/b/**", "a/b/**"),
+        ("a/**", "a/**", "a/**"),
+        ("a/**", "*/*", "a/*"),
+        ("a/**", "a", None),
+        ("a/*", "a/b/c", None),
+        ("a/*", "b/*", None),
+        ("a/**", "b", None),
+        ("a", "a", "a"),
+    ],
+)
+def test_what_two_patterns_both_take_in(one: str, other: str, both: str | None) -> None:
+    assert intersect(one, other) == both
+    assert intersect(other, one) == both
+
+
+def test_each_path_of_a_tree_is_told_once() -> None:
+    tree: Tree[int] = Tree()
+    for path, value in (("a/*", 1), ("a/*", 2), ("a", 3), ("a/b/**", 4), ("gone/*", 5)):
+        tree.add(path, value)
+    tree.remove("gone/*", 5)
+    assert sorted(tree.paths()) == ["a", "a/*", "a/b/**"]

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 
 from slosh.core.cursor import MAX_OFFSET, Cursor, parse_cursor
-from slosh.core.members import find_member
 from slosh.core.reading import (
     ALL,
     Age,
@@ -22,11 +21,10 @@ from slosh.core.reading import (
     Since,
     Unknown,
     locate,
-    parse_since,
     read,
 )
 from slosh.core.topic import Topic
-from slosh.errors import BadQuery
+from tests.core.members import find_member
 from tests.properties import PROPERTY, STORY
 
 
@@ -40,38 +38,6 @@ def topic_of(count: int, queue: int = 100, epoch: str = "k") -> Topic:
 
 def numbers(reading: Reading) -> list[int]:
     return [int(message) for message in reading.messages]
-
-
-class TestParseSince:
-    """The query parameter `since`."""
-
-    @pytest.mark.parametrize(
-        ("text", "since"),
-        [
-            ("now", Now()),
-            ("earliest", Earliest()),
-            ("-50", Last(50)),
-            ("-0", Last(0)),
-            ("90s", Age(90.0)),
-            ("1.5s", Age(1.5)),
-            ("250ms", Age(0.25)),
-            ("10m", Age(600.0)),
-            ("2h", Age(7200.0)),
-            ("k3f9.4", Cursor("k3f9", 4)),
-            ("now.4", Cursor("now", 4)),
-        ],
-    )
-    def test_each_form_is_read(self, text: str, since: Since) -> None:
-        assert parse_since(text) == since
-
-    @pytest.mark.parametrize(
-        "text",
-        ["", "Now", "later", "-", "--5", "-5.0", "-1e3", "-\u0661", "5w", "5D", "s", ".5s", "-5s", "1e3s"],
-    )
-    def test_anything_else_is_refused_and_the_forms_are_told(self, text: str) -> None:
-        with pytest.raises(BadQuery, match=r"cursor.*now.*earliest.*-50.*90s") as caught:
-            parse_since(text)
-        assert caught.value.parameter == "since"
 
 
 class TestLocate:
@@ -139,7 +105,7 @@ class TestLocate:
     @pytest.mark.parametrize(
         "since", [Offset(16), Offset(MAX_OFFSET), Cursor("k", 16), Cursor("x", 3), Cursor("x", 0), Unknown()]
     )
-    def test_another_life_the_future_and_nonsense_start_anew_and_say_so(self, since: Since) -> None:
+    def test_another_life_the_future_and_nonsense_start_again_and_say_so(self, since: Since) -> None:
         topic = topic_of(15, queue=10)
         reading = read(topic, locate(topic, since, 20.0))
         assert reading.reset

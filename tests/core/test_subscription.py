@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slosh.core.classes import Classes, TopicClass
 from slosh.core.hub import Hub
 from slosh.core.reading import ALL, Filter, Place
-from slosh.core.subscription import Batch, OneTopic, SeveralTopics, Subscription
+from slosh.core.several import PatternSubscription, Room, SeveralTopics
+from slosh.core.subscription import Batch, OneTopic, Subscription
 from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyWatchers
 from tests.properties import PROPERTY
@@ -25,7 +27,7 @@ class Waiting(Watcher):
         self.woken.append(topic.name)
 
     def moved(self, topic: Topic, successor: Topic) -> None:
-        """As the protocol says; each test that meets it says what is owed."""
+        """As the protocol says; each test that meets it says what is due."""
 
 
 @pytest.fixture
@@ -36,11 +38,10 @@ def hub() -> Hub:
 def make_hub() -> Hub:
     epochs = (f"e{number}" for number in itertools.count())
     return Hub(
-        queue=5,
-        queue_bytes=1000,
-        linger=30.0,
+        classes=Classes(TopicClass(queue=5, queue_bytes=1000, linger=30.0)),
         max_topics=10,
         max_watchers=1,
+        max_bytes=1 << 40,
         new_epoch=lambda: next(epochs),
         wake=lambda: None,
         arm=lambda _: None,
@@ -125,14 +126,14 @@ def test_moving_to_the_life_that_began_in_place_of_a_lost_one_tells_of_the_reset
     subscription = make(hub, topic, Place(2))
     watcher = Waiting()
     subscription.watch(watcher, 0.0)
-    successor = hub.replace(topic, "anew", 1.0)
+    successor = hub.replace(topic, "other", 1.0)
     subscription.move(topic, successor, watcher)
     assert (list(successor.watchers), subscription.is_reset(), subscription.is_behind()) == ([watcher], True, False)
     hub.append(successor, [b"3"], 1.0)
     hub.flush(0.0)
     assert watcher.woken == ["a"]
     ((_, reading),) = subscription.read(ALL).parts
-    assert (reading.reset, reading.messages, reading.lost, str(reading.cursor)) == (True, [b"3"], 0, "anew.1")
+    assert (reading.reset, reading.messages, reading.lost, str(reading.cursor)) == (True, [b"3"], 0, "other.1")
     subscription.leave(watcher, 2.0)
     assert not successor.watchers
 
@@ -223,3 +224,60 @@ class TestSeveral:
         assert hub.watching == 2
         subscription.leave(watcher, 0.0)
         assert hub.watching == 0
+
+
+def make_pattern_reader(hub: Hub) -> PatternSubscription:
+    """A reader of all topics, who has seen all that there is."""
+    places = {topic: Place(topic.last) for topic in hub}
+    room = Room(10, 1000, lambda name, cursor: len(name) + len(str(cursor)))
+    return PatternSubscription(hub, places, ["*"], room)
+
+
+def test_a_topic_too_many_is_left_out_and_that_is_told_once(hub: Hub) -> None:
+    told: list[bool] = []
+    room = Room(2, 1000, lambda name, cursor: len(name) + len(str(cursor)))
+    reader, waiting = PatternSubscription(hub, {hub.open("a", 0.0): Place(0)}, ["*"], room), Waiting()
+    reader.watch(waiting, 0.0)
+    reader.on_incomplete(lambda: told.append(reader.is_incomplete()))
+    hub.append(hub.open("b", 0.0), [b"1"], 0.0)
+    key = reader.key()
+    assert (reader.is_incomplete(), reader.read(ALL).incomplete) == (False, False)
+    for name in ("c", "d"):
+        hub.append(hub.open(name, 0.0), [b"2"], 0.0)
+    assert told == [True]
+    batch = reader.read(ALL)
+    assert ([name for name, _ in batch.parts], batch.incomplete) == (["b"], True)
+    assert batch.cursor == "*,a=e0.0,b=e1.1", "what was left out is new to the reader when it returns"
+    assert reader.key() != key, "who has all is not given the same answer"
+
+
+def test_a_life_that_is_lost_is_read_on_once_by_a_reader_of_patterns(hub: Hub) -> None:
+    """It is moved there, and then told that the topic has come to life."""
+
+    class Moving(Waiting):
+        def moved(self, topic: Topic, successor: Topic) -> None:
+            reader.move(topic, successor, self)
+
+    topic = hub.open("a", 0.0)
+    reader = make_pattern_reader(hub)
+    reader.watch(Moving(), 0.0)
+    successor = hub.replace(topic, "other", 0.0)
+    hub.append(successor, [b"1"], 0.0)
+    ((name, reading),) = reader.read(ALL).parts
+    assert (name, reading.messages, reading.reset) == ("a", [b"1"], True)
+
+
+def test_a_life_behind_an_end_that_the_store_forgot_is_read_by_a_reader_of_patterns(hub: Hub) -> None:
+    topic = hub.open("a", 0.0)
+    reader, waiting = make_pattern_reader(hub), Waiting()
+    reader.watch(waiting, 0.0)
+    hub.end(topic)
+    batch = reader.read(ALL)
+    reader.advance(batch)
+    reader.leave_ended(batch, waiting, 0.0)
+    assert reader.cursor() == "*,a=e0.end"
+    successor = hub.replace(topic, "other", 0.0)
+    hub.append(successor, [b"1"], 0.0)
+    ((name, reading),) = reader.read(ALL).parts
+    assert (name, reading.messages, reading.reset) == ("a", [b"1"], False)
+    assert reader.cursor() == "*,a=other.0"

@@ -108,13 +108,13 @@ class TimersStory(RuleBasedStateMachine):
         assert len(self.clocked.timers) == len(self.waiting)
 
     @invariant()
-    def a_call_is_owed_for_the_earliest(self) -> None:
+    def a_call_is_asked_for_the_earliest(self) -> None:
         if self.waiting:
             earliest = min(deadline for deadline, _ in self.waiting.values())
             assert self.clocked.loop.next_call() <= earliest + TICK + self.clocked.late + 0.002
 
     @invariant()
-    def no_two_calls_are_owed_for_one_time(self) -> None:
+    def no_two_calls_are_asked_for_one_time(self) -> None:
         """But for those who look on their own in the very moment that a call is due."""
         owed = [when for when, _, _ in self.clocked.loop.calls if when > self.clocked.loop.now() + 2 * TICK]
         assert len(owed) == len(set(owed))
@@ -126,7 +126,7 @@ TestTimersStory.settings = STORY
 
 @pytest.mark.parametrize("kind", LOOPS)
 def test_calls_do_not_multiply(kind: Any) -> None:
-    """A thousand short polls beside a long deadline. Each once left a call behind that armed anew for ever."""
+    """A thousand short polls beside a long deadline. Each once left a call behind that armed itself again for ever."""
     clocked = Clocked(**kind)
     for number in range(1000):
         clocked.timers.add(f"long {number}", clocked.loop.now() + 75.0)
@@ -208,3 +208,16 @@ def test_discarding_what_is_gone_already_does_nothing() -> None:
     timers.discard("a", tick)
     timers.discard("b", 7)
     assert timers.due(10.0) == []
+
+
+def test_after_all_were_forgotten_a_new_one_comes_at_its_time() -> None:
+    """The call that was asked for before comes all the same, and finds nothing."""
+    armed: list[float] = []
+    timers: Timers[str] = Timers(armed.append)
+    timers.add("gone", 1.0)
+    timers.clear()
+    assert len(timers) == 0
+    timers.add("late", 5.0)
+    assert timers.due(1.0) == []
+    assert armed == [1.0, 5.0]
+    assert timers.due(5.0) == ["late"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.core.topic import Topic
+from slosh.core.topic import EACH, Topic
 from tests.properties import PROPERTY
 
 MESSAGES = st.binary(min_size=1, max_size=12)
@@ -156,6 +156,17 @@ def test_times_never_fall_and_go_on_with_the_clock_that_nobody_sets_back() -> No
     assert topic.times(range(1, 6)) == [5000, 6500, 6500, 7000, 9000]
 
 
+@pytest.mark.parametrize("pause", [0.0004, 0.0019, 0.7])
+def test_times_go_on_as_fast_as_time_does_however_many_messages_come(pause: float) -> None:
+    """While a clock is behind: they stood still for a topic with more than a thousand messages a second."""
+    topic = Topic("a", "k", 0.0)
+    topic.append([b"x"], 100.0, 10, 100, 5_000_000)
+    for number in range(1, 5001):
+        topic.append([b"x"], 100.0 + number * pause, 10, 100, int(number * pause * 1000))
+    assert topic.latest_wall - 5_000_000 == pytest.approx(5000 * pause * 1000, abs=1.1)
+    assert topic.latest_at == pytest.approx(100.0 + 5000 * pause, abs=0.0011)
+
+
 @PROPERTY
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9000)), max_size=12), st.integers(1, 5))
 def test_times_never_fall(steps: Any, queue: int) -> None:
@@ -190,3 +201,55 @@ def test_what_fell_off_for_its_bytes_takes_no_memory() -> None:
     topic.append([b"x" * 900], 0.0, 10, 1000)
     assert (topic.first, topic.last, topic.size) == (5, 6, 1000)
     assert sum(map(len, topic._messages)) == topic.size
+
+
+CHANGES = st.lists(
+    st.one_of(
+        st.lists(MESSAGES, min_size=1, max_size=6),  # publish
+        st.tuples(st.just("before"), st.integers(0, 30)),
+        st.tuples(st.just("shorten"), st.integers(0, 400)),
+        st.tuples(st.just("fit"), st.integers(1, 8), st.integers(1, 60)),
+    ),
+    max_size=20,
+)
+
+
+@PROPERTY
+@given(CHANGES, st.integers(1, 8), st.integers(1, 60))
+def test_a_ring_that_is_shortened_and_resized_keeps_the_right_end(changes: Any, queue: int, queue_bytes: int) -> None:
+    """Against a list of what is kept, with the time of each."""
+    topic, kept, now, gone = Topic("a", "k", 0.0), list[tuple[bytes, float]](), 0.0, list[float]()
+    for change in changes:
+        now += 1.0
+        before = len(kept)
+        if isinstance(change, list):
+            fell = topic.append(change, now, queue, queue_bytes)
+            kept += [(message, now) for message in change]
+            while len(kept) > queue or (len(kept) > 1 and sum(len(message) for message, _ in kept) > queue_bytes):
+                gone.append(kept.pop(0)[1])
+            before += len(change)
+        elif change[0] == "before":
+            fell = topic.forget_before(float(change[1]))
+            while kept and kept[0][1] < change[1]:
+                gone.append(kept.pop(0)[1])
+        elif change[0] == "shorten":
+            fell = topic.shorten(change[1])
+            freed = 0
+            while freed < change[1] and len(kept) > 1:
+                message, time = kept.pop(0)
+                gone.append(time)
+                freed += len(message) + EACH
+        else:
+            _, queue, queue_bytes = change
+            fell = topic.fit(queue, queue_bytes)
+            while len(kept) > queue or (len(kept) > 1 and sum(len(message) for message, _ in kept) > queue_bytes):
+                gone.append(kept.pop(0)[1])
+        assert fell == before - len(kept)
+        assert topic.after(0) == [message for message, _ in kept]
+        assert (topic.first, topic.size) == (topic.last + 1 - len(kept), sum(len(message) for message, _ in kept))
+        assert topic.weight == topic.size + EACH * len(kept)
+        assert len(topic._messages) <= max(queue, 64 + 4 * len(kept))
+        if kept:
+            assert topic.oldest == kept[0][1]
+        assert all(topic.has_forgotten_since(time) for time in gone[-1:])
+        assert topic.offset_before(now - 1.0) == topic.last - sum(time >= now - 1.0 for _, time in kept)

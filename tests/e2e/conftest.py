@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import pytest
 
 from benchmarks.processes import ProcessGroup
-from tests.conftest import need
+from tests.conftest import lacking, need
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -72,6 +72,10 @@ class Process:
             lines.append(line)
         return lines
 
+    def tell(self, by: signal.Signals) -> None:
+        """Send a signal that does not end it."""
+        self._process.send_signal(by)
+
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, wait for the end, return the exit code."""
         self._process.send_signal(by)
@@ -88,7 +92,7 @@ class Process:
 
 
 class Slosh:
-    """`slosh serve` on a free port, which it keeps when it is started anew."""
+    """`slosh serve` on a free port, which it keeps when it is started again."""
 
     def __init__(self, **settings: object) -> None:
         self._options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
@@ -172,9 +176,26 @@ def feeder() -> Iterator[Callable[..., Process]]:
         process.__exit__()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def npm_folder(tmp_path: Path) -> Path:
+    """A folder for programs of Node.js that import the packages of `clients/package.json`."""
+    need("node")
+    packages = Path(sys.prefix, "npm", "node_modules")
+    if not packages.is_dir():
+        lacking(f"there is no {packages} (make test installs it where npm is)")
+    folder = tmp_path / "npm"
+    folder.mkdir()
+    (folder / "node_modules").symlink_to(packages)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """Chromium, one for all tests; each test has contexts of its own."""
+    """Chromium, one for a file; each test has contexts of its own.
+
+    Playwright's synchronous interface keeps an event loop running in this thread for as long as its browser is open,
+    and where one runs, the tests of other files could not run their own.
+    """
     need("module:playwright")
     from playwright.sync_api import expect, sync_playwright
 
@@ -186,16 +207,16 @@ def browser() -> "Iterator[Browser]":
 
 
 @pytest.fixture
-def new_context(browser: "Browser") -> "Iterator[Callable[[], BrowserContext]]":
-    """Make browser contexts: a person each, with storage and cookies of their own.
+def new_context(browser: "Browser") -> "Iterator[Callable[..., BrowserContext]]":
+    """Make browser contexts: a person each, with storage and cookies of their own; Playwright's options may be given.
 
     A script error on any of their pages fails the test.
     """
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def make() -> "BrowserContext":
-        context = browser.new_context()
+    def make(**options: Any) -> "BrowserContext":
+        context = browser.new_context(**options)
         context.set_default_timeout(PATIENCE * 1000)
         context.on("weberror", lambda event: errors.append(str(event.error)))
         contexts.append(context)

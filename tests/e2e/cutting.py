@@ -34,6 +34,8 @@ class CuttingProxy:
         self.cuts = 0
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
+        self._carries = threading.Event()
+        self._carries.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -47,6 +49,16 @@ class CuttingProxy:
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                     end.shutdown(socket.SHUT_RDWR)
                 end.close()
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Cut, and let new connections wait until the end of the block."""
+        self._carries.clear()
+        try:
+            self.cut()
+            yield
+        finally:
+            self._carries.set()
 
     def cut_behind(self, pattern: bytes) -> None:
         """End the connection on which the server next sends this, right behind it: the client gets all before."""
@@ -75,6 +87,7 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self._carries.wait()
                 try:
                     server = socket.create_connection(("127.0.0.1", self._target))
                 except OSError:

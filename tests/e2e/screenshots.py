@@ -1,4 +1,4 @@
-"""Pictures of the viewer with twelve kinds of data, to be looked at: `python -m tests.e2e.screenshots FOLDER`.
+"""Pictures of the viewer with sixteen kinds of data, to be looked at: `python -m tests.e2e.screenshots FOLDER`.
 
 It takes a minute. A test cannot say whether a page looks right; a person can, in a minute more.
 """
@@ -40,6 +40,33 @@ def _nulls(n: int) -> dict[str, Any]:
     return {"a": None if 60 < n % 100 < 80 else value, "b": value + 3} | ({"c": value - 3} if n % 60 < 40 else {})
 
 
+def _boiler(n: int) -> dict[str, Any]:
+    phase = n / 25
+    return {
+        "flow_temp_c": round(48 + 14 * math.sin(phase), 1),
+        "return_temp_c": round(39 + 9 * math.sin(phase - 0.5), 1),
+        "gas_percent": round(50 + 45 * math.sin(phase + 0.4)),
+        "pump": math.sin(phase + 0.4) > -0.6,
+        "mode": ("idle", "warm water", "heating")[int(phase) % 3],
+    }
+
+
+def _bus(n: int) -> dict[str, Any]:
+    """Two buses on loops around a town; one drives through a tunnel."""
+    bus, turn = n % 2, n / 60
+    place = {
+        "lat": 52.52 + 0.02 * math.sin(turn + bus) * (1 + bus / 2),
+        "lon": 13.4 + 0.05 * math.cos(turn) - 0.02 * bus,
+    }
+    is_seen = bus or n % 60 < 45
+    return {"bus": "AB"[bus], "position": place if is_seen else None, "speed_kmh": 30 + n % 7}
+
+
+def _loss(number: int, n: int) -> dict[str, float]:
+    noise = random.random() * 0.2
+    return {"step": n * 10, "loss": round((2 + number) * math.exp(-n / 60) + noise + 0.02, 4)}
+
+
 def _rising(number: int, n: int) -> float:
     return number + math.sin(n / 5)
 
@@ -53,6 +80,8 @@ KINDS: dict[str, tuple[float, Message]] = {
     "restart": (0.2, lambda n: {"value": 20 + n % 10}),
     "silence": (0.2, lambda n: {"value": round(math.sin(n / 8), 3)}),
     "late": (0.05, lambda n: {"value": round(math.sin(n / 80), 4)}),
+    "boiler": (0.2, _boiler),
+    "buses": (0.3, _bus),
     "hosts": (0.1, lambda n: {"host": f"web{n % 3}", "step": n // 3, "load": round(n % 3 + random.random(), 3)}),
 }
 
@@ -92,7 +121,7 @@ def take(browser: "Browser", folder: Path) -> None:
     pages: dict[str, Page] = {}
 
     def view(name: str, topic: str, server: Slosh = slosh, width: int = 1200, **options: Any) -> None:
-        page = browser.new_context(viewport={"width": width, "height": 800}, **options).new_page()
+        page = browser.new_context(viewport={"width": width, "height": 900}, **options).new_page()
         page.goto(f"{server.url}/view/{topic}")
         pages[name] = page
 
@@ -102,7 +131,11 @@ def take(browser: "Browser", folder: Path) -> None:
     view("overflow", "overflow")
     view("fifty", "many/*/temp")
     view("phone", "normal", width=390)
-    view("dark", "normal", color_scheme="dark")
+    view("dark", "boiler", color_scheme="dark")
+    view("topics", "")
+    view("training", "runs/*/loss?x=step&log&smooth=0.8")
+    view("options", "normal")
+    view("embedded", "boiler?embed", width=700)
     threads = []
     over, silent = threading.Event(), threading.Event()
     for topic, (pause, message) in KINDS.items():
@@ -110,6 +143,9 @@ def take(browser: "Browser", folder: Path) -> None:
         arguments = (port, topic, pause, message, silent if topic == "silence" else over)
         threads.append(threading.Thread(target=feed, args=arguments))
     threads.append(threading.Thread(target=flood, args=(slosh.port, "overflow", 2000, over)))
+    for number in range(3):
+        feeding = (slosh.port, f"runs/{'abc'[number]}/loss", 0.1, partial(_loss, number), over)
+        threads.append(threading.Thread(target=feed, args=feeding))
     for number in range(50):
         message = partial(_rising, number)
         arguments = (slosh.port, f"many/{number}/temp", 1.0, message, over)
@@ -136,8 +172,11 @@ def take(browser: "Browser", folder: Path) -> None:
 def shoot(pages: "dict[str, Page]", folder: Path) -> None:
     """Take a picture of each page, of one with the pointer on its chart."""
     for name, page in pages.items():
-        if name == "normal":
-            page.mouse.move(700, 330)
+        if name in ("normal", "dark"):
+            box = page.locator(".u-over").first.bounding_box() or {"x": 0, "y": 0}
+            page.mouse.move(box["x"] + 330, box["y"] + 60)
+        if name == "options":
+            page.locator("#menu summary").click()
         page.wait_for_timeout(300)
         page.screenshot(path=folder / f"{name}.png", full_page=name == "phone")
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.ports import free_port
 from tests.conftest import need
 from tests.e2e.conftest import PATIENCE, Slosh, until
+from tests.http1.certificates import Issuer
 from tests.running import Running
-from tests.stores.server import free_port
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Page
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 PREFIXED = """
@@ -38,15 +39,23 @@ FOLLOW = """() => {
 }"""
 
 
-def configuration(folder: Path, port: int, upstream: int) -> str:
-    """The documents' configuration, with the places of this test in it."""
+def configuration(folder: Path, port: int, upstream: int, *, tls: bool) -> str:
+    """The documents' configuration, with the places of this test in it.
+
+    Args:
+        tls: whether it speaks TLS, with a certificate that nobody vouches for.
+    """
+    listen = f"listen 127.0.0.1:{port};"
+    if tls:
+        certificate, key = Issuer(folder).issue("127.0.0.1")
+        listen = f"listen 127.0.0.1:{port} ssl;\nssl_certificate {certificate};\nssl_certificate_key {key};"
     text = OPERATIONS.read_text(encoding="utf-8").partition("## Behind nginx")[2]
     found = re.search(r"```nginx\n(.*?)```", text, flags=re.DOTALL)
     assert found
     http = found[1]
     for documented, here in (
         ("server unix:/run/slosh.sock;", f"server 127.0.0.1:{upstream};"),
-        ("listen 80;", f"listen 127.0.0.1:{port};"),
+        ("listen 80;", listen),
         ("server_name slosh.example;", PREFIXED),
     ):
         assert documented in http
@@ -67,13 +76,13 @@ def nginx(serve: Callable[..., Slosh], tmp_path: Path) -> Iterator[Callable[...,
     program = need("nginx")
     running: list[Running] = []
 
-    def start(**settings: object) -> tuple[str, Slosh]:
+    def start(*, tls: bool = False, **settings: object) -> tuple[str, Slosh]:
         slosh, port = serve(**settings), free_port()
-        (tmp_path / "nginx.conf").write_text(configuration(tmp_path, port, slosh.port))
+        (tmp_path / "nginx.conf").write_text(configuration(tmp_path, port, slosh.port, tls=tls))
         command = (program, "-e", "stderr", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"))
         running.append(Running(command, tmp_path))
         running[-1].hear("start worker process ")
-        return f"http://127.0.0.1:{port}", slosh
+        return f"http{'s' if tls else ''}://127.0.0.1:{port}", slosh
 
     yield start
     for each in running:
@@ -133,3 +142,29 @@ def test_below_a_prefix_the_cookie_comes_back(nginx: Callable[..., tuple[str, Sl
     assert '"res":[1,2,3]' in curl(*jar, f"{url}/slosh/topics/test")
     slosh.post("test", 4)
     assert '"res":[4]' in curl(*jar, f"{url}/slosh/topics/test")
+
+
+READ = "async () => (await (await fetch('/topics/test?wait=0')).json()).res"
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_over_tls_the_cookie_is_secure_and_comes_back(
+    nginx: Callable[..., tuple[str, Slosh]], new_context: "Callable[..., BrowserContext]", tls: bool
+) -> None:
+    """In a browser, which sends a cookie that is `Secure` over TLS alone, and keeps none that came otherwise."""
+    url, slosh = nginx(tls=tls)
+    context = new_context(ignore_https_errors=True)
+    page = context.new_page()
+    page.goto(f"{url}/-/healthy")
+    assert page.evaluate(READ) == []
+    (cookie,) = context.cookies()
+    assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (
+        tls,
+        True,
+        "Lax",
+        "/topics/test",
+    )
+    slosh.post("test", 1, 2)
+    assert page.evaluate(READ) == [1, 2]
+    slosh.post("test", 3)
+    assert page.evaluate(READ) == [3]

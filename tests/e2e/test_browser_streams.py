@@ -1,6 +1,7 @@
 """The browser's own EventSource and WebSocket: what they hear of losses, of a new life, and of the end."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,8 +55,8 @@ def test_an_event_source_hears_how_much_it_missed(
     page.evaluate(EVENT_SOURCE)
     assert slosh.post("t", *range(10))["status"] == 200
     seen(page, 10)
-    proxy.cut()
-    assert slosh.post("t", *range(10, 160))["status"] == 200  # it lingers; the browser comes back after two seconds
+    with proxy.away():
+        assert slosh.post("t", *range(10, 160))["status"] == 200  # it lingers
     found = seen(page, 110)
     lost = page.evaluate("window.lost")
     assert lost == 160 - len(found) == 50
@@ -73,6 +74,25 @@ def test_an_event_source_hears_of_a_new_life(slosh: Slosh, new_page: "Callable[[
     until(lambda: page.evaluate("window.resets"), lambda resets: resets == 1)
     assert slosh.post("t", 3)["status"] == 200
     assert seen(page, 3) == [1, 2, 3]
+
+
+def test_an_event_source_goes_on_at_once_after_a_takeover_though_the_browser_has_connections_to_the_old_server(
+    serve: Callable[..., Slosh], new_page: "Callable[[str], Page]", tmp_path: Path
+) -> None:
+    """The browser sends it there over each of them, and is refused once for each. The drain is longer than the test."""
+    options = {"takeover": tmp_path / "takeover", "drain": "120", "linger": "10m"}
+    old = serve(**options)
+    page = new_page(f"{old.url}/favicon.svg")
+    page.evaluate(EVENT_SOURCE)
+    # At a time, so that each has a connection of its own, which is kept.
+    page.evaluate("() => Promise.all(Array.from({ length: 4 }, (_, i) => fetch(`/topics/other${i}?wait=1`)))")
+    assert old.post("t", 1)["status"] == 200
+    seen(page, 1)
+    new = serve(**options)
+    assert new.post("t", 2, 3)["status"] == 200
+    assert seen(page, 3) == [1, 2, 3]
+    assert page.evaluate("[lost, resets]") == [0, 0]
+    assert page.evaluate("source.readyState") == 1
 
 
 def test_a_websocket_publishes_and_is_closed_with_1001(slosh: Slosh, new_page: "Callable[[str], Page]") -> None:

@@ -1,6 +1,7 @@
 """The JavaScript client in a real browser: its place, its states, what it does when the connection drops."""
 
-import gzip
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import slosh as slosh_package
+from slosh.web.assets import load
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, until
 
@@ -16,9 +18,13 @@ need("module:playwright")
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+#: What is no poll.
+STREAMS = re.compile(r"/topics/(?!.*[?&]wait=)")
+
 #: Follow the topic `t`, and note down everything that the page is told.
-FOLLOW = """async ({ topic = "t", throwing, ...options }) => {
-  const { follow, publish } = await import("/-/slosh.js");
+FOLLOW = """async ({ topic = "t", throwing, polls, ...options }) => {
+  const { follow, longPoll, publish } = await import("/-/slosh.js");
+  if (polls) options.transport = longPoll;
   const note = { answers: [], states: [], messages: [] };
   const controller = new AbortController();
   const following = follow(topic, {
@@ -87,7 +93,7 @@ def test_the_place_is_the_page_s_own_and_no_cookie_is_ever_set(slosh: Slosh, pag
 
 
 def test_what_comes_while_the_network_is_away_comes_after_without_gap_or_double(slosh: Slosh, page: "Page") -> None:
-    follow(page)
+    follow(page, polls=True)  # this browser, told to be offline, cuts no stream
     slosh.post("t", 0)
     messages(page, 1)
     page.context.set_offline(True)
@@ -101,7 +107,7 @@ def test_what_comes_while_the_network_is_away_comes_after_without_gap_or_double(
 
 def test_states_tell_the_reason_and_when_the_next_try_is(slosh: Slosh, page: "Page") -> None:
     follow(page)
-    slosh.process.end()
+    slosh.process.end(signal.SIGKILL)
     page.wait_for_function("note.states.filter((state) => state.name === 'offline').length >= 3")
     slosh.start()
     page.wait_for_function("following.state.name === 'live'")
@@ -115,6 +121,15 @@ def test_states_tell_the_reason_and_when_the_next_try_is(slosh: Slosh, page: "Pa
         pause = min(20_000, 500 * 2**tries)
         assert pause / 2 <= state["retryIn"] <= pause, "each pause is longer, and never the same for two clients"
     assert page.evaluate("note.answers.at(-1).reset") is True
+
+
+def test_a_server_that_shuts_down_says_so_and_another_is_asked_soon(slosh: Slosh, page: "Page") -> None:
+    follow(page)
+    slosh.process.end()
+    page.wait_for_function("note.states.some(({ name }) => name === 'waiting')")
+    told = page.evaluate("note.states.find(({ name }) => name === 'waiting')")
+    assert told["reason"] == "the server is shutting down"
+    assert told["retryIn"] <= 500
 
 
 def test_a_refusal_for_good_is_told_once_and_not_tried_again(slosh: Slosh, page: "Page") -> None:
@@ -171,6 +186,27 @@ def test_publish_tells_nobody_watches_apart_from_errors(slosh: Slosh, page: "Pag
     assert page.evaluate(publish, ["t", 1])["name"] == "TypeError"
 
 
+@pytest.mark.parametrize("options", [{}, {"polls": True}, {"shared": True}], ids=["stream", "polls", "shared"])
+def test_a_topic_that_ends_ends_the_following(slosh: Slosh, page: "Page", options: dict[str, bool]) -> None:
+    follow(page, **options)
+    assert page.evaluate("publish('t', 'one')")["taken"] is True
+    assert page.evaluate("publish('t', 'last', { end: true })")["taken"] is True
+    page.wait_for_function("following.state.name === 'ended'")
+    assert messages(page, 2) == ["one", "last"]
+    assert page.evaluate("publish('t', 'late')") == {"taken": False, "code": "ended"}
+    page.evaluate(FOLLOW, {"since": "earliest", **options})
+    page.wait_for_function("following.state.name === 'ended'")
+    assert messages(page, 2) == ["one", "last"]
+
+
+def test_a_producer_opens_a_topic_that_nobody_watches(page: "Page") -> None:
+    script = """async () => {
+      const { publish } = await import("/-/slosh.js");
+      return [await publish("new", 1), await publish("new", 1, { open: true })].map(({ taken }) => taken);
+    }"""
+    assert page.evaluate(script) == [False, True]
+
+
 def test_what_is_published_twice_under_one_key_is_there_once(slosh: Slosh, page: "Page") -> None:
     follow(page)
     again = "key => publish('t', 'once', { idempotencyKey: key })"
@@ -210,7 +246,14 @@ MISTAKES = {
     "follow('t', { onAnswer: 'draw' })": 'onAnswer is to be a function, not "draw"',
     "follow('t', { onState: {} })": "onState is to be a function, not {}",
     "follow('t', { wait: -1 })": "wait is a number of seconds above 0, not -1",
-    "follow('t', { whenHidden: 'no' })": 'whenHidden is "rest" or "keep", not "no"',
+    "follow('t', { patience: 0 })": "patience is a number of milliseconds above 0, not 0",
+    "follow('t', { whenHidden: 'no' })": 'whenHidden is "rest", "less" or "keep", not "no"',
+    "follow('t', { token: 7 })": "token is a text, or a function that gives one",
+    "follow('t', { headers: [] })": "headers is an object of names and texts, not []",
+    "follow(['t', undefined])": "follow needs a topic's name, not undefined",
+    "watch('t', { onAnswer() {} })": 'watch has no option "onAnswer"; it takes since, limit,',
+    "await publish('t', 1, { retry: 3 })": 'publish has no option "retry"; it takes idempotencyKey, retries,',
+    "await publishBatch('t', [1, undefined])": "only a JSON value can be published, not undefined",
     "follow('t', { server: 'localhost:8000' })": '"localhost:8000"; write "http://localhost:8000"',
     "follow('t', { server: 'example.org/slosh' })": '"example.org/slosh"; write "http://example.org/slosh"',
     "follow('t', { server: '' })": '""; write "http://localhost:8000"',
@@ -226,7 +269,7 @@ MISTAKES = {
 @pytest.mark.parametrize("call", MISTAKES)
 def test_a_mistake_of_the_caller_is_an_error_at_once_that_says_what_to_write(page: "Page", call: str) -> None:
     name, message = page.evaluate(f"""async () => {{
-      const {{ follow, publish }} = await import("/-/slosh.js");
+      const {{ follow, publish, publishBatch, watch }} = await import("/-/slosh.js");
       try {{ {call}; }} catch (error) {{ return [error.name, error.message]; }}
     }}""")
     assert name == "TypeError"
@@ -265,16 +308,16 @@ def test_a_page_that_may_not_read_is_told_apart_from_a_server_that_is_away(
 def test_the_server_is_left_alone_for_as_long_as_it_asks(page: "Page", field: str, least: int, most: int) -> None:
     page.route("**/topics/**", lambda route: route.fulfill(status=503, headers={"Retry-After": field}, body="{}"))
     page.evaluate(FOLLOW, {})
-    page.wait_for_function("following.state.name === 'waiting'")
-    assert least <= page.evaluate("following.state.retryIn") <= most
+    page.wait_for_function("note.states.some(({ name }) => name === 'waiting')")
+    assert least <= page.evaluate("note.states.find(({ name }) => name === 'waiting').retryIn") <= most
 
 
 def test_a_date_to_come_back_at_is_kept(page: "Page") -> None:
     later = page.evaluate("new Date(Date.now() + 60_000).toUTCString()")
     page.route("**/topics/**", lambda route: route.fulfill(status=429, headers={"Retry-After": later}, body="{}"))
     page.evaluate(FOLLOW, {})
-    page.wait_for_function("following.state.name === 'waiting'")
-    assert 50_000 < page.evaluate("following.state.retryIn") <= 60_000
+    page.wait_for_function("note.states.some(({ name }) => name === 'waiting')")
+    assert 50_000 < page.evaluate("note.states.find(({ name }) => name === 'waiting').retryIn") <= 60_000
 
 
 def test_a_pattern_is_followed_without_a_moment_in_which_nothing_watches(slosh: Slosh, page: "Page") -> None:
@@ -289,7 +332,7 @@ def test_a_pattern_is_followed_without_a_moment_in_which_nothing_watches(slosh: 
 
 
 def test_where_no_stream_comes_through_polls_take_its_place(slosh: Slosh, page: "Page") -> None:
-    page.route("**/topics/**format=ndjson*", lambda _: None)  # a proxy that collects: nothing ever comes
+    page.route(STREAMS, lambda _: None)  # a proxy that collects: nothing ever comes
     page.clock.install()
     page.evaluate(FOLLOW, {"topic": "house/*"})
     page.wait_for_function("note.states.length === 1")
@@ -300,7 +343,7 @@ def test_where_no_stream_comes_through_polls_take_its_place(slosh: Slosh, page: 
 
 
 def test_where_a_stream_is_refused_polls_take_its_place(slosh: Slosh, page: "Page") -> None:
-    page.route("**/topics/**format=ndjson*", lambda route: route.fulfill(status=406, body="no"))
+    page.route(STREAMS, lambda route: route.fulfill(status=406, body="no"))
     follow(page, topic="house/*")
     slosh.post_when_watched("house/a", 1)
     page.wait_for_function("note.answers.some(({ topics }) => topics['house/a']?.res[0] === 1)")
@@ -327,6 +370,6 @@ def test_a_connection_that_takes_long_says_what_may_be_the_reason(page: "Page") 
 
 
 def test_the_client_is_small() -> None:
-    """No build step makes it smaller: what is written is what is sent."""
-    source = Path(slosh_package.__file__).parent / "web" / "view" / "slosh.js"
-    assert len(gzip.compress(source.read_bytes(), 9)) <= 8000
+    """Nothing but its comments is taken out. What shares a connection with other tabs is loaded by those who ask."""
+    folder = Path(slosh_package.__file__).parent / "web" / "static"
+    assert sum(len(load(folder / name).packed) for name in ("slosh.js", "slosh/wire.js")) <= 8192

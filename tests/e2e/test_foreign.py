@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.processes import run_group
+import slosh as slosh_package
 from tests.conftest import need
 from tests.e2e.conftest import PATIENCE, Process, Slosh, until
 from tests.e2e.cutting import CuttingProxy, cutting
@@ -35,21 +35,10 @@ def proxy(slosh: Slosh) -> Iterator[CuttingProxy]:
         yield proxy
 
 
-@pytest.fixture(scope="module")
-def express_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where express is installed."""
-    folder = tmp_path_factory.mktemp("express")
-    for file in (CLIENTS / "express").iterdir():
-        shutil.copy(file, folder)
-    install = [need("npm"), "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
-    run_group(install, cwd=folder, check=True, timeout=120)
-    return folder
-
-
 @pytest.fixture
-def express(slosh: Slosh, express_folder: Path) -> Iterator[int]:
+def express(slosh: Slosh, npm_folder: Path) -> Iterator[int]:
     """The port of a proxy in front of the server that compresses what passes through."""
-    with Process(need("node"), express_folder / "proxy.cjs", slosh.url) as process:
+    with Process(need("node"), shutil.copy(CLIENTS / "proxy.cjs", npm_folder), slosh.url) as process:
         yield int(process.line("port ").split()[1])
 
 
@@ -141,14 +130,9 @@ def test_curl_on_a_stream(slosh: Slosh, proxy: CuttingProxy) -> None:
     assert proxy.cuts >= 3
 
 
-def test_the_eventsource_package_of_npm(slosh: Slosh, proxy: CuttingProxy, tmp_path: Path) -> None:
-    npm, node = need("npm"), need("node")
-    for file in ("package.json", "eventsource.mjs"):
-        shutil.copy(CLIENTS / file, tmp_path)
-    install = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
-    run_group(install, cwd=tmp_path, check=True, timeout=120)
-    url = f"http://127.0.0.1:{proxy.port}/topics/foreign"
-    with Process(node, tmp_path / "eventsource.mjs", url) as client:
+def test_the_eventsource_package_of_npm(slosh: Slosh, proxy: CuttingProxy, npm_folder: Path) -> None:
+    program = shutil.copy(CLIENTS / "eventsource.mjs", npm_folder)
+    with Process(need("node"), program, f"http://127.0.0.1:{proxy.port}/topics/foreign") as client:
         assert publish_with_cuts(slosh, proxy, numbers_of(client)) == EXPECTED
     assert proxy.cuts >= 3
 
@@ -195,3 +179,14 @@ def test_the_browsers_own(
 
     assert publish_with_cuts(slosh, proxy, got) == EXPECTED
     assert proxy.cuts >= 3
+
+
+def test_the_charts_that_the_viewer_ships_are_those_of_npm(npm_folder: Path) -> None:
+    folder = Path(slosh_package.__file__).parent / "web" / "view" / "uplot"
+    package = npm_folder / "node_modules" / "uplot"
+    own = (folder / "uPlot.min.js").read_text(encoding="utf-8")
+    made = (package / "dist" / "uPlot.iife.min.js").read_text(encoding="utf-8")
+    assert own.startswith(made)
+    assert own.removeprefix(made).splitlines()[1:] == ["export default uPlot;"]
+    for name in ("dist/uPlot.min.css", "LICENSE"):
+        assert (folder / Path(name).name).read_bytes() == (package / name).read_bytes()

@@ -1,6 +1,7 @@
 """A process that may open few files: clients take all they can get, and one is left to accept the next client with."""
 
 import re
+import resource
 import socket
 import sys
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from typing import Self
 
 import pytest
 
+from slosh.descriptors import FEWEST_FILES
 from tests.e2e.server import allow_files
 from tests.running import PATIENCE, SLOSH, Running, rest_of, without_uvloop
 from tests.stores.server import Store
@@ -98,6 +100,7 @@ def test_clients_beyond_the_limit_are_told_so_and_probes_are_answered(
         assert b'slosh_closed_total{reason="open_files"}' not in full.ask("/-/metrics")
         told = [status(each) for each in readers[-(polls // 2) :]]
         assert set(told) == {503}, {each: told.count(each) for each in told}
+        assert b"all the connections that it may have (ulimit -n)" in full.ask("/topics/a")
     assert_quiet(full)
 
 
@@ -152,6 +155,46 @@ def test_each_worker_keeps_some_too(folder: Path, command: tuple[str, ...]) -> N
             assert full.ask("/-/healthy").startswith(b"HTTP/1.1 200 ")
         assert {status(each) for each in readers[-200:]} == {503}
     assert_quiet(full)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="another process's limit is set by prlimit, of Linux")
+@pytest.mark.parametrize("command", LOOPS.values(), ids=LOOPS)
+def test_a_server_that_cannot_accept_says_so_and_counts_it(folder: Path, command: tuple[str, ...]) -> None:
+    """The limit is lowered while it runs, as an operator may: the loops do not tell anybody."""
+    allow_files(400)
+    with Full(folder, command, 256) as full:
+        pid = full.server.process.pid
+        assert status(full.connect("/-/healthy")) == 200
+        last = max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir())
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (last + 3, 256))
+        for _ in range(20):
+            full.connect("/topics/a?wait=30")
+        full.server.hear(r"ERROR: this process has all the files open that it may have \(ulimit -n\)")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (256, 256))
+        failures = re.search(rb"\nslosh_accept_failures_total (\S+)", full.ask("/-/metrics"))
+        assert failures
+        assert float(failures[1]) >= 1
+    assert_quiet(full)
+
+
+@pytest.mark.parametrize("command", LOOPS.values(), ids=LOOPS)
+def test_with_the_fewest_files_a_probe_is_still_answered(folder: Path, command: tuple[str, ...]) -> None:
+    allow_files(400)
+    with Full(folder, command, FEWEST_FILES) as full:
+        for _ in range(10):
+            full.connect("/topics/a?wait=30")
+            assert full.ask("/-/healthy").startswith(b"HTTP/1.1 200 ")
+    assert_quiet(full)
+
+
+@pytest.mark.parametrize("command", LOOPS.values(), ids=LOOPS)
+@pytest.mark.parametrize("limit", [10, 20])
+def test_with_fewer_it_does_not_start_and_says_what_to_type(
+    tmp_path: Path, command: tuple[str, ...], limit: int
+) -> None:
+    with Running((sys.executable, "-c", LIMIT, str(limit), "0", *command, "serve", "--port=0"), tmp_path) as server:
+        assert server.end() == 1
+    assert re.fullmatch(rf"Error: The system lets this process open {limit} files .* ulimit -n 4096, .*", server.output)
 
 
 def assert_quiet(full: Full) -> None:

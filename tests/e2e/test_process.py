@@ -140,7 +140,7 @@ def test_a_storm_of_resets_while_being_written_to_leaves_the_server_healthy(serv
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_going_down_answers_held_polls_and_exits_0_within_drain(serve: Serve, number: signal.Signals) -> None:
+def test_shutting_down_answers_held_polls_and_exits_0_within_drain(serve: Serve, number: signal.Signals) -> None:
     server = serve("--drain=8")
     size = 300
 
@@ -160,7 +160,7 @@ def test_going_down_answers_held_polls_and_exits_0_within_drain(serve: Serve, nu
     assert "Traceback" not in server.output
 
 
-def test_nobody_is_accepted_any_more_while_it_goes_down(serve: Serve) -> None:
+def test_nobody_is_accepted_any_more_while_it_shuts_down(serve: Serve) -> None:
     server = serve("--drain=5")
 
     async def hold() -> None:
@@ -261,7 +261,7 @@ def test_nginx_in_front(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_a_poll_through_plain_sockets_is_answered_in_order_with_what_is_behind_it(serve: Serve) -> None:
-    """The sharpest rule of the edge, once more on a real wire: nothing overtakes a held poll."""
+    """The sharpest rule of the HTTP server, once more on a real wire: nothing overtakes a held poll."""
     server = serve()
 
     async def pipelined() -> None:

@@ -27,7 +27,7 @@ def test_it_wakes_when_somebody_watches_and_rests_when_nobody_does(serve: Callab
 
     with Process("sh", FEEDERS / "feeder.sh", f"{slosh.url}/topics/load") as feeder:
         assert b'"delivering":1' in watch()
-        # Nobody watches any more: its next message is refused, and it goes back to sleep.
+        # The topic is watched no more: its next message is refused, and it goes back to sleep.
         until(lambda: slosh.post("load", 1)["status"], lambda status: status == 404)
         resting = published()
         assert b'"delivering":1' in watch()

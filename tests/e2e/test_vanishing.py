@@ -34,7 +34,7 @@ def watchers(slosh: Slosh) -> dict[str, int]:
 @pytest.mark.timeout(180)
 def test_readers_that_vanished_stop_counting_on_every_transport() -> None:
     with Namespace() as namespace:
-        slosh = Slosh(host="0.0.0.0", tcp_keepalive=f"{KEEPALIVE}s", write_timeout="1s", linger="1m")
+        slosh = Slosh(host="0.0.0.0", open="on", tcp_keepalive=f"{KEEPALIVE}s", write_timeout="1s", linger="1m")
         command: list[str | Path] = [*namespace.words, sys.executable, CLIENT, namespace.outside, str(slosh.port)]
         with slosh.process, Process(*command) as client:
             client.line("open")

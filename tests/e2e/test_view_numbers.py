@@ -105,50 +105,32 @@ def test_the_pointer_shows_a_value_only_where_there_is_a_line(
     assert page.evaluate(script, [column, time]) == row
 
 
-def test_what_comes_too_fast_is_drawn_as_its_lowest_and_highest_and_counted(page: "Page") -> None:
-    """Six minutes at 1,000 a second: no spike is lost, what is kept stays bounded, and all times and breaks stay."""
+def test_what_comes_too_fast_is_merged_to_its_lowest_and_highest_and_counted(page: "Page") -> None:
+    """Six minutes at 1,000 a second: no spike is lost, what is kept stays bounded, and the breaks stay."""
     script = """async () => {
-      const { Lines, MAX_ROWS } = await import("/-/lines.js");
+      const { Lines } = await import("/-/lines.js");
+      const { MAX_POINTS } = await import("/-/series.js");
       const lines = new Lines(false, null, 600);
       let most = 0;
       for (let i = 0; i < 360_000; i++) {
         lines.add("t", { a: i === 123_456 ? 1e6 : i % 10 }, 1000 + i / 1000);
         if (i === 200_000) lines.breakLines(undefined, 1000 + i / 1000, "3 missed");
-        if (i % 100 === 0) lines.settle();
-        most = Math.max(most, lines.times.length);
+        most = Math.max(most, [...lines.all.values()][0].series.length);
       }
-      const [{ column }] = lines.all.values();
-      const widest = Math.max(...lines.times.map((time, i, all) => (i ? time - all[i - 1] : 0)));
-      const isSorted = lines.times.every((time, i, all) => i === 0 || all[i - 1] <= time);
-      return { most, rows: MAX_ROWS, peak: Math.max(...column), breaks: column.filter((value) => value === null).length,
-        isSorted, widest, first: lines.times[0], sum: lines.merged + lines.times.length,
-        same: column.length === lines.times.length };
+      const [{ series }] = lines.all.values();
+      const times = [...series.times.subarray(0, series.length)];
+      return { most, bound: MAX_POINTS, peak: series.facts(0, Infinity).high, low: series.facts(0, Infinity).low,
+        breaks: series.values.filter((value) => value === null).length, first: times[0],
+        sum: series.merged + times.length,
+        isSorted: times.every((time, i) => i === 0 || times[i - 1] <= time),
+        widest: Math.max(...times.map((time, i) => (i ? time - times[i - 1] : 0))) };
     }"""
     found = page.evaluate(script)
-    assert found["most"] <= found["rows"] + 101
-    assert (found["peak"], found["breaks"], found["first"]) == (1e6, 1, 1000)
+    assert found["most"] <= found["bound"]
+    assert (found["peak"], found["low"], found["breaks"], found["first"]) == (1e6, 0, 1, 1000)
     assert found["sum"] == 360_001
     assert found["isSorted"]
-    assert found["widest"] <= 600 / 4000
-    assert found["same"]
-
-
-def test_times_of_several_topics_are_put_in_order(page: "Page") -> None:
-    script = """async () => {
-      const { Lines } = await import("/-/lines.js");
-      const lines = new Lines(true, null, 600);
-      for (let i = 0; i < 3; i++) lines.add("a", i, 100 + i);
-      lines.settle();
-      for (let i = 0; i < 3; i++) lines.add("b", 10 + i, 99.5 + i);
-      lines.settle();
-      const columns = [...lines.all.values()].map(({ column }) => Array.from(column, (value) => value ?? null));
-      return [lines.times, ...columns];
-    }"""
-    assert page.evaluate(script) == [
-        [99.5, 100, 100.5, 101, 101.5, 102],
-        [None, 0, None, 1, None, 2],
-        [10, None, 11, None, 12, None],
-    ]
+    assert found["widest"] <= 2 * 600 / 4000
 
 
 def test_a_line_breaks_where_nothing_came_for_long(page: "Page") -> None:
@@ -156,20 +138,8 @@ def test_a_line_breaks_where_nothing_came_for_long(page: "Page") -> None:
       const { Lines } = await import("/-/lines.js");
       const lines = new Lines(false, null, 600);
       for (const time of times) lines.add("t", { v: 1 }, time);
-      lines.settle();
-      return [...lines.all.values()][0].column;
+      return [...lines.all.values()][0].series.values;
     }"""
     assert page.evaluate(script, [*range(100, 106), 171, 172]) == [1] * 6 + [None, 1, 1]
     assert page.evaluate(script, [100, 160, 220, 290]) == [1] * 4, "an hourly rate has no silence of a minute"
     assert page.evaluate(script, [*[100 + i / 1000 for i in range(20)], 110]) == [1] * 20 + [None, 1]
-
-
-def test_a_gap_goes_from_value_to_value_whatever_lies_between(page: "Page") -> None:
-    """An empty text stands for what was not told: a row of another line."""
-    script = """async (column) => (await import("/-/lines.js")).gapsOf(
-      column.map((value) => (value === "" ? undefined : value)))"""
-    assert page.evaluate(script, [None, 1, "", 2, "", None, "", "", 3, None, None, 4, "", None, ""]) == [
-        [3, 8],
-        [8, 11],
-    ]
-    assert page.evaluate(script, [1, "", 2]) == []

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tests.engine.nodes import Node, make_nodes
-from tests.stores.found import KINDS, program
+from tests.stores.found import EACH_KIND, program
 from tests.stores.server import Store
 
 
-@pytest.fixture(scope="session", params=KINDS)
+@pytest.fixture(scope="session", params=EACH_KIND)
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A server of each kind. Tests that hurt theirs start one of their own."""
     server = Store(tmp_path_factory.mktemp("store"), program(request.param))

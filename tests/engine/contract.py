@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slosh.core.classes import TopicClass
 from slosh.core.cursor import MAX_OFFSET, Cursor
 from slosh.core.reading import Earliest, Now, Place, Reading, Since, locate, read
 from slosh.core.topic import Shared, Topic, Watcher
+from slosh.core.window import Window, work_out_columns
 from slosh.engine.base import Engine, Published
 from slosh.errors import NoWatchers, SloshError, TooManyTopics, TooManyWatchers
 from tests.properties import STORY
@@ -51,22 +53,26 @@ class Harness(ABC):
 
     # What clients do.
 
-    def publish_soon(self, name: str, *messages: bytes, key: str = "") -> list[Published | SloshError]:
+    def publish_soon(
+        self, name: str, *messages: bytes, key: str = "", opens: bool = False, ends: bool = False
+    ) -> list[Published | SloshError]:
         """Begin a publish; what becomes of it is in the list once it is known."""
         answers: list[Published | SloshError] = []
-        self.engine.publish(name, messages, self.now, answers.append, key)
+        self.engine.publish(name, messages, self.now, answers.append, key, opens=opens, ends=ends)
         return answers
 
-    def publish(self, name: str, *messages: bytes, key: str = "") -> Published | SloshError:
+    def publish(
+        self, name: str, *messages: bytes, key: str = "", opens: bool = False, ends: bool = False
+    ) -> Published | SloshError:
         """Publish and wait for what becomes of it."""
-        answers = self.publish_soon(name, *messages, key=key)
+        answers = self.publish_soon(name, *messages, key=key, opens=opens, ends=ends)
         self.settle()
         assert len(answers) == 1, "every callback is called exactly once"
         return answers[0]
 
-    def taken(self, name: str, *messages: bytes, key: str = "") -> Published:
+    def taken(self, name: str, *messages: bytes, key: str = "", opens: bool = False, ends: bool = False) -> Published:
         """Publish what must be taken."""
-        answer = self.publish(name, *messages, key=key)
+        answer = self.publish(name, *messages, key=key, opens=opens, ends=ends)
         assert isinstance(answer, Published), answer
         return answer
 
@@ -108,6 +114,7 @@ class Poller(Watcher):
         self.topic: Topic | None = None
         self.place = Place(0)
         self.gone = False
+        self.ended = 0  # how often it was told so
         self.ask()
 
     def ask(self) -> None:
@@ -133,7 +140,10 @@ class Poller(Watcher):
         reading = read(topic, self.place)
         self.readings.append(reading)
         self.since = Cursor(reading.epoch, reading.place)
-        self.ask()
+        if reading.ended:
+            self.ended += 1
+        else:
+            self.ask()
 
     def moved(self, topic: Topic, successor: Topic) -> None:  # noqa: ARG002 - of the protocol
         """Wait on in the life that has begun in place of this one."""
@@ -165,7 +175,7 @@ class EngineContract(ABC):
 
     @abstractmethod
     def make(self, **bounds: Any) -> Harness:
-        """A harness with a new, empty engine. The caller owes a `stop`."""
+        """A harness with a new, empty engine. The caller must call `stop`."""
 
     @pytest.fixture
     def harness(self) -> Iterator[Harness]:
@@ -349,7 +359,7 @@ class EngineContract(ABC):
         assert (published.newest, published.watchers) == (1, 0)
         assert keeping.look("a", Cursor(published.epoch, 0)).messages == [b"1"]
 
-    def test_with_keep_each_publish_begins_linger_anew(self) -> None:
+    def test_with_keep_each_publish_begins_linger_again(self) -> None:
         with self.make(keep=True, linger=5.0) as harness:
             for number in range(5):
                 harness.taken("a", b"%d" % number)
@@ -462,12 +472,12 @@ class EngineContract(ABC):
         assert all(reading.saw for reading in late.readings)
         assert late.got in ([b"2"], [b"1", b"2"])
 
-    def test_what_is_at_hand_is_what_open_gives(self, harness: Harness) -> None:
-        """At once or not at all; and it begins `linger` anew, as any reader does."""
+    def test_what_is_open_already_is_what_open_gives(self, harness: Harness) -> None:
+        """At once or not at all; and it begins `linger` again, as any reader does."""
         topic = harness.opened("a")
         harness.taken("a", b"1")
         harness.advance(20.0)
-        assert harness.engine.at_hand("a", harness.now) in (topic, None)
+        assert harness.engine.find_open("a", harness.now) in (topic, None)
         assert harness.opened("a") is topic
         harness.advance(20.0)
         assert harness.taken("a", b"2").newest == 2
@@ -476,11 +486,11 @@ class EngineContract(ABC):
         """At once or not at all, and then nothing was stored."""
         harness.opened("a")
         harness.taken("a", b"1")
-        outcome = harness.engine.take("a", (b"2", b"3"), harness.now)
+        outcome = harness.engine.accept("a", (b"2", b"3"), harness.now)
         if outcome is not None:
             assert isinstance(outcome, Published)
             assert (outcome.newest, outcome.accepted) == (3, 2)
-            assert isinstance(harness.engine.take("nobody", (b"1",), harness.now), NoWatchers)
+            assert isinstance(harness.engine.accept("nobody", (b"1",), harness.now), NoWatchers)
         assert harness.taken("a", b"4").newest == (2 if outcome is None else 4)
 
     # Callbacks.
@@ -527,6 +537,55 @@ class EngineContract(ABC):
             ledger = keep_books(pending)
             for reader in readers:
                 check(reader, ledger)
+
+    def test_a_topic_has_the_bounds_of_its_class(self) -> None:
+        rules = [TopicClass("gen/**", queue=2, queue_bytes=1000, linger=60.0, keeps=True)]
+        with self.make(rules=rules, queue=5, linger=5.0) as harness:
+            assert isinstance(harness.publish("other", b"0"), NoWatchers)
+            harness.taken("gen/a", b"0")
+            harness.opened("other")
+            for number in range(6):
+                harness.taken("gen/a", b"%d" % number)
+                harness.taken("other", b"%d" % number)
+            assert harness.look("gen/a").messages == [b"4", b"5"]
+            assert harness.look("other").messages == [b"1", b"2", b"3", b"4", b"5"]
+            harness.advance(20.0)
+            assert isinstance(harness.publish("other", b"6"), NoWatchers)
+            assert harness.taken("gen/a", b"6").newest == 8
+
+    def test_the_history_of_a_topic_has_each_message_once_and_tells_the_place_behind_them(self) -> None:
+        """With a class from the topic's birth on, without one from what the ring holds."""
+        rules = [TopicClass("kept/**", queue=2, queue_bytes=1000, linger=60.0, history=3600.0)]
+        with self.make(rules=rules, queue=3) as harness:
+            for name, expected in (("kept/a", [*range(6)]), ("other", [1, 2, 3, 4, 5])):
+                topic = harness.opened(name)
+                poller = Poller(harness, name)
+                for number in range(4):
+                    harness.taken(name, b'{"x":%d}' % number)
+                rollups = harness.engine.hub.begin_history(topic, "")
+                for number in range(4, 6):
+                    harness.taken(name, b'{"x":%d}' % number)
+                harness.settle()
+                group = rollups.group("")
+                assert group is not None
+                (series,) = group.series()
+                window = Window(3600.0, 1, topic.latest_wall)
+                told = work_out_columns(series, window)[1]
+                assert (told["count"], told["min"], told["max"]) == ([len(expected)], [expected[0]], [5.0])
+                assert rollups.rolled == topic.last == 6
+                poller.gone = True
+
+    def test_messages_leave_when_they_are_as_old_as_the_class_of_their_topic_allows(self) -> None:
+        with self.make(rules=[TopicClass("gen/**", queue=9, queue_bytes=1000, linger=600.0, age=10.0)]) as harness:
+            first = harness.opened("gen/a").epoch
+            for number in range(4):
+                harness.taken("gen/a", b"%d" % number)
+                harness.advance(4.0)
+            old = harness.look("gen/a")
+            assert (old.epoch, old.saw, old.lost, old.messages) == (first, 4, 2, [b"2", b"3"])
+            harness.advance(30.0)
+            empty = harness.look("gen/a")
+            assert (empty.epoch, empty.saw, empty.lost, empty.messages) == (first, 4, 4, [])
 
 
 def keep_books(answered: list[tuple[list[bytes], list[Published | SloshError]]]) -> dict[str, dict[int, bytes]]:

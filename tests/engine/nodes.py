@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from slosh.engine.redis import RedisEngine
-from slosh.engine.redis_scripts import Command
+from slosh.engine.redis.client.command import Command
+from slosh.engine.redis.engine import RedisEngine
 from slosh.settings import Settings
 from tests.core.hubs import HubOnLoop
 from tests.core.loops import Loop
@@ -100,7 +100,8 @@ class Node(Harness):
         self.loop = loop
         self.aio = aio
         self.others: list[Node] = []
-        self.hub = HubOnLoop(loop, **{name: bound for name, bound in bounds.items() if name != "engine_queue_bytes"})
+        of_hub = {name: bound for name, bound in bounds.items() if name != "engine_queue_bytes"}
+        self.hub = HubOnLoop(loop, keeps=keep, **of_hub)
         chance = random.Random(next(_installations))
         known = {
             name: bounds[name]
@@ -110,7 +111,6 @@ class Node(Harness):
         settings = Settings(
             engine=address,
             engine_prefix=prefix,
-            unwatched="keep" if keep else "reject",
             engine_timeout=PATIENCE,
             max_message=1,
             **{"queue_bytes": 1_048_576, "max_topics": 1000, **known},
@@ -148,7 +148,7 @@ class Node(Harness):
             while True:
                 await asyncio.sleep(0)
                 for node in nodes:
-                    # Who is to be asked again in a moment is asked now: tests settle at one time, or nearly.
+                    # A node that is to be asked again in a moment is asked now: tests settle at one time, or nearly.
                     node.loop.advance(0.01 if node.redis.doubts else 0.0)
                     node.hub.turn()
                 quiet = (

@@ -10,7 +10,8 @@ from slosh.engine.memory import MemoryEngine
 from slosh.errors import NoWatchers
 from tests.core.hubs import HubOnLoop
 from tests.core.loops import Loop
-from tests.engine.contract import EngineContract, Harness, Poller
+from tests.engine.contract import Harness, Poller
+from tests.engine.ends import EndsContract
 
 
 class MemoryHarness(Harness):
@@ -18,8 +19,8 @@ class MemoryHarness(Harness):
 
     def __init__(self, *, keep: bool = False, **bounds: Any) -> None:
         self.loop = Loop()
-        self.hub = HubOnLoop(self.loop, **bounds)
-        self.engine: Engine = MemoryEngine(self.hub, keep=keep)
+        self.hub = HubOnLoop(self.loop, keeps=keep, **bounds)
+        self.engine: Engine = MemoryEngine(self.hub)
         asyncio.run(self.engine.start())
         self.stopped = False
 
@@ -29,7 +30,7 @@ class MemoryHarness(Harness):
         return self.loop.now()
 
     def settle(self) -> None:
-        """Make the flushes that are owed."""
+        """Make the flushes that were asked for."""
         self.hub.turn()
 
     def advance(self, seconds: float) -> None:
@@ -45,7 +46,7 @@ class MemoryHarness(Harness):
             asyncio.run(self.engine.stop())
 
 
-class TestMemory(EngineContract):
+class TestMemory(EndsContract):
     """The contract."""
 
     def make(self, **bounds: Any) -> Harness:
@@ -64,17 +65,17 @@ class TestAnswersAtOnce:
         harness.engine.open("a", harness.now, answers.append)
         assert answers == [harness.hub.find("a", harness.now)]
 
-    def test_an_active_topic_is_at_hand_and_none_is_brought_to_life_by_that(self, harness: MemoryHarness) -> None:
-        assert harness.engine.at_hand("a", harness.now) is None
+    def test_an_active_topic_is_open_already_and_none_is_brought_to_life_by_that(self, harness: MemoryHarness) -> None:
+        assert harness.engine.find_open("a", harness.now) is None
         assert len(harness.hub) == 0
         harness.opened("a")
-        assert harness.engine.at_hand("a", harness.now) is harness.hub.find("a", harness.now) is not None
+        assert harness.engine.find_open("a", harness.now) is harness.hub.find("a", harness.now) is not None
 
-    def test_a_topic_at_hand_lingers_from_then_on(self) -> None:
+    def test_a_topic_open_already_lingers_from_then_on(self) -> None:
         """As after any GET."""
         harness = MemoryHarness(linger=30.0)
         harness.opened("a")
-        assert harness.engine.at_hand("a", harness.now + 29) is not None
+        assert harness.engine.find_open("a", harness.now + 29) is not None
         assert harness.hub.find("a", harness.now + 58) is not None
         assert harness.hub.find("a", harness.now + 60) is None
 

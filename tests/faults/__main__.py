@@ -22,7 +22,7 @@ COLUMNS = (
     "doubled",
     "out of order",
     "`reset` told",
-    "given anew",
+    "given again",
     "gone",
     "POSTs sent again",
     "polls that failed",

@@ -143,6 +143,8 @@ def held_behind(number: int) -> bytes:
 LARGE = '"' + "x" * (MIB - 300) + '"'
 FULL = get(f"{RING}?wait=0") + request("POST", f"{RING}?batch=ndjson", body=lines(8 * MIB - 100, LARGE.encode()))
 """A ring of 8 messages of almost 1 MiB."""
+NUMBERS = b"{" + b",".join(b'"number-%02d":%d' % (each, each) for each in range(64)) + b"}"
+"""A message of as many numbers as a topic has series."""
 PATTERNS = b"".join(
     get("/topics/" + ",".join(f"v/{each}" for each in range(first, first + 64)) + "?wait=0")
     for first in range(0, 256, 64)
@@ -248,7 +250,7 @@ FILLINGS: dict[str, Filling] = {
     ),
     "a file that its client does not take": Filling(
         count=100,
-        fill=lambda server, count: hold(server, [get("/-/slosh.js") * 500] * count, answered=False, deaf=True),
+        fill=lambda server, count: hold(server, [get("/large") * 100] * count, answered=False, deaf=True),
     ),
     "a feeder that waits with `?watchers`": Filling(
         count=1000,
@@ -266,6 +268,12 @@ FILLINGS: dict[str, Filling] = {
             ),
         ),
     ),
+    "a topic that a publisher opened, and ended with one message": Filling(
+        count=20_000,
+        fill=lambda server, count: flood(
+            server, (request("POST", f"/topics/s{each}?open&end", body=b"1") for each in range(count))
+        ),
+    ),
     "a topic with the longest name, of 16 segments": Filling(
         count=5_000, fill=lambda server, count: topics(server, count, 16)
     ),
@@ -276,6 +284,18 @@ FILLINGS: dict[str, Filling] = {
             server, [get(f"{RING}?wait=0"), request("POST", f"{RING}?batch=ndjson", body=b"12\n" * count)]
         ),
         options=("--queue=1000000", "--max-batch=1000000"),
+    ),
+    "a series of a history that has just begun": Filling(
+        count=6_400,
+        fill=lambda server, _count: flood(
+            server,
+            (
+                get(f"/topics/h/{each}?wait=0")
+                + request("POST", f"/topics/h/{each}", body=NUMBERS)
+                + get(f"/topics/h/{each}?history=1s&points=1")
+                for each in range(100)
+            ),
+        ),
     ),
     "what is remembered of heads, and of what readers ask": Filling(
         count=1,

@@ -1,4 +1,4 @@
-"""Who was promised what, and who got it: pure bookkeeping, without a socket or a clock.
+"""Which reader was promised what, and which got it: pure bookkeeping, without a socket or a clock.
 
 Rules:
 * A message is known by its place, an epoch and an offset. The first reader that is given it says what stands there;

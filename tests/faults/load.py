@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from slosh.cli import loop_factory
+from slosh.startup import loop_factory
 from tests.faults.ledger import Ledger
 from tests.faults.nodes import Node
 from tests.faults.publishers import Posts, Publisher

@@ -10,9 +10,12 @@ import subprocess
 from collections.abc import Iterator
 from typing import Final, Self
 
+from benchmarks.ports import claim
 from tests.conftest import lacking, need
 
 NETWORK: Final = "10.203"
+CLAIMS: Final = range(14_000, 14_120)
+"""A number that is claimed stands for two networks."""
 
 
 class Namespace:
@@ -27,7 +30,7 @@ class Namespace:
         if os.geteuid() != 0:
             lacking("only root can make a network namespace")
         self._ip = need("ip")
-        mark = 2 * (os.getpid() % 120)
+        mark = 2 * CLAIMS.index(next(filter(claim, CLAIMS)))
         self._name = f"slosh{os.getpid()}"
         self._cables = (f"sc{os.getpid()}", f"ss{os.getpid()}")
         self._networks = (f"{NETWORK}.{mark}", f"{NETWORK}.{mark + 1}")

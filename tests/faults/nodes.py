@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
+from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 from tests.conftest import need
 from tests.running import clean_environment
-from tests.stores.server import PATIENCE, free_port, tied, until
+from tests.stores.server import PATIENCE, tied, until
 
 NGINX: Final = """
 {user}
@@ -181,7 +182,7 @@ class Node(Process):
         self, folder: Path, number: int, options: Sequence[str], host: str = "127.0.0.1", inside: Sequence[str] = ()
     ) -> None:
         port = free_port()
-        listen = (f"--host={host}", f"--port={port}")
+        listen = (f"--host={host}", f"--port={port}", "--open=on")
         command = [*inside, sys.executable, "-m", "slosh", "serve", *listen, *options]
         super().__init__(command, folder / f"node-{number}.log", port, host)
 

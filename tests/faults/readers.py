@@ -246,8 +246,8 @@ class EventSource(Reader):
         last = ""
         for each in events:
             event = re.sub(r"\A(?::\n)+", "", each)  # heartbeats
-            if event.startswith("id: ") and event.endswith('"'):
-                last, _, text = event.partition("\n")
+            if event.startswith('data: "'):
+                text, _, last = event.partition("\n")
                 messages.append(text[7:-1])  # what stands in data: "…"
             else:
                 self._give(last, messages)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from slosh.cli import loop_factory
+from slosh.startup import loop_factory
 from tests.faults.place import place
 from tests.stores.server import PATIENCE, Store
 
@@ -122,7 +122,7 @@ def test_what_waits_for_a_slow_store_is_bounded_in_number_and_in_time(tmp_path: 
         run(work)
 
 
-def test_a_node_goes_down_in_its_time_also_while_the_store_stands_still(tmp_path: Path) -> None:
+def test_a_node_shuts_down_in_its_time_also_while_the_store_stands_still(tmp_path: Path) -> None:
     async def work() -> None:
         held = [asyncio.create_task(ask(port, "GET", "/topics/a")) for _ in range(10)]
         await until_watched(port, "a", 10)

@@ -71,7 +71,7 @@ def test_polls_that_fail_come_again_with_their_place() -> None:
 
 
 def test_an_event_source_counts_messages_however_they_are_cut_into_pieces() -> None:
-    whole = stream(FIRST, f'id: a.5\ndata: "{ONE}"', ":", f'id: a.6\ndata: "{TWO}"')
+    whole = stream(FIRST, f'data: "{ONE}"\nid: a.5', ":", f'data: "{TWO}"\nid: a.6')
 
     async def work() -> None:
         for at in range(1, len(whole), 7):
@@ -88,10 +88,10 @@ def test_an_event_source_counts_messages_however_they_are_cut_into_pieces() -> N
 @pytest.mark.parametrize(
     ("events", "expected"),
     [
-        (['event: lost\ndata: {"lost":3}', f'id: a.8\ndata: "{ONE}"'], ("a.8", 1, 3, 0, 0, 0)),
-        ([f'id: a.8\ndata: "{ONE}"'], ("a.8", 1, 0, 0, 3, 0)),
-        ([f'id: a.4\ndata: "{ONE}"'], ("a.4", 1, 0, 0, 0, 1)),
-        (['event: reset\ndata: {"reset":true}', f'id: b.1\ndata: "{ONE}"'], ("b.1", 1, 0, 1, 0, 0)),
+        (['event: lost\ndata: {"lost":3}', f'data: "{ONE}"\nid: a.8'], ("a.8", 1, 3, 0, 0, 0)),
+        ([f'data: "{ONE}"\nid: a.8'], ("a.8", 1, 0, 0, 3, 0)),
+        ([f'data: "{ONE}"\nid: a.4'], ("a.4", 1, 0, 0, 0, 1)),
+        (['event: reset\ndata: {"reset":true}', f'data: "{ONE}"\nid: b.1'], ("b.1", 1, 0, 1, 0, 0)),
         (['event: reset\ndata: {"reset":true}', "id: b.0"], ("b.0", 0, 0, 1, 0, 0)),
     ],
     ids=["lost", "a gap", "again", "reset", "reset without messages"],

@@ -31,7 +31,7 @@ def test_network_figures_are_bytes_a_second_since_the_reading_before(monkeypatch
     assert source.reading()["network"] == {"received": 2000, "sent": 0, "loopback": 150}
 
 
-def test_counters_that_start_anew_give_nothing_and_never_a_negative_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counters_that_start_again_give_nothing_and_never_a_negative_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     traffic = {"received": 9000, "sent": 9000, "loopback": 9000}
     monkeypatch.setattr(machine, "_traffic", lambda: dict(traffic))
     source = machine.Machine()

@@ -87,6 +87,8 @@ class Copy:
             "no:cacheprovider",
             "-p",
             "pytest_timeout",
+            "-p",
+            "slosh.testing.plugin",  # the fixture `slosh`, of the copy
         ]
         try:
             done = run_group(

@@ -1,6 +1,16 @@
 """All the breaks."""
 
-from tests.mutations import core, engines, http, javascript, lua
+from tests.mutations import access, client, core, ends, engines, history, http, javascript, lua
 from tests.mutations.row import Row
 
-ROWS: tuple[Row, ...] = (*core.ROWS, *http.ROWS, *engines.ROWS, *lua.ROWS, *javascript.ROWS)
+ROWS: tuple[Row, ...] = (
+    *core.ROWS,
+    *access.ROWS,
+    *http.ROWS,
+    *engines.ROWS,
+    *lua.ROWS,
+    *javascript.ROWS,
+    *ends.ROWS,
+    *client.ROWS,
+    *history.ROWS,
+)

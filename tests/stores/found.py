@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import pytest
+
 from tests.conftest import lacking, need
 
 PACKAGED: Final = Path(sys.prefix, "servers")
@@ -28,7 +30,10 @@ PLACES: Final = {
 }
 SYSTEM: Final = "system"
 KINDS: Final = (SYSTEM, *PLACES)
-"""What a test is parametrised with; `program(kind)` skips what is missing, and fails in CI."""
+OLDEST: Final = "redis-6.2"
+EACH_KIND: Final = [pytest.param(kind, marks=[pytest.mark.long] * (kind not in {SYSTEM, OLDEST})) for kind in KINDS]
+"""What a test is parametrised with: `make test` tries the system's and the oldest; `make test-all` tries every kind.
+`program(kind)` skips what is missing, and fails in CI."""
 
 
 _chosen: list[str] = [SYSTEM]

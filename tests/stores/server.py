@@ -1,9 +1,7 @@
 """One real server: started on a free port in its own folder, hurt in several ways, ended whatever happens."""
 
 import contextlib
-import itertools
 import os
-import random
 import shutil
 import signal
 import socket
@@ -13,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
+from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 from tests.stores.found import Program, program
 from tests.stores.resp import RefusedError, Reply, Wire
@@ -21,21 +20,6 @@ from tests.stores.tls import Authority
 PATIENCE: Final = 30.0
 GLANCE: Final = 0.01
 """Seconds between two looks at something that is waited for."""
-PORTS: Final = range(15_000, 22_000)
-"""Below the ports that a system gives to outgoing connections (32,768 up on Linux), so that nobody takes a server's
-port while it restarts; 10,000 above them, where a cluster's nodes talk to each other, are such ports too."""
-_turn = itertools.count(random.randrange(len(PORTS)))
-
-
-def free_port() -> int:
-    """A port that nobody listens on, nor on the one 10,000 above it; given once in this process."""
-    for _ in PORTS:
-        port = PORTS[next(_turn) % len(PORTS)]
-        with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", port))
-            other.bind(("127.0.0.1", port + 10_000))
-            return port
-    raise AssertionError("there is no free port")
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:

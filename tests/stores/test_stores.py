@@ -9,14 +9,14 @@ import pytest
 
 from benchmarks.processes import ProcessGroup
 from tests.conftest import lacking
-from tests.stores.found import KINDS, Program, program
+from tests.stores.found import EACH_KIND, Program, program
 from tests.stores.resp import RefusedError
 from tests.stores.server import Store, tied, until
 from tests.stores.sets import Cluster, Watched, is_master
 from tests.stores.tls import Authority
 
 
-@pytest.fixture(name="server", params=KINDS)
+@pytest.fixture(name="server", params=EACH_KIND)
 def each_version(request: pytest.FixtureRequest) -> Program:
     return program(request.param)
 

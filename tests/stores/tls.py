@@ -7,11 +7,17 @@ from typing import Final
 
 from tests.conftest import need
 
-NAMES: Final = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+SERVERS: Final = """
+subjectAltName=DNS:localhost,IP:127.0.0.1
+subjectKeyIdentifier=hash
+authorityKeyIdentifier=keyid
+"""
+AUTHORITYS: Final = "keyUsage=critical,keyCertSign,cRLSign"
+"""Extensions of the two certificates, as RFC 5280 §4.2.1 asks for them, and Python from 3.13 on."""
 
 
 class Authority:
-    """Made anew in `folder`: an authority, and a server's certificate for localhost and 127.0.0.1.
+    """Made again in `folder`: an authority, and a server's certificate for localhost and 127.0.0.1.
 
     Attributes:
         certificate: the authority's own certificate, which clients have to trust.
@@ -25,12 +31,28 @@ class Authority:
         authority_key = folder / "ca.key"
         request = folder / "server.csr"
         names = folder / "names"
-        names.write_text(NAMES)
+        names.write_text(SERVERS)
         key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout")
-        _openssl("req", "-x509", *key, authority_key, "-subj", "/CN=a test's authority", "-out", self.certificate)
+        _openssl(
+            "req",
+            "-x509",
+            *key,
+            authority_key,
+            "-subj",
+            "/CN=a test's authority",
+            "-addext",
+            AUTHORITYS,
+            "-out",
+            self.certificate,
+        )
         _openssl("req", *key, self._key, "-subj", "/CN=localhost", "-out", request)
         signed = ("-CA", self.certificate, "-CAkey", authority_key, "-CAcreateserial", "-extfile", names)
         _openssl("x509", "-req", "-in", request, *signed, "-days", "2", "-out", self._server)
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The server's certificate and its key."""
+        return self._server, self._key
 
     def options(self, port: int) -> tuple[str, ...]:
         """The options with which a server speaks TLS, and nothing else, on this port."""

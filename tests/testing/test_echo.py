@@ -1,4 +1,4 @@
-"""The echo application, by which others judge the edge: it must give back what came, and nothing else."""
+"""The echo application, by which others test the HTTP server: it must give back what came, and nothing else."""
 
 import signal
 import socket
@@ -18,7 +18,7 @@ from tests.web.harness import Site, request
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """The echo application on the edge, without sockets."""
+    """The echo application on the HTTP server, without sockets."""
     with closing(Site(application=Echo(Settings()))) as site:
         yield site
 

@@ -1,4 +1,4 @@
-"""Sites for the tests of the edge, ended when their test is."""
+"""Sites for the tests of the HTTP server, ended when their test is."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.web.harness import Site
-from tests.web.readers import STREAMS, TRANSPORTS, Reader
+from tests.web.transports import STREAMS, TRANSPORTS, Reader
 
 MakeSite = Callable[..., Site]
 
@@ -89,5 +89,5 @@ def root(tmp_path: Path) -> Path:
 def files(make_site: MakeSite, root: Path) -> Site:
     """A site that serves it, an hour after it was written."""
     site = make_site(root)
-    site.edge.wall = lambda: time.time() + 3600
+    site.server.wall = lambda: time.time() + 3600
     return site

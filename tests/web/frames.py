@@ -34,16 +34,17 @@ def frames(client: Client) -> Iterator[tuple[int, bytes]]:
     """The frames that have come from the server: opcode and payload. None of them is masked or a fragment."""
     data = bytes(client.wire.arrived)
     client.wire.arrived.clear()
-    while data:
-        length, start = data[1], 2
+    place = 0
+    while place < len(data):
+        length, start = data[place + 1], place + 2
         if length == 126:
-            length, start = struct.unpack("!H", data[2:4])[0], 4
+            length, start = struct.unpack_from("!H", data, start)[0], start + 2
         elif length == 127:
-            length, start = struct.unpack("!Q", data[2:10])[0], 10
-        assert data[0] & 0xF0 == 0x80
+            length, start = struct.unpack_from("!Q", data, start)[0], start + 8
+        assert data[place] & 0xF0 == 0x80
         assert len(data) >= start + length
-        yield data[0] & 0xF, data[start : start + length]
-        data = data[start + length :]
+        yield data[place] & 0xF, data[start : start + length]
+        place = start + length
 
 
 def open_socket(site: Site, target: str = "/topics/a") -> Client:

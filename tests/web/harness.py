@@ -1,29 +1,28 @@
-"""The edge with real HTTP bytes and no sockets: both ends in one place, and time that the test moves.
+"""The HTTP server with real HTTP bytes and no sockets: both ends in one place, and time that the test moves.
 
 A `Site` is a whole server apart from its listeners: routes, engine, hub and connections on an event loop whose
 clock stands still until the test lets it go on. A `Client` is the other end of one connection: it sends bytes,
 takes as many as the test lets it take, half-closes, or resets.
 """
 
+import asyncio
 import itertools
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from slosh.engine.memory import MemoryEngine
+from slosh.http1.drain import drain
+from slosh.http1.handler import Application
+from slosh.http1.heads import Heads
+from slosh.http1.protocol import HttpConnection
+from slosh.http1.state import ServerState
 from slosh.server import make_hub
 from slosh.settings import Settings
-from slosh.web.action import Application
-from slosh.web.connection import Connection
-from slosh.web.drain import drain
-from slosh.web.edge import Edge
 from slosh.web.files import DocumentRoot
 from slosh.web.routes import Routes
 from tests.web.wire import VirtualLoop, Wire
-
-if TYPE_CHECKING:
-    import asyncio
 
 
 class Response:
@@ -100,7 +99,7 @@ class Client:
 
     def __init__(self, site: "Site", peer: object, plug: object = None) -> None:
         self._site = site
-        self.connection = Connection(site.edge)
+        self.connection = HttpConnection(site.server, site.heads)
         self.wire = Wire(site.loop, self.connection, peer, plug)
         self.connection.connection_made(self.wire)
         site.loop.settle()
@@ -191,15 +190,16 @@ class Site:
         self.hub = make_hub(self.settings, loop, lambda: f"epoch{next(epochs):03d}")
         self.engine = SiteEngine(
             self.hub,
-            keep=self.settings.unwatched == "keep",
             max_keys=self.settings.max_keys,
             wall=self._wall,
         )
-        routes = Routes(self.engine, DocumentRoot(root), self.settings, direct)
-        self.edge = Edge(self.settings, application or routes, loop)
+        self.routes = Routes(self.engine, DocumentRoot(root), self.settings, direct)
+        self.server = ServerState(self.settings, loop)
+        self.server.turns.clock = loop.time  # no turn is over because this machine is busy
+        self.heads = Heads(application or self.routes, self.settings)
 
     def _wall(self) -> float:
-        return self.edge.wall()
+        return self.server.wall()
 
     def connect(self, peer: object = ("192.0.2.1", 40000)) -> Client:
         """A new client."""
@@ -231,8 +231,8 @@ class Site:
         self.loop.advance(seconds)
 
     def drain(self, seconds: float | None = None) -> "asyncio.Task[None]":
-        """Begin to go down; whoever lets time go by sees the end of it."""
-        task = self.loop.create_task(drain(self.edge, self.settings.drain if seconds is None else seconds))
+        """Begin to shut down; `advance` leads to the end of it."""
+        task = self.loop.create_task(drain(self.server, self.settings.drain if seconds is None else seconds))
         self.loop.settle()
         return task
 
@@ -251,5 +251,8 @@ class Site:
         return self.metrics().get(f'slosh_closed_total{{reason="{setting}"}}', 0)
 
     def close(self) -> None:
-        """End the loop."""
+        """End the loop, and what a test left half done on it, such as a shutdown."""
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        self.loop.settle()
         self.loop.close()

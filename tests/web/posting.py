@@ -3,7 +3,7 @@
 import json
 
 from tests.web.harness import Site
-from tests.web.readers import LongPoll
+from tests.web.transports import LongPoll
 
 LARGE = 40_000
 """Bytes of a message of which two fill a socket."""

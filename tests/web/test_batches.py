@@ -7,9 +7,11 @@ import pytest
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site
 from tests.web.posting import kept
-from tests.web.readers import LongPoll
+from tests.web.transports import LongPoll
 
 NDJSON = {"Content_Type": "application/x-ndjson"}
+KEPT = {"queue": 100, "queue_bytes": 8 << 20}
+"""How much a topic of the default class keeps, as the answer to a batch tells it."""
 
 
 def batch(site: Site, body: bytes, **fields: str) -> Response:
@@ -43,7 +45,7 @@ def stored(site: Site) -> list[object]:
 )
 def test_one_message_a_line_in_order(watched: Site, target: str, fields: dict[str, str]) -> None:
     answer = watched.post(target, b'1\n{"a": 2}\n[3]\n', **fields)
-    assert answer.json == {"max": 3, "next": "epoch000.3", "watchers": 0, "accepted": 3}
+    assert answer.json == {"max": 3, "next": "epoch000.3", "watchers": 0, "accepted": 3} | KEPT
     assert answer["Slosh-Watchers"] == "0"
     assert stored(watched) == [1, {"a": 2}, [3]]
 

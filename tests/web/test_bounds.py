@@ -1,12 +1,12 @@
-"""Every bound of the edge: what happens, what the client sees, and which counter moves (docs/protocol.md, Limits)."""
+"""Each bound of the HTTP server: what the client sees, and which counter counts (docs/protocol.md, Limits)."""
 
 import pytest
 
 from slosh import errors
 from slosh.errors import SloshError
-from slosh.web.action import Action, Application
-from slosh.web.connection import Connection
-from slosh.web.head import Head
+from slosh.http1.connection import Connection
+from slosh.http1.handler import Action, Application
+from slosh.http1.head import Head
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site, request
 
@@ -150,7 +150,7 @@ def test_nothing_is_remembered_of_addresses_that_have_gone(make_site: MakeSite) 
         refused = [site.connect(("198.51.100.1", port)) for port in (1, 2)]
         for each in refused:
             each.reset()
-    assert not site.edge.per_address
+    assert not site.server.per_address
 
 
 def test_one_topic_more_than_max_topics_is_refused_until_one_has_gone(make_site: MakeSite) -> None:
@@ -269,11 +269,34 @@ def test_every_error_is_a_problem_document_and_counted_by_its_code(
         assert error.facts().items() <= answer.json.items()
     assert client.wire.has_ended() == error.closes
     assert client.silent() == error.closes
-    assert site.edge.refused[error.code] == (1 if error.closes else 2)
+    assert site.server.refused[error.code] == (1 if error.closes else 2)
 
 
 def test_metrics_tell_each_refusal_by_its_code(site: Site) -> None:
     assert site.refused("not_found") == 0
     for error in every_error():
-        site.edge.refused[error.code] += 3
+        site.server.refused[error.code] += 3
     assert all(site.refused(error.code) == 3 for error in every_error())
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "names"),
+    [
+        ("POST", "/topics/a", "(max_message)"),
+        ("POST", "/topics/a?batch=ndjson", "(max_body)"),
+        ("GET", "/topics/a?wait=0", "(max_body)"),
+        ("GET", "/nothing", "(max_body)"),
+        ("OPTIONS", "/topics/a", "leave it out"),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_is_too_large_is_told_which_bound_it_passed(
+    make_site: MakeSite, method: str, target: str, names: str, chunked: bool
+) -> None:
+    site = make_site(max_message=10, max_body=20, queue_bytes=100)
+    framing = "Transfer-Encoding: chunked" if chunked else "Content-Length: 40"
+    body = "28\r\n" + "1" * 40 + "\r\n0\r\n\r\n" if chunked else "1" * 40
+    asked = f"{method} {target} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{body}"
+    answer = site.connect().send(asked.encode()).next()
+    assert (answer.status, answer.code) == (413, "too_large")
+    assert names in answer.json["detail"]

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from slosh.settings import TABLE
+from slosh.access.rights import ALL
+from slosh.access.rules import AccessRules
+from slosh.settings.table import TABLE
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
 from tests.web.posting import LARGE, large, together
@@ -72,6 +74,36 @@ def falls_off(site: Site) -> Iterator[None]:
     together(site, 1, 2, 3)
     yield
     site.post("/topics/a", b"4")
+
+
+def grows_old(site: Site) -> Iterator[None]:
+    site.connect().get("/topics/a?format=ndjson")
+    site.post("/topics/a", b"1")
+    site.advance(4.9)
+    yield
+    site.advance(0.3)
+
+
+def has_series(site: Site) -> Iterator[None]:
+    site.connect().get("/topics/a?format=ndjson")
+    site.post("/topics/a", b'{"x":1}')
+    yield
+    site.post("/topics/a", b'{"x":1,"y":1}')
+
+
+def gathers(site: Site) -> Iterator[None]:
+    site.connect().get("/topics/a?format=ndjson")
+    first, second = (site.connect() for _ in range(2))
+    first.send(request("POST", "/topics/a", b"1" * 60_000)[:-20_000])
+    yield
+    second.send(request("POST", "/topics/a", b"1" * 60_000)[:-20_000])
+
+
+def fills(site: Site) -> Iterator[None]:
+    site.connect().get("/topics/a?format=ndjson")
+    assert site.post("/topics/a", b"1" * 40_000).status == 200
+    yield
+    assert site.post("/topics/a", b"1" * 40_000).status == 503
 
 
 def is_full(site: Site) -> Iterator[None]:
@@ -158,15 +190,36 @@ def connects(site: Site) -> Iterator[None]:
         each.reset()  # else nobody could ask for the metrics
 
 
+def elsewhere(first: bytes, *parts: bytes) -> Story:
+    """Requests from another address than that which asks for the metrics."""
+
+    def story(site: Site) -> Iterator[None]:
+        site.connect(("198.51.100.1", 1)).send(first)
+        yield
+        for part in parts:
+            site.connect(("198.51.100.1", 1)).send(part)
+        site.advance(1.1)  # for whoever asks for the metrics
+
+    return story
+
+
 GET, POST = request("GET", "/topics/a?wait=0"), request("POST", "/topics/a", b"12345")
 WATCH = request("GET", "/topics/a?format=ndjson")
 TOO_LARGE, CONNECTIONS = 'slosh_refused_total{code="too_large"}', 'slosh_refused_total{code="too_many_connections"}'
+UNAUTHORIZED, RATE = 'slosh_refused_total{code="unauthorized"}', 'slosh_refused_total{code="rate_limited"}'
 HEAD, LATE = 'slosh_refused_total{code="head_too_large"}', 'slosh_refused_total{code="request_timeout"}'
 
 BOUNDS = {
     "linger": Bound({"linger": 5}, lingers, "slosh_ended_topics_total"),
     "queue": Bound({"queue": 3}, falls_off, "slosh_fell_off_messages_total"),
     "queue_bytes": Bound({"queue_bytes": 3, "max_message": 1}, falls_off, "slosh_fell_off_messages_total"),
+    "history": Bound(
+        {"history": 60},
+        asks(request("GET", "/topics/a?history=60s"), request("GET", "/topics/a?history=61s")),
+        'slosh_refused_total{code="bad_query"}',
+    ),
+    "max_series": Bound({"max_series": 1, "history": 60}, has_series, "slosh_history_unlisted_numbers_total"),
+    "age": Bound({"age": 5}, grows_old, "slosh_fell_off_messages_total"),
     "portion": Bound({"portion": 2}, is_full, "slosh_portions_total"),
     "max_message": Bound({"max_message": 10}, posts(11, 10), TOO_LARGE),
     "max_body": Bound({"max_message": 10, "max_body": 20}, asks(GET, lines(10), lines(11)), TOO_LARGE),
@@ -205,6 +258,22 @@ BOUNDS = {
         asks(GET, request("GET", "/topics/b?wait=0")),
         'slosh_refused_total{code="share_used_up"}',
     ),
+    "max_bytes": Bound({"max_bytes": 65536, "max_message": 60_000}, fills, 'slosh_refused_total{code="memory"}'),
+    "max_token": Bound(
+        {"max_token": 64, "access": AccessRules(public=ALL)},
+        asks(GET, request("GET", "/topics/a?wait=0", Authorization=f"Bearer {'x' * 65}")),
+        UNAUTHORIZED,
+    ),
+    "max_held_per_address": Bound(
+        {"max_held_per_address": 1}, asks(WATCH, WATCH), 'slosh_refused_total{code="too_many_held"}'
+    ),
+    "request_rate": Bound({"request_rate": 1, "rate_burst": 1}, elsewhere(GET, GET), RATE),
+    "publish_rate": Bound({"publish_rate": 1, "rate_burst": 1, "unwatched": "keep"}, elsewhere(POST, POST), RATE),
+    "max_buffered": Bound(
+        {"max_buffered": 65536, "max_message": 60_000, "max_body": 60_000},
+        gathers,
+        'slosh_refused_total{code="memory"}',
+    ),
     "max_watchers": Bound({"max_watchers": 1}, asks(WATCH, WATCH), 'slosh_refused_total{code="too_many_watchers"}'),
 }
 
@@ -214,12 +283,13 @@ AT_THE_STORE = {
     "engine_queue": 'slosh_refused_total{code="engine_busy"}',
     "engine_queue_bytes": 'slosh_refused_total{code="engine_busy"}',
 }
-"""Bounds that only an engine with a store reaches, and their counters: `tests/engine/test_redis_bounds.py` does."""
+"""Bounds that only an engine with a store reaches, and their counters: `tests/engine/redis/test_bounds.py` does."""
 
 
 def test_every_bound_of_the_table_is_here() -> None:
     """A new one gets its counter, its story below, and its row in docs/protocol.md."""
-    no_bounds = {"port", "fd", "workers"}  # numbers that nobody can ask for more than
+    # Numbers that nobody can ask for more than, a tolerance, how the rates are counted, and a sample.
+    no_bounds = {"port", "fd", "workers", "clock_skew", "rate_burst", "access_log"}
     assert set(BOUNDS) | set(AT_THE_STORE) == {row.name for row in TABLE if row.unit and row.name not in no_bounds}
 
 

@@ -175,7 +175,7 @@ def test_a_file_that_is_cut_short_in_the_same_turn_is_no_500(
     assert client.wire.was_cut()
     assert client.wire.arrived.count(b"HTTP/1.1") == 1
     assert client.wire.wasted == 0
-    assert files.edge.refused["internal"] == 0
+    assert files.server.refused["internal"] == 0
 
 
 def test_a_file_that_grows_while_it_is_sent_ends_where_its_length_said(files: Site, root: Path) -> None:
@@ -268,16 +268,16 @@ def test_a_message_that_it_posted_before_its_end_is_taken(files: Site, root: Pat
 @pytest.mark.parametrize("news", ["/topics/a", "/topics/a?format=sse", "/topics?watch"])
 @pytest.mark.parametrize("window", [None, len(LARGE) + 300, len(LARGE) + 500])
 def test_a_poll_or_a_stream_behind_them_waits_for_nobody(files: Site, root: Path, news: str, window: int) -> None:
-    """Whoever waits for news and sends no more is taken to be gone, as without anything before it."""
+    """A client that waits for news and sends no more is taken to be gone, as without anything before it."""
     large(root)
     client = pipelined(files, GET_LARGE, request("GET", news), GET_HOME)
     client.take(window)
     assert files.watchers("a") == 0
-    assert not files.engine._onlookers
+    assert not files.engine._listeners
     client.take()
     assert client.next().body == LARGE
     assert client.wire.has_ended()
-    assert not files.edge.connections
+    assert not files.server.connections
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_a_part_of_a_request_behind_them_is_none(files: Site, root: Path, part: 
     assert client.silent()
     assert client.wire.has_ended()
     files.advance(3)
-    assert not files.edge.connections
+    assert not files.server.connections
 
 
 def test_who_half_closes_and_takes_nothing_does_not_stay(files: Site, root: Path) -> None:
@@ -299,7 +299,7 @@ def test_who_half_closes_and_takes_nothing_does_not_stay(files: Site, root: Path
     before = open_files()
     pipelined(files, GET_LARGE, GET_HOME)
     files.advance(130)
-    assert not files.edge.connections
+    assert not files.server.connections
     assert files.closed("write_timeout") == 1
     assert open_files() == before
 
@@ -314,16 +314,16 @@ def test_files_that_slow_clients_keep_open_are_bounded(make_site: MakeSite, tmp_
     for client in slow:
         client.take_nothing()
         client.send(request("GET", "/large"))
-    assert site.edge.downloads == 2
+    assert site.server.downloads == 2
     refused = site.get("/large")
     assert (refused.status, refused.code, refused["Retry-After"]) == (503, "too_many_downloads", "5")
-    assert site.edge.refused["too_many_downloads"] == 1
+    assert site.server.refused["too_many_downloads"] == 1
     assert site.get("/small").body == b"small"
     assert site.ask("HEAD", "/large").status == 200
     slow[0].reset()
-    assert site.edge.downloads == 1
+    assert site.server.downloads == 1
     slow[1].reset()
-    assert site.edge.downloads == 0
+    assert site.server.downloads == 0
     assert open_files() <= before
 
 
@@ -332,11 +332,11 @@ def test_a_file_that_would_keep_one_of_the_last_descriptors_is_refused(make_site
     (tmp_path / "large").write_bytes(bytes(2 * 1024 * 1024))
     (tmp_path / "small").write_bytes(b"small")
     site, before = make_site(tmp_path), open_files()
-    site.edge.first_spare = 0
+    site.server.first_spare = 0
     refused = site.get("/large")
     assert (refused.status, refused.code) == (503, "too_many_downloads")
     assert site.get("/small").body == b"small"
-    assert (site.edge.downloads, open_files()) == (0, before)
+    assert (site.server.downloads, open_files()) == (0, before)
 
 
 def test_a_system_without_descriptors_is_not_a_file_that_is_missing(

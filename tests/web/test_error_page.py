@@ -1,6 +1,7 @@
 """An error as a page, for a person whose browser went to a wrong address."""
 
 import re
+from html import escape
 from urllib.parse import urljoin
 
 import pytest
@@ -24,7 +25,7 @@ def test_a_browser_gets_a_page_with_the_facts_of_the_problem(site: Site) -> None
     page = answer.body.decode()
     problem = site.get("/topics/a?since=yesterday").json
     for fact in ("400 Bad Request", problem["detail"], problem["code"], problem["parameter"]):
-        assert fact in page
+        assert escape(fact) in page
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,8 @@ def test_a_head_is_answered_as_the_get_would_be(site: Site) -> None:
         ("/topics/kitchen/", ["/topics/kitchen", "/view/kitchen"]),
         ("/topics//kitchen", ["/topics/kitchen", "/view/kitchen"]),
         ("/views/kitchen", ["/view/kitchen"]),
+        ("/view", ["/view/"]),
+        ("/views", ["/view/"]),
         ("/kitchen", ["/view/kitchen", "/topics"]),
         ("/healthz", ["/-/healthy"]),
         ("/metrics", ["/-/metrics"]),
@@ -135,3 +138,13 @@ def test_the_address_that_was_refused_is_not_offered_again(site: Site) -> None:
     assert "/topics/a,b<" in page
     assert "/topics/a,,b<" not in page
     assert "a name is missing" in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/kitchen", "/veiw/kitchen", "/view/kitchen", "/topics/a%20b/../c", "/nothing/at/all"]
+)
+def test_without_a_viewer_no_page_offers_it(make_site: MakeSite, path: str) -> None:
+    answer = make_site(view="off").get(path, Accept=CHROMIUM)
+    assert answer.status >= 400
+    assert b"/view" not in answer.body
+    assert not [each for each in likely_addresses(path, has_view=False) if each.startswith("/view")]

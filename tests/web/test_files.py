@@ -328,14 +328,14 @@ def test_content_that_changed_under_the_same_time_and_length_is_sent(files: Site
 def test_a_file_that_changed_a_moment_ago_has_no_validator(files: Site, root: Path) -> None:
     """It may change again within the same tick, and then nothing would tell the two contents apart."""
     changed = (root / "index.html").stat().st_ctime
-    files.edge.wall = lambda: changed + 0.01
+    files.server.wall = lambda: changed + 0.01
     fresh = files.get("/index.html")
     assert "ETag" not in fresh
     assert "Last-Modified" not in fresh
     date = formatdate(changed + 10, usegmt=True)
     assert files.get("/index.html", If_None_Match='"x", ""').status == 200
     assert files.get("/index.html", If_Modified_Since=date).status == 200
-    files.edge.wall = lambda: changed + 10
+    files.server.wall = lambda: changed + 10
     assert "ETag" in files.get("/index.html")
 
 
@@ -372,7 +372,7 @@ def test_dates_are_in_utc_wherever_the_server_stands(
 def test_a_time_that_no_date_can_tell_is_no_mistake_of_ours(files: Site, root: Path, seconds: int) -> None:
     """Nor is one in the future: Last-Modified is never later than Date (RFC 9110 §8.8.2.1)."""
     now = 1_795_176_000.5
-    files.edge.wall = lambda: now
+    files.server.wall = lambda: now
     try:
         os.utime(root / "index.html", (seconds, seconds))
     except OverflowError:
@@ -420,3 +420,14 @@ def test_no_files_may_be_served_at_all(make_site: MakeSite) -> None:
     site = make_site(None)
     assert site.get("/index.html").status == 404
     assert site.get("/").status == 404
+
+
+def test_a_page_without_an_icon_causes_no_error(make_site: MakeSite, tmp_path: Path) -> None:
+    """Browsers ask for one with every page that names none."""
+    site = make_site(tmp_path)
+    answer = site.get("/favicon.ico")
+    assert (answer.status, answer.body, answer["Cache-Control"]) == (204, b"", "max-age=86400")
+    assert site.refused("not_found") == 0
+    assert site.get("/folder/favicon.ico").status == 404
+    (tmp_path / "favicon.ico").write_bytes(b"icon")
+    assert site.get("/favicon.ico").body == b"icon"

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slosh.web.action import Action
-from slosh.web.head import Head
-from slosh.web.memory import HeadMemory, Latest
+from slosh.http1.fields import scan
+from slosh.http1.phases import CLOSING
 from tests.properties import PROPERTY
 from tests.web.conftest import MakeSite
 from tests.web.frames import HANDSHAKE
@@ -29,7 +28,7 @@ def what_comes(kind: tuple[bytes, bytes], part: bytes, *, known: bool) -> object
     """All that a client sees of a request with `part` in it, and what has become of the topics."""
     before, after = kind
     with closing(Site()) as site:
-        site.edge.wall = lambda: 0.0  # for the same `Date` in all answers
+        site.server.wall = lambda: 0.0  # for the same `Date` in all answers
         for name in "ab":
             site.get(f"/topics/{name}?wait=0")
         client = site.connect()
@@ -37,8 +36,7 @@ def what_comes(kind: tuple[bytes, bytes], part: bytes, *, known: bool) -> object
             client.send(before + GOOD[kind] + after)
         client.wire.arrived.clear()
         if not known:
-            site.edge.heads = HeadMemory()
-            site.edge.latest = Latest(Head(b"", "GET", b"/", 1, []), Action())
+            site.heads.forget(site.server)
             client = site.connect()
         client.send(before + part + after)
         return bytes(client.wire.arrived), client.served(), site.get("/topics").body
@@ -56,7 +54,7 @@ def what_comes(kind: tuple[bytes, bytes], part: bytes, *, known: bool) -> object
 @example(part=b"b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1POST /topics/a")
 @example(part=b"epoch000.1 HTTP/1.1\r\nHost: h\r\n\r\nGET /topics/b?wait=0&since=epoch001.0")
 def test_it_is_read_as_by_a_server_that_knows_nothing(kind: tuple[bytes, bytes], part: bytes) -> None:
-    """Whatever stands where the cursor or the name stood, also the end of one request and the beginning of the next."""
+    """Any text where the cursor or the name stood, also the end of one request and the beginning of the next."""
     assert what_comes(kind, part, known=True) == what_comes(kind, part, known=False)
 
 
@@ -93,6 +91,18 @@ COMES_BACK = b"GET /topics/a?since=epoch000.%d HTTP/1.1" + CURL + b"\r\nLast-Eve
 COMES_BACK += b"\r\nAccept: text/event-stream" + END
 POLL_A = b"GET /topics/a?wait=0&since=epoch000.0"
 CHUNKED = b"POST /topics/a" + NEW + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def in_one_line(block: bytes) -> bytes:
+    """No request: the fields of one that are read, behind its request line with line feeds in between."""
+    read: list[bytes] = []
+    assert scan(block, 64, read, [])
+    return b"\n".join([block.partition(b"\r\n")[0], *read]) + b"\r\n\r\n"
+
+
+LIST = b"GET /topics?after=b HTTP/1.1" + CURL + END
+PREFLIGHT = b"OPTIONS /topics/a HTTP/1.1" + CURL + b"\r\nOrigin: https://one.example"
+PREFLIGHT += b"\r\nAccess-Control-Request-Method: POST" + END
 
 REQUESTS = {
     "curl polls": POLL_A + NEW + END,
@@ -134,6 +144,21 @@ REQUESTS = {
     + CURL
     + b"\r\nTransfer-Encoding: chunked\r\n\r\nd\r\n"
     b"1111111111111\r\n0\r\n\r\n",
+    "a post with another key": post(b"/topics/a", b"1", CURL + b"\r\nIdempotency-Key: l"),
+    "a post with two keys": post(b"/topics/a", b"1", CURL + b"\r\nIdempotency-Key: k\r\nIdempotency-Key: l"),
+    "a post with an empty key": post(b"/topics/a", b"1", CURL + b'\r\nIdempotency-Key: ""'),
+    "a post that a proxy passes on": post(b"/topics/a", b"1", CURL + b"\r\nX-Request-ID: 1\r\nX-Forwarded-For: ::1"),
+    "another that it passes on": post(b"/topics/a", b"22", CURL + b"\r\nX-Request-ID: 2\r\nX-Forwarded-For: ::2"),
+    "a poll by an offset": b"GET /topics/a?wait=0&n=0" + NEW + END,
+    "a poll by another": b"GET /topics/a?wait=0&n=1" + NEW + END,
+    "a poll by an offset that is none": b"GET /topics/a?wait=0&n=x.1" + NEW + END,
+    "a poll by an offset beyond all": b"GET /topics/a?wait=0&n=99999999999999999999" + NEW + END,
+    "a poll by two offsets": b"GET /topics/a?wait=0&n=0&n=1" + NEW + END,
+    "a poll by an offset and a place": b"GET /topics/a?wait=0&n=0&since=epoch000.1" + NEW + END,
+    "a poll by a cookie": b"GET /topics/a?wait=0" + NEW + b"\r\nCookie: slosh_433911c6eb0d=epoch000.0" + END,
+    "a poll by another cookie": b"GET /topics/a?wait=0" + NEW + b"\r\nCookie: slosh_433911c6eb0d=epoch000.1" + END,
+    "a poll with a cookie of others": b"GET /topics/a?wait=0" + NEW + b"\r\nCookie: a=epoch000.1" + END,
+    "a poll of several": b"GET /topics/a,b?wait=0" + NEW + b"\r\nX-Request-ID: 1" + END,
     "a post that expects": post(b"/topics/a", b"1", CURL + b"\r\nExpect: 100-continue"),
     "a batch as large as may be": post(b"/topics/a?batch=ndjson", b"1234567\n" * 5),
     "a batch that is too large": post(b"/topics/a?batch=ndjson", b"1234567\n" * 5 + b"1"),
@@ -149,16 +174,17 @@ REQUESTS = {
     "too many fields": post(b"/topics/a", b"1", CURL + b"\r\nX: y" * 12),
     "a field that is none": post(b"/topics/a", b"1", CURL + b"\r\nX Y: z"),
     "two lengths": post(b"/topics/a", b"1", CURL + b"\r\nContent-Length: 2"),
+    "a time with a fraction": b"GET /topics/a?wait=0&since=1.5 HTTP/1.1" + CURL + END,
+    "another time with a fraction": b"GET /topics/a?wait=0&since=2.5 HTTP/1.1" + CURL + END,
     "a wrong place": b"GET /topics/a?wait=0&since=nonsense HTTP/1.1" + CURL + END,
     "a place beyond all": b"GET /topics/a?wait=0&since=epoch000.999999999999999999999999 HTTP/1.1" + CURL + END,
-    "a list": b"GET /topics?after=b HTTP/1.1" + CURL + END,
+    "a list": LIST,
     "a file": b"GET /nothing" + NEW + END,
     "a file with a body that is too large": b"GET /nothing HTTP/1.1"
     + CURL
     + b"\r\nContent-Length: 41\r\n\r\n"
     + b"x" * 41,
-    "a preflight": b"OPTIONS /topics/a HTTP/1.1" + CURL + b"\r\nOrigin: https://one.example"
-    b"\r\nAccess-Control-Request-Method: POST" + END,
+    "a preflight": PREFLIGHT,
     "a method that there is not": b"PATCH /topics/a HTTP/1.1" + CURL + END,
 }
 """As clients send them, and each bound from both sides. A head is new, known, or known but for its changing part."""
@@ -178,8 +204,8 @@ class Server:
         self.site = site
         self.forgets = forgets
         self.said = b""
-        site.edge.wall = lambda: 784111777.0
-        site.edge.random = lambda: 0.5
+        site.server.wall = lambda: 784111777.0
+        site.server.random = lambda: 0.5
         for name in "ab":
             site.get(f"/topics/{name}?wait=0")
         site.post("/topics/a", b"1")
@@ -190,16 +216,15 @@ class Server:
         site, client = self.site, self.clients[place]
         for part in parts:
             if self.forgets:
-                site.edge.heads = HeadMemory()
-                site.edge.latest = Latest(Head(b"", "GET", b"/", 1, []), Action())
-                site.edge.latest_place = None
-                site.edge.latest_since = None
+                site.heads.forget(site.server)
+                site.routes.readers.latest_place = None
+                site.routes.readers.latest_since = None
                 for each in self.clients:
                     each.connection._known = None
             client.send(part)
         self.said += bytes(client.wire.arrived) + b"<end>" * (not client.served())
         client.wire.arrived.clear()
-        if client.connection._exchange is not None or not client.served() or client.connection._discarding:
+        if client.connection._exchange is not None or not client.served() or client.connection.phase >= CLOSING:
             client.reset()
             self.clients[place] = site.connect()
 
@@ -235,6 +260,13 @@ def test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other(
         for place, each in ((first, sent), (second, sent), (first, other)):
             requests.append((place, (each[:cut], each[cut:]) if cut else (each,), (each,)))
     tell_apart(requests)
+
+
+@pytest.mark.parametrize("known", [LIST, PREFLIGHT], ids=["a list", "a preflight"])
+def test_a_known_head_does_not_let_in_its_own_words_in_one_line(known: bytes) -> None:
+    """Neither on another connection nor on its own, whose last head it is."""
+    sound, broken = (0, (known,), (known,)), in_one_line(known)
+    tell_apart([sound, (1, (broken,), (broken,)), sound, (0, (broken,), (broken,))])
 
 
 @pytest.mark.parametrize("name", [name for name in REQUESTS if "too large" in name])

@@ -38,7 +38,7 @@ def cors(answer: Response) -> dict[str, str]:
     return {name: value for name, value in answer.fields if name.startswith("access-control-") or name == "vary"}
 
 
-# Who may write.
+# Which pages may write.
 
 
 def test_who_is_no_page_may_post(site: Site) -> None:
@@ -301,7 +301,7 @@ def test_a_preflight_under_a_star(make_site: MakeSite) -> None:
 
 def test_an_options_that_is_no_preflight_tells_the_methods(allowing: Site) -> None:
     answer = allowing.ask("OPTIONS", "/topics/a", Origin=APP)
-    assert answer["Allow"] == "GET, HEAD, POST, OPTIONS"
+    assert answer["Allow"] == "GET, HEAD, POST, DELETE, OPTIONS"
     assert "Access-Control-Allow-Methods" not in answer
 
 

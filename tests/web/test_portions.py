@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import pytest
 
-from slosh.core.hub import WORK
+from slosh.core.portions import WORK
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
 from tests.web.posting import kept
-from tests.web.readers import EventSource, LongPoll, Ndjson, Reader, WebSocket
 from tests.web.test_origins import HANDSHAKE
+from tests.web.transports import EventSource, LongPoll, Ndjson, Reader, WebSocket
 
 KIB = 1024
 
@@ -255,7 +255,7 @@ class TestTurns:
         for _ in range(400):
             turn(site)
             arrived = sum(len(client.wire.arrived) for client in clients)
-            assert arrived - before < 2 * WORK or not before
+            assert arrived - before < 3 * WORK or not before
             before = arrived
         assert all(len(client.wire.arrived) > 8_000_000 for client in clients)
 
@@ -267,7 +267,8 @@ class TestTurns:
         for topic in "abcd":
             fill(site, topic, 80, 100_000, host="h")
         client = site.connect()
-        assert turns_until_answered(site, client, request(method, target)) >= 3 * 8_000_000 // WORK
+        most = WORK + 100_000  # The last message that is looked at may not fit.
+        assert turns_until_answered(site, client, request(method, target)) >= 3 * 8_000_000 // most
         if method == "GET":
             envelope = client.next().json
             assert {name: part["conflated"] for name, part in envelope["topics"].items()} == dict.fromkeys("ab", 79)
@@ -278,7 +279,7 @@ class TestTurns:
         for client in clients:
             client.get("/topics/a?key=host")
         for number in range(80):
-            site.engine.take(
+            site.engine.accept(
                 "a", [json.dumps({"n": number, "host": "h", "pad": "x" * 100_000}).encode()], site.loop.time()
             )
         count = 0

@@ -7,7 +7,7 @@ import pytest
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site
 from tests.web.posting import kept, numbers, post
-from tests.web.readers import Ndjson, Reader
+from tests.web.transports import Ndjson, Reader
 
 # It gets what comes, in order, once.
 
@@ -143,7 +143,7 @@ def test_a_reset_is_told_once_also_where_nothing_is_kept_yet(site: Site, transpo
 def test_who_is_cut_before_it_is_told_of_a_reset_is_told_when_it_comes_back(
     site: Site, transport: type[Reader]
 ) -> None:
-    """Whatever of the answer had come: the place in the new life never comes before the reset."""
+    """The place in the new life never comes before the reset, whatever of the answer had come."""
     kept(site, 1, 2)
     probe = transport(site, since="gone.9")
     assert probe.client is not None
@@ -338,7 +338,7 @@ def test_a_pattern_resumes_and_what_came_to_life_since_is_new_as_a_whole(site: S
 
 @pytest.mark.parametrize("topics", ["a", "a,b", "*"])
 def test_who_asks_is_told_when_each_message_arrived(site: Site, transport: type[Reader], topics: str) -> None:
-    site.edge.wall = lambda: 1_795_899_600.123 + site.loop.time()
+    site.server.wall = lambda: 1_795_899_600.123 + site.loop.time()
     start = site.loop.time()
     keeper = Ndjson(site)
     with_times, without = transport(site, topics, times=""), transport(site, topics)
@@ -362,15 +362,15 @@ def test_an_answer_with_times_is_never_given_to_who_did_not_ask(site: Site, tran
 
 
 def test_times_do_not_go_back_when_the_clock_does(site: Site, transport: type[Reader]) -> None:
-    site.edge.wall = lambda: 2_000_000.0
+    site.server.wall = lambda: 2_000_000.0
     reader = transport(site, times="")
     post(site, 1)
-    site.edge.wall = lambda: 1_000_000.0
+    site.server.wall = lambda: 1_000_000.0
     site.advance(3)
     post(site, 2)
     site.advance(4)
     post(site, 3)
-    site.edge.wall = lambda: 2_000_008.5
+    site.server.wall = lambda: 2_000_008.5
     post(site, 4)
     assert reader.listen().times == [2_000_000_000, 2_000_003_000, 2_000_007_000, 2_000_008_500]
 
@@ -378,7 +378,7 @@ def test_times_do_not_go_back_when_the_clock_does(site: Site, transport: type[Re
 def test_who_is_cut_before_it_is_told_that_its_window_is_truncated_is_told_when_it_comes_back(
     make_site: MakeSite, transport: type[Reader]
 ) -> None:
-    """Whatever of the answer had come: no place is told before that."""
+    """No place is told before that, whatever of the answer had come."""
     site = make_site(queue=2)
     kept(site, 1, 2, 3)
     probe = transport(site, since="-3")

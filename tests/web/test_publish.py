@@ -243,8 +243,8 @@ def test_a_client_that_half_closes_before_the_engine_has_taken_the_message_is_an
 ) -> None:
     """As `printf … | nc` does, where the engine has a store and answers later."""
     done: list[Any] = []
-    monkeypatch.setattr(SiteEngine, "take", lambda *_: None)
-    monkeypatch.setattr(SiteEngine, "publish", lambda _, *publish: done.append(publish[3]))
+    monkeypatch.setattr(SiteEngine, "accept", lambda *_: None)
+    monkeypatch.setattr(SiteEngine, "publish", lambda _, *publish, **_how: done.append(publish[3]))
     client = site.connect().post("/topics/a", b"1").half_close()
     assert client.silent()
     done[0](Published("k3f9", 4, 1, 1))
@@ -255,13 +255,13 @@ def test_a_client_that_resets_before_the_engine_has_taken_the_message_is_no_mist
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[Any] = []
-    monkeypatch.setattr(SiteEngine, "take", lambda *_: None)
-    monkeypatch.setattr(SiteEngine, "publish", lambda _, *publish: done.append(publish[3]))
+    monkeypatch.setattr(SiteEngine, "accept", lambda *_: None)
+    monkeypatch.setattr(SiteEngine, "publish", lambda _, *publish, **_how: done.append(publish[3]))
     client = site.connect().post("/topics/a", b"1").reset()
-    requests = site.edge.requests
+    requests = site.server.requests
     done[0](NoWatchers())
     assert client.silent()
-    assert (site.edge.requests, site.edge.refused) == (requests, {})
+    assert (site.server.requests, site.server.refused) == (requests, {})
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
@@ -270,3 +270,61 @@ def test_when_the_last_reader_of_a_pattern_has_left_its_topics_are_watched_by_no
     assert site.post("/topics/house/t", b"1").status == 200
     client.reset()
     assert site.post("/topics/house/u", b"1").code == "no_watchers"
+
+
+def test_how_large_a_message_may_be_is_the_class_s_affair_on_one_connection_too(make_site: MakeSite) -> None:
+    """What is remembered of a head with another topic in it knows the bound of that other topic."""
+    site = make_site(max_message=100, topics={"small/*": {"max_message": 10}, "large/*": {"max_message": 1000}})
+    client = site.connect()
+    for name in ("other", "small/a", "large/a"):
+        client.get(f"/topics/{name}?wait=0").next()
+    bounds = {"small/a": 10, "other": 100, "large/a": 1000, "small/b": 10, "large/b": 1000, "another": 100}
+    for _ in range(2):
+        for name, bound in bounds.items():
+            statuses = [
+                client.send(request("POST", f"/topics/{name}", b"1" * size)).next().status
+                for size in (bound, bound + 1)
+            ]
+            assert statuses == [200 if name in ("other", "small/a", "large/a") else 404, 413], name
+            client = site.connect()
+
+
+def test_a_line_of_a_batch_is_within_the_bound_of_its_class(make_site: MakeSite) -> None:
+    site = make_site(topics={"small/*": {"max_message": 10}})
+    site.get("/topics/small/a?wait=0")
+    answer = site.post("/topics/small/a?batch=ndjson", b"1\n" + b"2" * 11)
+    assert (answer.status, answer.json["limit"]) == (413, 10)
+
+
+def test_a_class_keeps_what_nobody_watches(make_site: MakeSite) -> None:
+    site = make_site(topics={"alarm/**": {"unwatched": "keep", "linger": 60.0}})
+    assert site.post("/topics/other", b"1").status == 404
+    assert site.post("/topics/alarm/fire", b"1").status == 200
+    site.advance(50)
+    assert site.get("/topics/alarm/fire?since=earliest").json["res"] == [1]
+    assert [(each["name"], each["class"]) for each in site.get("/topics").json["topics"]] == [
+        ("alarm/fire", "alarm/**")
+    ]
+
+
+def test_each_answer_has_its_own_length_and_watchers(watched: Site) -> None:
+    """What stands around the place is kept from one answer to the next, and the place grows by a digit."""
+    publisher = watched.connect()
+    for number in range(1, 102):
+        if number == 50:
+            watched.connect().get("/topics/a")
+        answer = publisher.post("/topics/a", b"1").next()
+        watchers = int(number == 50)  # It is answered then, and has left.
+        assert answer.json == {"max": number, "next": f"epoch000.{number}", "watchers": watchers}
+        assert answer["Slosh-Watchers"] == str(watchers)
+
+
+@pytest.mark.parametrize("key", ["", '""', "x" * 256])
+def test_an_idempotency_key_that_is_none_is_refused_on_a_head_that_is_known(watched: Site, key: str) -> None:
+    publisher = watched.connect()
+    for each in ("one", "two"):
+        assert publisher.post("/topics/a", b"1", Idempotency_Key=each).next().status == 200
+    answer = publisher.post("/topics/a", b"1", Idempotency_Key=key).next()
+    assert (answer.status, answer.code) == (400, "bad_request")
+    assert publisher.post("/topics/a", b"1", Idempotency_Key="one").next()["Idempotent-Replayed"] == "true"
+    assert watched.get("/topics/a?since=earliest&wait=0").json["max"] == 2

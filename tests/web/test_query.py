@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slosh.core.cursor import EPOCH_LENGTH, MAX_OFFSET, Cursor
+from slosh.core.reading import Age, Earliest, Last, Now, Since
 from slosh.errors import BadQuery, BadRequest
 from slosh.web.query import (
     MAX_PARAMETERS,
@@ -15,11 +17,14 @@ from slosh.web.query import (
     bound_wait,
     decode,
     ignored_field,
+    parse_offset,
     parse_prefer,
     parse_query,
+    parse_since,
     parse_wait,
 )
 from tests.properties import PROPERTY
+from tests.web.harness import Site
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
@@ -177,3 +182,65 @@ def test_the_names_are_bounded_and_never_end_the_line(names: list[str]) -> None:
     assert len(line) <= len("Slosh-Ignored: \r\n") + 256
     assert b"\r" not in line[:-2]
     assert line.isascii()
+
+
+@PROPERTY
+@given(st.integers(0, MAX_OFFSET))
+def test_an_offset_is_read_as_the_number_it_is(offset: int) -> None:
+    assert parse_offset("n", str(offset)) == offset
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "+1", "1.0", "1e3", " 1", "1_0", "0x1", "\u0661", "\u00b2", str(MAX_OFFSET + 1), "9" * 5000]
+)
+def test_what_is_no_offset_is_refused_with_the_parameters_name(text: str) -> None:
+    with pytest.raises(BadQuery) as caught:
+        parse_offset("n", text)
+    assert caught.value.parameter == "n"
+
+
+class TestParseSince:
+    """The query parameter `since`."""
+
+    @pytest.mark.parametrize(
+        ("text", "since"),
+        [
+            ("now", Now()),
+            ("earliest", Earliest()),
+            ("-50", Last(50)),
+            ("-0", Last(0)),
+            ("90s", Age(90.0)),
+            ("1.5s", Age(1.5)),
+            ("250ms", Age(0.25)),
+            ("1.5", Age(1.5)),
+            ("1234567.5", Age(1234567.5)),
+            ("12345678.5", Cursor("12345678", 5)),
+            ("12345678", Age(12345678.0)),
+            ("10m", Age(600.0)),
+            ("2h", Age(7200.0)),
+            ("k3f9.4", Cursor("k3f9", 4)),
+            ("now.4", Cursor("now", 4)),
+        ],
+    )
+    def test_each_form_is_read(self, text: str, since: Since) -> None:
+        assert parse_since(text) == since
+
+    @PROPERTY
+    @given(st.text("0123456789", min_size=EPOCH_LENGTH, max_size=EPOCH_LENGTH), st.integers(0, MAX_OFFSET))
+    def test_a_place_in_a_life_whose_name_has_no_letter_is_no_age(self, epoch: str, offset: int) -> None:
+        """Such lives are rare, and their readers would be given everything again with each answer."""
+        assert parse_since(f"{epoch}.{offset}") == Cursor(epoch, offset)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "Now", "later", "-", "--5", "-5.0", "-1e3", "-\u0661", "5w", "5D", "s", ".5s", "-5s", "1e3s"],
+    )
+    def test_anything_else_is_refused_and_the_forms_are_told(self, text: str) -> None:
+        with pytest.raises(BadQuery, match=r"cursor.*now.*earliest.*-50.*90s") as caught:
+            parse_since(text)
+        assert caught.value.parameter == "since"
+
+
+def test_a_missing_name_is_told_with_the_path_that_has_one(site: Site) -> None:
+    for answer in (site.get("/topics/"), site.post("/topics/", b"1")):
+        assert "/topics/<name>" in answer.json["detail"]

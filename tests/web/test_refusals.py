@@ -8,8 +8,8 @@ import pytest
 
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
-from tests.web.test_eventsource import STREAM, blocks, follow
-from tests.web.test_ndjson import body_of
+from tests.web.readers.test_eventsource import STREAM, blocks, follow
+from tests.web.readers.test_ndjson import body_of
 
 
 def refused(client: Client) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.web.harness import Site
-from tests.web.readers import TRANSPORTS, Event, Reader
+from tests.web.transports import TRANSPORTS, Event, Reader
 
 QUEUE = 4
 LINGER = 5.0
@@ -36,14 +36,14 @@ class Ledger:
         self.world = world
         self.topic = topic
         self.at: tuple[str, int] | None = None  # the life and the offset that the reader has come to
-        self.begins_anew = False
+        self.begins_again = False
         self.skipped = 0
         self.counted = 0
 
     def take(self, kind: str, value: Any) -> None:
         """Check one thing that the reader is told."""
         if kind == "reset":
-            self.begins_anew = True
+            self.begins_again = True
         elif kind == "message":
             self._take_message(value)
         else:
@@ -54,9 +54,9 @@ class Ledger:
     def _take_message(self, message: dict[str, Any]) -> None:
         topic, life, offset = self.world.where[message["n"]]
         assert topic == self.topic
-        if self.begins_anew:
+        if self.begins_again:
             assert self.at is None or self.at[0] != life, "a reset within one life"
-            self.at, self.begins_anew = (life, 0), False
+            self.at, self.begins_again = (life, 0), False
         elif self.at is None:
             self.at = (life, 0)  # it has come to life since, and is new to the reader as a whole
         assert self.at[0] == life, "another life, and no reset was told"
@@ -70,8 +70,8 @@ class Ledger:
 
     def move(self, life: str, offset: int) -> None:
         """The reader is told that it has come to this place."""
-        if self.begins_anew:
-            self.at, self.begins_anew = (life, offset), False
+        if self.begins_again:
+            self.at, self.begins_again = (life, offset), False
             assert offset == 0
         elif self.at is None:
             self.at = (life, offset)
@@ -84,7 +84,7 @@ class Ledger:
     def come_back(self, place: tuple[str, int] | None) -> None:
         """The reader was cut, and goes on from `place`; what it heard and did not keep is heard again."""
         self.at = place
-        self.begins_anew = False
+        self.begins_again = False
         self.skipped = self.counted = 0
 
 

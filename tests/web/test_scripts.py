@@ -11,7 +11,7 @@ import slosh
 from benchmarks.processes import run_group
 from tests.conftest import need
 
-SCRIPTS = Path(slosh.__file__).parent / "web" / "view"
+WEB = Path(slosh.__file__).parent / "web"
 
 FAKES = """
 const asked = [];
@@ -32,9 +32,10 @@ const server = "http://slosh.test";
 
 @pytest.fixture
 def play(tmp_path: Path) -> Any:
-    """Runs a script's own words with all that it exports at hand; gives what they hand to `tell`, one after another."""
+    """Runs a script's own words with all that it exports; gives what they hand to `tell`, one after another."""
     node = need("node")
-    shutil.copytree(SCRIPTS, tmp_path / "scripts")
+    shutil.copytree(WEB / "view", tmp_path / "scripts")
+    shutil.copytree(WEB / "static", tmp_path / "scripts", dirs_exist_ok=True)
     (tmp_path / "scripts" / "package.json").write_text('{"type": "module"}')
 
     def run(script: str, names: str, words: str) -> list[Any]:
@@ -188,8 +189,334 @@ def test_a_client_that_follows_goes_on_from_its_place_after_a_failure_and_waits_
     assert asked == ["-5", "e.2", "e.2", "e.2", "f.0"]
 
 
+def test_a_client_that_is_told_to_come_back_at_once_does_and_waits_longer_where_it_is_told_so_again(play: Any) -> None:
+    """A server whose successor serves already says so, in a stream too; in its last line as well."""
+    words = """
+    answers = [problem(503, {}, { "Retry-After": "0" })];
+    const request = { url: new URL(server), since: "e.1", query: {}, wait: 1, signal: new AbortController().signal };
+    const refused = await longPoll(request).next().catch((error) => error);
+    const last = new SloshError(503, {}, 150);
+    const script = [[refused], [refused], [last], [new SloshError(503, {})], []];
+    """
+    _, pauses, *_ = play("slosh.js", "follow, longPoll, SloshError", words + FOLLOWS)
+    assert pauses == [25, 50, 150, 2000]
+
+
+@pytest.mark.parametrize(
+    ("last", "after"), [("retry: 150\\n", 150), ("retry: 12345\\n", 0)], ids=["a successor serves", "none is there"]
+)
+def test_the_last_line_of_a_stream_says_whether_the_next_server_is_there(play: Any, last: str, after: int) -> None:
+    words = f"""
+    const head = {{ headers: {{ "Content-Type": "text/event-stream" }} }};
+    answers = [new Response("retry: 2000\\nevent: place\\ndata: {{}}\\nid: e.1\\n\\n{last}\\n", head)];
+    const request = {{ url: new URL(server), since: "e.1", query: {{}}, signal: new AbortController().signal }};
+    try {{
+      for await (const answer of stream(request)) tell(answer.next);
+    }} catch (error) {{
+      tell([error.status, error.retryAfter]);
+    }}
+    """
+    assert play("slosh.js", "stream", words)[-1] == [503, after]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/event-stream", 'event: incomplete\\ndata: {"incomplete":true}\\n\\n'),
+        ("application/x-ndjson", '{"topics":{},"next":"*","incomplete":true}\\n'),
+    ],
+)
+def test_a_client_of_patterns_says_that_topics_are_left_out(play: Any, kind: str, body: str) -> None:
+    words = f"""
+    answers = [new Response('{body}', {{ headers: {{ "Content-Type": "{kind}" }} }})];
+    const states = [];
+    const following = follow("a/*", {{ server, transport: stream, onState: (state) => {{
+      states.push([state.name, state.incomplete ?? false]);
+      if (state.incomplete) following.close();
+    }} }});
+    while (following.state.name !== "closed") await new Promise((resolve) => setTimeout(resolve, 5));
+    tell(states);
+    """
+    (states,) = play("slosh.js", "follow, stream", words)
+    assert states == [["connecting", False], ["live", False], ["live", True], ["closed", False]]
+
+
+@pytest.mark.parametrize("since", ["", 'since: "now",'])
+def test_a_client_whose_first_answer_was_lost_asks_for_what_came_since_then(play: Any, since: str) -> None:
+    """Else the messages between its first request and the next would be missed in silence."""
+    words = """
+    let clock = 5000;
+    performance.now = () => (clock += 250.5);
+    const cut = new TypeError("cut");
+    const script = [[cut], [cut], [{ saw: 0, next: "e.4" }, cut], []];
+    """
+    *_, asked = play("slosh.js", "follow, SloshError", words + FOLLOWS.replace('since: "-5",', since))
+    assert [asked[0], *asked[3:]] == ["now", "e.4"]
+    first, second = (int(each.removesuffix("ms")) for each in asked[1:3])
+    assert 1000 < first < second < 5000
+
+
 def test_a_client_that_is_refused_for_good_asks_no_more(play: Any) -> None:
     words = """const script = [[{ saw: 1, next: "e.1" }], [new SloshError(400, { detail: "no" })], []];"""
     words += FOLLOWS.replace("if (rounds === script.length) following.close();", "")
     states, _, given, asked = play("slosh.js", "follow, SloshError", words)
     assert (states[-1], given, asked) == ("failed", ["e.1"], ["-5", "e.1"])
+
+
+SERIES = """
+const of = (...points) => {
+  const series = new Series();
+  for (const [time, value] of points) series.push(time, value);
+  return series;
+};
+const toldAs = (value) => (value === undefined ? "" : value);
+const columns = (lines) => lines.map(({ means }) => Array.from(means, toldAs));
+const plain = ({ times, lines, isBucketed }) => [times, ...columns(lines), isBucketed];
+"""
+
+
+def test_few_points_of_several_lines_are_drawn_as_they_are(play: Any) -> None:
+    """An empty text stands for what a line has nothing for; null is where it breaks."""
+    words = """
+    const a = of([1, 10], [2, 20], [2.000001, NaN], [5, 50]);
+    const b = of([1.5, 1], [2, 2]);
+    tell(plain(frame([a, b], 0, 10, 1000)));
+    tell(plain(frame([a], 0, 10, 1000)));
+    tell(plain(frame([a, b], 1.8, 1.9, 1000)));
+    """
+    assert play("series.js", "Series, frame", SERIES + words) == [
+        [[1, 1.5, 2, 2.000001, 5], [10, "", 20, None, 50], ["", 1, 2, "", ""], False],
+        [[1, 2, 2.000001, 5], [10, 20, None, 50], False],
+        [
+            [1, 1.5, 2],
+            [10, "", 20],
+            ["", 1, 2],
+            False,
+        ],  # the points on both sides, so that the line comes in and goes out
+    ]
+
+
+def test_many_points_are_drawn_as_the_mean_lowest_and_highest_of_each_moment(play: Any) -> None:
+    words = """
+    const many = new Series();
+    for (let i = 0; i < 10000; i++) many.push(i / 100, i === 5005 ? 1000 : i === 7000 ? NaN : 1);
+    const { times, lines: [{ means, lows, highs }], isBucketed } = frame([many], 0, 100, 400);
+    const there = (value) => value !== undefined;
+    tell([isBucketed, times.length < 410, Math.max(...highs.filter(there)), Math.min(...lows.filter(there))]);
+    tell(times.every((time, i) => i === 0 || Math.abs(time - times[i - 1] - (times[1] - times[0])) < 1e-9));
+    tell(means.filter((value) => value > 1).length);
+    const moved = frame([many], 0.01, 100.01, 400);
+    tell(moved.times.filter((time) => !times.includes(time)).length);
+    """
+    bounds, is_even, high, moved = play("series.js", "Series, frame", SERIES + words)
+    assert bounds == [True, True, 1000, 1]
+    assert is_even
+    assert high == 1, "the mean of one moment"
+    assert moved == 0, "the grid stands still while time goes on, so nothing flickers"
+
+
+def test_a_smoothed_line_begins_at_its_true_height_and_begins_again_after_a_break(play: Any) -> None:
+    words = "tell(smooth([4, undefined, 4, null, 8, 0], 0.5).map((value) => (value === undefined ? '' : value)));"
+    (found,) = play("series.js", "smooth", words)
+    assert found[:5] == [4, "", 4, None, 8]
+    assert found[5] == pytest.approx(8 / 3)
+
+
+def test_messages_take_the_place_of_a_past_that_came_before_them(play: Any) -> None:
+    """The two are asked for at the same time. The messages must not be squeezed behind the end of the past."""
+    words = """
+    const lines = new Lines(false, null, 600);
+    const rollups = { path: "a", count: [1, 1, 1, 1], min: [1, 2, 3, 4], max: [1, 2, 3, 4], mean: [1, 2, 3, 4] };
+    lines.fillPast("t", { from: 960_000, step: 10_000, series: [rollups] });
+    for (const [time, a] of [[981, 7], [983, 8], [999, 9]]) lines.add("t", { a }, time);
+    const [{ series }] = lines.all.values();
+    tell([...series.times.subarray(0, series.length)]);
+    tell([...series.mean.subarray(0, series.length)]);
+    """
+    assert play("lines.js", "Lines", words) == [[965, 975, 981, 983, 999], [1, 2, 7, 8, 9]]
+
+
+def test_the_past_stands_before_what_came_since(play: Any) -> None:
+    words = """
+    const lines = new Lines(false, null, 600);
+    lines.add("t", { a: 5 }, 1000);
+    lines.fillPast("t", { from: 970_000, step: 10_000, series: [
+      { path: "a", count: [2, 0, 1, 9], min: [1, null, 3, 0], max: [4, null, 3, 9], mean: [2, null, 3, 1] },
+    ] });
+    const [{ series }] = lines.all.values();
+    const { low, high } = series.facts(0, 2000);
+    tell([[...series.times.subarray(0, series.length)], series.values, low, high]);
+    """
+    assert play("lines.js", "Lines", words) == [[[975, 985, 995, 1000], [2, None, 3, 5], 1, 5]]
+
+
+def test_what_is_saved_is_a_table_by_time(play: Any) -> None:
+    """Messages of the same millisecond all stand in it."""
+    words = """
+    const line = (label, ...points) => ({ label, series: of(...points) });
+    tell(csvOf([line('a "b"', [1, 10], [2, NaN], [3, 30]), line("c", [1, 7], [1, 8], [9, 9])], 0, 5, true));
+    """
+    (text,) = play("save.js", "csvOf", 'import { Series } from "./series.js";' + SERIES + words)
+    assert text.split("\r\n") == [
+        'time,"a ""b""",c',
+        "1970-01-01T00:00:01.000Z,10,7",
+        "1970-01-01T00:00:01.000Z,,8",
+        "1970-01-01T00:00:03.000Z,30,",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        ("latency_ms", "ms"),
+        ("disk.read_bytes", "B"),
+        ("cpu[3].percent", "%"),
+        ("temp_c", "°C"),
+        ("items", ""),
+        ("terms", ""),
+        ("cpu", "%"),
+        ("net.bytes_per_second", "B/s"),
+    ],
+)
+def test_units_come_from_names_and_from_the_address(play: Any, path: str, unit: str) -> None:
+    words = f"tell(unitOf({path!r}, toldUnits(new URLSearchParams('unit.cpu=%25&span=5m'))));"
+    assert play("units.js", "unitOf, toldUnits", words) == [unit]
+
+
+def test_events_of_several_topics_may_be_of_any_name(play: Any) -> None:
+    words = """
+    const of = (topic, n) => `data: {"topic":"${topic}","message":${n}}\\nid: ${topic}=e.${n}\\n\\n`;
+    const text = of("__proto__", 1) + of("constructor", 2) + of("a", 3);
+    answers = [new Response(text, { headers: { "Content-Type": "text/event-stream" } })];
+    const request = { url: new URL("http://slosh.test/topics/a,b"), since: "now", query: {} };
+    for await (const answer of stream({ ...request, signal: new AbortController().signal })) {
+      for (const [topic, { res }] of Object.entries(answer.topics ?? {})) tell([topic, res]);
+    }
+    tell(Object.keys(Object.prototype));
+    """
+    assert play("slosh.js", "stream", words) == [["__proto__", [1]], ["constructor", [2]], ["a", [3]], []]
+
+
+@pytest.mark.parametrize("topic", ["..", "a/../b", "a/.", "x,./y"])
+def test_a_name_that_leads_elsewhere_is_refused_at_once(play: Any, topic: str) -> None:
+    words = f"""
+    for (const call of [() => follow({topic!r}, {{ server }}), () => publish({topic!r}, 1, {{ server }})]) {{
+      try {{ await call(); }} catch (error) {{ tell([error.name, error.message]); }}
+    }}
+    tell(asked.length);
+    """
+    *told, count = play("slosh.js", "follow, publish", words)
+    assert [name for name, _ in told] == ["TypeError"] * 2
+    assert all(f'a topic\'s name, not "{topic}"' in text for _, text in told)
+    assert count == 0
+
+
+def test_when_to_come_back_is_told_by_the_servers_clock(play: Any) -> None:
+    """That of the page may be hours off."""
+    words = """
+    const fields = { "Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT", Date: "Thu, 01 Jan 2026 00:00:10 GMT" };
+    answers = [problem(503, {}, fields)];
+    await publish("a", 1, { server }).catch((error) => tell(error.retryAfter));
+    """
+    assert play("slosh.js", "publish", words) == [20_000]
+
+
+def test_a_handler_is_called_after_what_made_it_was_returned(play: Any) -> None:
+    """Also where it was aborted before it began."""
+    words = """
+    const onState = ({ name }) => tell([name, typeof following]);
+    const following = follow("a", { server, signal: AbortSignal.abort(), onState });
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    """
+    assert play("slosh.js", "follow", words) == [["closed", "object"]]
+
+
+def test_a_number_that_no_axis_can_show_is_no_place_on_it(play: Any) -> None:
+    words = """
+    const lines = new Lines(false, null, 600, "step");
+    for (const step of [1, 2, Infinity, -Infinity, 1e300, 3]) lines.add("t", { step, loss: step }, 1000);
+    tell([lines.first, lines.last, lines.without]);
+    """
+    assert play("lines.js", "Lines", words) == [[1, 3, 3]]
+
+
+@pytest.mark.parametrize("begin", list("=+-@\t\r"))
+def test_a_name_that_a_spreadsheet_would_run_is_text_in_what_is_saved(play: Any, begin: str) -> None:
+    words = f"tell(csvOf([{{ label: {json.dumps(begin + 'cmd()')}, series: new Series() }}], 0, 5, true));"
+    (text,) = play("save.js", "csvOf", 'import { Series } from "./series.js";' + words)
+    assert text.partition(",")[2].lstrip('"').startswith(f"'{begin}cmd()")
+
+
+#: Points that come, go and change in every way, and what is told of them by looking at each one.
+HISTORY = """
+let seed = 7;
+const random = () => ((seed = (seed * 16807) % 2147483647) / 2147483647);
+const plainFacts = (series, from, to) => {
+  const rows = [...series.times.subarray(0, series.length)].map((time, row) => row)
+    .filter((row) => series.times[row] >= from && series.times[row] <= to && !Number.isNaN(series.mean[row]));
+  const means = rows.map((row) => series.mean[row]);
+  return [Math.min(...rows.map((row) => series.low[row])), Math.max(...rows.map((row) => series.high[row])),
+    means.reduce((sum, value) => sum + value, 0) / means.length, means.at(-1)];
+};
+const close = (a, b) =>
+  (a ?? null) === (b ?? null) || Math.abs(a - b) <= 1e-9 * Math.abs(b) || (a !== a && b !== b);
+const same = (a, b) =>
+  a.length === b.length && a.every((value, i) => close(value, b[i]));
+const later = (each) => Array.from(each).slice(2);
+/** The same series, of which nothing was ever drawn. */
+const copyOf = (series) => {
+  const copy = new Series();
+  const { times, mean, low, high } = series;
+  for (let row = 0; row < series.length; row++) copy.push(times[row], mean[row], low[row], high[row]);
+  return copy;
+};
+"""
+
+
+def test_what_is_kept_of_points_for_the_next_drawing_is_what_all_of_them_tell(play: Any) -> None:
+    """Though points come, are merged, forgotten and taken back, and the view moves in all directions."""
+    words = """
+    const series = new Series();
+    let [now, wrong, drawn] = [1000, 0, 0];
+    for (let turn = 0; turn < 400; turn++) {
+      const what = random();
+      for (let i = 0; i < random() * 400; i++) {
+        now += random() < 0.001 ? 40 : random() / 40;
+        const value = random() < 0.02 ? NaN : random() * 100;
+        if (series.isFull) series.thin(0.25);
+        series.push(now, value);
+      }
+      if (what < 0.1) series.forget(now - 100 * random());
+      else if (what < 0.15) series.truncate(now - random());
+      else if (what < 0.2) series.prepend([[900, 1, 0, 2], [950, NaN], [960, 5, 4, 6]]);
+      const to = random() < 0.8 ? now : now - 50 * random();
+      const from = to - (random() < 0.7 ? 60 : 120 * random());
+      const { low, high, mean, newest } = series.facts(from, to);
+      const plain = plainFacts(series, from, to);
+      if (plain[2] === plain[2] ? !same([low, high, mean, newest], plain) : mean !== undefined) wrong++;
+      const [one, other] = [series, copyOf(series)].map((each) => frame([each], from, to, 100));
+      drawn += one.isBucketed;
+      // The leftmost moment may hold points from before the view, which the copy has too, or has not looked at.
+      const columns = ({ lines: [{ means, lows, highs }] }) => [means, lows, highs].map(later);
+      if (!same(one.times, other.times) || !columns(one).every((each, i) => same(each, columns(other)[i]))) wrong++;
+    }
+    tell([wrong, drawn > 100]);
+    """
+    assert play("series.js", "Series, frame", HISTORY + words) == [[0, True]]
+
+
+def test_a_view_that_moves_on_for_long_keeps_what_it_draws_and_no_more(play: Any) -> None:
+    words = """
+    const series = new Series();
+    let wrong = 0;
+    for (let i = 0; i < 16_000; i++) {
+      series.push(i / 4, i % 7);
+      if (i % 400 < 399 || i < 800) continue;
+      const [one, other] = [series, copyOf(series)].map((each) => frame([each], i / 4 - 200, i / 4, 100));
+      const columns = ({ lines: [{ means, lows, highs }] }) => [means, lows, highs].map(later);
+      if (!one.isBucketed || !columns(one).every((each, k) => same(each, columns(other)[k]))) wrong++;
+    }
+    tell([wrong, series.moments(2, 3800, series.length).counts.length]);
+    """
+    assert play("series.js", "Series, frame", HISTORY + words) == [[0, 2048]]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.web.harness import Site
-from tests.web.test_longpoll import numbers, told
+from tests.web.readers.test_longpoll import numbers, told
 
 
 def test_the_cookie_is_the_session(site: Site) -> None:
@@ -15,6 +15,17 @@ def test_the_cookie_is_the_session(site: Site) -> None:
     answer = site.get("/topics/a", Cookie=f"theme=dark; {cookie}; slosh_other=zzz.9")
     assert told(answer) == (4, 3, 0, [2, 3, 4])
     assert answer.cookie == cookie.replace(".1", ".4")
+
+
+def test_two_clients_with_one_cookie_share_one_place(site: Site) -> None:
+    """As two tabs of a browser do: what one has read is behind the place of the other."""
+    cookie = site.get("/topics/a?wait=0").cookie
+    for number in (1, 2):
+        site.post("/topics/a", b"%d" % number)
+        answer = site.get("/topics/a?wait=0", Cookie=cookie)
+        assert answer.json["res"] == [number]
+        cookie = answer.cookie  # which the browser sends from either tab
+    assert site.get("/topics/a?wait=0", Cookie=cookie).json["res"] == []
 
 
 def test_the_cookie_has_the_attributes_of_the_protocol(site: Site) -> None:
@@ -58,7 +69,7 @@ def test_each_topic_has_a_cookie_of_its_own(site: Site) -> None:
 
 @pytest.mark.parametrize("value", ["", "x", "..", "epoch000.x", '"epoch000.1"', "epoch000.1.2", "\xe9", "e" * 5000])
 def test_a_garbage_cookie_resets(site: Site, value: str) -> None:
-    """Whoever has one must be told to start anew; it is no fault of his."""
+    """A client that has one must be told to start again; it is no fault of his."""
     numbers(site, 2)
     name = site.get("/topics/a?wait=0").cookie.partition("=")[0]
     answer = site.get("/topics/a", Cookie=f"{name}={value}")

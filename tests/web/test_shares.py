@@ -42,8 +42,8 @@ def test_it_has_room_again_when_a_topic_has_ended(make_site: MakeSite) -> None:
         assert ask(site, HERE, f"/topics/{name}?wait=0") == 200
         assert ask(site, HERE, "/topics/x?wait=0") == 429
         site.advance(31)
-    assert site.hub.opened_by("192.0.2.1") == 0
-    assert not site.hub._opened
+    assert site.hub.shares.count_of("192.0.2.1") == 0
+    assert not site.hub.shares.by_opener
 
 
 def test_publishers_have_the_same_share(make_site: MakeSite) -> None:
@@ -70,6 +70,25 @@ def test_behind_a_trusted_proxy_each_of_its_clients_has_a_share(make_site: MakeS
 def test_clients_that_no_address_tells_apart_have_none(make_site: MakeSite, peer: object) -> None:
     site = make_site(max_topics_per_address=1)
     assert [ask(site, peer, f"/topics/{name}?wait=0") for name in "abc"] == [200] * 3
+
+
+def test_a_client_that_watches_its_own_topics_leaves_memory_for_the_others(make_site: MakeSite) -> None:
+    """All rings together are full of what one client watches: another client's messages are taken all the same."""
+    site = make_site(max_bytes=65_536, max_message=8_000, queue=100)
+    body = b'"' + b"x" * 7_000 + b'"'
+
+    def post(topic: str) -> int:
+        return site.connect(THERE).send(request("POST", f"/topics/{topic}", body)).next().status
+
+    site.connect(HERE).get("/topics/a,b?format=sse")
+    assert [post(topic) for topic in "ababababa"] == [200] * 9
+    assert post("a") == 503, "it takes no more than all there is"
+    site.connect(THERE).get("/topics/c?format=sse")
+    assert [post("c") for _ in range(4)] == [200] * 4
+    assert post("c") == 503, "beyond its part, half of it, the other takes nothing away"
+    assert post("a") == 503
+    assert site.metrics()["slosh_held_bytes"] <= 65_536
+    assert site.metrics()["slosh_shortened_messages_total"] == 4
 
 
 def test_0_is_no_share(make_site: MakeSite) -> None:

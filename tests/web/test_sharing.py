@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.web.cookies import cookie_name
+from slosh.web.readers.cookies import cookie_name
 from tests.properties import PROPERTY
 from tests.web.frames import HANDSHAKE
 from tests.web.harness import Site, request
@@ -122,8 +122,8 @@ SEEN = 2
 def heard(*readers: Asks) -> list[bytes]:
     """All that each of these readers is sent, who come one after another and are woken together, again and again."""
     with closing(Site(**SETTINGS)) as site:
-        site.edge.wall = lambda: 784111777.0
-        site.edge.random = lambda: 0.5
+        site.server.wall = lambda: 784111777.0
+        site.server.random = lambda: 0.5
         for topic in "ab":
             site.get(f"/topics/{topic}?wait=0&since=now")
         for number in range(SEEN):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from slosh.setting import MIB
-from slosh.web.response import CONTINUE
+from slosh.http1.response import CONTINUE
+from slosh.settings.row import MIB
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
 from tests.web.wire import HIGH_WATER
@@ -23,12 +23,12 @@ def test_a_client_that_does_not_read_is_not_read_from(site: Site) -> None:
     get = request("GET", "/topics/full?since=earliest&wait=0")
     client = site.connect().take_nothing().send(get * 5000)
     assert client.wire.get_write_buffer_size() < 2 * HIGH_WATER + 1000
-    before = site.edge.requests
+    before = site.server.requests
     assert not client.wire.is_reading()
     client.send(get * 5000)
-    assert site.edge.requests == before
+    assert site.server.requests == before
     client.take(2 * HIGH_WATER)
-    assert 0 < site.edge.requests - before <= 3
+    assert 0 < site.server.requests - before <= 3
 
 
 def test_a_slow_client_gets_everything_once_it_reads(site: Site) -> None:
@@ -55,7 +55,7 @@ def test_a_client_that_takes_nothing_is_cut_after_write_timeout_and_counted(
     site.advance(0.4)
     assert client.wire.was_cut()
     assert site.closed("write_timeout") == 1
-    assert not site.edge.connections
+    assert not site.server.connections
 
 
 @pytest.mark.parametrize("fields", [{}, {"Connection": "close"}], ids=["keep-alive", "close"])

@@ -3,13 +3,13 @@
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site
 from tests.web.posting import LARGE, kept, large, numbers, post, together
-from tests.web.readers import Ndjson, Reader
+from tests.web.transports import Ndjson, Reader
 
 # Cuts.
 
 
 def test_it_goes_on_where_it_was_cut_at_any_byte(site: Site, transport: type[Reader]) -> None:
-    """Whatever part of an answer has come: with the rest nothing is lost, doubled or out of order."""
+    """With whichever part of an answer that comes and with the rest nothing is lost, doubled or out of order."""
     probe = transport(site)
     probe.listen()
     post(site, 1, 2, 3)
@@ -41,7 +41,7 @@ def test_who_is_cut_before_its_first_message_misses_none(site: Site, stream: typ
     assert reader.listen().messages == [1, 2]
 
 
-def test_after_a_new_life_it_is_told_to_begin_anew(site: Site, transport: type[Reader]) -> None:
+def test_after_a_new_life_it_is_told_to_begin_again(site: Site, transport: type[Reader]) -> None:
     reader = transport(site)
     post(site, 1, 2)
     reader.listen()
@@ -124,7 +124,7 @@ def test_a_reader_that_takes_nothing_for_the_write_timeout_is_cut(site: Site, tr
 
 
 def test_a_slow_reader_that_gathers_has_its_whole_write_timeout(site: Site, transport: type[Reader]) -> None:
-    """The times of gathering and of signs of life mean nothing while it does not read."""
+    """The times of gathering and of heartbeats mean nothing while it does not read."""
     Ndjson(site)  # keeps the topic active
     reader = transport(site, every="1s")
     reader.listen()

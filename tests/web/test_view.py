@@ -7,18 +7,23 @@ from urllib.parse import quote, urljoin
 import pytest
 
 import slosh.web
+from slosh.errors import SettingError
+from slosh.web.assets import load
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site
 
 FOLDER = Path(slosh.web.__file__).with_name("view")
+STATIC = FOLDER.with_name("static")
 FILES = {
     "/-/chart.js": "text/javascript; charset=utf-8",
     "/-/lines.js": "text/javascript; charset=utf-8",
+    "/-/plot.js": "text/javascript; charset=utf-8",
+    "/-/topics.js": "text/javascript; charset=utf-8",
     "/-/numbers.js": "text/javascript; charset=utf-8",
     "/-/slosh.svg": "image/svg+xml",
     "/-/view.css": "text/css; charset=utf-8",
     "/-/view.js": "text/javascript; charset=utf-8",
-    "/-/uplot/uPlot.esm.js": "text/javascript; charset=utf-8",
+    "/-/uplot/uPlot.min.js": "text/javascript; charset=utf-8",
     "/-/uplot/uPlot.min.css": "text/css; charset=utf-8",
     "/-/uplot/LICENSE": "application/octet-stream",
 }
@@ -65,6 +70,31 @@ def test_no_script_or_page_names_an_address_from_the_root() -> None:
         assert not re.findall(r"""(?:from |href=|src=|import\(|assign\()["'`]/.*""", code), path
 
 
+def test_without_a_name_it_is_the_list_of_topics(site: Site) -> None:
+    answer = site.get("/view/")
+    assert (answer.status, answer.body) == (200, (FOLDER / "topics.html").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("setting", "ancestors"),
+    [
+        ("", "'self'"),
+        ("https://board.example", "'self' https://board.example"),
+        ("HTTPS://Board.example:443, http://b.example:8080", "'self' https://board.example http://b.example:8080"),
+        ("*", "'self' *"),
+    ],
+)
+def test_the_setting_says_which_pages_may_show_it_in_a_frame(make_site: MakeSite, setting: str, ancestors: str) -> None:
+    site = make_site(frame_origins=setting)
+    for path in ("/view/kitchen", "/view/"):
+        assert site.get(path)["Content-Security-Policy"].endswith(f"; frame-ancestors {ancestors}")
+
+
+def test_what_no_page_has_for_an_origin_may_not_show_it(make_site: MakeSite) -> None:
+    with pytest.raises(SettingError, match=r"frame_origins: board\.example is no origin"):
+        make_site(frame_origins="board.example")
+
+
 def test_a_query_is_the_scripts_business(site: Site) -> None:
     assert site.get("/view/kitchen?anything=1").status == 200
 
@@ -91,7 +121,6 @@ def test_head_tells_the_length_and_the_same_fields(site: Site) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "",
         "a//b",
         "/topics/x",
         "a/",
@@ -144,7 +173,7 @@ def test_it_wins_over_the_document_root_but_only_below_its_slash(make_site: Make
 def test_the_pages_files_come_with_the_package(site: Site, path: str) -> None:
     answer = site.get(path)
     assert (answer.status, answer["Content-Type"]) == (200, FILES[path])
-    assert answer.body == (FOLDER / path.removeprefix("/-/")).read_bytes()
+    assert answer.body == load(FOLDER / path.removeprefix("/-/")).plain
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert site.ask("HEAD", path)["Content-Length"] == str(len(answer.body))
     assert site.post(path, b"1").code == "method_not_allowed"

@@ -3,7 +3,7 @@
 import asyncio
 import selectors
 
-from slosh.web.connection import Connection
+from slosh.http1.protocol import HttpConnection
 
 HIGH_WATER = 64 * 1024
 LOW_WATER = HIGH_WATER // 4
@@ -52,7 +52,7 @@ class Wire(asyncio.Transport):
         wasted: how often something was written that could never arrive.
     """
 
-    def __init__(self, loop: VirtualLoop, protocol: Connection, peer: object, plug: object = None) -> None:
+    def __init__(self, loop: VirtualLoop, protocol: HttpConnection, peer: object, plug: object = None) -> None:
         super().__init__({"peername": peer, "socket": plug})
         self._loop = loop
         self._protocol = protocol

@@ -11,11 +11,16 @@
 """
 
 from slosh.client.asynchronous import AsyncClient, AsyncWatch
-from slosh.client.errors import BadUse, ClientError, NotTaken, Refused, Unreachable
+from slosh.client.dataframe import to_dataframe
+from slosh.client.errors import BadUse, ClientError, NotTaken, Refused, Unreachable, Unreadable
+from slosh.client.guarding import guard
+from slosh.client.history import History, Series
+from slosh.client.notebook import chart
 from slosh.client.protocol import Item, Note, Published
 from slosh.client.publisher import Publisher
-from slosh.client.simple import publish, publish_many, watch
+from slosh.client.simple import history, publish, publish_many, watch
 from slosh.client.synchronous import Client, Watch
+from slosh.client.training import Run, run
 
 __all__ = [
     "AsyncClient",
@@ -23,15 +28,24 @@ __all__ = [
     "BadUse",
     "Client",
     "ClientError",
+    "History",
     "Item",
     "NotTaken",
     "Note",
     "Published",
     "Publisher",
     "Refused",
+    "Run",
+    "Series",
     "Unreachable",
+    "Unreadable",
     "Watch",
+    "chart",
+    "guard",
+    "history",
     "publish",
     "publish_many",
+    "run",
+    "to_dataframe",
     "watch",
 ]

@@ -42,7 +42,26 @@ class Refused(ClientError):
         self.reason = str(problem.get("code", ""))
 
 
+class Unreadable(ClientError):
+    """What came from the server cannot be made a Python value; the detail names its topic and its place.
+
+    Attributes:
+        topic: its name; empty where more than one message is meant.
+        place: of the reader behind it, or before it where no place could be read. Give it as `since` to go on there.
+    """
+
+    code = "unreadable"
+
+    def __init__(self, detail: str, topic: str, place: str) -> None:
+        super().__init__(detail)
+        self.topic = topic
+        self.place = place
+
+
 class NotTaken(Refused):
-    """Nobody watches the topic, so the message was not stored. Raised only where `strict` asks for it."""
+    """No one watches the topic, or it has ended, so the message was not stored.
+
+    Raised only where `strict` asks for it.
+    """
 
     code = "not_taken"

@@ -7,7 +7,7 @@ from slosh.client.publisher import Publisher
 from slosh.client.synchronous import Client
 
 _OURS: Final = ("slosh", "httpx2", "httpcore2")
-"""Loggers whose records are let go: sending one would make the next."""
+"""Loggers whose records are dropped: sending one would make the next."""
 
 
 class Handler(logging.Handler):

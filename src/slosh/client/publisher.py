@@ -6,33 +6,32 @@ The rules of this file:
 * What waits is bounded in bytes, and whatever is dropped is counted.
 * The messages of one topic keep their order. A batch that got no answer is sent again with the same idempotency key,
   before anything later, so nothing is stored twice.
-* A message of a topic that nobody watches is let go at once, as the server would do.
+* A message of a topic that nobody watches is dropped at once, as the server would do.
+* An answer that may be another one later (429, 5xx) is no refusal: the batch is sent again, as where none came.
 """
 
 import atexit
 import contextlib
+import itertools
 import os
 import secrets
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Final, Literal, Self
 
+from slosh.client.batching import BatchSize, halve, may_be_one
 from slosh.client.errors import BadUse, ClientError, Refused
-from slosh.client.protocol import Published, topic_path
+from slosh.client.protocol import Published, passes, topic_path
 from slosh.client.synchronous import Client
 from slosh.client.values import encode
 
 Full = Literal["drop_oldest", "drop_newest", "wait"]
 _CHOICES: Final = ("drop_oldest", "drop_newest", "wait")
 
-_BATCH_BYTES: Final = 512 * 1024
-"""Of one request; the server's own bound (`max_body`) is above it unless it was lowered."""
-BATCH: Final = 50
-"""Messages of one request: half of what a topic keeps by default, so that no batch pushes out its own first ones."""
 _WATCHED_WAIT: Final = 25.0
 """Seconds that one question whether a topic is watched may take."""
 _PAUSE: Final = 0.5
@@ -42,16 +41,24 @@ _PAUSE: Final = 0.5
 class Publisher:
     """Publishes in the background, in batches.
 
+    >>> with Publisher() as publisher:
+    ...     publisher.send("kitchen", {"t": 21.5})
+    True
+    >>> publisher.sent, publisher.unwatched  # nobody watches it
+    (0, 1)
+
     Close it, or use it in a `with` block; at the program's end it is flushed for up to `timeout` seconds.
 
     Args:
         client: a `Client`, or the server's address; None for the one that SLOSH_URL names.
-        every: seconds to gather messages before they are sent together.
+        every: seconds to gather messages before they are sent together. A whole batch is sent at once.
         batch: messages that are sent together at most. More than a topic keeps (`queue`) lose some to every reader.
+            None for as many as wait, up to half of what the topic keeps, as the server tells.
         max_bytes: of messages that may wait. They are dropped, or `send` waits, beyond that.
         when_full: `drop_oldest`, `drop_newest`, or `wait`.
-        when_watched: let go of a topic's messages while nobody watches it, without asking with each of them.
+        when_watched: drop a topic's messages while nobody watches it, without asking with each of them.
         timeout: seconds for the flush at the end.
+        eager: send a message at once where none was sent for `every` seconds, and gather those that come behind it.
 
     Attributes:
         sent: messages that the server took.
@@ -61,31 +68,32 @@ class Publisher:
         error: the last thing that went wrong, None if nothing did.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options, each by its name
         self,
         client: Client | str | None = None,
         *,
         every: float = 0.05,
-        batch: int = BATCH,
+        batch: int | None = None,
         max_bytes: int = 8 * 1024 * 1024,
         when_full: Full = "drop_oldest",
         when_watched: bool = False,
         timeout: float = 5.0,
+        eager: bool = False,
     ) -> None:
         if when_full not in _CHOICES:
             raise BadUse(f"when_full is one of {', '.join(_CHOICES)}, not {when_full!r}.")
-        if max_bytes < 1 or batch < 1 or every < 0:
+        if max_bytes < 1 or (batch is not None and batch < 1) or every < 0:
             raise BadUse("max_bytes and batch are 1 or more, and every is a number of seconds, 0 or more.")
         self._client = client if isinstance(client, Client) else Client(client)
         self._owned = not isinstance(client, Client)
         self._every = every
-        self._batch = batch
+        self._batch = BatchSize(batch)
         self._max_bytes = max_bytes
         self._when_full = when_full
         self._when_watched = when_watched
         self._timeout = timeout
+        self._eager = eager
         self._closing = False
-        self._asleep: set[str] = set()  # topics that nobody watches, while somebody waits for that to change
         self.sent = self.dropped = self.unwatched = self.refused = 0
         self.error: ClientError | None = None
         self._begin()
@@ -135,7 +143,12 @@ class Publisher:
 
     def close(self) -> None:
         """Flush for up to `timeout` seconds, then end. What is left then counts as dropped."""
-        if self._process == os.getpid():
+        if self._process != os.getpid():
+            # In a fork that has sent nothing. A thread of the parent may have held the lock just then.
+            self._changed = threading.Condition()
+            self._waiting.clear()
+            self._under_way = 0
+        else:
             self.flush(self._timeout)
         with self._changed:
             if self._closing:
@@ -147,6 +160,12 @@ class Publisher:
         _open.discard(self)
         if self._owned:
             self._client.close()
+
+    def failed(self, error: ClientError) -> None:
+        """A batch got no answer, or one that passes, and is sent again.
+
+        It does nothing. A subclass may tell somebody; it is called in the publisher's own thread.
+        """
 
     def __enter__(self) -> Self:
         return self
@@ -164,7 +183,7 @@ class Publisher:
         self._size = 0
         self._under_way = 0
         self._hurried = False
-        self._closing = False
+        self._asleep: set[str] = set()  # topics that nobody watches, while somebody waits for that to change
         threading.Thread(target=self._work, name="slosh publisher", daemon=True).start()
 
     def _make_room(self, size: int) -> bool:
@@ -186,34 +205,39 @@ class Publisher:
         return True
 
     def _work(self) -> None:
+        due = 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
-                if not self._hurried and self._every:
-                    self._changed.wait_for(lambda: self._hurried or self._closing, self._every)
+                now = time.monotonic()
+                wait = due - now if self._eager else self._every
+                if wait > 0 and not self._hurried:
+                    self._changed.wait_for(self._is_whole, wait)
                 if self._closing:
                     return
                 topic, lines = self._next_batch()
                 self._under_way = len(lines)
+            due = time.monotonic() + self._every
             self._deliver(topic, lines)
             with self._changed:
                 self._size -= sum(map(len, lines))
                 self._under_way = 0
                 self._changed.notify_all()
 
+    def _is_whole(self) -> bool:
+        """Whether there is no use in gathering more."""
+        if self._hurried or self._closing or not self._waiting:
+            return True
+        lines, size = self._batch.find(self._waiting[0][0])
+        return len(self._waiting) >= lines or self._size >= size
+
     def _next_batch(self) -> tuple[str, list[bytes]]:
         """The oldest message and those of the same topic that come directly behind it."""
         topic = self._waiting[0][0]
-        lines: list[bytes] = []
-        size = 0
-        while self._waiting and self._waiting[0][0] == topic and len(lines) < self._batch:
-            size += len(self._waiting[0][1]) + 1
-            if lines and size > _BATCH_BYTES:
-                break
-            lines.append(self._waiting.popleft()[1])
-        return topic, lines
+        same = (line for _, line in itertools.takewhile(lambda each: each[0] == topic, self._waiting))
+        return topic, [self._waiting.popleft()[1] for _ in range(self._batch.count(topic, same))]
 
-    def _deliver(self, topic: str, lines: list[bytes]) -> None:
+    def _deliver(self, topic: str, lines: Sequence[bytes]) -> None:
         """Send a batch until it is taken or refused, or this publisher is closed."""
         if topic in self._asleep:
             self.unwatched += len(lines)
@@ -222,29 +246,36 @@ class Publisher:
         while not self._closing:
             try:
                 published = self._client.publish_encoded(topic, lines, key=key)
-            except Refused as error:
-                self._refuse(topic, lines, error)
-                return
             except ClientError as error:
                 self.error = error
+                if isinstance(error, Refused) and not passes(error.status):
+                    self._refuse(topic, lines, error)
+                    return
+                self.failed(error)
                 with self._changed:
                     self._changed.wait_for(lambda: self._closing, _PAUSE)
             else:
+                self._batch.learn(topic, published)
                 self._count(topic, len(lines), published)
                 return
 
-    def _refuse(self, topic: str, lines: list[bytes], error: Refused) -> None:
-        """One message that the server does not take refuses the whole batch, so each is sent alone."""
-        self.error = error
-        if len(lines) == 1 or not passes_alone(error):
+    def _refuse(self, topic: str, lines: Sequence[bytes], error: Refused) -> None:
+        """One message that the server does not take refuses the whole batch, so each half is sent alone."""
+        if len(lines) == 1 or not may_be_one(error):
             self.refused += len(lines)
             return
-        for line in lines:
-            self._deliver(topic, [line])
+        self._batch.shrink(lines, error)
+        for half in halve(lines):
+            self._deliver(topic, half)
 
     def _count(self, topic: str, count: int, published: Published) -> None:
         if published.taken:
             self.sent += count
+            return
+        if published.ended:
+            detail = f"The topic {topic} has ended, so what came later was not stored."
+            self.error = Refused(409, {"code": "ended", "detail": detail}, "the server")
+            self.refused += count
             return
         self.unwatched += count
         if self._when_watched and topic not in self._asleep:
@@ -262,11 +293,6 @@ class Publisher:
                 self.error = error
                 time.sleep(_PAUSE)
         self._asleep.discard(topic)
-
-
-def passes_alone(error: Refused) -> bool:
-    """Whether a refusal may be about one message of a batch, rather than about all that is sent to this topic."""
-    return error.reason in ("bad_json", "too_large")
 
 
 _open: "weakref.WeakSet[Publisher]" = weakref.WeakSet()

@@ -1,4 +1,7 @@
-"""The client for programs without an event loop."""
+"""The client for programs without an event loop.
+
+It is longer than other files because threads, forks and generators that are dropped meet in one class.
+"""
 
 import contextlib
 import os
@@ -11,33 +14,42 @@ from typing import Final, Generic, Literal, Self, TypeVar, Unpack, cast, overloa
 
 import httpx2
 
-from slosh.client.asking import (
+from slosh.client.errors import ClientError, Refused, Unreachable
+from slosh.client.history import History, history_query, read_history
+from slosh.client.protocol import Item, Note, Published, Watching, read_answer, read_patterns, read_problem, topic_path
+from slosh.client.request import (
     CONNECT,
     MAX_EVENT,
     WATCH,
     Options,
     Post,
+    PublishOptions,
     WatchOptions,
     batch_post,
     check_deadline,
     encoded_post,
+    end_post,
     is_envelope,
     is_stream,
     make_options,
     one_post,
+    open_post,
+    told_tls,
     unreachable,
     watch_query,
 )
-from slosh.client.errors import ClientError, Refused
-from slosh.client.protocol import Item, Note, Published, Watching, read_problem, topic_path
 
-Given = TypeVar("Given", bound=Item | Note)
+Received = TypeVar("Received", bound=Item | Note)
 _KEPT: Final = 16
 """Connections that are kept open for the next request."""
 
 
 class Client:
     """A slosh server, as seen from a program without an event loop. Threads may share it.
+
+    >>> with Client() as client:
+    ...     client.publish("kitchen", {"t": 21.5}).taken
+    False
 
     Close it, or use it in a `with` block. A process that forks goes on with it: the child makes connections of its own.
 
@@ -61,7 +73,7 @@ class Client:
     ) -> None:
         self._options: Options = make_options(url, token, headers, timeout)
         self._http: httpx2.Client | None = None
-        self._process = 0
+        self._process = os.getpid()
         self._lock = threading.Lock()
 
     @property
@@ -69,7 +81,7 @@ class Client:
         """The server's address."""
         return self._options.url
 
-    def publish(self, topic: str, value: object, *, key: str | None = None, strict: bool = False) -> Published:
+    def publish(self, topic: str, value: object, **options: Unpack[PublishOptions]) -> Published:
         """Publish one message.
 
         A connection that fails and a server that is busy are tried again until `timeout`, with the same idempotency
@@ -79,30 +91,40 @@ class Client:
             topic: its name.
             value: anything that `slosh.client.values` gives a form in JSON.
             key: the idempotency key; one is made where none is given.
-            strict: raise where nobody watches the topic.
+            strict: raise where nobody watches the topic, or it has ended.
+            open: make the topic active first, as a reader does, so that the message is stored before anybody watches.
+            end: end the topic with this message: its readers get what is left, and their iteration ends.
 
         Returns:
-            What became of it. It is false, and the message was not stored, where nobody watches the topic.
+            What became of it. It is false, and the message was not stored, where nobody watches the topic, or it has
+            ended (`ended`).
 
         Raises:
             BadUse: the topic or the value cannot be used.
             Refused: the server does not take this message; `reason` and `detail` say why.
-            NotTaken: `strict`, and nobody watches.
+            NotTaken: `strict`, and nobody watches, or the topic has ended.
             Unreachable: no answer within `timeout` seconds. The message may have been stored.
         """
-        return self._post(one_post(topic, value, key=key, strict=strict))
+        return self._post(one_post(topic, value, options))
 
-    def publish_many(
-        self, topic: str, values: Iterable[object], *, key: str | None = None, strict: bool = False
-    ) -> Published:
+    def publish_many(self, topic: str, values: Iterable[object], **options: Unpack[PublishOptions]) -> Published:
         """Publish several messages of one topic, next to each other: all are stored, or none is. See `publish`."""
-        return self._post(batch_post(topic, values, key=key, strict=strict))
+        return self._post(batch_post(topic, values, options))
 
-    def publish_encoded(
-        self, topic: str, lines: Sequence[bytes], *, key: str | None = None, strict: bool = False
-    ) -> Published:
+    def publish_encoded(self, topic: str, lines: Sequence[bytes], **options: Unpack[PublishOptions]) -> Published:
         """Publish messages that are JSON already, one a line, without a line's end in any. See `publish_many`."""
-        return self._post(encoded_post(topic, lines, key=key, strict=strict))
+        return self._post(encoded_post(topic, lines, options))
+
+    def open(self, topic: str) -> Published:
+        """Make a topic active, as a reader does, so that what is published next is stored before anybody watches.
+
+        When no reader comes within the server's `linger` (30 s), the next publish is false.
+        """
+        return self._post(open_post(topic))
+
+    def end(self, topic: str) -> Published:
+        """End a topic without a message. False where it was not active. See `publish` with `end`."""
+        return self._post(end_post(topic))
 
     @overload
     def watch(self, *topics: str, notes: Literal[False] = False, **options: Unpack[WatchOptions]) -> "Watch[Item]": ...
@@ -141,12 +163,35 @@ class Client:
         found: list[dict[str, object]] = []
         after = ""
         while True:
-            said = self._get("/topics", {"after": after} if after else {})
+            said = self._get("/topics", {"after": after} if after else {}, "topics")
             listed = said.get("topics")
             found.extend(listed if isinstance(listed, list) else [])
             after = str(said.get("after", ""))
             if not after:
                 return found
+
+    def patterns(self) -> list[str]:
+        """The patterns by which somebody reads, for a producer of very many topics: what they take in is watched.
+
+        A server lists a hundred; where there are more, `**` is among them. One that lists none gives none.
+        """
+        return read_patterns(self._get("/topics", {"patterns": ""}, "patterns", "topics"))
+
+    def history(
+        self, topic: str, span: str | float = "1h", *, points: int = 600, paths: Sequence[str] = (), by: str = ""
+    ) -> History:
+        """What the numbers in a topic's messages were, in columns that are ready to plot.
+
+        Args:
+            span: how far back: `10m`, `1h`, or seconds.
+            points: how many steps, 1 to 4096.
+            paths: of the numbers that are wanted; all where left out.
+            by: a member of the messages: one series for each of its values.
+
+        Raises:
+            Refused: the topic's class keeps no history so long.
+        """
+        return read_history(self._get(f"/topics/{topic_path(topic)}", history_query(span, points, paths, by), "series"))
 
     def watchers(self, topic: str, *, wait: float = 0.0) -> int:
         """How many watch a topic.
@@ -155,14 +200,15 @@ class Client:
             wait: seconds to wait until somebody does, if nobody does now.
         """
         query = {"watchers": ""} | ({"wait": f"{wait:g}"} if wait else {})
-        count = self._get(f"/topics/{topic_path(topic)}", query, wait).get("watchers")
+        count = self._get(f"/topics/{topic_path(topic)}", query, "watchers", wait=wait).get("watchers")
         return count if isinstance(count, int) else 0
 
     def close(self) -> None:
         """Close the connections. The client may be used again, and opens new ones then."""
+        self._notice_fork()
         with self._lock:
             http, self._http = self._http, None
-        if http is not None and self._process == os.getpid():
+        if http is not None:
             http.close()
 
     def __enter__(self) -> Self:
@@ -175,10 +221,9 @@ class Client:
 
     def connect(self) -> httpx2.Client:
         """The connections of this process."""
+        self._notice_fork()
         with self._lock:
-            if self._http is None or self._process != os.getpid():
-                # After a fork the parent's connections are left alone: two processes cannot share one.
-                self._process = os.getpid()
+            if self._http is None:
                 self._http = httpx2.Client(
                     headers=dict(self._options.headers),
                     timeout=httpx2.Timeout(self._options.timeout, connect=CONNECT, pool=None),
@@ -186,16 +231,26 @@ class Client:
                 )
             return self._http
 
+    def _notice_fork(self) -> None:
+        """After a fork leave the parent's connections alone: two processes cannot share one.
+
+        Nor its lock, which a thread may have held that the child does not have.
+        """
+        if self._process != os.getpid():
+            self._lock = threading.Lock()
+            self._http = None
+            self._process = os.getpid()
+
     def _post(self, post: Post) -> Published:
         until = time.monotonic() + self._options.timeout
         while True:
             failure: Exception | None = None
             left = max(until - time.monotonic(), 0.001)
             try:
-                answer = self.connect().post(
-                    self.url + post.path, content=post.body, headers=post.headers, timeout=left
+                answer = self.connect().request(
+                    post.method, self.url + post.path, content=post.body, headers=post.headers, timeout=left
                 )
-                published = post.answered(answer)
+                published = post.answered(answer, self.url)
                 if published is not None:
                     return published
             except httpx2.TransportError as error:
@@ -207,26 +262,24 @@ class Client:
                 raise failure if isinstance(failure, ClientError) else unreachable(self._options, failure)
             time.sleep(post.pause)
 
-    def _get(self, path: str, query: Mapping[str, str], wait: float = 0.0) -> Mapping[str, object]:
+    def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
         try:
             answer = self.connect().get(self.url + path, params=dict(query), timeout=self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
-        said = read_problem(answer.content)
-        if answer.status_code != 200:
-            raise Refused(answer.status_code, said, self.url)
-        return said
+        return read_answer(answer.status_code, answer.headers, answer.content, self.url, *members)
 
 
-class Watch(Generic[Given]):
+class Watch(Generic[Received]):
     """An iterator over the messages of topics; made by `Client.watch`.
 
-    Close it, use it in a `with` block, or let it go: each ends its connection. `close` may be called by another thread,
-    and ends the iteration there. Only one thread iterates.
+    Close it, use it in a `with` block, or drop it: each ends its connection. `close` may be called by another thread,
+    and ends the iteration there. Only one thread iterates. An iteration that Ctrl-C stopped can be gone on with.
     """
 
     def __init__(self, reader: "_Reader", *, notes: bool) -> None:
         self._reader = reader
+        self._notes = notes
         self._items = reader.run(notes=notes)  # the reader does not know it, so it ends as soon as nobody iterates
 
     @property
@@ -238,6 +291,16 @@ class Watch(Generic[Given]):
     def lost(self) -> int:
         """How many messages were missed so far."""
         return self._reader.watching.lost
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a part of the window that `since` asked for had left the ring before this reader came."""
+        return self._reader.watching.truncated
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the patterns take in more topics than one reader may come to, so that some are left out."""
+        return self._reader.watching.incomplete
 
     @property
     def ended(self) -> bool:
@@ -252,8 +315,12 @@ class Watch(Generic[Given]):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Given:
-        return cast("Given", next(self._items))  # `notes` decides what comes; see the overloads of `Client.watch`
+    def __next__(self) -> Received:
+        try:
+            return cast("Received", next(self._items))  # `notes` decides which; see the overloads of `Client.watch`
+        except KeyboardInterrupt:
+            self._items = self._reader.run(notes=self._notes)  # A notebook's cell was stopped: the next one goes on.
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -274,6 +341,7 @@ class _Reader:
     def __init__(self, client: Client, watching: Watching, deadline: float | None) -> None:
         self._client = client
         self._deadline = deadline
+        self._until: float | None = None
         self._stop = threading.Event()
         self._socket: socket.socket | None = None
         self.watching = watching
@@ -281,11 +349,7 @@ class _Reader:
 
     def run(self, *, notes: bool) -> Iterator[Item | Note]:
         """What comes, over all connections."""
-        timer: threading.Timer | None = None
-        if self._deadline is not None:
-            timer = threading.Timer(self._deadline, self._time_out)
-            timer.daemon = True
-            timer.start()
+        timer = self._start_timer()
         try:
             while not self._stop.is_set():
                 for each in self._read():
@@ -310,6 +374,17 @@ class _Reader:
         if connected is not None:
             with contextlib.suppress(OSError):  # It may have ended by itself.
                 connected.shutdown(socket.SHUT_RDWR)
+
+    def _start_timer(self) -> threading.Timer | None:
+        """Have the iteration end when it is time, counted from its first step on."""
+        if self._deadline is None:
+            return None
+        if self._until is None:
+            self._until = time.monotonic() + self._deadline
+        timer = threading.Timer(max(self._until - time.monotonic(), 0.0), self._time_out)
+        timer.daemon = True
+        timer.start()
+        return timer
 
     def _time_out(self) -> None:
         self.timed_out = True
@@ -336,7 +411,11 @@ class _Reader:
                     watching.answered(answer.status_code, answer.headers, answer.read(), client.url)
         except httpx2.ReadTimeout:
             watching.cut(silent=ask.streams)
-        except (httpx2.TransportError, ValueError):
+        except httpx2.SSEError as error:
+            watching.too_large(error)
+        except (httpx2.TransportError, ValueError) as error:
+            if not watching.place and (told := told_tls(client.url, error)):
+                raise Unreachable(told) from error
             watching.cut()  # Half an answer is none: it is asked for again.
         finally:
             self._socket = None

@@ -3,38 +3,56 @@
 The rules of this file:
 
 * Standard output is for what was asked for; everything said about it goes to standard error.
-* Whatever a topic holds may be shown on a terminal: what is not printable there is escaped, so that no message
+* All that a topic holds may be shown on a terminal: what is not printable there is escaped, so that no message
   moves the cursor or sets the title.
 * A mistake is told in one sentence that says what to type instead, and never with a traceback.
 """
 
+import codecs
 import contextlib
+import io
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import click
 
 from slosh.client.errors import BadUse, ClientError, Refused, Unreachable
 from slosh.client.synchronous import Client
-
-EXIT_USAGE: Final = 2
-EXIT_UNWATCHED: Final = 3
-EXIT_REFUSED: Final = 4
-EXIT_UNREACHABLE: Final = 5
-EXIT_TIMED_OUT: Final = 124  # as timeout(1) does
-
-EXITS: Final = (
-    ("0", "done: all was published, or the reading ended as asked"),
-    ("2", "the command line is wrong"),
-    ("3", "nobody watches the topic, so nothing was published"),
-    ("4", "the server refused it"),
-    ("5", "no server answered"),
-    ("124", "the time given with --timeout ran out"),
-    ("130", "Ctrl-C"),
+from slosh.commands.teaching import (
+    EXIT_ENDED,
+    EXIT_FOUND,
+    EXIT_REFUSED,
+    EXIT_TIMED_OUT,
+    EXIT_UNREACHABLE,
+    EXIT_UNWATCHED,
+    EXIT_USAGE,
+    TeachingCommand,
 )
+
+__all__ = [
+    "EXIT_ENDED",
+    "EXIT_FOUND",
+    "EXIT_REFUSED",
+    "EXIT_TIMED_OUT",
+    "EXIT_UNREACHABLE",
+    "EXIT_UNWATCHED",
+    "EXIT_USAGE",
+    "ClientCommand",
+    "Failed",
+    "TeachingCommand",
+    "complete_topics",
+    "has_colour",
+    "open_client",
+    "parse_duration",
+    "printable",
+    "tell",
+    "told_refusal",
+    "url_option",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -43,7 +61,7 @@ class Failed(click.ClickException):
     """An error of the client, shown as one sentence."""
 
     def __init__(self, error: ClientError) -> None:
-        super().__init__(error.detail)
+        super().__init__(told_refusal(error))
         if isinstance(error, BadUse):
             self.exit_code = EXIT_USAGE  # type: ignore[misc]  # click reads it from the instance
         elif isinstance(error, Unreachable):
@@ -52,38 +70,43 @@ class Failed(click.ClickException):
             self.exit_code = EXIT_REFUSED  # type: ignore[misc]
 
 
-class ClientCommand(click.Command):
-    """A command that talks to a server. Its help ends with examples and the exit codes."""
+class ClientCommand(TeachingCommand):
+    """A command that talks to a server. Its help ends with examples, the environment, and the exit codes."""
 
-    examples: tuple[tuple[str, str], ...] = ()
-    exits: tuple[str, ...] = ("0", "2", "4", "5", "130")
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples, what the environment says, and the exit codes."""
-        del ctx
-        with formatter.section("Examples"):
-            formatter.write_dl(self.examples)
-        with formatter.section("Environment"):
-            formatter.write_dl(
-                [
-                    ("SLOSH_URL", "the server's address, where --url is not given"),
-                    ("SLOSH_TOKEN", "a token, sent as Authorization: Bearer; it is never shown"),
-                    ("NO_COLOR", "no colours"),
-                ]
-            )
-        with formatter.section("Exit codes"):
-            formatter.write_dl([row for row in EXITS if row[0] in self.exits])
+    exits: ClassVar[tuple[str, ...]] = ("0", "2", "4", "5", "130")
+    environment = (
+        ("SLOSH_URL", "the server's address, where --url is not given"),
+        ("SLOSH_TOKEN", "a token, sent as Authorization: Bearer; it is never shown"),
+        ("SLOSH_TOKEN_FILE", "a file that holds the token, where SLOSH_TOKEN is not set"),
+        ("NO_COLOR", "no colours"),
+    )
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run the command; what the client refuses becomes one sentence and an exit code."""
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a program that is tested may have put another one there
+            sys.stdout.reconfigure(errors=_ESCAPES)
         try:
             return super().invoke(ctx)
         except ClientError as error:
             raise Failed(error) from error
         except BrokenPipeError:
-            # Nobody reads our output any more, as behind `| head`: that is the end, and no mistake.
+            # Our output is read no more, as behind `| head`: that is the end, and no mistake.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(128 + signal.SIGPIPE)
+
+
+_ESCAPES: Final = "slosh.escapes"
+"""The rule by which standard output writes what its encoding has no bytes for: as JSON does, so JSON stays JSON."""
+
+
+def _escape_as_json(error: UnicodeError) -> tuple[str, int]:
+    """An error handler of `codecs`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_ESCAPES, _escape_as_json)
 
 
 def url_option(command: Command) -> Command:
@@ -91,6 +114,19 @@ def url_option(command: Command) -> Command:
     return click.option(
         "-u", "--url", metavar="URL", help="The server's address.  [default: SLOSH_URL, else http://127.0.0.1:8000]"
     )(command)
+
+
+_COMPLETING: Final = 1.0
+"""Seconds that a person waits for names when they press Tab."""
+
+
+def complete_topics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The names of active topics that begin so; none where no server tells them soon."""
+    del param
+    with contextlib.suppress(ClientError), Client(ctx.params.get("url"), timeout=_COMPLETING) as client:
+        names = [str(each["name"]) for each in client.topics()]
+        return [name for name in names if name.startswith(incomplete) and name.isprintable()]
+    return []
 
 
 @contextlib.contextmanager
@@ -137,6 +173,11 @@ def parse_duration(ctx: click.Context, param: click.Parameter, value: str | None
     )
 
 
-def told_refusal(error: Refused) -> str:
-    """A refusal, as it is told beside other results."""
-    return f"the server refused it: {error.detail}"
+def told_refusal(error: ClientError) -> str:
+    """An error of the client, in the words of the command line: a token comes from the environment there."""
+    if not isinstance(error, Refused) or error.reason != "unauthorized":
+        return error.detail  # A bridge's upstream, or a proxy, wants something else than a token.
+    where = next((name for name in ("SLOSH_TOKEN", "SLOSH_TOKEN_FILE") if os.environ.get(name)), "")
+    if where:
+        return f"{error.detail} The token came from {where}."
+    return "This needs a token: set SLOSH_TOKEN to it, or SLOSH_TOKEN_FILE to the name of a file that holds it."

@@ -1,19 +1,19 @@
 """`slosh sub`: print the messages of topics as they come."""
 
 import json
-import math
 import subprocess
 import sys
 import time
-from collections import Counter
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from slosh.client.protocol import Item, Note
 from slosh.commands.shared import (
+    EXIT_ENDED,
     EXIT_TIMED_OUT,
     ClientCommand,
+    complete_topics,
     has_colour,
     open_client,
     parse_duration,
@@ -21,16 +21,10 @@ from slosh.commands.shared import (
     tell,
     url_option,
 )
+from slosh.commands.telling import Teller, is_read
 
 if TYPE_CHECKING:
-    from slosh.client.asking import WatchOptions
-
-_NOTES: Final = {
-    "reset": "{topic} began a new life",
-    "truncated": "{topic} keeps less than the time span asked for",
-    "ended": "{topic} ended",
-    "away": "no answer from {url}; trying again",
-}
+    from slosh.client.request import WatchOptions
 
 
 class SubCommand(ClientCommand):
@@ -41,17 +35,18 @@ class SubCommand(ClientCommand):
         ("slosh sub kitchen --last 10", "the last ten messages, then what comes"),
         ("slosh sub 'sensors/*' --since 10m --times", "the last ten minutes of several topics"),
         ("slosh sub kitchen --count 1 --timeout 30s", "wait for one message, for half a minute at most"),
+        ("slosh sub build --since earliest", "all of a topic that a publisher ends, then exit"),
         ("slosh sub load --every 1s --key host | jq .", "the newest message of each host, once a second"),
         (
             "slosh sub builds --exec 'notify-send slosh'",
             "run a command for each message, which it reads from its input",
         ),
     )
-    exits = ("0", "2", "4", "124", "130")
+    exits = ("0", "2", "4", "6", "124", "130")
 
 
 @click.command(cls=SubCommand)
-@click.argument("topics", nargs=-1, required=True, metavar="TOPIC...")
+@click.argument("topics", nargs=-1, required=True, metavar="TOPIC...", shell_complete=complete_topics)
 @click.option(
     "--since", metavar="TIME|PLACE", help="Start with what is not older than this (10m), earliest, or a place."
 )
@@ -105,11 +100,11 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
         client.watch(*topics, notes=True, **options) as watch,
     ):
         given = 0
-        teller = _Teller(client.url, " ".join(topics))
+        teller = Teller(client.url, " ".join(topics))
         ctx.call_on_close(teller.tell_missed)
         for each in watch:
             teller(each)
-            if isinstance(each, Note):
+            if isinstance(each, Note) or not is_read(each):
                 continue
             if command is not None:
                 _run(command, each)
@@ -120,6 +115,9 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
                 return
         if watch.timed_out:
             ctx.exit(EXIT_TIMED_OUT)
+        if count is not None:
+            tell(f"the end came after {given} of {count} messages")
+            ctx.exit(EXIT_ENDED)
 
 
 class _Printer:
@@ -133,20 +131,11 @@ class _Printer:
         self._terminal = sys.stdout.isatty()
 
     def __call__(self, item: Item) -> None:
+        text = item.raw.replace("\r", " ").replace("\n", " ")
         if self._envelope:
-            text = json.dumps(
-                {
-                    "topic": item.topic,
-                    "offset": item.offset,
-                    "time": item.time,
-                    "message": item.message,
-                    **({"lost": item.lost} if item.lost else {}),
-                    **({"reset": True} if item.reset else {}),
-                },
-                ensure_ascii=self._terminal,
-            )
-        else:
-            text = item.raw.replace("\r", " ").replace("\n", " ")
+            said = {"topic": item.topic, "offset": item.offset, "time": item.time}
+            missed = f', "lost": {item.lost}' * bool(item.lost) + ', "reset": true' * item.reset
+            text = f'{json.dumps(said, ensure_ascii=self._terminal)[:-1]}, "message": {text}{missed}}}'
         # On a terminal nothing in a message is obeyed; a program gets it as it was posted.
         parts = [printable(text) if self._terminal else text]
         if self._several and not self._envelope:
@@ -164,34 +153,8 @@ def _clock(seconds: float | None) -> str:
     """A time of arrival in this machine's time zone, with its milliseconds."""
     if seconds is None:
         return "-"
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}"
-
-
-class _Teller:
-    """Says on standard error what happened between the messages. Losses are added up, and told once a second."""
-
-    def __init__(self, url: str, topics: str) -> None:
-        self._url = url
-        self._topics = topics
-        self._missed: Counter[str] = Counter()
-        self._told = -math.inf  # when, seconds
-
-    def __call__(self, each: Item | Note) -> None:
-        if isinstance(each, Note):
-            if each.kind == "lost":
-                self._missed[each.topic] += each.count
-            elif each.kind in _NOTES and (each.kind != "away" or each.count == 2):  # once for each time it is away
-                tell(_NOTES[each.kind].format(topic=printable(each.topic or self._topics), url=self._url))
-        if self._missed and time.monotonic() >= self._told + 1.0:
-            self.tell_missed()
-
-    def tell_missed(self) -> None:
-        """Tell what was missed and not yet told."""
-        self._told = time.monotonic()
-        for topic, count in self._missed.items():
-            name = printable(topic or self._topics)
-            tell(f"{count} messages of {name} were missed: they left the ring before they were read (setting queue)")
-        self._missed.clear()
+    milliseconds = round(seconds * 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(milliseconds // 1000)) + f".{milliseconds % 1000:03d}"
 
 
 def _run(command: str, item: Item) -> None:

@@ -1,10 +1,23 @@
-"""`slosh topics`: which topics are active."""
+"""`slosh topics`: which topics are active, and which settings hold for one."""
 
 import json
+from collections.abc import Iterator
+from typing import Final
 
 import click
 
 from slosh.commands.shared import ClientCommand, open_client, printable, url_option
+from slosh.core.classes import DEFAULT
+from slosh.core.names import check_name
+from slosh.core.patterns import matches
+from slosh.errors import SloshError
+from slosh.settings.classes import TOPICS, called
+from slosh.settings.row import show
+from slosh.settings.sources import load
+from slosh.settings.table import TABLE
+
+_PATIENCE: Final = 2.0
+"""Seconds until a server that does not answer is told of. A list is made in some milliseconds."""
 
 
 class TopicsCommand(ClientCommand):
@@ -12,23 +25,36 @@ class TopicsCommand(ClientCommand):
 
     examples = (
         ("slosh topics", "a table"),
+        ("slosh topics --explain gen/a1", "which class of slosh.toml that topic has, and why"),
         ("slosh topics --json | jq -r .name", "an object a line, for programs"),
     )
 
 
 @click.command(cls=TopicsCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line.")
+@click.option(
+    "--explain", "name", metavar="TOPIC", help="Tell which class of topics this one has, and why; no server is asked."
+)
+@click.option("--config", metavar="FILE", help="Settings file for --explain, TOML.  [default: slosh.toml here]")
 @url_option
-def topics(as_json: bool, url: str | None) -> None:  # noqa: FBT001 - click's flag
-    """List the active topics: who watches them, their newest offset, and messages a second."""
-    with open_client(url) as client:
+def topics(as_json: bool, name: str | None, config: str | None, url: str | None) -> None:  # noqa: FBT001 - click's flag
+    """List the active topics: who watches them, their newest offset, and messages a second, or that they have ended."""
+    if name is not None:
+        click.echo("\n".join(_explain(name, config)))
+        return
+    with open_client(url, _PATIENCE) as client:
         found = client.topics()
     if as_json:
         for each in found:
             click.echo(json.dumps(each, ensure_ascii=False))
         return
     rows = [
-        (printable(str(each["name"])), str(each["watchers"]), str(each["max"]), f"{float(str(each['rate'])):.1f}")
+        (
+            printable(str(each["name"])),
+            str(each["watchers"]),
+            str(each["max"]),
+            "ended" if each.get("ended") else f"{float(str(each['rate'])):.1f}",
+        )
         for each in found
     ]
     table = [("TOPIC", "WATCHERS", "MAX", "RATE/S"), *rows]
@@ -36,3 +62,34 @@ def topics(as_json: bool, url: str | None) -> None:  # noqa: FBT001 - click's fl
     for row in table:
         first = row[0].ljust(widths[0])
         click.echo("  ".join([first, *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]))
+
+
+def _explain(name: str, config: str | None) -> Iterator[str]:
+    """Say which class a topic of this name has: a line for each table, then the settings and where they come from."""
+    try:
+        check_name(name)
+        loaded = load({}, config=config)
+    except SloshError as error:
+        raise click.UsageError(error.detail) from error
+    settings, sources = loaded.settings, loaded.sources
+    found = ""
+    for pattern in settings.topics:
+        if matches(pattern, name):
+            yield (
+                f"late  {called(pattern)} takes it in too, but stands behind {called(found)}"
+                if found
+                else (f"yes   {called(pattern)} is the first that takes it in")
+            )
+            found = found or pattern
+        elif not found:
+            yield f"no    {called(pattern)} does not take in {printable(name)}"
+    if not found:
+        yield f"{printable(name)} has the class {DEFAULT}: " + (
+            "no table takes it in." if settings.topics else f'there are no tables, such as [{TOPICS}."gen/**"].'
+        )
+    own = settings.topics.get(found, {})
+    for row in TABLE:
+        if row.of_class:
+            value = own.get(row.name, getattr(settings, row.name))
+            source = called(found) if row.name in own else sources.get(row.name, "default")
+            yield f"      {row.name:<12} {show(row, value):<10} {source}"

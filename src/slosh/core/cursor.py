@@ -6,12 +6,11 @@ others. With the epoch its cursor is recognised as one of another life of the to
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import quote, unquote
 
 from slosh.compiled import mypyc_attr
-from slosh.errors import BadQuery
 
 MAX_OFFSET: Final = 2**53 - 1
 """The largest integer that every JSON reader holds exactly (RFC 8259 §6)."""
@@ -19,21 +18,28 @@ MAX_OFFSET: Final = 2**53 - 1
 EPOCH_LENGTH: Final = 8
 """Characters of an epoch: 40 bits, so that two lives of a topic do not meet by chance."""
 
+ENDED: Final = -1
+"""In place of the offset in the vector of a reader of patterns that was told that this life of the topic has ended."""
+
 _PLAIN: Final = "=/:;@!$'()*"
 """What needs no encoding in a vector, beside letters, digits and `_.-~`."""
 _IS_PLAIN: Final = re.compile(rf"[A-Za-z0-9_.~{re.escape(_PLAIN)}-]*", re.ASCII)
-_DIGITS: Final = 8
-"""Digits that an offset has in no time at all."""
-
 _EPOCH_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
-_CURSOR: Final = re.compile(r"([0-9a-z]{1,32})\.(0|[1-9][0-9]{0,15})", re.ASCII)
+EPOCH: Final = r"[0-9a-z]{1,32}"
+"""What an epoch looks like, as a pattern: also one that another version has made."""
+_CURSOR: Final = re.compile(rf"({EPOCH})\.(0|[1-9][0-9]{{0,15}})", re.ASCII)
+_END: Final = re.compile(rf"({EPOCH})\.end", re.ASCII)
+
+STAR: Final = "*"
+"""Begins the vector of a reader of patterns."""
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class Cursor:
     """The place after the message `offset` in the life `epoch` of a topic. Never changed.
 
-    A plain class, because one is made for each poll, and compiled it costs a tenth of a NamedTuple.
+    The offset `ENDED` stands behind the end of that life, `epoch.end` as text; it occurs in vectors alone. A plain
+    class, because one is made for each poll, and compiled it costs a tenth of a NamedTuple.
     """
 
     __slots__ = ("epoch", "offset")
@@ -52,7 +58,7 @@ class Cursor:
         return f"Cursor({self.epoch!r}, {self.offset})"
 
     def __str__(self) -> str:
-        return f"{self.epoch}.{self.offset}"
+        return f"{self.epoch}.{self.offset}" if self.offset >= 0 else f"{self.epoch}.end"
 
 
 def parse_cursor(text: str) -> Cursor | None:
@@ -64,11 +70,17 @@ def parse_cursor(text: str) -> Cursor | None:
     return Cursor(match[1], offset) if offset <= MAX_OFFSET else None
 
 
-def spell(name: str) -> str:
-    """A topic's name as it stands in a vector, so that it travels unharmed in a header, an event's `id`, and a URL.
+def parse_end(text: str) -> Cursor | None:
+    """Read a place behind the end of a life, as it stands in a vector, or None when `text` is none."""
+    match = _END.fullmatch(text)
+    return Cursor(match[1], ENDED) if match is not None else None
 
-    White space at the beginning of a header's value is no part of it (RFC 9110 §5.5), letters other than those of
-    ASCII mean something else to each client there, and whoever pastes a vector into a URL forgets about `&` and `+`.
+
+def spell(name: str) -> str:
+    """A topic's name as it stands in a vector, so that it travels unharmed wherever a client puts it.
+
+    Clients lose white space at the ends, read letters other than those of ASCII in different ways, and forget that
+    `&` and `+` mean something elsewhere.
     """
     return name if _IS_PLAIN.fullmatch(name) else quote(name, safe=_PLAIN)
 
@@ -81,33 +93,15 @@ def unspell(text: str) -> str:
         return text
 
 
-def length_in_url(name: str, cursor: Cursor) -> int:
-    """Characters that a topic's place has in a URL at most, until the reader asks again.
+def join_cursors(cursors: Mapping[str, Cursor], *, starred: bool) -> str:
+    """The vector of places in several topics, as text.
 
-    Clients encode a vector once more when they put it into a URL, and its offset may have become longer by then.
+    Args:
+        starred: whether the reader reads patterns. The star tells such a vector from no cursor at all where
+            nothing matched yet: what comes to life later is new to that reader from its first message on.
     """
-    digits = max(_DIGITS, len(str(cursor.offset)) + 2)
-    return len(quote(spell(name), safe="")) + len("%3D.%2C") + len(cursor.epoch) + digits
-
-
-def parse_offset(parameter: str, text: str) -> int:
-    """Read the offset in query parameter `parameter`.
-
-    Raises:
-        BadQuery: `text` is no whole number from 0 to 2**53 - 1.
-    """
-    offset = read_count(text)
-    if offset < 0:
-        raise BadQuery(parameter, f"{parameter} is an offset, a whole number from 0 on, as the answers' max is.")
-    return offset
-
-
-def read_count(text: str) -> int:
-    """A whole number from 0 to 2**53 - 1; -1 where `text` is none."""
-    # isdecimal() alone would take digits of other scripts, which int() takes too.
-    if text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= MAX_OFFSET:
-        return int(text)
-    return -1
+    pairs = [f"{spell(name)}={cursor}" for name, cursor in cursors.items()]
+    return ",".join([STAR, *pairs] if starred else pairs)
 
 
 def make_epoch(random_bits: Callable[[int], int]) -> str:

@@ -70,9 +70,25 @@ class Finder:
             return _find_slowly(message, self._path)
 
 
-def find_member(message: bytes, path: tuple[str, ...]) -> bytes | str | None:
-    """The member of a message at `path`, None where there is none; equal for equal values."""
-    return Finder(path).find(message)
+def raw_member(message: bytes, name: str) -> bytes:
+    """The member `name` of an object as it is written there, nothing where there is none. Of two the last counts."""
+    try:
+        return _step_to(name)(message).strip()
+    except msgspec.ValidationError:
+        return b""  # It is no object.
+    except (msgspec.DecodeError, RecursionError):
+        text = message.decode()
+        at = _value_of(name, text, 0)
+        return text[at : _decoder.raw_decode(text, at)[1]].encode() if at >= 0 else b""
+
+
+def mend(value: bytes) -> bytes:
+    r"""A JSON text of the same length and grammar that msgspec takes, though `value` may have halves of characters.
+
+    JSON.stringify writes `\ud83d` alone where a string was cut in the middle of an emoji. That is JSON by its grammar
+    (RFC 8259 §8.2). Escaped backslashes are out of the way first, so that what follows one is not taken for an escape.
+    """
+    return value.replace(b"\\\\", b"\\/").replace(b"\\ud", b"\\u0").replace(b"\\uD", b"\\u0")
 
 
 def _step_to(name: str) -> Step:

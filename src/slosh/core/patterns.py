@@ -10,6 +10,9 @@ from typing import Final, Generic, TypeVar
 from slosh.core.names import check_name
 from slosh.errors import BadTopic
 
+MAX_MATCHES: Final = 256
+"""Topics that one reader may come to by its patterns: it sends the cursors of all of them with each request."""
+
 ONE: Final = "*"
 REST: Final = "**"
 
@@ -48,6 +51,38 @@ def matches(pattern: str, name: str) -> bool:
     return len(wanted) == len(segments) and all(w in (ONE, s) for w, s in zip(wanted, segments, strict=True))
 
 
+def covers(pattern: str, other: str) -> bool:
+    """Whether `pattern` takes in every topic that `other`, a pattern or a name, takes in."""
+    wide, narrow = pattern.split("/"), other.split("/")
+    for at, segment in enumerate(wide):
+        if at == len(narrow):
+            return False
+        if segment == REST:
+            return True
+        if narrow[at] == REST or segment not in (ONE, narrow[at]):
+            return False
+    return len(wide) == len(narrow)
+
+
+def intersect(one: str, other: str) -> str | None:
+    """The pattern, or the name, of just those topics that both take in; None where there are none."""
+    left, right = one.split("/"), other.split("/")
+    found: list[str] = []
+    for at in range(max(len(left), len(right))):
+        if at >= min(len(left), len(right)):
+            return None
+        if left[at] == REST:
+            found += right[at:]
+            break
+        if right[at] == REST:
+            found += left[at:]
+            break
+        if left[at] != right[at] and ONE not in (left[at], right[at]):
+            return None
+        found.append(right[at] if left[at] == ONE else left[at])
+    return "/".join(found)
+
+
 class Walk:
     """How far one request may walk through a tree, with all its patterns together.
 
@@ -55,10 +90,16 @@ class Walk:
         left: steps that it may still take.
     """
 
-    __slots__ = ("left",)
+    __slots__ = ("_most", "left")
 
     def __init__(self, most: int = MAX_STEPS) -> None:
+        self._most = most
         self.left = most
+
+    @property
+    def taken(self) -> int:
+        """Steps that it has taken."""
+        return self._most - self.left
 
     def step(self) -> None:
         """Take one step.
@@ -106,6 +147,14 @@ class Tree(Generic[V]):
             branch._remove(segments[1:], value)  # noqa: SLF001
             if not branch:
                 del self._branches[segments[0]]
+
+    def paths(self, before: str = "") -> Iterator[str]:
+        """Each path that has a value."""
+        for segment, branch in self._branches.items():
+            path = before + segment
+            if branch._values:  # noqa: SLF001
+                yield path
+            yield from branch.paths(path + "/")
 
     def patterns_for(self, name: str) -> Iterator[V]:
         """The values at all patterns that take in `name`. The paths of this tree are patterns."""

@@ -7,20 +7,16 @@ Long-poll and every stream use these functions and differ in their framing alone
 and `saw` counts from the reader's place on, so nothing goes missing in silence.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
 from slosh.compiled import mypyc_attr
-from slosh.core.cursor import Cursor, parse_cursor
+from slosh.core.cursor import Cursor
 from slosh.core.members import Finder
 from slosh.core.topic import Topic
-from slosh.durations import parse_duration
-from slosh.errors import BadQuery
 
-_LAST: Final = re.compile(r"-([0-9]{1,16})", re.ASCII)
 _TOGETHER: Final = 64
 """Messages that are taken out of a ring at a time, to be looked at."""
 _LONG: Final = 64
@@ -61,7 +57,7 @@ class Offset:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A place that was once given but is no cursor any more; whoever has it must be told to start anew."""
+    """A place that was once given but is no cursor any more; its reader must be told to start again."""
 
 
 Since = Now | Earliest | Last | Age | Offset | Cursor | Unknown
@@ -152,13 +148,15 @@ class Reading:
         conflated: how many of those it asked to be left out.
         offsets: of the messages.
         messages: the others, oldest first.
-        reset: whether delivery starts anew because the reader's cursor meant nothing here.
+        reset: whether delivery starts again because the reader's cursor meant nothing here.
         times: when each of the messages arrived, Unix milliseconds; None where the reader did not ask.
         truncated: whether messages of the window that it asked for are not kept any more.
+        ended: whether the topic has ended, and this reaches its end.
     """
 
     __slots__ = (
         "conflated",
+        "ended",
         "epoch",
         "lost",
         "messages",
@@ -184,6 +182,7 @@ class Reading:
         reset: bool,  # noqa: FBT001 - as above
         times: list[int] | None = None,
         truncated: bool = False,  # noqa: FBT001, FBT002 - as above
+        ended: bool = False,  # noqa: FBT001, FBT002 - as above
     ) -> None:
         self.epoch = epoch
         self.newest = newest
@@ -196,6 +195,7 @@ class Reading:
         self.reset = reset
         self.times = times
         self.truncated = truncated
+        self.ended = ended
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Reading) and self._facts() == other._facts()
@@ -208,7 +208,8 @@ class Reading:
 
     def _facts(self) -> tuple[object, ...]:
         numbers = (self.newest, self.place, self.saw, self.lost, self.conflated)
-        return (self.epoch, *numbers, list(self.offsets), self.messages, self.reset, self.times, self.truncated)
+        said = (self.reset, self.times, self.truncated, self.ended)
+        return (self.epoch, *numbers, list(self.offsets), self.messages, *said)
 
     @property
     def cursor(self) -> Cursor:
@@ -218,29 +219,6 @@ class Reading:
 
 ALL: Final = Filter()
 """For readers who want everything."""
-
-
-def parse_since(text: str) -> Since:
-    """Read the query parameter `since`.
-
-    Raises:
-        BadQuery: `text` is no place; the detail lists the forms there are.
-    """
-    if text == "now":
-        return Now()
-    if text == "earliest":
-        return Earliest()
-    if match := _LAST.fullmatch(text):
-        return Last(int(match[1]))
-    seconds = parse_duration(text)
-    if seconds is not None:
-        return Age(seconds)
-    if cursor := parse_cursor(text):
-        return cursor
-    raise BadQuery(
-        "since",
-        "since is a cursor (next of an earlier answer), now, earliest, -50 for the last 50, or an age: 90s, 10m, 2h.",
-    )
 
 
 def locate(topic: Topic, since: Since, now: float) -> Place:  # noqa: PLR0911 - one return for each form
@@ -356,7 +334,8 @@ def read(
     if place.offset == upto - 1 and not wanted.key and topic.first <= upto:
         # By far the most common: the one message that came, which neither a limit nor a portion leaves out.
         messages, times = topic.after(place.offset), topic.times((upto,)) if wanted.times else None
-        return Reading(topic.epoch, upto, upto, 1, 0, 0, (upto,), messages, place.reset, times, place.truncated)
+        reset, truncated = place.reset, place.truncated
+        return Reading(topic.epoch, upto, upto, 1, 0, 0, (upto,), messages, reset, times, truncated, topic.ended)
     first = max(place.offset + 1, topic.first)
     lost = first - place.offset - 1
     offsets: Sequence[int] = range(first, upto + 1)
@@ -386,6 +365,7 @@ def read(
         place.reset,
         times,
         place.truncated,
+        topic.ended and upto == topic.last,
     )
 
 

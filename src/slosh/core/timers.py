@@ -14,7 +14,7 @@ TICKS: Final = 20
 third of all ticks, and on a loop whose clock shows whole milliseconds (uvloop) the call then comes too early."""
 
 TICK: Final = 1 / TICKS
-"""Seconds: the grain of all deadlines. Nobody who waits for seconds sees a twentieth of one."""
+"""Seconds: the grain of all deadlines. A client that waits for seconds does not see a twentieth of one."""
 
 _EARLY: Final = 0.002
 """Seconds by which a loop may call before its time: uvloop rounds to a millisecond, asyncio to its clock's grain."""
@@ -27,7 +27,7 @@ class Timers(Generic[T]):
 
     Args:
         arm: called with a time, in seconds, whenever the earliest deadline has become earlier than all that
-            were armed for; the caller owes one call of `due` then, for each time armed.
+            were armed for; the caller must call `due` then, once for each time armed.
     """
 
     __slots__ = ("_arm", "_armed", "_buckets", "_order")
@@ -36,8 +36,8 @@ class Timers(Generic[T]):
         self._arm = arm
         self._buckets: dict[int, dict[T, None]] = {}
         self._order: list[int] = []
-        # Ticks for which a call of `due` is owed, the earliest last. Each is armed for once: whoever arms for
-        # a tick anew with each `due` gets two calls at the next one, and both of them live on for ever.
+        # Ticks for which `due` is still to be called, the earliest last. Each is armed for once: a caller that arms for
+        # a tick again with each `due` gets two calls at the next one, and both of them live on for ever.
         self._armed: list[int] = []
 
     def __len__(self) -> int:
@@ -66,6 +66,11 @@ class Timers(Generic[T]):
         bucket = self._buckets.get(tick)
         if bucket is not None:
             bucket.pop(item, None)
+
+    def clear(self) -> None:
+        """Forget all items. The times that were armed for stay: call `due` then all the same."""
+        self._buckets.clear()
+        self._order.clear()
 
     def due(self, now: float) -> list[T]:
         """Take out the items whose deadline is not after `now`, seconds, and see that the next is armed for."""

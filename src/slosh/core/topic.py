@@ -9,9 +9,14 @@ The rules of this file:
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from slosh.compiled import mypyc_attr
+from slosh.core.budget import NO_BUDGET, Share
+from slosh.core.classes import UNBOUNDED, TopicClass
+
+if TYPE_CHECKING:
+    from slosh.core.rollups import Rollups
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
@@ -51,7 +56,7 @@ class Watcher:
             shared: lives for this wake-up only.
 
         Returns:
-            Whether the watcher has all that it waited for: the hub lets it go then, as `Hub.leave` would. One that
+            Whether the watcher has all that it waited for: the hub removes it then, as `Hub.leave` would. One that
             streams stays.
         """
         raise NotImplementedError
@@ -59,7 +64,8 @@ class Watcher:
     def moved(self, topic: "Topic", successor: "Topic") -> None:
         """The life `topic` was lost with its messages, and `successor` has begun in its place.
 
-        The watcher waits at neither; it owes a `Hub.watch` of the successor, as one who has to be told of a reset.
+        The watcher waits at neither; it must call `Hub.watch` for the successor, as one that has to be
+        told of a reset.
         """
         raise NotImplementedError
 
@@ -81,13 +87,19 @@ class Arrival:
 
 
 _NEVER: Final = Arrival(-math.inf, 0)
+_NO_SHARE: Final[Share["Topic"]] = Share(NO_BUDGET, "")
+
+_SPARE: Final = 64
+"""Places in a ring that it keeps for later, though it has no message for them."""
+EACH: Final = 72
+"""Bytes that a message in a ring takes besides its own: a bytes object, two places, and a part of an `Arrival`."""
 
 
 class Topic:
     """One life of a topic: what is kept of it, and who watches it. The hub alone changes it.
 
     Attributes:
-        name: as in its URL, decoded.
+        name: as `check_name` takes it.
         epoch: random text, different for each life of a topic of this name.
         last: offset of the newest message, 0 when there was none yet.
         first: offset of the oldest message kept; `last + 1` when none is.
@@ -98,7 +110,11 @@ class Topic:
         lingering: whether the hub's timers hold it.
         dirty: whether its watchers have still to be woken.
         is_over: whether the hub has let this life go.
-        opener: for whom it counts, nothing where for nobody; see `Hub.opener`.
+        ended: whether a publisher has ended it: nothing comes behind `last`. It lingers as any other does.
+        share: that of the client that brought it to life; see `Hub.opener`.
+        kind: its class, whose settings hold for it.
+        rollups: its history; None where there is none.
+        ages: whether the hub looks at it when its oldest message is too old.
     """
 
     # The ring: a message with the offset o is kept in the slot (o - base) modulo its length, which grows to its bound.
@@ -110,30 +126,38 @@ class Topic:
         "_latest",
         "_messages",
         "active_until",
+        "ages",
         "born",
         "dirty",
+        "ended",
         "epoch",
         "first",
         "is_over",
+        "kind",
         "last",
         "lingering",
         "name",
-        "opener",
+        "rollups",
+        "share",
         "size",
         "watchers",
     )
 
-    def __init__(self, name: str, epoch: str, now: float) -> None:
+    def __init__(self, name: str, epoch: str, now: float, kind: TopicClass = UNBOUNDED) -> None:
         self.name = name
         self.epoch = epoch
+        self.kind = kind
+        self.rollups: Rollups | None = None
         self.last = 0
         self.born = now
         self.watchers: dict[Watcher, int] = {}
         self.active_until = now
         self.lingering = False
+        self.ages = False
         self.dirty = False
         self.is_over = False
-        self.opener = ""
+        self.ended = False
+        self.share: Share[Topic] = _NO_SHARE
         self._messages: list[bytes] = []
         self._arrivals: list[Arrival] = []
         self._latest = _NEVER  # arrival of the newest message
@@ -183,21 +207,113 @@ class Topic:
         self._fallen = fallen
         return first - was_first
 
+    def forget_before(self, time: float) -> int:
+        """Let the messages fall off that arrived before `time`, seconds. Gives how many did."""
+        was_first, upto = self.first, self.offset_before(time)
+        self._forget_upto(upto)
+        return self.first - was_first
+
+    def shorten(self, size: int) -> int:
+        """Let the oldest messages fall off, as many as hold `size` bytes, but never the newest. Gives how many did."""
+        was_first, freed, upto = self.first, 0, self.first - 1
+        while freed < size and upto + 1 < self.last:
+            upto += 1
+            freed += len(self._messages[self._slot(upto)]) + EACH
+        self._forget_upto(upto)
+        return self.first - was_first
+
+    def fit(self, queue: int, queue_bytes: int) -> int:
+        """Make the ring one of other bounds, and keep what has room in it. Gives how many messages fell off."""
+        was_first = self.first
+        kept, offset = self.after(0), self.first
+        arrivals = [self._arrivals[self._slot(each)] for each in range(self.first, self.last + 1)]
+        size = self.size
+        while kept and (len(kept) - (offset - was_first) > queue or (size > queue_bytes and offset < self.last)):
+            size -= len(kept[offset - was_first])
+            self._fallen = arrivals[offset - was_first].now
+            offset += 1
+        self._messages, self._arrivals = kept[offset - was_first :], arrivals[offset - was_first :]
+        self._base = self.first = offset
+        self.size = size
+        return offset - was_first
+
+    def _forget_upto(self, upto: int) -> None:
+        """Let all messages up to this offset fall off."""
+        while self.first <= upto:
+            slot = self._slot(self.first)
+            self.size -= len(self._messages[slot])
+            self._fallen = self._arrivals[slot].now
+            self._messages[slot] = b""
+            self.first += 1
+        count = self.last - self.first + 1
+        if len(self._messages) > _SPARE + 4 * count:  # Else it would hold on to the places that it once needed.
+            self._arrivals = [self._arrivals[self._slot(each)] for each in range(self.first, self.last + 1)]
+            self._messages = self.after(self.first - 1)
+            self._base = self.first
+
+    def growth(self, messages: Sequence[bytes], queue: int, queue_bytes: int) -> int:
+        """How many bytes more the ring takes, as `weight` tells it, once `messages` are appended; see `append`."""
+        count, size = self.last - self.first + 1, self.size
+        waiting = [*map(len, self.after(self.first - 1)), *map(len, messages)]
+        after, total, start = len(waiting), sum(waiting), 0
+        while after - start > queue or (total > queue_bytes and after - start > 1):
+            total -= waiting[start]
+            start += 1
+        return total - size + EACH * (after - start - count)
+
+    @property
+    def weight(self) -> int:
+        """Bytes that the ring takes, as `max_bytes` counts them."""
+        return self.size + EACH * (self.last - self.first + 1)
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest message kept arrived, seconds; there must be one."""
+        return self._arrivals[self._slot(self.first)].now
+
+    @property
+    def fallen(self) -> float:
+        """When the newest message that fell off had arrived, seconds; `-inf` where none did, `inf` if not known."""
+        return self._fallen
+
+    def arrivals(self) -> list[Arrival]:
+        """When each message kept arrived, the oldest first."""
+        return [self._arrivals[self._slot(offset)] for offset in range(self.first, self.last + 1)]
+
+    @property
+    def latest_at(self) -> float:
+        """When the newest message arrived, seconds; it may have fallen off."""
+        return self._latest.now
+
+    @property
+    def latest_wall(self) -> int:
+        """When the newest message arrived, Unix milliseconds; it may have fallen off."""
+        return self._latest.wall
+
     def _arrive(self, now: float, wall: int) -> Arrival:
         """When messages arrive that come now."""
         latest = self._latest
         if latest.now != now or latest.wall != wall:
             if wall < latest.wall:  # The clock was set back. What readers are told goes on, as time does.
-                wall = latest.wall + int(max(0.0, now - latest.now) * 1000)
+                passed = int((now - latest.now) * 1000)
+                if passed <= 0:
+                    return latest
+                # No part of a millisecond is dropped: many messages in each would stop the time.
+                now, wall = min(now, latest.now + passed / 1000), latest.wall + passed
             latest = self._latest = Arrival(now, wall)
         return latest
 
-    def skip_to(self, last: int) -> int:
-        """Forget all that is kept and go on behind the offset `last`. Gives how many messages are passed over so."""
+    def skip_to(self, last: int, fallen: float = math.inf) -> int:
+        """Forget all that is kept and go on behind the offset `last`. Gives how many messages are passed over so.
+
+        Args:
+            last: offset of the newest message that is passed over.
+            fallen: when that had arrived, seconds; `inf` if not known.
+        """
         passed_over = last - self.first + 1
         self._messages.clear()
         self._arrivals.clear()
-        self._fallen = math.inf
+        self._fallen = fallen
         self.last = last
         self._base = self.first = last + 1
         self.size = 0

@@ -9,11 +9,12 @@ knows the answer gives it before it returns.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from slosh.compiled import mypyc_attr
-from slosh.core.hub import Expectant, Hub
+from slosh.core.hub import Hub
+from slosh.core.listeners import WatcherCountListener
 from slosh.core.topic import Topic
 from slosh.errors import SloshError
 
@@ -76,6 +77,7 @@ class TopicFacts(NamedTuple):
         newest: offset of its newest message.
         age: how long it has been alive, seconds.
         rate: messages a second, of late.
+        ended: whether a publisher has ended it.
     """
 
     name: str
@@ -83,18 +85,35 @@ class TopicFacts(NamedTuple):
     newest: int
     age: float
     rate: float
+    ended: bool = False
 
 
 def facts_of(topic: Topic, now: float) -> TopicFacts:
     """The facts of a topic that is known here, at the time `now`, seconds."""
-    return TopicFacts(topic.name, len(topic.watchers), topic.last, now - topic.born, topic.rate(now, RATE_WINDOW))
+    rate = topic.rate(now, RATE_WINDOW)
+    return TopicFacts(topic.name, len(topic.watchers), topic.last, now - topic.born, rate, topic.ended)
 
 
-class Onlooker(Protocol):
+class Watched(NamedTuple):
+    """The watchers of a topic.
+
+    Attributes:
+        watchers: how many, wherever they are, and also where only patterns take the topic in.
+        ended: whether a publisher has ended it.
+    """
+
+    watchers: int
+    ended: bool = False
+
+
+class TopicListener(Protocol):
     """Somebody who wants to know which topics are active."""
 
     def topic_active(self, facts: TopicFacts) -> None:
         """A topic has come to life. It may be told again."""
+
+    def topic_ended(self, name: str) -> None:
+        """A publisher has ended a topic, which lingers from now on. It may be told again."""
 
     def topic_inactive(self, name: str) -> None:
         """A topic's life is over."""
@@ -112,7 +131,18 @@ class Engine:
       at an earlier place of that life will be given the messages, or told that they were lost.
     * The mailbox rule: a publish to a topic that is not active is refused with `NoWatchers` and leaves no
       trace, unless the engine was set to keep such messages.
+    * The end: a topic ends together with the last messages that come with the end, or not at all. Every reader is given
+      what comes before the end, then the end. A later publish is refused with `TopicEnded` and leaves no trace.
     * Every callback is called exactly once, also when the answer is an error, never after `stop`.
+
+    Alike in all methods:
+
+    * `name` is a sound name (`check_name`), and `now` the time on the event loop's clock, seconds.
+    * Nothing but `start` raises. A refusal is given to the callback, as one of these errors: `EngineUnreachable`,
+      `EngineBusy`, `EngineFull` or `EngineFailed` where the place of the messages is the reason, which a client may try
+      again; beside them those that a method names.
+    * A callback may be called before the method returns. Do not rely on either: have everything that it needs ready
+      before the call, and let the callback look whether its client is still there.
 
     Args:
         hub: the topics that this process knows.
@@ -120,6 +150,9 @@ class Engine:
 
     page: ClassVar[int] = 1 << 60
     """Topics to ask `list_topics` for at a time, where all are wanted."""
+    knows_all: ClassVar[bool] = False
+    """Whether a topic that the hub does not have is active nowhere. Where not, a publish heeds `hub.opener` and
+    `hub.used_up` as they are when it is called."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
@@ -131,7 +164,9 @@ class Engine:
 
     @abstractmethod
     async def start(self) -> None:
-        """Make ready to serve. The place where messages live may still be out of reach: see `trouble`.
+        """Make ready to serve. Call it once, before any other method; then `stop` at the end.
+
+        The place where messages live may still be out of reach when it returns: see `trouble`.
 
         Raises:
             SettingError: it was reached, and cannot be the one that is meant.
@@ -140,7 +175,7 @@ class Engine:
 
     @abstractmethod
     async def stop(self) -> None:
-        """Let go of everything. Nothing is called on the engine afterwards."""
+        """Close all connections, end all tasks, call no callback any more. Call nothing on the engine afterwards."""
 
     @abstractmethod
     def trouble(self) -> SloshError | None:
@@ -150,15 +185,27 @@ class Engine:
         """Whether a publish has a chance to be taken just now."""
         return self.trouble() is None
 
-    def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError | None:  # noqa: ARG002 - most have to ask
-        """As `publish`, where it can be told at once what becomes of it; None where not: `publish` has to be asked.
+    def accept(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError | None:  # noqa: ARG002 - most have to ask
+        """As `publish`, where it can be told at once what becomes of it.
 
         The usual publish goes this way, with nothing made for it.
+
+        Returns:
+            What `publish` would give its callback; nothing more is to be done. None where that takes longer, and
+            nothing has changed: call `publish` with the same arguments.
         """
         return None
 
+    def may_begin(self, name: str) -> bool:
+        """Whether a publish to topic `name`, if it is not active, brings it to life."""
+        return self.hub.classes.find(name).keeps or self.hub.listeners.is_followed(name)
+
     def is_unwatched(self, name: str, now: float) -> bool:  # noqa: ARG002 - most have to ask
-        """Whether a publish to topic `name` would be refused with `NoWatchers`, as far as that is known at once."""
+        """Whether a publish to topic `name` would be refused with `NoWatchers`, as far as that is known at once.
+
+        Returns:
+            True where it is sure: the caller need not look at the messages. False says nothing; publish.
+        """
         return False
 
     @abstractmethod
@@ -169,37 +216,50 @@ class Engine:
         now: float,
         done: Callable[[Published | SloshError], None],
         key: str = "",
+        *,
+        opens: bool = False,
+        ends: bool = False,
     ) -> None:
         """Put `messages`, each one JSON value, into topic `name` at the time `now`, seconds.
 
         Args:
+            messages: as they are to be stored, checked before. None are allowed where the topic is opened or ended. To
+                end without a message a topic that has ended changes nothing, and is answered as the first time.
+            done: called with what became of it. Beside the errors of the class: `NoWatchers`, `TopicEnded`,
+                `MemoryFull`, and `TooManyTopics` where it would bring a topic to life. With `EngineUnreachable` the
+                messages may have been taken all the same: pass a `key`, and publish again with it.
+            opens: make the topic active before, as `open` does for a reader.
+            ends: end it behind the messages, in the same step.
             key: an idempotency key: a publish that was taken with the same key less than five minutes ago is
                 answered as it was then, and nothing is taken. Empty for none.
         """
 
     @abstractmethod
-    def at_hand(self, name: str, now: float) -> Topic | None:
+    def find_open(self, name: str, now: float) -> Topic | None:
         """As `open`, for a topic that can be given at once; None where it cannot, and `open` has to be asked.
 
-        The usual poll goes this way, with nothing made for it.
+        The usual poll goes this way, with nothing made for it. Afterwards it is as if `opened` had been called: call
+        `hub.watch` in the same turn, and no `unopen`.
         """
 
     @abstractmethod
     def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
         """Make topic `name` active for a reader, and give what is known of it.
 
-        The reader owes a `hub.watch` in the same turn when it wants to wait, and an `unopen` when it goes before it
+        The reader must call `hub.watch` in the same turn when it wants to wait, and an `unopen` when it goes before it
         was called.
 
         Args:
-            opened: nobody else's.
+            opened: called once, at once or later, with the topic or with the error that refuses it: those of the class,
+                and `TooManyTopics`. Pass a callable that no other call of `open` has, because `unopen` finds the
+                request by it.
             fresh: give it as it is now where messages live, which may be further than this process has heard. For a
                 reader whose place, from another node, means nothing here yet.
         """
 
     @abstractmethod
     def unopen(self, name: str, opened: Callable[[Topic | SloshError], None]) -> None:
-        """Give it the topic no more. It may have been called already."""
+        """Do not call `opened`, which was passed to `open`, any more. It may have been called already."""
 
     @abstractmethod
     def look(
@@ -207,38 +267,63 @@ class Engine:
     ) -> None:
         """Give topic `name`, `fresh` as `open` has it, or None where it is not active, and bring nothing to life.
 
-        What is given is for reading only, in the same turn.
+        What is given is for reading only, in the same turn. Do not watch it, and call no `unopen`.
         """
 
     @abstractmethod
     def gather(self, patterns: Sequence[str], now: float, done: Callable[[SloshError | None], None]) -> None:
         """Have the hub know every active topic that one of `patterns` takes in.
 
-        The reader owes a `hub.follow` in the same turn as `done` when it wants to hear of those to come.
+        The reader must call `hub.listeners.follow` in the same turn as `done` when it wants to hear of those to come.
+
+        Args:
+            done: called with None when the hub knows them, find them with `hub.matching`; or with the error of the
+                class that refuses it.
         """
 
     @abstractmethod
-    def count_watchers(self, name: str, now: float, told: Callable[[int | SloshError], None]) -> None:
-        """Tell how many watch topic `name`, also where only patterns do."""
+    def count_watchers(self, name: str, now: float, told: Callable[[Watched | SloshError], None]) -> None:
+        """Tell how many watch topic `name`, also where only patterns do. Nothing is brought to life by the question.
+
+        Args:
+            told: called with the number, 0 also for a topic that is not active, or with an error of the class.
+        """
+
+    def patterns(self) -> Iterator[str]:
+        """The patterns by which somebody reads, wherever that is, as far as it is known. One may come twice.
+
+        Read what you need of them in the same turn.
+        """
+        return self.hub.listeners.patterns()
 
     @abstractmethod
-    def expect(self, name: str, expectant: Expectant) -> None:
-        """Tell `expectant`, once, when topic `name` is watched next, wherever that is. It owes an `unexpect`."""
+    def expect(self, name: str, listener: WatcherCountListener) -> None:
+        """Tell `listener`, once, when topic `name` is watched next, wherever that is.
+
+        A topic that is watched already is not told of: ask `count_watchers` too. Call `unexpect` when the listener
+        gives up, also where it was told meanwhile.
+        """
 
     @abstractmethod
-    def unexpect(self, name: str, expectant: Expectant) -> None:
+    def unexpect(self, name: str, listener: WatcherCountListener) -> None:
         """Tell it no more. It may have been told already."""
 
     @abstractmethod
     def list_topics(
         self, after: str, most: int, now: float, told: Callable[[Sequence[TopicFacts] | SloshError], None]
     ) -> None:
-        """Tell of the active topics in the order of their names: those behind the name `after`, at most `most`."""
+        """Tell of the active topics in the order of their names: those behind the name `after`, at most `most`.
+
+        Args:
+            after: a name, which need not be active; empty for the beginning.
+            told: called with the facts, or with an error of the class. Fewer than `most` are the end of the list; else
+                ask again behind the last one.
+        """
 
     @abstractmethod
-    def observe(self, onlooker: Onlooker) -> None:
-        """Tell `onlooker` of topics that come to life and end, wherever that is. It owes an `unobserve`."""
+    def observe(self, listener: TopicListener) -> None:
+        """Tell `listener` of topics that come to life and end, wherever that is. It must call `unobserve` later."""
 
     @abstractmethod
-    def unobserve(self, onlooker: Onlooker) -> None:
+    def unobserve(self, listener: TopicListener) -> None:
         """Tell it no more."""

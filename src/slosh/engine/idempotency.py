@@ -36,7 +36,16 @@ class Replays:
 
     def keep(self, topic: str, key: str, now: float, answer: Published) -> None:
         """Keep `answer`, given at the time `now`."""
-        self._answers[topic, key] = (now + REPLAY_SECONDS, answer)
+        self.put_back(topic, key, now + REPLAY_SECONDS, answer)
+
+    def all_kept(self, now: float) -> list[tuple[str, str, float, Published]]:
+        """Topic, key, seconds left and answer of each that is kept at the time `now`, the oldest first."""
+        self._forget_old(now)
+        return [(topic, key, until - now, answer) for (topic, key), (until, answer) in self._answers.items()]
+
+    def put_back(self, topic: str, key: str, until: float, answer: Published) -> None:
+        """Keep an answer that was given elsewhere, until the time `until`, seconds. Put the oldest back first."""
+        self._answers[topic, key] = (until, answer)
         if len(self._answers) > self._most:
             self._answers.popitem(last=False)
             self.forgotten += 1

@@ -10,11 +10,12 @@ from itertools import islice
 from typing import ClassVar
 
 from slosh.compiled import mypyc_attr
-from slosh.core.hub import Expectant, Hub
-from slosh.core.topic import Topic
-from slosh.engine.base import Engine, Onlooker, Published, TopicFacts, facts_of
+from slosh.core.hub import Hub
+from slosh.core.listeners import WatcherCountListener, tell_each
+from slosh.core.topic import EACH, Topic
+from slosh.engine.base import Engine, Published, TopicFacts, TopicListener, Watched, facts_of
 from slosh.engine.idempotency import Replays
-from slosh.errors import NoWatchers, SloshError
+from slosh.errors import Draining, NoWatchers, SloshError, TopicEnded
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -23,19 +24,20 @@ class MemoryEngine(Engine):
 
     Args:
         hub: the topics, which are the store too.
-        keep: whether a publish brings a topic to life (`unwatched = keep`) instead of being refused.
         max_keys: how many idempotency keys are remembered.
         wall: gives the seconds since 1970, for the times of arrival that readers are told.
     """
 
-    page: ClassVar[int] = 500
+    page: ClassVar[int] = 128
+    knows_all: ClassVar[bool] = True
 
-    def __init__(self, hub: Hub, *, keep: bool, max_keys: int = 10_000, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, hub: Hub, *, max_keys: int = 10_000, wall: Callable[[], float] = time.time) -> None:
         super().__init__(hub)
         self.replays = Replays(max_keys)
-        self._keep = keep
         self._wall = wall
-        self._onlookers: dict[Onlooker, None] = {}
+        self._listeners: dict[TopicListener, None] = {}
+        self.is_handed_over = False
+        """Whether another process has what is kept here, or is being given it: nothing new is taken."""
 
     @property
     def forgotten_keys(self) -> int:
@@ -46,35 +48,67 @@ class MemoryEngine(Engine):
         """There is nothing to make ready."""
 
     async def stop(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to release."""
 
     def trouble(self) -> SloshError | None:
         """There is none: memory is always there."""
         return None
 
-    def take(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError:
+    def accept(  # noqa: PLR0911 - a reason each, and a function more would cost each publish
+        self, name: str, messages: Sequence[bytes], now: float, key: str = ""
+    ) -> Published | SloshError:
         """As the engine promises; it can always be told at once."""
+        if self.is_handed_over:
+            return Draining(has_successor=True)
         replay = self.replays.find(name, key, now) if key else None
         if replay is not None:
             return replay
         topic = self.hub.find(name, now)
-        # With `keep` each message begins the time of lingering anew, as a reader would.
-        if self._keep or (topic is None and self.hub.is_followed(name)):
+        if topic is not None and topic.ended:
+            return TopicEnded()
+        # With `keep` each message starts the time of lingering again, as a reader would.
+        keeps = topic.kind.keeps if topic is not None else self.hub.classes.find(name).keeps
+        if keeps or (topic is None and self.hub.listeners.is_followed(name)):
             try:
-                topic = self.hub.open(name, now)
+                topic = self._begin(topic, name, messages, now)
             except SloshError as error:
                 return error
         if topic is None:
             return NoWatchers()
+        if full := self._is_full_for(topic, messages, now):
+            return full
         self.hub.append(topic, messages, now, int(self._wall() * 1000))
         published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))
         if key:
             self.replays.keep(name, key, now, published)
         return published
 
+    def _is_full_for(self, topic: Topic, messages: Sequence[bytes], now: float) -> SloshError | None:
+        """Why there is no memory for `messages`; None where there is."""
+        budget = self.hub.budget
+        size = len(messages[0]) if len(messages) == 1 else sum(map(len, messages))
+        if budget.held + size + EACH * len(messages) <= budget.most:  # which is all that the usual publish asks
+            return None
+        try:
+            self.hub.check_memory(topic, messages, now)
+        except SloshError as error:
+            return error
+        return None
+
+    def _begin(self, topic: Topic | None, name: str, messages: Sequence[bytes], now: float) -> Topic:
+        """Make `topic`, which may be None, active for `messages`.
+
+        Raises:
+            MemoryFull, TooManyTopics: there is no room for them, so nothing was brought to life.
+        """
+        if topic is None and messages:
+            self.hub.check_memory_of_birth(name, messages, now)
+        return self.hub.open(name, now)
+
     def is_unwatched(self, name: str, now: float) -> bool:
         """As the engine promises; it always is known."""
-        return not self._keep and self.hub.find(name, now) is None and not self.hub.is_followed(name)
+        hub = self.hub
+        return hub.find(name, now) is None and not hub.classes.find(name).keeps and not hub.listeners.is_followed(name)
 
     def publish(
         self,
@@ -83,11 +117,52 @@ class MemoryEngine(Engine):
         now: float,
         done: Callable[[Published | SloshError], None],
         key: str = "",
+        *,
+        opens: bool = False,
+        ends: bool = False,
     ) -> None:
         """As the engine promises; `done` is called before this returns."""
-        done(self.take(name, messages, now, key))
+        if opens or ends:
+            done(self._open_or_end(name, messages, now, key, opens=opens, ends=ends))
+        else:
+            done(self.accept(name, messages, now, key))
 
-    def at_hand(self, name: str, now: float) -> Topic | None:
+    def _open_or_end(  # noqa: C901, PLR0911 - as above
+        self, name: str, messages: Sequence[bytes], now: float, key: str, *, opens: bool, ends: bool
+    ) -> Published | SloshError:
+        """As `accept`, for what is more than a publish."""
+        if self.is_handed_over:
+            return Draining(has_successor=True)
+        if key and (replay := self.replays.find(name, key, now)) is not None:
+            return replay
+        hub = self.hub
+        topic = hub.find(name, now)
+        if topic is not None and topic.ended:
+            is_repeated = ends and not opens and not messages
+            return Published(topic.epoch, topic.last, len(topic.watchers), 0) if is_repeated else TopicEnded()
+        keeps = topic.kind.keeps if topic is not None else hub.classes.find(name).keeps
+        if opens or (messages and (keeps or (topic is None and hub.listeners.is_followed(name)))):
+            is_new = topic is None
+            try:
+                topic = self._begin(topic, name, messages, now)
+            except SloshError as error:
+                return error
+            hub.opened += opens and is_new
+        if topic is None:
+            return NoWatchers()
+        if messages and (full := self._is_full_for(topic, messages, now)):
+            return full
+        if messages:
+            hub.append(topic, messages, now, int(self._wall() * 1000))
+        answer = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))
+        if ends:
+            hub.finished += 1
+            hub.end(topic)
+        if key:
+            self.replays.keep(name, key, now, answer)
+        return answer
+
+    def find_open(self, name: str, now: float) -> Topic | None:
         """As the engine promises. A topic that is not active is opened by `open` alone."""
         topic = self.hub.find(name, now)
         if topic is not None and not topic.watchers:
@@ -103,6 +178,9 @@ class MemoryEngine(Engine):
         fresh: bool = False,  # noqa: ARG002 - it always is
     ) -> None:
         """As the engine promises; `opened` is called before this returns."""
+        if self.is_handed_over and self.hub.find(name, now) is None:
+            opened(Draining(has_successor=True))  # Its life begins at the other process.
+            return
         try:
             topic = self.hub.open(name, now)
         except SloshError as error:
@@ -128,17 +206,18 @@ class MemoryEngine(Engine):
         """As the engine promises; `done` is called before this returns."""
         done(None)
 
-    def count_watchers(self, name: str, now: float, told: Callable[[int | SloshError], None]) -> None:
+    def count_watchers(self, name: str, now: float, told: Callable[[Watched | SloshError], None]) -> None:
         """As the engine promises; `told` is called before this returns."""
-        told(self.hub.interest(name, now))
+        topic = self.hub.find(name, now)
+        told(Watched(self.hub.interest(name, now), topic is not None and topic.ended))
 
-    def expect(self, name: str, expectant: Expectant) -> None:
+    def expect(self, name: str, listener: WatcherCountListener) -> None:
         """As the engine promises."""
-        self.hub.expect(name, expectant)
+        self.hub.listeners.expect(name, listener)
 
-    def unexpect(self, name: str, expectant: Expectant) -> None:
+    def unexpect(self, name: str, listener: WatcherCountListener) -> None:
         """As the engine promises."""
-        self.hub.unexpect(name, expectant)
+        self.hub.listeners.unexpect(name, listener)
 
     def list_topics(
         self, after: str, most: int, now: float, told: Callable[[Sequence[TopicFacts] | SloshError], None]
@@ -146,24 +225,27 @@ class MemoryEngine(Engine):
         """As the engine promises; `told` is called before this returns."""
         told([facts_of(topic, now) for topic in islice(self.hub.listed(after, now), most)])
 
-    def observe(self, onlooker: Onlooker) -> None:
+    def observe(self, listener: TopicListener) -> None:
         """As the engine promises."""
-        if not self._onlookers:
-            self.hub.observe(self)
-        self._onlookers[onlooker] = None
+        if not self._listeners:
+            self.hub.listeners.observe(self)
+        self._listeners[listener] = None
 
-    def unobserve(self, onlooker: Onlooker) -> None:
+    def unobserve(self, listener: TopicListener) -> None:
         """As the engine promises."""
-        self._onlookers.pop(onlooker, None)
-        if not self._onlookers:
-            self.hub.unobserve(self)
+        self._listeners.pop(listener, None)
+        if not self._listeners:
+            self.hub.listeners.unobserve(self)
 
     def topic_born(self, topic: Topic) -> None:
-        """As the hub's observer."""
-        for onlooker in tuple(self._onlookers):
-            onlooker.topic_active(facts_of(topic, topic.born))
+        """As the hub's listener."""
+        facts = facts_of(topic, topic.born)
+        tell_each(self._listeners, lambda listener: listener.topic_active(facts))
+
+    def topic_ended(self, topic: Topic) -> None:
+        """As the hub's listener."""
+        tell_each(self._listeners, lambda listener: listener.topic_ended(topic.name))
 
     def topic_dropped(self, topic: Topic) -> None:
-        """As the hub's observer."""
-        for onlooker in tuple(self._onlookers):
-            onlooker.topic_inactive(topic.name)
+        """As the hub's listener."""
+        tell_each(self._listeners, lambda listener: listener.topic_inactive(topic.name))

@@ -1,4 +1,4 @@
-"""An echo application on the very edge of the server, for conformance suites.
+"""An echo application on slosh's own HTTP server, for conformance suites.
 
     python -m slosh.testing.echo --port 8080
 
@@ -12,16 +12,19 @@ from typing import ClassVar
 
 import click
 
-from slosh.cli import loop_factory
+from slosh.http1.connection import Connection
+from slosh.http1.exchange import Exchange
+from slosh.http1.handler import Action, Application
+from slosh.http1.head import Head
+from slosh.http1.heads import Heads
+from slosh.http1.protocol import connect
+from slosh.http1.response import NO_SNIFF
+from slosh.http1.state import ServerState
 from slosh.settings import Settings
-from slosh.web.action import Action, Application, Exchange
-from slosh.web.connection import Connection, connect
-from slosh.web.conversation import Conversation
-from slosh.web.deflate import Deflate, negotiate
-from slosh.web.edge import Edge
-from slosh.web.head import Head
-from slosh.web.response import NO_SNIFF
-from slosh.web.websocket import make_frame, shake_hands, switch_protocols
+from slosh.startup import loop_factory
+from slosh.web.readers.websocket.conversation import Conversation
+from slosh.web.readers.websocket.deflate import Deflate, negotiate
+from slosh.web.readers.websocket.websocket import make_frame, shake_hands, switch_protocols
 
 _FIELDS = b"Content-Type: application/octet-stream\r\n" + NO_SNIFF
 _MAX_ECHO = 32 * 1024 * 1024
@@ -39,7 +42,7 @@ class Echo(Application):
         """The header lines for `/echo`, a WebSocket for `/ws`, the body for any other path."""
         if head.path == "/ws" and "websocket" in head.tokens(b"upgrade"):
             return EchoSocket()
-        return EchoHead(head, self._body.max_body) if head.path == "/echo" else self._body
+        return EchoHead(self._body.max_body) if head.path == "/echo" else self._body
 
 
 class EchoBody(Action):
@@ -56,13 +59,12 @@ class EchoBody(Action):
 class EchoHead(Action):
     """Gives the header lines of a request back."""
 
-    def __init__(self, head: Head, max_body: int) -> None:
-        self._lines = head.raw.partition(b"\r\n")[2].removesuffix(b"\r\n")
+    def __init__(self, max_body: int) -> None:
         self.max_body = max_body
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - only the head is asked for
         """Give them back."""
-        connection.respond(200, _TEXT, self._lines)
+        connection.respond(200, _TEXT, connection.head.raw.partition(b"\r\n")[2].removesuffix(b"\r\n"))
 
 
 class EchoSocket(Action):
@@ -75,7 +77,7 @@ class EchoSocket(Action):
         if deflate is not None:
             accepted += deflate.field
         connection.hold(_Echoing(connection, deflate))
-        connection.write(switch_protocols(connection.edge.date(), accepted))
+        connection.write(switch_protocols(connection.server.date(), accepted))
 
 
 class _Echoing(Exchange):
@@ -110,8 +112,8 @@ class _Echoing(Exchange):
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
-    edge = Edge(settings, Echo(settings), loop)
-    server = await loop.create_server(lambda: connect(edge), settings.host, settings.port, backlog=1024)
+    state, heads = ServerState(settings, loop), Heads(Echo(settings), settings)
+    server = await loop.create_server(lambda: connect(state, heads), settings.host, settings.port, backlog=1024)
     port = server.sockets[0].getsockname()[1]
     click.echo(f"echo is ready on http://{settings.host}:{port}")
     stopped = asyncio.Event()
@@ -125,7 +127,7 @@ async def serve(settings: Settings) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=8080, show_default=True, help="Where to listen; 0 takes a free port.")
 def main(host: str, port: int) -> None:
-    """Echo requests, to judge the HTTP edge by."""
+    """Echo requests, for tests of the HTTP server."""
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(Settings(host=host, port=port)))
 

@@ -6,9 +6,9 @@ from html import escape
 from typing import Final
 
 from slosh.errors import SloshError
-from slosh.web.accept import Accept
-from slosh.web.head import Head
-from slosh.web.response import NO_SNIFF, NO_STORE, join_fields
+from slosh.http1.accept import Accept
+from slosh.http1.head import Head
+from slosh.http1.response import NO_SNIFF, NO_STORE, join_fields
 
 _FIELDS: Final = (
     b"Content-Type: text/html; charset=utf-8\r\n"
@@ -30,11 +30,16 @@ def wants_page(head: Head) -> bool:
     return page > max(accept.weight("application/problem+json"), accept.weight("application/json"))
 
 
-def error_page(error: SloshError, head: Head) -> tuple[int, bytes, bytes]:
-    """An error as a page, with the facts of its problem document: status, header lines, body."""
+def error_page(error: SloshError, head: Head, *, has_view: bool) -> tuple[int, bytes, bytes]:
+    """An error as a page, with the facts of its problem document: status, header lines, body.
+
+    Args:
+        has_view: whether the viewer is served.
+    """
     facts = {"code": error.code, **error.facts()}
     rows = "".join(f"<dt>{escape(name)}<dd>{escape(str(value))}\n" for name, value in facts.items())
-    links = "".join(f"<p>{_link(head.path, likely)}\n" for likely in likely_addresses(head.path) if likely != head.path)
+    likely = likely_addresses(head.path, has_view=has_view)
+    links = "".join(f"<p>{_link(head.path, each)}\n" for each in likely if each != head.path)
     title = f"{error.status} {escape(error.title)}"
     page = (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="color-scheme" content="light dark">\n'
@@ -44,7 +49,7 @@ def error_page(error: SloshError, head: Head) -> tuple[int, bytes, bytes]:
     return error.status, _FIELDS + join_fields(error.fields), page.encode()
 
 
-def likely_addresses(path: str) -> list[str]:
+def likely_addresses(path: str, *, has_view: bool = True) -> list[str]:
     """The addresses that `path`, percent-encoded, was most likely meant to be; the path itself where that is one.
 
     Whether there is anything is not looked at, so they tell nothing of what exists.
@@ -53,14 +58,16 @@ def likely_addresses(path: str) -> list[str]:
     first, *rest = [part for part in plain.split("/") if part not in ("", ".", "..")] or [""]
     is_own = not rest or first == "-"
     own = get_close_matches(rest[-1] if rest else first, _OWN, n=1, cutoff=0.75) if is_own else []
+    view = "view" if has_view else "topics"
     place = get_close_matches(first.lower(), ("topics", "view"), n=1, cutoff=0.65) if not own else []
+    place = [view if each == "view" else each for each in place]
     if place:
         found = ["/".join(["", place[0], *rest])] if rest or place == ["topics"] else []
-        found.append("/topics" if not rest else "/".join(["", "view", *rest]))
+        found.append("/".join(["", view, *rest]) if rest else "/view/" if place == ["view"] else "/topics")
     elif own:
         found = [_OWN[own[0]]]
     elif first and first != "-":
-        found = ["/".join(["", "view", first, *rest]), "/topics"]
+        found = ["/".join(["", view, first, *rest]), "/topics"]
     else:
         found = ["/topics"]
     return [each for each in dict.fromkeys(found) if len(each) <= _LONGEST]

@@ -20,10 +20,11 @@ from collections.abc import Collection
 from typing import Final
 
 from slosh.errors import SettingError, UnknownHost
-from slosh.web.head import Head
+from slosh.http1.head import Head
 
 _HTTP_PORT: Final = 80
-"""The port that is meant where `Host` has none; we speak no TLS, so browsers do not come to us by https."""
+_HTTPS_PORT: Final = 443
+"""The ports that are meant where `Host` has none."""
 _NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9_])?", re.ASCII)
 _IS_ADDRESS: Final = re.compile(r"\[.*\]|(?:.*\.)?[0-9]+", re.ASCII)
 """No host whose last label is a number is looked up in DNS (WHATWG URL §3.5, "ends in a number")."""
@@ -35,13 +36,15 @@ class Hosts:
     Args:
         allowed: the setting: names with spaces or commas between, `*.example.com` for all below one, `*` for any.
         own: the setting `host`, a name or an address.
+        has_tls: whether this server itself speaks TLS.
         direct: the ports that this server listens on, where it listens on loopback alone; else none.
 
     Raises:
         SettingError: one of the names is none.
     """
 
-    def __init__(self, allowed: str, own: str = "", direct: Collection[int] = ()) -> None:
+    def __init__(self, allowed: str, own: str = "", direct: Collection[int] = (), *, has_tls: bool = False) -> None:
+        self._port = _HTTPS_PORT if has_tls else _HTTP_PORT
         names = allowed.replace(",", " ").lower().split()
         self._any = "*" in names or not (names or direct)
         self._direct = frozenset(() if names else direct)  # where foreign names may still come by another port
@@ -58,20 +61,23 @@ class Hosts:
         if self._any:
             return
         named = head.first(b"host").lower()
-        name, port = _split(named)
+        name, port = _split(named, self._port)
         if not named or _IS_ADDRESS.fullmatch(name) or name in self._names or name.endswith(self._above):
             return
         if self._direct and port not in self._direct:
             return
-        raise UnknownHost(f"This server does not answer to the name {name}. Its setting hosts lists those it does.")
+        raise UnknownHost(
+            f"This server does not answer to the name {name}. Its setting hosts lists those it does. If "
+            f"this is its name, start it with --hosts {name}."
+        )
 
 
-def _split(host: str) -> tuple[str, int]:
+def _split(host: str, default: int) -> tuple[str, int]:
     """The name without the dot that a full one may end with, and the port."""
     name, colon, port = host.rpartition(":")
     if not colon or host.endswith("]"):
         name, port = host, ""
-    return name.removesuffix("."), int(port) if port else _HTTP_PORT
+    return name.removesuffix("."), int(port) if port else default
 
 
 def _check(name: str) -> str:

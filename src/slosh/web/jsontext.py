@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from slosh.core.members import mend
 from slosh.errors import BadJson
 
 WHITE_SPACE: Final = b" \t\n\r"
@@ -73,15 +74,6 @@ def _check_utf8(value: bytes, before: int) -> None:
         position = before + error.start
         packed = " It looks compressed with gzip; send it as it is." if value.startswith(b"\x1f\x8b") else ""
         raise BadJson(f"The body is not UTF-8: {error.reason} at byte {position}.{packed}", position) from None
-
-
-def mend(value: bytes) -> bytes:
-    r"""A JSON text of the same length and grammar that msgspec takes, though `value` may have halves of characters.
-
-    JSON.stringify writes `\ud83d` alone where a string was cut in the middle of an emoji. That is JSON by its grammar
-    (RFC 8259 §8.2). Escaped backslashes are out of the way first, so that what follows one is not taken for an escape.
-    """
-    return value.replace(b"\\\\", b"\\/").replace(b"\\ud", b"\\u0").replace(b"\\uD", b"\\u0")
 
 
 def _check_depth(value: bytes, max_depth: int, before: int) -> None:

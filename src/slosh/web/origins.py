@@ -10,12 +10,12 @@ from ipaddress import ip_address
 from typing import Final
 
 from slosh.errors import SettingError
-from slosh.web.head import Head
-from slosh.web.proxies import is_over_tls
-from slosh.web.response import field
+from slosh.http1.head import Head
+from slosh.http1.proxies import is_over_tls
+from slosh.http1.response import field
 
 _EXPOSED: Final = "Slosh-Next, Slosh-Watchers, Slosh-Ignored, Idempotent-Replayed, Retry-After, Date"
-_METHODS: Final = "GET, HEAD, POST, OPTIONS"
+_METHODS: Final = "GET, HEAD, POST, DELETE, OPTIONS"
 _HEADERS: Final = ("Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "Cache-Control")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,64}", re.ASCII)
 _MOST_HEADERS: Final = 64
@@ -39,13 +39,15 @@ class Origins:
     """The policy.
 
     Args:
+        has_tls: whether this server itself speaks TLS.
         allowed: the setting: origins with spaces or commas between, `*` for any, empty for none but the same.
 
     Raises:
         SettingError: one of them is no origin.
     """
 
-    def __init__(self, allowed: str) -> None:
+    def __init__(self, allowed: str, *, has_tls: bool = False) -> None:
+        self._has_tls = has_tls
         origins = allowed.replace(",", " ").split()
         self._any = "*" in origins
         self._allowed = frozenset(_check(origin) for origin in origins if origin != "*")
@@ -54,6 +56,25 @@ class Origins:
         """Whether the page that sent a request may post, or open a WebSocket."""
         origin = head.first(b"origin")
         return not origin or self._any or _normal(origin) in self._allowed or _is_same(head, origin)
+
+    def may_use_session(self, head: Head, *, is_secure: bool) -> bool:
+        """Whether the session cookie counts, that came with a request of whichever page.
+
+        It does for pages of this server, and of origins that are listed one by one. `SameSite=Strict` keeps it from
+        pages of other sites already; this is for those of other origins of the same site, and for clients that do not
+        know `SameSite`.
+
+        Args:
+            is_secure: whether the client came over TLS, so that a page that came without is another's.
+        """
+        origin = head.first(b"origin")
+        if origin:
+            is_own = _is_same(head, origin) and not (is_secure and origin.lower().startswith("http:"))
+            return is_own or _normal(origin) in self._allowed
+        # Browsers leave out the origin of a page's own reads. One that is older than `Sec-Fetch-Site` sends neither.
+        site = head.first(b"sec-fetch-site")
+        is_unsafe = head.method not in ("GET", "HEAD") or bool(head.first(b"upgrade"))
+        return site in ("same-origin", "none") or (not site and not is_unsafe)
 
     def same_site(self, head: Head) -> str:
         """The `SameSite` of a cookie that the page which sent a request can bring again; nothing for no cookie.
@@ -68,7 +89,7 @@ class Origins:
             return ""
         if head.first(b"sec-fetch-site") == "same-site":
             return "Lax"
-        return "None" if is_over_tls(head) else ""
+        return "None" if self._has_tls or is_over_tls(head) else ""
 
     def fields(self, head: Head) -> bytes:
         """The header lines that let the page read the answer, none where it may not or need not."""
@@ -106,14 +127,35 @@ def _asked_headers(head: Head) -> list[str]:
     return [name for name in asked if name != "forwarded" and not name.startswith("x-forwarded-")][:_MOST_HEADERS]
 
 
-def _check(origin: str) -> str:
+def frame_ancestors(allowed: str) -> str:
+    """The sources that a page's `frame-ancestors` names (CSP Level 3 §6.4.2), from the setting `frame_origins`.
+
+    Raises:
+        SettingError: one of them is no origin.
+    """
+    origins = allowed.replace(",", " ").split()
+    return " ".join(["'self'", *(each if each == "*" else _check(each, "frame_origins") for each in origins)])
+
+
+def tell_how_to_allow(origin: str) -> str:
+    """What to write so that the pages of an origin may do all, in a sentence."""
+    try:
+        _check(origin)
+    except SettingError:
+        return (
+            "No setting lists them, for others say the same; --origins '*' lets in the pages of all, without cookies."
+        )
+    return f"The setting origins lists those that may: --origins {origin}."
+
+
+def _check(origin: str, setting: str = "origins") -> str:
     """An origin of the setting, as it is compared.
 
     Raises:
         SettingError: no browser sends it.
     """
     if origin.lower() in _NEVER_MEANT:
-        raise SettingError(f"origins: {origin} is no origin of one page: {_NEVER_MEANT[origin.lower()]}")
+        raise SettingError(f"{setting}: {origin} is no origin of one page: {_NEVER_MEANT[origin.lower()]}")
     match = _ORIGIN.fullmatch(origin)
     wrong = "it has to begin with a scheme, https:// or capacitor://"
     if match is not None:
@@ -132,7 +174,7 @@ def _check(origin: str) -> str:
             return _normal(origin)
         if scheme in _DEFAULT_PORTS and rest and _is_host(host):
             wrong += f". Write {_normal(f'{scheme}://{host}')}"
-    raise SettingError(f"origins: {origin} is no origin: {wrong}. An origin looks like https://app.example:8443.")
+    raise SettingError(f"{setting}: {origin} is no origin: {wrong}. An origin looks like https://app.example:8443.")
 
 
 def _is_host(text: str) -> bool:

@@ -1,15 +1,22 @@
-"""POST to a topic: one JSON value, whatever the Content-Type says; or one a line, all or none.
+"""POST to a topic: one JSON value, whatever the Content-Type says; or one a line, all or none. And the topic's end.
 
 The rules of this file:
 
 * A large body is looked into only where somebody watches, if the engine knows that at once.
 * A large batch is checked in portions, one in each turn of the loop, so that nobody else waits for all of it.
+* A topic ends in one step with the messages that come with its end. What is refused, for whatever reason, has changed
+  nothing: the topic has not ended, and was not opened.
+* A topic that a publisher opens counts like one that a reader brought to life (`max_topics`, `max_topics_per_address`),
+  and is active for as long (`linger`).
+
+It is longer than other files because a POST alone, as a batch and with an end are steps of one action.
 """
 
 import re
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
+from slosh.access.rights import Rights
 from slosh.core.names import MAX_NAME_BYTES, MAX_SEGMENTS
 from slosh.engine.base import Engine, Published
 from slosh.errors import (
@@ -22,14 +29,15 @@ from slosh.errors import (
     TooLarge,
     UnsupportedEncoding,
 )
+from slosh.http1.connection import Connection
+from slosh.http1.exchange import Exchange
+from slosh.http1.handler import Action
+from slosh.http1.head import Head
+from slosh.http1.response import JSON, NO_SNIFF, NO_STORE, render_start
 from slosh.settings import Settings
-from slosh.web.action import Action, Exchange
-from slosh.web.connection import Connection
-from slosh.web.head import Head
 from slosh.web.jsontext import WHITE_SPACE, check_json
-from slosh.web.query import PUBLISHING, ignored_field, parse_query
-from slosh.web.response import JSON, NO_SNIFF, NO_STORE, render_start
-from slosh.web.shares import take_share
+from slosh.web.query import ENDING, PUBLISHING, ignored_field, parse_query, read_flag
+from slosh.web.shares import give_share, take_share
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _BODY: Final = len(b'{"max":,"next":".","watchers":}\n')
@@ -44,8 +52,11 @@ _PORTION: Final = 256 * 1024
 """Bytes of a batch that are checked in one turn, which takes some 2 ms; lines are not divided."""
 _LINE: Final = 200
 """Bytes that a line counts more, because each has its own cost."""
+KEY: Final = b"idempotency-key"
 _MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
+_ENDED: Final = b',"ended":true'
+_INACTIVE: Final = "This topic is not active, so there is nothing to end."
 
 
 def read_plain_name(part: bytes) -> str | None:
@@ -65,29 +76,94 @@ class Publish(Action):
         engine: takes the message.
         settings: the bounds of a message.
         topic: the topic's name.
-        key: the idempotency key, or nothing.
+        is_keyed: whether the requests have an idempotency key.
         fields: header lines of every answer.
+        opens: whether the topic is made active before, as by a GET.
+        ends: whether it ends behind the message.
     """
 
-    __slots__ = ("_closing", "_date", "_engine", "_keeps", "_key", "_start", "_topic", "fields", "max_body", "settings")
+    __slots__ = (
+        "_closing",
+        "_date",
+        "_ended",
+        "_ends",
+        "_engine",
+        "_fixed",
+        "_is_keyed",
+        "_is_special",
+        "_opens",
+        "_rest",
+        "_size",
+        "_start",
+        "_topic",
+        "_watchers",
+        "body_bound",
+        "fields",
+        "max_body",
+        "max_message",
+        "settings",
+    )
 
     is_batch: ClassVar[bool] = False
 
-    def __init__(self, engine: Engine, settings: Settings, topic: str, key: str, fields: bytes) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        topic: str,
+        fields: bytes,
+        *,
+        is_keyed: bool = False,
+        opens: bool = False,
+        ends: bool = False,
+    ) -> None:
         self._engine = engine
         self._topic = topic
-        self._key = key
-        self._keeps = settings.unwatched == "keep"  # so that a publish may bring its topic to life
-        self._start = b""  # how an answer begins
+        self._is_keyed = is_keyed
+        self._opens = opens
+        self._ends = ends
+        self._is_special = opens or ends or not engine.knows_all
+        self._ended = _ENDED if ends else b""  # at the end of an answer
+        self._fixed = b""  # how an answer begins, up to what tells of the message
         self._date = b""  # that stands in it
         self._closing = b""  # that stands in it too
+        self._start = b""  # what stands before the offset in the answer that was given last
+        self._rest = b""  # and behind the place
+        self._watchers = 0  # that it told of
+        self._size = 0  # bytes of its place, see `_prepare`; 0 where it is not to be used again
         self.fields = fields
         self.settings = settings
-        self.max_body = settings.max_body if self.is_batch else settings.max_message
+        self.max_message = engine.hub.classes.find(topic).max_message
+        self.max_body = settings.max_body if self.is_batch else self.max_message
+        self.body_bound = "max_body" if self.is_batch else "max_message"
+
+    def is_allowed(self, rights: Rights, said: object | None) -> bool:
+        """Whether the topic may be published to."""
+        return rights.may_publish(said if isinstance(said, str) else self._topic)
+
+    def count_messages(self, body: bytes) -> int:
+        """One, or each line of a batch."""
+        return body.count(b"\n") + 1 if self.is_batch else 1
 
     def understand(self, part: bytes) -> object | None:
-        """The name of another topic."""
-        return read_plain_name(part)
+        """The name of another topic, to which messages as large may be posted."""
+        name = read_plain_name(part)
+        classes = self._engine.hub.classes
+        if name is not None and classes.rules and classes.find(name).max_message != self.max_message:
+            return None
+        return name
+
+    def refuse_early(self, connection: Connection, said: object | None) -> SloshError | None:  # noqa: ARG002
+        """As the base says: for an idempotency key that is none."""
+        try:
+            self._find_key(connection)
+        except BadRequest as error:
+            return error
+        return None
+
+    def find_path(self, said: object) -> str:
+        """That of the topic `said`."""
+        return f"/topics/{said}"
 
     def run(self, connection: Connection, body: bytes) -> None:
         """Check what came and hand it to the engine."""
@@ -97,9 +173,18 @@ class Publish(Action):
         """The same for the topic `said`."""
         if not isinstance(said, str):
             raise InternalError
-        if len(body) > _PORTION and not self._key and self._engine.is_unwatched(said, connection.edge.now()):
-            raise NoWatchers
-        self.check(connection, body, said)
+        if 0 < len(body) <= _PORTION:
+            self.check(connection, body, said)
+        elif body:
+            if not (self._is_keyed or self._opens) and self._engine.is_unwatched(said, connection.server.now()):
+                raise NoWatchers
+            self.check(connection, body, said)
+        elif self._opens and not self._ends:
+            self.publish(connection, (), said)
+        elif self._ends:
+            raise BadJson("The last message is missing: the body is empty. DELETE ends a topic without a message.", 0)
+        else:
+            self.check(connection, body, said)
 
     def check(self, connection: Connection, body: bytes, said: str) -> None:
         """Check the body, and publish what it holds to the topic `said`.
@@ -111,49 +196,86 @@ class Publish(Action):
 
     def publish(self, connection: Connection, messages: Sequence[bytes], said: str) -> None:
         """Hand `messages`, which were checked, to the engine for the topic `said`."""
-        now = connection.edge.now()
+        now = connection.server.now()
         hub = self._engine.hub
-        if (self._keeps or hub.has_followers) and hub.find(said, now) is None:
-            if not self._engine.is_unwatched(said, now):
-                take_share(connection, hub, 1)
-            outcome = self._engine.take(said, messages, now, self._key)
-            hub.opener = ""
-        else:
-            outcome = self._engine.take(said, messages, now, self._key)
-        if outcome is not None:
-            self.settle(outcome, connection, now)
+        key = self._find_key(connection)
+        if self._is_special or hub.classes.keeps_some or hub.listeners.has_followers:
+            if hub.find(said, now) is None and (self._opens or self._engine.may_begin(said)):
+                take_share(connection, self._engine, 1, publishes=True)
+            outcome = None
+            if not (self._opens or self._ends):
+                outcome = self._engine.accept(said, messages, now, key)
+            if outcome is None:
+                self._publish_slowly(connection, messages, said, now, key)
+            give_share(self._engine)
+            if outcome is not None:
+                self.settle(outcome, connection, said, now)
             return
-        pending = _Pending(connection, self)
-        self._engine.publish(said, messages, now, pending.done, self._key)
+        outcome = self._engine.accept(said, messages, now, key)
+        if outcome is not None:
+            self.settle(outcome, connection, said, now)
+        else:
+            self._publish_slowly(connection, messages, said, now, key)
+
+    def _find_key(self, connection: Connection) -> str:
+        """The idempotency key of the present request, or nothing.
+
+        Raises:
+            BadRequest: it is none.
+        """
+        return parse_key(connection.head) if self._is_keyed else ""
+
+    def _publish_slowly(
+        self, connection: Connection, messages: Sequence[bytes], said: str, now: float, key: str
+    ) -> None:
+        """Have the engine take what it does not take at once."""
+        pending = _Pending(connection, self, said)
+        opens, ends = self._opens, self._ends
+        self._engine.publish(said, messages, now, pending.done, key, opens=opens, ends=ends)
         if not pending.is_done:
             connection.hold(pending)
 
-    def settle(self, outcome: Published | SloshError, connection: Connection, now: float = 0.0) -> None:
-        """Answer with what became of it, at the time `now`, seconds, where that is known."""
+    def settle(self, outcome: Published | SloshError, connection: Connection, said: str, now: float = 0.0) -> None:
+        """Answer with what became of a publish to `said`, at the time `now`, seconds, where that is known."""
         if isinstance(outcome, Published):
-            connection.finish(self.answer(outcome, connection), now=now)
+            connection.finish(self.answer(outcome, connection, said), now=now)
         else:
-            connection.refuse(outcome)
+            connection.refuse(outcome, said)
 
-    def answer(self, outcome: Published, connection: Connection) -> bytes:
-        """The whole response."""
-        date, closing = connection.edge.date(), connection.connection_field()
+    def answer(self, outcome: Published, connection: Connection, said: str) -> bytes:
+        """The whole response to a publish to the topic `said`."""
+        date, closing = connection.server.date(), connection.connection_field()
+        newest, epoch = b"%d" % outcome.newest, outcome.epoch.encode("ascii")
+        size = 2 * len(newest) + len(epoch)
         if date is not self._date or closing is not self._closing:
             self._date, self._closing = date, closing
-            self._start = render_start(200, date, _FIELDS + self.fields, closing)
-        start = self._start + _REPLAYED if outcome.replayed else self._start
-        epoch, newest, watchers = outcome.epoch.encode("ascii"), b"%d" % outcome.newest, b"%d" % outcome.watchers
-        accepted = b',"accepted":%d' % outcome.accepted if self.is_batch else b""
-        return b'%bSlosh-Watchers: %b\r\nContent-Length: %d\r\n\r\n{"max":%b,"next":"%b.%b","watchers":%b%b}\n' % (
-            start,
-            watchers,
-            _BODY + 2 * len(newest) + len(epoch) + len(watchers) + len(accepted),
-            newest,
-            epoch,
-            newest,
-            watchers,
-            accepted,
-        )
+            self._fixed = render_start(200, date, _FIELDS + self.fields, closing)
+            self._size = 0
+        # Within a second nearly all answers differ in the place alone, so what stands around it is kept.
+        if size != self._size or outcome.watchers != self._watchers or self.is_batch or outcome.replayed:
+            self._prepare(outcome, size, said)
+        return b'%b%b,"next":"%b.%b%b' % (self._start, newest, epoch, newest, self._rest)
+
+    def _prepare(self, outcome: Published, size: int, said: str) -> None:
+        """Make what stands around the place in the answers to publishes like `outcome`.
+
+        Args:
+            size: bytes of the offset, which stands there twice, and of the epoch.
+            said: the topic's name.
+        """
+        fixed = self._fixed + _REPLAYED if outcome.replayed else self._fixed
+        watchers = b"%d" % outcome.watchers
+        accepted = self._tell_batch(outcome, said) if self.is_batch else b""
+        self._rest = b'","watchers":%b%b%b}\n' % (watchers, accepted, self._ended)
+        length = _BODY + size + len(watchers) + len(accepted) + len(self._ended)
+        self._start = b'%bSlosh-Watchers: %b\r\nContent-Length: %d\r\n\r\n{"max":' % (fixed, watchers, length)
+        self._watchers = outcome.watchers
+        self._size = 0 if outcome.replayed else size
+
+    def _tell_batch(self, outcome: Published, said: str) -> bytes:
+        """What the answer to a batch has beside: how many messages, and how many of the next batch would be kept."""
+        kept = self._engine.hub.classes.find(said)
+        return b',"accepted":%d,"queue":%d,"queue_bytes":%d' % (outcome.accepted, kept.queue, kept.queue_bytes)
 
 
 class PublishBatch(Publish):
@@ -183,7 +305,7 @@ class PublishBatch(Publish):
         Raises:
             BadJson, TooLarge: it is none.
         """
-        limit = self.settings.max_message
+        limit = self.max_message
         if len(line) > limit:
             raise TooLarge(f"Line {number} is larger than a message may be, {limit} bytes (max_message).", limit)
         try:
@@ -222,7 +344,7 @@ class _Checking(Exchange):
             if line.strip(WHITE_SPACE):
                 self._messages.append(self._action.check_line(self._checked, line))
         if self._checked < len(lines):
-            self._connection.edge.loop.call_soon(self._go_on_later)
+            self._connection.server.loop.call_soon(self._go_on_later)
             return
         self.is_done = True
         if not self._messages:
@@ -234,6 +356,11 @@ class _Checking(Exchange):
         self.is_done = True
         self._lines = []
 
+    def revoke(self, error: SloshError) -> None:
+        """As the base says; nothing is stored."""
+        self.lost()
+        self._connection.refuse(error, self._topic)
+
     def _go_on_later(self) -> None:
         if self.is_done:
             return
@@ -241,30 +368,73 @@ class _Checking(Exchange):
             self.go_on()
         except SloshError as error:
             self.is_done = True
-            self._connection.refuse(error)
+            self._connection.refuse(error, self._topic)
+
+
+class EndTopic(Publish):
+    """The action of a DELETE: the topic ends, without a message."""
+
+    __slots__ = ()
+
+    def run_with(self, connection: Connection, body: bytes, said: object) -> None:
+        """End it.
+
+        Raises:
+            BadRequest: there is a body, which would be lost (RFC 9110 §9.3.5 gives it no meaning).
+        """
+        if body:
+            raise BadRequest("DELETE ends a topic without a message. POST ?end publishes its body as the last message.")
+        self.publish(connection, (), str(said))
+
+    def settle(self, outcome: Published | SloshError, connection: Connection, said: str, now: float = 0.0) -> None:
+        """As the base says."""
+        super().settle(NoWatchers(_INACTIVE) if isinstance(outcome, NoWatchers) else outcome, connection, said, now)
+
+
+def choose_end(engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> EndTopic:
+    """What is done for a DELETE of `topic`."""
+    fields += ignored_field(parse_query(head.query), ENDING, settings.token_in_query)
+    return EndTopic(engine, settings, topic, fields, is_keyed=head.has(KEY), ends=True)
 
 
 def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> Publish:
     """What is done for a POST to `topic`: whether it has one message, or one a line.
 
     Raises:
-        BadQuery: it is asked for a batch of another kind.
+        BadQuery: it is asked for a batch of another kind, or to open a topic where that means nothing.
         UnsupportedEncoding: the body comes in a content coding.
-        BadRequest: the idempotency key is none.
     """
     parameters = parse_query(head.query)
     batch = parameters.get("batch")
     if batch not in (None, "ndjson"):
         raise BadQuery("batch", "batch is ndjson: one message a line.")
-    if any(coding != "identity" for coding in head.tokens(b"content-encoding")):
-        raise UnsupportedEncoding("A message is posted as it is, without a Content-Encoding.")
+    check_coding(head)
     kind = head.first(b"content-type").partition(";")[0].strip().lower()
     publish = PublishBatch if batch or kind == "application/x-ndjson" else Publish
-    return publish(engine, settings, topic, _parse_key(head), fields + ignored_field(parameters, PUBLISHING))
+    opens, ends = read_flag(parameters, "open"), read_flag(parameters, "end")
+    if opens and engine.hub.classes.find(topic).keeps:
+        raise BadQuery("open", "This topic takes messages that nobody watches (unwatched = keep); leave open out.")
+    fields += ignored_field(parameters, PUBLISHING, settings.token_in_query)
+    return publish(engine, settings, topic, fields, is_keyed=head.has(KEY), opens=opens, ends=ends)
 
 
-def _parse_key(head: Head) -> str:
-    keys = head.all(b"idempotency-key")
+def check_coding(head: Head) -> None:
+    """See that the body comes as it is.
+
+    Raises:
+        UnsupportedEncoding: it does not.
+    """
+    if any(coding != "identity" for coding in head.tokens(b"content-encoding")):
+        raise UnsupportedEncoding("A message is posted as it is, without a Content-Encoding.")
+
+
+def parse_key(head: Head) -> str:
+    """The idempotency key of a request, or nothing.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    keys = head.late(KEY)
     if not keys:
         return ""
     key = keys[0].decode("latin-1").strip('"')
@@ -276,17 +446,18 @@ def _parse_key(head: Head) -> str:
 class _Pending(Exchange):
     """A publish that the engine has not answered yet."""
 
-    __slots__ = ("_action", "_connection", "is_done")
+    __slots__ = ("_action", "_connection", "_said", "is_done")
 
     outlives_eof: ClassVar[bool] = True
 
-    def __init__(self, connection: Connection, action: Publish) -> None:
+    def __init__(self, connection: Connection, action: Publish, said: str) -> None:
         self._connection = connection
         self._action = action
+        self._said = said
         self.is_done = False
 
     def done(self, outcome: Published | SloshError) -> None:
         """The engine has taken the message, or not."""
         self.is_done = True
         if self._connection.is_open:
-            self._action.settle(outcome, self._connection)
+            self._action.settle(outcome, self._connection, self._said)

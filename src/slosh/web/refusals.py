@@ -6,46 +6,64 @@ reaches it as a stream of one event, `refused`, with the time after which it com
 
 from typing import Final
 
-from slosh.errors import SloshError
-from slosh.web.asking import asks_for_events
-from slosh.web.edge import Edge
+from slosh.errors import Draining, SloshError
+from slosh.http1.head import Head
+from slosh.http1.response import EVENT_STREAM, STREAMING, problem, problem_body
+from slosh.http1.state import ServerState
 from slosh.web.error_page import error_page, wants_page
-from slosh.web.head import Head
-from slosh.web.response import EVENT_STREAM, STREAMING, problem, problem_body
+from slosh.web.readers.formats import Formats
 
 RETRY: Final = 2000
 """Milliseconds that a client of an event stream waits at least before it comes back."""
+RETRY_AT_ONCE: Final = 100
+"""The same where the next server serves already, so that readers miss next to nothing; at most twice as long."""
 _RETRY_JITTER: Final = 1000
 """Milliseconds more at most, different for each client, so that a restart does not bring all back at once."""
 _VARY: Final = b"Vary: Accept\r\n"
 _PASSING: Final = frozenset({429, 503})
 
 
-def render_refusal(error: SloshError, head: Head | None, edge: Edge) -> tuple[int, bytes, bytes]:
+def render_refusal(
+    error: SloshError, head: Head | None, server: ServerState, formats: Formats
+) -> tuple[int, bytes, bytes]:
     """The status, the header lines and the body that tell `error`.
 
     Args:
         head: of the request; None where it was not read.
+        formats: the framings that there are.
     """
-    if error.status in _PASSING and head is not None and asks_for_events(head):
+    if server.has_successor and isinstance(error, Draining):
+        error = Draining(has_successor=True)
+    if error.status in _PASSING and head is not None and formats.asks_for_events(head):
         seconds = dict(error.fields).get("Retry-After", "")
-        retry = find_retry(edge, int(seconds) * 1000 if seconds.isdecimal() else 0)
+        if seconds == "0":
+            retry = _find_shortest(server)
+        else:
+            retry = find_retry(server, int(seconds) * 1000 if seconds.isdecimal() else 0)
         body = b"retry: %d\nevent: refused\ndata: %b\n\n" % (retry, problem_body(error))
         return 200, EVENT_STREAM + STREAMING, body
     if head is None or head.method not in ("GET", "HEAD"):
         return problem(error)
-    status, fields, body = error_page(error, head) if wants_page(head) else problem(error)
+    status, fields, body = (
+        error_page(error, head, has_view=server.settings.view == "on") if wants_page(head) else problem(error)
+    )
     return status, fields + _VARY, body
 
 
-def find_retry(edge: Edge, shortest: int = 0) -> int:
+def find_retry(server: ServerState, shortest: int = 0) -> int:
     """Milliseconds after which the client of an event stream is told to come back, different for each.
 
-    While the server shuts down they are longer than that takes.
+    While the server shuts down they are longer than that takes; where the next one serves already they are short.
 
     Args:
         shortest: milliseconds that it is to wait at least.
     """
-    if edge.draining:
-        shortest = max(shortest, int(edge.settings.drain * 1000) + RETRY)
-    return max(shortest, RETRY) + int(_RETRY_JITTER * edge.random())
+    if server.has_successor:
+        return max(shortest, _find_shortest(server))
+    if server.draining:
+        shortest = max(shortest, int(server.settings.drain * 1000) + RETRY)
+    return max(shortest, RETRY) + int(_RETRY_JITTER * server.random())
+
+
+def _find_shortest(server: ServerState) -> int:
+    return RETRY_AT_ONCE + int(RETRY_AT_ONCE * server.random())

@@ -2,34 +2,61 @@
 
 import re
 from collections.abc import Collection
-from typing import Final
+from typing import ClassVar, Final
 
-from slosh.core.names import MAX_NAME_BYTES, check_name
+from slosh.core.names import MAX_NAME_BYTES
 from slosh.engine.base import Engine
-from slosh.errors import ForeignOrigin, MethodNotAllowed, SloshError
+from slosh.errors import BadQuery, ForeignOrigin, MethodNotAllowed, SloshError
+from slosh.http1.connection import Connection
+from slosh.http1.handler import Action, Application, ByTrust, Refusal
+from slosh.http1.head import Head
+from slosh.http1.proxies import find_prefix, is_over_tls
+from slosh.http1.refusal_log import printable
+from slosh.http1.response import field
+from slosh.http1.state import ServerState
 from slosh.settings import Settings
-from slosh.web.about import VIEW, route_about, route_view
-from slosh.web.action import Action, Application, ByTrust, Refusal
-from slosh.web.asking import TOPICS, Asked, Format
-from slosh.web.connection import Connection
-from slosh.web.eventsource import EventSource
+from slosh.web.credentials import COOKIE, NO_CREDENTIAL, find_credential
 from slosh.web.files import DocumentRoot, ServeFile
-from slosh.web.head import Head
+from slosh.web.gate import Gate, Guard
 from slosh.web.hosts import Hosts
-from slosh.web.interest import CountWatchers, ListTopics, TopicNews, WatchTopics
-from slosh.web.longpoll import LongPoll, Peek
-from slosh.web.ndjson import NdjsonStream
-from slosh.web.origins import Origins
-from slosh.web.proxies import find_prefix
-from slosh.web.publish import PLAIN_NAME, choose_publish
-from slosh.web.query import LISTING, PUBLISHING, READING, decode, ignored_field, parse_query
-from slosh.web.reader import PLAIN_CURSOR, Reader
-from slosh.web.response import field
-from slosh.web.websocket import WebSocket
+from slosh.web.origins import Origins, frame_ancestors, tell_how_to_allow
+from slosh.web.pages import VIEW, Healthy, Ready, route_pages, route_view
+from slosh.web.publish import PLAIN_NAME, choose_end, choose_publish
+from slosh.web.publish_several import choose_publish_several
+from slosh.web.query import (
+    ENDING,
+    FLAGS,
+    HISTORY,
+    LISTING,
+    PUBLISHING,
+    PUBLISHING_SEVERAL,
+    READING,
+    TOPICS,
+    ignored_field,
+    parse_query,
+    read_flag,
+    read_name,
+)
+from slosh.web.readers.cookies import find_cookie
+from slosh.web.readers.eventsource import EventSource
+from slosh.web.readers.formats import AS_WEBSOCKET, Formats
+from slosh.web.readers.history import History
+from slosh.web.readers.longpoll import LongPoll, Peek
+from slosh.web.readers.ndjson import NdjsonStream
+from slosh.web.readers.request import ReadRequest
+from slosh.web.readers.shared import PLAIN_CURSOR, PLAIN_OFFSET, Reader
+from slosh.web.readers.state import ReaderState
+from slosh.web.readers.websocket.websocket import WebSocket
+from slosh.web.refusals import render_refusal
+from slosh.web.sign_in import ALLOW_SESSION, SESSION, CloseSession, OpenSession, SessionCookie, TellSession
+from slosh.web.topic_list import ListTopics
+from slosh.web.topic_news import TopicNews, WatchTopics
+from slosh.web.watcher_count import CountWatchers
 
 ABOUT: Final = "/-/"
 LIST: Final = "/topics"
-ALLOW_TOPIC: Final = "GET, HEAD, POST, OPTIONS"
+ALLOW_TOPIC: Final = "GET, HEAD, POST, DELETE, OPTIONS"
+ALLOW_LIST: Final = "GET, HEAD, POST, OPTIONS"
 ALLOW_LOOK: Final = "GET, HEAD, OPTIONS"
 
 
@@ -38,14 +65,22 @@ _POLL: Final = re.compile(
     rb"since=(" + PLAIN_CURSOR + rb")"
     rb"(?:&[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*)* HTTP/1\.1\r\n"
 )
+_POLL_BY_OFFSET: Final = re.compile(
+    rb"GET /topics/[A-Za-z0-9._~/-]+\?(?:(?!since=|n=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*&)*"
+    rb"n=(" + PLAIN_OFFSET + rb")"
+    rb"(?:&(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*)* HTTP/1\.1\r\n"
+)
 _POST: Final = re.compile(rb"POST /topics/(" + PLAIN_NAME + rb") HTTP/1\.1\r\n")
 
-_READERS: Final[dict[Format, type[Reader]]] = {
-    Format.JSON: LongPoll,
-    Format.SSE: EventSource,
-    Format.NDJSON: NdjsonStream,
-    Format.WEBSOCKET: WebSocket,
-}
+TRANSPORTS: Final[tuple[type[Reader], ...]] = (
+    LongPoll,
+    EventSource,
+    NdjsonStream,
+    WebSocket,
+)
+"""The ways of reading topics. Each says by its `format` what asks for it."""
+FORMATS: Final = Formats(each.format for each in TRANSPORTS)
+_BY_FORMAT: Final = {each.format: each for each in TRANSPORTS}
 
 
 class Routes(Application):
@@ -58,22 +93,70 @@ class Routes(Application):
         direct: the ports of listeners that are reached from this machine only; see `Hosts`.
 
     Raises:
-        SettingError: the setting `origins` or `hosts` has something that is none.
+        SettingError: the setting `origins`, `frame_origins` or `hosts` has something that is none, or a file of
+            `[access]` is unsound.
+
+    Attributes:
+        readers: what all readers share.
+        gate: what each request on topics has to pass.
     """
 
     def __init__(self, engine: Engine, root: DocumentRoot, settings: Settings, direct: Collection[int] = ()) -> None:
         self._engine = engine
         self._root = root
         self._news = TopicNews(engine)
+        self.readers = ReaderState()
         self._settings = settings
-        self._origins = Origins(settings.origins)
-        self._hosts = Hosts(settings.hosts, settings.host, direct)
+        self._origins = Origins(settings.origins, has_tls=bool(settings.tls_cert))
+        self.gate = Gate(settings)
+        self._ancestors = frame_ancestors(settings.frame_origins)
+        self._hosts = Hosts(settings.hosts, settings.host, direct, has_tls=bool(settings.tls_cert))
+
+    @property
+    def reads_cookies(self) -> bool:
+        """As the base says: where there are rules a cookie may have the token."""
+        return self.gate.authority is not None
+
+    def pick_cookies(self, late: list[bytes]) -> list[bytes]:
+        """That of the session alone: a reader's place differs from one request to the next, and changes no action."""
+        values = [late[at + 1] for at in range(0, len(late), 2) if late[at] == b"cookie"]
+        session = find_cookie(values, COOKIE)
+        return [] if session is None else [b"cookie", session.encode("latin-1")]
 
     def route(self, head: Head) -> Action:
         """Choose the action for a request."""
         action = self._route(head, "")
         prefix = find_prefix(head)
-        return ByTrust(self._route(head, prefix), action) if prefix and not isinstance(action, Refusal) else action
+        if prefix and not isinstance(action, Refusal):
+            action = ByTrust(self._route(head, prefix), action)
+        return self._guard(action, head) if self.gate.is_needed else action
+
+    def reload(self, settings: Settings, server: ServerState) -> None:
+        """Take the rules and rates of these settings, and end what they do not allow.
+
+        Raises:
+            SettingError: a file that they name is not sound; nothing has changed.
+        """
+        self.gate.replace(settings, server)
+        self._settings = settings
+
+    def _is_secure(self, head: Head) -> bool:
+        """Whether the client came over TLS."""
+        return bool(self._settings.tls_cert) or is_over_tls(head)
+
+    def _guard(self, action: Action, head: Head) -> Action:
+        """What is done for a request where there are rules or rates. A probe is always answered."""
+        gate = self.gate
+        done = action.other if isinstance(action, ByTrust) else action
+        if isinstance(done, Healthy | Ready) or (done.is_open and gate.requests is None):
+            return action
+        if gate.authority is None:
+            return Guard(gate, action, NO_CREDENTIAL)
+        in_query = self._settings.token_in_query == "on"  # noqa: S105 - a switch
+        credential = find_credential(head, self._origins, in_query=in_query, is_secure=self._is_secure(head))
+        if done.is_open:  # Such as a refusal: a wrong token is none of its business.
+            credential = NO_CREDENTIAL
+        return Guard(gate, action, credential)
 
     def _route(self, head: Head, prefix: str) -> Action:
         """The same, where a proxy has cut `prefix` off in front of the path."""
@@ -86,68 +169,115 @@ class Routes(Application):
             if head.method == "OPTIONS":
                 return Options(ALLOW_TOPIC if head.path == "*" else ALLOW_LOOK, b"")
             if head.path.startswith(ABOUT):
-                return route_about(self._engine, head, self._settings.max_body)
+                return self._route_pages(head, prefix)
             if head.path.startswith(VIEW) and self._settings.view == "on":
-                return route_view(head, self._settings.max_body)
+                return route_view(head, self._ancestors, self._settings.max_body)
             return ServeFile(self._root, head, self._settings.max_body, prefix)
         except SloshError as error:
-            return Refusal(error, self._settings.max_body, fields + _tell_ignored(head))
+            if isinstance(error, BadQuery):
+                error = _with_value(error, head)
+            return Refusal(error, self._settings.max_body, fields + _tell_ignored(head, error))
+
+    def render_refusal(self, error: SloshError, head: Head | None, server: ServerState) -> tuple[int, bytes, bytes]:
+        """As a problem document, as a page, or as an event stream that ends; see `refusals.py`."""
+        return render_refusal(error, head, server, FORMATS)
 
     def split(self, block: bytes) -> tuple[int, int]:
-        """The changing part of a long-poll is its cursor, that of a publish the name of its topic.
+        """The changing part of a long-poll is its cursor or its offset, that of a publish the name of its topic.
 
         The patterns take only what reads the same in every parser, and is decided in the same way, with anything else
-        of its kind in that place: plain characters, HTTP/1.1; the first `since`, an offset below 10**15; a sound name.
+        of its kind in that place: plain characters, HTTP/1.1; the first `since`, or the first `n` where there is no
+        `since`, an offset below 10**15; a sound name.
         """
-        match = _POLL.match(block) or _POST.match(block)
-        if match is None or len(match[1]) > MAX_NAME_BYTES:
+        is_post = block.startswith(b"P")  # Patterns that cannot match are not tried.
+        match = _POST.match(block) if is_post else _POLL.match(block) or _POLL_BY_OFFSET.match(block)
+        if match is None:
             return 0, 0
-        return match.span(1)
+        start, end = match.span(1)
+        return (start, end) if end - start <= MAX_NAME_BYTES else (0, 0)
+
+    def _route_pages(self, head: Head, prefix: str) -> Action:
+        if head.path != SESSION or self.gate.authority is None:
+            return route_pages(self._engine, self.readers, head, self._settings.max_body)
+        if head.method in ("GET", "HEAD"):
+            return TellSession(self.gate)
+        if head.method not in ("POST", "DELETE"):
+            raise MethodNotAllowed(ALLOW_SESSION)
+        self._check_origin(head)
+        cookie = SessionCookie(prefix, is_secure=self._is_secure(head))
+        return OpenSession(self.gate, cookie) if head.method == "POST" else CloseSession(cookie)
 
     def _route_topics(self, head: Head, fields: bytes, prefix: str) -> Action:
         engine, settings = self._engine, self._settings
         if head.method == "OPTIONS":
-            return Options(ALLOW_TOPIC, self._origins.preflight_fields(head))
+            allow = ALLOW_LIST if head.path == LIST else ALLOW_TOPIC
+            return Options(allow, self._origins.preflight_fields(head))
         if head.path == LIST:
             return self._route_list(head, fields)
-        if head.method == "POST":
+        if head.method in ("POST", "DELETE"):
             self._check_origin(head)
-            name = check_name(decode(head.path.removeprefix(TOPICS), "topic's name"))
-            return choose_publish(engine, settings, name, head, fields)
+            name = read_name(head.path.removeprefix(TOPICS))
+            choose = choose_publish if head.method == "POST" else choose_end
+            return choose(engine, settings, name, head, fields)
         if head.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(ALLOW_TOPIC)
-        asked = Asked(head, settings, prefix, self._origins.same_site(head))
+        asked = ReadRequest(head, settings, FORMATS, prefix, self._origins.same_site(head))
         fields += asked.ignored
-        if "watchers" in asked.parameters:
+        if asked.counts:
             return CountWatchers(engine, settings, asked, fields)
         if head.method == "HEAD":
-            return Peek(engine, settings, asked, fields)
-        if asked.format is Format.WEBSOCKET:
+            return Peek(engine, settings, asked, fields, self.readers)
+        if asked.format is AS_WEBSOCKET:
             self._check_origin(head)
-        return _READERS[asked.format](engine, settings, asked, fields)
+        reader = History if "history" in asked.parameters else _BY_FORMAT[asked.format]
+        return reader(engine, settings, asked, fields, self.readers)
 
     def _route_list(self, head: Head, fields: bytes) -> Action:
+        if head.method == "POST":
+            self._check_origin(head)
+            return choose_publish_several(self._engine, self._settings, head, fields)
         if head.method not in ("GET", "HEAD"):
-            advice = " Name the topic to publish to: POST /topics/<name>." if head.method == "POST" else ""
-            raise MethodNotAllowed(ALLOW_LOOK, advice)
+            raise MethodNotAllowed(ALLOW_LIST)
         parameters = parse_query(head.query)
-        fields += ignored_field(parameters, LISTING)
-        if "watch" in parameters and head.method == "GET":
-            return WatchTopics(self._engine, self._news, self._settings, head, fields)
+        watches = read_flag(parameters, "watch") and head.method == "GET"
+        known = {"watch", "every"} if watches else LISTING - {"watch", "every"}
+        fields += ignored_field(parameters, known, self._settings.token_in_query)
+        if watches:
+            return WatchTopics(self._engine, self._news, self._settings, head, parameters, fields)
         return ListTopics(self._engine, self._settings, parameters, fields)
 
     def _check_origin(self, head: Head) -> None:
         if not self._origins.may_write(head):
-            raise ForeignOrigin("Pages of this origin may not do that here; the setting origins lists those that may.")
+            origin = printable(head.first(b"origin"))
+            raise ForeignOrigin(f"Pages of {origin} may not do that here. {tell_how_to_allow(origin)}")
 
 
-def _tell_ignored(head: Head) -> bytes:
-    """The `Slosh-Ignored` line of a refusal by the head alone."""
+_KNOWN: Final = {"POST": PUBLISHING, "DELETE": ENDING}
+
+
+def _with_value(error: BadQuery, head: Head) -> BadQuery:
+    """The same error, with the value that the request gives the parameter, unless it is a flag, which has none."""
+    try:
+        value = parse_query(head.query).get(error.parameter)
+    except SloshError:
+        value = None
+    is_bare = not value and error.parameter in FLAGS
+    return error if value is None or is_bare else error.with_value(value)
+
+
+def _tell_ignored(head: Head, error: SloshError) -> bytes:
+    """The `Slosh-Ignored` line of a refusal by the head alone. What is refused is not ignored."""
     if not head.query or not (head.path + "/").startswith(TOPICS):
         return b""
-    known = LISTING if head.path == LIST else PUBLISHING if head.method == "POST" else READING
+    known = _KNOWN.get(head.method, READING)
+    if head.path == LIST:
+        known = PUBLISHING_SEVERAL if head.method == "POST" else LISTING
+    if isinstance(error, BadQuery):
+        known |= {error.parameter}
     try:
-        return ignored_field(parse_query(head.query), known)
+        parameters = parse_query(head.query)
+        is_history = known >= READING and "history" in parameters
+        return ignored_field(parameters, HISTORY if is_history else known)
     except SloshError:
         return b""
 
@@ -156,6 +286,8 @@ class Options(Action):
     """The action of OPTIONS: which methods there are (RFC 9110 §9.3.7), and what a preflight asks."""
 
     __slots__ = ("_allow", "fields", "max_body")
+
+    is_open: ClassVar[bool] = True
 
     def __init__(self, allow: str, fields: bytes) -> None:
         self._allow = allow

@@ -4,34 +4,47 @@ The rules of this file:
 
 * A topic counts for the client that brought it to life, as long as that life lasts, whoever watches it later.
 * A client is its address: that of the connection, or what trusted proxies say of it.
+* With a store each node counts what clients bring to life there, and what they read first there.
 * Clients that no address tells apart have no share: those of a Unix socket, and trusted proxies that name no client.
 """
 
-from slosh.core.hub import Hub
+from slosh.engine.base import Engine
 from slosh.errors import ShareUsedUp
-from slosh.web.connection import Connection
+from slosh.http1.connection import Connection
 
 
-def take_share(connection: Connection, hub: Hub, births: int) -> None:
+def take_share(connection: Connection, engine: Engine, births: int, *, publishes: bool = False) -> None:
     """Let the topics that come to life next count for the client of the present request.
 
-    Set `hub.opener` to an empty text as soon as they have.
+    Call `give_share` as soon as they have.
 
     Args:
         births: how many there are going to be at most.
+        publishes: whether that is to be for a publish: it is refused only where its topic is active nowhere, and there
+            are engines that alone find out. These are told the refusal by `hub.used_up`.
 
     Raises:
         ShareUsedUp: they would be too many.
     """
-    edge = connection.edge
-    most = edge.settings.max_topics_per_address
+    server, hub = connection.server, engine.hub
+    most = server.settings.max_topics_per_address
     client = connection.client if most else ""
     hub.opener = ""
-    if not client or edge.proxies.trusts(client):
+    if not client or server.proxies.trusts(client):
         return
-    if hub.opened_by(client) + births > most:
-        raise ShareUsedUp(
-            f"Your address has brought {hub.opened_by(client)} topics to life that are active, and may have {most} "
-            f"(max_topics_per_address). Each ends when nobody has watched it for a while (linger)."
+    if hub.shares.count_of(client) + births > most:
+        used_up = ShareUsedUp(
+            f"Your address may bring {most} topics to life (max_topics_per_address), and "
+            f"{hub.shares.count_of(client)} of them are active. "
+            "Each ends when nobody has watched it for a while (linger)."
         )
+        if engine.knows_all or not publishes:
+            raise used_up
+        hub.used_up = used_up
     hub.opener = client
+
+
+def give_share(engine: Engine) -> None:
+    """Let what comes to life from here on count for nobody."""
+    engine.hub.opener = ""
+    engine.hub.used_up = None

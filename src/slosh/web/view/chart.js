@@ -1,216 +1,191 @@
-/** A chart that moves: a thin layer over uPlot with the sheet's colours, and a key that shows values and hides lines. */
+/*!
+ * A live chart for any page:
+ *
+ *     <script type="module" src="https://…/-/chart.js"></script>
+ *     <slosh-chart topic="kitchen" span="10m"></slosh-chart>
+ *
+ * Attributes: `topic` (a name, a pattern, several with commas), `span` (`10m`, `all`; 1m), `fields` (paths with commas: only
+ * these), `by` (a line for each value of that member), `x` (that number is the x axis), `smooth` (0 to 0.98), `key`, `height` (pixels; 240), `server`, `token`, `heading`, `zero`,
+ * `log`. All may change. Colours follow the page: set `--slosh-1` to `--slosh-12`, `--slosh-ink`, `--slosh-panel` and so on.
+ * All charts of all tabs share one connection. Pages of another origin need the server's setting `origins`.
+ */
 
-import { gapsOf, rowAt } from "./lines.js";
-import { clock, labels, notation, number, resolution, span, stepFor, ticks } from "./numbers.js";
-import uPlot from "./uplot/uPlot.esm.js";
+import { Feed } from "./feed.js";
+import { Lines, MAX_DRAWN } from "./lines.js";
+import { duration } from "./numbers.js";
+import { Panels } from "./panels.js";
+import { Paths } from "./paths.js";
+import { Past } from "./past.js";
+import { make, newView } from "./plot.js";
+import { follow } from "./slosh.js";
+import { pathOf, spanIn } from "./address.js";
 
-/** Pixels between two labels of the y axis, and around the widest one. */
-const TICK_SPACE = 34;
-const AXIS_ROOM = 14;
-/** Pixels within which the pointer means a point. */
-const NEAR = 8;
-const FONT = "12px system-ui, sans-serif";
+const SHORTEST = 5;
+const FASTEST = 33;
+const SLOWEST = 250;
 
-/** A colour of the sheet, as it is now: light and dark differ. */
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const SHEET = `
+:host { display: block; font: 14px/1.45 system-ui, sans-serif; color: var(--ink);
+  --ink: var(--slosh-ink, #13232b); --muted: var(--slosh-muted, #566872); --line: var(--slosh-line, #dbe4e7); --grid: var(--slosh-grid, #e6edef);
+  --panel: var(--slosh-panel, #ffffff); --warn: var(--slosh-warn, #a85b00);
+  --s1: var(--slosh-1, #0b8a83); --s2: var(--slosh-2, #d9772b); --s3: var(--slosh-3, #6c5bd0); --s4: var(--slosh-4, #c23b73);
+  --s5: var(--slosh-5, #3a7bd5); --s6: var(--slosh-6, #7f8f1f); --s7: var(--slosh-7, #8a5a3c); --s8: var(--slosh-8, #2e9e54);
+  --s9: var(--slosh-9, #b04ac4); --s10: var(--slosh-10, #c9a000); --s11: var(--slosh-11, #5f7480); --s12: var(--slosh-12, #d1493f); }
+@media (prefers-color-scheme: dark) { :host {
+  --ink: var(--slosh-ink, #e5eef1); --muted: var(--slosh-muted, #93a6af); --line: var(--slosh-line, #233139); --grid: var(--slosh-grid, #1d2a31);
+  --panel: var(--slosh-panel, #131d22); --warn: var(--slosh-warn, #f0b35b);
+  --s1: var(--slosh-1, #4ccfc4); --s2: var(--slosh-2, #f2a65a); --s3: var(--slosh-3, #a99bff); --s4: var(--slosh-4, #ff7eb0);
+  --s5: var(--slosh-5, #74b2ff); --s6: var(--slosh-6, #c3d35a); --s7: var(--slosh-7, #cfa083); --s8: var(--slosh-8, #6fdc95);
+  --s9: var(--slosh-9, #e391f2); --s10: var(--slosh-10, #f0d060); --s11: var(--slosh-11, #a3b7c2); --s12: var(--slosh-12, #ff8d80); } }
+:host([hidden]), [hidden] { display: none !important; }
+figure { margin: 0; background: var(--panel); border: 1px solid var(--line); border-radius: 12px; padding: 10px 8px 4px 12px; }
+figcaption { display: flex; gap: 8px; align-items: baseline; font-weight: 600; }
+.state { margin-left: auto; padding-right: 8px; font-weight: 400; font-size: 12px; color: var(--muted); }
+.state[data-state="offline"], .state[data-state="failed"], .state[data-state="waiting"] { color: var(--warn); }
+.chart-head { display: flex; gap: 10px; align-items: baseline; }
+.keys { display: flex; flex-wrap: wrap; gap: 0 6px; flex: 1; min-width: 0; margin-left: -6px; }
+.key { font: inherit; font-size: 13px; border: 0; background: none; padding: 0 6px; color: var(--muted); display: inline-flex; gap: 6px; align-items: center; cursor: pointer; max-width: 100%; text-align: left; }
+.key span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.key b { white-space: nowrap; color: var(--ink); font-variant-numeric: tabular-nums; }
+.key::before { content: ""; width: 12px; height: 4px; border-radius: 2px; background: var(--colour); }
+.key.dashed::before { background: repeating-linear-gradient(90deg, var(--colour) 0 4px, transparent 4px 5px); }
+.key[aria-pressed="false"] { opacity: 0.5; text-decoration: line-through; }
+.at, .unit { font-size: 12px; color: var(--muted); white-space: nowrap; padding-right: 8px; }
+.plot { height: var(--height, 240px); }
+canvas[role="img"] { display: block; width: 100%; height: var(--height, 240px); }
+.waiting { color: var(--muted); display: grid; place-content: center; height: var(--height, 240px); text-align: center; }
+.u-over { cursor: crosshair; }`;
 
-/** Make an element. Text goes in as text, never as HTML. */
-export function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
+export class SloshChart extends HTMLElement {
+  static observedAttributes = ["topic", "span", "fields", "by", "key", "height", "server", "token", "heading", "zero", "log", "x", "smooth"];
+  #root = this.attachShadow({ mode: "open" });
+  #parts;
+  #end = () => {};
+  #isRestarting = false;
 
-/** What all charts show, in seconds: from where, to where, and what happened at which time. */
-export const shown = { from: 0, to: 1, marks: [] };
+  connectedCallback() {
+    this.#restart();
+  }
 
-export class Chart {
-  #plot;
-  #lines;
-  #keys;
-  #at;
-  #observer;
-  #ticks = [];
-  #step = 1;
-  #scale = 1;
-  #how = notation(1, 1);
-  #width = 40;
+  disconnectedCallback() {
+    this.#end();
+  }
 
-  /** @param {(from: number, to: number) => void} onZoom  called with what was dragged over, in seconds; without arguments to go back */
-  constructor(host, group, onZoom) {
-    this.#lines = group;
-    this.#keys = group.map((line) => this.#key(line));
-    this.#at = make("time", { className: "at" });
-    const place = make("div", { className: "plot" });
-    place.setAttribute("role", "img");
-    place.setAttribute("aria-label", `Line chart of ${group.map((line) => line.label).join(", ")}`);
-    host.append(make("section", { className: "panel chart" }, make("div", { className: "keys" }, ...this.#keys, this.#at), place));
-    const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { show: false }, font: FONT };
-    const size = () => ({ width: Math.max(120, place.clientWidth), height: place.clientHeight });
-    this.#plot = new uPlot(
-      {
-        ...size(),
-        legend: { show: false },
-        padding: [8, 26, 0, 0],
-        cursor: {
-          sync: { key: "view" }, y: false, drag: { x: true, y: false, setScale: false }, points: { size: 7 },
-          dataIdx: (plot, series, row, time) => (series === 0 ? row : this.#rowOf(series - 1, time)),
-        },
-        scales: { x: { time: true, range: () => [shown.from, shown.to] }, y: { range: (_, low, high) => span(low, high) } },
-        axes: [
-          { ...axis, space: 80, size: 28, values: (_, found) => timeLabels(found) },
-          {
-            ...axis, gap: 6, size: (_, texts) => this.#measure(texts),
-            // uPlot's own steps end at 10^17; it draws at those that are given.
-            space: 1e-30, incrs: () => [10],
-            splits: (plot, _, low, high) => this.#split(low, high, plot.height), values: () => labels(this.#ticks, this.#step, this.#how),
-          },
-        ],
-        series: [{}, ...group.map((line) => ({ label: line.label, width: 2, stroke: () => colour(line.colour), dash: line.dash, show: line.shown, gaps: gapsIn, points: { size: 5, fill: () => colour(line.colour) } }))],
-        hooks: {
-          draw: [drawMarks],
-          setCursor: [() => this.#showValues()],
-          setSelect: [({ select, posToVal }) => select.width > NEAR && onZoom(posToVal(select.left, "x"), posToVal(select.left + select.width, "x"))],
-        },
+  attributeChangedCallback() {
+    if (this.isConnected) this.#restart();
+  }
+
+  /** Several attributes that change together begin one chart. */
+  #restart() {
+    if (this.#isRestarting) return;
+    this.#isRestarting = true;
+    queueMicrotask(() => {
+      this.#isRestarting = false;
+      this.#end();
+      if (this.isConnected) this.#start();
+    });
+  }
+
+  #start() {
+    this.#build();
+    const topic = this.getAttribute("topic");
+    if (!topic) return this.#tell("failed", "slosh-chart needs a topic");
+    const span = spanIn(this.getAttribute("span"));
+    const isSeveral = /[,*]/.test(topic);
+    const x = this.getAttribute("x") || undefined;
+    const lines = new Lines(isSeveral, this.getAttribute("by"), span, x);
+    const feed = new Feed(lines, topic, isSeveral);
+    const view = Object.assign(newView(this), { isZero: this.hasAttribute("zero"), isLog: this.hasAttribute("log"), isTime: !x });
+    view.smoothing = Math.min(0.98, Math.max(0, Number(this.getAttribute("smooth")) || 0));
+    const fields = this.getAttribute("fields")?.split(",").map((field) => field.trim());
+    const calls = {
+      onZoom: () => {}, onPan: () => {}, onPoint: () => panels.showValues(),
+      onHide: (line) => ((line.shown = !line.shown), panels.show(line)), onSolo: (only) => {
+        for (const line of lines.all.values()) panels.show(Object.assign(line, { shown: line === only }));
       },
-      [[], ...group.map(() => [])],
-      place,
-    );
-    this.#plot.over.addEventListener("dblclick", () => onZoom());
-    this.#observer = new ResizeObserver(() => this.#plot.setSize(size()));
-    this.#observer.observe(place);
-  }
-
-  #key(line) {
-    const key = make("button", { type: "button", className: "key", title: "Show or hide this line" }, make("span", { textContent: line.label }), make("b"));
-    key.style.setProperty("--colour", `var(${line.colour})`);
-    key.setAttribute("aria-pressed", String(line.shown));
-    key.addEventListener("click", () => {
-      line.shown = !line.shown;
-      key.setAttribute("aria-pressed", String(line.shown));
-      this.#plot.setSeries(this.#lines.indexOf(line) + 1, { show: line.shown });
-    });
-    return key;
-  }
-
-  /** Draw again: a column of the line for each, beside the times. `found` has the bounds of each line. */
-  draw(times, found) {
-    let size = 0;
-    for (const line of this.#lines) {
-      const { low, high, peak } = found.get(line);
-      size = Math.max(size, peak);
-      line.step = low === undefined ? 1 : resolution(low, high);
+    };
+    const panels = new Panels(this.#parts.charts, view, new Map(), calls);
+    const paths = new Paths(this.#parts.paths, view, calls);
+    let timer;
+    let isOver = false;
+    const draw = () => {
+      if (isOver || !feed.newest) return;
+      this.#parts.waiting.hidden = true;
+      const edge = feed.ended ?? Math.max(feed.now, lines.last ?? 0);
+      const { first = edge, last } = lines;
+      lines.forget(edge - span);
+      [view.from, view.to] = x ? [first, Math.max(last ?? 0, first + 1e-9)] : [Math.max(edge - span, Math.min(first, edge - SHORTEST)), edge];
+      view.marks = lines.marks;
+      const all = [...lines.all.values()];
+      for (const line of all) line.label = lines.label(line, fields?.length === 1);
+      panels.draw(fields ? all.filter(({ path, isPlace }) => fields.includes(path) && !isPlace) : all.filter((line) => line.isDrawn).slice(0, MAX_DRAWN));
+      panels.showValues();
+      const isWanted = ({ latitude, longitude }) => !fields || [latitude, longitude].every(({ path }) => fields.includes(path));
+      paths.draw(lines.tracks.whole.filter(isWanted), (track) => lines.label(track), panels.plots[0]?.pointed?.time);
+      const since = feed.silentSince;
+      if (this.#parts.state.dataset.state === "live") this.#parts.state.textContent = since === undefined ? "" : `nothing for ${duration(feed.now - since)}`;
+    };
+    const tick = () => {
+      if (isOver) return;
+      if (!document.hidden) requestAnimationFrame(draw);
+      timer = setTimeout(tick, Math.min(SLOWEST, Math.max(FASTEST, (span * 500) / Math.max(200, this.clientWidth))));
+    };
+    let following;
+    const home = this.getAttribute("server") ?? new URL("../", import.meta.url).href;
+    const past = new Past(span, lines, (name) => `${home.replace(/\/*$/, "")}/topics/${pathOf(name)}`);
+    const fillPast = ({ topics = {} }) => x || past.fill([...topic.split(","), ...Object.keys(topics)]);
+    try {
+      const server = this.getAttribute("server") ?? undefined;
+      following = follow(topic, {
+        server, since: `${span}s`, every: "20ms", shared: true, key: this.getAttribute("key") || undefined, token: this.getAttribute("token") ?? undefined,
+        onAnswer: (answer) => (feed.take(answer), fillPast(answer)),
+        onState: ({ name, reason, incomplete }) => {
+          if (name === "live") fillPast({});
+          if (["offline", "waiting"].includes(name)) feed.away();
+          this.#tell(name, name === "live" && !incomplete ? "" : (reason ?? name));
+        },
+      });
+    } catch (error) {
+      return this.#tell("failed", error.message);
     }
-    this.#how = notation(size, Math.min(...this.#lines.map((line) => line.step)));
-    // Very large and very small numbers are drawn as such between 1 and 10, which is what uPlot can do.
-    this.#scale = this.#how.isScientific ? 10 ** Math.floor(Math.log10(size)) : 1;
-    for (const line of this.#lines) line.how = this.#how;
-    this.#plot.setData([times, ...this.#lines.map(({ column }) => this.#scaled(column))]);
-    this.#showValues();
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const recolour = () => panels.recolour();
+    dark.addEventListener("change", recolour);
+    tick();
+    this.#end = () => {
+      isOver = true;
+      clearTimeout(timer);
+      following.close();
+      dark.removeEventListener("change", recolour);
+      for (const plot of panels.plots) plot.destroy();
+      this.#end = () => {};
+    };
+    /** For tests: what is drawn. */
+    this.view = { lines, feed, shown: view, plots: () => panels.plots };
   }
 
-  #scaled(column) {
-    return this.#scale === 1 ? column : column.map((value) => (value == null ? value : value / this.#scale));
+  #build() {
+    const state = make("span", { className: "state" });
+    const heading = make("span", { textContent: this.getAttribute("heading") ?? this.getAttribute("topic") ?? "" });
+    const waiting = make("div", { className: "waiting", textContent: "Nothing has come yet" });
+    const charts = make("div");
+    const paths = make("div", { hidden: true });
+    this.#parts = { state, waiting, charts, paths };
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(SHEET);
+    this.#root.adoptedStyleSheets = [sheet];
+    const link = make("link", { rel: "stylesheet", href: new URL("uplot/uPlot.min.css", import.meta.url).href });
+    const figure = make("figure", {}, make("figcaption", {}, heading, state), waiting, charts, paths);
+    const height = Number(this.getAttribute("height"));
+    if (height > 0) figure.style.setProperty("--height", `${height}px`);
+    this.#root.replaceChildren(link, figure);
   }
 
-  #split(low, high, height) {
-    const [from, to] = [low * this.#scale, high * this.#scale];
-    this.#step = stepFor(from, to, Math.floor((height - 40) / TICK_SPACE));
-    this.#ticks = ticks(from, to, this.#step);
-    return this.#ticks.map((tick) => tick / this.#scale);
-  }
-
-  /** As wide as the widest text; a little narrower is no reason to move everything. */
-  #measure(texts) {
-    if (!texts) return this.#width;
-    const context = (Chart.context ??= document.createElement("canvas").getContext("2d"));
-    context.font = FONT;
-    const width = Math.ceil(Math.max(26, ...texts.map((text) => context.measureText(text).width))) + AXIS_ROOM;
-    if (width > this.#width || width < this.#width - 16) this.#width = width;
-    return this.#width;
-  }
-
-  recolour() {
-    this.#plot.redraw(false, true);
-  }
-
-  destroy() {
-    this.#observer.disconnect();
-    this.#plot.destroy();
-  }
-
-  /** What is drawn: the times, then a column for each line. */
-  get data() {
-    return this.#plot.data;
-  }
-
-  /** The labels of the y axis, as they are drawn. */
-  get labels() {
-    return labels(this.#ticks, this.#step, this.#how);
-  }
-
-  #rowOf(index, time) {
-    const { column } = this.#lines[index];
-    const near = ((shown.to - shown.from) / Math.max(1, this.#plot?.over.clientWidth)) * NEAR;
-    return rowAt(this.#plot.data[0], column, time, near);
-  }
-
-  /** The values at the pointer and its time, else the newest. */
-  #showValues() {
-    const { cursor } = this.#plot ?? {};
-    const isThere = cursor?.idx != null && cursor.left >= 0;
-    const rows = isThere ? this.#lines.map((_, i) => cursor.idxs[i + 1]) : [];
-    const [times] = this.#plot?.data ?? [[]];
-    if (isThere) {
-      const pointed = this.#plot.posToVal(cursor.left, "x");
-      const told = rows.filter((row) => row != null).map((row) => times[row]);
-      const nearest = told.sort((a, b) => Math.abs(a - pointed) - Math.abs(b - pointed))[0];
-      const near = ((shown.to - shown.from) / this.#plot.over.clientWidth) * NEAR;
-      this.#at.textContent = clock(Math.abs(nearest - pointed) <= near ? nearest : pointed, 3);
-    } else this.#at.textContent = "";
-    this.#keys.forEach((key, i) => {
-      const { column, newest, step, how } = this.#lines[i];
-      key.lastChild.textContent = number(isThere ? column[rows[i]] : newest, step, how);
-    });
+  #tell(name, words) {
+    this.#parts.state.dataset.state = name;
+    this.#parts.state.textContent = words;
+    this.#parts.state.title = words;
   }
 }
 
-function timeLabels(found) {
-  const step = found.length > 1 ? found[1] - found[0] : 1;
-  return found.map((tick) => clock(tick, step < 1 ? 3 : 0));
-}
-
-/** uPlot's own gaps end at the rows beside a null, which may be another line's. */
-function gapsIn(plot, series) {
-  const [times] = plot.data;
-  const at = (row) => Math.round(plot.valToPos(times[row], "x", true));
-  return gapsOf(plot.data[series]).map(([from, to]) => [at(from), at(to)]);
-}
-
-/** A dashed line where something is missing, and beside it what happened, where there is room. */
-function drawMarks(plot) {
-  const { ctx, bbox } = plot;
-  const ratio = bbox.width / Math.max(1, plot.over.clientWidth);
-  ctx.save();
-  ctx.strokeStyle = ctx.fillStyle = colour("--warn");
-  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-  ctx.textBaseline = "top";
-  ctx.textAlign = "left";
-  ctx.lineWidth = ratio;
-  ctx.setLineDash([3 * ratio, 3 * ratio]);
-  let free = -Infinity;
-  for (const { time, text } of shown.marks) {
-    if (time < shown.from || time > shown.to) continue;
-    const x = Math.round(plot.valToPos(time, "x", true));
-    ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    const width = ctx.measureText(text).width + 4 * ratio;
-    const at = x + width < bbox.left + bbox.width ? x + 4 * ratio : x - width;
-    if (at < free) continue;
-    ctx.fillText(text, at, bbox.top + 2 * ratio);
-    free = at + width;
-  }
-  ctx.restore();
-}
+if (!customElements.get("slosh-chart")) customElements.define("slosh-chart", SloshChart);

@@ -1,22 +1,26 @@
 /**
- * The points of all lines, as they came. Nothing here touches the page.
+ * Which line a number belongs to, and where lines break. Nothing here touches the page.
  *
  * The rules of this file:
  *
- * 1. All lines share one column of times. A line's own column holds a number, undefined (its messages said nothing then),
- *    or null: the line breaks there, because something is missing or nothing is known.
- * 2. Everything is bounded. What came too fast to be drawn point by point is drawn as its lowest and highest, and counted.
+ * 1. A line is a topic, a value of the member that tells lines apart (`by`), and a path into the message.
+ * 2. A line breaks where something is missing: a null, a member that is not there, messages that were missed, silence.
+ * 3. Everything is bounded, and what is left out is counted.
  */
 
-import { bounds, findNumbers, isCounter, textAt } from "./numbers.js";
+import { findNumbers, isCounter, numberAt, textAt } from "./numbers.js";
+import { Series } from "./series.js";
+import { States } from "./states.js";
+import { Tracks } from "./tracks.js";
 
-/** Rows that are kept for the charts. */
-export const MAX_ROWS = 20_000;
+/** Moments that older points are merged to. */
 const PARTS = 4000;
 /** Lines that are kept; lines that are drawn before anybody chooses; names that are remembered of all others. */
-export const MAX_LINES = 100;
+export const MAX_LINES = 300;
 export const MAX_DRAWN = 12;
 export const MAX_REST = 200;
+/** Lines of one path, as of many hosts, that are drawn before anybody chooses. */
+const MAX_ALIKE = 60;
 /** Numbers beyond this are not drawn: an axis that spans them would show nothing else. */
 const LARGEST = 1e30;
 /** A line breaks where nothing came for so many times its usual interval, and for so many seconds. */
@@ -24,36 +28,46 @@ const SILENT_INTERVALS = 8;
 const SILENT = 3;
 /** Messages closer together than this, in seconds, say nothing of the usual interval. */
 const AT_ONCE = 0.05;
+/** Seconds behind a point at which its line breaks. */
+const JUST_AFTER = 1e-6;
+/** The least span of a line that is made thinner: points of one time are one point. */
+const TINY = 1e-9;
 /** Breaks that are marked. */
 const MAX_MARKS = 100;
 /** Members that name a message's origin, where the page does not say which one does: a line for each of its values. */
-const ORIGINS = ["host", "hostname", "device", "device_id", "sensor", "sensor_id", "node", "station", "instance", "worker", "room"];
+const ORIGINS = ["host", "hostname", "device", "device_id", "sensor", "sensor_id", "node", "station", "instance", "worker", "room", "run"];
 
 export class Lines {
-  times = [];
   all = new Map();
   rest = new Set();
   marks = [];
+  states;
+  tracks = new Tracks();
   huge = false;
   isPartial = false;
-  /** Messages that are drawn as the lowest and highest of a few, and until when; rows that had to be given up. */
-  merged = 0;
-  mergedUntil = -Infinity;
-  dropped = 0;
+  /** Messages without the member that is the x axis. */
+  without = 0;
+  first;
+  last;
   #by;
+  #x;
   #several;
+  #kept;
   #values = new Set();
-  #sorted = 0;
 
   /**
    * @param {boolean} several  whether messages come from several topics
    * @param {string|null} by   the path whose values have a line each; null to find it, empty for none
    * @param {number} kept  seconds that are kept; of what is too much, the lowest and highest of each 4,000th part stay
+   * @param {string|undefined} x  the path whose number is the x axis, instead of the time
    */
-  constructor(several, by, kept) {
+  constructor(several, by, kept, x) {
+    this.#kept = x ? LARGEST : kept;
     this.moment = kept / PARTS;
     this.#several = several;
     this.#by = by;
+    this.#x = x || undefined;
+    this.states = new States(this);
   }
 
   /** The member that tells lines apart; undefined where there is none. */
@@ -61,71 +75,123 @@ export class Lines {
     return this.#by || undefined;
   }
 
-  /** How a line is called; which of several hosts it is stands there only if there are several. */
-  label({ source, value, path }) {
-    const parts = [path];
-    if (value !== undefined && this.#values.size > 1) parts.unshift(value);
-    if (this.#several) parts.unshift(source);
+  get merged() {
+    return this.#sum((series) => series.merged);
+  }
+
+  get mergedUntil() {
+    return Math.max(-Infinity, ...Array.from(this.all.values(), ({ series }) => series.mergedUntil));
+  }
+
+  get dropped() {
+    return this.#sum((series) => series.dropped);
+  }
+
+  #sum(count) {
+    let sum = 0;
+    for (const { series } of this.all.values()) sum += count(series);
+    return sum;
+  }
+
+  /** How a line is called; which of several hosts it is stands there only if there are several. Where all that is drawn has
+   *  `isOnePath`, what tells lines apart is enough. */
+  label({ source, value, path }, isOnePath = false) {
+    const parts = [];
+    if (this.#several) parts.push(source);
+    if (value !== undefined && this.#values.size > 1) parts.push(value);
+    // A message that is a number by itself has no name but its topic's.
+    if (!(path === "value" && this.#several) && !(isOnePath && parts.length)) parts.push(path);
     return parts.join(": ");
   }
 
-  /** Add the numbers of a message; call `settle` after the last one. */
+  /** Add the numbers of a message. */
   add(source, message, time) {
     const value = this.#origin(message);
+    const at = this.#x === undefined ? time : numberAt(message, this.#x);
+    // One that is too large to be drawn, as 1e999, would be the end of the axis for ever.
+    if (at === undefined || Math.abs(at) > LARGEST) {
+      this.without++;
+      return;
+    }
+    this.first ??= at;
+    this.last = Math.max(at, this.last ?? at);
     const row = new Map();
     const present = new Set();
-    const isWhole = findNumbers(message, (path, number) => {
-      const line = this.#line(source, value, path, number, time);
+    const isWhole = findNumbers(message, (path, found, raw) => {
+      if (typeof raw === "string" || typeof raw === "boolean") this.states.note(source, value, path, raw, time);
+      const line = path === this.#x ? undefined : this.#line(source, value, path, found, time);
       if (!line) return;
-      if (number === null || Math.abs(number) > LARGEST) {
-        row.set(line, null);
-        this.huge ||= number !== null;
+      if (found === null || Math.abs(found) > LARGEST) {
+        row.set(line, NaN);
+        this.huge ||= found !== null;
       } else {
         present.add(line);
-        row.set(line, number);
+        row.set(line, found);
       }
-      if (number !== null) line.newest = number;
+      if (found !== null) line.newest = found;
     });
     this.isPartial ||= !isWhole;
-    this.#breakMissing(source, value, present, row);
-    this.#breakSilent(present, time);
+    if (this.#x === undefined) {
+      this.#breakMissing(source, value, present, row);
+      this.#breakSilent(present, time);
+    } else for (const { series } of present) if (at < series.last) series.truncate(at);
     for (const line of present) this.#note(line, time, present);
-    if (row.size) this.#push(time, row);
+    for (const [line, number] of row) this.#push(line, at, number);
+  }
+
+  #push(line, time, number) {
+    line.series.push(time, number);
+    const { series } = line;
+    if (!series.isFull) return;
+    // Of what is here, not of what could be: a long span begins as fine as a short one. Moments double, so that a later
+    // one holds whole earlier ones.
+    const halvings = Math.max(0, Math.floor(Math.log2(this.#kept / Math.max(TINY, series.last - series.first))));
+    series.thin((this.moment = this.#kept / PARTS / 2 ** halvings));
   }
 
   /** Break the lines of a topic, or all: something is missing between what came before and what comes. */
-  breakLines(source, time, text) {
-    const last = this.times.at(-1) ?? time;
-    const row = new Map();
-    for (const line of this.all.values()) if (source === undefined || line.source === source) row.set(line, null);
-    if (row.size) this.#push(last, row);
+  breakLines(source, time, text, kind = "lost", until = undefined) {
+    if (this.#x === undefined) {
+      for (const line of this.all.values()) if (source === undefined || line.source === source) this.#push(line, (line.series.last ?? time) + JUST_AFTER, NaN);
+      this.states.end(source, time);
+    }
     const mark = this.marks.at(-1);
     if (mark && mark.text === text && Math.abs(time - mark.time) < 1) return;
-    this.marks.push({ time, text });
+    this.mark({ time, text, kind, until });
+  }
+
+  /** Note that something happened: `{time, text, kind}`, with `until` for what took a while. */
+  mark(mark) {
+    this.marks.push(mark);
     if (this.marks.length > MAX_MARKS) this.marks.shift();
   }
 
-  /** Put rows that came out of order into it, and keep no more than fits. */
-  settle() {
-    const { times } = this;
-    let first = this.#sorted;
-    for (let i = Math.max(1, first); i < times.length; i++) {
-      if (times[i] >= times[i - 1]) continue;
-      while (first > 0 && times[first - 1] > times[i]) first--;
-      this.#sortFrom(first);
-      break;
-    }
-    if (times.length > MAX_ROWS) this.#thin();
-    this.#sorted = times.length;
+  /** Forget what is older. */
+  forget(before) {
+    if (this.#x !== undefined) return;
+    for (const { series } of this.all.values()) series.forget(before);
+    this.states.forget(before);
+    if (this.first < before) this.first = before;
+    while (this.marks.length && (this.marks[0].until ?? this.marks[0].time) < before) this.marks.shift();
   }
 
-  /** Forget what is older; one row before it stays, so that the line comes in from the left. */
-  forget(before) {
-    let gone = 0;
-    while (gone + 1 < this.times.length && this.times[gone + 1] < before) gone++;
-    // Not at each drawing: the columns are moved for it.
-    if (gone > 0 && (gone > 200 || this.times[gone] < before - 10)) this.#cut(gone);
-    while (this.marks.length && this.marks[0].time < before) this.marks.shift();
+  /** What the server kept of the time before the first message here: columns of lowest, highest and mean. */
+  fillPast(source, { from, step, series }) {
+    for (const { path, by, count, min, max, mean } of series) {
+      const line = this.#line(source, by, path || "value", 0, from / 1000);
+      if (!line) continue;
+      if (by !== undefined) this.#values.add(by);
+      const until = line.series.first ?? Infinity;
+      const points = [];
+      for (let i = 0; i < count.length; i++) {
+        const time = (from + (i + 0.5) * step) / 1000;
+        // What the ring holds is known message by message.
+        if ((from + (i + 1) * step) / 1000 > until) break;
+        points.push(count[i] ? [time, mean[i], min[i], max[i]] : [time, NaN]);
+      }
+      line.series.prepend(points);
+      if (points.length) this.first = Math.min(this.first ?? Infinity, points.find(([, value]) => !Number.isNaN(value))?.[0] ?? Infinity);
+    }
   }
 
   #origin(message) {
@@ -145,12 +211,15 @@ export class Lines {
       return undefined;
     }
     const isHidden = isCounter(path, number, time);
-    const drawn = [...this.all.values()].filter((line) => line.isDrawn).length;
+    const drawn = [...this.all.values()].filter((line) => line.isDrawn);
+    // Many lines of the same kind are seen together; many kinds are too many charts.
+    const isFew = drawn.length < MAX_DRAWN || (drawn.length < MAX_ALIKE && drawn.some((line) => line.path === path));
     const line = {
-      source, value, path, column: new Array(this.times.length), newest: undefined, isCounter: isHidden, isDrawn: !isHidden && drawn < MAX_DRAWN,
+      source, value, path, series: new Series(), newest: undefined, isCounter: isHidden, isDrawn: !isHidden && isFew,
       shown: true, colour: undefined, last: undefined, interval: undefined, count: 0, row: 0, mates: undefined,
     };
     this.all.set(key, line);
+    this.tracks.note(line);
     return line;
   }
 
@@ -160,18 +229,16 @@ export class Lines {
       if (line.source !== source || line.value !== value || present.has(line) || row.has(line)) continue;
       const isSameKind = line.mates && [...present].some((other) => !other.isCounter && line.mates.has(other));
       if (!isSameKind) continue;
-      if (line.row > 1) row.set(line, null);
+      if (line.row > 1) row.set(line, NaN);
       line.row = 0;
     }
   }
 
   #breakSilent(present, time) {
-    const row = new Map();
     for (const line of present) {
       const usual = line.interval ?? (line.count > 10 ? AT_ONCE : Infinity);
-      if (time - line.last > Math.max(SILENT, SILENT_INTERVALS * usual)) row.set(line, null);
+      if (time - line.last > Math.max(SILENT, SILENT_INTERVALS * usual)) this.#push(line, line.last + JUST_AFTER, NaN);
     }
-    if (row.size) this.#push(time, row);
   }
 
   #note(line, time, present) {
@@ -185,65 +252,6 @@ export class Lines {
     line.row++;
     line.mates = present;
   }
-
-  #push(time, row) {
-    this.times.push(time);
-    for (const line of this.all.values()) line.column.push(row.get(line));
-  }
-
-  #sortFrom(first) {
-    const tail = this.times.slice(first);
-    const order = tail.map((_, i) => i).sort((a, b) => tail[a] - tail[b] || a - b);
-    order.forEach((from, to) => (this.times[first + to] = tail[from]));
-    for (const { column } of this.all.values()) {
-      const values = column.slice(first);
-      order.forEach((from, to) => (column[first + to] = values[from]));
-    }
-  }
-
-  /** Merge the older half: of each moment two rows stay, with the lowest and the highest of each line. Breaks stay. */
-  #thin() {
-    const half = this.times.length >> 1;
-    const lines = [...this.all.values()];
-    const hasBreak = (row) => lines.some(({ column }) => column[row] === null);
-    const times = [];
-    const columns = lines.map(() => []);
-    const keep = (row) => (times.push(this.times[row]), lines.forEach(({ column }, k) => columns[k].push(column[row])));
-    for (let row = 0; row < half; ) {
-      const first = row;
-      const moment = Math.floor(this.times[row] / this.moment);
-      while (row < half && !hasBreak(row) && Math.floor(this.times[row] / this.moment) === moment) row++;
-      if (row - first > 2) {
-        this.merged += row - first - 2;
-        times.push(this.times[first], this.times[row - 1]);
-        lines.forEach(({ column }, k) => columns[k].push(...extremes(column.slice(first, row))));
-      } else for (let each = first; each < row; each++) keep(each);
-      if (row === first) keep(row++);
-    }
-    this.mergedUntil = this.times[half - 1];
-    this.times.splice(0, half, ...times);
-    lines.forEach(({ column }, k) => column.splice(0, half, ...columns[k]));
-    // Where nearly every row is a break nothing can be merged.
-    const over = this.times.length - MAX_ROWS;
-    if (over > 0) {
-      this.dropped += over + 1000;
-      this.#cut(over + 1000);
-    }
-  }
-
-  #cut(count) {
-    this.times.splice(0, count);
-    for (const { column } of this.all.values()) column.splice(0, count);
-    this.#sorted = Math.max(0, this.#sorted - count);
-  }
-}
-
-/** The lowest and the highest of some values, in the order in which they came. */
-function extremes(values) {
-  const told = values.filter((value) => value !== undefined);
-  if (told.length < 2) return [told[0], undefined];
-  const { low, high } = bounds(told);
-  return told.indexOf(low) <= told.lastIndexOf(high) ? [low, high] : [high, low];
 }
 
 /**
@@ -267,23 +275,4 @@ export function rowAt(times, column, time, near) {
   const toRight = right === times.length ? Infinity : times[right] - time;
   const isJoined = !isBroken && toLeft + toRight < Infinity;
   return isJoined || Math.min(toLeft, toRight) <= near ? (toLeft <= toRight ? left : right) : null;
-}
-
-/** Between which rows a column breaks: from the last value before a null to the first one after it, whatever other lines'
- *  rows lie between. @returns {[number, number][]} */
-export function gapsOf(column) {
-  const gaps = [];
-  let last = -1;
-  let isBroken = false;
-  for (let i = 0; i < column.length; i++) {
-    if (column[i] === undefined) continue;
-    if (column[i] === null) {
-      isBroken = true;
-      continue;
-    }
-    if (isBroken && last >= 0) gaps.push([last, i]);
-    isBroken = false;
-    last = i;
-  }
-  return gaps;
 }

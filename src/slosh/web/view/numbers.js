@@ -8,14 +8,14 @@ const COUNTERS = /^(epoch|step|steps|global_?step|iter|iteration|batch|id|seq|se
 /** A number this near the present, in seconds, milli-, micro- or nanoseconds since 1970, is a time. */
 const NEAR = 86_400;
 
-/** Call `found(path, value)` for what stands in a message: `load[0]`, `cpu.user`, and `value` for one that is no object.
- *  The value is null for what is no number. False where a message was too large or too deep to be looked at as a whole. */
+/** Call `found(path, number, value)` for what stands in a message: `load[0]`, `cpu.user`, and `value` for one that is no
+ *  object. The number is null for what is none. False where a message was too large or too deep to be looked at as a whole. */
 export function findNumbers(message, found) {
   let parts = 0;
   let isWhole = true;
   const look = (value, path, depth) => {
     if (++parts > MAX_PARTS || depth > MAX_DEPTH) isWhole = false;
-    else if (typeof value !== "object" || value === null) found(path || "value", typeof value === "number" ? value : null);
+    else if (typeof value !== "object" || value === null) found(path || "value", typeof value === "number" ? value : null, value);
     else {
       const isArray = Array.isArray(value);
       for (const name in value) {
@@ -28,14 +28,25 @@ export function findNumbers(message, found) {
   return isWhole;
 }
 
+/** The number at a dotted path; undefined where there is none. */
+export function numberAt(message, path) {
+  const value = valueAt(message, path);
+  return typeof value === "number" ? value : undefined;
+}
+
 /** What stands at a dotted path, as text; undefined where there is no text, number or boolean. */
 export function textAt(message, path) {
+  const value = valueAt(message, path);
+  return ["string", "number", "boolean"].includes(typeof value) ? String(value) : undefined;
+}
+
+function valueAt(message, path) {
   let value = message;
   for (const name of path.split(".")) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
     value = value[name];
   }
-  return ["string", "number", "boolean"].includes(typeof value) ? String(value) : undefined;
+  return value;
 }
 
 /** Whether a number only says when its message was made, or which one it is. */
@@ -117,9 +128,17 @@ export function number(value, step, how, fixed = false, more = 0) {
     return value.toExponential(digits).replace(/\.?0*e/, "e").replace("e+", "e");
   }
   const digits = Math.min(20, decimals(step / how.unit) + more);
-  const options = { maximumFractionDigits: digits, minimumFractionDigits: fixed ? digits : 0 };
-  const text = (value / how.unit).toLocaleString("en", options);
+  const text = formatOf(digits, fixed).format(value / how.unit);
   return /[1-9]/.test(text) ? text + how.suffix : "0";
+}
+
+const formats = new Map();
+
+/** A format is dear to make, and the same few are asked for with each drawing. */
+function formatOf(digits, fixed) {
+  const key = fixed ? digits : -1 - digits;
+  if (!formats.has(key)) formats.set(key, new Intl.NumberFormat("en", { maximumFractionDigits: digits, minimumFractionDigits: fixed ? digits : 0 }));
+  return formats.get(key);
 }
 
 /** 1 for a step such as 2.5e-9, whose leading digit does not tell all of it. */

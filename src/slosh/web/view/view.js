@@ -1,261 +1,218 @@
 /**
  * The live viewer: any topic, as charts, without being told anything about it.
  *
- * The rules of this file:
+ * The rules of this page:
  *
  * 1. What others post is shown as text, never as HTML: `textContent` alone, and no markup made from strings.
  * 2. A message may be as large, as deep and as strange as the server lets it be: every loop over one has a bound.
  * 3. Nothing is left out silently: what was missed, what is not drawn and what is guessed is told on the page.
  * 4. Times are those at which messages arrived, by the server's clock, and the right edge of the charts is now, there.
- *
- * The page's address says what is shown: `?span=5m` how much of the past, `?by=host` a line for each value of that
- * member, `?by=` none, `?key=host` only the newest message of each value, as PROTOCOL says.
+ * 5. What is chosen is in the page's address, so that a link shows the same.
  */
 
-import { Chart, make, shown } from "./chart.js";
-import { Lines, MAX_DRAWN, MAX_LINES, MAX_REST } from "./lines.js";
-import { bounds, clip, clock, duration, notation, number, parseDuration, plural, resolution, ServerClock } from "./numbers.js";
-import { follow, stream } from "./slosh.js";
+import { LONGEST, names, pathOf, readAddress, rootOf, topicOf, viewOf, writeAddress } from "./address.js";
+import { Feed } from "./feed.js";
+import { Lines, MAX_DRAWN } from "./lines.js";
+import { clock, duration, number, plural } from "./numbers.js";
+import { Bands, Panels } from "./panels.js";
+import { Paths } from "./paths.js";
+import { Past } from "./past.js";
+import { make, newView } from "./plot.js";
+import { csvOf, download, pictureOf } from "./save.js";
+import { follow } from "./slosh.js";
+import { Table } from "./table.js";
+import { List, leftOut, summary } from "./words.js";
 
-/** How many of the names of what is not drawn are told. */
-const TOLD_REST = 12;
-/** Seconds that are kept at least, and at most. */
+/** Seconds that are kept at least. */
 const KEPT = 600;
-const LONGEST = 86_400;
 /** A chart with few points shows at least so many seconds. */
 const SHORTEST = 5;
-/** Messages in the list, messages that wait while the page is paused, characters shown of one. */
-const MAX_LISTED = 200;
-const MAX_WAITING = 5000;
-const MAX_TEXT = 20_000;
-const MAX_ROW = 1000;
-/** Numbers whose sizes differ by more than this factor get charts of their own; they move when it got plainly worse. */
-const TOGETHER = 20;
-const TOO_FAR = 1.5 * TOGETHER;
-/** The rate is a mean over this time, in seconds. */
-const RATE_SPAN = 10;
-/** Silence is told after so many seconds, or after so many times the usual interval. */
-const SILENT = 5;
-const SILENT_INTERVALS = 4;
-/** Milliseconds between two drawings. */
-const FRAME = 50;
-const COLOURS = 12;
+/** Milliseconds between two drawings, at least, and at most while time goes on; between two changes of the texts. */
+const FASTEST = 16;
+const SLOWEST = 250;
+const TEXTS = 250;
+const CALM = 1000;
+/** Milliseconds until a pattern is tried again for which too many topics were active. */
+const AGAIN = 15_000;
+/** Characters of the names of lines that have room in an address. */
+const LONGEST_CHOICE = 3000;
 
 const $ = (id) => document.getElementById(id);
-const home = new URL("../", import.meta.url);
-const topic = decodeURIComponent(location.pathname.slice(new URL("view/", home).pathname.length));
-const several = /[,*]/.test(topic);
-const asked = new URLSearchParams(location.search);
-const kept = Math.min(LONGEST, Math.max(KEPT, parseDuration(asked.get("span")) ?? 0));
-const lines = new Lines(several, asked.get("by"), kept);
+const shown = readAddress();
+const kept = Math.min(LONGEST, Math.max(KEPT, shown.span));
+const lines = new Lines(shown.several, shown.by, kept, shown.x);
+const feed = new Feed(lines, shown.topic, shown.several);
+const view = Object.assign(newView(), { isTime: !shown.x, isZero: shown.isZero, isLog: shown.isLog, smoothing: shown.smoothing });
+const calls = { onZoom: zoom, onPan: zoom, onPoint: () => panels.showValues(), onHide: hide, onSolo: solo, onPin: pin, onChoose: choose, onChange: () => schedule() };
+const panels = new Panels($("charts"), view, shown.units, calls);
+const paths = new Paths($("paths"), view, calls);
+const bands = new Bands($("bands"), view);
+const table = new Table({ body: $("rows"), filter: $("filter"), all: $("draw-all"), none: $("draw-none"), tools: $("table-tools") }, shown.units, calls);
+const list = new List({ items: $("list"), message: $("message"), from: $("from") }, shown.several);
+const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/** Seconds by a clock that nobody sets, and by the server's. */
-const local = () => (performance.timeOrigin + performance.now()) / 1000;
-const server = new ServerClock();
-const seconds = () => server.now(local());
-const opened = local();
+/* Drawing */
 
-/* Drawing the lines */
+let isScheduled = false;
+let drawings = 0;
+let lastDrawn = 0;
+let lastTexts = 0;
+/** Milliseconds that a drawing takes, with what the browser does to show it, on the average. */
+let cost = 0;
+/** Pixels. Kept, because to look at it makes the browser lay the page out, and each answer would. */
+let width = 0;
+new ResizeObserver(() => (width = $("charts").clientWidth)).observe($("charts"));
+/** Whether more was chosen than the address has room for. */
+let isTooLong = false;
 
-let charts = [];
-let groups = [];
-let drawnAs = "";
-let zoom = null;
-const rows = new Map();
-
-/** Lines of one size share a chart, so that a load of 0.3 does not lie flat below eight billion bytes. */
-function regroup(peaks, drawn) {
-  for (const line of drawn) dress(line, drawn);
-  const names = drawn.map((line) => line.label).join("\n");
-  const isGood =
-    names === drawnAs &&
-    groups.every((group) => {
-      const sizes = group.map((line) => peaks.get(line).peak).filter((peak) => peak > 0);
-      return sizes.length < 2 || Math.max(...sizes) / Math.min(...sizes) <= TOO_FAR;
-    });
-  if (isGood) return;
-  drawnAs = names;
-  const bySize = drawn.toSorted((a, b) => peaks.get(b).peak - peaks.get(a).peak);
-  groups = [];
-  for (const line of bySize) {
-    const first = groups.at(-1)?.[0];
-    const { peak } = peaks.get(line);
-    if (first && (peak === 0 || peaks.get(first).peak / peak <= TOGETHER)) groups.at(-1).push(line);
-    else groups.push([line]);
-  }
-  for (const group of groups) group.sort((a, b) => drawn.indexOf(a) - drawn.indexOf(b));
-  groups.sort((a, b) => drawn.indexOf(a[0]) - drawn.indexOf(b[0]));
-  for (const chart of charts) chart.destroy();
-  $("charts").replaceChildren();
-  charts = groups.map((group) => new Chart($("charts"), group, showZoom));
+function schedule() {
+  if (isScheduled) return;
+  isScheduled = true;
+  // Half a pixel further is worth a drawing, and one that takes long has to leave room for the rest.
+  const half = ((view.to - view.from) * 500) / Math.max(200, width);
+  const pause = Math.max(isCalm ? CALM : view.isTime ? Math.min(half, SLOWEST) : TEXTS, FASTEST, 2 * cost) - (performance.now() - lastDrawn) - FASTEST / 2;
+  const draws = () => requestAnimationFrame(() => {
+    isScheduled = false;
+    const began = performance.now();
+    drawings++;
+    draw(began);
+    lastDrawn = began;
+    measure(began);
+    if (!feed.waiting && !document.hidden && feed.newest && !shown.zoom && feed.ended === undefined && view.isTime) schedule();
+  });
+  if (pause > 0) setTimeout(draws, pause);
+  else draws();
 }
 
-/** Give a line that is drawn a colour that no other has, as long as there are some; after that it is dashed. */
-function dress(line, drawn) {
-  if (line.colour && drawn.every((other) => other === line || other.colour !== line.colour || other.dash !== line.dash)) return;
-  const taken = drawn.filter((other) => other !== line && other.colour).length;
-  const free = Array.from({ length: COLOURS }, (_, i) => `--s${i + 1}`).find((name) => drawn.every((other) => other === line || other.colour !== name));
-  line.colour = free ?? `--s${(taken % COLOURS) + 1}`;
-  line.dash = free ? undefined : [4 + 2 * Math.floor(taken / COLOURS), 3];
+const shownAt = new MessageChannel();
+
+/** Learn what a drawing costs. A message of one's own comes behind the frame: strokes are made into pixels after the script. */
+function measure(began) {
+  shownAt.port1.onmessage = () => (cost += 0.1 * (performance.now() - began - cost));
+  shownAt.port2.postMessage(null);
+}
+
+function draw(now) {
+  const isDue = now - lastTexts > TEXTS;
+  if (isDue) {
+    lastTexts = now;
+    showFacts();
+  }
+  if (feed.waiting || !feed.newest) return;
+  const edge = move();
+  const drawn = drawnLines();
+  panels.draw(drawn);
+  paths.draw(tracks(), (track) => lines.label(track), panels.plots[0]?.pointed?.time);
+  bands.draw(view.isTime ? lines.states.shown : [], (state) => lines.label(state), feed.waiting ? lines.last : edge);
+  if (!isDue) return;
+  panels.showValues();
+  table.draw([...lines.all.values()], new Set(drawn), view.isTime ? view.from : -Infinity, view.isTime ? view.to : Infinity);
+  showTexts(edge);
+}
+
+/** Where the charts begin and end. */
+function move() {
+  if (!view.isTime) {
+    [view.from, view.to] = shown.zoom ? [shown.zoom.from, shown.zoom.to] : [lines.first ?? 0, Math.max(lines.last ?? 1, (lines.first ?? 0) + 1e-9)];
+    return view.to;
+  }
+  // Now by the server's clock; a message cannot have come later.
+  const edge = feed.ended !== undefined ? feed.ended : Math.max(feed.now, lines.last ?? 0);
+  lines.forget(edge - kept);
+  // The chart grows with what there is, up to the span.
+  const first = lines.first ?? feed.newest.time;
+  view.from = shown.zoom?.from ?? Math.max(edge - shown.span, Math.min(first, edge - Math.min(SHORTEST, shown.span)));
+  view.to = shown.zoom?.to ?? edge;
+  const silentSince = feed.silentSince;
+  view.marks = silentSince === undefined ? lines.marks : [...lines.marks, { time: silentSince, until: edge, text: "", kind: "silent" }];
+  return edge;
 }
 
 /** The lines that are drawn: those that are chosen; and counters too, where there is nothing else. */
 function drawnLines() {
   const all = [...lines.all.values()];
-  for (const line of all) line.label = lines.label(line);
+  for (const line of all) {
+    line.label = lines.label(line);
+    if (line.isKnown) continue;
+    line.isKnown = true;
+    if (shown.only.size) Object.assign(line, { isDrawn: names(shown.only, line), isTouched: true });
+    if (names(shown.pinned, line)) Object.assign(line, { isDrawn: true, isPinned: true });
+    if (names(shown.hidden, line)) line.shown = false;
+  }
   const chosen = all.filter((line) => line.isDrawn);
-  return chosen.length || all.some((line) => line.isTouched) ? chosen : all.slice(0, MAX_DRAWN);
+  if (!chosen.length && !all.some((line) => line.isTouched) && !lines.tracks.whole.length) return all.slice(0, MAX_DRAWN);
+  return chosen.sort((a, b) => Boolean(b.isPinned) - Boolean(a.isPinned));
 }
 
-function showRow(line, { low, high, peak }, isDrawn) {
-  if (!rows.has(line)) {
-    const tick = make("input", { type: "checkbox" });
-    tick.addEventListener("change", () => {
-      line.isDrawn = tick.checked;
-      line.isTouched = true;
-      schedule();
-    });
-    const name = make("label", {}, tick, make("span", { className: "swatch" }), make("span"));
-    rows.set(line, make("tr", {}, make("td", {}, name), make("td"), make("td"), make("td")));
-    $("rows").append(rows.get(line));
+/** The paths of places that are drawn. */
+function tracks() {
+  const whole = lines.tracks.whole;
+  for (const track of whole) {
+    if (track.isKnown) continue;
+    track.isKnown = true;
+    if (names(shown.hidden, { label: lines.label(track), path: track.path })) track.shown = false;
   }
-  const { cells } = rows.get(line);
-  const [tick, swatch, name] = cells[0].firstChild.children;
-  tick.checked = isDrawn;
-  swatch.style.setProperty("--colour", isDrawn ? `var(${line.colour})` : "transparent");
-  name.textContent = line.label;
-  if (!isDrawn && low !== undefined) {
-    line.step = resolution(low, high);
-    line.how = notation(peak, line.step);
-  }
-  [line.newest, low, high].forEach((value, i) => (cells[i + 1].textContent = number(value, line.step, line.how)));
+  return whole;
 }
 
-function showZoom(from, to) {
-  zoom = from === undefined ? null : { from, to };
+function hide(line) {
+  line.shown = !line.shown;
+  shown.hidden[line.shown ? "delete" : "add"](line.label);
+  writeAddress({ hide: shown.hidden });
+  panels.show(line);
   schedule();
 }
 
-/* Messages, as they come */
-
-let received = 0;
-let missed = 0;
-let resets = 0;
-let newest;
-let unlisted = [];
-/** How many came when, for the rate; by the local clock. */
-let arrived = [];
-let began;
-let lastArrival;
-let interval;
-let waiting = null;
-let dropped = 0;
-let lostAt;
-const pasts = new Map();
-
-/** Count an answer at once, also while the page is paused; show its messages then or later. */
-function take(answer) {
-  const here = local();
-  if (answer.date) server.see(answer.date / 1000, here);
-  const now = seconds();
-  let batch = [];
-  for (const [source, each] of answer.topics ? Object.entries(answer.topics) : [[topic, answer]]) {
-    const times = each.times?.map((ms) => ms / 1000) ?? each.res.map(() => now);
-    // A batch that came in while we were looking tells what the clock is there; one from before does not.
-    if (each.times && times.at(-1) > now - 30) server.see(times.at(-1), here);
-    received += each.res.length;
-    missed += each.lost ?? 0;
-    if (each.reset) resets++;
-    if (each.truncated) pasts.set(source, { kept: each.res.length, from: times[0] ?? now });
-    const isBreak = Boolean(each.lost || each.reset);
-    if (isBreak) batch.push({ source, time: Math.min(each.reset ? (lostAt ?? Infinity) : Infinity, times[0] ?? now), breaks: each.reset ? "began again" : `${each.lost.toLocaleString("en")} missed` });
-    each.res.forEach((message, i) => batch.push({ source, message, time: times[i] }));
-  }
-  lostAt = undefined;
-  if (answer.topics) batch.sort((a, b) => a.time - b.time);
-  const told = batch.filter(({ breaks }) => !breaks);
-  began ??= now;
-  arrived.push([here, told.filter(({ time }) => time > Math.max(began, now - RATE_SPAN)).length]);
-  if (told.length) noteArrival(told.at(-1).time);
-  if (waiting) waiting.push(...batch);
-  else showAll(batch);
-  // Bounded here too: a page in a hidden tab draws nothing, and may stay there for days.
-  arrived = arrived.filter(([time]) => time > here - RATE_SPAN);
-  if (waiting?.length > MAX_WAITING) dropped += waiting.splice(0, waiting.length - MAX_WAITING).length;
+/** Which lines are drawn was chosen in the table. */
+function choose() {
+  const chosen = [...lines.all.values()].filter((line) => line.isDrawn).map((line) => line.label);
+  isTooLong = chosen.join("").length > LONGEST_CHOICE;
+  // None is a choice too.
+  shown.only = new Set(isTooLong ? [] : chosen.length ? chosen : [""]);
+  writeAddress({ only: shown.only });
   schedule();
 }
 
-function noteArrival(time) {
-  if (lastArrival !== undefined && time > lastArrival) interval = interval === undefined ? time - lastArrival : interval + 0.2 * (time - lastArrival - interval);
-  lastArrival = Math.max(time, lastArrival ?? time);
+/** Keep a line on top, and drawn; or no longer. */
+function pin(line) {
+  line.isPinned = !line.isPinned;
+  shown.pinned[line.isPinned ? "add" : "delete"](line.label);
+  if (line.isPinned) line.isDrawn = true;
+  writeAddress({ pin: shown.pinned });
+  schedule();
 }
 
-function showAll(batch) {
-  for (const { source, message, time, breaks } of batch) {
-    if (breaks) {
-      lines.breakLines(several ? source : undefined, time, breaks);
-      continue;
-    }
-    lines.add(source, message, time);
-    newest = { source, message, time };
-    unlisted.push(newest);
-    if (unlisted.length > 2 * MAX_LISTED) unlisted = unlisted.slice(-MAX_LISTED);
-  }
-  lines.settle();
+/** Draw one line alone, beside those that are pinned, or all again. */
+function solo(line) {
+  const isAlone = shown.only.size === 1 && shown.only.has(line.label);
+  shown.only = isAlone ? new Set() : new Set([line.label]);
+  let count = 0;
+  for (const each of lines.all.values()) Object.assign(each, { isDrawn: isAlone ? each.isPinned || (!each.isCounter && !each.isPlace && count++ < MAX_DRAWN) : each === line || each.isPinned, isTouched: !isAlone, shown: true });
+  shown.hidden.clear();
+  writeAddress({ only: shown.only, hide: shown.hidden });
+  schedule();
 }
 
-let isScheduled = false;
-let lastDrawn = 0;
-function schedule() {
-  if (isScheduled) return;
-  isScheduled = true;
-  const draws = () => requestAnimationFrame(() => {
-    isScheduled = false;
-    lastDrawn = performance.now();
-    draw();
-  });
-  const pause = FRAME - (performance.now() - lastDrawn);
-  if (pause > 0) setTimeout(draws, pause);
-  else draws();
-}
-
-function draw() {
-  showFacts();
-  if (waiting || !newest) return;
-  // Now by the server's clock; a message cannot have come later.
-  const edge = Math.max(seconds(), lines.times.at(-1) ?? 0);
-  lines.forget(edge - kept);
-  const span = Number($("span").value);
-  // The chart grows with what there is, up to the span.
-  const first = lines.times[0] ?? edge;
-  shown.from = zoom?.from ?? Math.max(edge - span, Math.min(first, edge - SHORTEST));
-  shown.to = zoom?.to ?? edge;
-  shown.marks = lines.marks;
-  const drawn = drawnLines();
-  const peaks = new Map([...lines.all.values()].map((line) => [line, bounds(line.column)]));
-  regroup(peaks, drawn);
-  for (const chart of charts) chart.draw(lines.times, peaks);
-  for (const [line, found] of peaks) showRow(line, found, drawn.includes(line));
-  showTexts(edge, span);
+function zoom(from, to) {
+  shown.zoom = from === undefined ? null : { from, to };
+  writeAddress({ from: shown.zoom && from.toFixed(3), to: shown.zoom && to.toFixed(3) });
+  schedule();
 }
 
 function showFacts() {
-  const here = local();
-  arrived = arrived.filter(([time]) => time > here - RATE_SPAN);
-  const came = arrived.reduce((sum, [, count]) => sum + count, 0);
-  $("rate").textContent = (came / Math.min(RATE_SPAN, Math.max(1, here - opened))).toFixed(1);
-  $("received").textContent = received.toLocaleString("en");
-  $("missed").textContent = missed.toLocaleString("en");
-  $("missed-box").className = missed ? "warn" : "";
-  $("resets").textContent = plural(resets, "time");
-  $("resets-box").hidden = !resets;
-  $("newest").textContent = lastArrival === undefined ? "" : `newest at ${clock(lastArrival)}`;
+  $("rate").textContent = feed.rate.toFixed(1);
+  $("received").textContent = feed.received.toLocaleString("en");
+  $("missed").textContent = feed.missed.toLocaleString("en");
+  $("missed-box").className = feed.missed ? "warn" : "";
+  $("resets").textContent = plural(feed.resets, "time");
+  $("resets-box").hidden = !feed.resets;
+  $("newest").textContent = feed.lastArrival === undefined ? "" : `newest at ${clock(feed.lastArrival)}`;
   showSilence();
-  const behind = waiting ? waiting.length + dropped : 0;
-  $("pause").textContent = waiting ? "Go on" : "Pause";
+  const behind = feed.waiting ? feed.waiting.length + feed.dropped : 0;
+  $("pause").textContent = feed.waiting ? "Go on" : "Pause";
   const words = [];
-  if (waiting) words.push(`Paused. ${plural(behind, "message")} came meanwhile.`);
-  if (dropped) words.push(`${plural(dropped, "message")} of the pause will not be drawn, they were too many.`);
+  if (feed.waiting) words.push(`Paused. ${plural(behind, "message")} came meanwhile.`);
+  if (feed.dropped) words.push(`${plural(feed.dropped, "message")} of the pause will not be drawn, they were too many.`);
   $("notice").textContent = words.join(" ");
   $("notice").hidden = !words.length;
 }
@@ -264,64 +221,29 @@ function showFacts() {
 function showSilence() {
   const element = $("state");
   if (element.dataset.state !== "live") return;
-  const age = seconds() - lastArrival;
-  const isSilent = age >= Math.max(SILENT, SILENT_INTERVALS * (interval ?? 0));
-  element.dataset.silent = String(isSilent || lastArrival === undefined);
-  $("state-words").textContent = lastArrival === undefined ? "connected, nothing yet" : isSilent ? `nothing for ${duration(age)}` : WORDS.live;
+  const since = feed.silentSince;
+  element.dataset.silent = String(since !== undefined || feed.lastArrival === undefined);
+  $("state-words").textContent = feed.lastArrival === undefined ? "connected, nothing yet" : since !== undefined ? `nothing for ${duration(feed.now - since)}` : WORDS.live;
 }
 
-function showTexts(edge, span) {
+function showTexts(edge) {
   const hasLines = lines.all.size > 0;
   $("empty").hidden = true;
-  $("details").hidden = false;
+  $("details").hidden = shown.isEmbedded;
   $("values").hidden = !hasLines;
-  $("zoomed").hidden = !zoom;
-  if (zoom) $("zoomed-words").textContent = `Zoomed: ${clock(zoom.from, 1)} to ${clock(zoom.to, 1)}. New messages are drawn when you go back.`;
-  if ($("messages").hidden) {
+  $("zoomed").hidden = !shown.zoom;
+  const told = (at) => (view.isTime ? clock(at, 1) : number(at, 0.001, { unit: 1, suffix: "" }));
+  if (shown.zoom) $("zoomed-words").textContent = `Zoomed: ${told(shown.zoom.from)} to ${told(shown.zoom.to)}. New messages are drawn when you go back.`;
+  if ($("messages").hidden && !shown.isEmbedded) {
     $("messages").hidden = false;
     $("messages").open = !hasLines;
   }
-  const words = whatIsLeftOut(edge, span);
+  const words = leftOut(lines, feed, view, edge, shown.span, (line) => table.has(line) === false);
+  if (isTooLong) words.push("So many lines are chosen that the address has no room for their names: a link does not show the same.");
   $("rest").textContent = words.join(" ");
   $("rest").hidden = !words.length;
-  if (!unlisted.length) return;
-  $("from").textContent = several ? newest.source : "";
-  $("message").textContent = clip(JSON.stringify(newest.message, null, 2), MAX_TEXT);
-  const items = unlisted.slice(-MAX_LISTED).map(({ source, message, time }) =>
-    make("li", {},
-      make("span", { className: "quiet", textContent: several ? `${clock(time)} ${source}` : clock(time) }),
-      make("span", { className: "json", textContent: clip(JSON.stringify(message), MAX_ROW) })),
-  );
-  unlisted = [];
-  $("list").prepend(...items.reverse());
-  while ($("list").childElementCount > MAX_LISTED) $("list").lastChild.remove();
+  list.show(feed, $("messages").open);
 }
-
-function whatIsLeftOut(edge, span) {
-  const { rest } = lines;
-  const words = [];
-  const past = [...pasts.values()];
-  if (past.length === 1 && past[0].from > edge - span) {
-    const [{ kept: count, from }] = past;
-    words.push(`The server keeps ${plural(count, "message")} of what was before this page: the last ${duration(edge - from)} of ${duration(span)} are here.`);
-  } else if (past.some(({ from }) => from > edge - span)) {
-    words.push(`Of ${plural(past.length, "topic")} the server keeps less than the last ${duration(span)}.`);
-  }
-  if (lines.merged && lines.mergedUntil > shown.from) words.push(`Before ${clock(lines.mergedUntil)} lines go through the lowest and the highest of each ${duration(lines.moment)}, because more came than can be drawn: ${plural(lines.merged, "point")} left out.`);
-  if (lines.dropped && lines.times[0] > edge - span) words.push(`The charts hold the last ${duration(edge - lines.times[0])} of ${duration(span)}; ${plural(lines.dropped, "point")} before that were too many.`);
-  const undrawn = [...lines.all.values()].filter((line) => !line.isDrawn && rows.get(line)?.cells[0].firstChild.firstChild.checked === false);
-  const counters = undrawn.filter((line) => line.isCounter);
-  const others = undrawn.length - counters.length;
-  if (counters.length) words.push(`Not drawn, because they only count or tell the time: ${named(counters.map((line) => line.label))}`);
-  if (others) words.push(`${others.toLocaleString("en")} more ${others === 1 ? "is" : "are"} not drawn: ${named(undrawn.filter((line) => !line.isCounter).map((line) => line.label))}`);
-  if (undrawn.length) words.push("Tick what you want to see in the table.");
-  if (rest.size) words.push(`${rest.size >= MAX_REST ? "At least " : ""}${rest.size} beyond ${MAX_LINES} lines are not kept: ${named([...rest])}`);
-  if (lines.huge) words.push("Numbers beyond 10³⁰ are not drawn.");
-  if (lines.isPartial) words.push("Some messages were too large to be searched for numbers to their end.");
-  return words;
-}
-
-const named = (names) => `${clip(names.slice(0, TOLD_REST).join(", "), MAX_ROW)}${names.length > TOLD_REST ? ", …" : "."}`;
 
 /* The page */
 
@@ -329,92 +251,177 @@ const WORDS = {
   connecting: "connecting", live: "live", waiting: "the server asks to wait", offline: "connection lost", resting: "resting while hidden",
   failed: "refused", ended: "the topic has ended", closed: "closed",
 };
+const WAYS = {
+  401: "It wants a token: open a session, or ask whoever runs it for one.", 403: "This reader has no right to it.", 404: "There is no slosh server behind this address.",
+};
 
-function showState({ name, reason }) {
+function showState({ name, reason, error, incomplete }) {
   const element = $("state");
-  if (["offline", "waiting"].includes(name)) lostAt ??= seconds();
+  if (["offline", "waiting"].includes(name)) feed.away();
+  if (name === "live") fillPast({});
   if (name === "connecting" && !reason && ["offline", "waiting", "resting"].includes(element.dataset.state)) return;
   element.dataset.state = name;
   element.title = reason ?? "";
   $("state-words").textContent = WORDS[name];
   $("retry").hidden = !["offline", "waiting"].includes(name);
-  const isTold = reason && ["connecting", "failed", "offline", "waiting"].includes(name);
-  $("why").textContent = isTold ? `${name === "failed" ? "The server refused" : WORDS[name][0].toUpperCase() + WORDS[name].slice(1)}: ${reason}` : "";
+  // A pattern is refused when it begins where too many topics are active; that passes.
+  const isTooMany = name === "failed" && error?.code === "bad_topic" && shown.topic.includes("*");
+  if (isTooMany) setTimeout(start, AGAIN, following.place);
+  const way = isTooMany ? `This page tries again every ${AGAIN / 1000} s.` : (WAYS[error?.status] ?? "");
+  const isTold = reason && (incomplete || ["connecting", "failed", "offline", "waiting"].includes(name));
+  const begin = incomplete ? "Not all is shown" : name === "failed" ? "The server refused" : WORDS[name][0].toUpperCase() + WORDS[name].slice(1);
+  $("why").textContent = isTold ? `${begin}: ${reason} ${way}` : "";
   $("why").hidden = !isTold;
   $("empty-words").textContent = name === "failed" ? "This page waits for nothing: see above." : "This page waits for the next message, and every number in it becomes a line.";
   schedule();
 }
 
+const past = new Past(kept, lines, topicOf, () => schedule());
+
+function take(answer) {
+  feed.take(answer);
+  fillPast(answer);
+  schedule();
+}
+
+/** Ask for the past of the topics that are named, and of those that have come. */
+function fillPast({ topics = {} }) {
+  if (!shown.x) past.fill([...shown.topic.split(","), ...Object.keys(topics)]);
+}
+
 function pause() {
-  const batch = waiting;
-  waiting = batch ? null : [];
-  $("pause").setAttribute("aria-pressed", String(!batch));
-  if (batch) {
-    showAll(batch);
-    dropped = 0;
-  }
+  feed.pause();
+  $("pause").setAttribute("aria-pressed", String(Boolean(feed.waiting)));
+  lastTexts = 0;
   schedule();
 }
 
 /** Choose the span of the page's address; one that is not in the list is added to it. */
 function chooseSpan() {
-  const wanted = Math.min(LONGEST, parseDuration(asked.get("span")) ?? 60);
   const select = $("span");
-  if (![...select.options].some((option) => Number(option.value) === wanted)) {
-    const option = make("option", { value: String(wanted), textContent: duration(wanted) });
-    select.insertBefore(option, [...select.options].find((other) => Number(other.value) > wanted) ?? null);
+  if (![...select.options].some((option) => Number(option.value) === shown.span)) {
+    const option = make("option", { value: String(shown.span), textContent: duration(shown.span) });
+    select.insertBefore(option, [...select.options].find((other) => Number(other.value) > shown.span) ?? null);
   }
-  select.value = String(wanted);
+  select.value = String(shown.span);
   select.addEventListener("change", () => {
-    asked.set("span", select.value);
-    history.replaceState(null, "", `?${asked}`);
+    writeAddress({ span: Number(select.value) === LONGEST ? "all" : select.value });
+    // More of the past is asked for again.
+    if (Number(select.value) > kept) location.reload();
+    shown.span = Number(select.value);
+    shown.zoom = null;
+    writeAddress({ from: null, to: null });
     schedule();
   });
 }
 
-function path(name) {
-  return encodeURIComponent(name).replaceAll("%2F", "/").replaceAll("%2C", ",").replaceAll("'", "%27");
+function changeSpan(by) {
+  const select = $("span");
+  const index = Math.min(select.options.length - 1, Math.max(0, select.selectedIndex + by));
+  if (index === select.selectedIndex) return;
+  select.selectedIndex = index;
+  select.dispatchEvent(new Event("change"));
 }
 
-async function copy() {
+async function copy(text, button, element) {
+  const words = button.textContent;
   try {
-    await navigator.clipboard.writeText($("curl").textContent);
-    $("copy").textContent = "Copied";
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
   } catch {
     // Only pages over HTTPS or on localhost may write to the clipboard: select the text, the reader copies it.
-    getSelection().selectAllChildren($("curl"));
-    $("copy").textContent = "Selected";
+    if (element) getSelection().selectAllChildren(element);
+    button.textContent = element ? "Selected" : "See the address bar";
   }
-  setTimeout(() => ($("copy").textContent = "Copy"), 1500);
+  setTimeout(() => (button.textContent = words), 1500);
 }
 
-document.title = `${topic} · slosh`;
-$("topic").textContent = topic;
-$("where").value = topic;
+/** What is ticked on the page is drawn at once; what the lines are made by needs them again. */
+function bindOptions() {
+  const bind = (id, name, take) => {
+    const input = $(id);
+    input.addEventListener(input.type === "range" ? "input" : "change", () => {
+      writeAddress({ [name]: take(input) });
+      schedule();
+    });
+  };
+  $("zero").checked = view.isZero;
+  $("log").checked = view.isLog;
+  $("smooth").value = String(view.smoothing);
+  $("by").value = shown.by ?? "";
+  $("x").value = shown.x ?? "";
+  bind("zero", "zero", ({ checked }) => (view.isZero = checked));
+  bind("log", "log", ({ checked }) => (view.isLog = checked));
+  bind("smooth", "smooth", ({ value }) => ((view.smoothing = Number(value)), view.smoothing || null));
+  for (const name of ["by", "x"]) {
+    $(name).addEventListener("change", () => {
+      writeAddress({ [name]: $(name).value.trim() || null });
+      location.reload();
+    });
+  }
+  $("png").addEventListener("click", () => pictureOf([...panels.plots, ...paths.plots], view, shown.topic).toBlob((blob) => download(`${fileName()}.png`, blob)));
+  $("csv").addEventListener("click", () => {
+    const places = tracks().filter((track) => track.shown).flatMap(({ latitude, longitude }) => [latitude, longitude]);
+    const all = [...new Set([...drawnLines().filter((line) => line.shown), ...places])];
+    download(`${fileName()}.csv`, new Blob([csvOf(all, view.from, view.to, view.isTime)], { type: "text/csv" }));
+  });
+  $("link").addEventListener("click", ({ target }) => copy(location.href, target));
+  addEventListener("click", ({ target }) => $("menu").contains(target) || ($("menu").open = false));
+}
+
+const fileName = () => shown.topic.replaceAll(/[^\p{L}\p{N}._-]+/gu, "-").slice(0, 80) || "slosh";
+
+const KEYS = {
+  p: pause, " ": pause, "0": () => zoom(), "+": () => changeSpan(1), "=": () => changeSpan(1), "-": () => changeSpan(-1),
+  z: () => $("zero").click(), l: () => $("log").click(), f: () => ($("table-tools").hidden = false, $("filter").focus()), Escape: () => ($("menu").open = false),
+  ArrowLeft: (event) => arrow(event, -1), ArrowRight: (event) => arrow(event, 1),
+};
+let pointedAt;
+
+/** The pointer by the keyboard; with shift the time moves. */
+function arrow(event, way) {
+  event.preventDefault();
+  const by = (way * (view.to - view.from)) / (event.shiftKey ? 4 : 60);
+  if (event.shiftKey) return zoom(view.from + by, view.to + by);
+  pointedAt = Math.min(view.to, Math.max(view.from, (pointedAt ?? view.to) + by));
+  panels.pointAt(pointedAt);
+}
+
+document.title = `${shown.topic} · slosh`;
+document.body.classList.toggle("embedded", shown.isEmbedded);
+document.body.classList.toggle("across", Boolean(shown.x));
+$("topic").textContent = shown.topic;
+$("where").value = shown.topic;
 $("empty-title").textContent = "Nothing has come yet";
 // A pattern is posted to through a topic that it takes in.
-const example = topic.split(",")[0].replaceAll(/\*+/g, "one");
-$("curl").textContent = `curl -d '{"value": 21.5}' '${new URL("topics/", home).href}${path(example)}'`;
-$("copy").addEventListener("click", copy);
+const example = shown.topic.split(",")[0].replaceAll(/\*+/g, "one");
+$("curl").textContent = `curl -d '{"value": 21.5}' '${new URL("topics/", rootOf()).href}${pathOf(example)}'`;
+$("copy").addEventListener("click", () => copy($("curl").textContent, $("copy"), $("curl")));
 $("go").addEventListener("submit", (event) => {
   event.preventDefault();
   const wanted = $("where").value.trim();
-  if (wanted) location.assign(new URL(`view/${path(wanted)}`, home));
+  if (wanted) location.assign(viewOf(wanted));
 });
 $("pause").addEventListener("click", pause);
-$("unzoom").addEventListener("click", () => showZoom());
+$("messages").addEventListener("toggle", () => list.show(feed, $("messages").open));
+$("unzoom").addEventListener("click", () => zoom());
 chooseSpan();
+bindOptions();
 addEventListener("keydown", (event) => {
-  const isTyping = event.target.closest?.("input:not([type=checkbox]), select, textarea");
-  if (event.key === "p" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) pause();
+  const isTyping = event.target.closest?.("input:not([type=checkbox]), select, textarea, button, summary");
+  if (event.ctrlKey || event.metaKey || event.altKey || (isTyping && (event.key !== "p" || event.target.closest("input, select, textarea")))) return;
+  if (Object.hasOwn(KEYS, event.key)) KEYS[event.key](event);
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((chart) => chart.recolour()));
-// Ticks for what changes without a message: the edge that goes on, the rate that sinks, the silence that grows.
-setInterval(() => document.hidden || schedule(), 250);
-// At most fifty answers a second, however fast the topic is. A stream, because the socket holds what a moment of work delays.
-const following = follow(topic, {
-  since: `${kept}s`, every: "20ms", key: asked.get("key") || undefined, times: true, transport: stream, onAnswer: take, onState: showState,
-});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panels.recolour());
+// Ticks for what changes without a message: the rate that sinks, the silence that grows.
+setInterval(() => document.hidden || schedule(), TEXTS);
+setInterval(() => feed.newest && ($("summary").textContent = summary(shown.topic, drawnLines(), view)), 15_000);
+let following;
+function start(since) {
+  // At most fifty answers a second, however fast the topic is.
+  following = follow(shown.topic, { since, every: "20ms", key: shown.key, shared: true, onAnswer: take, onState: showState });
+}
+start(`${kept}s`);
 $("retry").addEventListener("click", () => following.retry());
 /** For tests: what is drawn. */
-globalThis.sloshView = { lines, shown, charts: () => charts };
+globalThis.sloshView = { lines, shown: view, feed, get following() { return following; }, plots: () => panels.plots, cost: () => cost, drawings: () => drawings };

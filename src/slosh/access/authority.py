@@ -1,0 +1,187 @@
+"""Which rights a token gives now.
+
+The rules of this file:
+
+* What was worked out for a token is kept as one `Grant`, so a JWT's signature is checked once, and not with each
+  request. A grant counts while it is of the present generation: new rules, and a JWKS file that has changed, begin
+  the next one, and whoever holds an older grant has to ask again.
+* Nothing here tells a token that was never there from one that was taken away.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Collection
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+from slosh.access.jwt import BadToken, looks_like_jwt, verify
+from slosh.access.keys import Key, read_jwks, stamp
+from slosh.access.rights import Grant
+from slosh.access.rules import AccessRules
+from slosh.access.tokens import TokenTable, is_token
+from slosh.errors import SettingError
+
+log: Final = logging.getLogger("slosh.access")
+
+REMEMBERED: Final = 10_000
+"""Grants in each of two generations of a memory; some 500 bytes each, and more where a token lists many patterns."""
+_LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at the JWKS file at least."""
+_UNKNOWN: Final = "This token is not known here, or is not any more."
+
+Stamp = Callable[[Path], tuple[int, int, int]]
+ReadKeys = Callable[[Path], tuple[Key, ...]]
+
+
+class Authority:
+    """Knows the rules, and the keys.
+
+    Args:
+        rules: that count.
+        skew: seconds by which the clocks of issuers and this server may differ.
+        max_token: bytes of a token that is looked at.
+        look: tells whether a file has changed.
+        read: reads a JWKS file.
+
+    Raises:
+        SettingError: the JWKS file cannot be read.
+
+    Attributes:
+        rules: that count.
+        public: what is granted without a token.
+        generation: raised whenever a grant that was given may not count any more.
+    """
+
+    __slots__ = (
+        "_keys",
+        "_look",
+        "_looked",
+        "_old",
+        "_read",
+        "_skew",
+        "_stamp",
+        "_table",
+        "_young",
+        "generation",
+        "max_token",
+        "public",
+        "rules",
+    )
+
+    def __init__(
+        self,
+        rules: AccessRules,
+        *,
+        skew: float,
+        max_token: int,
+        look: Stamp = stamp,
+        read: ReadKeys = read_jwks,
+    ) -> None:
+        self._look = look
+        self._read = read
+        self.generation = 0
+        self._young: dict[bytes, Grant] = {}
+        self._old: dict[bytes, Grant] = {}
+        self.replace(rules, skew=skew, max_token=max_token)
+
+    def replace(self, rules: AccessRules, *, skew: float, max_token: int) -> None:
+        """Let these rules count from now on.
+
+        Raises:
+            SettingError: the JWKS file cannot be read; the rules before count on.
+        """
+        stamped: tuple[int, int, int] = (0, 0, 0)
+        keys: tuple[Key, ...] = ()
+        if rules.jwt is not None and rules.jwt.jwks_file is not None:
+            stamped = self._look(rules.jwt.jwks_file)
+            keys = self._read(rules.jwt.jwks_file)
+        self.rules = rules
+        self.max_token = max_token
+        self._skew = skew
+        self._stamp = stamped
+        self._keys = keys
+        self._looked = -math.inf
+        self._table = TokenTable(rules.tokens)
+        self._begin()
+
+    @property
+    def has_key_file(self) -> bool:
+        """Whether there is a JWKS file, which may change at any time."""
+        return self.rules.jwt is not None and self.rules.jwt.jwks_file is not None
+
+    def is_current(self, grant: Grant, now: float) -> bool:
+        """Whether a grant counts at the time `now`, seconds since 1970."""
+        return grant.generation == self.generation and now < grant.expires
+
+    def identify(self, token: str, now: float) -> Grant:
+        """The rights that a token gives at the time `now`, seconds since 1970, and those that are public.
+
+        Raises:
+            BadToken: it gives none.
+        """
+        if len(token) > self.max_token:
+            raise BadToken(f"A token has at most {self.max_token} bytes (max_token).")
+        if not is_token(token):
+            raise BadToken("A token has the characters A-Z a-z 0-9 . _ ~ + / - (RFC 6750 §2.1).")
+        self.refresh(now)
+        digest = blake2b(token.encode("ascii"), digest_size=20).digest()
+        grant = self._young.get(digest) or self._old.get(digest)
+        if grant is None:
+            grant = self._find(token, digest.hex(), now)
+        if now >= grant.expires:
+            raise BadToken("This token has expired.")
+        if len(self._young) >= REMEMBERED:
+            self._old, self._young = self._young, {}
+        self._young[digest] = grant
+        return grant
+
+    def identify_client(self, names: Collection[str], expires: float, now: float) -> Grant | None:
+        """The rights of a client whose certificate has these names and counts until `expires`; None for none."""
+        for each in self.rules.clients:
+            if each.name in names and now < min(each.expires, expires):
+                return Grant(
+                    each.name,
+                    each.rights.joined(self.rules.public),
+                    expires=min(each.expires, expires),
+                    key=f"client {each.name}",
+                    generation=self.generation,
+                )
+        return None
+
+    def refresh(self, now: float) -> None:
+        """Read the JWKS file again if it has changed. Where it has become unsound, the keys before count on."""
+        rules = self.rules.jwt
+        if rules is None or rules.jwks_file is None or 0 <= now - self._looked < _LOOK_EVERY:
+            return
+        self._looked = now
+        stamped = self._look(rules.jwks_file)
+        if stamped == self._stamp:
+            return
+        self._stamp = stamped
+        try:
+            self._keys = self._read(rules.jwks_file)
+        except SettingError as error:
+            log.error("the keys stay as they are, because of a mistake: %s", error.detail)  # noqa: TRY400 - the sentence is all
+            return
+        log.info("the keys in %s were read again", rules.jwks_file)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.generation += 1
+        self._young = {}
+        self._old = {}
+        self.public = Grant("public", self.rules.public, generation=self.generation)
+
+    def _find(self, token: str, key: str, now: float) -> Grant:
+        row = self._table.find(token)
+        rules = self.rules
+        if row is not None:
+            rights, expires, name = row.rights, row.expires, row.name
+        elif rules.jwt is not None and looks_like_jwt(token):
+            keys = self._keys if rules.jwt.secret is None else (*self._keys, rules.jwt.secret)
+            claims = verify(token, rules.jwt, keys, now, self._skew)
+            rights, expires, name = claims.rights, claims.expires, claims.name
+        else:
+            raise BadToken(_UNKNOWN)
+        return Grant(name, rights.joined(rules.public), expires=expires, key=key, generation=self.generation)

@@ -1,0 +1,118 @@
+"""What a `Connection` takes for its socket, when another server has the socket."""
+
+import asyncio
+from typing import Final
+
+_ROOM: Final = 64 * 1024
+"""Bytes that wait for the ASGI server before the connection is told to write no more."""
+_PEER: Final = ("127.0.0.1", 0)
+"""Whom the connection takes for its client: this process, whose word about the real one counts (`trusted_proxies`)."""
+
+
+class Transport(asyncio.Transport):
+    """What a `Connection` takes for its socket. Give it its connection before anything else."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": _PEER})
+        self.connection: asyncio.Protocol | None = None
+        self.is_aborted = False
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._stopped = False
+        self._closing = False
+        # Futures and no events, because most answers are there before anybody waits for them.
+        self._taking: asyncio.Future[None] | None = None  # of a `take` that waits
+        self._is_read = True
+        self._reading: asyncio.Future[None] | None = None  # of an `until_read` that waits
+
+    # What the connection calls.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Take what it writes. Beyond `_ROOM` it is told to write no more."""
+        if self._closing:
+            return
+        self._parts.append(bytes(data))
+        self._size += len(data)
+        _wake(self._taking)
+        if self._size > _ROOM and not self._stopped and self.connection is not None:
+            self._stopped = True
+            self.connection.pause_writing()
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the ASGI server has not taken."""
+        return self._size
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Do nothing: `_ROOM` is the limit."""
+
+    def pause_reading(self) -> None:
+        """Have no more of the request come."""
+        self._is_read = False
+
+    def resume_reading(self) -> None:
+        """Have the rest of the request come."""
+        self._is_read = True
+        _wake(self._reading)
+
+    def is_closing(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._closing
+
+    def can_write_eof(self) -> bool:
+        """It can."""
+        return True
+
+    def write_eof(self) -> None:
+        """The last answer is written."""
+        self.close()
+
+    def close(self) -> None:
+        """Close, once what was written is taken."""
+        self._closing = True
+        _wake(self._taking)
+        self.resume_reading()
+
+    def abort(self) -> None:
+        """Close in the middle of an answer."""
+        self.is_aborted = True
+        self.close()
+
+    # What the ASGI side calls.
+
+    async def take(self) -> bytes:
+        """What was written; empty when nothing more will be."""
+        while not self._parts and not self._closing:
+            self._taking = asyncio.get_running_loop().create_future()
+            await self._taking
+        return self.take_now()
+
+    def take_now(self) -> bytes:
+        """What was written; empty when nothing is there."""
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def taken(self) -> None:
+        """The ASGI server has taken all that `take` and `take_now` gave."""
+        self._size = sum(map(len, self._parts))
+        if self._stopped and not self._size and self.connection is not None:
+            self._stopped = False
+            self.connection.resume_writing()
+
+    async def until_read(self) -> None:
+        """Wait until the connection reads."""
+        while not self._is_read:
+            self._reading = asyncio.get_running_loop().create_future()
+            await self._reading
+
+
+def _wake(waiting: asyncio.Future[None] | None) -> None:
+    if waiting is not None and not waiting.done():
+        waiting.set_result(None)
+
+
+def open_transport(connection: asyncio.Protocol) -> Transport:
+    """Connect `connection` to an ASGI server."""
+    transport = Transport()
+    transport.connection = connection
+    connection.connection_made(transport)
+    return transport

@@ -1,0 +1,127 @@
+"""A topic's history as columns, for programs that plot or compute. No I/O here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from slosh.client.dataframe import load
+from slosh.client.errors import BadUse
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Figure = Literal["mean", "min", "max", "count"]
+"""What is known of the numbers of a step."""
+
+Column = list[float | None]
+"""An element for each step; None where no number came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The numbers at one path.
+
+    Attributes:
+        path: of the numbers in the messages, with dots; empty for messages that are numbers.
+        by: the value of the member that tells series apart; None where none was named.
+        count: how many numbers came in each step.
+        min, max, mean: of each step.
+    """
+
+    path: str
+    by: str | None
+    count: list[int]
+    min: Column
+    max: Column
+    mean: Column
+
+    @property
+    def name(self) -> str:
+        """The path, `value` where that is empty, and behind it the value of the member that tells series apart."""
+        path = self.path or "value"
+        return path if self.by is None else f"{path} {self.by}"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the numbers of a topic were.
+
+    Attributes:
+        times: when each step begins, seconds since 1970.
+        step: seconds.
+        series: in columns, each of as many elements as there are times.
+        next: the place behind the last message that is in them: give it to `watch` as `since`.
+        known_from: seconds since 1970; what came before that is not known. 0.0 where all of it is.
+        unlisted: numbers that were left out, because there were too many series.
+        missed: messages that were left out, because they were too large or too many at a time.
+    """
+
+    times: list[float]
+    step: float
+    series: list[Series]
+    next: str
+    known_from: float
+    unlisted: int
+    missed: int
+
+    def to_arrays(self, figure: Figure = "mean") -> "tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]":
+        """The times, as numpy's `datetime64[ms]` in UTC, and each series by its name, NaN where no number came.
+
+        Raises:
+            BadUse: numpy is not installed, or `figure` is none.
+        """
+        numpy = load("numpy")
+        times = numpy.array([round(time * 1000) for time in self.times], dtype="datetime64[ms]")
+        # numpy makes NaN of None.
+        return times, {each.name: numpy.array(_column(each, figure), dtype=float) for each in self.series}
+
+    def to_dataframe(self, figure: Figure = "mean") -> "pd.DataFrame":
+        """A row for each step, with its time (UTC) as index, and a column for each series, NaN where no number came.
+
+        Raises:
+            BadUse: pandas is not installed, or `figure` is none.
+        """
+        pandas = load("pandas")
+        times, columns = self.to_arrays(figure)
+        return pandas.DataFrame(columns, index=pandas.DatetimeIndex(times, tz="UTC", name="time"))
+
+
+def _column(series: Series, figure: str) -> Sequence[float | None]:
+    if figure not in ("mean", "min", "max", "count"):
+        raise BadUse(f"figure is mean, min, max or count, not {figure!r}.")
+    column: Sequence[float | None] = getattr(series, figure)
+    return column
+
+
+def history_query(span: str | float, points: int, paths: Sequence[str], by: str) -> dict[str, str]:
+    """The query of a request for a history.
+
+    Raises:
+        BadUse: it makes no sense.
+    """
+    if isinstance(paths, str):
+        raise BadUse(f"paths is several paths, as [{paths!r}].")
+    query = {"history": span if isinstance(span, str) else f"{span:g}", "points": str(points)}
+    if paths:
+        query["path"] = ",".join(paths)
+    if by:
+        query["by"] = by
+    return query
+
+
+def read_history(said: Mapping[str, Any]) -> History:
+    """The history that a server has answered with."""
+    start, end, step = said["from"], said["to"], said["step"]
+    return History(
+        times=[time / 1000 for time in range(start, end, step)],
+        step=step / 1000,
+        series=[
+            Series(each["path"], each.get("by"), each["count"], each["min"], each["max"], each["mean"])
+            for each in said["series"]
+        ],
+        next=str(said["next"]),
+        known_from=said.get("known_from", 0) / 1000,
+        unlisted=said.get("unlisted", 0),
+        missed=said.get("missed", 0),
+    )

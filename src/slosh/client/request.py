@@ -1,0 +1,340 @@
+"""What the synchronous and the asynchronous client have in common: their options, checked and spelled for the wire."""
+
+import os
+import re
+import secrets
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypedDict
+
+import httpx2
+
+from slosh.client.errors import BadUse, NotTaken, Unreachable
+from slosh.client.protocol import (
+    DEFAULT_URL,
+    SILENCE,
+    Ask,
+    Published,
+    find_url,
+    passes,
+    pause_before,
+    read_problem,
+    read_published,
+    split_login,
+    topic_path,
+)
+from slosh.client.values import encode, encode_many
+
+MAX_EVENT: Final = 64 * 1024 * 1024
+"""Bytes of one event that the client takes; the server's own bound (`max_message`) is usually the smaller one."""
+
+CONNECT: Final = 10.0
+"""Seconds to make a connection."""
+WATCH: Final = httpx2.Timeout(CONNECT, read=SILENCE, pool=None)
+"""The bounds of a watch: a stream that is silent for longer counts as cut."""
+
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
+"""What OpenSSL calls an answer that is none of TLS."""
+
+_DURATION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a client reaches its server.
+
+    Attributes:
+        url: the server's address, without a login and without a slash at its end.
+        headers: of every request.
+        timeout: seconds that a request other than a watch may take in all, retries included.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    timeout: float
+
+
+def make_options(url: str | None, token: str | None, headers: Mapping[str, str] | None, timeout: float) -> Options:
+    """Check what a client was made with.
+
+    Args:
+        url: the server's address; None for SLOSH_URL, else this machine's port 8000.
+        token: sent as `Authorization: Bearer`; None for SLOSH_TOKEN, else what stands in the file that
+            SLOSH_TOKEN_FILE names, if one of them is set.
+    """
+    if not timeout > 0:
+        raise BadUse(f"timeout is a number of seconds above 0, not {timeout!r}.")
+    all_headers = {"User-Agent": "slosh-client"} | dict(headers or {})
+    secret = token if token is not None else os.environ.get("SLOSH_TOKEN", "") or _read_token()
+    if secret:
+        if not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise BadUse(
+                "A token is printable ASCII without spaces; that of token, SLOSH_TOKEN or SLOSH_TOKEN_FILE is not."
+            )
+        all_headers["Authorization"] = f"Bearer {secret}"
+    address, login = split_login(find_url(url))
+    try:
+        httpx2.URL(address)
+    except httpx2.InvalidURL as error:
+        raise BadUse(f"A server's address looks like {DEFAULT_URL}; {address!r} cannot be used: {error}.") from None
+    if login and secret:
+        raise BadUse(
+            "The server's address has a login and there is a token too, and a request has room for one. Take one out."
+        )
+    if login:
+        all_headers["Authorization"] = login
+    return Options(address, all_headers, timeout)
+
+
+def _read_token() -> str:
+    """What stands in the file that SLOSH_TOKEN_FILE names; empty where it names none.
+
+    Raises:
+        BadUse: it cannot be read, or is empty: a request without its token would be another one.
+    """
+    file = os.environ.get("SLOSH_TOKEN_FILE", "")
+    if not file:
+        return ""
+    try:
+        token = Path(file).read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else "it is no text of ASCII"
+        raise BadUse(f"SLOSH_TOKEN_FILE names {file}, which cannot be read: {told}.") from None
+    if not token:
+        raise BadUse(f"SLOSH_TOKEN_FILE names {file}, which is empty; it holds a token.")
+    return token
+
+
+class WatchOptions(TypedDict, total=False):
+    """What a watch can be told; see `Client.watch`."""
+
+    since: str | float
+    last: int
+    limit: int
+    every: str | float
+    key: str
+    deadline: float
+
+
+def watch_query(options: WatchOptions) -> dict[str, str]:
+    """The query of a watch.
+
+    Raises:
+        BadUse: an option is none, or has a value that it cannot have.
+    """
+    unknown = [name for name in options if name not in WatchOptions.__annotations__]
+    if unknown:
+        raise BadUse(f"{unknown[0]} is no option of watch; there are {', '.join(WatchOptions.__annotations__)}.")
+    since, last = options.get("since"), options.get("last")
+    if since is not None and last is not None:
+        raise BadUse("Give since or last, not both: each says where to start.")
+    query: dict[str, str] = {}
+    if since is not None:
+        query["since"] = since if isinstance(since, str) else f"{_seconds('since', since)}s"
+    if last is not None:
+        query["since"] = f"-{_number('last', last)}"
+    if (limit := options.get("limit")) is not None:
+        query["limit"] = str(_number("limit", limit))
+    if (every := options.get("every")) is not None:
+        query["every"] = _duration("every", every)
+    if (key := options.get("key")) is not None:
+        query["key"] = key
+    return query
+
+
+def check_deadline(deadline: float | None) -> float | None:
+    """Give `deadline` back when it is a time to go on.
+
+    Raises:
+        BadUse: it is none.
+    """
+    if deadline is not None and not deadline > 0:
+        raise BadUse(f"deadline is a number of seconds above 0, not {deadline!r}.")
+    return deadline
+
+
+def is_stream(answer: httpx2.Response, ask: Ask) -> bool:
+    """Whether this is the event stream that was asked for."""
+    return answer.status_code == 200 and ask.streams and _kind(answer) == "text/event-stream"
+
+
+def is_envelope(answer: httpx2.Response, ask: Ask) -> bool:
+    """Whether this is the answer to a poll."""
+    return answer.status_code == 200 and not ask.streams and _kind(answer) == "application/json"
+
+
+def _kind(answer: httpx2.Response) -> str:
+    kind: str = answer.headers.get("content-type", "").partition(";")[0]
+    return kind.strip().lower()
+
+
+def _number(name: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise BadUse(f"{name} is a whole number from 1 on, not {value!r}.")
+    return value
+
+
+def _seconds(name: str, value: object) -> str:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 10**9:
+        raise BadUse(f"{name} is a number of seconds, or a text such as '90s' or '10m', not {value!r}.")
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _duration(name: str, value: str | float) -> str:
+    if isinstance(value, str):
+        if _DURATION.fullmatch(value) is None:
+            raise BadUse(f"{name} is a duration such as '250ms' or '1s', not {value!r}.")
+        return value if value[-1].isalpha() else f"{value}s"
+    return f"{_seconds(name, value)}s"
+
+
+@dataclass(slots=True)
+class Post:
+    """One publish and its tries. Every try has the same idempotency key, so that the message is stored once.
+
+    Call `failed` or `answered` with what comes of each request; wait for `pause` seconds and send it again while
+    `answered` gives None.
+
+    Attributes:
+        path: below the server's address.
+        body: the message, or one a line.
+        headers: of the request.
+        strict: whether a topic that nobody watches, or that has ended, is an error.
+        method: of the request.
+        pause: seconds to wait before the next try.
+    """
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    strict: bool = False
+    method: str = "POST"
+    pause: float = 0.0
+    _tries: int = 0
+
+    def answered(self, answer: httpx2.Response, where: str) -> Published | None:
+        """What became of it; None where it is worth another try.
+
+        Args:
+            where: the server's address, for errors.
+
+        Raises:
+            Refused, NotTaken: it was not taken, and will not be.
+        """
+        if passes(answer.status_code):
+            self._again(answer.headers)
+            return None
+        published = read_published(answer.status_code, answer.headers, answer.content, where)
+        if self.strict and published.ended and not published.taken:
+            raise NotTaken(409, read_problem(answer.content), "")
+        if self.strict and not published.taken:
+            raise NotTaken(404, {"code": "no_watchers", "detail": _nobody(self.path)}, "")
+        return published
+
+    def failed(self, error: httpx2.TransportError) -> None:
+        """No answer came."""
+        del error  # Each is worth another try: the key makes sure that nothing is stored twice.
+        self._again({})
+
+    def _again(self, headers: Mapping[str, str]) -> None:
+        self._tries += 1
+        self.pause = pause_before(self._tries, headers, secrets.randbelow(1000) / 1000)
+
+
+class PublishOptions(TypedDict, total=False):
+    """What a publish can be told; see `Client.publish`."""
+
+    key: str | None
+    strict: bool
+    open: bool
+    end: bool
+
+
+def one_post(topic: str, value: object, options: PublishOptions) -> Post:
+    """The publish of one message."""
+    return _post(topic, encode(value), "application/json", options)
+
+
+def batch_post(topic: str, values: Iterable[object], options: PublishOptions) -> Post:
+    """The publish of several messages, all or none."""
+    return encoded_post(topic, encode_many(list(values)), options)
+
+
+def encoded_post(topic: str, lines: Sequence[bytes], options: PublishOptions) -> Post:
+    """The publish of several messages, each the bytes of one JSON value without a line's end."""
+    if not lines:
+        raise BadUse("There is nothing to publish: give at least one value.")
+    return _post(topic, b"\n".join(lines) + b"\n", "application/x-ndjson", options)
+
+
+def open_post(topic: str) -> Post:
+    """The request that makes a topic active, without a message."""
+    return _post(topic, b"", "application/json", {"open": True})
+
+
+def end_post(topic: str) -> Post:
+    """The request that ends a topic without a message. It may be repeated (RFC 9110 §9.2.2), so it needs no key."""
+    return Post(f"/topics/{_name(topic)}", b"", {}, method="DELETE")
+
+
+def _post(topic: str, body: bytes, kind: str, options: PublishOptions) -> Post:
+    unknown = [name for name in options if name not in PublishOptions.__annotations__]
+    if unknown:
+        raise BadUse(f"{unknown[0]} is no option of publish; there are {', '.join(PublishOptions.__annotations__)}.")
+    flags = "&".join(["open"] * bool(options.get("open")) + ["end"] * bool(options.get("end")))
+    headers = {"Content-Type": kind, "Idempotency-Key": _key(options.get("key"))}
+    path = f"/topics/{_name(topic)}" + (f"?{flags}" if flags else "")
+    return Post(path, body, headers, options.get("strict", False))
+
+
+def unreachable(options: Options, why: Exception | None) -> Unreachable:
+    """The error for a server from which no answer came in time."""
+    if told := told_tls(options.url, why):
+        return Unreachable(told)
+    told = f" within {options.timeout:g} s" + (f" ({why})" if why is not None and str(why) else "")
+    seen: BaseException | None = why
+    while seen is not None:
+        if isinstance(seen, ConnectionRefusedError):
+            told = ": the connection was refused, so nothing listens there"
+        seen = seen.__cause__ or seen.__context__
+    return Unreachable(
+        f"No slosh server answered at {options.url}{told}. "
+        "Start one with `slosh serve`, or name the address of one that runs (url=…, --url or SLOSH_URL)."
+    )
+
+
+def told_tls(url: str, why: BaseException | None) -> str:
+    """What to do where TLS failed, which will fail the next time too; empty where something else did."""
+    seen = why
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return (
+                f"The certificate of {url} is not trusted: {seen.verify_message}. "
+                "If it is your own, let SSL_CERT_FILE name the file with the certificate of its authority."
+            )
+        if isinstance(seen, ssl.SSLError) and seen.reason in _NO_TLS:
+            return f"What answers at {url} does not speak TLS; its address begins with http://."
+        seen = seen.__cause__ or seen.__context__
+    return ""
+
+
+def _name(topic: str) -> str:
+    path = topic_path(topic)
+    if "*" in topic:
+        raise BadUse(f"A message is published to one topic; {topic!r} is a pattern, which only readers use.")
+    return path
+
+
+def _key(key: str | None) -> str:
+    if key is None:
+        return secrets.token_urlsafe(12)
+    if not 0 < len(key) <= 255 or not key.isascii() or not key.isprintable():
+        raise BadUse("An idempotency key is 1 to 255 printable ASCII characters.")
+    return key
+
+
+def _nobody(path: str) -> str:
+    topic = path.partition("?")[0]
+    return f"No one watches {topic}, so the message was not stored. It is stored as soon as somebody does."

@@ -1,0 +1,112 @@
+"""A training run: its values, step by step, as a topic that `/view/runs/**` shows.
+
+>>> run = slosh.run("train", config={"lr": 0.01})
+>>> for step in range(3):
+...     run.log(loss=1 / (step + 1))
+>>> run.finish()
+"""
+
+import contextlib
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from slosh.client.errors import BadUse, ClientError
+from slosh.client.publisher import Publisher
+from slosh.client.synchronous import Client
+
+
+class Run:
+    """Values of a loop, published in the background: the loop never waits for the server.
+
+    Args:
+        name: of the run; its topic is `runs/<name>`. One is made of the time where none is given. A name is used
+            once: a run that has ended takes no values of another for the server's `linger`, which is told by a warning.
+        config: what the run was started with; published as one line of text before the values.
+        client: a `Client`, or the server's address; None for the one that SLOSH_URL names.
+
+    Attributes:
+        topic: `runs/<name>`.
+        publisher: counts what became of the values; see `Publisher`.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        config: Mapping[str, object] | None = None,
+        client: Client | str | None = None,
+    ) -> None:
+        self.topic = f"runs/{name or time.strftime('%Y-%m-%dT%H-%M-%S')}"
+        self._owned = not isinstance(client, Client)
+        self._client = client if isinstance(client, Client) else Client(client)
+        self.publisher = Publisher(self._client)
+        self._next = 0
+        self._warned = False
+        self._lock = threading.Lock()
+        if config is not None:
+            told = ", ".join(f"{key}={value}" for key, value in config.items())
+            self.publisher.send(self.topic, {"config": told})
+
+    def log(self, *, step: int | None = None, **values: object) -> None:
+        """Publish the values of one step.
+
+        Args:
+            step: its number; the next one where none is given.
+            values: by their names; numbers become series, texts lines.
+
+        Raises:
+            BadUse: a value has no form in JSON, or there are none.
+        """
+        if not values:
+            raise BadUse("There is nothing to log; give values by their names, as in log(loss=0.5).")
+        with self._lock:
+            number = self._next if step is None else step
+            self._next = number + 1
+        self.publisher.send(self.topic, {"step": number, **values})
+        self._warn()
+
+    def finish(self) -> None:
+        """Send what waits, and end the topic. Its last values stay readable for the server's `linger`.
+
+        A server that is away is no error. It is waited for as long as the publisher waits, 5 s; what was not sent then
+        is counted by `publisher.dropped`, and told by a RuntimeWarning.
+        """
+        before = self.publisher.dropped
+        self.publisher.close()
+        self._warn()
+        if left := self.publisher.dropped - before:
+            reason = (
+                f": {self.publisher.error}" if self.publisher.error else ", because the server did not answer in time."
+            )
+            warnings.warn(f"{left} values of {self.topic} were not stored{reason}", RuntimeWarning, stacklevel=2)
+        else:
+            with contextlib.suppress(ClientError):
+                self._client.end(self.topic)
+        if self._owned:
+            self._client.close()
+
+    def _warn(self) -> None:
+        """Say once that the server refuses the values: the loop goes on, and nobody sees it."""
+        if self.publisher.refused and not self._warned:
+            self._warned = True
+            told = f"The values of {self.topic} are not stored: {self.publisher.error} Give each run a name of its own."
+            warnings.warn(told, RuntimeWarning, stacklevel=3)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish()
+
+
+def run(
+    name: str | None = None, *, config: Mapping[str, object] | None = None, client: Client | str | None = None
+) -> Run:
+    """Begin a training run: `run("train", config=…)`, then `.log(loss=…)` in the loop. See `Run`."""
+    return Run(name, config=config, client=client)

@@ -1,0 +1,69 @@
+"""`slosh check`: whether a server would start with these settings, and every mistake in them."""
+
+import asyncio
+import sys
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from slosh.commands.serve import EXIT_SETTING, option_of
+from slosh.commands.teaching import TeachingCommand
+from slosh.errors import SloshError
+from slosh.settings.row import hide_login
+from slosh.settings.sources import FILE_NAME, find_mistakes, load
+from slosh.settings.table import TABLE, Settings
+
+
+class CheckCommand(TeachingCommand):
+    """The command, with its examples."""
+
+    examples = (
+        ("slosh check", "slosh.toml in this folder, and the environment"),
+        ("slosh check --config /etc/slosh.toml && systemctl reload slosh", "only where the file is sound"),
+        ("slosh check --host 0.0.0.0", "whether it would start with this option"),
+    )
+
+
+@click.command(cls=CheckCommand, params=[option_of(row) for row in TABLE])
+@click.option("--config", metavar="FILE", help="Settings file, TOML.  [default: slosh.toml here, where there is one]")
+def check(config: str | None, **said: Any) -> None:  # noqa: ANN401  # one keyword for each row of the table
+    """Check slosh.toml, the environment and these options, as `slosh serve` reads them, and start nothing.
+
+    Prints every mistake, and exits with 2 where there is one. Files that the settings name (certificates, keys, tokens)
+    are read; no port is opened, and no store is asked.
+    """
+    mistakes = find_mistakes(said, config=config)
+    loaded = None if mistakes else load(said, config=config)
+    if loaded is not None:
+        try:
+            asyncio.run(_try(loaded.settings))
+        except SloshError as error:
+            mistakes.append(error.detail)
+    for mistake in mistakes:
+        click.echo(f"Error: {hide_login(mistake)}", err=True)
+    if mistakes:
+        click.echo(f"{len(mistakes)} to mend.", err=True)
+        sys.exit(EXIT_SETTING)
+    if loaded is not None:
+        for warning in loaded.warnings:
+            click.echo(f"Warning: {warning}", err=True)
+        told = ", ".join(sorted(loaded.sources.values())) or f"no {FILE_NAME}, and no option"
+        click.echo(f"All is well. Set: {told}.")
+
+
+async def _try(settings: Settings) -> None:
+    """Make all that a server is made of, without its sockets and its store.
+
+    Raises:
+        SloshError: it cannot be made.
+    """
+    from slosh.private_store import find_program  # noqa: PLC0415 - only where the settings are sound
+    from slosh.server import Server  # noqa: PLC0415 - as above
+
+    if settings.workers > 1 and settings.engine == "memory":
+        find_program()
+    Server(settings)  # looks at the engine's address
+    server = Server(replace(settings, engine="memory", workers=1))
+    await server.start(listening=False)
+    await server.stop()

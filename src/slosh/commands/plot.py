@@ -1,0 +1,278 @@
+"""`slosh plot`: a live chart of a topic, in the terminal."""
+
+import math
+import queue
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from slosh.client.errors import ClientError, Unreadable
+from slosh.client.protocol import Item, Note
+from slosh.commands.progress import count, were
+from slosh.commands.screen import QUIT, Screen, need
+from slosh.commands.shared import (
+    EXIT_TIMED_OUT,
+    ClientCommand,
+    complete_topics,
+    has_colour,
+    open_client,
+    parse_duration,
+    printable,
+    url_option,
+)
+
+if TYPE_CHECKING:
+    from slosh.client.synchronous import Watch
+
+_MOST_SERIES: Final = 12
+_MOST_POINTS: Final = 20_000
+"""Points of one series that are kept; on no terminal are more seen."""
+_SPANS: Final = (4, 8, 20, 40, 60, 120, 300, 600, 1200, 2400, 3600, 7200, 14400, 28800, 86400)
+"""Seconds of the axis, until there is enough for the span that is asked for: a quarter of each reads well."""
+_FRAME: Final = 0.1
+"""Seconds between two drawings."""
+
+
+class PlotCommand(ClientCommand):
+    """The command, with its examples."""
+
+    examples = (
+        ("slosh plot kitchen", "every number in the messages, the last five minutes"),
+        ("slosh plot load --path cpu.user --path cpu.sys", "two of them"),
+        ("slosh plot 'sensors/*' --span 1h", "several topics"),
+        ("slosh plot kitchen --timeout 10s | cat", "the chart after ten seconds, for a pipe"),
+    )
+    exits = ("0", "2", "4", "124", "130")
+
+
+@click.command(cls=PlotCommand)
+@click.argument("topics", nargs=-1, required=True, metavar="TOPIC...", shell_complete=complete_topics)
+@click.option("--path", "paths", multiple=True, metavar="PATH", help="A dotted path into the messages; all by default.")
+@click.option(
+    "--span", metavar="TIME", default="5m", show_default=True, callback=parse_duration, help="At most so much."
+)
+@click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
+@click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
+@url_option
+@click.pass_context
+def plot(
+    ctx: click.Context,
+    topics: tuple[str, ...],
+    paths: tuple[str, ...],
+    span: float,
+    most: int | None,
+    timeout: float | None,
+    url: str | None,
+) -> None:
+    """Draw the numbers in the messages of TOPICs as they come, with what the server keeps of the last while."""
+    try:
+        import plotext  # noqa: F401, PLC0415 - an extra
+    except ImportError:
+        raise need("terminal", "plotext") from None
+    chart = Chart(" ".join(topics), span, paths, several=len(topics) > 1 or "*" in topics[0])
+    end = time.monotonic() + timeout if timeout is not None else math.inf
+    with open_client(url) as client, client.watch(*topics, since=f"{span:g}s", notes=True) as watch:
+        feed = _Feed(watch)
+        if sys.stdout.isatty():
+            with Screen() as screen:
+                finished = _follow(feed, chart, most, end, screen)
+        else:
+            finished = _follow(feed, chart, most, end, None)
+            click.echo(chart.render(100, 30))
+        if not finished:
+            ctx.exit(EXIT_TIMED_OUT)
+
+
+def _follow(feed: "_Feed", chart: "Chart", most: int | None, end: float, screen: Screen | None) -> bool:
+    """Draw until enough has come, the topics end, or a key says so. False when time ran out."""
+    came = 0
+    while time.monotonic() < end:
+        for each in feed.take(_FRAME):
+            if isinstance(each, Note):
+                chart.note(each)
+                continue
+            chart.add(each)
+            came += 1
+            if came == most:
+                return True
+        if feed.is_over:
+            return True
+        if screen is not None:
+            screen.draw(chart.render(*screen.size))
+            if any(key in QUIT for key in screen.keys(0.001)):
+                return True
+    return False
+
+
+class _Feed:
+    """What a watch gives, gathered by a thread, so that keys are heard meanwhile."""
+
+    def __init__(self, watch: "Watch[Item | Note]") -> None:
+        self._queue: queue.Queue[Item | Note | ClientError | None] = queue.Queue(10_000)
+        self.is_over = False
+        threading.Thread(target=self._gather, args=(watch,), name="slosh plot", daemon=True).start()
+
+    def _gather(self, watch: "Watch[Item | Note]") -> None:
+        try:
+            for each in watch:
+                self._queue.put(each)
+        except ClientError as error:
+            self._queue.put(error)
+        else:
+            self._queue.put(None)
+
+    def take(self, seconds: float) -> Iterator[Item | Note]:
+        """What comes within so many seconds.
+
+        Raises:
+            ClientError: the server refused.
+        """
+        until = time.monotonic() + seconds
+        while not self.is_over and (left := until - time.monotonic()) > 0:
+            try:
+                each = self._queue.get(timeout=left)
+            except queue.Empty:
+                return
+            if isinstance(each, ClientError):
+                raise each
+            if each is None:
+                self.is_over = True
+                return
+            yield each
+
+
+class Chart:
+    """The series of some topics.
+
+    Args:
+        title: above the chart.
+        span: seconds that are shown at most; the axis grows with what there is.
+        paths: into the messages; none for every number.
+        several: whether the topic's name stands before the path.
+    """
+
+    def __init__(self, title: str, span: float, paths: tuple[str, ...] = (), *, several: bool = False) -> None:
+        self._title = printable(title)
+        self._span = span
+        self._paths = frozenset(paths)
+        self._several = several
+        self._hidden: set[str] = set()
+        self._told = ""
+        self.series: dict[str, deque[tuple[float, float]]] = {}
+
+    def add(self, item: Item) -> None:
+        """A message has come. Where some were lost just before it, the lines have a gap."""
+        when = item.time if item.time is not None else time.time()
+        try:
+            found = list(numbers(item.message))
+        except Unreadable as error:
+            self._told = printable(error.detail)
+            return
+        for path, value in found:
+            if self._paths and path not in self._paths:
+                continue
+            name = f"{item.topic} {path}".strip() if self._several else path or item.topic
+            if math.isinf(value):
+                self._told = f"a number of {printable(name)} is too large to draw"
+                continue
+            points = self.series.get(name)
+            if points is None:
+                if len(self.series) == _MOST_SERIES:
+                    self._hidden.add(name)
+                    continue
+                points = self.series[name] = deque(maxlen=_MOST_POINTS)
+            if item.lost or item.reset:
+                points.append((when, math.nan))
+            points.append((when, value))
+
+    def note(self, note: Note) -> None:
+        """Something happened between the messages."""
+        topic = printable(note.topic)
+        said = {
+            "lost": f"{count(note.count, 'message')} of {topic} {were(note.count)} missed",
+            "reset": f"{topic} began a new life",
+            "ended": f"{topic} ended",
+            "incomplete": "some topics are left out, they are too many",
+            "away": "the server does not answer",
+        }
+        self._told = said.get(note.kind, self._told)
+
+    def render(self, width: int, height: int) -> str:
+        """The chart as text of so many columns and lines."""
+        import plotext  # noqa: PLC0415 - an extra
+
+        newest = max((points[-1][0] for points in self.series.values() if points), default=time.time())
+        plotext.clear_figure()
+        plotext.theme("pro" if has_colour() else "clear")
+        plotext.plot_size(width, height - 1)
+        plotext.title(self._title)
+        for name, points in sorted(self.series.items()):
+            shown = [(when - newest, value) for when, value in points if when >= newest - self._span]
+            label: str | None = f"{printable(name)} {shown[-1][1]:.6g}" if shown else printable(name)
+            for part in _unbroken(shown):
+                xs, ys = zip(*part, strict=True)
+                plotext.plot(list(xs), list(ys), label=label, marker="braille")
+                label = None  # one entry of the legend for all parts of a line
+        span = self._span_at(newest)
+        plotext.xlim(-span, 0)
+        ticks = [-span * part / 4 for part in range(4, -1, -1)]
+        plotext.xticks(ticks, [_ago(-each) for each in ticks])
+        if not self.series:
+            plotext.ylim(0, 1)
+        told = self._told or ("" if self.series else "waiting for numbers")
+        if self._hidden:
+            told = f"{told}  {len(self._hidden)} more series are not shown; choose with --path".strip()
+        drawn = plotext.build().rstrip("\n")
+        return f"{drawn if has_colour() else plotext.uncolorize(drawn)}\n{told[:width]}"
+
+    def _span_at(self, newest: float) -> float:
+        """Seconds of the axis: as many as there are, rounded up, and no more than the span."""
+        oldest = min((points[0][0] for points in self.series.values() if points), default=newest)
+        return next((each for each in _SPANS if newest - oldest <= each < self._span), self._span)
+
+
+def numbers(message: object, path: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers in a message, each with its dotted path. What is too large for a float is infinite."""
+    if isinstance(message, bool):
+        yield path, float(message)
+    elif isinstance(message, (int, float, Decimal)):
+        if isinstance(message, float) and not math.isfinite(message):
+            return
+        try:
+            yield path, float(message)
+        except OverflowError:
+            yield path, math.inf
+    elif isinstance(message, Mapping):
+        for name, each in message.items():
+            yield from numbers(each, f"{path}.{name}" if path else str(name))
+    elif isinstance(message, list):
+        for index, each in enumerate(message[:_MOST_SERIES]):
+            yield from numbers(each, f"{path}.{index}" if path else str(index))
+
+
+def _unbroken(points: list[tuple[float, float]]) -> Iterator[list[tuple[float, float]]]:
+    """The parts of a line between its gaps."""
+    part: list[tuple[float, float]] = []
+    for point in points:
+        if math.isnan(point[1]):
+            if part:
+                yield part
+            part = []
+        else:
+            part.append(point)
+    if part:
+        yield part
+
+
+def _ago(seconds: float) -> str:
+    if seconds == 0:
+        return "now"
+    if seconds < 120:
+        return f"-{seconds:g}s"
+    return f"-{seconds / 60:g}m" if seconds < 7200 else f"-{seconds / 3600:g}h"

@@ -1,0 +1,133 @@
+"""`slosh poll`: ask a web address again and again, and publish its answers, while somebody watches."""
+
+import time
+from typing import Final
+
+import click
+import httpx2
+
+from slosh.client.errors import BadUse
+from slosh.client.synchronous import Client
+from slosh.commands.lines import encode_line
+from slosh.commands.progress import Progress, count
+from slosh.commands.shared import ClientCommand, open_client, parse_duration, tell, url_option
+
+_LONGEST: Final = 8 * 1024 * 1024
+"""Bytes of an answer that are read."""
+_PATIENCE: Final = 10.0
+"""Seconds that an answer may take."""
+_WATCHED_WAIT: Final = 25.0
+"""Seconds that one question whether a topic is watched may take."""
+
+
+class PollCommand(ClientCommand):
+    """The command, with its examples."""
+
+    examples = (
+        ("slosh poll http://printer/status.json printer --every 5s", "JSON, once in five seconds"),
+        ("slosh poll http://10.0.0.7/metrics node --as text", "a page as one text"),
+        ("slosh poll https://api.example/rate rate --changed", "only what differs from the answer before"),
+    )
+    exits = ("0", "2", "4", "5", "130")
+
+
+@click.command(cls=PollCommand)
+@click.argument("address", metavar="URL")
+@click.argument("topic")
+@click.option("--every", metavar="TIME", default="5s", show_default=True, callback=parse_duration, help="How often.")
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(["auto", "json", "text"]),
+    default="auto",
+    show_default=True,
+    help="What an answer is: json; text, which becomes a JSON string; auto, JSON where it is JSON and else text.",
+)
+@click.option("--changed", is_flag=True, help="Publish an answer only where it differs from the one before.")
+@click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N published messages.")
+@url_option
+def poll(
+    address: str,
+    topic: str,
+    every: float,
+    form: str,
+    changed: bool,  # noqa: FBT001 - click's flag
+    most: int | None,
+    url: str | None,
+) -> None:
+    """Ask URL again and again and publish its answers to TOPIC, while somebody watches the topic.
+
+    While nobody does, URL is not asked at all.
+    """
+    shown = _checked(address)
+    published = 0
+    before: bytes | None = None
+    trouble = ""
+    with (
+        open_client(url) as client,
+        httpx2.Client(timeout=_PATIENCE, follow_redirects=True) as source,
+        Progress(lambda: f"{count(published, 'answer')} published, Ctrl-C ends") as progress,
+    ):
+        _wait_for_watchers(client, topic, progress)
+        while published != most:
+            began = time.monotonic()
+            message, failure = _ask(source, address, shown, form)
+            if failure and failure != trouble:
+                tell(failure)
+            trouble = failure
+            if message is not None and not (changed and message == before):
+                if client.publish_encoded(topic, [message]).taken:
+                    published += 1
+                    before = message
+                else:
+                    before = None
+                    _wait_for_watchers(client, topic, progress)
+                    continue  # at once: somebody has just begun to look
+            elif (message is None or changed) and not client.watchers(topic):
+                before = None
+                _wait_for_watchers(client, topic, progress)
+                continue
+            progress.update()
+            if published != most:
+                time.sleep(max(0.0, began + every - time.monotonic()))
+
+
+def _checked(address: str) -> str:
+    """What is told of an address that can be asked at all: it without name, password and query, which are secret."""
+    try:
+        url = httpx2.URL(address)
+    except httpx2.InvalidURL as error:
+        raise _cannot_be_asked(error) from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise _cannot_be_asked("it names no host on the web")
+    return f"{url.scheme}://{url.netloc.decode('ascii')}{url.path}"
+
+
+def _cannot_be_asked(reason: object) -> BadUse:
+    return BadUse(f"This address cannot be asked: {reason}. Write one such as http://printer/status.json.")
+
+
+def _ask(source: httpx2.Client, address: str, shown: str, form: str) -> tuple[bytes | None, str]:
+    """The answer as a message, or why there is none."""
+    try:
+        with source.stream("GET", address) as answer:
+            if answer.status_code != 200:
+                return None, f"{shown} answered {answer.status_code}; trying again"
+            body = b""
+            for part in answer.iter_bytes():
+                body += part
+                if len(body) > _LONGEST:
+                    return None, f"{shown} answered more than {_LONGEST} bytes; trying again"
+    except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
+        raise _cannot_be_asked(error) from None
+    except httpx2.HTTPError as error:
+        return None, f"{shown} did not answer ({error}); trying again"
+    try:
+        return encode_line(body.strip(), form), ""
+    except BadUse as error:
+        return None, error.detail
+
+
+def _wait_for_watchers(client: Client, topic: str, progress: Progress) -> None:
+    while not client.watchers(topic, wait=_WATCHED_WAIT):
+        progress.update()

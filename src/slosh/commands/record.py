@@ -1,0 +1,120 @@
+"""`slosh record`: write the messages of topics into a file, for `slosh replay`."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+import click
+
+from slosh.client.errors import BadUse, ClientError
+from slosh.client.protocol import Item, Note
+from slosh.client.synchronous import Watch
+from slosh.commands.progress import Progress, count
+from slosh.commands.recording import write_item, write_note
+from slosh.commands.shared import (
+    EXIT_TIMED_OUT,
+    ClientCommand,
+    complete_topics,
+    open_client,
+    parse_duration,
+    tell,
+    url_option,
+)
+from slosh.commands.telling import Teller, is_read
+
+if TYPE_CHECKING:
+    from slosh.client.request import WatchOptions
+
+
+class RecordCommand(ClientCommand):
+    """The command, with its examples."""
+
+    examples = (
+        ("slosh record kitchen -o kitchen.jsonl", "what comes from now on, until Ctrl-C"),
+        ("slosh record 'sensors/**' --since 10m -o s.jsonl", "and the last ten minutes"),
+        ("slosh record '**' --timeout 1h -o all.jsonl", "an hour of everything"),
+        ("slosh record kitchen -o - | gzip > k.jsonl.gz", "into a pipe"),
+    )
+    exits = ("0", "2", "4", "124", "130")
+
+
+@click.command(cls=RecordCommand)
+@click.argument("topics", nargs=-1, required=True, metavar="TOPIC...", shell_complete=complete_topics)
+@click.option("-o", "--output", required=True, metavar="FILE", help="The file to write; - for standard output.")
+@click.option("--append", is_flag=True, help="Write behind what is in the file.")
+@click.option("--since", metavar="TIME|PLACE", help="Start with what is not older than this (10m), or earliest.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="Start with the last N messages.")
+@click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
+@click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
+@url_option
+@click.pass_context
+def record(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by name
+    ctx: click.Context,
+    topics: tuple[str, ...],
+    output: str,
+    append: bool,  # noqa: FBT001 - click's flag
+    since: str | None,
+    last: int | None,
+    most: int | None,
+    timeout: float | None,
+    url: str | None,
+) -> None:
+    """Write the messages of TOPICs into FILE, one JSON object a line, with their times of arrival.
+
+    Losses, resets and ends are lines of their own, so a recording tells what it has not. After a cut it goes on where
+    it was.
+    """
+    options = {"since": since, "last": last, "deadline": timeout}
+    asked = cast("WatchOptions", {name: value for name, value in options.items() if value is not None})
+    written = lost = 0
+    with ExitStack() as stack:
+        client = stack.enter_context(open_client(url))
+        watch = stack.enter_context(client.watch(*topics, notes=True, **asked))
+        file = stack.enter_context(_open(output, append=append))
+        ctx.call_on_close(lambda: tell(f"{count(written, 'message')} recorded" + (f", {lost} lost" if lost else "")))
+        progress = stack.enter_context(Progress(lambda: f"{count(written, 'message')}, Ctrl-C ends"))
+        progress.update()
+        told = Teller(client.url, " ".join(topics))
+        for each in _or_nothing(watch, file, output):
+            if isinstance(each, Note):
+                if each.kind == "away":
+                    told(each)
+                else:
+                    lost += each.count if each.kind == "lost" else 0
+                    file.write(write_note(each, time.time()))
+            elif is_read(each):
+                file.write(write_item(each, time.time()))
+                written += 1
+            else:
+                file.write(write_note(Note("unreadable", each.topic, 1), time.time()))
+            file.flush()
+            progress.update()
+            if written == most:
+                return
+        if watch.timed_out:
+            ctx.exit(EXIT_TIMED_OUT)
+
+
+def _or_nothing(watch: Watch[Item | Note], file: IO[str], output: str) -> Iterator[Item | Note]:
+    """What a watch gives. Where it is refused at once no file is left, which would be in the way of the next try."""
+    try:
+        yield from watch
+    except ClientError:
+        if output != "-" and not file.tell():
+            Path(output).unlink(missing_ok=True)
+        raise
+
+
+def _open(output: str, *, append: bool) -> IO[str]:
+    """The file to write to; one that is there is not overwritten."""
+    if output == "-":
+        return open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)
+    try:
+        return Path(output).open("a" if append else "x", encoding="utf-8")
+    except FileExistsError:
+        raise BadUse(f"{output} is there already. Write behind it with --append, or name another file.") from None
+    except OSError as error:
+        raise BadUse(f"{output} cannot be written: {error.strerror}.") from None

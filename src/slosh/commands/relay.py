@@ -1,0 +1,206 @@
+"""`slosh relay`: carry the messages of a topic to others, also between servers.
+
+The rules of this file:
+
+* A message is published under a key made of where it comes from, its place and where it goes, so one that is sent again
+  after a cut or a restart is stored once, for as long as the target remembers keys.
+* The place in the source moves on only when each target has answered.
+"""
+
+import contextlib
+import time
+from collections import Counter
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from slosh.client.errors import BadUse, Refused, Unreachable
+from slosh.client.protocol import Item, Note, find_url, passes
+from slosh.client.synchronous import Client
+from slosh.commands.progress import Progress, count
+from slosh.commands.shared import EXIT_TIMED_OUT, ClientCommand, parse_duration, printable, tell, url_option
+from slosh.commands.telling import Teller, is_read
+
+if TYPE_CHECKING:
+    from slosh.client.request import WatchOptions
+
+_STATE_INTERVAL: Final = 1.0
+"""Seconds between two writes of the place."""
+
+
+class RelayCommand(ClientCommand):
+    """The command, with its examples."""
+
+    examples = (
+        ("slosh relay http://pi:8000/topics/kitchen home/kitchen", "from another server to this one"),
+        ("slosh relay 'sensors/**' https://example.org/topics/", "all of them, under the names that they have"),
+        ("slosh relay orders audit backup --state r.place", "to two topics; go on there after a restart"),
+    )
+    exits = ("0", "2", "4", "124", "130")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A topic at a server.
+
+    Attributes:
+        url: the server's address.
+        topic: its name or pattern; a name that ends with a slash, or an empty one, is put before the source's.
+    """
+
+    url: str
+    topic: str
+
+    def name(self, source: str) -> str:
+        """The topic that a message of the topic `source` goes to."""
+        return self.topic + source if not self.topic or self.topic.endswith("/") else self.topic
+
+
+def parse_place(text: str, url: str | None) -> Place:
+    """`kitchen`, or `http://host:8000/topics/kitchen`.
+
+    Raises:
+        BadUse: it is an address of no topic.
+    """
+    if "://" not in text:
+        return Place(find_url(url), text)
+    parts = urlsplit(text)
+    front, mark, topic = parts.path.partition("/topics/")
+    if not mark or parts.query:
+        raise BadUse(f"A topic's address looks like http://host:8000/topics/kitchen; {printable(text)!r} does not.")
+    return Place(find_url(f"{parts.scheme}://{parts.netloc}{front}"), unquote(topic))
+
+
+@click.command(cls=RelayCommand)
+@click.argument("source", metavar="FROM")
+@click.argument("targets", nargs=-1, required=True, metavar="TO...")
+@click.option("--since", metavar="TIME|PLACE", help="Start with what is not older than this (10m), or earliest.")
+@click.option("--state", metavar="FILE", help="Keep the place in FILE, and go on there after a restart.")
+@click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
+@click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
+@url_option
+@click.pass_context
+def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by name
+    ctx: click.Context,
+    source: str,
+    targets: tuple[str, ...],
+    since: str | None,
+    state: str | None,
+    most: int | None,
+    timeout: float | None,
+    url: str | None,
+) -> None:
+    """Carry the messages of FROM, a topic or a pattern, to each TO. Either may be a topic of another server.
+
+    A TO that ends with / is put before the name of the topic that a message comes from. While nobody watches a
+    target, its messages are dropped, as they would be for any other publisher.
+    """
+    from_ = parse_place(source, url)
+    to = [parse_place(each, url) for each in targets]
+    if "*" in from_.topic and any(each.topic and not each.topic.endswith("/") for each in to):
+        raise BadUse("FROM is a pattern, so each TO ends with /: the topics keep their names behind it.")
+    kept = _Kept(state)
+    options: WatchOptions = {}
+    if start := kept.place or since:
+        options["since"] = start
+    if timeout is not None:
+        options["deadline"] = timeout
+    tally: Counter[str] = Counter()
+    with contextlib.ExitStack() as stack:
+        clients = {each: stack.enter_context(Client(each)) for each in {from_.url, *(target.url for target in to)}}
+        progress = stack.enter_context(Progress(lambda: f"{count(tally['read'], 'message')} carried, Ctrl-C ends"))
+        watch = stack.enter_context(clients[from_.url].watch(from_.topic, notes=True, **options))
+        stack.callback(kept.write)
+        stack.callback(_tell, tally)
+        teller = Teller(clients[from_.url].url, from_.topic)
+        stack.callback(teller.tell_missed)
+        for each in watch:
+            teller(each)
+            if isinstance(each, Note) or not is_read(each):
+                continue
+            for target in to:
+                _carry(clients[target.url], from_.url, each, target, tally)
+            tally["read"] += 1
+            kept.note(each.place)
+            progress.update()
+            if tally["read"] == most:
+                return
+        if watch.timed_out:
+            ctx.exit(EXIT_TIMED_OUT)
+
+
+def _carry(client: Client, from_: str, item: Item, target: Place, tally: Counter[str]) -> None:
+    """Publish one message to one target; while no server answers there, try again."""
+    topic = target.name(item.topic)
+    said = f"{from_}\n{item.topic}\n{item.place}\n{target.url}\n{topic}"
+    key = blake2b(said.encode("utf-8", "surrogatepass"), digest_size=18).hexdigest()
+    away = False
+    while True:
+        try:
+            taken = client.publish_encoded(topic, [item.raw.replace("\r", " ").replace("\n", " ").encode()], key=key)
+        except (Unreachable, Refused) as error:
+            # A proxy says 502 for as long as the server behind it is away.
+            if not isinstance(error, Refused) or passes(error.status):
+                if not away:
+                    tell(f"{error.detail} Trying again.")
+                away = True
+                continue
+            if not tally["refused"]:
+                tell(f"{printable(topic)} does not take a message: {error.detail}")
+            tally["refused"] += 1
+            return
+        else:
+            tally["sent" if taken else "unwatched"] += 1
+            return
+
+
+def _tell(tally: Counter[str]) -> None:
+    parts = [f"{count(tally['read'], 'message')} read", f"{tally['sent']:,} published"]
+    if tally["unwatched"]:
+        parts.append(f"{tally['unwatched']:,} not, because nobody watched the target")
+    if tally["refused"]:
+        parts.append(f"{tally['refused']:,} refused")
+    tell(", ".join(parts))
+
+
+class _Kept:
+    """The place in the source, kept in a file.
+
+    Args:
+        file: its path; None where nothing is kept.
+
+    Raises:
+        BadUse: the file cannot be read.
+    """
+
+    def __init__(self, file: str | None) -> None:
+        self._file = Path(file) if file is not None else None
+        self._next = 0.0
+        self._written = ""
+        self.place = ""
+        if self._file is not None:
+            try:
+                self.place = self._file.read_text(encoding="utf-8").strip()
+            except FileNotFoundError:
+                pass
+            except (OSError, ValueError) as error:
+                raise BadUse(f"{file} cannot be read: {error}.") from None
+
+    def note(self, place: str) -> None:
+        """This place is reached; it is written once a second."""
+        self.place = place
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _STATE_INTERVAL
+            self.write()
+
+    def write(self) -> None:
+        """Write the place: beside the file first, so that the file always holds a whole one."""
+        if self._file is not None and self.place != self._written:
+            beside = self._file.with_name(f"{self._file.name}.new")
+            beside.write_text(f"{self.place}\n", encoding="utf-8")
+            beside.replace(self._file)
+            self._written = self.place

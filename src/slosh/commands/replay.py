@@ -1,0 +1,183 @@
+"""`slosh replay`: publish a recording again, with the pauses that it had."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import click
+
+from slosh.client.errors import BadUse, Refused
+from slosh.client.synchronous import Client
+from slosh.commands.progress import Progress, count
+from slosh.commands.recording import Recorded, read_line
+from slosh.commands.shared import (
+    EXIT_FOUND,
+    EXIT_REFUSED,
+    EXIT_UNWATCHED,
+    ClientCommand,
+    open_client,
+    printable,
+    tell,
+    url_option,
+)
+
+_TOGETHER: Final = 0.02
+"""Seconds: messages of one topic that are due within this are published in one request."""
+_BATCH: Final = 50
+"""Messages of one request; half of what a topic keeps by default."""
+_TOLD: Final = 10
+"""Lines that are told one by one where they are left out."""
+_WATCHED_WAIT: Final = 25.0
+"""Seconds that one question whether a topic is watched may take."""
+
+
+class ReplayCommand(ClientCommand):
+    """The command, with its examples."""
+
+    examples = (
+        ("slosh replay kitchen.jsonl", "as fast as it was recorded"),
+        ("slosh replay s.jsonl --speed 10 --loop", "ten times as fast, again and again"),
+        ("slosh replay s.jsonl --speed 0", "without pauses"),
+        ("slosh replay k.jsonl --to test/kitchen", "into another topic"),
+        ("slosh replay k.jsonl --when-watched", "begin when somebody watches"),
+    )
+    exits = ("0", "1", "2", "3", "4", "5", "130")
+
+
+@click.command(cls=ReplayCommand)
+@click.argument("file")
+@click.option("--speed", type=click.FloatRange(0), default=1.0, show_default=True, help="How fast; 0 for no pauses.")
+@click.option("--loop", is_flag=True, help="Begin again at the end, until Ctrl-C.")
+@click.option("--to", metavar="TOPIC", help="Publish everything to this topic; a name that ends with / is a prefix.")
+@click.option("--when-watched", is_flag=True, help="Wait until somebody watches the first topic.")
+@url_option
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    file: str,
+    speed: float,
+    loop: bool,  # noqa: FBT001 - click's flags
+    to: str | None,
+    when_watched: bool,  # noqa: FBT001
+    url: str | None,
+) -> None:
+    """Publish the messages in FILE, which `slosh record` wrote, with the pauses that they had. - is standard input."""
+    if loop and file == "-":
+        raise BadUse("Standard input can be read once only; --loop needs a file.")
+    tally: Counter[str] = Counter()
+    with open_client(url) as client, Progress(lambda: _describe(tally)) as progress:
+        player = _Player(client, speed, to, tally, progress, when_watched=when_watched)
+        while True:
+            with _open(file) as source:
+                player.play(source)
+            if not loop or not tally["read"]:
+                break
+    unwatched = f", {tally['unwatched']} not: nobody watched their topics" if tally["unwatched"] else ""
+    tell(f"{count(tally['sent'], 'message')} published{unwatched}")
+    if tally["refused"]:
+        tell(f"the server refused {tally['refused']} messages: {player.refusal}")
+        ctx.exit(EXIT_REFUSED)
+    if tally["broken"]:
+        tell(f"{count(tally['broken'], 'line')} left out")
+        ctx.exit(EXIT_FOUND)
+    if tally["unwatched"] and not tally["sent"]:
+        ctx.exit(EXIT_UNWATCHED)
+
+
+class _Player:
+    """Publishes messages when they are due."""
+
+    def __init__(
+        self,
+        client: Client,
+        speed: float,
+        to: str | None,
+        tally: Counter[str],
+        progress: Progress,
+        *,
+        when_watched: bool,
+    ) -> None:
+        self._client = client
+        self._speed = speed
+        self._to = to
+        self._tally = tally
+        self._progress = progress
+        self._waits = when_watched
+        self.refusal = ""
+
+    def play(self, source: IO[bytes]) -> None:
+        """Publish all that is in a file."""
+        began = first = None
+        for topic, batch in self._batches(source):
+            while self._waits:
+                self._progress.update()
+                self._waits = not self._client.watchers(topic, wait=_WATCHED_WAIT)
+            if began is None or first is None:
+                began, first = time.monotonic(), batch[0].time
+            if self._speed:
+                self._sleep(began + (batch[0].time - first) / self._speed)
+            self._publish(topic, [each.message for each in batch])
+
+    def _sleep(self, until: float) -> None:
+        while (left := until - time.monotonic()) > 0:
+            self._progress.update()
+            time.sleep(min(left, 0.2))
+        self._progress.update()
+
+    def _batches(self, source: IO[bytes]) -> Iterator[tuple[str, list[Recorded]]]:
+        """What is published together: messages of one topic, next to each other in the file and in time."""
+        batch: list[Recorded] = []
+        together = _TOGETHER * self._speed
+        for number, line in enumerate(source, 1):
+            try:
+                each = read_line(line, number)
+            except BadUse as error:
+                self._tally["broken"] += 1
+                if self._tally["broken"] <= _TOLD:
+                    tell(f"{printable(error.detail)} It is left out.")
+                continue
+            if each is None:
+                continue
+            self._tally["read"] += 1
+            if batch and (
+                len(batch) == _BATCH
+                or each.topic != batch[0].topic
+                or (self._speed and not 0 <= each.time - batch[0].time <= together)
+            ):
+                yield self._name(batch[0].topic), batch
+                batch = []
+            batch.append(each)
+        if batch:
+            yield self._name(batch[0].topic), batch
+
+    def _name(self, topic: str) -> str:
+        if self._to is None:
+            return topic
+        return self._to + topic if self._to.endswith("/") else self._to
+
+    def _publish(self, topic: str, messages: list[bytes]) -> None:
+        try:
+            taken = self._client.publish_encoded(topic, messages).taken
+        except Refused as error:
+            self.refusal = f"{printable(topic)}: {error.detail}"
+            self._tally["refused"] += len(messages)
+        else:
+            self._tally["sent" if taken else "unwatched"] += len(messages)
+
+
+def _describe(tally: Counter[str]) -> str:
+    if not tally["sent"] and not tally["unwatched"]:
+        return "waiting until somebody watches, Ctrl-C ends"
+    return f"{count(tally['sent'], 'message')} published, {tally['unwatched']:,} not watched, Ctrl-C ends"
+
+
+def _open(file: str) -> IO[bytes]:
+    if file == "-":
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    try:
+        return Path(file).open("rb")
+    except OSError as error:
+        raise BadUse(f"{file} cannot be read: {error.strerror}.") from None

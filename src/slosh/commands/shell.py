@@ -1,0 +1,128 @@
+"""Lines to publish: those of standard input, or those that a command prints (`slosh pub --exec`).
+
+The rules of this file:
+
+* A command leads a process group of its own, and is ended with all that it started: by SIGTERM, and by SIGKILL when it
+  does not obey.
+* What it prints on standard error goes where slosh's own does.
+"""
+
+import codecs
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from slosh.client.errors import BadUse, Unreachable
+from slosh.client.synchronous import Client
+
+_READ: Final = 256 * 1024
+LONGEST_LINE: Final = 64 * 1024 * 1024
+"""Bytes of a line; one without an end would fill the memory."""
+_WATCHED_WAIT: Final = 25.0
+"""Seconds that one question whether a topic is watched may take."""
+_PAUSE: Final = 0.5
+"""Seconds after a question that got no answer."""
+_OBEYS: Final = 5.0
+"""Seconds that a command has to end after SIGTERM."""
+
+
+def read_lines(source: int = 0) -> Iterator[list[bytes]]:
+    """The lines of standard input, without their ends, as many at a time as have come.
+
+    The mark of byte order before the first is left out, with which some programs of Windows begin a file.
+
+    Args:
+        source: another descriptor to read from.
+
+    Raises:
+        BadUse: a line is too long.
+    """
+    rest = b""
+    is_first = True
+    while data := os.read(source, _READ):
+        *lines, rest = (rest + data).split(b"\n")
+        if is_first and lines:
+            is_first = False
+            lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
+        if lines:
+            yield [line.removesuffix(b"\r") for line in lines]
+        if len(rest) > LONGEST_LINE:
+            raise BadUse(f"A line of the input is longer than {LONGEST_LINE} bytes.")
+    if is_first:
+        rest = rest.removeprefix(codecs.BOM_UTF8)
+    if rest.strip():
+        yield [rest.removesuffix(b"\r")]
+
+
+class ShellCommand:
+    """A command whose lines are published. Call `stop` at the end, whatever happens.
+
+    Args:
+        command: what a shell runs.
+
+    Attributes:
+        code: what it ended with, when it ended by itself; else 0.
+    """
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self.code = 0
+
+    def lines(self) -> Iterator[list[bytes]]:
+        """Run it, and give its lines as they come."""
+        process = self._process = subprocess.Popen(  # noqa: S603 - the user's own command
+            ["/bin/sh", "-c", self._command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        if process.stdout is not None:
+            yield from read_lines(process.stdout.fileno())
+        self.code = process.wait()
+
+    def lines_while_watched(self, client: Client, topic: str, unwatched: Callable[[], int]) -> Iterator[list[bytes]]:
+        """The same, for as long as somebody watches a topic; wait until somebody does, run it again, until it ends.
+
+        Args:
+            unwatched: counts lines that nobody watched for. One more ends the command.
+        """
+        while True:
+            _wait_for_watchers(client, topic)
+            before = unwatched()
+            for lines in self.lines():
+                yield lines
+                if unwatched() != before:
+                    break
+            else:
+                return
+            self.stop()
+
+    def stop(self) -> None:
+        """End the command, if it runs."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):  # there may be no more of them
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(_OBEYS)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _wait_for_watchers(client: Client, topic: str) -> None:
+    while True:
+        try:
+            if client.watchers(topic, wait=_WATCHED_WAIT):
+                return
+        except Unreachable:
+            time.sleep(_PAUSE)

@@ -1,0 +1,224 @@
+"""Lines on disk until they are published, for `slosh pub --spool FILE`.
+
+The rules of this file:
+
+* A line is in the file before it is sent, and counts as sent when the server has answered. `FILE.place` holds how far
+  that is, so a publisher that was ended goes on there.
+* A batch is published under a key made of the file's own name and its first byte, so one that is sent again after a
+  crash is stored once. Where it ends is in `FILE.place` before it is sent, because a key stands for just these bytes.
+* A file of which all was sent is emptied.
+"""
+
+import os
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Final, Self
+
+from slosh.client.batching import BatchSize, halve, may_be_one
+from slosh.client.errors import BadUse, ClientError, Refused
+from slosh.client.protocol import passes
+from slosh.client.synchronous import Client
+
+_LOOKED_AT: Final = 512 * 1024
+"""Bytes that are read from the file for the next batch; what is left of them is read again."""
+_MOST: Final = 1024 * 1024 * 1024
+"""Bytes that wait on disk; standard input is left unread beyond that."""
+_PAUSE: Final = 0.5
+"""Seconds after a batch that got no answer."""
+_LAST: Final = 15.0
+"""Seconds that a request under way may still take when all else has ended."""
+
+
+class Spool:
+    """A file of messages, one a line. Close it.
+
+    Args:
+        path: of the file; it is made where there is none.
+
+    Attributes:
+        waiting: messages that were not sent yet, in bytes.
+
+    Raises:
+        BadUse: the file cannot be used.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._place = Path(f"{path}.place")
+        try:
+            self._file: IO[bytes] = Path(path).open("a+b")  # noqa: SIM115 - `close` closes it
+            told = self._place.read_text(encoding="ascii").split() if self._place.exists() else []
+            self._name, self._sent, self._until = (
+                (told[0], int(told[1]), int(told[2])) if told else (secrets.token_hex(8), 0, 0)
+            )
+            self._end = self._mend()
+        except (OSError, ValueError, IndexError) as error:
+            raise BadUse(f"{path} cannot be used as a spool: {error}.") from error
+        if not self._end:
+            self._name, self._sent, self._until = secrets.token_hex(8), 0, 0  # it ended just when all was sent
+        if not self._sent <= self._end >= self._until:
+            raise BadUse(f"{self._place} tells of more than {path} holds. Remove both to begin again.")
+        self._remember()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of messages that were not sent yet."""
+        return self._end - self._sent
+
+    def put(self, messages: Sequence[bytes]) -> None:
+        """Write messages, none with a line's end in it, and see that they are on the disk."""
+        data = b"".join(each + b"\n" for each in messages)
+        self._file.write(data)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._end += len(data)
+
+    def next_batch(self, count: Callable[[Sequence[bytes]], int]) -> tuple[str, list[bytes]]:
+        """The oldest messages that were not sent, and the key to publish them under.
+
+        It is the same batch until `sent` is called, also in another process.
+
+        Args:
+            count: says how many of the messages that wait go together.
+        """
+        self._file.seek(self._sent)
+        if self._until > self._sent:
+            return self._key(), self._file.read(self._until - self._sent).split(b"\n")[:-1]
+        data = self._file.read(min(_LOOKED_AT, self.waiting))
+        if b"\n" not in data:
+            data += self._file.readline()
+        lines = data[: data.rfind(b"\n")].split(b"\n")
+        del lines[count(lines) :]
+        self._until = self._sent + sum(len(each) + 1 for each in lines)
+        self._remember()
+        return self._key(), lines
+
+    def sent(self) -> None:
+        """The server has answered for what `next_batch` gave."""
+        self._sent = self._until
+        if self._sent == self._end:
+            self._file.truncate(0)
+            self._name, self._sent, self._until, self._end = secrets.token_hex(8), 0, 0, 0
+            self._remember()
+
+    def close(self) -> None:
+        """Close the file. Where nothing waits both files are removed."""
+        self._file.close()
+        self._remember()
+        if not self.waiting:
+            Path(self._file.name).unlink(missing_ok=True)
+            self._place.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _key(self) -> str:
+        return f"{self._name}-{self._sent}"
+
+    def _mend(self) -> int:
+        """The file's length, without a last line that was cut short by a crash."""
+        size = self._file.seek(0, os.SEEK_END)
+        at = size
+        while at > 0:
+            start = max(0, at - 65536)
+            self._file.seek(start)
+            found = self._file.read(at - start).rfind(b"\n")
+            if found >= 0:
+                at = start + found + 1
+                break
+            at = start
+        if at != size:
+            self._file.truncate(at)
+        return at
+
+    def _remember(self) -> None:
+        beside = self._place.with_name(f"{self._place.name}.new")
+        beside.write_text(f"{self._name} {self._sent} {self._until}\n", encoding="ascii")
+        beside.replace(self._place)
+
+
+class SpoolSender:
+    """Publishes what a spool holds, in a thread of its own, for as long as it takes.
+
+    Args:
+        batch: messages of one request; None for as many as wait, up to half of what the topic keeps.
+
+    Attributes:
+        tally: how many messages were `sent`; not, because they were `unwatched`, or because the topic had `ended`; and
+            `refused`.
+        refusal: the last answer to those.
+    """
+
+    def __init__(self, client: Client, topic: str, spool: Spool, batch: int | None) -> None:
+        self._client = client
+        self._topic = topic
+        self._spool = spool
+        self._batch = BatchSize(batch)
+        self._changed = threading.Condition()
+        self._ending = self._stopped = False
+        self.tally: Counter[str] = Counter()
+        self.refusal: Refused | None = None
+        self._thread = threading.Thread(target=self._work, name="slosh spool", daemon=True)
+        self._thread.start()
+
+    def put(self, messages: Sequence[bytes]) -> None:
+        """Write messages to the spool, from where they are sent."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._spool.waiting < _MOST)
+            if messages:
+                self._spool.put(messages)
+            self._changed.notify_all()
+
+    def finish(self, timeout: float | None) -> bool:
+        """Wait until all is sent, for so many seconds; None for any time. False where something waits still."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+            done = self._changed.wait_for(lambda: not self._spool.waiting, timeout)
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join(_LAST)  # its last batch may be answered yet, and counts then
+        return done or not self._spool.waiting
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._spool.waiting or self._ending)
+                if self._stopped or not self._spool.waiting:
+                    return
+                key, lines = self._spool.next_batch(lambda waiting: self._batch.count(self._topic, waiting))
+            became = self._send(key, lines)
+            with self._changed:
+                if became is None:
+                    self._changed.wait_for(lambda: self._stopped, _PAUSE)
+                    continue
+                self.tally += became
+                self._spool.sent()
+                self._changed.notify_all()
+
+    def _send(self, key: str, lines: Sequence[bytes]) -> Counter[str] | None:
+        """Publish a batch, and tell what became of it. None where it has to be sent again, with all its parts."""
+        try:
+            published = self._client.publish_encoded(self._topic, lines, key=key)
+        except ClientError as error:
+            if not isinstance(error, Refused) or passes(error.status):
+                return None
+            self.refusal = error
+            if len(lines) == 1 or not may_be_one(error):
+                return Counter(refused=len(lines))
+            self._batch.shrink(lines, error)
+            # One that is refused keeps none of the others back. When all is sent again the halves have the same keys.
+            became: Counter[str] = Counter()
+            for number, half in enumerate(halve(lines)):
+                part = self._send(f"{key}-{number}", half)
+                if part is None:
+                    return None
+                became += part
+            return became
+        self._batch.learn(self._topic, published)
+        return Counter({"sent" if published.taken else "ended" if published.ended else "unwatched": len(lines)})

@@ -1,0 +1,44 @@
+"""What the help of a command says beyond its options: examples, the environment, exit codes. It imports no client."""
+
+from typing import ClassVar, Final
+
+import click
+
+EXIT_FOUND: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_UNWATCHED: Final = 3
+EXIT_REFUSED: Final = 4
+EXIT_UNREACHABLE: Final = 5
+EXIT_ENDED: Final = 6
+EXIT_TIMED_OUT: Final = 124  # as timeout(1) does
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
+
+EXITS: Final = (
+    ("0", "done: all was published, or the reading ended as asked"),
+    ("1", "something was found that needs a change, a line had no such form, or the command of --exec failed"),
+    ("2", "the command line or a setting is wrong"),
+    ("3", "nobody watches the topic, so nothing was published"),
+    ("4", "the server refused it"),
+    ("5", "no server answered"),
+    ("6", "the topic has ended: it takes no more, or fewer than --count came"),
+    ("124", "the time given with --timeout ran out"),
+    ("130", "Ctrl-C"),
+)
+"""Every exit code of a command, and what it means."""
+
+
+class TeachingCommand(click.Command):
+    """A command whose help ends with examples, what the environment says, and the exit codes."""
+
+    examples: ClassVar[tuple[tuple[str, str], ...]] = ()
+    environment: ClassVar[tuple[tuple[str, str], ...]] = ()
+    exits: ClassVar[tuple[str, ...]] = ("0", "2")
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write them."""
+        del ctx
+        rows = [row for row in EXITS if row[0] in self.exits]
+        for title, lines in (("Examples", self.examples), ("Environment", self.environment), ("Exit codes", rows)):
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)

@@ -1,0 +1,143 @@
+"""`slosh top`: the active topics, live."""
+
+import sys
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from io import StringIO
+from typing import Final
+
+import click
+
+from slosh.client.synchronous import Client
+from slosh.commands.progress import count
+from slosh.commands.screen import QUIT, Screen, need
+from slosh.commands.shared import ClientCommand, has_colour, open_client, parse_duration, printable, url_option
+
+Row = dict[str, object]
+
+_COLUMNS: Final = (("name", "TOPIC"), ("watchers", "WATCHERS"), ("rate", "RATE/S"), ("max", "MAX"), ("age", "AGE"))
+_KEYS: Final = {"t": "name", "w": "watchers", "r": "rate", "m": "max", "a": "age"}
+_HELP: Final = "sort: t topic, w watchers, r rate, m max, a age; again turns it round; q quits"
+
+
+class TopCommand(ClientCommand):
+    """The command, with its examples."""
+
+    examples = (
+        ("slosh top", "live, until q"),
+        ("slosh top --sort watchers --filter 'sensors/*'", "those with the most watchers first"),
+        ("slosh top | cat", "once, for a pipe"),
+    )
+
+
+@click.command(cls=TopCommand)
+@click.option("--sort", type=click.Choice([name for name, _ in _COLUMNS]), default="rate", show_default=True)
+@click.option("--filter", "pattern", metavar="PATTERN", help="Only topics whose name fits, as in 'sensors/*'.")
+@click.option("--every", metavar="TIME", default="1s", show_default=True, callback=parse_duration, help="How often.")
+@url_option
+def top(sort: str, pattern: str | None, every: float, url: str | None) -> None:
+    """Show the active topics, live: watchers, messages a second, the newest offset and the age of each."""
+    try:
+        import rich  # noqa: F401, PLC0415 - an extra
+    except ImportError:
+        raise need("terminal", "rich") from None
+    view = View(sort, pattern)
+    with open_client(url) as client:
+        if not sys.stdout.isatty():
+            click.echo(view.render(client.topics(), 100, 10**6), nl=False)
+            return
+        with Screen() as screen:
+            _watch(client, screen, view, every)
+
+
+def _watch(client: Client, screen: Screen, view: "View", every: float) -> None:
+    while True:
+        rows = client.topics()
+        screen.draw(view.render(rows, *screen.size))
+        for key in screen.keys(every):
+            if key in QUIT:
+                return
+            if view.press(key):
+                screen.draw(view.render(rows, *screen.size))
+
+
+class View:
+    """How topics are shown.
+
+    Args:
+        sort: the column that they are sorted by.
+        pattern: shell-like; only topics whose names it fits are shown. None for all.
+    """
+
+    def __init__(self, sort: str, pattern: str | None = None) -> None:
+        self._sort = sort
+        self._turned = False
+        self._pattern = pattern
+
+    def press(self, key: str) -> bool:
+        """A key was pressed. Whether that changes what is shown."""
+        column = _KEYS.get(key)
+        if column is None:
+            return False
+        self._turned = not self._turned if column == self._sort else False
+        self._sort = column
+        return True
+
+    def rows(self, topics: Iterable[Row]) -> list[Row]:
+        """The topics that are shown, in their order. Numbers begin with the largest, names with the first."""
+        found = [each for each in topics if self._pattern is None or fnmatchcase(str(each["name"]), self._pattern)]
+        found.sort(key=lambda each: str(each["name"]))
+        key: Callable[[Row], float] = lambda each: float(str(each.get(self._sort, 0)))  # noqa: E731
+        if self._sort != "name":
+            found.sort(key=key, reverse=True)
+        return found[::-1] if self._turned else found
+
+    def render(self, topics: Iterable[Row], width: int, height: int) -> str:
+        """The table, as text of at most so many columns and lines."""
+        from rich.console import Console  # noqa: PLC0415 - an extra
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        rows = self.rows(topics)
+        watchers = sum(int(str(each.get("watchers", 0))) for each in rows)
+        rate = sum(float(str(each.get("rate", 0))) for each in rows)
+        told = f"{count(len(rows), 'topic')}, {count(watchers, 'watcher')}, {rate:,.1f} messages a second"
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=width < 100)
+        for name, title in _COLUMNS:
+            mark = ("↑" if self._turned != (name == "name") else "↓") if name == self._sort else ""
+            is_name = name == "name"
+            least = None if is_name else len(title) + 1
+            table.add_column(f"{title}{mark}", justify="left" if is_name else "right", no_wrap=True, min_width=least)
+        room = max(1, height - 4)
+        for each in rows[:room]:
+            live = float(str(each.get("rate", 0))) > 0
+            table.add_row(
+                Text(printable(str(each["name"])), style="cyan" if live else ""),
+                f"{int(str(each.get('watchers', 0))):,}",
+                f"{float(str(each.get('rate', 0))):,.1f}",
+                f"{int(str(each.get('max', 0))):,}",
+                age_of(float(str(each.get("age", 0)))),
+            )
+        console = Console(
+            file=StringIO(), width=width, force_terminal=has_colour(), color_system="standard" if has_colour() else None
+        )
+        with console.capture() as capture:
+            console.print(Text(told), overflow="ellipsis", no_wrap=True)
+            console.print(table)
+            if len(rows) > room:
+                console.print(Text(f"… and {len(rows) - room:,} more"))
+            if height < 10**6:
+                console.print(Text(_HELP, style="dim"), overflow="ellipsis", no_wrap=True)
+        return capture.get()
+
+
+def age_of(seconds: float) -> str:
+    """`42s`, `3m 20s`, `5h 07m`, `12d 3h`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h {whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d {whole % 86400 // 3600}h"

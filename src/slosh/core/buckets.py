@@ -1,0 +1,288 @@
+"""The numbers at one path of a topic's messages, as count, least, greatest and mean of each span of time.
+
+The rules of this file:
+
+* A bucket is a span of 1, 10 or 60 seconds on the clock of arrival, counted from 1970 on. Buckets without a number are
+  not kept.
+* Times of arrival never go back within a topic's life, so a number belongs to the newest bucket or begins one.
+* What is kept is bounded whatever comes in: of each width so many buckets, the oldest of which are written over.
+* Count, least and greatest are exact. A mean is made of means, so that no sum overflows.
+"""
+
+from array import array
+from collections.abc import Iterator
+from typing import Final, TypeVar
+
+from slosh.core.budget import Account
+
+WIDTHS: Final = (1, 10, 60)
+"""Seconds of the buckets, the finest first."""
+MOST: Final = 3600
+"""Buckets of one width that are needed at most: an hour of seconds, ten hours of the next, and a day has fewer."""
+_SPARE: Final = 64
+"""Buckets that are kept beyond those: a window begins at a border of its steps, so somewhat earlier than was asked."""
+_CHUNK: Final = 64
+"""Buckets for which memory is taken at a time."""
+BUCKET: Final = 45
+"""Bytes of a bucket, with what arrays keep for later."""
+_SERIES: Final = 3072
+"""Bytes of a series without its buckets, rather too many than too few: its name, its arrays, its place in the tree."""
+_HUGE: Final = 1e300
+"""Above this the difference of two numbers may be beyond what a float holds."""
+
+
+N = TypeVar("N", int, float)
+
+
+class Level:
+    """Buckets of one width, the newest last.
+
+    Args:
+        width: of a bucket, seconds.
+        most: how many are kept.
+        budget: of which their memory is taken.
+
+    Attributes:
+        width: as above.
+        most: as above.
+        taken: bytes that were taken from the budget.
+        forgotten: the number of the newest bucket that was written over; -1 where none was.
+    """
+
+    __slots__ = (
+        "_at",
+        "_budget",
+        "_counts",
+        "_highs",
+        "_lows",
+        "_means",
+        "_numbers",
+        "forgotten",
+        "most",
+        "taken",
+        "width",
+    )
+
+    def __init__(self, width: int, most: int, budget: Account) -> None:
+        self.width = width
+        self.most = most
+        self.taken = 0
+        self.forgotten = -1
+        self._budget = budget
+        self._at = 0  # where the oldest is, once it is full
+        self._numbers = array("q")
+        self._counts = array("q")
+        self._lows = array("d")
+        self._highs = array("d")
+        self._means = array("d")
+
+    def __len__(self) -> int:
+        """How many buckets are kept."""
+        return len(self._numbers)
+
+    def add(self, number: int, count: int, low: float, high: float, mean: float) -> None:
+        """Put what came into the bucket `number`, which is the newest or a later one.
+
+        Args:
+            number: the time, seconds since 1970, divided by the width.
+        """
+        length = len(self._numbers)
+        newest = (self._at - 1) % length if length else 0
+        if length and self._numbers[newest] == number:
+            before = self._counts[newest]
+            total = before + count
+            self._counts[newest] = total
+            self._lows[newest] = min(self._lows[newest], low)
+            self._highs[newest] = max(self._highs[newest], high)
+            self._means[newest] = self._means[newest] * (before / total) + mean * (count / total)
+        elif length < self.most and (length % _CHUNK or self._take_memory()):
+            # While it grows the oldest is the first, so that the newest is the last.
+            self._numbers.append(number)
+            self._counts.append(count)
+            self._lows.append(low)
+            self._highs.append(high)
+            self._means.append(mean)
+        elif length:
+            at = self._at
+            self.forgotten = self._numbers[at]
+            self._numbers[at] = number
+            self._counts[at] = count
+            self._lows[at] = low
+            self._highs[at] = high
+            self._means[at] = mean
+            self._at = (at + 1) % length
+
+    def since(self, number: int) -> "Columns":
+        """A copy of the buckets from `number` on, oldest first."""
+        at, numbers = self._at, self._numbers
+        if at:
+            numbers = numbers[at:] + numbers[:at]
+        low, high = 0, len(numbers)
+        while low < high:
+            middle = (low + high) // 2
+            if numbers[middle] >= number:
+                high = middle
+            else:
+                low = middle + 1
+        return Columns(
+            numbers[low:],
+            _in_order(self._counts, at, low),
+            _in_order(self._lows, at, low),
+            _in_order(self._highs, at, low),
+            _in_order(self._means, at, low),
+        )
+
+    def resize(self, most: int) -> None:
+        """Keep so many buckets from now on: the newest of those that are kept, and more later."""
+        columns = self.since(0)
+        start = max(0, len(columns.numbers) - most)
+        if start:
+            self.forgotten = columns.numbers[start - 1]
+        self.most = most
+        self._at = 0
+        self._numbers, self._counts = columns.numbers[start:], columns.counts[start:]
+        self._lows, self._highs, self._means = columns.lows[start:], columns.highs[start:], columns.means[start:]
+        needed = -(-len(self._numbers) // _CHUNK) * _CHUNK * BUCKET
+        self._budget.give_back(self.taken - needed)
+        self.taken = needed
+
+    def release(self) -> None:
+        """Give its memory back; it must not be used afterwards."""
+        self._budget.give_back(self.taken)
+        self.taken = 0
+
+    def _take_memory(self) -> bool:
+        """Take memory for more buckets; False where there is none, and the oldest has to be written over."""
+        if self._at or not self._budget.take(_CHUNK * BUCKET):
+            return False
+        self.taken += _CHUNK * BUCKET
+        return True
+
+
+class Columns:
+    """Buckets as columns. Never changed.
+
+    Attributes:
+        numbers: of the buckets, rising.
+        counts, lows, highs, means: of each of them.
+    """
+
+    __slots__ = ("counts", "highs", "lows", "means", "numbers")
+
+    def __init__(
+        self,
+        numbers: "array[int]",
+        counts: "array[int]",
+        lows: "array[float]",
+        highs: "array[float]",
+        means: "array[float]",
+    ) -> None:
+        self.numbers = numbers
+        self.counts = counts
+        self.lows = lows
+        self.highs = highs
+        self.means = means
+
+
+class Series:
+    """What came at one path, for one value of the field that tells series apart.
+
+    Args:
+        path: of the numbers, with dots.
+        value: of that field; None where there is no such field.
+        span: seconds that are kept.
+        budget: of which the memory is taken.
+    """
+
+    __slots__ = ("_budget", "_count", "_high", "_low", "_mean", "_second", "levels", "path", "value")
+
+    def __init__(self, path: str, value: str | None, span: float, budget: Account) -> None:
+        self.path = path
+        self.value = value
+        self.levels = [Level(width, most, budget) for width, most in plan(span)]
+        self._budget = budget
+        # Of the second that is under way. It is put into the levels when the next one begins, or when they are read.
+        self._second = -1
+        self._count = 0
+        self._low = 0.0
+        self._high = 0.0
+        self._mean = 0.0
+
+    @staticmethod
+    def base() -> int:
+        """Bytes that one takes besides its buckets; take them from the budget before you make one."""
+        return _SERIES
+
+    def add(self, second: int, number: float) -> None:
+        """Count a number that arrived in this second since 1970."""
+        if second != self._second or not self._count:
+            self.close()
+            self._second = second
+            self._count = 1
+            self._low = self._high = self._mean = number
+            return
+        self._count += 1
+        if number < self._low:
+            self._low = number
+        elif number > self._high:
+            self._high = number
+        if -_HUGE < number < _HUGE:
+            self._mean += (number - self._mean) / self._count
+        else:
+            self._mean = self._mean * ((self._count - 1) / self._count) + number / self._count
+
+    def close(self) -> None:
+        """Put what came of late into the levels. More of the same second may follow."""
+        if self._count:
+            for level in self.levels:
+                level.add(self._second // level.width, self._count, self._low, self._high, self._mean)
+            self._count = 0
+
+    def level_for(self, span: float) -> Level:
+        """The finest level that reaches back so many seconds, or the one that reaches back the furthest."""
+        return next((level for level in self.levels if level.width * MOST >= span), self.levels[-1])
+
+    def resize(self, span: float) -> None:
+        """Keep so many seconds from now on."""
+        self.close()
+        had = {level.width: level for level in self.levels}
+        seconds = self.levels[0]
+        finest = seconds.since(0)
+        self.levels = []
+        for width, most in plan(span):
+            level = had.pop(width, None)
+            if level is not None:
+                level.resize(most)
+            else:
+                level = Level(width, most, self._budget)
+                if seconds.forgotten >= 0:
+                    level.forgotten = seconds.forgotten * WIDTHS[0] // width
+                for at, number in enumerate(finest.numbers):
+                    told = (finest.counts[at], finest.lows[at], finest.highs[at], finest.means[at])
+                    level.add(number * WIDTHS[0] // width, *told)
+            self.levels.append(level)
+        for level in had.values():
+            level.release()
+
+    def release(self) -> None:
+        """Give its memory back; it must not be used afterwards."""
+        for level in self.levels:
+            level.release()
+        self._budget.give_back(_SERIES)
+
+
+def _in_order(column: "array[N]", at: int, start: int) -> "array[N]":
+    """A copy of a ring whose oldest is in the place `at`, without the `start` oldest."""
+    return (column[at:] + column[:at])[start:] if at else column[start:]
+
+
+def plan(span: float) -> list[tuple[int, int]]:
+    """The widths of buckets, and how many of each, that are needed to look back so many seconds."""
+    return list(_plan(span))
+
+
+def _plan(span: float) -> Iterator[tuple[int, int]]:
+    for width in WIDTHS:
+        yield width, min(MOST, int(-(-span // width))) + _SPARE
+        if width * MOST >= span:
+            return

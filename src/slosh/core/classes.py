@@ -1,0 +1,132 @@
+"""Classes of topics: which settings hold for a topic, by its name.
+
+The first pattern that takes a name in decides, and the default class has all the other names. A topic is given its
+class once, when it comes to life, so that no message asks for it.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from slosh.compiled import mypyc_attr
+from slosh.core.patterns import matches
+
+DEFAULT: Final = "default"
+"""What the class is called that is no table's."""
+
+
+@mypyc_attr(acyclic=True)
+class ClassCounts:
+    """What has become of the messages of a class since the start.
+
+    Attributes:
+        published: messages that were taken.
+        fell_off: messages that fell off a ring.
+    """
+
+    __slots__ = ("fell_off", "published")
+
+    def __init__(self) -> None:
+        self.published = 0
+        self.fell_off = 0
+
+
+@mypyc_attr(acyclic=True)
+class TopicClass:
+    """The settings of some topics. Never changed, but for what is counted.
+
+    Args:
+        pattern: that takes their names in; `DEFAULT` for those that no pattern does.
+
+    Attributes:
+        queue: messages that a topic keeps at most.
+        queue_bytes: bytes that a topic keeps at most.
+        age: seconds after which a message leaves the ring, 0 for never.
+        linger: seconds that a topic stays active after its last watcher.
+        keeps: whether a publish brings a topic to life (`unwatched = keep`).
+        max_message: bytes of the largest message.
+        history: seconds of history that are kept from a topic's birth on; 0 where they begin once somebody asks.
+        counts: of its messages.
+    """
+
+    __slots__ = ("age", "counts", "history", "keeps", "linger", "max_message", "pattern", "queue", "queue_bytes")
+
+    def __init__(  # noqa: PLR0913 - settings, each by its name
+        self,
+        pattern: str = DEFAULT,
+        *,
+        queue: int,
+        queue_bytes: int,
+        linger: float,
+        age: float = 0.0,
+        keeps: bool = False,
+        max_message: int = 1 << 60,
+        history: float = 0.0,
+    ) -> None:
+        self.pattern = pattern
+        self.queue = queue
+        self.queue_bytes = queue_bytes
+        self.age = age
+        self.linger = linger
+        self.keeps = keeps
+        self.max_message = max_message
+        self.history = history
+        self.counts = ClassCounts()
+
+
+UNBOUNDED: Final = TopicClass("", queue=1 << 60, queue_bytes=1 << 60, linger=0.0)
+"""Of topics that no hub holds."""
+
+
+class Classes:
+    """All classes of a server. Never changed: a server that reads its settings again makes new ones.
+
+    Args:
+        default: of the topics that no rule takes in.
+        rules: in their order.
+
+    Attributes:
+        default: as above.
+        rules: as above.
+        every: all of them.
+        keeps_some: whether a publish may bring a topic of any class to life.
+        longest_linger: seconds, of all classes.
+        former: counts of the classes that this server had before, and has no more.
+    """
+
+    __slots__ = ("default", "every", "former", "keeps_some", "longest_linger", "rules")
+
+    def __init__(self, default: TopicClass, rules: Sequence[TopicClass] = ()) -> None:
+        self.default = default
+        self.rules = tuple(rules)
+        self.every = (default, *self.rules)
+        self.keeps_some = any(each.keeps for each in self.every)
+        self.longest_linger = max(each.linger for each in self.every)
+        self.former = ClassCounts()
+
+    @property
+    def published(self) -> int:
+        """Messages that were taken since the start."""
+        return self.former.published + sum(each.counts.published for each in self.every)
+
+    @property
+    def fell_off(self) -> int:
+        """Messages that fell off a ring since the start."""
+        return self.former.fell_off + sum(each.counts.fell_off for each in self.every)
+
+    def count_on(self, former: "Classes") -> None:
+        """Go on with what was counted for the `former` classes of this server: by pattern, and in the sums."""
+        counts = {each.pattern: each.counts for each in former.every}
+        for each in self.every:
+            each.counts = counts.pop(each.pattern, each.counts)
+        self.former = former.former
+        for gone in counts.values():
+            self.former.published += gone.published
+            self.former.fell_off += gone.fell_off
+
+    def find(self, name: str) -> TopicClass:
+        """The class of the topic `name`. Costs a look at each rule, about a microsecond each."""
+        if self.rules:
+            for rule in self.rules:
+                if matches(rule.pattern, name):
+                    return rule
+        return self.default

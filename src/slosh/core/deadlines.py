@@ -1,0 +1,99 @@
+"""When the hub looks at a topic again: nobody may have watched it for `linger`, or its oldest message is too old.
+
+A topic waits in the timers once for each of the two. One whose time is put off meanwhile stays at the
+earlier one, and is looked at again then: a topic that is polled a thousand times a second costs the timers nothing.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from slosh.core.timers import Timers
+from slosh.core.topic import Topic
+
+_SURELY: Final = 0.001
+"""Seconds after which a sum of two times is passed for certain, however they were rounded."""
+_DUE: Final = 1024
+"""Topics that are looked at in one turn because their time to linger may be over."""
+
+
+class Deadlines:
+    """The deadlines of all topics.
+
+    Args:
+        arm: called with a time, seconds; the caller must call `Hub.expire` then.
+    """
+
+    __slots__ = ("_aging", "_due", "_lingering")
+
+    def __init__(self, arm: Callable[[float], None]) -> None:
+        self._lingering: Timers[Topic] = Timers(arm)
+        self._aging: Timers[Topic] = Timers(arm)  # topics whose oldest message has to leave then
+        self._due: deque[Topic] = deque()  # whose time to linger may be over
+
+    def __len__(self) -> int:
+        """How many topics wait for the end of their lingering; for tests."""
+        return len(self._lingering)
+
+    def linger(self, topic: Topic, now: float) -> None:
+        """Let `topic` stay active for the time of lingering from `now` on."""
+        # It can be active for longer only where its class has become one that lingers for less: see `set_again`.
+        topic.active_until = max(topic.active_until, now + topic.kind.linger)
+        if not topic.lingering:
+            self._hold(topic)
+
+    def _hold(self, topic: Topic) -> None:
+        topic.lingering = True
+        self._lingering.add(topic, topic.active_until)
+
+    def set_again(self, topics: Iterable[Topic], now: float) -> None:
+        """Hold `topics`, which are all that there are, by the classes that they have got at the time `now`.
+
+        One that lingers keeps the time that it had, and one that is watched lingers as its class has it now. A deadline
+        of a class before would hold up what is due sooner.
+        """
+        self._lingering.clear()
+        self._aging.clear()
+        due = set(self._due)
+        for topic in topics:
+            topic.ages = False
+            self.hold_for_age(topic)
+            if topic.watchers:
+                topic.active_until = now
+            if topic.lingering and topic not in due:
+                self._lingering.add(topic, topic.active_until)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether topics have come due that were not looked at yet."""
+        return bool(self._due)
+
+    def look(self, now: float) -> None:
+        """Find the topics that have come due at the time `now`; `over` looks at them."""
+        self._due.extend(self._lingering.due(now))
+
+    def over(self, now: float) -> Iterator[Topic]:
+        """Of a portion of the topics that came due, those whose time is over. Drop each before you ask for the next."""
+        for _ in range(min(len(self._due), _DUE)):
+            topic = self._due.popleft()
+            topic.lingering = False
+            if topic.watchers:
+                continue  # It comes back to the timers when the last of them leaves.
+            if now < topic.active_until:
+                self._hold(topic)
+            else:
+                yield topic
+
+    def hold_for_age(self, topic: Topic) -> None:
+        """Look at `topic` again when its oldest message is too old."""
+        age = topic.kind.age
+        if age and not topic.ages and topic.first <= topic.last:
+            topic.ages = True
+            self._aging.add(topic, topic.oldest + age + _SURELY)
+
+    def aged(self, now: float) -> list[Topic]:
+        """The topics whose oldest message may be too old at the time `now`."""
+        topics = self._aging.due(now)
+        for topic in topics:
+            topic.ages = False
+        return [topic for topic in topics if not topic.is_over]

@@ -1,0 +1,137 @@
+"""The histories of all topics: when one begins, what waits to be looked into, and when it ends.
+
+The rules of this file:
+
+* A topic that has no history costs its publishers nothing: it has no `rollups`.
+* A history begins with its topic where the class says so, else when somebody first asks, with what the ring holds. It
+  ends with the topic's life.
+* Messages are looked into behind the turn in which they came, all of a turn together, and so many as the turn has room
+  for. What waits is bounded for all topics together; what comes beyond that is missed, and counted.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
+from slosh.core.rollups import ASKED, Rollups, weigh_waiting
+from slosh.core.topic import Topic
+
+_WAITING: Final = 32 * 1024 * 1024
+"""Bytes that messages take at most which wait to be looked into."""
+
+
+class Histories:
+    """All histories of a hub.
+
+    Args:
+        most: series of one topic.
+
+    Attributes:
+        most: as above.
+        unlisted: numbers that were left out because their topics had too many series, since the start.
+        missed: messages that came faster than they could be looked into, since the start.
+    """
+
+    __slots__ = ("_unfinished", "_waiting", "missed", "most", "unlisted")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.missed = 0
+        self.unlisted = 0
+        self._unfinished: dict[Topic, None] = {}
+        self._waiting = 0  # bytes
+
+    def __bool__(self) -> bool:
+        """Whether something waits to be looked into: `go_on` has to be called."""
+        return bool(self._unfinished)
+
+    @staticmethod
+    def span_of(topic: Topic) -> float:
+        """How far back a history of `topic` may reach, seconds."""
+        return topic.kind.history or ASKED
+
+    def begin(self, topic: Topic, by: str = "") -> Rollups:
+        """The history of `topic` with the series that are told apart by the field `by`; begun where there is none.
+
+        What the ring holds is in them as soon as `Rollups.rolled` has come to what is the topic's `last` now.
+        """
+        rollups = topic.rollups
+        if rollups is None:
+            rollups = topic.rollups = Rollups(self.span_of(topic), self.most, topic.share, topic.last)
+        if rollups.group(by) is None:
+            before = rollups.waiting
+            kept, since = self._kept(topic, rollups.rolled)
+            rollups.begin(by, kept, since)
+            self._waiting += rollups.waiting - before
+            self._unfinished[topic] = None
+        return rollups
+
+    def add(self, topic: Topic, messages: Sequence[bytes]) -> None:
+        """Put by `messages`, which were just put into `topic`, which has a history."""
+        rollups = topic.rollups
+        if rollups is not None:
+            before = rollups.waiting
+            if self._waiting + weigh_waiting(messages) > _WAITING:
+                rollups.miss(len(messages), topic.last)
+                self.missed += len(messages)
+            else:
+                rollups.add(messages, topic.latest_wall, topic.last)
+            self._waiting += rollups.waiting - before
+            self._unfinished[topic] = None
+
+    def skip(self, topic: Topic) -> None:
+        """Go on behind the newest message of `topic`: what came up to there is not known here."""
+        rollups = topic.rollups
+        if rollups is not None:
+            before = rollups.waiting
+            rollups.skip(topic.last)
+            self._waiting += rollups.waiting - before
+            self._unfinished[topic] = None
+
+    def go_on(self, most: int) -> int:
+        """Look into what waits, until what that costs has come to `most` bytes. Gives what it cost."""
+        spent = 0
+        for topic in list(self._unfinished):
+            rollups = topic.rollups
+            if spent >= most:
+                break
+            if rollups is not None and rollups.readers:
+                continue
+            del self._unfinished[topic]
+            if rollups is None:
+                continue
+            before, unlisted = rollups.waiting, rollups.unlisted
+            cost = rollups.work(most - spent)
+            self._waiting -= before - rollups.waiting
+            self.unlisted += rollups.unlisted - unlisted
+            if cost >= most - spent:
+                self._unfinished[topic] = None  # behind the others
+            spent += cost
+        return spent
+
+    def resize(self, topic: Topic) -> None:
+        """Keep as much of the history of `topic` as its class has now."""
+        if topic.rollups is not None:
+            topic.rollups.resize(self.span_of(topic), self.most)
+        elif topic.kind.history:
+            self.begin(topic)
+
+    def end(self, topic: Topic) -> None:
+        """The life of `topic` is over, and with it its history."""
+        rollups = topic.rollups
+        if rollups is not None:
+            self._waiting -= rollups.waiting
+            rollups.release()
+            topic.rollups = None
+            self._unfinished.pop(topic, None)
+
+    @staticmethod
+    def _kept(topic: Topic, upto: int) -> tuple[list[tuple[list[bytes], int]], int]:
+        """The messages kept up to an offset, by their time, and from when on they are all; see `Rollups.begin`."""
+        offsets = range(topic.first, upto + 1)
+        walls = topic.times(offsets)
+        kept = [
+            ([topic.at(offset) for offset, _ in together], wall)
+            for wall, together in groupby(zip(offsets, walls, strict=True), key=lambda pair: pair[1])
+        ]
+        return kept, 0 if topic.first == 1 else walls[0] if walls else topic.latest_wall

@@ -1,0 +1,213 @@
+"""Listeners hear of topics without watching them: which there are, which a pattern takes in, whether one is watched.
+
+The rules of this file:
+
+* A birth is told at the end of the turn, when whoever brought the topic to life watches it already; a reader of a
+  pattern is told at once, because it has to watch the topic before its first message.
+* The birth of a topic is told before its end: `announce` comes before `ended` and `dropped`.
+* Those who wait for a topic to be watched are told once, and very many of them over several turns.
+* A listener that fails keeps none of the others from hearing it, nor what else has to be done in that turn.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final, Protocol, TypeVar
+
+from slosh.core.patterns import Tree, Walk
+from slosh.core.portions import WAKE, Portions
+from slosh.core.topic import Topic
+
+logger = logging.getLogger(__name__)
+
+L = TypeVar("L")
+
+_ENDLESS: Final = 1 << 60
+_TOLD: Final = 128
+"""Feeders that are told in one turn that their topic is watched."""
+
+
+class LifeListener(Protocol):
+    """Somebody who wants to know which topics there are."""
+
+    def topic_born(self, topic: Topic) -> None:
+        """A topic has come to life. It must not be changed here.
+
+        Told at the end of the turn, when whoever brought it to life watches it already.
+        """
+
+    def topic_ended(self, topic: Topic) -> None:
+        """A publisher has ended a topic, which lingers from now on."""
+
+    def topic_dropped(self, topic: Topic) -> None:
+        """A topic's life is over."""
+
+
+class PatternSubscriber(Protocol):
+    """A reader of all topics that a pattern takes in."""
+
+    def topic_born(self, topic: Topic) -> None:
+        """A topic has come to life that the pattern takes in. The follower is to watch it, unless it does already."""
+
+
+class WatcherCountListener(Protocol):
+    """Somebody who waits until a topic is watched."""
+
+    def topic_watched(self, watchers: int) -> None:
+        """It is, by so many. Called once; the hub has forgotten the listener then.
+
+        Where very many wait some are called in a later turn, and may have given up meanwhile.
+        """
+
+
+def tell_each(listeners: Iterable[L], tell: Callable[[L], object]) -> None:
+    """Call `tell` with each of `listeners`. One that fails keeps none of the others from hearing it."""
+    for listener in tuple(listeners):
+        try:
+            tell(listener)
+        except Exception:
+            logger.exception("a listener failed; the others go on")
+
+
+class Listeners:
+    """All of them, of one hub.
+
+    Args:
+        turns: in which very many are told.
+
+    Attributes:
+        unannounced: topics that have come to life in this turn; `announce` tells of them.
+        count_listeners: who waits for a topic to be watched, by the topic's name.
+        patterned: called with a pattern that has got (True) or lost a follower. For an engine that tells others of it.
+    """
+
+    __slots__ = ("_expected", "_followers", "_life_listeners", "_turns", "count_listeners", "patterned", "unannounced")
+
+    def __init__(self, turns: Portions) -> None:
+        self._turns = turns
+        self._life_listeners: dict[LifeListener, None] = {}
+        self.unannounced: dict[Topic, None] = {}
+        self._followers: Tree[PatternSubscriber] = Tree()
+        self.count_listeners: dict[str, dict[WatcherCountListener, None]] = {}
+        self._expected: Tree[str] = Tree()  # names of the topics that they wait for
+        self.patterned: Callable[[str, bool], None] | None = None
+
+    # What the hub calls.
+
+    def born(self, topic: Topic) -> None:
+        """`topic` has come to life."""
+        if self._life_listeners:
+            self.unannounced[topic] = None
+            self._turns.ask_for_flush()
+        self.tell_followers(topic)
+
+    def tell_followers(self, topic: Topic) -> None:
+        """Tell the readers of patterns that take `topic` in."""
+        if self._followers:
+            tell_each(self._followers.patterns_for(topic.name), lambda follower: follower.topic_born(topic))
+
+    def announce(self) -> None:
+        """Tell of the topics that have come to life since the last call."""
+        born, self.unannounced = self.unannounced, {}
+        for topic in born:
+            self._tell_of_birth(topic)
+
+    def _tell_of_birth(self, topic: Topic) -> None:
+        tell_each(self._life_listeners, lambda listener: listener.topic_born(topic))
+
+    def ended(self, topic: Topic) -> None:
+        """A publisher has ended `topic`."""
+        if self.unannounced:  # It may be among them.
+            self.announce()
+        tell_each(self._life_listeners, lambda listener: listener.topic_ended(topic))
+
+    def dropped(self, topic: Topic) -> None:
+        """The life of `topic` is over."""
+        tell_each(self._life_listeners, lambda listener: listener.topic_dropped(topic))
+
+    # Which topics there are.
+
+    def observe(self, listener: LifeListener) -> None:
+        """Tell `listener` of topics that come to life and end. It must call `unobserve` later."""
+        self._life_listeners[listener] = None
+
+    def unobserve(self, listener: LifeListener) -> None:
+        """Tell it no more."""
+        self._life_listeners.pop(listener, None)
+
+    # Which topics a pattern takes in.
+
+    @property
+    def has_followers(self) -> bool:
+        """Whether anybody reads by a pattern, so that a publish may bring its topic to life."""
+        return bool(self._followers)
+
+    def is_followed(self, name: str) -> bool:
+        """Whether somebody reads the topic `name` by a pattern, so that it is watched although it does not live."""
+        return bool(self._followers) and any(True for _ in self._followers.patterns_for(name))
+
+    def count_followers(self, name: str) -> int:
+        """How many read the topic `name` by a pattern."""
+        return sum(1 for _ in self._followers.patterns_for(name)) if self._followers else 0
+
+    def patterns(self) -> Iterator[str]:
+        """Each pattern by which somebody reads. Nothing may follow or unfollow until it is read."""
+        return self._followers.paths()
+
+    def follow(self, pattern: str, follower: PatternSubscriber) -> None:
+        """Tell `follower` of topics that come to life and that `pattern` takes in. It must call `unfollow` later."""
+        self._followers.add(pattern, follower)
+        if self.patterned is not None:
+            self.patterned(pattern, True)  # noqa: FBT003 - of the signature
+        self.tell_count_listeners_of(pattern)
+
+    def unfollow(self, pattern: str, follower: PatternSubscriber) -> None:
+        """Tell it no more."""
+        self._followers.remove(pattern, follower)
+        if self.patterned is not None:
+            self.patterned(pattern, False)  # noqa: FBT003 - of the signature
+
+    # Whether a topic is watched.
+
+    def is_expected(self, name: str) -> bool:
+        """Whether somebody waits until the topic `name` is watched."""
+        return name in self.count_listeners
+
+    def expect(self, name: str, listener: WatcherCountListener) -> None:
+        """Tell `listener` when the topic `name` is watched next."""
+        if name not in self.count_listeners:
+            self.count_listeners[name] = {}
+            self._expected.add(name, name)
+        self.count_listeners[name][listener] = None
+
+    def unexpect(self, name: str, listener: WatcherCountListener) -> None:
+        """Tell it no more. It may have been told already."""
+        listeners = self.count_listeners.get(name, {})
+        listeners.pop(listener, None)
+        if not listeners and self.count_listeners.pop(name, None) is not None:
+            self._expected.remove(name, name)
+
+    def tell_count_listeners(self, name: str, watchers: int) -> None:
+        """Tell all who wait for it that the topic `name` is watched, by so many."""
+        listeners = self.count_listeners.pop(name, None)
+        if listeners is None:
+            return
+        self._expected.remove(name, name)
+        self._tell(iter(list(listeners)), watchers)
+
+    def _tell(self, rest: Iterator[WatcherCountListener], watchers: int) -> None:
+        """Tell so many of `rest` that this turn has room for, and the others in the next turns."""
+        portion = list(islice(rest, _TOLD))
+        tell_each(portion, lambda listener: listener.topic_watched(watchers))
+        if len(portion) == _TOLD:
+            self._turns.put_off(lambda _: self._tell_more(rest, watchers))
+
+    def _tell_more(self, rest: Iterator[WatcherCountListener], watchers: int) -> None:
+        self._turns.room -= _TOLD * WAKE
+        self._tell(rest, watchers)
+
+    def tell_count_listeners_of(self, pattern: str) -> None:
+        """Tell all who wait for a topic that `pattern` takes in that somebody reads it by that."""
+        if self.count_listeners:
+            for name in list(self._expected.names_for(pattern, Walk(_ENDLESS))):
+                self.tell_count_listeners(name, 1)

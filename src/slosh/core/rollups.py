@@ -1,0 +1,355 @@
+"""The history of one topic: series of all the numbers in its messages, made behind the publishers' backs.
+
+The rules of this file:
+
+* A message is only put by when it arrives (`add`). It is looked into later, in portions (`work`), each message once for
+  all series.
+* A series is a numeric member of the messages, by its path, and where a field tells series apart the value of that.
+  What is in arrays, and what is no finite number, is none.
+* What is left out is counted: numbers for which there are too many series, and messages that are too large, or that
+  came faster than they could be looked into.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from slosh.core.buckets import Series
+from slosh.core.budget import Account
+
+ASKED: Final = 3600.0
+"""Seconds of history that are kept of a topic whose class keeps none, from when it is asked for."""
+LARGEST: Final = 64 * 1024
+"""Bytes of the largest message that is looked into: longer ones would hold up everybody."""
+_DEEPEST: Final = 16
+"""Levels of objects that are looked into; as many as a path has names."""
+_LONGEST: Final = 256
+"""Bytes of the longest path, and of the longest value of a field that tells series apart."""
+_GROUPS: Final = 4
+"""Fields by which the series of one topic are told apart at a time, none counted as one."""
+_MESSAGE: Final = 512
+_NUMBER: Final = 256
+"""Bytes that a message, and a number in it, count more, because each has its own cost."""
+
+_WAITING_EACH: Final = 72
+_WAITING_TOGETHER: Final = 160
+"""Bytes that a message which waits takes besides its own, and those that arrived together besides all of theirs."""
+
+_decode: Final = msgspec.json.Decoder().decode
+
+
+class _Node:
+    """A member of the messages: the series at its path, and its own members."""
+
+    __slots__ = ("members", "path", "series")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.series: Series | None = None
+        self.members: dict[str, _Node] = {}
+
+
+class Group:
+    """The series that are told apart by one field, or by none.
+
+    Attributes:
+        by: the field's path; empty for none.
+        since: from when on all messages are in it, Unix milliseconds; 0 for the topic's birth.
+    """
+
+    __slots__ = ("by", "names", "since", "trees")
+
+    def __init__(self, by: str, since: int) -> None:
+        self.by = by
+        self.since = since
+        self.names = by.split(".")
+        self.trees: dict[str | None, _Node] = {}
+
+    def series(self) -> Iterator[Series]:
+        """All of them."""
+        waiting = list(self.trees.values())[::-1]
+        while waiting:
+            node = waiting.pop()
+            if node.series is not None:
+                yield node.series
+            waiting.extend(list(node.members.values())[::-1])
+
+
+class _Waiting:
+    """Messages that arrived together, and have still to be looked into."""
+
+    __slots__ = ("at", "group", "messages", "newest", "wall")
+
+    def __init__(self, messages: Sequence[bytes], wall: int, newest: int, group: Group | None) -> None:
+        self.messages = messages
+        self.wall = wall
+        self.newest = newest
+        self.group = group  # for which alone they are; None for all
+        self.at = 0
+
+
+class Rollups:
+    """All series of a topic.
+
+    Args:
+        span: seconds of history to keep.
+        most: series to keep.
+        budget: of which their memory is taken.
+        newest: offset of the newest message that is not going to be told of.
+
+    Attributes:
+        readers: how many answers are being made of the series; nothing new is looked into until they are.
+        rolled: offset of the newest message that is in the series.
+        waiting: bytes that messages take which have still to be looked into.
+        unlisted: numbers that were left out, because there were too many series, or no memory for one more.
+        missed: messages that were left out, because they were too large or too many at a time.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_count",
+        "_groups",
+        "_most",
+        "_queue",
+        "_skips",
+        "missed",
+        "readers",
+        "rolled",
+        "span",
+        "unlisted",
+        "waiting",
+    )
+
+    def __init__(self, span: float, most: int, budget: Account, newest: int) -> None:
+        self.span = span
+        self.readers = 0
+        self.rolled = newest
+        self.waiting = 0
+        self.unlisted = 0
+        self.missed = 0
+        self._most = most
+        self._budget = budget
+        self._count = 0  # series
+        self._skips = False  # whether what comes next is the first that is known
+        self._groups: dict[str, Group] = {}  # the one that was asked for last stands last
+        self._queue: deque[_Waiting] = deque()
+
+    def group(self, by: str) -> Group | None:
+        """The series that are told apart by the field `by`; None where they are not made."""
+        group = self._groups.pop(by, None)
+        if group is not None:
+            self._groups[by] = group
+        return group
+
+    def begin(self, by: str, kept: Sequence[tuple[Sequence[bytes], int]], since: int) -> Group:
+        """Make the series that are told apart by the field `by`, from now on and of what the ring holds.
+
+        Of such fields those of the last few are kept that were asked for.
+
+        Args:
+            kept: messages in their order, those that arrived together with their time, Unix milliseconds. They are
+                those up to `rolled`.
+            since: from when on they are all that arrived, Unix milliseconds.
+        """
+        if len(self._groups) >= _GROUPS:
+            self._drop(next(iter(self._groups)))
+        group = self._groups[by] = Group(by, since)
+        for messages, wall in reversed(kept):
+            self._queue.appendleft(_Waiting(messages, wall, self.rolled, group))
+            self.waiting += weigh_waiting(messages)
+        return group
+
+    def add(self, messages: Sequence[bytes], wall: int, newest: int) -> None:
+        """Put by messages that have arrived.
+
+        Args:
+            wall: when, Unix milliseconds; not before that of any earlier message.
+            newest: offset of the last of them.
+        """
+        if self._skips:
+            self._skips = False
+            for group in self._groups.values():
+                group.since = wall
+        self._queue.append(_Waiting(messages, wall, newest, None))
+        self.waiting += weigh_waiting(messages)
+
+    def skip(self, newest: int) -> None:
+        """Go on behind the offset `newest`: what came up to there is not known here. What is known starts again."""
+        self._skips = True
+        self._pass_over(newest)
+
+    def miss(self, count: int, newest: int) -> None:
+        """Count messages, up to the offset `newest`, that are not looked into."""
+        self.missed += count
+        self._pass_over(newest)
+
+    def _pass_over(self, newest: int) -> None:
+        """Go on behind the offset `newest` once all that waits is looked into."""
+        last = self._queue[-1] if self._queue else None
+        if last is not None and last.group is None and not last.messages:
+            last.newest = newest
+        else:
+            self._queue.append(_Waiting((), 0, newest, None))
+            self.waiting += _WAITING_TOGETHER
+
+    def work(self, most: int) -> int:
+        """Look into messages that wait, until what that costs has come to `most` bytes. Gives what it cost.
+
+        There is nothing left when it is less than `most`.
+        """
+        spent = 0
+        while self._queue:
+            first = self._queue[0]
+            while first.at < len(first.messages):
+                if spent >= most:
+                    return spent
+                message = first.messages[first.at]
+                first.at += 1
+                self.waiting -= len(message) + _WAITING_EACH
+                spent += self._look_into(message, first.wall // 1000, first.group)
+                if first.group is None:
+                    self.rolled = first.newest - len(first.messages) + first.at
+            self.rolled = max(self.rolled, first.newest)
+            self.waiting -= _WAITING_TOGETHER
+            self._queue.popleft()
+        return min(spent, most - 1)
+
+    def resize(self, span: float, most: int) -> None:
+        """Keep so many seconds, of so many series, from now on; those that are there stay."""
+        self._most = most
+        if span != self.span:
+            self.span = span
+            for group in self._groups.values():
+                for series in group.series():
+                    series.resize(span)
+
+    def release(self) -> None:
+        """Give the memory back; it must not be used afterwards."""
+        for by in list(self._groups):
+            self._drop(by)
+        self._queue.clear()
+        self.waiting = 0
+
+    def _drop(self, by: str) -> None:
+        group = self._groups.pop(by)
+        for series in group.series():
+            series.release()
+            self._count -= 1
+        for waiting in self._queue:
+            if waiting.group is group:
+                self.waiting -= weigh_waiting(waiting.messages[waiting.at :]) - _WAITING_TOGETHER
+                waiting.messages = ()
+
+    def _look_into(self, message: bytes, second: int, only: Group | None) -> int:
+        if len(message) > LARGEST:
+            self.missed += only is None
+            return _MESSAGE
+        value = _read(message)
+        count = 0
+        for group in self._groups.values() if only is None else (only,):
+            if group.by:
+                key = _find_value(value, group.names)
+                if key is None:
+                    continue
+            else:
+                key = None
+            tree = group.trees.get(key)
+            if tree is None:
+                if key is not None and len(key.encode("utf-8", "replace")) > _LONGEST:
+                    self.unlisted += 1
+                    continue
+                tree = _Node("")
+                count += self._take(tree, value, second, key, 0)
+                if tree.series is not None or tree.members:
+                    group.trees[key] = tree
+            else:
+                count += self._take(tree, value, second, key, 0)
+        return 2 * len(message) + _MESSAGE + _NUMBER * count
+
+    def _take(self, node: _Node, value: object, second: int, key: str | None, depth: int) -> int:
+        """Count all the numbers in `value`, which stands at `node`. Gives how many there were."""
+        kind = type(value)
+        if kind is float or kind is int:
+            return self._count_number(node, value, second, key)
+        if kind is not dict or depth >= _DEEPEST:
+            return 0
+        count = 0
+        members: dict[str, Any] = value  # type: ignore[assignment]  # of JSON
+        for name, member in members.items():
+            kind = type(member)
+            if kind is not float and kind is not int and kind is not dict:
+                continue
+            below = node.members.get(name)
+            if below is not None and below.series is not None and kind is float:  # the usual one, without two calls
+                if member - member == 0.0:
+                    below.series.add(second, member)
+                count += 1
+            elif below is not None:
+                count += self._take(below, member, second, key, depth + 1)
+            else:
+                count += self._take_new(node, name, member, second, key, depth)
+        return count
+
+    def _take_new(self, node: _Node, name: str, member: object, second: int, key: str | None, depth: int) -> int:
+        """Count all the numbers in a member of which there is no series yet."""
+        path = f"{node.path}.{name}" if node.path else name
+        if len(path.encode("utf-8", "replace")) > _LONGEST:
+            self.unlisted += 1
+            return 1
+        below = _Node(path)
+        count = self._take(below, member, second, key, depth + 1)
+        if below.series is not None or below.members:
+            node.members[name] = below
+        return count
+
+    def _count_number(self, node: _Node, value: Any, second: int, key: str | None) -> int:  # noqa: ANN401 - a number of JSON
+        try:
+            number = float(value)
+        except OverflowError:
+            return 1
+        if number - number != 0.0:
+            return 1
+        series = node.series
+        if series is None:
+            if self._count >= self._most or not self._budget.take(Series.base()):
+                self.unlisted += 1
+                return 1
+            series = node.series = Series(node.path, key, self.span, self._budget)
+            self._count += 1
+        series.add(second, number)
+        return 1
+
+
+def weigh_waiting(messages: Sequence[bytes]) -> int:
+    """Bytes that messages take which arrived together, until they are looked into."""
+    return sum(map(len, messages)) + _WAITING_EACH * len(messages) + _WAITING_TOGETHER
+
+
+def _read(message: bytes) -> object:
+    """The value of a message; None where that cannot be had."""
+    try:
+        return _decode(message)
+    except RecursionError:
+        return None
+    except msgspec.DecodeError:
+        # Halves of characters (RFC 8259 §8.2), and numbers beyond all bounds.
+        try:
+            return json.loads(message, parse_int=float)
+        except (ValueError, RecursionError):
+            return None
+
+
+def _find_value(value: object, names: Sequence[str]) -> str | None:
+    """The value at a path, as text; None where there is none, or no string, number or truth value."""
+    for name in names:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return None

@@ -1,0 +1,331 @@
+"""A reader of several topics, or of patterns: the same as `subscription.py` for any number of topics.
+
+The rules of this file:
+
+* The topics share one portion. A topic that had to wait comes first in the next, so none starves.
+* A reader of patterns has a cursor that begins with a star, and is given from its first message on each topic that
+  comes to life while it is away.
+* A topic that a reader of patterns has no room for is left out, and the reader is told that it does not have all. The
+  topic is missing in its cursor, so that it is new to the reader as a whole when it returns and there is room.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Final, NamedTuple
+
+from slosh.core.cursor import ENDED, Cursor, join_cursors
+from slosh.core.hub import Hub
+from slosh.core.reading import Filter, Place, Reading, Sift, read, tell_place
+from slosh.core.subscription import NO_PLACE, Batch, Subscription, look_at
+from slosh.core.topic import Topic, Watcher
+from slosh.errors import TooManyWatchers
+
+_PLACE: Final = 16
+"""Bytes of a place in a vector, apart from the name, as they mostly are."""
+
+_PART: Final = 128
+"""Bytes of an envelope that a topic's part has at most, apart from its name and its messages."""
+
+Measure = Callable[[str, Cursor], int]
+"""Gives what a topic with this name takes of the room for a cursor at most, until its reader asks again."""
+
+
+class Room(NamedTuple):
+    """What a reader of patterns may come to.
+
+    Attributes:
+        most: topics.
+        length: of its cursor, as `measure` counts it.
+        measure: how much of that a topic takes.
+    """
+
+    most: int
+    length: int
+    measure: Measure
+
+
+class SeveralTopics(Subscription):
+    """A reader of several topics.
+
+    Args:
+        hub: that the topics live in.
+        places: what is read, and where the reader stands in each.
+    """
+
+    __slots__ = ("_hub", "_places")
+
+    starred: ClassVar[bool] = False
+
+    def __init__(self, hub: Hub, places: dict[Topic, Place]) -> None:
+        super().__init__(NO_PLACE)
+        self._hub = hub
+        self._places = places
+
+    def watch(self, watcher: Watcher, now: float) -> None:
+        """As the base says; the watcher waits at all of the topics, or at none."""
+        watched: list[Topic] = []
+        try:
+            for topic, place in self._places.items():
+                self._hub.watch(topic, watcher, place.offset)
+                watched.append(topic)
+        except BaseException:
+            for topic in watched:
+                self._hub.leave(topic, watcher, now)
+            raise
+
+    def leave(self, watcher: Watcher, now: float) -> None:
+        """As the base says."""
+        for topic in self._places:
+            self._hub.leave(topic, watcher, now)
+
+    def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:
+        """As the base says."""
+        start = Place(0, reset=True)
+        self._places = {
+            successor if each is topic else each: start if each is topic else place
+            for each, place in self._places.items()
+        }
+        self._hub.watch(successor, watcher, 0)
+
+    def cursor(self) -> str:
+        """As the base says."""
+        return join_cursors(self._cursors(), starred=self.starred)
+
+    def key(self) -> object:
+        """As the base says."""
+        return tuple(self._places.items())
+
+    def is_behind(self) -> bool:
+        """As the base says."""
+        return any(topic.last > place.offset or topic.ended for topic, place in self._places.items())
+
+    def is_over(self) -> bool:
+        """As the base says. Readers of patterns wait for what comes to life later."""
+        return not self.starred and all(topic.ended for topic in self._places)
+
+    def is_reset(self) -> bool:
+        """As the base says."""
+        return any(place.reset for place in self._places.values())
+
+    def is_unsettled(self) -> bool:
+        """As the base says."""
+        return any(place.reset or place.truncated for place in self._places.values())
+
+    def look(self, sift: Sift, max_bytes: int) -> bool:
+        """As the base says."""
+        left = max_bytes
+        for topic, place in self._places.items():
+            if topic.last > place.offset:
+                if not look_at(self._hub, sift, topic, place):
+                    return False
+                left -= sum(len(topic.at(offset)) for offset in sift.kept(topic, place.offset))
+                if left <= 0 < max_bytes:
+                    break  # The other topics come with the next portion.
+        return True
+
+    def read(
+        self,
+        wanted: Filter,
+        max_bytes: int = 0,
+        sift: Sift | None = None,
+        besides: int = 0,
+        *,
+        tells_places: bool = False,
+    ) -> Batch:
+        """As the base says; `max_bytes` holds for all together, apart from a message that is larger by itself."""
+        left = max_bytes
+        parts: list[tuple[str, Reading]] = []
+        before = self._cursors()
+        after = dict(before)
+        waiting: dict[str, Cursor] = {}
+        besides += sum(map(len, before)) + _PLACE * len(before) if tells_places else 0
+        for topic, place in self._places.items():
+            reading: Reading | None = None
+            size = 0
+            has_more = topic.last > place.offset
+            if has_more or topic.ended:
+                # Its turn comes with the next portion where there is no room for it, or it was not looked at.
+                if not left <= 0 < max_bytes and (sift is None or not has_more or sift.has_all(topic)):
+                    reading = read(topic, place, wanted, left, besides, sift)
+                    size = sum(map(len, reading.messages)) + besides * len(reading.messages) + len(topic.name) + _PART
+                    if max_bytes and parts and size > left:
+                        reading = None  # One message, larger than the room that is left.
+                if reading is None:
+                    waiting[topic.name] = before[topic.name]
+            if reading is None and (place.reset or place.truncated):
+                # Whether or not its messages have to wait: the cursor would not say so again.
+                reading = tell_place(topic, place, wanted)
+            if reading is not None:
+                left -= size if max_bytes else 0
+                after[topic.name] = reading.cursor
+                parts.append((topic.name, reading))
+        # A reader that comes back with the cursor reads in its order, so that no topic starves.
+        places = waiting | after if waiting else after
+        over = [name for name, reading in parts if reading.ended]
+        places, ended = self._without_ended(places, over) if over else (places, False)
+        cursor = join_cursors(places, starred=self.starred)
+        is_part = bool(waiting) or any(reading.place != reading.newest for _, reading in parts)
+        starred, incomplete = self.starred, self.is_incomplete()
+        return Batch(
+            cursor, before, parts, several=True, starred=starred, is_part=is_part, ended=ended, incomplete=incomplete
+        )
+
+    def _without_ended(self, places: dict[str, Cursor], over: Sequence[str]) -> tuple[dict[str, Cursor], bool]:
+        """What the vector says once the topics `over` have ended, and whether that was all that there was to read.
+
+        An ended topic leaves the vector. The last one stays, because a reader that comes back without a place would
+        begin again.
+        """
+        left = {name: cursor for name, cursor in places.items() if name not in over}
+        if left:
+            return left, False
+        return {over[-1]: places[over[-1]]}, True
+
+    def advance(self, batch: Batch) -> None:
+        """As the base says. Topics that had to wait for the next portion come first there, so that none starves."""
+        read_to = {name: reading.place for name, reading in batch.parts}
+        waiting: dict[Topic, Place] = {}
+        for topic, place in self._places.items():
+            if topic.name in read_to:
+                self._places[topic] = Place(read_to[topic.name])
+            elif topic.last > place.offset:
+                waiting[topic] = place
+        if waiting:
+            self._places = waiting | self._places
+
+    def leave_ended(self, batch: Batch, watcher: Watcher, now: float) -> None:
+        """As the base says."""
+        over = {name for name, reading in batch.parts if reading.ended}
+        for topic in [topic for topic in self._places if topic.name in over]:
+            self._hub.leave(topic, watcher, now)
+            self._forget(topic)
+
+    def _forget(self, topic: Topic) -> None:
+        """Read `topic` no more."""
+        del self._places[topic]
+
+    def measure(self, measure: Measure) -> int:
+        """What the reader's cursor takes at most until it asks again."""
+        return sum(measure(name, cursor) for name, cursor in self._cursors().items())
+
+    def _cursors(self) -> dict[str, Cursor]:
+        return {topic.name: Cursor(topic.epoch, place.offset) for topic, place in self._places.items()}
+
+
+def _tell_nobody() -> None:
+    """As a poll, whose answer says it."""
+
+
+class PatternSubscription(SeveralTopics):
+    """A reader of patterns: of the topics that they take in now, and of those that come to life later.
+
+    Its cursor begins with a star, so that it is told from no cursor at all also where nothing matched yet. A topic of
+    which it was given the end stays in its cursor as such, as long as it lingers: without that it would be new to the
+    reader when it returns.
+
+    Args:
+        hub: that the topics live in.
+        places: what is read already, and where the reader stands in each.
+        patterns: what is read besides.
+        room: what it may come to.
+        over: topics of which the reader has been given the end.
+        incomplete: whether topics are left out already.
+    """
+
+    __slots__ = ("_incomplete", "_measure", "_most", "_over", "_patterns", "_room", "_tell_incomplete", "_watcher")
+
+    starred: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        hub: Hub,
+        places: dict[Topic, Place],
+        patterns: Sequence[str],
+        room: Room,
+        over: Iterable[Topic] = (),
+        *,
+        incomplete: bool = False,
+    ) -> None:
+        super().__init__(hub, places)
+        self._over = dict.fromkeys(over)
+        self._measure = room.measure
+        self._room = room.length
+        self._room -= self.measure(room.measure)
+        self._patterns = patterns
+        self._most = room.most
+        self._watcher: Watcher | None = None
+        self._incomplete = incomplete
+        self._tell_incomplete: Callable[[], None] = _tell_nobody
+
+    def watch(self, watcher: Watcher, now: float) -> None:
+        """As the base says."""
+        super().watch(watcher, now)
+        self._watcher = watcher
+        for pattern in self._patterns:
+            self._hub.listeners.follow(pattern, self)
+
+    def leave(self, watcher: Watcher, now: float) -> None:
+        """As the base says."""
+        for pattern in self._patterns:
+            self._hub.listeners.unfollow(pattern, self)
+        self._watcher = None
+        self._tell_incomplete = _tell_nobody
+        super().leave(watcher, now)
+
+    def topic_born(self, topic: Topic) -> None:
+        """A topic has come to life; the reader gets all of it, or is told that one is left out."""
+        if self._watcher is None or topic in self._places:
+            return
+        self._forget_dropped()
+        length = self._measure(topic.name, Cursor(topic.epoch, 0))
+        if len(self._places) + len(self._over) >= self._most or length > self._room:
+            self._leave_out()
+            return
+        try:
+            self._hub.watch(topic, self._watcher, 0)
+        except TooManyWatchers:
+            self._leave_out()
+            return
+        self._places[topic] = Place(0)
+        self._room -= length
+
+    def key(self) -> object:
+        """As the base says."""
+        # A tuple also where none has ended: readers of named topics have the same places with another cursor.
+        return super().key(), tuple(self._over), self._incomplete
+
+    def is_incomplete(self) -> bool:
+        """As the base says."""
+        return self._incomplete
+
+    def on_incomplete(self, told: Callable[[], None]) -> None:
+        """As the base says."""
+        self._tell_incomplete = told
+
+    def _leave_out(self) -> None:
+        if not self._incomplete:
+            self._incomplete = True
+            self._tell_incomplete()
+
+    def _cursors(self) -> dict[str, Cursor]:
+        self._forget_dropped()
+        cursors = super()._cursors()
+        for topic in self._over:
+            cursors[topic.name] = Cursor(topic.epoch, ENDED)
+        return cursors
+
+    def _without_ended(self, places: dict[str, Cursor], over: Sequence[str]) -> tuple[dict[str, Cursor], bool]:
+        """As the base says, for a reader that goes on, whatever ends."""
+        for name in over:
+            places[name] = Cursor(places[name].epoch, ENDED)
+        return places, False
+
+    def _forget(self, topic: Topic) -> None:
+        """As the base says."""
+        super()._forget(topic)
+        self._over[topic] = None
+
+    def _forget_dropped(self) -> None:
+        """Leave those out of the cursor that are held no more: who comes back cannot meet them again."""
+        for topic in [topic for topic in self._over if not self._hub.holds(topic)]:
+            del self._over[topic]
+            self._room += self._measure(topic.name, Cursor(topic.epoch, 0))

@@ -1,0 +1,196 @@
+"""Watchers are woken: topics are marked, and the next flush wakes those who watch them.
+
+The rules of this file:
+
+* Watchers are not called from inside `append`: the topic is marked, and `flush` wakes its watchers. Between
+  the two any number of messages can come in, and each watcher is woken once for all of them.
+* A watcher whose `wake` returns True is removed by the hub; it must not call `leave`: that is the usual end
+  of a poll, and a thousand of them cost one look at how long the topic lingers.
+* No watcher is woken for nothing: one that registers between an `append` and its `flush` at the place behind the
+  message waits for the next one.
+* Three kinds of work have room of their own in each turn, so that none of them waits for another: topics with few
+  watchers, crowds, and what was put off.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
+
+from slosh.compiled import mypyc_attr
+from slosh.core.deadlines import Deadlines
+from slosh.core.histogram import Histogram
+from slosh.core.listeners import Listeners
+from slosh.core.portions import WAKE, WORK, Portions
+from slosh.core.topic import Shared, Topic, Watcher
+
+logger = logging.getLogger(__name__)
+
+_CROWD: Final = 64
+"""Watchers of a topic that are a crowd if there are more. A topic with fewer does not wait for the crowds of others."""
+_PORTION: Final = 128
+"""Watchers of a crowd that are woken without a look at the room that is left."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Waking(Portions):
+    """The turns of a hub, in which watchers are woken and what was put off goes on.
+
+    Args:
+        wake: called when there is something to flush; the caller must call `flush` soon.
+        arm: called with a time, seconds; the caller must call `Hub.expire` then.
+    """
+
+    def __init__(self, wake: Callable[[], object], arm: Callable[[float], None]) -> None:
+        super().__init__(wake)
+        self.listeners = Listeners(self)
+        """Those that hear of topics without watching them."""
+        self.deadlines = Deadlines(arm)
+        self._dirty: list[Topic] = []
+        self._waking: dict[Topic, bool] = {}  # that wait for that, and whether something has come in since
+        self._small: deque[tuple[Topic, Iterator[Watcher]]] = deque()  # of these, those with few watchers
+        self._crowds: deque[tuple[Topic, Iterator[Watcher]]] = deque()  # and those with many
+        self._late: dict[tuple[Topic, Watcher], None] = {}
+        self.clock: Callable[[], float] | None = None
+        """Gives the time within a turn, on the clock of all times here, for `latency`; None to measure none."""
+        self.latency = Histogram()
+        """From a message's arrival to the end of the waking of those who waited for it, each of them counted."""
+        self._woken = 0  # watchers that were woken in this turn for messages that arrived at `_woken_for`
+        self._woken_for = 0.0
+        self.counted: Callable[[Topic], None] | None = None
+        """Called when a topic has got or lost a watcher. For an engine that tells others of it."""
+
+    def _mark(self, topic: Topic) -> None:
+        """Have the watchers of `topic` woken by the next flush: there is something to come for them."""
+        if not topic.dirty and topic.watchers:
+            topic.dirty = True
+            self._dirty.append(topic)
+            self.ask_for_flush()
+
+    def _mark_late(self, topic: Topic, watcher: Watcher) -> None:
+        """Have `watcher` woken by the next flush: it has come to `topic` behind what it waits for."""
+        self._late[topic, watcher] = None
+        self.ask_for_flush()
+
+    def flush(self, now: float) -> None:
+        """Wake every watcher for whom something has come in, at the time `now`, seconds, and do what was put off.
+
+        All of it as far as this turn has room; the rest is done in the next flush, which is asked for.
+        """
+        self._asked = False
+        self.room = WORK
+        if self.listeners.unannounced:
+            self.listeners.announce()
+        shared = Shared(now)
+        tasks = len(self._tasks)  # What is put off from here on is for a later turn.
+        if self._small:
+            self._wake_small(shared)
+        self._wake_marked(shared)
+        if self._crowds:
+            self.room = WORK
+            self._wake_crowds(shared)
+        self._measure()
+        if tasks:
+            self.room = WORK
+            self._go_on(shared, tasks)
+        self.room = WORK  # for what is read before the next flush
+        if self._small or self._late or self._crowds or self._tasks:
+            self.ask_for_flush()
+
+    def _wake_marked(self, shared: Shared) -> None:
+        """Wake the watchers of topics for whom something has come in, except those of crowds."""
+        dirty, self._dirty = self._dirty, []
+        # A watcher that came late to a marked topic is woken with its others.
+        late: list[tuple[Topic, Watcher]] = []
+        if self._late:
+            late = [(topic, watcher) for topic, watcher in self._late if not topic.dirty]
+            self._late = {}
+        for topic in dirty:
+            topic.dirty = False
+            # A copy, because watchers leave while they are woken: going on in the living dict is how
+            # servers of this kind skip one reader in two.
+            watchers = list(topic.watchers.keys())
+            if topic in self._waking:
+                self._waking[topic] = True
+            elif len(watchers) > _CROWD:
+                self._waking[topic] = False
+                self._crowds.append((topic, iter(watchers)))
+            elif self.room > 0:
+                self.room -= WAKE * len(watchers)
+                self._wake_all(topic, watchers, shared)
+                self._count_woken(topic, len(watchers))
+            else:
+                self._waking[topic] = False
+                self._small.append((topic, iter(watchers)))
+        for topic, watcher in late:
+            if self.room > 0:
+                self.room -= WAKE
+                self._wake_all(topic, [watcher], shared)
+            else:
+                self._late[topic, watcher] = None
+
+    def _wake_small(self, shared: Shared) -> None:
+        """Wake the watchers of topics for which the turns before had no room."""
+        while self._small and self.room > 0:
+            topic, rest = self._small.popleft()
+            watchers = list(rest)
+            self.room -= WAKE * len(watchers)
+            self._wake_all(topic, watchers, shared)
+            self._count_woken(topic, len(watchers))
+            self._end_waking(topic)
+
+    def _wake_crowds(self, shared: Shared) -> None:
+        """Wake a portion of each crowd in its turn, as far as there is room.
+
+        What comes in meanwhile is remembered, and all are woken for that once these have been: a topic waits in the
+        queue once, however fast its publisher is. A watcher that is woken twice finds nothing the second time.
+        """
+        while self._crowds and self.room > 0:
+            topic, rest = self._crowds.popleft()
+            portion = list(islice(rest, _PORTION))
+            self.room -= WAKE * len(portion)
+            self._wake_all(topic, portion, shared)
+            self._count_woken(topic, len(portion))
+            if len(portion) == _PORTION:
+                self._crowds.append((topic, rest))
+            else:
+                self._end_waking(topic)
+
+    def _count_woken(self, topic: Topic, count: int) -> None:
+        """Count watchers that were woken for what came to `topic`. The clock is looked at once for all of one time."""
+        if topic.latest_at != self._woken_for:
+            self._measure()
+            self._woken_for = topic.latest_at
+        self._woken += count
+
+    def _measure(self) -> None:
+        if self._woken and self.clock is not None:
+            self.latency.add(self.clock() - self._woken_for, self._woken)
+        self._woken = 0
+
+    def _end_waking(self, topic: Topic) -> None:
+        """All watchers that `topic` had were woken; begin again if something has come in meanwhile."""
+        if self._waking.pop(topic):
+            self._mark(topic)
+
+    def _wake_all(self, topic: Topic, watchers: list[Watcher], shared: Shared) -> None:
+        present, late = topic.watchers, self._late
+        last = topic.last + topic.ended  # The end is something to come for those who have all messages.
+        shared.alone = len(watchers) == 1
+        some_left = False
+        for watcher in watchers:
+            # It may have left since, or have come behind the message that is told of.
+            if present.get(watcher, last) < last:
+                if late:
+                    late.pop((topic, watcher), None)
+                try:
+                    if watcher.wake(topic, shared) and watcher in present:
+                        del present[watcher]
+                        some_left = True
+                except Exception:
+                    logger.exception("a watcher of %r failed; the others go on", topic.name)
+        if some_left:
+            self.deadlines.linger(topic, shared.now)
+            if self.counted is not None:
+                self.counted(topic)

@@ -1,0 +1,1 @@
+"""Topics that many nodes share, over Redis or Valkey."""

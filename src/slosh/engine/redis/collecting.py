@@ -1,0 +1,167 @@
+"""Answers for which many topics have to be asked: a list with the facts of each, and all that patterns take in."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+from slosh.core.patterns import MAX_MATCHES, matches
+from slosh.core.topic import Topic
+from slosh.engine.base import TopicFacts
+from slosh.engine.redis.facts import Facts
+from slosh.engine.redis.view import View
+from slosh.errors import SloshError
+
+_MOST_GATHERED: Final = MAX_MATCHES + 1
+"""Topics that are opened for one reader of patterns: it is refused where there are more than it may have."""
+_TOGETHER: Final = 500
+"""Topics whose facts are asked for at a time, so that publishes need not wait for more."""
+
+
+class Listing:
+    """The facts of many topics, asked for in parts until there are enough."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        names: list[str],
+        most: int,
+        told: Callable[[Sequence[TopicFacts] | SloshError], None],
+    ) -> None:
+        self._facts = facts
+        self._names = names
+        self._most = most
+        self._told = told
+        self._found: list[TopicFacts] = []
+        self._missing = 0
+
+    def go_on(self) -> None:
+        """Ask for the next part, or tell."""
+        wanted = min(self._most - len(self._found), _TOGETHER)
+        part, self._names = self._names[:wanted], self._names[wanted:]
+        if not part:
+            self._told(self._found)
+            return
+        self._missing = len(part)
+        for name in part:
+            self._facts.find(name, self._found_one)
+
+    def _found_one(self, facts: TopicFacts | int | SloshError) -> None:
+        if self._missing < 0:
+            return  # It was refused already.
+        if isinstance(facts, SloshError):
+            self._missing = -1
+            self._told(facts)
+            return
+        if isinstance(facts, TopicFacts):  # else it has ended since it was listed
+            self._found.append(facts)
+        self._missing -= 1
+        if not self._missing:
+            self._found.sort()
+            self.go_on()
+
+
+class Round:
+    """The facts of many topics, each told as it comes. It ends early where the store does not answer.
+
+    Args:
+        facts: asks for them.
+        names: of the topics.
+        told: called with a name and what is known of it.
+        ended: called at the end.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        names: list[str],
+        told: Callable[[str, TopicFacts | int], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._facts = facts
+        self._names = names
+        self._told = told
+        self._ended = ended
+        self._missing = 0
+        self._has_failed = False
+
+    def go_on(self) -> None:
+        """Ask for the next part, or end."""
+        part, self._names = self._names[:_TOGETHER], self._names[_TOGETHER:]
+        if not part or self._has_failed:
+            self._ended()
+            return
+        self._missing = len(part)
+        for name in part:
+            self._facts.find(name, partial(self._found_one, name))
+
+    def _found_one(self, name: str, facts: TopicFacts | int | SloshError) -> None:
+        if isinstance(facts, SloshError):
+            self._has_failed = True
+        else:
+            self._told(name, facts)
+        self._missing -= 1
+        if not self._missing:
+            self.go_on()
+
+
+class TopicOpener(Protocol):
+    """What opens topics for the node: its mirrors, which stand above this."""
+
+    def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
+        """As `Engine.open`."""
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the topic is mirrored here."""
+
+
+class Seeking:
+    """Topics that patterns take in, being opened; also those that come to life meanwhile."""
+
+    def __init__(
+        self,
+        view: View,
+        mirrors: TopicOpener,
+        patterns: Sequence[str],
+        done: Callable[[SloshError | None], None],
+    ) -> None:
+        self._view = view
+        self._mirrors = mirrors
+        self._patterns = patterns
+        self._done = done
+        self._names: set[str] = set()
+        self._missing = 1  # the list itself
+        self._is_over = False
+        self.ended: Callable[[], object] = lambda: None
+
+    def found(self, names: Sequence[str]) -> None:
+        """Open those of `names` that the patterns take in."""
+        for name in names:
+            if self._is_over:
+                return  # It was refused, or its last topic is there.
+            is_new = name not in self._names and len(self._names) < _MOST_GATHERED
+            if is_new and any(matches(pattern, name) for pattern in self._patterns):
+                self._names.add(name)
+                self._missing += 1
+                self._mirrors.open(name, self._view.now(), self._opened)
+
+    def end(self) -> None:
+        """One of those that were missing is there; end with the last."""
+        self._missing -= 1
+        if not self._missing:
+            self._finish(None)
+
+    def fail(self, error: SloshError) -> None:
+        """The list cannot be had, or one of the topics."""
+        self._finish(error)
+
+    def _opened(self, topic: Topic | SloshError) -> None:
+        if isinstance(topic, SloshError):
+            self.fail(topic)
+        else:
+            self.end()
+
+    def _finish(self, refusal: SloshError | None) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self.ended()
+            self._done(refusal)

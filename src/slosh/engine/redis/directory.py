@@ -1,0 +1,393 @@
+"""What a node knows of all the nodes' topics and patterns, beyond those that it mirrors.
+
+Two lists stand in the store: the active topics, and the patterns that are read, each name for a time that is renewed.
+A list is not kept in one step with the topics (a cluster has it at another server), so it may name a topic that has
+just ended, and never for longer than a lease: whoever asks looks at the topic itself.
+
+News, on a channel that every node listens to, says what cannot wait: `+name`, a topic has come to life; `~`, the
+patterns have changed; `~node`, a node has withdrawn some; `!name`, a publisher has ended a topic. A node of an older
+slosh passes over what it does not know.
+
+A pattern of another node is believed for the time that it was listed for, on this node's clock, unless it is withdrawn:
+a list that was lost, or whose times are over because the store's clock was set, does not end it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from slosh.core.hub import Hub
+from slosh.core.listeners import tell_each
+from slosh.core.patterns import Tree
+from slosh.engine.base import TopicFacts, TopicListener, Watched
+from slosh.engine.redis.client.command import Argument
+from slosh.engine.redis.collecting import Listing, Round, Seeking, TopicOpener
+from slosh.engine.redis.doubts import Doubts
+from slosh.engine.redis.facts import Facts
+from slosh.engine.redis.scripts import ENLIST, LISTED, Script
+from slosh.engine.redis.view import View
+from slosh.errors import SloshError
+
+_SURVEY_EVERY: Final = 1.0
+"""Seconds between two looks at which topics there are, while somebody wants to know."""
+_ENLISTED: Final = 1000
+"""Names that are put into a list in one step at most."""
+
+
+class Directory:
+    """The lists, and who wants to know of them.
+
+    Args:
+        view: the store.
+        hub: the mirrors.
+        facts: asks for the facts of a topic.
+        doubts: whether nobody watches where the store says so.
+
+    Attributes:
+        active: how many topics were active on all nodes when that was last told.
+        mirrors: what this node mirrors; set it before anything else is called.
+    """
+
+    mirrors: TopicOpener
+
+    def __init__(self, view: View, hub: Hub, facts: Facts, doubts: Doubts) -> None:
+        self._view = view
+        self._hub = hub
+        self._facts = facts
+        self._doubts = doubts
+        self._to_keep: dict[str, int] = {}
+        self._listed_until: dict[str, float] = {}
+        self._openers: dict[str, str] = {}  # of topics that publishers brought to life here, for whom each counts
+        self._followed: Counter[str] = Counter()  # patterns by their readers here
+        self._foreign: Tree[str] = Tree()  # patterns that are read on other nodes, with the node
+        self._foreign_until: dict[str, float] = {}  # "node pattern", and until when it is believed
+        self._seekers: dict[Seeking, None] = {}
+        self._expected: set[str] = set()
+        self._listeners: dict[TopicListener, None] = {}
+        self._seen: set[str] = set()
+        self._seen_ended: set[str] = set()
+        self._surveys = False
+        self.active = 0
+
+    def start(self) -> None:
+        """Begin. The caller must call `stop`."""
+        self._hub.listeners.patterned = self._patterned
+        self._renew_patterns()
+
+    def stop(self) -> None:
+        """Take back what this node has listed of itself, and ask no more."""
+        if self._followed and self._view.servers.are_up:
+            self._unlist_patterns(list(self._followed))
+
+    def came_up(self) -> None:
+        """News may have been missed. Listeners hear of that with the next survey."""
+        lease_over = (
+            self._view.now() + self._view.times.lease_ms / 1000
+        )  # until then each has listed its patterns again
+        self._foreign_until = dict.fromkeys(self._foreign_until, lease_over)
+        self._list_patterns(list(self._followed), self._tell_of_patterns)
+        self._fetch_patterns()
+        for name in self._expected:
+            self.subscribed(name)
+        if self._followed:
+            self._fetch(self._view.keys.topics, self._open_followed)
+
+    def heard(self, news: bytes) -> None:
+        """There is news."""
+        if news.startswith(b"~"):
+            self._fetch_patterns(news[1:].decode())
+        elif news.startswith(b"+"):
+            name = news[1:].decode()
+            if self._hub.listeners.is_followed(name):
+                self.mirrors.open(name, self._view.now(), _ignore)
+            for seeker in tuple(self._seekers):
+                seeker.found([name])
+            if self._listeners:
+                Round(self._facts, [name], self._seen_now, _nothing).go_on()
+        elif news.startswith(b"!") and self._listeners:
+            Round(self._facts, [news[1:].decode()], self._seen_now, _nothing).go_on()
+
+    # Active topics.
+
+    def lists(self, name: str) -> bool:
+        """Whether this node has listed a topic as active, for a time that is not over."""
+        return self._listed_until.get(name, 0.0) > self._view.now()
+
+    def tell_of_birth(self, name: str, opener: str = "") -> None:
+        """Tell all nodes that a topic has come to life here.
+
+        Args:
+            opener: the client for whom it counts as long as it is listed; empty where a mirror counts it.
+        """
+        self.active += 1
+        if opener and name not in self._openers:
+            self._openers[name] = opener
+            self._hub.shares.expect_birth(opener)
+        life = self._to_keep[name] = max((times := self._view.times_of(name)).linger_ms, times.lease_ms)
+        self._listed_until[name] = self._view.now() + life / 1000
+        self._keep_now()
+        self._publish(b"+" + name.encode())
+
+    def tell_of_end(self, name: str) -> None:
+        """Tell all nodes that a publisher has ended a topic here, for those who want to know which there are."""
+        self._publish(b"!" + name.encode())
+
+    def keep(self, name: str, watchers: int, until: float) -> None:
+        """See that a topic stays in the list for as long as it is active as far as this node knows."""
+        now = self._view.now()
+        times = self._view.times_of(name)
+        left = max(until - now, times.lease_ms / 1000 if watchers else 0.0)
+        if left > 0 and self._listed_until.get(name, 0.0) < now + left - times.visit / 2:
+            self._listed_until[name] = now + left
+            if not self._to_keep:
+                self._view.call_at(now, self._keep_now)
+            self._to_keep[name] = int(left * 1000)
+
+    def forget(self, name: str) -> None:
+        """Renew it no more."""
+        self._listed_until.pop(name, None)
+        self._forget_opener(name)
+
+    def _forget_opener(self, name: str) -> None:
+        self._hub.shares.forget_birth(self._openers.pop(name, ""))
+
+    def list_topics(self, after: str, most: int, told: Callable[[Sequence[TopicFacts] | SloshError], None]) -> None:
+        """Tell of at most `most` active topics behind the name `after`, in the order of their names."""
+
+        def listed(reply: list[bytes] | SloshError) -> None:
+            if isinstance(reply, SloshError):
+                told(reply)
+                return
+            names = sorted(name for name in map(bytes.decode, reply) if name > after)
+            Listing(self._facts, names, most, told).go_on()
+
+        self._fetch(self._view.keys.topics, listed)
+
+    def gather(self, patterns: Sequence[str], done: Callable[[SloshError | None], None]) -> None:
+        """Open all active topics that one of `patterns` takes in, then call `done`."""
+        seeker = Seeking(self._view, self.mirrors, patterns, done)
+        self._seekers[seeker] = None
+
+        def listed(reply: list[bytes] | SloshError) -> None:
+            if isinstance(reply, SloshError):
+                seeker.fail(reply)
+            else:
+                seeker.found([name.decode() for name in reply])
+                seeker.end()
+
+        seeker.ended = lambda: self._seekers.pop(seeker, None)
+        self._fetch(self._view.keys.topics, listed)
+
+    def _keep_now(self) -> None:
+        to_keep, self._to_keep = self._to_keep, {}
+        if to_keep and not self._view.is_stopped:
+            self._enlist(self._view.keys.topics, to_keep, self._count_active)
+
+    def _count_again(self) -> None:
+        """See how many are active: whoever had no room for one more enlists nothing, and would never know."""
+        self._enlist(self._view.keys.topics, {}, self._count_active)
+        now = self._view.now()  # What is posted to and mirrored nowhere ends without a `forget`.
+        self._listed_until = {name: until for name, until in self._listed_until.items() if until > now}
+        for name in [name for name in self._openers if name not in self._listed_until]:
+            self._forget_opener(name)
+
+    def _count_active(self, reply: int | SloshError) -> None:
+        if not isinstance(reply, SloshError):
+            self.active = reply
+
+    # Listeners to which topics there are.
+
+    def observe(self, listener: TopicListener) -> None:
+        """Tell `listener` of what comes and goes from now on."""
+        self._listeners[listener] = None
+        if not self._surveys:
+            self._surveys = True
+            self._survey()
+
+    def unobserve(self, listener: TopicListener) -> None:
+        """Tell it no more."""
+        self._listeners.pop(listener, None)
+
+    def _survey(self) -> None:
+        if self._view.is_stopped or not self._listeners:
+            self._surveys = False
+            self._seen = set()
+            self._seen_ended = set()
+            return
+
+        def ended() -> None:
+            self._view.call_at(self._view.now() + _SURVEY_EVERY, self._survey)
+
+        def listed(reply: list[bytes] | SloshError) -> None:
+            names = [] if isinstance(reply, SloshError) else [*{*map(bytes.decode, reply), *self._seen}]
+            Round(self._facts, names, self._seen_now, ended).go_on()
+
+        self._fetch(self._view.keys.topics, listed)
+
+    def _seen_now(self, name: str, facts: TopicFacts | int) -> None:
+        is_active = isinstance(facts, TopicFacts)
+        if is_active != (name in self._seen):
+            (self._seen.add if is_active else self._seen.discard)(name)
+            if isinstance(facts, TopicFacts):
+                active = facts
+                tell_each(self._listeners, lambda listener: listener.topic_active(active))
+            else:
+                tell_each(self._listeners, lambda listener: listener.topic_inactive(name))
+        is_ended = isinstance(facts, TopicFacts) and facts.ended
+        if is_ended != (name in self._seen_ended):
+            (self._seen_ended.add if is_ended else self._seen_ended.discard)(name)
+            if is_ended:
+                tell_each(self._listeners, lambda listener: listener.topic_ended(name))
+
+    # Listeners that wait until a topic is watched.
+
+    def expect(self, name: str) -> None:
+        """Listen to when a topic is watched."""
+        self._expected.add(name)
+        self._view.servers.listen(self._view.keys.watched(name))
+
+    def unexpect(self, name: str) -> None:
+        """Listen to it no more, unless others do."""
+        if name in self._expected and not self._hub.listeners.is_expected(name):
+            self._expected.discard(name)
+            self._view.servers.unlisten(self._view.keys.watched(name))
+
+    def subscribed(self, name: str) -> None:
+        """From now on everything is heard of a topic: look what was told before."""
+        if name not in self._expected:
+            return
+
+        def counted(watched: Watched | SloshError) -> None:
+            if isinstance(watched, Watched) and watched.watchers and not watched.ended:
+                self._hub.listeners.tell_count_listeners(name, watched.watchers)
+
+        self.count_watchers(name, counted)
+
+    # Patterns.
+
+    def count_watchers(self, name: str, told: Callable[[Watched | SloshError], None]) -> None:
+        """Tell how many watch topic `name`, also where only patterns do."""
+
+        def answered(facts: TopicFacts | int | SloshError) -> None:
+            if isinstance(facts, TopicFacts):
+                told(Watched(facts.watchers, facts.ended))
+            elif isinstance(facts, SloshError):
+                told(facts)
+            else:
+                told(Watched(facts + self.count_followers(name)))
+
+        def refused(error: SloshError | None) -> None:
+            answered(error or 0)
+
+        def ask() -> None:
+            self._facts.find(name, answered, doubt)
+
+        def doubt(listening: int) -> None:
+            self._doubts.weigh(name, since, listening, ask, refused)
+
+        since = self._view.now()
+        ask()
+
+    def is_followed(self, name: str) -> bool:
+        """Whether somebody, on whichever node, reads topic `name` by a pattern."""
+        return self._hub.listeners.is_followed(name) or (
+            bool(self._foreign) and any(True for _ in self._foreign.patterns_for(name))
+        )
+
+    def count_followers(self, name: str) -> int:
+        """How many read topic `name` by a pattern; of other nodes each pattern counts once."""
+        return self._hub.listeners.count_followers(name) + sum(1 for _ in self._foreign.patterns_for(name))
+
+    def patterns(self) -> Iterator[str]:
+        """Those that are read here, then those of other nodes."""
+        yield from self._hub.listeners.patterns()
+        yield from self._foreign.paths()
+
+    def _patterned(self, pattern: str, is_new: bool) -> None:  # noqa: FBT001 - the hub's signature
+        self._followed[pattern] += 1 if is_new else -1
+        if is_new and self._followed[pattern] == 1:
+            self._list_patterns([pattern], self._tell_of_patterns)
+        elif not self._followed[pattern]:
+            del self._followed[pattern]
+            self._unlist_patterns([pattern])
+
+    def _list_patterns(self, patterns: list[str], listed: Callable[[Any], None]) -> None:
+        if patterns:
+            named = {f"{self._view.node} {pattern}": self._view.times.lease_ms for pattern in patterns}
+            self._enlist(self._view.keys.patterns, named, listed)
+
+    def _tell_of_patterns(self, _: object) -> None:
+        """Once they are listed: a cluster has the list and the news at two servers, and the news may be faster."""
+        self._publish(b"~")
+
+    def _open_followed(self, reply: list[bytes] | SloshError) -> None:
+        """Topics that came to life unheard are born here now."""
+        if not isinstance(reply, SloshError):
+            for name in map(bytes.decode, reply):
+                if name not in self.mirrors and self._hub.listeners.is_followed(name):
+                    self.mirrors.open(name, self._view.now(), _ignore)
+
+    def _unlist_patterns(self, patterns: list[str]) -> None:
+        names = [f"{self._view.node} {pattern}" for pattern in patterns]
+        self._view.send(self._view.keys.patterns, ("ZREM", self._view.keys.patterns, *names), _ignore)
+        self._publish(b"~" + self._view.node.encode())
+
+    def _renew_patterns(self) -> None:
+        if not self._view.is_stopped:
+            self._view.call_at(self._view.now() + self._view.times.visit, self._renew_patterns)
+            self._list_patterns(list(self._followed), _ignore)
+            self._fetch_patterns()
+            self._count_again()
+
+    def _fetch_patterns(self, withdrawn: str = "") -> None:
+        """See which patterns other nodes read.
+
+        Args:
+            withdrawn: the node of which those are believed no more that are not listed.
+        """
+
+        def listed(reply: list[bytes] | SloshError) -> None:
+            if isinstance(reply, SloshError):
+                return
+            now, lease = self._view.now(), self._view.times.lease_ms
+            until = {
+                entry.decode(): now + min(int(left), lease) / 1000
+                for entry, left in zip(reply[::2], reply[1::2], strict=True)
+            }
+            for entry, end in self._foreign_until.items():
+                if entry not in until and end > now and entry.partition(" ")[0] != withdrawn:
+                    until[entry] = end
+            self._foreign_until = until
+            self._foreign = Tree()
+            for entry in until:
+                node, _, pattern = entry.partition(" ")
+                if node != self._view.node:
+                    self._foreign.add(pattern, entry)
+                    self._hub.listeners.tell_count_listeners_of(pattern)
+
+        self._call(LISTED, self._view.keys.patterns, (1,), listed)
+
+    # What is asked of the store.
+
+    def _fetch(self, key: str, listed: Callable[[list[bytes] | SloshError], None]) -> None:
+        self._call(LISTED, key, (), listed)
+
+    def _enlist(self, key: str, names: dict[str, int], done: Callable[[Any], None]) -> None:
+        """With many names in several steps, so that no step keeps the store from all else."""
+        pairs = [part for name, ms in names.items() for part in (ms, name)]
+        for at in range(0, max(1, len(pairs)), 2 * _ENLISTED):
+            self._call(ENLIST, key, (self._view.times.spare_ms, *pairs[at : at + 2 * _ENLISTED]), done)
+
+    def _call(self, script: Script, key: str, arguments: tuple[Argument, ...], done: Callable[[Any], None]) -> None:
+        self._view.send(key, script.call([key], self._view.clock(), *arguments), done)
+
+    def _publish(self, news: bytes) -> None:
+        self._view.send(self._view.keys.news, ("PUBLISH", self._view.keys.news, news), _ignore)
+
+
+def _nothing() -> None:
+    """For ends that matter to nobody."""
+
+
+def _ignore(_: object) -> None:
+    """For answers that change nothing."""

@@ -1,0 +1,446 @@
+"""Mirrors: what a node has of the topics that are watched there, kept true to the store.
+
+The rules of this file:
+
+* What is announced is a hint, which may come late, twice or never. It carries small messages, and a mirror that is
+  just at the message before them (the same life, offset and time of arrival) takes them. In any other case its node
+  asks for what comes after the mirror's last offset: when it hears of a newer message, when it may have missed an
+  announcement, and when it was cut off. So a cut connection delays and never loses.
+* While such an answer is on its way the mirror may go on by announcements. Of the answer it takes what it has not got.
+* Before a mirror is read for the first time its node listens: no message falls between the two.
+* A node that watches a topic has a lease there, renewed three times before it runs out. A node that died stops
+  counting with it.
+* A mirror whose place the store does not know any more (it was restarted empty, or fell behind) begins a new life,
+  and its readers are told of the reset. Nothing is ever put back into the store from a mirror.
+
+It is longer than other files because an announcement, an answer and a cut change the same mirror, in any order.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+from slosh.core.hub import Hub
+from slosh.core.timers import TICK, Timers
+from slosh.core.topic import Topic
+from slosh.engine.redis.directory import Directory
+from slosh.engine.redis.doubts import ASKED, Doubts
+from slosh.engine.redis.mirror import END, Mirror, Opened
+from slosh.engine.redis.scripts import SYNC
+from slosh.engine.redis.view import View
+from slosh.errors import EngineUnreachable, SloshError, TooManyTopics
+
+logger = logging.getLogger(__name__)
+
+_TELL_WITHIN: Final = 1.0
+"""Seconds within which other nodes are told of a changed number of watchers."""
+_WATCHED_WITHIN: Final = 1.0
+"""Seconds that a topic that was asked for is active at the store at least, also with a shorter `linger`: whoever asked
+watches it by then, or has gone."""
+_FAREWELL: Final = 1.0
+"""Seconds that a node has to give back its leases when it stops."""
+_LOSSES_WITHIN: Final = 1.0
+"""Seconds whose lost topics are one line in the log."""
+_AGAIN: Final = 0.25
+"""Seconds until the store is asked again for what it did not give, though its connections are well."""
+_INACTIVE: Final = 2
+"""How many parts sync.lua's answer has where the topic is not active."""
+_AGAIN_TOGETHER: Final = 500
+"""Mirrors that are asked for so at a time; a store that is slow is not helped by more."""
+
+
+class Mirrors:
+    """All that a node mirrors.
+
+    Args:
+        view: the store.
+        hub: where the mirrors are topics like others.
+        directory: is told what comes to life and what stays.
+        doubts: whether nobody watches where the store says so.
+    """
+
+    def __init__(self, view: View, hub: Hub, directory: Directory, doubts: Doubts) -> None:
+        self._view = view
+        self._hub = hub
+        self._directory = directory
+        self._doubts = doubts
+        self._mirrors: dict[str, Mirror] = {}
+        self._visits: Timers[Mirror] = Timers(self._arm_visits)
+        self._moved: dict[str, None] = {}
+        self._telling_at = math.inf
+        self._unanswered: dict[str, None] = {}
+        self._lost: list[str] = []
+
+    def __contains__(self, name: str) -> bool:
+        """Whether this node listens to the topic `name`."""
+        return name in self._mirrors
+
+    @property
+    def are_heard(self) -> bool:
+        """Whether all announcements are heard; for tests."""
+        return all(mirror.is_heard for mirror in self._mirrors.values())
+
+    def start(self) -> None:
+        """Begin. The caller must call `give_back`."""
+        self._hub.listeners.observe(self)
+        self._hub.counted = self._counted
+
+    async def give_back(self) -> None:
+        """Give back what this node watched, so that others need not wait for its end."""
+        watched = [mirror for mirror in self._mirrors.values() if mirror.told and self._view.servers.are_up]
+        told = [asyncio.get_running_loop().create_future() for _ in watched]
+        for mirror, each in zip(watched, told, strict=True):
+            self._give_back(mirror, each.set_result)
+        if told:
+            await asyncio.wait(told, timeout=_FAREWELL)
+
+    def find_open(self, name: str, now: float) -> Topic | None:
+        """As the engine promises: what is mirrored is open already."""
+        mirror = self._mirrors.get(name)
+        topic = mirror.topic if mirror is not None else None
+        if topic is None or self._hub.find(name, now) is not topic:
+            return None
+        self._hub.open(name, now)
+        if mirror is not None and mirror.told_until - now < topic.kind.linger / 2:
+            self._sync(mirror)  # before it runs out for the others
+        return topic
+
+    def open(self, name: str, now: float, opened: Opened, *, fresh: bool = False) -> None:
+        """As the engine promises. While the store is out of reach the reader waits for it."""
+        topic = None if fresh else self.find_open(name, now)
+        if topic is not None:
+            opened(topic)
+            return
+        mirror = self._mirrors.get(name)
+        if mirror is None:
+            most = self._hub.max_topics
+            if len(self._mirrors) >= most:
+                self._hub.expire(now)
+            if len(self._mirrors) >= most:
+                opened(TooManyTopics(f"This node has all the active topics that it may have: {most} (max_topics)."))
+                return
+            mirror = self._mirrors[name] = Mirror(name, self._hub.opener)
+            self._hub.shares.expect_birth(mirror.opener)
+            self._view.servers.listen(self._view.keys.channel(name))
+        mirror.waiting[opened] = None
+        if mirror.is_heard:
+            self._sync(mirror)
+
+    def unopen(self, name: str, opened: Opened) -> None:
+        """As the engine promises."""
+        mirror = self._mirrors.get(name)
+        if mirror is not None:
+            mirror.waiting.pop(opened, None)
+            mirror.asked.pop(opened, None)
+            self._forget(mirror)
+
+    def look(
+        self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
+    ) -> None:
+        """As the engine promises."""
+        mirror = None if fresh else self._mirrors.get(name)
+        if mirror is not None and mirror.topic is not None and self._hub.find(name, now) is mirror.topic:
+            looked(mirror.topic)
+            return
+
+        def answered(reply: list[Any] | SloshError) -> None:
+            if isinstance(reply, SloshError):
+                looked(reply)
+                return
+            glance = Mirror(name)
+            if len(reply) == _INACTIVE:
+                self._doubts.weigh(name, since, reply[1], ask, looked)
+                return
+            glance.topic = Topic(name, reply[1].decode(), self._view.now())
+            glance.topic.ended = bool(reply[5])
+            entries = reply[6:]
+            glance.topic.skip_to(reply[2] - len(entries))
+            kind = self._view.kind_of(name)
+            for messages, arrived, wall in glance.take_apart(entries, int(reply[0]), self._view.now()):
+                glance.topic.append(messages, arrived, kind.queue, kind.queue_bytes, wall)
+            if kind.age:
+                glance.topic.forget_before(self._view.now() - kind.age)
+            looked(glance.topic)
+
+        def ask() -> None:
+            self._send_sync(Mirror(name), -1, 0, "", answered)
+
+        since = self._view.now()
+        ask()
+
+    # What happens at the store.
+
+    def came_up(self) -> None:
+        """A server can be reached again: it may have forgotten, and this node may have missed, what happened since."""
+        self._unanswered.clear()
+        for mirror in tuple(self._mirrors.values()):
+            if mirror.is_heard:
+                self._sync(mirror)
+
+    def subscribed(self, name: str) -> None:
+        """From now on everything is heard of the topic `name`."""
+        mirror = self._mirrors.get(name)
+        if mirror is not None:
+            mirror.is_heard = True
+            self._sync(mirror)
+
+    def heard(self, name: str, announced: bytes) -> None:
+        """The newest message of the topic `name` was announced: its epoch and offset, and often the message itself."""
+        mirror = self._mirrors.get(name)
+        if mirror is None or not mirror.is_heard:
+            return
+        place, _, carried = announced.partition(b" ")
+        epoch, _, offset = place.partition(b".")
+        topic, newest = mirror.topic, int(offset)
+        if topic is None and announced == ASKED:
+            return  # There is nothing here that the store could have forgotten.
+        if topic is None or topic.epoch != epoch.decode():
+            self._sync(mirror)
+        elif carried.startswith(END):
+            if topic.last == newest and mirror.is_at(carried):
+                self._hub.end(topic)
+            else:
+                self._sync(mirror)
+        elif topic.last < newest:
+            now = self._view.now()
+            messages = mirror.follow(topic.last, newest, carried, now) if carried else None
+            if messages is None:
+                self._sync(mirror)
+            else:
+                self._hub.mirror(topic, messages, mirror.latest, int(mirror.stamp) // 1000)
+
+    # Mirrors.
+
+    def _sync(self, mirror: Mirror) -> None:
+        """Ask for what comes after the mirror's place, and tell how many watch here."""
+        if mirror.is_syncing:
+            mirror.again = True
+            return
+        mirror.is_syncing, mirror.again = True, False
+        asked = mirror.asked = mirror.waiting
+        mirror.waiting = {}
+        topic, now = mirror.topic, self._view.now()
+        here = len(topic.watchers) if topic is not None else 0
+        linger = max(self._view.kind_of(mirror.name).linger, _WATCHED_WITHIN)
+        if topic is not None and not here and not asked:
+            linger = max(0.0, topic.active_until - now)
+        epoch = self._view.new_epoch() if linger or here or asked else ""
+
+        def answered(reply: list[Any] | SloshError) -> None:
+            mirror.is_syncing = False
+            if not isinstance(reply, SloshError):
+                mirror.told, mirror.told_until = here, now + linger
+                if len(reply) > _INACTIVE and reply[4]:
+                    self._directory.tell_of_birth(mirror.name)
+            if topic is not None and mirror.topic is None and mirror.asked:
+                # It has ended here meanwhile, and what came is only what follows its place.
+                mirror.wait_again()
+                mirror.again = True
+            else:
+                self._synced(mirror, reply)
+            if mirror.again and self._mirrors.get(mirror.name) is mirror:  # else nobody needs it any more
+                self._sync(mirror)
+
+        self._send_sync(mirror, here, int(linger * 1000), epoch, answered)
+
+    def _send_sync(
+        self, mirror: Mirror, here: int, linger_ms: int, epoch: str, answered: Callable[[Any], None]
+    ) -> None:
+        topic = mirror.topic
+        keys, times = self._view.keys.of_topic(mirror.name), self._view.times_of(mirror.name)
+        command = SYNC.call(
+            keys,
+            self._view.clock(),
+            self._view.node,
+            here,
+            times.lease_ms,
+            linger_ms,
+            times.spare_ms,
+            epoch,
+            self._view.servers.announcing(keys[0]),
+            self._view.keys.channel(mirror.name),
+            topic.epoch if topic is not None else "",
+            topic.last if topic is not None else 0,
+            mirror.stamp,
+        )
+        # A lease has to be renewed however much else is asked; there is at most one such request for a mirror.
+        self._view.send(keys[0], command, answered, must=topic is not None)
+
+    def _synced(self, mirror: Mirror, reply: list[Any] | SloshError) -> None:
+        if isinstance(reply, EngineUnreachable):
+            mirror.wait_again()
+            self._forget(mirror)
+            self._ask_again_soon(mirror)  # or sooner, where it was out of reach and comes up
+            return
+        if isinstance(reply, SloshError):
+            self._answer(mirror, reply)
+            self._forget(mirror)
+            self._ask_again_soon(mirror)
+            return
+        if (mirror.topic is None and not mirror.asked) or len(reply) == _INACTIVE:
+            self._forget(mirror)
+            return
+        try:
+            topic = self._fill(mirror, reply)
+        except SloshError as error:
+            self._answer(mirror, error)
+            self._forget(mirror)
+            return
+        self._directory.keep(mirror.name, mirror.told, mirror.told_until)
+        if mirror.asked:
+            self._hub.linger(topic, self._view.now())
+            self._answer(mirror, topic)
+
+    def _ask_again_soon(self, mirror: Mirror) -> None:
+        """Nothing else may tell that an answer can be had now: the store was slow, or refused, but was never gone."""
+        if mirror.topic is not None or mirror.waiting:
+            if not self._unanswered:
+                self._view.call_at(self._view.now() + _AGAIN, self._ask_again)
+            self._unanswered[mirror.name] = None
+
+    def _ask_again(self) -> None:
+        if self._view.is_stopped:
+            return
+        names = list(self._unanswered)[:_AGAIN_TOGETHER] if self._view.servers.are_up else []
+        for name in names:
+            del self._unanswered[name]
+        if self._unanswered:
+            self._view.call_at(self._view.now() + _AGAIN, self._ask_again)
+        for name in names:
+            mirror = self._mirrors.get(name)
+            if mirror is not None and mirror.is_heard:
+                self._sync(mirror)
+
+    def _fill(self, mirror: Mirror, reply: list[Any]) -> Topic:
+        """Put what the store has given into the mirror."""
+        now, store_now = self._view.now(), int(reply[0])
+        epoch, newest, born, entries = reply[1].decode(), reply[2], int(reply[3]), reply[6:]
+        topic = mirror.topic
+        if topic is None:
+            age = max(0.0, (store_now - born) / 1e6)  # The store's clock may have been set back since.
+            topic = self._give_birth(mirror, epoch, now - age, now)
+            mirror.topic, mirror.stamp = topic, b""
+            if not mirror.is_visited:
+                mirror.is_visited = True
+                self._visits.add(mirror, now + self._view.times_of(mirror.name).visit)
+        elif topic.epoch != epoch:
+            self._tell_of_loss(mirror.name)
+            topic = mirror.topic = self._hub.replace(topic, epoch, now)
+            mirror.stamp = b""
+        known = topic.last - (newest - len(entries))  # how many of them
+        if known < 0:
+            self._hub.skip_to(topic, newest - len(entries))
+        elif known > 0:  # Announcements brought these meanwhile.
+            had, entries = entries[:known], entries[known:]
+            if entries and not had[-1].startswith(mirror.stamp + b" "):
+                mirror.again = True  # The store has forgotten them since, and will say so.
+                return topic
+        for messages, arrived, wall in mirror.take_apart(entries, store_now, now):
+            self._hub.mirror(topic, messages, arrived, wall)
+        self._hub.forget_old(topic, now)
+        if reply[5]:
+            self._hub.end(topic)
+        return topic
+
+    def _give_birth(self, mirror: Mirror, epoch: str, born: float, now: float) -> Topic:
+        """Begin the life of a mirror's topic, which counts for the client that asked for it first."""
+        before, self._hub.opener = self._hub.opener, mirror.opener
+        try:
+            topic = self._hub.give_birth(mirror.name, epoch, born, now)
+        finally:
+            self._hub.opener = before
+        self._hub.shares.forget_birth(mirror.opener)
+        return topic
+
+    def _tell_of_loss(self, name: str) -> None:
+        """Mostly all of a store's topics are lost together, and that is one line in the log."""
+
+        def tell() -> None:
+            lost, self._lost = self._lost, []
+            logger.info(
+                "%d topics were lost by the store, %r among them; their readers start again", len(lost), lost[0]
+            )
+
+        if not self._lost:
+            self._view.call_at(self._view.now() + _LOSSES_WITHIN, tell)
+        self._lost.append(name)
+
+    @staticmethod
+    def _answer(mirror: Mirror, answer: Topic | SloshError) -> None:
+        asked, mirror.asked = mirror.asked, {}
+        for opened in asked:
+            try:
+                opened(answer)
+            except Exception:
+                logger.exception("a reader of %r failed; the others go on", mirror.name)
+
+    def _forget(self, mirror: Mirror) -> None:
+        is_idle = mirror.topic is None and not mirror.waiting and not mirror.is_syncing
+        if is_idle and self._mirrors.get(mirror.name) is mirror:
+            del self._mirrors[mirror.name]
+            self._hub.shares.forget_birth(mirror.opener)
+            self._directory.forget(mirror.name)
+            self._view.servers.unlisten(self._view.keys.channel(mirror.name))
+            if mirror.told:
+                self._give_back(mirror)
+
+    def _give_back(self, mirror: Mirror, told: Callable[[object], None] = lambda _: None) -> None:
+        """Tell the store that nobody watches here any more; `told` is called when it has answered."""
+        left = mirror.topic.active_until - self._view.now() if mirror.topic is not None else 0.0
+        self._send_sync(Mirror(mirror.name), 0, max(0, int(left * 1000)), "", told)
+
+    def topic_born(self, topic: Topic) -> None:
+        """As the hub's listener; what comes to life here was begun by this engine."""
+
+    def topic_ended(self, topic: Topic) -> None:
+        """As the hub's listener; what has ended here had ended at the store."""
+
+    def topic_dropped(self, topic: Topic) -> None:
+        """As the hub's listener: nobody has watched it here for long enough."""
+        mirror = self._mirrors.get(topic.name)
+        if mirror is not None and mirror.topic is topic:
+            mirror.topic, mirror.stamp = None, b""
+            self._hub.shares.expect_birth(mirror.opener)  # Somebody may wait for it again.
+            self._forget(mirror)
+
+    # Leases.
+
+    def _arm_visits(self, when: float) -> None:
+        self._view.call_at(when, self._make_visits)
+
+    def _make_visits(self) -> None:
+        now = self._view.now()
+        for mirror in self._visits.due(now):
+            topic = mirror.topic
+            if topic is None or self._view.is_stopped:
+                mirror.is_visited = False
+                continue
+            if topic.watchers or topic.active_until > mirror.told_until:
+                self._sync(mirror)
+            self._visits.add(mirror, now + self._view.times_of(mirror.name).visit)
+
+    def _counted(self, topic: Topic) -> None:
+        """As the hub's counter: somebody came, or went."""
+        self._moved[topic.name] = None
+        mirror = self._mirrors.get(topic.name)
+        if mirror is not None and not mirror.told and topic.watchers:
+            self._tell_at(self._view.now())  # Somebody may sleep until there is a watcher.
+        elif self._telling_at == math.inf:
+            self._tell_at(self._view.now() + _TELL_WITHIN)
+
+    def _tell_at(self, when: float) -> None:
+        if when < self._telling_at:
+            self._telling_at = when
+            self._view.call_at(when, self._tell)
+
+    def _tell(self) -> None:
+        if self._view.is_stopped or self._view.now() < self._telling_at - TICK:
+            return  # It was done earlier than planned, because somebody was the first to watch.
+        self._telling_at = math.inf
+        moved, self._moved = self._moved, {}
+        for name in moved:
+            mirror = self._mirrors.get(name)
+            if mirror is not None and mirror.topic is not None and len(mirror.topic.watchers) != mirror.told:
+                self._sync(mirror)

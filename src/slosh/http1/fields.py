@@ -1,0 +1,157 @@
+"""The header fields of a request: checked to the last byte, and those that something here reads set apart.
+
+The rules of this file:
+
+* Each line is a name, a colon and a value: the name is a token (RFC 9110 §5.6.2), and the value has no control
+  character but the tab (§5.5). So no line is folded, and none ends with anything but CR LF. A head with any other line
+  is refused.
+* A field that is in neither `READ` nor `LATE` is checked like any, and then forgotten: nothing of it is decoded, copied
+  or remembered. `Head.all` refuses to tell of a field that is not listed, so none can be read by mistake.
+* There are two readers, which a test compares with each other and with llhttp. Compiled, `scan_bytes` looks at each
+  byte once and makes no object for a field that is not read. Where Python runs the source, a loop over bytes would cost
+  ten times as much as `scan_lines`, which leaves the loops to the methods of `bytes`.
+"""
+
+from typing import Final
+
+from slosh.compiled import i64, is_compiled
+
+READ: Final = frozenset(
+    b"accept accept-encoding access-control-request-headers access-control-request-method authorization connection "
+    b"content-encoding content-type expect forwarded host if-match if-modified-since if-none-match if-range "
+    b"if-unmodified-since last-event-id origin prefer range sec-fetch-site sec-websocket-extensions "
+    b"sec-websocket-protocol sec-websocket-version transfer-encoding upgrade x-forwarded-host x-forwarded-prefix "
+    b"x-forwarded-proto".split()
+)
+"""Fields that say what is to be done for a request."""
+
+LATE: Final = frozenset({b"content-length", b"cookie", b"idempotency-key", b"sec-websocket-key", b"x-forwarded-for"})
+"""Fields whose values differ from one request to the next, and are read when it is run. What is to be done depends on
+whether they are there, and not on what they say (see `heads.py`)."""
+
+_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_IS_TOKEN: Final = bytes(byte in _TOKEN for byte in range(256))
+_CONTROLS: Final = bytes(set(range(0x20)) - {0x09}) + b"\x7f"
+_WHITE_SPACE: Final = b" \t"
+_LONGEST: Final = max(map(len, READ | LATE))
+_COLON: Final = 0x3A
+_CR: Final = 0x0D
+_LF: Final = 0x0A
+_TAB: Final = 0x09
+_SPACE: Final = 0x20
+_DELETE: Final = 0x7F
+
+
+def _place(first: int, length: int) -> int:
+    """Where `_MAYBE` tells of the names of such a length that begin with such a letter, of either case."""
+    return (first & 31) << 6 | length
+
+
+_MAYBE: Final = bytes(at in {_place(name[0], len(name)) for name in READ | LATE} for at in range(32 << 6))
+"""Whether a name may be one that is read, so that nearly all others need not be looked up."""
+
+_NAMES: Final = {
+    spelled: name for name in READ | LATE for spelled in (name, b"-".join(map(bytes.capitalize, name.split(b"-"))))
+}
+"""The names that are read, as nearly all clients spell them. Others are found by their lower case."""
+
+_IS_COMPILED: Final = is_compiled()
+
+
+def scan(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) -> bool:
+    """Check the fields of a head, and set apart those that are read.
+
+    Args:
+        block: from the request line, of which only this is seen: no line feed stands in it; to the empty line.
+        max_fields: how many it may have.
+        read: gets the names in lower case of the fields in `READ`, each with its value behind it, and of those in
+            `LATE`, with nothing.
+        late: gets the names and values of those in `LATE`.
+
+    Returns:
+        False where a field is none, or there are too many.
+    """
+    if _IS_COMPILED:
+        return scan_bytes(block, max_fields, read, late)
+    return scan_lines(block, max_fields, read, late)
+
+
+def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call for each would cost more than the part
+    block: bytes, max_fields: int, read: list[bytes], late: list[bytes]
+) -> bool:
+    """As `scan` says, byte by byte. A block ends with an empty line, so no loop runs over its end."""
+    left: i64 = max_fields
+    at: i64 = block.find(b"\n") + 1
+    # `find_meaning` joins the request line and the fields by line feeds.
+    if at < 2 or block[at - 2] != _CR:
+        return False
+    end: i64 = len(block) - 2
+    longest: i64 = _LONGEST
+    is_token, maybe = _IS_TOKEN, _MAYBE  # as locals they are looked up once
+    while at < end:
+        start: i64 = at
+        byte: i64 = block[at]
+        while is_token[byte]:
+            at += 1
+            byte = block[at]
+        length: i64 = at - start
+        if byte != _COLON or length == 0:
+            return False
+        begin: i64 = at + 1
+        at = begin
+        byte = block[at]
+        while (byte >= _SPACE and byte != _DELETE) or byte == _TAB:
+            at += 1
+            byte = block[at]
+        left -= 1
+        if byte != _CR or block[at + 1] != _LF or left < 0:
+            return False
+        if length <= longest and maybe[(block[start] & 31) << 6 | length]:
+            spelled = block[start : start + length]
+            name = _NAMES.get(spelled)
+            if name is None:
+                name = _NAMES.get(spelled.lower())
+            if name is not None:
+                stop: i64 = at
+                while begin < stop and (block[begin] == _SPACE or block[begin] == _TAB):
+                    begin += 1
+                while begin < stop and (block[stop - 1] == _SPACE or block[stop - 1] == _TAB):
+                    stop -= 1
+                read.append(name)
+                if name in LATE:
+                    late.append(name)
+                    late.append(block[begin:stop])
+                    read.append(b"")
+                else:
+                    read.append(block[begin:stop])
+        at += 2
+    return True
+
+
+def scan_lines(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) -> bool:
+    """As `scan` says, line by line."""
+    lines = block.split(b"\r\n")
+    ends = len(lines) - 1
+    # The line ends are the only control characters, so neither CR nor LF stands alone.
+    if ends - 2 > max_fields or len(block.translate(None, _CONTROLS)) != len(block) - 2 * ends:
+        return False
+    for line in lines[1:-2]:
+        spelled, colon, value = line.partition(b":")
+        if not (spelled and colon):
+            return False
+        name = _NAMES.get(spelled)
+        if name is None:
+            if spelled.translate(None, _TOKEN):
+                return False
+            if not (len(spelled) <= _LONGEST and _MAYBE[(spelled[0] & 31) << 6 | len(spelled)]):
+                continue
+            name = _NAMES.get(spelled.lower())
+            if name is None:
+                continue
+        read.append(name)
+        if name in LATE:
+            late += (name, value.strip(_WHITE_SPACE))
+            read.append(b"")
+        else:
+            read.append(value.strip(_WHITE_SPACE))
+    return True

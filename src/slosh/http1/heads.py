@@ -1,0 +1,349 @@
+"""What is known of heads, so that what is to be done for a request need not be decided again.
+
+The rules of this file:
+
+* What is to be done depends on what a head asks for (`find_meaning`) and on nothing else of it: its request line, and
+  the fields that `fields.READ` lists. An action that was chosen once serves every head that asks for the same, however
+  the rest of it differs. What the fields in `fields.LATE` say is read when the action runs.
+* Such a head is read from its first byte to its last, unless it is byte for byte the one that came before, on any
+  connection or on this one.
+* In both cases a part may differ: a reader's place, a topic's name. `Application.split` finds that part by a pattern so
+  narrow that no byte in it changes how the rest is read, and `Action.understand` must accept what stands there.
+* Every head is compared with `max_head` by `is_too_long`, and every body with its action's `max_body` by `bodies.fits`,
+  whether the head is known or not: what is known under one bound is never let in under another.
+* What is remembered is bounded in bytes, with all that was made of it.
+"""
+
+from hashlib import blake2b
+from typing import Final
+
+from slosh.errors import HeadTooLarge
+from slosh.http1.bodies import fits
+from slosh.http1.fields import scan
+from slosh.http1.handler import Action, Application
+from slosh.http1.head import Head, hopeless, is_hopeless, parse_head
+from slosh.http1.state import ServerState
+from slosh.settings import Settings
+
+GENERATION: Final = 8 * 1024 * 1024
+"""Bytes of each of the two generations of heads that are remembered, with all that is made of them. Only clients whose
+heads are all different fill them."""
+HEAVIEST: Final = 24 * 1024
+"""Bytes that a head may take with what is made of it. A heavier one is not remembered, nor kept by a connection that is
+idle: it is parsed each time."""
+
+_KNOWN: Final = 3600
+"""Bytes of what is made of any head: objects of fixed size."""
+_COPIES: Final = 6
+"""Bytes in memory for each byte of a head: it stands in several texts."""
+_FIELD: Final = 150
+"""Bytes of objects for each header field."""
+_PART: Final = 300
+"""Bytes of objects for each parameter of a query, and for each name or place in a list."""
+
+
+_END: Final = b"\r\n\r\n"
+
+
+class CachedHead:
+    """A head that was parsed, and what is done for it.
+
+    Attributes:
+        block: its bytes without its variable part (see `Application.split`).
+        meaning: what it asks for, as `find_meaning` gives it.
+        head: for any such part.
+        action: for the part that it had when it was parsed; `action.run_with` runs it for another.
+        start: where that part stood, 0 for none.
+        weight: bytes that all of it takes in memory, rather too many than too few.
+    """
+
+    __slots__ = ("_after", "_before", "action", "block", "head", "meaning", "start", "weight")
+
+    def __init__(
+        self, block: bytes, meaning: bytes, head: Head, action: Action, start: int = 0, weight: int = 0
+    ) -> None:
+        self.block = block
+        self.meaning = meaning
+        self.head = head
+        self.action = action
+        self.start = start
+        self._before = block[:start]
+        self._after = block[start:] + _END if start else b""
+        self.weight = weight or _KNOWN + _COPIES * len(block) + _weigh(head)
+
+    def like(self, block: bytes, raw: bytes, late: list[bytes]) -> "CachedHead":
+        """The same for another head that asks for the same: `raw`, or `block` without its variable part.
+
+        Raises:
+            BadHttp: its length is none.
+        """
+        weight = self.weight + _COPIES * (len(block) - len(self.block))
+        return CachedHead(block, self.meaning, self.head.like(raw, late), self.action, self.start, weight)
+
+    def read(self, data: bytes, end: int) -> object | None:
+        """What the variable part means in a head like this one that is all of `data` up to `end`.
+
+        None where it differs elsewhere, or the action does not understand it: until then what stands there may be
+        anything, also the end of that head and the beginning of another.
+        """
+        start = self.start
+        stop = end - len(self._after)
+        if 0 < start < stop and data.startswith(self._before) and data[stop:end] == self._after:
+            return self.action.understand(data[start:stop])
+        return None
+
+
+def _weigh(head: Head) -> int:
+    """Bytes of the objects that are made of a head's fields and of the parts of its query and its path."""
+    parts = head.query.count("&") + head.query.count(",") + head.path.count(",")
+    return _FIELD * head.count_fields() + _PART * parts
+
+
+class LastHead:
+    """The head that came last, whole, and what is done for exactly that head. Written over by the next.
+
+    Attributes:
+        block: its bytes.
+        head: what they mean.
+        action: what is done for it.
+        variable: what its variable part means, for `action.run_with`; None where the action was chosen for that part.
+    """
+
+    __slots__ = ("action", "block", "head", "variable")
+
+    def __init__(self, head: Head, action: Action) -> None:
+        self.block = b""
+        self.head = head
+        self.action = action
+        self.variable: object | None = None
+
+    def become(self, block: bytes, known: CachedHead, variable: object | None) -> None:
+        """From now on it is `block`, of which `known` tells what it means."""
+        self.block = block
+        self.head = known.head
+        self.action = known.action
+        self.variable = variable
+
+
+def leave_out(block: bytes, start: int, end: int) -> bytes:
+    """A head without its part from `start` to `end`, and without the empty line at its end.
+
+    So it is none, and never taken for a head in which nothing stands at that place.
+    """
+    return block[:start] + block[end : -len(_END)]
+
+
+def find_meaning(block: bytes, start: int, end: int, read: list[bytes]) -> bytes:
+    """What a head asks for: its request line without the part from `start` to `end`, and the fields `read`.
+
+    The parts are joined by line feeds, which stand in none of them, so heads that differ in one part ask for different
+    things.
+    """
+    line_end = block.find(b"\r\n")
+    if not end:
+        return b"\n".join([block[:line_end], *read])
+    return b"\n".join([block[:start], block[end:line_end], b"", *read])
+
+
+_DIGEST: Final = 20
+"""Bytes: enough that nobody finds two texts with the same one."""
+
+
+class Texts:
+    """Texts of which equal ones are given as one object, so that they are compared at once.
+
+    A digest stands for each, so a long one takes no more memory than a short one. The oldest are forgotten; two that
+    are equal may then be two objects for a while. `sys.intern` has no such bound in Python 3.12, where it keeps for
+    ever what it was given.
+
+    Attributes:
+        most: how many are remembered.
+    """
+
+    __slots__ = ("_texts", "most")
+
+    def __init__(self, most: int) -> None:
+        self._texts: dict[str, str] = {}
+        self.most = most
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._texts)
+
+    def find(self, text: str) -> str:
+        """The object for `text`: the same for equal texts, and different for others."""
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).hexdigest()
+        found = self._texts.setdefault(digest, digest)
+        if len(self._texts) > self.most:
+            del self._texts[next(iter(self._texts))]
+        return found
+
+
+class HeadMemory:
+    """What is known of heads, by what they ask for; the least recently used are forgotten.
+
+    Two generations instead of a list in order of use: a hit in the young one costs a single look-up.
+
+    Attributes:
+        weight: bytes of the young generation.
+    """
+
+    __slots__ = ("_old", "_young", "weight")
+
+    def __init__(self) -> None:
+        self._young: dict[bytes, CachedHead] = {}
+        self._old: dict[bytes, CachedHead] = {}
+        self.weight = 0
+
+    def __len__(self) -> int:
+        """How many are remembered; those that were used of late count twice."""
+        return len(self._young) + len(self._old)
+
+    def recall(self, meaning: bytes) -> CachedHead | None:
+        """A head that asks for exactly that, or None."""
+        known = self._young.get(meaning)
+        if known is None:
+            known = self._old.get(meaning)
+            if known is not None:
+                self.remember(known)
+        return known
+
+    def remember(self, known: CachedHead) -> None:
+        """Keep `known` for the next head that asks for the same."""
+        if known.weight > HEAVIEST:
+            return
+        if self.weight + known.weight > GENERATION:
+            self._old = self._young
+            self._young = {}
+            self.weight = 0
+        if known.meaning not in self._young:
+            self.weight += known.weight
+        self._young[known.meaning] = known
+
+
+class Heads:
+    """What a server knows of heads: those that were parsed, and the one that came last.
+
+    Args:
+        application: chooses what to do for a head.
+        settings: the bounds.
+
+    Attributes:
+        latest: the head that came last, on whichever connection. Many readers at one place send the same one after
+            another, so it is compared first.
+    """
+
+    __slots__ = ("_max_fields", "_max_head", "application", "latest", "memory")
+
+    def __init__(self, application: Application, settings: Settings) -> None:
+        self.application = application
+        self.memory = HeadMemory()
+        self.latest = LastHead(Head(b"", "GET", "/", "", 1, [], []), Action())
+        self._max_head = settings.max_head
+        self._max_fields = settings.max_fields
+
+    def forget(self, server: ServerState) -> None:
+        """Parse every head again when it comes next, because the application chooses something else for it now."""
+        self.memory = HeadMemory()
+        self.latest = LastHead(Head(b"", "GET", "/", "", 1, [], []), Action())
+        for connection in server.connections:
+            connection.forget_head()
+
+    def is_too_long(self, length: int) -> bool:
+        """Whether a head of `length` bytes, with its empty line, is beyond `max_head`."""
+        return length > self._max_head
+
+    def check_size(self, data: bytes) -> None:
+        """Refuse a head, or the beginning of one, that cannot become right any more.
+
+        Both are refused in the same order, so how a head was cut into packets does not change its answer.
+
+        Raises:
+            BadHttp: it is none.
+            HeadTooLarge: it is longer than `max_head`.
+        """
+        if is_hopeless(data):
+            raise hopeless(data)
+        if self.is_too_long(len(data)):
+            raise HeadTooLarge(f"Request line and headers have at most {self._max_head} bytes (max_head).")
+
+    def find_usual(self, data: bytes, known: CachedHead | None) -> int:
+        """Where the body begins, if `data` is one whole request with a known head and nothing behind it.
+
+        That is a head like the one that came last on any connection, or, apart from its variable part, like `known`,
+        and its body. `latest` is what came then.
+
+        Args:
+            known: the last head on this connection.
+
+        Returns:
+            0 where `data` is anything else: read it step by step.
+        """
+        latest = self.latest
+        length = latest.head.length
+        end = len(data) - length
+        # The length is compared first: it tells most other heads apart without a look at their bytes.
+        if length >= 0 and end == len(latest.block) and data.startswith(latest.block):
+            return end if fits(length, latest.action.max_body) else 0
+        if known is None:
+            return 0
+        length = known.head.length
+        end = len(data) - length
+        # A negative length is that of a body in chunks, whose end is not known from the head.
+        if length < 0 or not fits(length, known.action.max_body) or self.is_too_long(end):
+            return 0
+        variable = known.read(data, end)
+        if variable is None:
+            return 0
+        latest.become(data[:end], known, variable)
+        return end
+
+    def look_up(self, block: bytes, known: CachedHead | None) -> CachedHead | None:
+        """Write into `latest` what is known of a head; parse it if that is nothing yet.
+
+        Args:
+            block: the head, from the request line to the empty line.
+            known: the last head on this connection.
+
+        Returns:
+            What to pass as `known` with the next head on this connection.
+
+        Raises:
+            SloshError: the head is wrong; answer with it, and close the connection.
+        """
+        latest = self.latest
+        variable: object | None = None
+        is_short = not self.is_too_long(len(block))
+        if known is not None and is_short:
+            variable = known.read(block, len(block))
+            if variable is not None:
+                latest.become(block, known, variable)
+                return known
+        start, end = self.application.split(block) if is_short else (0, 0)
+        part = block[start:end]
+        read: list[bytes] = []
+        late: list[bytes] = []
+        found: CachedHead | None = None
+        meaning = b""
+        if is_short and scan(block, self._max_fields, read, late):
+            if self.application.reads_cookies:
+                read += self.application.pick_cookies(late)
+            meaning = find_meaning(block, start, end, read)
+            found = self.memory.recall(meaning)
+            if found is not None and part:
+                variable = found.action.understand(part)
+        rest = leave_out(block, start, end) if part else block
+        if found is None or (part and variable is None):
+            found = CachedHead(rest, meaning, *self._parse(block), start)  # That refuses what `scan` does not take.
+            self.memory.remember(found)
+        elif found.block != rest:
+            found = found.like(rest, block, late)
+        latest.become(block, found, variable)
+        return found if found.weight <= HEAVIEST else None  # It is kept while the connection is idle.
+
+    def _parse(self, block: bytes) -> tuple[Head, Action]:
+        """Parse a head, and choose what to do for it."""
+        if self.is_too_long(len(block)):
+            self.check_size(block)
+        head = parse_head(block, self._max_fields)
+        return head, self.application.route(head)

@@ -1,0 +1,222 @@
+"""What all the connections of a server share: its bounds, the clock, and the counts."""
+
+import asyncio
+import logging
+import math
+import random
+import sys
+import time
+from collections import Counter, deque
+from typing import Final, Protocol
+
+from slosh.core.timers import Timers
+from slosh.errors import SloshError
+from slosh.http1.access_log import AccessLog
+from slosh.http1.exchange import Exchange
+from slosh.http1.head import Head
+from slosh.http1.lag import LoopLag
+from slosh.http1.proxies import Proxies
+from slosh.http1.refusal_log import INTERVAL, RefusalLog, describe, describe_beginning
+from slosh.http1.response import date_field
+from slosh.http1.shortage import Shortage
+from slosh.http1.turns import Turns
+from slosh.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+_DUE: Final = 128
+"""Connections whose deadlines are served in one turn. Polls that began together end together."""
+
+
+class Client(Protocol):
+    """A connection, as far as the state of its server and the end of that are concerned."""
+
+    @property
+    def peer(self) -> str:
+        """The address that it comes from; nothing for a Unix socket."""
+
+    def find_path(self, variable: object | None) -> str:
+        """The path of the present request, whose variable part means `variable`; empty for its head's own."""
+
+    def on_timer(self) -> None:
+        """Its deadline has come, or was put off meanwhile."""
+
+    def drain(self, *, spares_idle: bool = False) -> Exchange | None:
+        """Close where nothing is under way, unless that is spared; else return the exchange that is to be ended."""
+
+    def forget_head(self) -> None:
+        """Parse the next head, whatever is known of those before it."""
+
+    def count_unsent(self, size: int) -> None:
+        """Count `size` bytes that the client does not take, 0 once it takes them again."""
+
+    def abandon(self) -> None:
+        """Cut the connection, and release all that it holds."""
+
+
+class ServerState:
+    """Shared by all the connections of a server.
+
+    Args:
+        settings: the bounds.
+        loop: that the connections live on.
+
+    Raises:
+        SettingError: the setting `trusted_proxies` has something that is no address.
+
+    Attributes:
+        buffered: bytes of bodies that come in and of answers that are not taken, of all connections.
+        stalled: clients that take nothing, the one first that has for the longest.
+        draining: whether the server is shutting down: every answer is the last on its connection.
+        has_successor: whether another server has taken over the listening sockets: clients may come back at once.
+        downloads: files that are open because their clients have not taken all of them.
+        max_downloads: how many there may be; less than the setting where the system grants fewer files.
+        max_connections: how many there may be; less than the setting where the system grants fewer files.
+        first_spare: the number from which on descriptors are kept for connections beyond `max_connections`.
+        reserved: the exchanges of connections beyond `max_connections` that may still say that they are probes, the
+            oldest first.
+        leaving: connections beyond `max_connections` that have their answer, the oldest first.
+        proxies: whose word about their clients counts.
+        turns: the connections that wait for their turn.
+        lag: how late the event loop is.
+        shortage: notices that there is no descriptor left to accept a client with.
+        idle: how long a connection may be idle, seconds, `inf` for any time.
+        emptied: done when the last connection has gone; there while the server is draining.
+        refused: how often each error was answered, by its code.
+        refusal_log: which of them are logged.
+        access_log: which requests are logged; None where none is.
+        closed: how often a connection or a stream was closed for a reason of ours, by the bound's name.
+        accepted: connections since the start.
+        requests: answered since the start.
+    """
+
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+        self.settings = settings
+        self.loop = loop
+        self.now = loop.time
+        self.wall = time.time  # seconds since 1970, for people and the `Date`
+        self.random = random.random  # for jitter, which nobody needs to be unable to guess
+        self.max_connections = settings.max_connections
+        self.downloads = 0
+        self.max_downloads = settings.max_downloads
+        self.first_spare = sys.maxsize
+        self.reserved: dict[Exchange, None] = {}
+        self.leaving: dict[Client, None] = {}
+        self.turns = Turns(loop)
+        self.shortage = Shortage(loop)
+        self.lag = LoopLag(loop)
+        self.idle = settings.idle_timeout or math.inf
+        self.proxies = Proxies(settings.trusted_proxies)
+        self.timers: Timers[Client] = Timers(self._arm)
+        self.connections: dict[Client, None] = {}
+        self.per_address: Counter[str] = Counter()
+        self.carried: dict[Client, str] = {}  # addresses of clients that came with a PROXY header
+        self.buffered = 0
+        self.stalled: dict[Client, None] = {}
+        self.draining = False
+        self.has_successor = False
+        self.accepted = 0
+        self.requests = 0
+        self.refused: Counter[str] = Counter()
+        self.refusal_log = RefusalLog()
+        self.access_log: AccessLog | None = None
+        self.set_access_log()
+        self.closed: Counter[str] = Counter()
+        self._due: deque[Client] = deque()  # whose deadline has come
+        self.emptied: asyncio.Future[None] | None = None
+        self._date = b""
+        self._date_until = 0.0
+        self._files_logged_until = -math.inf
+
+    def date(self) -> bytes:
+        """The `Date` line of this second."""
+        now = self.wall()
+        if not self._date_until - 1.0 <= now < self._date_until:  # it may have been set back
+            self._date = date_field(now)
+            self._date_until = int(now) + 1.0
+        return self._date
+
+    def set_access_log(self) -> None:
+        """Log as many requests as the settings say from now on."""
+        every = self.settings.access_log
+        self.access_log = AccessLog(every, self.now, self.random) if every else None
+
+    def has_buffer_room(self) -> bool:
+        """Whether what all connections have buffered is within `max_buffered`."""
+        return self.buffered <= self.settings.max_buffered
+
+    def cut_stalled(self) -> None:
+        """Cut clients that take nothing, the one first that has for the longest, until what is buffered fits."""
+        while self.stalled and not self.has_buffer_room():
+            client = next(iter(self.stalled))
+            self.closed["max_buffered"] += 1
+            client.count_unsent(0)
+            client.abandon()
+
+    def note_refusal(
+        self,
+        error: SloshError,
+        head: Head | None,
+        connection: Client,
+        variable: object | None = None,
+        begun: bytes = b"",
+    ) -> None:
+        """Count a refusal, and log it if one of its kind is due.
+
+        Args:
+            head: of the request; None where it was not read.
+            connection: that the request came on.
+            variable: what the variable part of the head means, where it has one.
+            begun: the beginning of a request whose head was not read.
+        """
+        self.refused[error.code] += 1
+        level = self.settings.log_refusals
+        if self.refusal_log.is_due(error.code, self.now(), level):
+            peer = connection.peer
+            client = peer if head is None else self.proxies.find_client(peer, head)
+            asked = describe_beginning(begun)
+            if head is not None:
+                asked = describe(head.method, connection.find_path(variable) or head.path)
+            self.refusal_log.write(error, asked, client, level)
+
+    def is_short_of_files(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether only spare descriptors were left for a connection that has just been accepted.
+
+        The system gives the lowest number that is free (POSIX.1-2017 XSH §2.14), so its number tells, whatever else
+        this process has open.
+        """
+        plain = transport.get_extra_info("socket")
+        return plain is not None and bool(plain.fileno() >= self.first_spare)
+
+    def note_few_files(self) -> None:
+        """Count a connection that is closed for want of descriptors, and log it if that was not done lately."""
+        self.closed["open_files"] += 1
+        if self.now() >= self._files_logged_until:
+            self._files_logged_until = self.now() + INTERVAL
+            logger.warning(
+                "this process has nearly all the files open that it may have (ulimit -n), with %d connections: "
+                "new clients are answered 503 until some are closed. Raise the limit, or lower max_connections.",
+                len(self.connections),
+            )
+
+    def _arm(self, when: float) -> None:
+        self.loop.call_at(when, self._expire)
+
+    def _expire(self) -> None:
+        is_under_way = bool(self._due)
+        self._due.extend(self.timers.due(self.now()))
+        if not is_under_way:
+            self._expire_some()
+
+    def _expire_some(self) -> None:
+        """Tell a portion of those whose deadline has come, and the others in the next turns."""
+        for _ in range(min(len(self._due), _DUE)):
+            connection = self._due.popleft()
+            try:
+                connection.on_timer()
+            except Exception:
+                logger.exception("a deadline failed; the others are kept")
+                connection.abandon()
+        if self._due:
+            self.loop.call_soon(self._expire_some)

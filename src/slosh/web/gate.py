@@ -1,0 +1,442 @@
+"""What stands between a request and its action where there are rules: who sends it, how often, and with which right.
+
+The rules of this file:
+
+* A server without `[access]` and without rates has no gate: its actions are run as they are.
+* What is decided from the head alone is the token, never what it allows. That is looked up when the request runs, so a
+  head that is remembered carries no right beyond its expiry, or beyond new rules.
+* Rates come first, rights next, the engine last. So a guess at a token counts against its sender's address, and neither
+  the answer nor its time tells whether a topic is active.
+* A request that is held is looked at again when its token expires, and when the rules change. What does not count any
+  more is ended: a poll is answered 401, a stream ends, a WebSocket is closed with 1008.
+
+It is longer than other files because a gate and the guards that it puts before actions look into each other: what is
+checked before a request runs is checked again while it is held.
+"""
+
+import logging
+import math
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from slosh.access.authority import Authority
+from slosh.access.jwt import BadToken
+from slosh.access.limits import Buckets, address_key
+from slosh.access.rights import ALL, Grant, Rights
+from slosh.errors import Forbidden, SloshError, TooManyHeld, TooManyRequests, Unauthorized
+from slosh.http1.connection import Connection
+from slosh.http1.handler import Action, ByTrust
+from slosh.http1.state import Client, ServerState
+from slosh.settings.table import Settings
+from slosh.web.credentials import Credential
+from slosh.web.held import Held
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+log: Final = logging.getLogger("slosh.access")
+
+_PORTION: Final = 500
+"""Connections that are looked at in one turn, some millisecond."""
+_PEERS: Final = 10_000
+"""Addresses whose keys are remembered."""
+_SOON: Final = 0.25
+"""Seconds between two such walks at least. Many tokens that expire one after another are ended together."""
+_KEYS_EVERY: Final = 5.0
+"""Seconds between two looks at a JWKS file."""
+_LONGEST: Final = 60.0
+"""Seconds after which the clock on the wall is looked at again at the latest: it may have been set."""
+
+_NO_RULES: Final = Grant("public", ALL)
+
+
+def make_authority(settings: Settings) -> Authority | None:
+    """The authority for the rules in the settings, None where there are none.
+
+    Raises:
+        SettingError: a file that they name is not sound.
+    """
+    if settings.access is None:
+        return None
+    return Authority(settings.access, skew=settings.clock_skew, max_token=settings.max_token)
+
+
+class Gate:
+    """What the guards of a server share.
+
+    Args:
+        settings: the rules and the rates.
+
+    Raises:
+        SettingError: a file that the rules name is not sound.
+
+    Attributes:
+        authority: knows the rights, None where everybody has all.
+        requests: how many requests each address and each token may send, None for any number.
+        messages: how many messages they may publish.
+        held: requests that are held.
+        is_needed: whether requests have to be looked at here at all.
+    """
+
+    __slots__ = (
+        "_earliest",
+        "_generation",
+        "_handle",
+        "_keys",
+        "_peers",
+        "_walking",
+        "authority",
+        "held",
+        "is_needed",
+        "messages",
+        "requests",
+    )
+
+    def __init__(self, settings: Settings) -> None:
+        self.authority = make_authority(settings)
+        self.held = Held()
+        self._earliest = math.inf  # when the first token expires with which something is held
+        self._generation = self.authority.generation if self.authority is not None else 0
+        self._handle: asyncio.TimerHandle | None = None
+        self._keys: asyncio.TimerHandle | None = None  # for the next look at the JWKS file
+        self._peers: dict[str, str] = {}  # keys of addresses that are no trusted proxies, empty for those that are
+        self._walking: Iterator[Client] | None = None
+        self._set_rates(settings)
+
+    def replace(self, settings: Settings, server: ServerState) -> None:
+        """Let other rules and rates count from now on, and end what they do not allow.
+
+        Raises:
+            SettingError: a file that the rules name is not sound; nothing has changed.
+        """
+        if self.authority is not None and settings.access is not None:
+            self.authority.replace(settings.access, skew=settings.clock_skew, max_token=settings.max_token)
+        self._set_rates(settings)
+        if self.authority is not None:
+            self._walk(server)
+
+    def _set_rates(self, settings: Settings) -> None:
+        burst = settings.rate_burst
+        self.requests = Buckets(settings.request_rate, burst) if settings.request_rate else None
+        self.messages = Buckets(settings.publish_rate, burst) if settings.publish_rate else None
+        self.held.most = settings.max_held_per_address
+        self.is_needed = bool(
+            self.authority is not None or self.requests is not None or self.messages is not None or self.held.most
+        )
+
+    def identify(self, credential: Credential, connection: Connection) -> Grant:
+        """The rights of whoever sends the present request.
+
+        Raises:
+            Unauthorized: a token was sent that does not count.
+        """
+        authority = self.authority
+        if authority is None:
+            return _NO_RULES
+        now = connection.server.wall()
+        if self._keys is None and authority.has_key_file:
+            self._keys = connection.server.loop.call_later(_KEYS_EVERY, self._look_at_keys, connection.server)
+        if credential.is_sent or credential.token:
+            try:
+                return authority.identify(credential.token, now)
+            except BadToken as error:
+                if credential.is_sent:
+                    raise Unauthorized(str(error)) from None
+        if authority.rules.clients:
+            names, expires = connection.certificate()
+            grant = authority.identify_client(names, expires, now) if names else None
+            if grant is not None:
+                return grant
+        return authority.public
+
+    def check_rate(self, connection: Connection, grant: Grant | None) -> None:
+        """Count a request for its address.
+
+        Args:
+            grant: that requests with this head had before; None where there was none.
+
+        Raises:
+            TooManyRequests: it is one too many.
+        """
+        if self.requests is not None:
+            self._take(self.requests, "request_rate", self._find_key(connection), 1, connection, grant)
+
+    def check_token_rate(self, connection: Connection, grant: Grant) -> None:
+        """Count a request for its token.
+
+        Raises:
+            TooManyRequests: it is one too many.
+        """
+        if self.requests is not None and grant.key:
+            self._take(self.requests, "request_rate", grant.key, 1, connection, grant)
+
+    def check_messages(self, connection: Connection, grant: Grant, messages: int) -> None:
+        """Count messages that are published, for the address and for the token.
+
+        Raises:
+            TooManyRequests: they are too many.
+        """
+        if messages and self.messages is not None:
+            self._take(self.messages, "publish_rate", self._find_key(connection), messages, connection, grant)
+            if grant.key:
+                self._take(self.messages, "publish_rate", grant.key, messages, connection, grant)
+
+    def note_held(self, connection: Connection, grant: Grant) -> None:
+        """A request is held now that was begun with `grant`: see that it ends with it."""
+        if self.held.most:
+            self.held.add(connection, grant)
+        authority = self.authority
+        if authority is None:
+            return
+        self._arm(connection.server, grant.expires)
+
+    def _find_key(self, connection: Connection) -> str:
+        """What the client's address counts as. It is the peer's own, and known, unless that is a trusted proxy."""
+        peer = connection.peer
+        key = self._peers.get(peer)
+        if key is None:
+            key = "" if connection.server.proxies.trusts(peer) else address_key(connection.client)
+            if len(self._peers) >= _PEERS:
+                self._peers.clear()
+            self._peers[peer] = key
+        return key or address_key(connection.client)
+
+    def _take(
+        self, buckets: Buckets, setting: str, key: str, amount: int, connection: Connection, grant: Grant | None
+    ) -> None:
+        wait = buckets.take(key, amount, connection.server.now())
+        if wait:
+            what = "requests" if buckets is self.requests else "messages"
+            error = TooManyRequests(f"One client may send {buckets.rate:g} {what} a second ({setting}).", wait)
+            raise named(error, grant)
+
+    # Ending what was begun with a token that does not count any more.
+
+    def _arm(self, server: ServerState, when: float) -> None:
+        """Look at all that is held at `when`, seconds since 1970, or a little later."""
+        if when >= self._earliest:
+            return
+        self._earliest = when
+        if self._handle is not None:
+            self._handle.cancel()
+        delay = min(max(when - server.wall(), _SOON), _LONGEST)
+        self._handle = server.loop.call_later(delay, self._look, server)
+
+    def _look(self, server: ServerState) -> None:
+        self._handle = None
+        authority, earliest = self.authority, self._earliest
+        self._earliest = math.inf
+        if authority is None:
+            return
+        authority.refresh(server.wall())
+        if server.wall() >= earliest or authority.generation != self._generation:
+            self._walk(server)
+        else:
+            self._arm(server, earliest)
+
+    def _look_at_keys(self, server: ServerState) -> None:
+        """Look whether the JWKS file has changed, again and again from the first request on."""
+        self._keys = None
+        authority = self.authority
+        if authority is not None and authority.has_key_file:
+            authority.refresh(server.wall())
+            if authority.generation != self._generation:
+                self._walk(server)
+            self._keys = server.loop.call_later(_KEYS_EVERY, self._look_at_keys, server)
+
+    def _walk(self, server: ServerState) -> None:
+        """Look at all that is held, a portion in each turn."""
+        if self.authority is not None:
+            self._generation = self.authority.generation
+        is_walking = self._walking is not None
+        self._walking = iter(list(server.connections))
+        if not is_walking:
+            self._walk_on(server)
+
+    def _walk_on(self, server: ServerState) -> None:
+        walking, authority = self._walking, self.authority
+        if walking is None or authority is None:
+            return
+        portion = list(islice(walking, _PORTION))
+        for connection in portion:
+            try:
+                if isinstance(connection, Connection):
+                    self._look_at(connection, authority)
+            except Exception:
+                log.exception("a connection could not be looked at, and is cut")
+                connection.abandon()
+        if len(portion) == _PORTION:
+            server.loop.call_soon(self._walk_on, server)
+        else:
+            self._walking = None
+
+    def _look_at(self, connection: Connection, authority: Authority) -> None:
+        grant, action = connection.grant, connection.held_action
+        if grant is None or not isinstance(action, Guard):
+            return
+        if not authority.is_current(grant, connection.server.wall()):
+            error = action.look_again(connection)
+            if error is not None:
+                connection.server.closed["access"] += 1
+                connection.revoke(error)
+                return
+            grant = connection.grant
+        if grant is not None:
+            self._arm(connection.server, grant.expires)
+
+
+def named(error: SloshError, grant: Grant | None) -> SloshError:
+    """`error`, with the name of the token that was sent, for the log. Where no token was sent nothing is named."""
+    if grant is not None and grant.key:
+        error.token = grant.name
+    return error
+
+
+class Guard(Action):
+    """An action, and what has to be looked at before it is run.
+
+    Args:
+        gate: knows rights and rates.
+        action: what is done then.
+        credential: what the head brings.
+    """
+
+    __slots__ = (
+        "_action",
+        "_checked",
+        "_credential",
+        "_gate",
+        "_grant",
+        "_may_hold",
+        "body_bound",
+        "fields",
+        "max_body",
+    )
+
+    is_open: ClassVar[bool] = True
+
+    def __init__(self, gate: Gate, action: Action, credential: Credential) -> None:
+        self._gate = gate
+        self._action = action
+        self._credential = credential
+        self._grant: Grant | None = None  # what the token gave when it was last asked
+        self._may_hold = action.may_hold or (isinstance(action, ByTrust) and action.other.may_hold)
+        self._checked: Grant | None = None  # with which the action was allowed, whatever its changing part says
+        self.fields = action.fields
+        self.max_body = action.max_body
+        self.body_bound = action.body_bound
+
+    def understand(self, part: bytes) -> object | None:
+        """As the action does."""
+        return self._action.understand(part)
+
+    def run(self, connection: Connection, body: bytes) -> None:
+        """Run the action, if it may be.
+
+        Raises:
+            Unauthorized, Forbidden, TooManyRequests, TooManyHeld: it may not.
+        """
+        grant = self._admit(connection, body, None)
+        self._action.run(connection, body)
+        self._note(connection, grant)
+
+    def run_with(self, connection: Connection, body: bytes, said: object) -> None:
+        """The same for a head whose changing part says `said`."""
+        grant = self._admit(connection, body, said)
+        self._action.run_with(connection, body, said)
+        self._note(connection, grant)
+
+    def refuse_early(self, connection: Connection, said: object | None) -> SloshError | None:
+        """As the base says.
+
+        A request is counted here where it may not be run, since it is refused without its body: a guess at a token
+        costs as much as one that came whole. Any other is counted when its body is here.
+        """
+        try:
+            self._check(self._find_grant(connection), said)
+        except SloshError as error:
+            try:
+                self._gate.check_rate(connection, self._grant)
+            except TooManyRequests as too_many:
+                return too_many
+            return error
+        return self._action.refuse_early(connection, said)
+
+    def find_path(self, said: object) -> str:
+        """As the action does."""
+        return self._action.find_path(said)
+
+    def look_again(self, connection: Connection) -> SloshError | None:
+        """Whether what is held may be held on. Gives the error where it may not."""
+        try:
+            grant = self._find_grant(connection)
+            self._check(grant, None)
+        except SloshError as error:
+            return error
+        connection.grant = grant
+        return None
+
+    def check_message(self, connection: Connection, topic: str) -> None:
+        """See that a message may be published to `topic` on a WebSocket that was opened with this head.
+
+        Raises:
+            Unauthorized, Forbidden, TooManyRequests: it may not.
+        """
+        grant = self._find_grant(connection)
+        if not grant.rights.may_publish(topic):
+            raise self._refusal(grant)
+        self._gate.check_messages(connection, grant, 1)
+
+    def _admit(self, connection: Connection, body: bytes, said: object | None) -> Grant:
+        gate, action = self._gate, self._action
+        gate.check_rate(connection, self._grant)
+        grant = self._find_grant(connection)
+        if self._checked is not grant or isinstance(said, str):
+            self._check(grant, said)
+        gate.check_token_rate(connection, grant)
+        if gate.messages is not None:
+            gate.check_messages(connection, grant, action.count_messages(body))
+        connection.grant = grant
+        if self._may_hold and gate.held.most:
+            setting = gate.held.find_excess(connection, grant)
+            if setting:
+                error = TooManyHeld(f"{setting} has {gate.held.most} requests held already (max_held_per_address).")
+                raise named(error, grant)
+        return grant
+
+    def _find_grant(self, connection: Connection) -> Grant:
+        grant, authority = self._grant, self._gate.authority
+        if grant is not None and (authority is None or authority.is_current(grant, connection.server.wall())):
+            return grant
+        self._grant = self._checked = None
+        grant = self._gate.identify(self._credential, connection)
+        if authority is None or not authority.rules.clients:  # else it is the connection's, and not the head's
+            self._grant = grant
+        return grant
+
+    def _check(self, grant: Grant, said: object | None) -> None:
+        if not self._action.is_allowed(grant.rights, said):
+            raise self._refusal(grant)
+        if not isinstance(said, str):
+            self._checked = grant
+
+    def _refusal(self, grant: Grant) -> SloshError:
+        is_public = self._gate.authority is not None and grant is self._gate.authority.public
+        return Unauthorized() if is_public else named(Forbidden(), grant)
+
+    def _note(self, connection: Connection, grant: Grant) -> None:
+        if connection.held_action is self:
+            self._gate.note_held(connection, grant)
+
+
+def find_rights(connection: Connection) -> Rights:
+    """What may be seen by whoever sends the present request; all where there are no rules."""
+    grant = connection.grant
+    return ALL if grant is None else grant.rights
+
+
+def find_guard(connection: Connection) -> Guard | None:
+    """The guard of the present request, which is held; None where there are no rules."""
+    action = connection.held_action
+    return action if isinstance(action, Guard) else None

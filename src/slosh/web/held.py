@@ -1,0 +1,66 @@
+"""How many requests each address, and each token, has held: polls and streams.
+
+The rules of this file:
+
+* Nothing is told when a request ends, because most servers count none. Instead each new one looks at those of its own
+  client when they seem to be too many, and at those of one other client, so that none stay for long that have ended.
+* A connection of a proxy serves many clients one after another: it counts for the one whose request it holds now.
+"""
+
+from slosh.access.limits import address_key
+from slosh.access.rights import Grant
+from slosh.http1.connection import Connection
+
+
+class Held:
+    """Connections that hold a request, by the key of whoever sent it.
+
+    Attributes:
+        most: of one client, 0 for any number.
+    """
+
+    __slots__ = ("_by_key", "most")
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._by_key: dict[str, dict[Connection, None]] = {}
+
+    def __len__(self) -> int:
+        """How many are remembered, and perhaps have ended."""
+        return sum(map(len, self._by_key.values()))
+
+    def find_excess(self, connection: Connection, grant: Grant) -> str:
+        """Whose share is used up, in words for a person: the address's or the token's; empty for neither."""
+        for key, whose in zip(_keys(connection, grant), ("Your address", "Your token"), strict=False):
+            held = self._by_key.get(key, {})
+            if len(held) >= self.most and connection not in held:
+                self._prune(key)
+                if len(self._by_key.get(key, {})) >= self.most:
+                    return whose
+        return ""
+
+    def add(self, connection: Connection, grant: Grant) -> None:
+        """The present request of a connection is held."""
+        for key in _keys(connection, grant):
+            self._by_key.setdefault(key, {})[connection] = None
+        first = next(iter(self._by_key))
+        self._prune(first)
+        if first in self._by_key:  # It is looked at again after all others.
+            self._by_key[first] = self._by_key.pop(first)
+
+    def _prune(self, key: str) -> None:
+        held = self._by_key.get(key, {})
+        for each in [each for each in held if not _is_held_for(each, key)]:
+            del held[each]
+        if not held:
+            self._by_key.pop(key, None)
+
+
+def _keys(connection: Connection, grant: Grant) -> list[str]:
+    found = [f"address {address_key(connection.client)}"]
+    return [*found, f"token {grant.key}"] if grant.key else found
+
+
+def _is_held_for(connection: Connection, key: str) -> bool:
+    grant = connection.grant
+    return connection.held_action is not None and grant is not None and key in _keys(connection, grant)

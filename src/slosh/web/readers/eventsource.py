@@ -1,0 +1,163 @@
+"""Server-Sent Events (WHATWG HTML §9.2), for the browser's own EventSource and for curl -N.
+
+A message is an event without a name; its `id` is the reader's place after it, so that a client that was cut
+off comes back with `Last-Event-ID` and goes on there. What the reader has missed is told by events named
+`lost`, `reset`, `truncated` and `conflated`, the end of a topic by one named `end`, and that a reader of patterns
+does not have all by one named `incomplete`.
+
+The `id` is the last line of its event. An `EventSource` takes it with the whole event (WHATWG HTML §9.2.6), but some
+clients take it as soon as they have read that line: they would come back behind a message that was cut off.
+"""
+
+import json
+from typing import ClassVar, Final
+
+from slosh.core.cursor import ENDED, Cursor, join_cursors
+from slosh.core.reading import Reading
+from slosh.core.subscription import Batch, Subscription
+from slosh.http1.connection import Connection
+from slosh.http1.response import EVENT_STREAM, NO_STORE
+from slosh.web.readers.formats import AS_EVENTS, Format
+from slosh.web.readers.shared import next_field
+from slosh.web.readers.stream import Stream, StreamAction
+from slosh.web.refusals import find_retry
+
+SOON: Final = 250
+"""Milliseconds, and up to twice as many, after which a client comes back to be told that there is no more."""
+
+
+class EventSource(StreamAction):
+    """The action of a GET that accepts `text/event-stream`."""
+
+    __slots__ = ()
+
+    format: ClassVar[Format] = AS_EVENTS
+    besides: ClassVar[int] = 48
+    tells_places: ClassVar[bool] = True
+    heartbeat: ClassVar[bytes] = b":\n"
+    """A comment alone: many parsers take an empty line without an event before it for one."""
+    content_type: ClassVar[bytes] = EVENT_STREAM
+
+    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
+        """Begin to stream, unless the client comes back from the end.
+
+        A 204 stops an `EventSource`, which would come back for ever (WHATWG HTML §9.2.3).
+        """
+        if self.asked.returns and subscription.has_all() and not subscription.is_unsettled():
+            connection.respond(204, NO_STORE + self.fields + next_field(subscription.cursor()), b"")
+        else:
+            super().begin(connection, subscription, now)
+
+    def preamble(self, stream: Stream) -> bytes:
+        """How to come back, and to where."""
+        subscription = stream.subscription
+        first = b": slosh\nretry: %d\n" % find_retry(stream.connection.server)
+        place = place_event(subscription.cursor())
+        if not subscription.is_unsettled():
+            return first + place
+        # The place in the new life is told after the reset: who is cut between the two must hear of it again.
+        if subscription.is_behind():
+            return first
+        batch = subscription.read(self.asked.wanted)
+        subscription.advance(batch)
+        return first + self.encode(batch) + place
+
+    def farewell(self, connection: Connection) -> bytes:
+        """When to come back: behind a restart there is nobody for a moment, or a proxy that says so."""
+        return b"retry: %d\n" % find_retry(connection.server) if connection.server.draining else b""
+
+    def last_farewell(self, connection: Connection) -> bytes:
+        """To come back soon: an `EventSource` does in any case, and is stopped then, as long as the topic lingers."""
+        return b"retry: %d\n" % int(SOON * (1.0 + connection.server.random()))
+
+    def encode(self, batch: Batch) -> bytes:
+        """The events of a batch."""
+        return b"".join(_encode_one(batch) if not batch.several else _encode_several(batch))
+
+    def encode_incomplete(self, subscription: Subscription) -> bytes:  # noqa: ARG002 - it says no place
+        """An event by itself, which is not told again."""
+        return b'event: incomplete\ndata: {"incomplete":true}\n\n'
+
+
+def place_event(place: str) -> bytes:
+    """The place that a client comes back with, before there is a message.
+
+    It has data and a name: many parsers forget the `id` of an event without data, and give one without a name to the
+    page as a message.
+    """
+    return b'event: place\ndata: {"next":%b}\nid: %b\n\n' % (_json(place), place.encode())
+
+
+def _encode_one(batch: Batch) -> list[bytes]:
+    name, reading = batch.parts[0]
+    events = [*_resets(batch), _control(name, reading, several=False)]
+    epoch = reading.epoch.encode("ascii")
+    if reading.times is None:
+        for offset, message in zip(reading.offsets, reading.messages, strict=True):
+            events.append(b"data: %b\nid: %b.%d\n\n" % (_data(message), epoch, offset))
+    else:
+        for offset, time, message in zip(reading.offsets, reading.times, reading.messages, strict=True):
+            events.append(b'data: {"time":%d,"message":%b}\nid: %b.%d\n\n' % (time, _data(message), epoch, offset))
+    if reading.ended:
+        events.append(b"event: end\ndata: {}\nid: %b.%d\n\n" % (epoch, reading.place))
+    return events
+
+
+def _encode_several(batch: Batch) -> list[bytes]:
+    """Events that say of which topic they are, each with the places in all of them."""
+    events = _resets(batch)  # before the places in the new lives, which come with the first message
+    places = dict(batch.before)
+    for name, reading in batch.parts:
+        events.append(_control(name, reading, several=True))
+        topic = _json(name)
+        times = [b""] * len(reading.messages)
+        if reading.times is not None:
+            times = [b',"time":%d' % time for time in reading.times]
+        for offset, time, message in zip(reading.offsets, times, reading.messages, strict=True):
+            places[name] = Cursor(reading.epoch, offset)
+            place = join_cursors(places, starred=batch.starred).encode()
+            events.append(b'data: {"topic":%b%b,"message":%b}\nid: %b\n\n' % (topic, time, _data(message), place))
+        if reading.ended:
+            place = _place_behind_end(places, name, reading, batch).encode()
+            events.append(b'event: end\ndata: {"topic":%b}\nid: %b\n\n' % (topic, place))
+    return events
+
+
+def _place_behind_end(places: dict[str, Cursor], name: str, reading: Reading, batch: Batch) -> str:
+    """The places once the topic `name` has ended, as `SeveralTopics.read` tells them."""
+    places[name] = Cursor(reading.epoch, ENDED if batch.starred else reading.place)
+    told = join_cursors(places, starred=batch.starred)
+    if batch.starred:
+        return told
+    del places[name]
+    return join_cursors(places, starred=False) or told
+
+
+def _resets(batch: Batch) -> list[bytes]:
+    """Which topics start again, often none."""
+    return [_event(b"reset", b"true", name, several=batch.several) for name, reading in batch.parts if reading.reset]
+
+
+def _control(name: str, reading: Reading, *, several: bool) -> bytes:
+    """What has to be said before the messages of a topic, often nothing."""
+    told = ((b"lost", reading.lost), (b"conflated", reading.conflated))
+    counts = b"".join(_event(word, b"%d" % count, name, several=several) for word, count in told if count)
+    if not reading.truncated:
+        return counts
+    return b"event: truncated\ndata: {%b}\n\n%b" % (b'"topic":' + _json(name) if several else b"", counts)
+
+
+def _event(word: bytes, value: bytes, name: str, *, several: bool) -> bytes:
+    topic = b',"topic":' + _json(name) if several else b""
+    return b'event: %b\ndata: {"%b":%b%b}\n\n' % (word, word, value, topic)
+
+
+def _data(message: bytes) -> bytes:
+    """A message as the value of data lines: a line's end inside JSON is white space, and begins a new data line."""
+    if b"\n" in message or b"\r" in message:
+        return message.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
+    return message
+
+
+def _json(text: str) -> bytes:
+    return json.dumps(text, ensure_ascii=False).encode()

@@ -1,0 +1,252 @@
+"""GET of topics as a long-poll: hang until there is something, then give all of it at once.
+
+The rules of this file:
+
+* The place of a reader comes with its request and is never moved here: an answer that is lost on the wire
+  is asked for again and given again.
+* A reader for whom something waits already goes the same way as one that is woken: it registers, and the
+  hub wakes it in the same turn. So answers are made once for all readers at one place, also in a storm.
+* An answer has a portion of what waits, as a stream's write has: the next poll gets the rest at once. So many readers
+  that do not take what they asked for hold no more of a ring than streams would.
+* A held poll is one small object and one entry in its topic, and a place that it shares with those who came to the
+  same one; nothing else.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from slosh.compiled import mypyc_attr
+from slosh.core.cursor import EPOCH_LENGTH
+from slosh.core.reading import Sift, Since, locate
+from slosh.core.subscription import Batch, OneTopic, Subscription
+from slosh.core.topic import Shared, Topic
+from slosh.engine.base import Engine
+from slosh.errors import SloshError
+from slosh.http1.connection import Connection
+from slosh.http1.exchange import Exchange
+from slosh.http1.response import JSON, NO_SNIFF, NO_STORE, render, render_start
+from slosh.settings import Settings
+from slosh.web.readers.envelope import encode_envelope
+from slosh.web.readers.request import ReadRequest
+from slosh.web.readers.shared import Reader, SharedAnswer, next_field, recall, remember
+from slosh.web.readers.state import ReaderState
+
+_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
+_NO_EPOCH: Final = "0" * EPOCH_LENGTH
+"""Of a topic that is not there."""
+
+
+class LongPoll(Reader):
+    """The action of a GET that is answered once."""
+
+    __slots__ = ("_closing", "_date", "_start")
+
+    def __init__(
+        self, engine: Engine, settings: Settings, asked: ReadRequest, fields: bytes, state: ReaderState
+    ) -> None:
+        super().__init__(engine, settings, asked, fields, state)
+        self._start = b""  # how an answer begins that says nothing out of the ordinary
+        self._date = b""  # that stands in it
+        self._closing = b""  # that stands in it too
+
+    def is_answered_at_once(self, connection: Connection) -> bool:
+        """As the base says."""
+        return self.asked.wait == 0 or connection.head.method == "HEAD"
+
+    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
+        """Answer at once where that was asked for, else wait for what comes after the reader's places."""
+        poll = Poll(connection, self, subscription)
+        if self.asked.wait == 0:
+            poll.answer_now(Shared(now))
+            return
+        subscription.watch(poll, now)
+        connection.hold(poll, now + self.asked.wait)
+
+    def subscribe_to(self, topic: Topic, now: float, since: Since | None) -> OneTopic:
+        """As the base says; pollers who come to one place one after another share it, because nothing moves it."""
+        state = self.state
+        latest = state.latest_place
+        if latest is not None and latest.topic is topic:
+            if since is not None and since is state.latest_since:
+                return latest  # A cursor that was good in this life is good as long as it lasts.
+            place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
+            if place != latest.place:
+                latest = OneTopic(self.engine.hub, topic, place)
+        else:
+            place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
+            latest = OneTopic(self.engine.hub, topic, place)
+        if not latest.place.reset:  # The engine may be behind: what means nothing now may mean something in a moment.
+            state.latest_place = latest
+            state.latest_since = since
+        return latest
+
+    def answer(self, batch: Batch, connection: Connection) -> None:
+        """Answer with what there is, most likely nothing."""
+        self.state.count_batch(batch)
+        connection.finish(self.render(batch, connection, timed_out=not (batch.saw or batch.ends)))
+
+    def render(self, batch: Batch, connection: Connection, *, timed_out: bool = False) -> bytes:
+        """The whole response."""
+        date, closing = connection.server.date(), connection.connection_field()
+        cursor = batch.cursor.encode("ascii")
+        cookie = b"" if self.asked.cookie is None else cursor.join(self.asked.cookie)
+        if timed_out or batch.several:
+            fields = _FIELDS + self.fields + next_field(batch.cursor) + cookie
+            if timed_out and self.asked.minimal:
+                return render(204, date, fields, b"", closing)
+            return render(200, date, fields, encode_envelope(batch, timed_out=timed_out) + b"\n", closing)
+        if date is not self._date or closing is not self._closing:
+            self._date, self._closing = date, closing
+            self._start = render_start(200, date, _FIELDS + self.fields, closing)
+        body = encode_envelope(batch)
+        length = len(body) + 1
+        return b"%bSlosh-Next: %b\r\n%bContent-Length: %d\r\n\r\n%b\n" % (self._start, cursor, cookie, length, body)
+
+
+class Peek(LongPoll):
+    """The action of a HEAD: what a GET with `wait=0` would say, without making any topic active."""
+
+    __slots__ = ()
+
+    def start(self, connection: Connection, since: Since | None) -> None:
+        """Look at the topics, and say what is there."""
+        self.open_all(connection, since)
+
+    def find(self, name: str, now: float, found: Callable[[Topic | SloshError], None], *, fresh: bool) -> None:
+        """Look at a topic. In place of one that is not active stands a life that will never be."""
+
+        def looked(topic: Topic | SloshError | None) -> None:
+            found(Topic(name, _NO_EPOCH, now) if topic is None else topic)
+
+        self.engine.look(name, now, looked, fresh=fresh)
+
+    def are_held(self, topics: list[Topic]) -> bool:  # noqa: ARG002 - a look holds none
+        """As the base says; what it looks at need not last."""
+        return True
+
+    def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
+        """Of the topics that it named alone: those that patterns take in are read as they are known here."""
+        return [name for name in super().stale(topics, now, since) if name in self.asked.names]
+
+    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
+        """Say what is there."""
+        Poll(connection, self, subscription).answer_now(Shared(now))
+
+    def answer(self, batch: Batch, connection: Connection) -> None:
+        """As the base says."""
+        # Where there is no topic the answer has the right length, and a cursor that means nothing is not told.
+        # There is no cookie either, for a look moves nobody's place.
+        fields = _FIELDS if _NO_EPOCH in batch.cursor else _FIELDS + next_field(batch.cursor)
+        if self.asked.minimal and not (batch.saw or batch.ends) and _NO_EPOCH not in batch.cursor:
+            connection.respond(204, fields, b"")
+        else:
+            envelope = encode_envelope(batch, timed_out=not (batch.saw or batch.ends))
+            connection.respond(200, fields, envelope + b"\n")
+
+
+@mypyc_attr(free_list_len=1)
+class Poll(Exchange):
+    """A held long-poll: a watcher of its topics."""
+
+    __slots__ = ("_action", "_connection", "_gathers", "_subscription")
+
+    def __init__(self, connection: Connection, action: LongPoll, subscription: Subscription) -> None:
+        self._connection = connection
+        self._action = action
+        self._subscription = subscription
+        self._gathers = False  # there is something, and an answer is on its way that takes its time
+
+    def wake(self, topic: Topic, shared: Shared) -> bool:  # noqa: ARG002 - whichever topic it was
+        """Answer with what has come in; the answer is made once for all who wait at the same places."""
+        if self._gathers:
+            if self._subscription.is_over():  # There is nothing more to gather.
+                self._connection.bring_forward(shared.now)
+            return False
+        every = self._action.asked.every
+        if every and not self._subscription.fills(self._action.settings.portion):  # Else there is nothing to wait for.
+            self._gathers = True
+            self._connection.bring_forward(shared.now + every)
+            return False
+        return self._answer(shared, None)
+
+    def _answer(self, shared: Shared, sift: Sift | None) -> bool:
+        connection, action, subscription = self._connection, self._action, self._subscription
+        state = action.state
+        made: SharedAnswer | None = shared.latest
+        if (
+            made is None
+            or made.place is not subscription.place
+            or made.key is not action.key
+            or made.variant is not connection.closing
+        ):
+            made = self._make(shared, sift)
+            if made is None:
+                self._gathers = True
+                return False
+        if made.place is None:
+            subscription.leave(self, shared.now)  # of the other topics
+        state.answers += 1
+        state.delivered += made.delivered
+        state.lost += made.lost
+        connection.finish(made.data, now=shared.now)
+        return True
+
+    def _make(self, shared: Shared, sift: Sift | None) -> SharedAnswer | None:
+        """The answer, if nobody has made it already; None if it takes another turn."""
+        action, subscription = self._action, self._subscription
+        variant = self._connection.connection_field()
+        made = recall(shared, subscription, action.key, variant)
+        if made is None:
+            batch = action.read(subscription, shared, self._go_on, sift)
+            if batch is None:
+                return None
+            made = SharedAnswer(subscription, action.key, variant, batch, action.render(batch, self._connection))
+            action.engine.hub.room -= len(made.data)
+            remember(shared, subscription, made)
+        return made
+
+    def _go_on(self, sift: Sift | None, shared: Shared) -> None:
+        """Answer, in another turn than that in which it was woken."""
+        if self._connection.is_held_by(self) and self._answer(shared, sift):
+            self._subscription.leave(self, shared.now)
+
+    def moved(self, topic: Topic, successor: Topic) -> None:
+        """Wait on in the new life."""
+        subscription = self._subscription
+        if isinstance(subscription, OneTopic):  # Others share it, who are moved each in their turn.
+            subscription = self._subscription = OneTopic(self._action.engine.hub, topic, subscription.place)
+        subscription.move(topic, successor, self)
+
+    def deadline_passed(self) -> None:
+        """The time to wait, or to gather, is over."""
+        if not self._gathers:
+            self._action.state.timeouts += 1
+        self.end()
+
+    def end(self) -> None:
+        """Answer now, with what there is, most likely nothing."""
+        now = self._connection.server.now()
+        self._subscription.leave(self, now)
+        self.answer_now(Shared(now))
+
+    def answer_now(self, shared: Shared, sift: Sift | None = None) -> None:
+        """Answer with what there is. Where that takes several turns nothing but the client's going ends it."""
+        connection, action = self._connection, self._action
+        batch = action.read(self._subscription, shared, self._answer_later, sift)
+        if batch is not None:
+            action.answer(batch, connection)
+        elif not connection.is_held_by(self):
+            connection.hold(self)
+
+    def _answer_later(self, sift: Sift | None, shared: Shared) -> None:
+        if self._connection.is_held_by(self):
+            self.answer_now(shared, sift)
+
+    def revoke(self, error: SloshError) -> None:
+        """As the base says."""
+        self.lost()
+        self._connection.refuse(error)
+
+    def lost(self) -> None:
+        """The client has gone: it is no watcher any more."""
+        self._subscription.leave(self, self._connection.server.now())

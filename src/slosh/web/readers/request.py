@@ -1,0 +1,307 @@
+"""What a reader asks for: which topics, from where, for how long, how much of it, and in which framing.
+
+All of it comes from the request's head, so it is worked out once for all requests with the same head.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from slosh.core.cursor import STAR, Cursor, parse_cursor, parse_end, unspell
+from slosh.core.names import check_name
+from slosh.core.patterns import MAX_MATCHES, check_pattern, is_pattern, matches
+from slosh.core.reading import Filter, Now, Offset, Since, Unknown
+from slosh.core.topic import Topic
+from slosh.durations import FORMS, parse_duration
+from slosh.errors import BadQuery, BadRequest, BadTopic
+from slosh.http1.head import Head
+from slosh.http1.proxies import is_over_tls
+from slosh.settings import Settings
+from slosh.web.query import (
+    COUNTING,
+    HISTORY,
+    READING,
+    TOPICS,
+    bound_wait,
+    decode,
+    ignored_field,
+    parse_offset,
+    parse_prefer,
+    parse_query,
+    parse_since,
+    parse_wait,
+    read_count,
+    read_flag,
+    read_name,
+)
+from slosh.web.readers.cookies import cookie_name, set_cookie
+from slosh.web.readers.formats import AS_JSON, AS_WEBSOCKET, Formats
+
+MAX_TOPICS: Final = 64
+"""Topics and patterns that one request may name."""
+
+
+_MAX_EVERY: Final = 3600.0
+"""Seconds: whoever wants less than one answer an hour asks with a cursor."""
+_MAX_KEY: Final = 16
+"""Names in a dotted path."""
+_MAX_KEY_BYTES: Final = 256
+"""Bytes of one, in UTF-8."""
+_RESUMING: Final = frozenset({"lasteventid", "last_event_id", "last-event-id"})
+"""Query parameters that stand for the field `Last-Event-ID`, in lower case: several clients cannot send the field."""
+
+
+class ReadRequest:
+    """A reader's request.
+
+    Args:
+        head: of the request, whose path begins with `/topics/`.
+        settings: bound how long a poll is held.
+        formats: the framings that there are.
+        prefix: of the URL, which a proxy has cut off.
+        same_site: of the cookie, as `Origins.same_site` gives it; nothing for no cookie.
+
+    Raises:
+        BadTopic, BadQuery, BadRequest: something in it makes no sense.
+
+    Attributes:
+        names: of the topics that are read by name, or were read before by a pattern; each once.
+        patterns: that are read.
+        returns: whether the request says a place that an earlier answer gave, and not only by its cookie.
+        resumes: whether `Last-Event-ID`, the field or the parameter, says where to start, whatever else does.
+        several: whether the answer is one for several topics.
+        wait: how long a poll is held, seconds, `inf` for any time.
+        says_wait: whether the request says how long.
+        goes_on: whether it reads patterns, and says the places that it had in what they take in.
+        every: how long to gather once there is something, seconds.
+        wanted: what the reader can do without.
+        format: the framing.
+        extensions: what the client of a WebSocket offers.
+        minimal: whether an answer without messages is to have no body (`Prefer: return=minimal`).
+        cookie: what stands before and after the cursor in the `Set-Cookie` line; None for no cookie.
+        cookie_name: of the cookie that may say where to start, which differs from one request to the next; often none.
+        parameters: the query, decoded.
+        counts: whether it asks how many watch, and reads nothing.
+        ignored: the header line that names those that mean nothing; often none.
+    """
+
+    __slots__ = (
+        "_leaves",
+        "_left",
+        "_since",
+        "_vector",
+        "cookie",
+        "cookie_name",
+        "counts",
+        "every",
+        "extensions",
+        "format",
+        "goes_on",
+        "ignored",
+        "minimal",
+        "names",
+        "parameters",
+        "patterns",
+        "resumes",
+        "returns",
+        "says_wait",
+        "several",
+        "wait",
+        "wanted",
+    )
+
+    def __init__(
+        self, head: Head, settings: Settings, formats: Formats, prefix: str = "", same_site: str = "Lax"
+    ) -> None:
+        self.names, self.patterns = parse_names(head.path)
+        self.several = len(self.names) > 1 or bool(self.patterns)
+        self.parameters = parse_query(head.query)
+        preferred_wait, self.minimal = parse_prefer(head.tokens(b"prefer"))
+        wait = parse_wait(self.parameters["wait"]) if "wait" in self.parameters else preferred_wait
+        self.says_wait = wait is not None
+        self.wait = bound_wait(wait, settings.default_wait, settings.max_wait)
+        self.every = _parse_every(self.parameters)
+        self.wanted = Filter(
+            _parse_limit(self.parameters), parse_key(self.parameters), read_flag(self.parameters, "times")
+        )
+        self.format = formats.choose(head, self.parameters)
+        offers = head.all(b"sec-websocket-extensions") if self.format is AS_WEBSOCKET else ()
+        self.extensions = tuple(offer.decode("latin-1") for offer in offers)
+        self.cookie: tuple[bytes, bytes] | None = None
+        self.cookie_name = ""
+        self._vector: Mapping[str, Since] = {}
+        self._left: Mapping[str, str] = {}  # epochs of lives that the reader was given the end of, of patterns
+        self._leaves = False  # whether a topic that is missing in the vector is one that has ended, if it has
+        self._since: Since = Now()
+        self.goes_on = False
+        self._parse_place(head, prefix, same_site, secure=bool(settings.tls_cert) or is_over_tls(head))
+        self.counts = read_flag(self.parameters, "watchers")
+        self.ignored = ignored_field(
+            self.parameters, self._known(is_head=head.method == "HEAD"), settings.token_in_query
+        )
+
+    def _known(self, *, is_head: bool) -> frozenset[str]:
+        """The parameters that mean something here."""
+        if self.counts:
+            return COUNTING - {"wait"} if is_head else COUNTING
+        if "history" in self.parameters and not is_head:
+            return HISTORY
+        known = READING - {"watchers"}
+        if "since" in self.parameters:
+            known -= {"n"}
+        if is_head:  # It looks, and is neither held nor streams.
+            return known - {"wait", "every", "format"}
+        if self.format is AS_JSON:
+            return known
+        known -= {"wait", "format"} if self.format is AS_WEBSOCKET else {"wait"}
+        return known | {name for name in self.parameters if name.lower() in _RESUMING}
+
+    def since(self, name: str) -> Since:
+        """Where to start in the topic `name`."""
+        return self._vector.get(name, self._since)
+
+    @property
+    def left(self) -> Iterable[str]:
+        """The names of topics of which the reader of patterns was given the end."""
+        return self._left
+
+    def has_left(self, topic: Topic) -> bool:
+        """Whether the reader of several topics was given the end of `topic` before, and reads it no more."""
+        if self._left.get(topic.name) == topic.epoch:
+            return True
+        return self._leaves and topic.ended and topic.name not in self._vector
+
+    def in_order(self, topics: list[Topic]) -> list[Topic]:
+        """The topics in the order in which they are to be read: as in the vector, those that it does not have behind.
+
+        A vector begins with the topics that waited for the next portion, so none starves.
+        """
+        if not self._vector:
+            return topics
+        ranks = {name: rank for rank, name in enumerate(self._vector)}
+        return sorted(topics, key=lambda topic: ranks.get(topic.name, len(ranks)))
+
+    def _parse_place(self, head: Head, prefix: str, same_site: str, *, secure: bool) -> None:
+        parameters = self.parameters
+        resumed = self._find_resumed(head) if self.format is not AS_JSON else ""
+        self.returns = self.resumes = bool(resumed)
+        if resumed:
+            # What we once gave is never an error, only a place that may mean nothing any more.
+            self._resume(resumed)
+        elif "since" in parameters:
+            self._take_since(parameters["since"])
+            self.returns = isinstance(self._since, Cursor) or bool(self._vector)
+        elif "n" in parameters:
+            if self.several:
+                raise BadQuery("n", "n is an offset in one topic; several are asked for with since and a vector.")
+            self._since = Offset(parse_offset("n", parameters["n"]))
+        elif not self.several:
+            name = cookie_name(self.names[0])
+            if head.has(b"cookie"):
+                self.cookie_name = name
+            if same_site:
+                self.cookie = set_cookie(name, prefix + head.path, secure=secure, same_site=same_site)
+
+    def _find_resumed(self, head: Head) -> str:
+        """The place that the client of a stream comes back with, or nothing."""
+        text = head.first(b"last-event-id").encode("latin-1").decode("utf-8", "replace")
+        if not text:
+            text = next((text for name, text in self.parameters.items() if text and name.lower() in _RESUMING), "")
+        return text
+
+    def _resume(self, text: str) -> None:
+        """Start where `text` says, which we once gave; a topic that it says nothing of starts again."""
+        try:
+            self._take_since(text)
+        except BadRequest:
+            self._vector, self._since = {}, Unknown()
+        # Topics that a vector does not have begin at `now`, as with `since`.
+        if isinstance(self._since, Now) and text != "now" and (self.patterns or not self._vector):
+            self._since = Unknown()
+
+    def _take_since(self, text: str) -> None:
+        if self.several and ("=" in text or text == STAR):
+            self._vector, self._left = _parse_vector(text)
+            if self.patterns and (text + ",").startswith(STAR + ","):
+                # What this reader does not name has come to life since, and is new to it as a whole.
+                self.goes_on = True
+                self._since = Offset(0)
+                read_before = [name for name in self._vector if any(matches(each, name) for each in self.patterns)]
+                read_on = [name for name in read_before if name not in self._left]
+                self.names = tuple(dict.fromkeys([*self.names, *read_on]))
+            self._leaves = bool(self._vector) and not self.patterns
+            return
+        self._since = parse_since(text)
+        if self.several and parse_cursor(text):
+            raise BadQuery("since", "Several topics are resumed with a vector, a=k3f9.4,b=x01c.9, as next gives it.")
+
+
+def parse_names(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The topics and the patterns that a path names, separated by commas, each once.
+
+    Raises:
+        BadTopic, BadRequest: one of them is none, or they are too many.
+    """
+    texts = path.removeprefix(TOPICS).split(",")
+    if len(texts) > MAX_TOPICS:
+        raise BadTopic(f"One request names at most {MAX_TOPICS} topics.")
+    if len(texts) > 1 and "" in texts:
+        raise BadTopic("A comma stands between two topics, as in /topics/a,b; here a name is missing beside one.")
+    if texts == [""]:
+        read_name("")
+    decoded = dict.fromkeys(decode(text, "topic's name") for text in texts)
+    names = tuple(check_name(text) for text in decoded if not is_pattern(text))
+    return names, tuple(check_pattern(text) for text in decoded if is_pattern(text))
+
+
+def _parse_vector(text: str) -> tuple[dict[str, Since], dict[str, str]]:
+    """The places in a vector, and the epochs of the lives of which it says that the reader was given their end."""
+    vector: dict[str, Since] = {}
+    left: dict[str, str] = {}
+    for part in text.split(","):
+        name, mark, cursor = part.rpartition("=")
+        if mark:
+            name = check_name(unspell(name))
+            end = parse_end(cursor)
+            if end is not None:
+                left[name] = end.epoch
+                vector[name] = Offset(0)  # Another life would be new as a whole.
+            else:
+                vector[name] = parse_cursor(cursor) or Unknown()
+    if len(vector) > MAX_MATCHES:
+        raise BadQuery("since", f"A vector has the places in at most {MAX_MATCHES} topics.")
+    return vector, left
+
+
+def _parse_limit(parameters: Mapping[str, str]) -> int:
+    if "limit" not in parameters:
+        return 0
+    limit = read_count(parameters["limit"])
+    if limit < 1:
+        raise BadQuery("limit", "limit is how many of the newest messages to give, 1 or more. Leave it out for all.")
+    return limit
+
+
+def parse_key(parameters: Mapping[str, str]) -> tuple[str, ...]:
+    """The path into the messages that `key` names, often none.
+
+    Raises:
+        BadQuery: it is none.
+    """
+    if "key" not in parameters:
+        return ()
+    key = parameters["key"]
+    if len(key.encode()) > _MAX_KEY_BYTES:
+        raise BadQuery("key", f"key has at most {_MAX_KEY_BYTES} bytes, and this one has {len(key.encode())}.")
+    path = tuple(key.split("."))
+    if not all(path) or len(path) > _MAX_KEY:
+        raise BadQuery("key", f"key is a dotted path into the messages of at most {_MAX_KEY} names, such as host.name.")
+    return path
+
+
+def _parse_every(parameters: Mapping[str, str]) -> float:
+    if "every" not in parameters:
+        return 0.0
+    seconds = parse_duration(parameters["every"])
+    if seconds is None or seconds > _MAX_EVERY:
+        raise BadQuery("every", f"every is how long to gather, {FORMS}, at most 1h.")
+    return seconds

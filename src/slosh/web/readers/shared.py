@@ -1,0 +1,368 @@
+"""What all ways of reading have in common: find the topics, find the places, and begin."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar, Final
+
+from slosh.access.rights import Rights
+from slosh.compiled import mypyc_attr
+from slosh.core.cursor import EPOCH_LENGTH, Cursor
+from slosh.core.patterns import MAX_MATCHES
+from slosh.core.reading import Offset, Sift, Since, locate
+from slosh.core.several import PatternSubscription, Room, SeveralTopics
+from slosh.core.subscription import Batch, OneTopic, Subscription
+from slosh.core.topic import Shared, Topic
+from slosh.engine.base import Engine
+from slosh.errors import BadTopic
+from slosh.http1.connection import Connection
+from slosh.http1.heads import Texts
+from slosh.settings import Settings
+from slosh.web.readers.formats import AS_EVENTS, AS_JSON, Format
+from slosh.web.readers.opening import Opener
+from slosh.web.readers.request import ReadRequest
+from slosh.web.readers.room import check_room, find_room, length_in_url
+from slosh.web.readers.state import ReaderState
+from slosh.web.shares import take_share
+
+_PLAIN_DIGITS: Final = 15
+PLAIN_CURSOR: Final = rb"[0-9a-z]{%d,32}\.(?:0|[1-9][0-9]{0,%d})" % (EPOCH_LENGTH, _PLAIN_DIGITS - 1)
+"""Cursors that need no thought. Those with longer offsets are read with more; a shorter epoch may be seconds."""
+PLAIN_OFFSET: Final = rb"[0-9]{1,%d}" % _PLAIN_DIGITS
+"""Offsets likewise."""
+_cursor: Final = re.compile(PLAIN_CURSOR)
+_LONGEST_FIELD: Final = 2048
+"""Characters of a `Slosh-Next`. nginx takes 4 KiB of header fields in all from us (proxy_buffer_size) and says 502 to
+more, so a longer vector stands in the body alone."""
+_TIME: Final = 24
+"""Bytes of the time of a message."""
+
+_TOO_MANY: Final = f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer topics at a time."
+_SOME_CURSOR: Final = Cursor("0" * EPOCH_LENGTH, 0)
+"""In place of that of a topic which is not there yet."""
+
+keys: Final = Texts(10_000)
+"""The keys of readers' actions. Clients say what stands in them."""
+
+
+def next_field(cursor: str) -> bytes:
+    """The `Slosh-Next` line, if it is not too long for one."""
+    return b"Slosh-Next: %b\r\n" % cursor.encode("ascii") if fits_field(cursor) else b""
+
+
+def fits_field(cursor: str) -> bool:
+    """Whether a place is told in `Slosh-Next`."""
+    return len(cursor) <= _LONGEST_FIELD
+
+
+class Reader(Opener):
+    """The action of a GET on topics, as a base for each framing.
+
+    Args:
+        engine: knows the topics.
+        settings: the bounds.
+        asked: what the reader asks for.
+        fields: header lines of every answer, often none.
+        state: what all readers share.
+
+    Attributes:
+        key: the same for actions that write the same bytes for the same messages, as far as `keys` remembers.
+    """
+
+    __slots__ = (
+        "_besides",
+        "_by_offset",
+        "_epoch",
+        "_epoch_part",
+        "_most",
+        "_sifts",
+        "key",
+        "state",
+    )
+
+    format: ClassVar[Format] = AS_JSON
+    """The framing, where the table of `web/routes.py` has this class."""
+    portion: ClassVar[int] = 1 << 60
+    """Bytes of messages that are given together at most, apart from the setting."""
+    besides: ClassVar[int] = 1
+    """Bytes that are written with each message."""
+    tells_places: ClassVar[bool] = False
+    """Whether the places in all topics are written with each message."""
+
+    def __init__(
+        self, engine: Engine, settings: Settings, asked: ReadRequest, fields: bytes, state: ReaderState
+    ) -> None:
+        super().__init__(engine, settings, asked, fields)
+        self.state = state
+        self._by_offset = "n" in asked.parameters and "since" not in asked.parameters  # whether `n` says where to start
+        self._epoch = ""  # of the cursor that came last
+        self._epoch_part = b""  # that and the dot behind it, as in a cursor
+        self._most = min(settings.portion, self.portion)  # bytes of messages in one answer or line
+        self._besides = self.besides + _TIME if asked.wanted.times else self.besides
+        self._sifts = bool(asked.wanted.key)
+        self.key = keys.find(repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)))
+
+    may_hold: ClassVar[bool] = True
+
+    def is_allowed(self, rights: Rights, said: object | None) -> bool:  # noqa: ARG002 - another cursor, the same topics
+        """Whether all the topics may be read that are named, and all that the patterns could ever match."""
+        asked = self.asked
+        return all(map(rights.may_read, asked.names)) and all(map(rights.may_follow, asked.patterns))
+
+    def understand(self, part: bytes) -> object | None:
+        """Another cursor, or another offset."""
+        if self._by_offset:
+            return Offset(int(part)) if part.isdigit() and len(part) <= _PLAIN_DIGITS else None
+        if not self._epoch or not part.startswith(self._epoch_part):
+            # Of another life than the cursor before, if it is one at all.
+            if _cursor.fullmatch(part) is None:
+                return None
+            epoch = part[: part.index(b".")]
+            self._epoch = epoch.decode("ascii")
+            self._epoch_part = epoch + b"."
+        digits = part[len(self._epoch_part) :]
+        if not digits.isdigit() or len(digits) > _PLAIN_DIGITS or (digits[:1] == b"0" and len(digits) > 1):
+            return None
+        return Cursor(self._epoch, int(digits))
+
+    def run_with(self, connection: Connection, body: bytes, said: object) -> None:
+        """Begin at the place `said`, unless something else says where."""
+        since: Since | None = None
+        if isinstance(said, Cursor) or isinstance(said, Offset):  # noqa: SIM101 - a union would be made for each poll
+            since = said
+        if since is not None and not self.asked.several and not self.asked.resumes:
+            self.start(connection, since)
+        else:
+            self.run(connection, body)
+
+    def start(self, connection: Connection, since: Since | None) -> None:
+        """Find the topics, then begin.
+
+        Args:
+            since: where to start in the one topic, when it is not what was asked for.
+        """
+        now = connection.server.now()
+        self.check_request(connection)
+        if not self.asked.several:
+            topic = self.engine.find_open(self.asked.names[0], now)
+            if topic is not None:
+                subscription = self.subscribe_to(topic, now, since)
+                if not subscription.is_reset():
+                    self.begin(connection, subscription, now)
+                    return
+        self.check(connection, now)
+        hub = self.engine.hub
+        if not hub.opener:
+            self.open_all(connection, since)
+            return
+        try:
+            self.open_all(connection, since)
+        finally:
+            hub.opener = ""
+
+    def subscribe_to(self, topic: Topic, now: float, since: Since | None) -> OneTopic:
+        """The reader's place in the one topic that it named.
+
+        Args:
+            since: where to start, when it is not what was asked for.
+        """
+        place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
+        return OneTopic(self.engine.hub, topic, place)
+
+    def subscribe(
+        self, topics: list[Topic], connection: Connection, now: float, since: Since | None = None
+    ) -> Subscription:
+        """The reader's places in `topics`, which are those that it named, in that order, and by its patterns.
+
+        Args:
+            since: where to start in the one topic, when it is not what was asked for.
+
+        Raises:
+            BadTopic: the patterns take in too many topics.
+        """
+        hub, asked = self.engine.hub, self.asked
+        if not asked.several:
+            return self.subscribe_to(topics[0], now, since)
+        longest = self._find_room(connection)
+        found = asked.in_order(list(dict.fromkeys([*topics, *self.matched(now)])))
+        incomplete = False
+        if asked.goes_on:
+            found, incomplete = _choose(found, longest)
+        over = {topic: None for topic in found if asked.has_left(topic)}
+        if len(over) == len(found) and not asked.patterns:
+            over.clear()  # Nothing else is left to read, and the reader is told so again.
+        places = {topic: locate(topic, asked.since(topic.name), now) for topic in found if topic not in over}
+        if asked.patterns:
+            if len(found) > MAX_MATCHES:
+                raise BadTopic(_TOO_MANY)
+            room = Room(MAX_MATCHES, longest, length_in_url)
+            following = PatternSubscription(hub, places, asked.patterns, room, over, incomplete=incomplete)
+            return _check_room(following, longest)
+        return _check_room(SeveralTopics(hub, places), longest)
+
+    def read(self, subscription: Subscription, shared: Shared, go_on: "GoOn", sift: Sift | None = None) -> Batch | None:
+        """The next portion for a reader.
+
+        None where this turn has no room for what that takes: `go_on` is called in a later one, with the sift for the
+        next try.
+        """
+        hub, wanted = self.engine.hub, self.asked.wanted
+        has_room = hub.room > 0
+        if self._sifts:
+            # Readers at one place share the sift, so that each message is looked at once for all of them.
+            key = (subscription.key(), wanted.key)
+            sift = sift or shared.made.get(key) or Sift(wanted.key)
+            has_room = has_room and subscription.look(sift, self._most)
+            if not has_room:
+                shared.made[key] = sift
+        if not has_room:
+            hub.put_off(partial(go_on, sift))
+            return None
+        batch = subscription.read(wanted, self._most, sift, self._besides, tells_places=self.tells_places)
+        if batch.is_part:
+            hub.portions += 1
+        return batch
+
+    def matched(self, now: float) -> list[Topic]:
+        """The topics that the reader's patterns take in, as far as they are known here.
+
+        Of a reader that goes on these are enough to say whether it can have all, and those whose end it was given.
+
+        Raises:
+            BadTopic: they are too many for one that begins, or to find them takes too much.
+        """
+        asked, hub = self.asked, self.engine.hub
+        if not asked.patterns:
+            return []
+        found = hub.matching(asked.patterns, now, MAX_MATCHES)
+        if len(found) <= MAX_MATCHES:
+            return found
+        if not asked.goes_on:
+            raise BadTopic(_TOO_MANY)
+        # Without these the cursor would forget that they have ended, and they would be new once more.
+        left = [topic for name in asked.left if (topic := hub.find(name, now)) is not None]
+        return list(dict.fromkeys([*left, *found]))
+
+    def _find_room(self, connection: Connection) -> int:
+        """Characters that the reader's places in several topics may have in its next request.
+
+        In the URL, or in `Last-Event-ID`, for that request is bounded as the present one is.
+        """
+        return find_room(connection.head, self.settings.max_head, in_field=self.asked.format is AS_EVENTS)
+
+    def check_request(self, connection: Connection) -> None:
+        """See, before anything else, whether this framing can be had for the present request.
+
+        Raises:
+            SloshError: it cannot.
+        """
+
+    def check(self, connection: Connection, now: float) -> None:
+        """See, before anything is changed, that the request will not be refused for what it asks.
+
+        Raises:
+            SloshError: it will.
+        """
+        if self.asked.several:
+            self._check_topics(connection, now)
+        elif self.engine.hub.find(self.asked.names[0], now) is None:
+            take_share(connection, self.engine, 1)
+
+    def _check_topics(self, connection: Connection, now: float) -> None:
+        hub, asked = self.engine.hub, self.asked
+        known = {topic.name: topic for topic in self.matched(now)}
+        births = 0
+        for name in asked.names:
+            topic = hub.find(name, now)
+            if topic is not None:
+                known[name] = topic
+            else:
+                births += 1
+        names = dict.fromkeys(asked.names if asked.goes_on else [*asked.names, *known])
+        if asked.patterns and len(names) > MAX_MATCHES:
+            raise BadTopic(_TOO_MANY)
+        check_room(sum(length_in_url(name, _SOME_CURSOR) for name in names), self._find_room(connection))
+        hub.check_room(known.values() if asked.wait or asked.format is not AS_JSON else (), births, now)
+        if births:
+            take_share(connection, self.engine, births)
+
+    def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
+        """The names of those of `topics`, and of those that its patterns take in, where its place means nothing."""
+        asked = self.asked
+        return [
+            topic.name
+            for topic in dict.fromkeys([*topics, *self.matched(now)])
+            if locate(topic, asked.since(topic.name) if since is None else since, now).reset
+        ]
+
+
+GoOn = Callable[[Sift | None, Shared], None]
+"""Tries once more to read, with what was found before."""
+
+
+@mypyc_attr(acyclic=True, free_list_len=1)
+class SharedAnswer:
+    """What was made once and is written to all readers who stand at one place and want the same bytes.
+
+    Attributes:
+        place: that of the readers in their one topic, None where there are several.
+        key: of the readers' action.
+        variant: what else the bytes depend on.
+        data: the bytes.
+        batch: what they say.
+        delivered: messages in it.
+        lost: messages that it says are lost.
+        ends: whether it gives the end of a topic.
+        is_all: whether it is known to leave nothing for a next portion.
+    """
+
+    __slots__ = ("batch", "data", "delivered", "ends", "is_all", "key", "lost", "place", "variant")
+
+    def __init__(self, subscription: Subscription, key: str, variant: object, batch: Batch, data: bytes) -> None:
+        self.place = None if batch.several else subscription.place
+        self.key = key
+        self.variant = variant
+        self.batch = batch
+        self.data = data
+        self.delivered = 0
+        self.lost = 0
+        self.ends = False
+        self.is_all = not batch.is_part
+        for _, reading in batch.parts:
+            self.delivered += len(reading.messages)
+            self.lost += reading.lost
+            self.ends = self.ends or reading.ended
+
+
+def recall(shared: Shared, subscription: Subscription, key: str, variant: object) -> SharedAnswer | None:
+    """What another reader has made in this wake-up that does for this one too, or None."""
+    if shared.alone:
+        return None
+    made: SharedAnswer | None = shared.made.get((subscription.key(), key, variant))
+    if made is not None:
+        shared.latest = made
+    return made
+
+
+def remember(shared: Shared, subscription: Subscription, made: SharedAnswer) -> None:
+    """Keep `made` for the other readers of this wake-up."""
+    shared.latest = made
+    if not shared.alone:
+        shared.made[subscription.key(), made.key, made.variant] = made
+
+
+def _choose(found: list[Topic], room: int) -> tuple[list[Topic], bool]:
+    """Those of `found` that a reader of patterns has room for, the first ones first, and whether some are left out."""
+    chosen: list[Topic] = []
+    for topic in found:
+        length = length_in_url(topic.name, Cursor(topic.epoch, topic.last))
+        if len(chosen) < MAX_MATCHES and length <= room:
+            chosen.append(topic)
+            room -= length
+    return chosen, len(chosen) < len(found)
+
+
+def _check_room(subscription: SeveralTopics, room: int) -> SeveralTopics:
+    """See that the reader can come back with what it is given."""
+    check_room(subscription.measure(length_in_url), room)
+    return subscription

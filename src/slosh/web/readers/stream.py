@@ -1,0 +1,319 @@
+"""Streams: a reader that stays, in any framing.
+
+The rules of this file:
+
+* While a client does not take what was written, nothing more is written to it and nothing is kept for it.
+  When its socket drains it is served from its place in the ring, with `lost` if the ring went round. So a
+  slow reader costs its place, no queue, and delays nobody.
+* What is written is made once for all readers at the same places in the same framing.
+* One stream is given no more than the setting `portion` in a turn, and the rest in later ones: however much waits for
+  it, the others wait for a portion.
+* A stream has one deadline: the earliest of the end of its gathering, its heartbeat and its own end.
+"""
+
+import math
+from abc import abstractmethod
+from typing import ClassVar, Final
+
+from slosh.core.reading import Sift
+from slosh.core.subscription import Batch, Subscription
+from slosh.core.topic import Shared, Topic
+from slosh.errors import Draining, SloshError
+from slosh.http1.connection import Connection
+from slosh.http1.exchange import Exchange
+from slosh.http1.response import LAST_CHUNK, STREAMING, chunk, render_stream_head
+from slosh.web.readers.envelope import encode_place
+from slosh.web.readers.shared import Reader, SharedAnswer, next_field, recall, remember
+
+FRAME: Final = 16 * 1024
+"""Bytes of a line of NDJSON or of a WebSocket message, unless it holds one message alone: asyncio's `readline` and
+several WebSocket libraries take no more than 64 KiB by default, some 32 KiB."""
+
+_LIFE_JITTER: Final = 0.2
+"""Part of its life by which a stream may end earlier, so that streams opened together do not end together."""
+
+
+def end_of_life(connection: Connection, now: float, life: float) -> float:
+    """When a stream that begins `now` ends, seconds on the loop's clock; `life` is the setting, 0 for never."""
+    return now + life * (1.0 - _LIFE_JITTER * connection.server.random()) if life else math.inf
+
+
+class StreamAction(Reader):
+    """The action of a GET that stays open, as a base for each framing.
+
+    Attributes:
+        heartbeat: what is written while nothing else is.
+        heartbeat_every: seconds between two of them; proxies commonly give up after 60.
+        content_type: a header line.
+    """
+
+    __slots__ = ()
+
+    heartbeat: ClassVar[bytes] = b""
+    heartbeat_every: ClassVar[float] = 15.0
+    content_type: ClassVar[bytes] = b""
+
+    def check_request(self, connection: Connection) -> None:
+        """As the base says.
+
+        Raises:
+            Draining: the server is shutting down; nothing new begins.
+        """
+        if connection.server.draining:
+            raise Draining
+
+    def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
+        """Begin to stream.
+
+        Raises:
+            Draining: the server has begun to shut down meanwhile.
+        """
+        if connection.server.draining:
+            raise Draining
+        self.hold(Stream(connection, self, subscription), now)
+
+    def hold(self, stream: "Stream", now: float) -> None:
+        """Register `stream`, and let it begin."""
+        stream.subscription.watch(stream, now)
+        stream.connection.hold(stream)
+        stream.connection.buffer_nothing()
+        stream.begin(now)
+
+    def preamble(self, stream: "Stream") -> bytes:
+        """What comes before all messages, apart from the response's head."""
+        raise NotImplementedError
+
+    def farewell(self, connection: Connection) -> bytes:  # noqa: ARG002 - most have nothing to say
+        """What is written when the stream ends."""
+        return b""
+
+    def last_farewell(self, connection: Connection) -> bytes:  # noqa: ARG002 - as above
+        """What is written when it ends because all its topics have ended."""
+        return b""
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> bytes:
+        """What is written for a batch."""
+
+    def encode_incomplete(self, subscription: Subscription) -> bytes:
+        """What says that topics are left out: an envelope with nothing else.
+
+        Where the places have still to be told with what they do not say, nothing: the next envelope says it too.
+        """
+        return b"" if subscription.is_unsettled() else encode_place(subscription.cursor(), incomplete=True)
+
+
+class Stream(Exchange):
+    """An open stream: a watcher of its topics.
+
+    Args:
+        connection: that it is on.
+        action: says how it is written.
+        subscription: the reader's places.
+    """
+
+    __slots__ = (
+        "_ends_at",
+        "_gathers_until",
+        "_goes_on",
+        "_heartbeat_at",
+        "_is_untold",
+        "_minor",
+        "_sift",
+        "action",
+        "connection",
+        "subscription",
+    )
+
+    def __init__(self, connection: Connection, action: StreamAction, subscription: Subscription) -> None:
+        self.connection = connection
+        self.action = action
+        self.subscription = subscription
+        self._minor = connection.head.minor
+        self._is_untold = False  # that topics are left out which its patterns take in
+        self._goes_on = False  # in a later turn, with what this one had no room for
+        self._sift: Sift | None = None  # what was found for `key` while it catches up
+        self._gathers_until = math.inf
+        self._heartbeat_at = math.inf
+        self._ends_at = math.inf
+
+    def begin(self, now: float) -> None:
+        """Write what comes before all messages, and start the clocks."""
+        self._ends_at = end_of_life(self.connection, now, self.action.settings.stream_life)
+        self._heartbeat_at = now + self.action.heartbeat_every
+        self.write_preamble()
+        if self.subscription.is_incomplete():
+            self._is_untold = True
+            self._tell_incomplete()
+        else:
+            self.subscription.on_incomplete(self._became_incomplete)
+        self._rearm()
+
+    def wake(self, topic: Topic, shared: Shared) -> None:  # noqa: ARG002 - whichever topic it was
+        """Give the client what has come in, unless it has to catch up first, or gathers."""
+        every = self.action.asked.every
+        if not every or self.subscription.is_over():
+            self._write(shared)
+        elif self._gathers_until == math.inf and self.subscription.is_behind():
+            self._gathers_until = shared.now + every
+            self._rearm()
+
+    def moved(self, topic: Topic, successor: Topic) -> None:
+        """Wait on in the new life."""
+        self.subscription.move(topic, successor, self)
+
+    def writable(self) -> None:
+        """The client has caught up with what was written; go on from its place."""
+        self._tell_incomplete()
+        if self._gathers_until == math.inf:
+            self._write(Shared(self.connection.server.now()))
+        if self.connection.is_held_by(self):
+            self._rearm()
+
+    def _became_incomplete(self) -> None:
+        """A topic is left out, for the first time. Very many streams may have to tell it, so each does in its turn."""
+        self._is_untold = True
+        self.action.engine.hub.put_off(self._tell_in_turn)
+
+    def _tell_in_turn(self, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
+        if self.connection.is_held_by(self):
+            self._tell_incomplete()
+
+    def _tell_incomplete(self) -> None:
+        """Say once that topics are left out, as soon as the client takes something."""
+        if self._is_untold and self.connection.is_writable:
+            self._is_untold = False
+            told = self.action.encode_incomplete(self.subscription)
+            if told:
+                self.connection.write(self.frame(told))
+
+    def deadline_passed(self) -> None:
+        """One of the clocks has run down."""
+        now = self.connection.server.now()
+        if now >= self._ends_at:
+            self.connection.server.closed["stream_life"] += 1
+            self.end()
+            return
+        if now >= self._gathers_until:
+            self._gathers_until = math.inf
+            self._write(Shared(now))
+            if not self.connection.is_held_by(self):
+                return  # All that it reads has ended.
+        if now >= self._heartbeat_at:
+            self._heartbeat_at = now + self.action.heartbeat_every
+            self.write_heartbeat()
+        if self.connection.is_open:
+            self._rearm()
+
+    def end(self) -> None:
+        """End the body; the client comes back with its cursor."""
+        self._finish(self.action.farewell(self.connection))
+
+    def end_for_good(self) -> None:
+        """End the body: all topics have ended, and the client was told."""
+        self._finish(self.action.last_farewell(self.connection))
+
+    def _finish(self, farewell: bytes) -> None:
+        self.leave()
+        chunked = bool(self._minor)
+        last = self.frame(farewell) if farewell else b""
+        self.connection.finish(last + LAST_CHUNK if chunked else last, close=not chunked)
+
+    def revoke(self, error: SloshError) -> None:  # noqa: ARG002 - the client comes back, and is told then
+        """As the base says."""
+        self.end()
+
+    def lost(self) -> None:
+        """The client has gone: it is no watcher any more."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Be no watcher any more."""
+        self.subscription.leave(self, self.connection.server.now())
+
+    def frame(self, data: bytes) -> bytes:
+        """What is to be written, ready for the wire."""
+        return chunk(data) if self._minor else data
+
+    def write_preamble(self) -> None:
+        """Write what comes before all messages."""
+        connection, action = self.connection, self.action
+        fields = action.content_type + STREAMING + action.fields
+        if (
+            not self.subscription.is_unsettled()
+        ):  # Else who is cut before it is told would go on as if nothing were lost.
+            fields += next_field(self.subscription.cursor())
+        head = render_stream_head(connection.server.date(), fields, chunked=bool(self._minor))
+        first = action.preamble(self)
+        connection.write(head + self.frame(first) if first else head)
+
+    def write_heartbeat(self) -> None:
+        """Write a heartbeat, so that nobody on the way takes the connection for dead."""
+        if not self.connection.is_stalled:
+            self.connection.write(self.frame(self.action.heartbeat))
+
+    def _write(self, shared: Shared) -> None:
+        connection, subscription = self.connection, self.subscription
+        state = self.action.state
+        written = 0
+        while connection.is_writable and subscription.is_behind():
+            if written >= self.action.settings.portion:
+                self._put_off(shared)
+                return
+            made: SharedAnswer | None = shared.latest
+            # Streams come to the very same place by the same bytes alone, so they want the same bytes again.
+            if made is None or made.place is not subscription.place:
+                made = self._make(shared)
+                if made is None:
+                    return
+            subscription.advance(made.batch)
+            state.answers += 1
+            state.delivered += made.delivered
+            state.lost += made.lost
+            connection.write(made.data)
+            if made.ends:
+                subscription.leave_ended(made.batch, self, shared.now)
+                if made.batch.ended:
+                    self.end_for_good()
+                    return
+            if made.is_all:
+                break
+            written += len(made.data)
+            self.action.engine.hub.room -= len(made.data)
+        if self._sift is not None and not subscription.is_behind():
+            self._sift = None
+
+    def _make(self, shared: Shared) -> SharedAnswer | None:
+        """The bytes for the next portion, if nobody has made them already; None if that takes another turn."""
+        action, subscription = self.action, self.subscription
+        made = recall(shared, subscription, action.key, self._minor)
+        if made is None and not self._goes_on:
+            batch = action.read(subscription, shared, self._look_on, self._sift)
+            if batch is None:
+                self._goes_on = True
+                return None
+            made = SharedAnswer(subscription, action.key, self._minor, batch, self.frame(action.encode(batch)))
+            remember(shared, subscription, made)
+        return made
+
+    def _put_off(self, shared: Shared) -> None:  # noqa: ARG002 - of this turn
+        if not self._goes_on:
+            self._goes_on = True
+            self.action.engine.hub.put_off(self._go_on)
+
+    def _look_on(self, sift: Sift | None, shared: Shared) -> None:
+        """Go on in another turn, with what was found so far."""
+        self._sift = sift
+        self._go_on(shared)
+
+    def _go_on(self, shared: Shared) -> None:
+        """Write what the turns before had no room for."""
+        self._goes_on = False
+        if self.connection.is_held_by(self):
+            self._write(shared)
+
+    def _rearm(self) -> None:
+        """Let the deadline be the earliest of the clocks. A client that has to catch up first has one of its own."""
+        if self.connection.is_stalled:
+            return
+        self.connection.set_deadline(min(self._gathers_until, self._heartbeat_at, self._ends_at))

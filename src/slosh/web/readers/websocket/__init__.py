@@ -1,0 +1,1 @@
+"""Reading and posting over a WebSocket (RFC 6455)."""

@@ -1,0 +1,149 @@
+/** What comes in: counted at once, also while the page is paused, and its messages given to the lines then or later. */
+
+import { duration, ServerClock } from "./numbers.js";
+
+/** Messages that wait while the page is paused, and those that are listed. */
+const MAX_WAITING = 5000;
+export const MAX_LISTED = 200;
+/** The rate is a mean over this time, in seconds. */
+const RATE_SPAN = 10;
+/** Silence is told after so many seconds, or after so many times the usual interval. */
+const SILENT = 5;
+const SILENT_INTERVALS = 4;
+/** Silence that is over is marked where it was so much longer than usual, in intervals and in seconds. */
+const MARKED_INTERVALS = 10;
+const MARKED = 10;
+
+/** Seconds by a clock that nobody sets. */
+const local = () => (performance.timeOrigin + performance.now()) / 1000;
+
+export class Feed {
+  received = 0;
+  missed = 0;
+  resets = 0;
+  newest;
+  unlisted = [];
+  lastArrival;
+  ended;
+  /** The messages of a pause, or null while the page is live. */
+  waiting = null;
+  dropped = 0;
+  /** Of topics of which less is kept than was asked for: how many messages came, and from when. */
+  pasts = new Map();
+  #clock = new ServerClock();
+  #opened = local();
+  #arrived = [];
+  #began;
+  #interval;
+  #lostAt;
+  #lines;
+  #topic;
+  #several;
+
+  constructor(lines, topic, several) {
+    this.#lines = lines;
+    this.#topic = topic;
+    this.#several = several;
+  }
+
+  /** Now, by the server's clock, in seconds. */
+  get now() {
+    return this.#clock.now(local());
+  }
+
+  /** Messages a second, over the last ten. */
+  get rate() {
+    const here = local();
+    this.#arrived = this.#arrived.filter(([time]) => time > here - RATE_SPAN);
+    const came = this.#arrived.reduce((sum, [, count]) => sum + count, 0);
+    return came / Math.min(RATE_SPAN, Math.max(1, here - this.#opened));
+  }
+
+  /** Take an answer of the server. */
+  take(answer) {
+    const here = local();
+    if (answer.date) this.#clock.see(answer.date / 1000, here);
+    const now = this.now;
+    const batch = [];
+    for (const [source, each] of answer.topics ? Object.entries(answer.topics) : [[this.#topic, answer]]) this.#sort(source, each, now, here, batch);
+    this.#lostAt = undefined;
+    if (answer.topics) batch.sort((a, b) => a.time - b.time);
+    const told = batch.filter(({ breaks }) => !breaks);
+    this.#began ??= now;
+    this.#arrived.push([here, told.filter(({ time }) => time > Math.max(this.#began, now - RATE_SPAN)).length]);
+    if (this.#arrived.length > 1000) this.#arrived = this.#arrived.filter(([time]) => time > here - RATE_SPAN);
+    if (told.length) this.#noteArrival(told[0].time, told.at(-1).time, told.length);
+    if (this.waiting) {
+      this.waiting.push(...batch);
+      if (this.waiting.length > MAX_WAITING) this.dropped += this.waiting.splice(0, this.waiting.length - MAX_WAITING).length;
+    } else this.#show(batch);
+  }
+
+  #sort(source, each, now, here, batch) {
+    const { res = [] } = each;
+    const times = each.times?.length ? each.times.map((ms) => ms / 1000) : res.map(() => now);
+    // A batch that came in while we were looking tells what the clock is there; one from before does not.
+    if (each.times?.length && times.at(-1) > now - 30) this.#clock.see(times.at(-1), here);
+    this.received += res.length;
+    this.missed += each.lost ?? 0;
+    if (each.reset) this.resets++;
+    if (each.truncated) this.pasts.set(source, { kept: res.length, from: times[0] ?? now });
+    if (each.lost || each.reset) {
+      const first = times[0] ?? now;
+      const time = each.reset ? Math.min(this.#lostAt ?? Infinity, first) : (this.lastArrival ?? first);
+      const breaks = each.reset ? "began again" : `${each.lost.toLocaleString("en")} missed`;
+      batch.push({ source, time: Math.min(time, first), until: first, breaks, kind: each.reset ? "reset" : "lost" });
+    }
+    res.forEach((message, i) => batch.push({ source, message, time: times[i] }));
+    if (each.ended) {
+      this.ended = times.at(-1) ?? this.lastArrival ?? now;
+      this.#lines.mark({ time: this.ended, text: this.#several ? `${source} ended` : "ended", kind: "ended" });
+    }
+  }
+
+  #noteArrival(first, last, count) {
+    const before = this.lastArrival;
+    if (before !== undefined) {
+      const pause = first - before;
+      if (pause > Math.max(MARKED, MARKED_INTERVALS * (this.#interval ?? Infinity))) {
+        this.#lines.mark({ time: before, until: first, text: `silent for ${duration(pause)}`, kind: "silent" });
+      }
+      const usual = (last - before) / count;
+      if (usual > 0) this.#interval = this.#interval === undefined ? usual : this.#interval + 0.2 * (usual - this.#interval);
+    }
+    this.lastArrival = Math.max(last, before ?? last);
+  }
+
+  #show(batch) {
+    for (const { source, message, time, until, breaks, kind } of batch) {
+      if (breaks) {
+        this.#lines.breakLines(this.#several ? source : undefined, time, breaks, kind, until);
+        continue;
+      }
+      this.#lines.add(source, message, time);
+      this.newest = { source, message, time };
+      this.unlisted.push(this.newest);
+    }
+    if (this.unlisted.length > 2 * MAX_LISTED) this.unlisted = this.unlisted.slice(-MAX_LISTED);
+  }
+
+  /** The connection is away: what comes after it may have begun again. */
+  away() {
+    this.#lostAt ??= this.now;
+  }
+
+  /** Since when nothing came, in seconds by the server's clock; undefined while it comes as usual. */
+  get silentSince() {
+    if (this.lastArrival === undefined || this.ended !== undefined) return undefined;
+    const age = this.now - this.lastArrival;
+    return age >= Math.max(SILENT, SILENT_INTERVALS * (this.#interval ?? 0)) ? this.lastArrival : undefined;
+  }
+
+  /** Hold the picture, or go on with what came meanwhile. */
+  pause() {
+    const batch = this.waiting;
+    this.waiting = batch ? null : [];
+    if (batch) this.#show(batch);
+    this.dropped = 0;
+  }
+}

@@ -1,0 +1,250 @@
+/** The charts of a page: which lines share one, what its head says, and the bands of states. */
+
+import { clock, number } from "./numbers.js";
+import { make, Plot, RIGHT } from "./plot.js";
+import { unitOf, withUnit } from "./units.js";
+
+/** Numbers whose sizes differ by more than this factor get charts of their own; they move when it got plainly worse. */
+const TOGETHER = 20;
+const TOO_FAR = 1.5 * TOGETHER;
+const COLOURS = 12;
+/** Milliseconds between two looks at the sizes. */
+const REGROUP = 500;
+/** Lines that are told apart by dashes, where there are more than colours: of very many each is one of a crowd. */
+const MOST_DASHED = 24;
+/** Keys above one chart; the table has all. */
+const MOST_KEYS = 24;
+
+export class Panels {
+  plots = [];
+  #groups = [];
+  #drawnAs = { lines: [], labels: [] };
+  #lookedAt = 0;
+  #host;
+  #view;
+  #units;
+  #calls;
+  #keys = new Map();
+
+  constructor(host, view, units, calls) {
+    this.#host = host;
+    this.#view = view;
+    this.#units = units;
+    this.#calls = calls;
+  }
+
+  /** Draw these lines. */
+  draw(lines) {
+    for (const line of lines) line.unit ??= unitOf(line.path, this.#units);
+    const isSame = this.#isSame(lines);
+    if (!isSame) dress(lines);
+    this.#regroup(lines, isSame);
+    for (const plot of this.plots) plot.draw(plot.isSeen !== false);
+    if (this.#view.isWider) {
+      // One chart needs a wider gutter: all have it.
+      this.#view.isWider = false;
+      for (const plot of this.plots) plot.redraw();
+    }
+  }
+
+  /** Whether the same lines are drawn as the last time, under the same names. */
+  #isSame(lines) {
+    const { isLog } = this.#view;
+    const before = this.#drawnAs;
+    const isSame = before.isLog === isLog && before.lines.length === lines.length && lines.every((line, i) => line === before.lines[i] && line.label === before.labels[i]);
+    if (!isSame) this.#drawnAs = { isLog, lines: [...lines], labels: lines.map(({ label }) => label) };
+    return isSame;
+  }
+
+  /** Lines of one size and unit share a chart, so that a load of 0.3 does not lie flat below eight billion bytes; those of
+   *  one path, as of several hosts, always do. */
+  #regroup(lines, isSame) {
+    const now = performance.now();
+    if (isSame && now - this.#lookedAt < REGROUP) return;
+    this.#lookedAt = now;
+    const [from, to] = this.#view.isTime ? [this.#view.from, this.#view.to] : [-Infinity, Infinity];
+    const peaks = new Map();
+    const kindOf = (line) => `${line.unit} ${line.path}`;
+    for (const line of lines) peaks.set(kindOf(line), Math.max(peaks.get(kindOf(line)) ?? 0, line.series.facts(from, to).peak));
+    const peakOf = (line) => peaks.get(kindOf(line));
+    const isGood = isSame && this.#groups.every((group) => {
+      const sizes = group.map(peakOf).filter((peak) => peak > 0);
+      return this.#view.isLog || sizes.length < 2 || Math.max(...sizes) / Math.min(...sizes) <= TOO_FAR;
+    });
+    if (isGood) return;
+    this.#groups = [];
+    for (const line of lines.toSorted((a, b) => peakOf(b) - peakOf(a))) {
+      const peak = peakOf(line);
+      const fits = ([first]) => first.unit === line.unit && (this.#view.isLog || peak === 0 || peakOf(first) / peak <= TOGETHER);
+      const group = this.#groups.find(fits);
+      if (group) group.push(line);
+      else this.#groups.push([line]);
+    }
+    // As they came; of many by their names, house/2 before house/10.
+    for (const group of this.#groups) group.sort((a, b) => Boolean(b.isPinned) - Boolean(a.isPinned) || (group.length > COLOURS ? naturally(a.label, b.label) : lines.indexOf(a) - lines.indexOf(b)));
+    this.#groups.sort((a, b) => lines.indexOf(a[0]) - lines.indexOf(b[0]));
+    this.#build();
+  }
+
+  #build() {
+    for (const plot of this.plots) plot.destroy();
+    this.#keys.clear();
+    this.#view.gutter = 46;
+    this.#host.replaceChildren();
+    this.plots = this.#groups.map((group) => {
+      const place = make("div", { className: "plot" });
+      const keys = make("div", { className: "keys" });
+      const at = make("time", { className: "at" });
+      const unit = make("span", { className: "unit" });
+      const panel = make("section", { className: "panel chart" }, make("div", { className: "chart-head" }, keys, unit, at), place);
+      place.setAttribute("role", "img");
+      place.setAttribute("aria-label", `Line chart of ${group.slice(0, MOST_KEYS).map((line) => line.label).join(", ")}`);
+      this.#host.append(panel);
+      const plot = new Plot(place, group, this.#view, this.#calls);
+      for (const line of group.slice(0, MOST_KEYS)) keys.append(this.#key(line, plot));
+      if (group.length > MOST_KEYS) keys.append(make("span", { className: "quiet small", textContent: `and ${group.length - MOST_KEYS} more, in the table` }));
+      Object.assign(plot, { keys, at, unitPlace: unit, panel });
+      // What is scrolled out of sight is not drawn.
+      new IntersectionObserver((entries) => (plot.isSeen = entries.at(-1).isIntersecting), { rootMargin: "100% 0px" }).observe(panel);
+      return plot;
+    });
+  }
+
+  #key(line, plot) {
+    const key = make("button", { type: "button", className: "key", title: "Click: hide or show. Double-click, or Alt: only this one" }, make("span", { textContent: line.label }), make("b"));
+    paintSwatch(key, line);
+    key.setAttribute("aria-pressed", String(line.shown));
+    key.addEventListener("click", (event) => (event.altKey ? this.#calls.onSolo(line) : this.#calls.onHide(line)));
+    key.addEventListener("dblclick", () => this.#calls.onSolo(line));
+    this.#keys.set(line, [key, plot]);
+    return key;
+  }
+
+  /** A line was hidden or shown. */
+  show(line) {
+    const [key, plot] = this.#keys.get(line) ?? [];
+    key?.setAttribute("aria-pressed", String(line.shown));
+    (plot ?? this.plots.find(({ lines }) => lines.includes(line)))?.show(line);
+  }
+
+  /** The values at the pointer and its time, else the newest. */
+  showValues() {
+    for (const plot of this.plots) {
+      const { pointed } = plot;
+      plot.at.textContent = pointed ? (this.#view.isTime ? clock(pointed.time, this.#view.to - this.#view.from > 600 ? 0 : 3) : `at ${number(pointed.time, 0.001, { unit: 1, suffix: "" })}`) : "";
+      plot.unitPlace.textContent = plot.unit;
+      plot.lines.forEach((line, i) => {
+        const [key] = this.#keys.get(line) ?? [];
+        if (key) key.lastChild.textContent = pointed ? pointed.texts[i] : withUnit(line.newest, line.step, line.how, line.scale);
+      });
+    }
+  }
+
+  /** The way that the pointer goes with the keyboard. */
+  pointAt(time) {
+    this.plots[0]?.pointAt(time);
+  }
+
+  recolour() {
+    this.#view.recolour();
+    for (const plot of this.plots) plot.redraw();
+  }
+}
+
+export const naturally = new Intl.Collator("en", { numeric: true }).compare;
+
+/** Give each line that is drawn a colour that no other has, as long as there are some; after that they are dashed, and of very
+ *  many each colour has as many lines as any other. A line keeps what it has, unless one before it has the same. */
+function dress(lines) {
+  const isCrowd = lines.length > MOST_DASHED;
+  const used = new Map(Array.from({ length: COLOURS }, (_, i) => [`--s${i + 1}`, 0]));
+  const taken = new Set();
+  const most = Math.ceil(lines.length / COLOURS);
+  const bare = [];
+  for (const line of lines) {
+    if (isCrowd) line.dash = undefined;
+    const look = `${line.colour} ${line.dash}`;
+    if (!line.colour || (isCrowd ? used.get(line.colour) >= most : taken.has(look))) bare.push(line);
+    else {
+      taken.add(look);
+      used.set(line.colour, used.get(line.colour) + 1);
+    }
+  }
+  for (const line of bare) {
+    const [colour, count] = [...used].reduce((least, each) => (each[1] < least[1] ? each : least));
+    used.set(colour, count + 1);
+    [line.colour, line.dash] = [colour, undefined];
+    // A dash that another line of this colour has kept is not given again.
+    for (let n = 1; !isCrowd && taken.has(`${colour} ${line.dash}`); n++) line.dash = [4 + 2 * n, 3];
+    taken.add(`${colour} ${line.dash}`);
+  }
+}
+
+/** Show in a key or a row how its line looks: its colour, and whether it is dashed. */
+export function paintSwatch(element, { colour, dash }, isDrawn = true) {
+  element.style.setProperty("--colour", isDrawn ? `var(${colour})` : "transparent");
+  element.classList.toggle("dashed", isDrawn && Boolean(dash));
+}
+
+/** Booleans and states as bands of colour, each below its name. */
+export class Bands {
+  #host;
+  #view;
+  #rows = new Map();
+
+  constructor(host, view) {
+    this.#host = host;
+    this.#view = view;
+  }
+
+  draw(states, label, edge) {
+    this.#host.hidden = !states.length;
+    for (const [state, row] of this.#rows) {
+      if (states.includes(state)) continue;
+      row.remove();
+      this.#rows.delete(state);
+    }
+    for (const state of states) {
+      if (!this.#rows.has(state)) {
+        const row = make("div", { className: "band" }, make("div", { className: "band-head" }, make("span"), make("b")), make("canvas"));
+        this.#rows.set(state, row);
+        this.#host.append(row);
+      }
+      this.#paint(this.#rows.get(state), state, label(state), edge);
+    }
+  }
+
+  #paint(row, state, name, edge) {
+    const newest = state.changes.at(-1);
+    const [head, canvas] = row.children;
+    head.firstChild.textContent = name;
+    head.lastChild.textContent = newest?.text ?? "";
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `${name}: now ${newest?.text ?? "unknown"}, ${state.changes.length} changes`);
+    const ratio = globalThis.devicePixelRatio || 1;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    if (canvas.width !== Math.round(width * ratio)) [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    context.font = "12px system-ui, sans-serif";
+    context.textBaseline = "middle";
+    const { from, to, gutter } = this.#view;
+    const x = (time) => gutter + ((Math.min(to, Math.max(from, time)) - from) / (to - from)) * (width - gutter - RIGHT);
+    state.changes.forEach((change, i) => {
+      const next = state.changes[i + 1];
+      // A state holds until the next one, unless something is missing in between.
+      const until = change.isOver ? change.until : (next?.from ?? Math.max(change.until, Math.min(edge, to)));
+      if (until < from || change.from > to) return;
+      const [left, right] = [x(change.from), x(until)];
+      const isOff = /^(false|off|0|no|closed|idle)$/i.test(change.text);
+      context.fillStyle = isOff ? this.#view.colour("--line") : this.#view.colour(`--s${(state.values.get(change.text) % COLOURS) + 1}`);
+      context.globalAlpha = isOff ? 1 : 0.85;
+      context.fillRect(left, 0, Math.max(1, right - left), height);
+      context.globalAlpha = 1;
+      if (right - left < context.measureText(change.text).width + 12) return;
+      context.fillStyle = isOff ? this.#view.colour("--muted") : this.#view.colour("--panel");
+      context.fillText(change.text, left + 6, height / 2 + 0.5);
+    });
+  }
+}

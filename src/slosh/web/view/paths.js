@@ -1,0 +1,228 @@
+/** Longitude and latitude drawn as a path: all tracks of the page on one plan, north up, one scale both ways. */
+
+import { decimals, stepFor, ticks } from "./numbers.js";
+import { make } from "./plot.js";
+import { placesOf } from "./tracks.js";
+
+const COLOURS = 12;
+/** Tracks that are drawn, and keys above them. */
+export const MOST_TRACKS = 60;
+const MOST_KEYS = 24;
+/** Milliseconds between two drawings, at least: a path of many points is dear. */
+const FASTEST = 100;
+/** Pixels around the plan, for the degrees at its left and below it; pixels between two of them. */
+const [LEFT, BOTTOM, ROOM] = [64, 24, 14];
+const [SPACE_X, SPACE_Y] = [110, 48];
+/** Pixels between two points that are told apart. */
+const APART = 0.7;
+/** Degrees that are shown at least, some fifty metres; metres of one. */
+const LEAST = 0.0005;
+const METRES = 111_320;
+const FADES = [0.3, 0.5, 0.75, 1];
+
+export class Paths {
+  #host;
+  #view;
+  #calls;
+  #parts;
+  #keys = new Map();
+  #drawn = -Infinity;
+  #tracks = [];
+
+  constructor(host, view, calls) {
+    this.#host = host;
+    this.#view = view;
+    this.#calls = calls;
+  }
+
+  /** What `pictureOf` takes. */
+  get plots() {
+    return this.#parts && !this.#host.hidden ? [{ canvas: this.#parts.canvas, lines: this.#tracks }] : [];
+  }
+
+  /** Draw these tracks, with a ring where each was at the time that is pointed at. */
+  draw(tracks, label, pointed) {
+    this.#host.hidden = !tracks.length;
+    if (!tracks.length || performance.now() - this.#drawn < FASTEST) return;
+    this.#drawn = performance.now();
+    this.#parts ??= this.#build();
+    this.#tracks = tracks.slice(0, MOST_TRACKS);
+    this.#tracks.forEach((track, i) => Object.assign(track, { label: label(track), colour: `--s${(i % COLOURS) + 1}` }));
+    const { from, to } = this.#view;
+    const all = this.#tracks.map((track) => (track.shown ? placesOf(track, from, to) : []));
+    this.#tell(all, tracks.length);
+    this.#paint(all, pointed);
+  }
+
+  #build() {
+    const keys = make("div", { className: "keys" });
+    const canvas = make("canvas");
+    canvas.setAttribute("role", "img");
+    this.#host.replaceChildren(make("div", { className: "chart-head" }, keys), canvas);
+    return { keys, canvas };
+  }
+
+  #tell(all, count) {
+    const { keys, canvas } = this.#parts;
+    this.#tracks.slice(0, MOST_KEYS).forEach((track, i) => {
+      if (!this.#keys.has(track)) {
+        const key = make("button", { type: "button", className: "key", title: "Click: hide or show" }, make("span"), make("b"));
+        key.addEventListener("click", () => ((this.#drawn = -Infinity), this.#calls.onHide(track)));
+        this.#keys.set(track, key);
+        keys.append(key);
+      }
+      const key = this.#keys.get(track);
+      key.style.setProperty("--colour", `var(${track.colour})`);
+      key.setAttribute("aria-pressed", String(track.shown));
+      if (key.firstChild.textContent !== track.label) key.firstChild.textContent = track.label;
+      const newest = all[i].findLast(Boolean);
+      key.lastChild.textContent = newest ? `${newest.latitude.toFixed(4)}°, ${newest.longitude.toFixed(4)}°` : "";
+    });
+    const told = this.#tracks.slice(0, 6).map((track) => `${track.label} is at ${this.#keys.get(track)?.lastChild.textContent}`);
+    canvas.setAttribute("aria-label", `Map of ${count === 1 ? "a path" : `${count} paths`}, north up: ${told.join("; ")}`);
+  }
+
+  #paint(all, pointed) {
+    const { canvas } = this.#parts;
+    const ratio = globalThis.devicePixelRatio || 1;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    if (canvas.width !== Math.round(width * ratio)) [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    const plan = planOf(all.flat().filter(Boolean), width, height);
+    if (!plan) return;
+    drawGrid(context, plan, this.#view);
+    context.save();
+    context.beginPath();
+    context.rect(LEFT, 0, width - LEFT, height - BOTTOM);
+    context.clip();
+    all.forEach((places, i) => drawPath(context, plan, places, this.#view.colour(this.#tracks[i].colour), this.#view.colour("--warn")));
+    all.forEach((places, i) => drawNow(context, plan, places, this.#view.colour(this.#tracks[i].colour), this.#view.colour("--panel"), pointed));
+    context.restore();
+    drawScale(context, plan, this.#view);
+  }
+}
+
+/** How degrees become pixels, so that all places are seen; undefined where there are none. */
+function planOf(places, width, height) {
+  let [south, north, west, east] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (const { latitude, longitude } of places) {
+    [south, north] = [Math.min(south, latitude), Math.max(north, latitude)];
+    [west, east] = [Math.min(west, longitude), Math.max(east, longitude)];
+  }
+  if (!(south <= north)) return undefined;
+  // A degree of longitude is shorter, the further from the equator.
+  const shrink = Math.max(0.05, Math.cos((((south + north) / 2) * Math.PI) / 180));
+  const [across, up] = [width - LEFT - 2 * ROOM, height - BOTTOM - 2 * ROOM];
+  const scale = Math.min(across / Math.max(LEAST, (east - west) * shrink), up / Math.max(LEAST, north - south));
+  const [middleX, middleY] = [LEFT + (width - LEFT) / 2, (height - BOTTOM) / 2];
+  return {
+    width, height, scale,
+    x: (longitude) => middleX + (longitude - (west + east) / 2) * shrink * scale,
+    y: (latitude) => middleY - (latitude - (south + north) / 2) * scale,
+    longitudeAt: (x) => (x - middleX) / (shrink * scale) + (west + east) / 2,
+    latitudeAt: (y) => (middleY - y) / scale + (south + north) / 2,
+  };
+}
+
+function drawGrid(context, { width, height, x, y, longitudeAt, latitudeAt }, view) {
+  Object.assign(context, { font: "12px system-ui, sans-serif", fillStyle: view.colour("--muted"), strokeStyle: view.colour("--grid"), lineWidth: 1 });
+  context.beginPath();
+  const [west, east, south, north] = [longitudeAt(LEFT), longitudeAt(width), latitudeAt(height - BOTTOM), latitudeAt(0)];
+  const stepX = stepFor(west, east, (width - LEFT) / SPACE_X);
+  const stepY = stepFor(south, north, (height - BOTTOM) / SPACE_Y);
+  Object.assign(context, { textAlign: "center", textBaseline: "top" });
+  for (const at of ticks(west, east, stepX)) {
+    const left = Math.round(x(at)) + 0.5;
+    context.moveTo(left, 0);
+    context.lineTo(left, height - BOTTOM);
+    const text = `${at.toFixed(decimals(stepX))}°`;
+    const half = context.measureText(text).width / 2;
+    if (left - half > LEFT - 8 && left + half < width) context.fillText(text, left, height - BOTTOM + 6);
+  }
+  Object.assign(context, { textAlign: "right", textBaseline: "middle" });
+  for (const at of ticks(south, north, stepY)) {
+    const top = Math.round(y(at)) + 0.5;
+    context.moveTo(LEFT, top);
+    context.lineTo(width, top);
+    if (top > 6 && top < height - BOTTOM - 6) context.fillText(`${at.toFixed(decimals(stepY))}°`, LEFT - 8, top);
+  }
+  context.stroke();
+}
+
+/** The older, the fainter; dashed over what is missing. */
+function drawPath(context, { x, y }, places, colour, warn) {
+  Object.assign(context, { lineWidth: 2, lineJoin: "round", lineCap: "round", strokeStyle: colour });
+  const part = Math.max(1, places.length / FADES.length);
+  let before;
+  let isMissing = false;
+  const gaps = [];
+  FADES.forEach((alpha, i) => {
+    context.globalAlpha = alpha;
+    context.beginPath();
+    if (before) context.moveTo(...before);
+    for (let row = Math.ceil(i * part); row < Math.min(places.length, Math.ceil((i + 1) * part)); row++) {
+      const place = places[row];
+      if (!place) {
+        isMissing = true;
+        continue;
+      }
+      const here = [x(place.longitude), y(place.latitude)];
+      // Around the back of the world no line is drawn across all of it.
+      const isFar = row > 0 && places[row - 1] && Math.abs(places[row - 1].longitude - place.longitude) > 180;
+      if (before && !isMissing && !isFar) {
+        if (Math.hypot(here[0] - before[0], here[1] - before[1]) < APART && row < places.length - 1) continue;
+        context.lineTo(...here);
+      } else {
+        if (before && isMissing) gaps.push([before, here]);
+        context.moveTo(...here);
+      }
+      [before, isMissing] = [here, false];
+    }
+    context.stroke();
+  });
+  Object.assign(context, { globalAlpha: 1, lineWidth: 1, strokeStyle: warn });
+  context.setLineDash([3, 3]);
+  context.beginPath();
+  for (const [start, end] of gaps) {
+    context.moveTo(...start);
+    context.lineTo(...end);
+  }
+  context.stroke();
+  context.setLineDash([]);
+}
+
+/** A dot where it is now, and a ring where it was at the time that is pointed at. */
+function drawNow(context, { x, y }, places, colour, ground, pointed) {
+  const newest = places.findLast(Boolean);
+  if (!newest) return;
+  const circle = (place, radius, fill, stroke) => {
+    context.beginPath();
+    context.arc(x(place.longitude), y(place.latitude), radius, 0, 2 * Math.PI);
+    Object.assign(context, { fillStyle: fill, strokeStyle: stroke, lineWidth: 2 });
+    context.fill();
+    context.stroke();
+  };
+  circle(newest, 5, colour, ground);
+  if (pointed === undefined) return;
+  const at = places.findLast((place) => place && place.time <= pointed);
+  if (at) circle(at, 5, ground, colour);
+}
+
+/** A bar as long as a round number of metres. */
+function drawScale(context, { width, height, scale }, view) {
+  const most = (120 / scale) * METRES;
+  const metres = [5, 2, 1].map((factor) => factor * 10 ** Math.floor(Math.log10(most))).find((each) => each <= most) ?? most;
+  const long = (metres / METRES) * scale;
+  const [right, bottom] = [width - 12, height - BOTTOM - 10];
+  const text = metres >= 1000 ? `${(metres / 1000).toLocaleString("en")} km` : `${metres.toLocaleString("en", { maximumSignificantDigits: 2 })} m`;
+  Object.assign(context, { strokeStyle: view.colour("--muted"), fillStyle: view.colour("--muted"), lineWidth: 1.5, textAlign: "right", textBaseline: "bottom" });
+  context.beginPath();
+  context.moveTo(right - long, bottom - 4);
+  context.lineTo(right - long, bottom);
+  context.lineTo(right, bottom);
+  context.lineTo(right, bottom - 4);
+  context.stroke();
+  context.fillText(text, right, bottom - 6);
+}

@@ -1,0 +1,111 @@
+/** The table of all lines: what is drawn, and the newest, lowest, mean and highest of what is shown. */
+
+import { notation, resolution } from "./numbers.js";
+import { naturally, paintSwatch } from "./panels.js";
+import { make } from "./plot.js";
+import { scaleOf, unitOf, withUnit } from "./units.js";
+
+/** A filter is offered where there are so many lines. */
+const MANY = 8;
+/** Rows that are shown at a time. */
+const MOST_ROWS = 100;
+
+export class Table {
+  #rows = new Map();
+  #elements;
+  #units;
+  #calls;
+  #filter = "";
+
+  /** @param elements  `body`, `filter`, `all`, `none`, `tools` */
+  constructor(elements, units, calls) {
+    this.#elements = elements;
+    this.#units = units;
+    this.#calls = calls;
+    elements.filter.addEventListener("input", () => {
+      this.#filter = elements.filter.value.trim().toLowerCase();
+      calls.onChange();
+    });
+    elements.all.addEventListener("click", () => this.#choose(true));
+    elements.none.addEventListener("click", () => this.#choose(false));
+  }
+
+  #choose(isDrawn) {
+    for (const line of this.#rows.keys()) {
+      if (!this.#fits(line)) continue;
+      Object.assign(line, { isDrawn: isDrawn || line.isPinned, isTouched: true });
+    }
+    this.#calls.onChoose();
+  }
+
+  #fits(line) {
+    return !this.#filter || line.label.toLowerCase().includes(this.#filter);
+  }
+
+  has(line) {
+    return this.#rows.get(line)?.cells[0].querySelector("input").checked;
+  }
+
+  draw(lines, drawn, from, to) {
+    this.#elements.tools.hidden = lines.length < MANY;
+    let count = 0;
+    for (const line of lines) {
+      const row = this.#rows.get(line) ?? this.#add(line);
+      if (row.pinned !== Boolean(line.isPinned)) this.#put(line, row);
+      const isShown = line.isPinned || (this.#fits(line) && count < MOST_ROWS);
+      if (isShown) count++;
+      if (row.hidden === isShown) row.hidden = !isShown;
+      if (isShown) this.#fill(row, line, drawn.has(line), from, to);
+    }
+  }
+
+  #add(line) {
+    const tick = make("input", { type: "checkbox" });
+    tick.addEventListener("change", () => {
+      Object.assign(line, { isDrawn: tick.checked, isTouched: true });
+      this.#calls.onChoose();
+    });
+    const only = make("button", { type: "button", className: "link only", textContent: "only", title: "Draw this one alone" });
+    only.addEventListener("click", () => this.#calls.onSolo(line));
+    const name = make("label", {}, tick, make("span", { className: "swatch" }), make("span", { className: "name" }));
+    const pin = make("button", { type: "button", className: "link pin", textContent: "pin", title: "Keep it on top, and drawn whatever else is" });
+    pin.addEventListener("click", () => this.#calls.onPin(line));
+    const row = make("tr", {}, make("td", {}, name), make("td"), make("td"), make("td", { className: "mean" }), make("td"), make("td", { className: "tool" }, pin, only));
+    this.#rows.set(line, row);
+    this.#put(line, row);
+    return row;
+  }
+
+  /** What is pinned stands on top. The others as they came; of many by their names. */
+  #put(line, row) {
+    row.pinned = Boolean(line.isPinned);
+    const isBefore = (other) => {
+      if (row.pinned !== other.pinned) return row.pinned;
+      return this.#rows.size > MANY && naturally(line.label, other.name) < 0;
+    };
+    row.name = line.label;
+    this.#elements.body.insertBefore(row, [...this.#elements.body.rows].find((other) => other !== row && isBefore(other)) ?? null);
+    const pin = row.querySelector(".pin");
+    pin.setAttribute("aria-pressed", String(row.pinned));
+    pin.textContent = row.pinned ? "pinned" : "pin";
+  }
+
+  #fill(row, line, isDrawn, from, to) {
+    const { cells } = row;
+    const [tick, swatch, name] = cells[0].firstChild.children;
+    if (tick.checked !== isDrawn) tick.checked = isDrawn;
+    paintSwatch(swatch, line, isDrawn);
+    if (name.textContent !== line.label) name.textContent = line.label;
+    const facts = isDrawn && line.facts ? line.facts : line.series.facts(from, to);
+    if (!isDrawn || !line.how) {
+      line.unit ??= unitOf(line.path, this.#units);
+      line.step = facts.low === undefined ? 1 : resolution(facts.low, facts.high);
+      line.scale = scaleOf(line.unit, facts.peak);
+      line.how = notation(facts.peak / line.scale.factor, line.step / line.scale.factor);
+    }
+    [line.newest, facts.low, facts.mean, facts.high].forEach((value, i) => {
+      const text = withUnit(value, line.step, line.how, line.scale);
+      if (cells[i + 1].textContent !== text) cells[i + 1].textContent = text;
+    });
+  }
+}

@@ -1,0 +1,86 @@
+/** What the page says in words: what is left out and why, the newest messages, and a summary for those who see no chart. */
+
+import { LONGEST } from "./address.js";
+import { MAX_LISTED } from "./feed.js";
+import { MAX_LINES, MAX_REST } from "./lines.js";
+import { clip, clock, duration, plural } from "./numbers.js";
+import { make } from "./plot.js";
+import { withUnit } from "./units.js";
+
+/** How many of the names of what is not drawn are told; characters shown of one message, and of one in the list. */
+const TOLD_REST = 12;
+const MAX_TEXT = 20_000;
+const MAX_ROW = 1000;
+
+const named = (names) => `${clip(names.slice(0, TOLD_REST).join(", "), MAX_ROW)}${names.length > TOLD_REST ? ", …" : "."}`;
+
+/** Sentences on what is not drawn. `isUnticked` tells whether the table offers a line that is not drawn. */
+export function leftOut(lines, feed, view, edge, span, isUnticked) {
+  const { rest } = lines;
+  const words = [];
+  const past = [...feed.pasts.values()];
+  if (span === LONGEST) {
+    // All that is kept was asked for, and is here.
+  } else if (past.length === 1 && past[0].from > edge - span) {
+    const [{ kept, from }] = past;
+    if (!(lines.first < from - 1)) words.push(`The server keeps ${plural(kept, "message")} of what was before this page: the last ${duration(edge - from)} of ${duration(span)} are here.`);
+  } else if (past.some(({ from }) => from > edge - span)) {
+    words.push(`Of ${plural(past.length, "topic")} the server keeps less than the last ${duration(span)}.`);
+  }
+  if (lines.merged && lines.mergedUntil > view.from) words.push(`Before ${clock(lines.mergedUntil)} each ${duration(lines.moment)} is one point, with its lowest and highest, because more came than can be kept: ${plural(lines.merged, "point")} merged.`);
+  if (lines.dropped) words.push(`${plural(lines.dropped, "point")} were too many to be kept.`);
+  const undrawn = [...lines.all.values()].filter((line) => !line.isDrawn && !line.isPlace && isUnticked(line));
+  const counters = undrawn.filter((line) => line.isCounter);
+  const others = undrawn.length - counters.length;
+  if (counters.length) words.push(`Not drawn, because they only count or tell the time: ${named(counters.map((line) => line.label))}`);
+  if (others) words.push(`${others.toLocaleString("en")} more ${others === 1 ? "is" : "are"} not drawn: ${named(undrawn.filter((line) => !line.isCounter).map((line) => line.label))}`);
+  if (undrawn.length) words.push("Tick what you want to see in the table.");
+  if (rest.size) words.push(`${rest.size >= MAX_REST ? "At least " : ""}${rest.size} beyond ${MAX_LINES} lines are not kept: ${named([...rest])}`);
+  if (lines.without) words.push(`${plural(lines.without, "message")} had no number where the axis is.`);
+  if (view.isLog && [...lines.all.values()].some((line) => line.isDrawn && line.facts?.low <= 0)) words.push("Numbers of 0 and below have no place on a logarithmic axis.");
+  if (lines.huge) words.push("Numbers beyond 10³⁰ are not drawn.");
+  if (lines.isPartial) words.push("Some messages were too large to be searched for numbers to their end.");
+  return words;
+}
+
+/** The chart in a sentence for each line. */
+export function summary(topic, drawn, view) {
+  const told = drawn.filter((line) => line.facts?.low !== undefined).slice(0, 6).map((line) => {
+    const say = (value) => withUnit(value, line.step, line.how, line.scale);
+    return `${line.label} is ${say(line.newest)}, between ${say(line.facts.low)} and ${say(line.facts.high)}`;
+  });
+  const over = view.isTime ? ` over the last ${duration(view.to - view.from)}` : "";
+  return told.length ? `${topic}: ${told.join("; ")}${over}.` : "";
+}
+
+/** The newest message as a whole, and the last ones in a list. */
+export class List {
+  #elements;
+  #several;
+  #told;
+
+  constructor(elements, several) {
+    this.#elements = elements;
+    this.#several = several;
+  }
+
+  /** Of a list that is closed nothing is made; what has come waits for it, as much as it would show. */
+  show(feed, isOpen) {
+    if (!feed.newest) return;
+    const { items, message, from } = this.#elements;
+    if (feed.newest !== this.#told) {
+      this.#told = feed.newest;
+      from.textContent = this.#several ? feed.newest.source : "";
+      message.textContent = clip(JSON.stringify(feed.newest.message, null, 2), MAX_TEXT);
+    }
+    if (!isOpen || !feed.unlisted.length) return;
+    const rows = feed.unlisted.slice(-MAX_LISTED).map(({ source, message: each, time }) =>
+      make("li", {},
+        make("span", { className: "quiet", textContent: this.#several ? `${clock(time)} ${source}` : clock(time) }),
+        make("span", { className: "json", textContent: clip(JSON.stringify(each), MAX_ROW) })),
+    );
+    feed.unlisted = [];
+    items.prepend(...rows.reverse());
+    while (items.childElementCount > MAX_LISTED) items.lastChild.remove();
+  }
+}

@@ -1,0 +1,117 @@
+"""How many watch a topic, and a wait until somebody does.
+
+A producer learns here when to start, instead of finding out with each POST that nobody looks.
+"""
+
+from typing import ClassVar, Final
+
+from slosh.access.rights import Rights
+from slosh.engine.base import Engine, Watched
+from slosh.errors import BadQuery, SloshError
+from slosh.http1.connection import Connection
+from slosh.http1.exchange import Exchange
+from slosh.http1.handler import Action
+from slosh.http1.response import JSON, NO_SNIFF, NO_STORE
+from slosh.settings import Settings
+from slosh.web.later import LaterAnswer
+from slosh.web.readers.request import ReadRequest
+
+_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
+
+
+class CountWatchers(Action):
+    """The action of `GET /topics/<name>?watchers`: how many there are; with `wait`, once there is one.
+
+    It watches nothing itself: a feeder that sleeps here does not keep its own topic active.
+
+    Raises:
+        BadQuery: several topics are asked for.
+    """
+
+    __slots__ = ("_engine", "_name", "_wait", "fields", "max_body")
+
+    may_hold: ClassVar[bool] = True
+
+    def __init__(self, engine: Engine, settings: Settings, asked: ReadRequest, fields: bytes) -> None:
+        if asked.several:
+            raise BadQuery(
+                "watchers",
+                "watchers counts those of one topic, and several or a pattern are named here. Ask for one topic at a "
+                "time: /topics/kitchen?watchers.",
+            )
+        self._engine = engine
+        self._name = asked.names[0]
+        self._wait = asked.wait if asked.says_wait else 0.0
+        self.fields = fields
+        self.max_body = settings.max_body
+
+    def is_allowed(self, rights: Rights, said: object | None) -> bool:  # noqa: ARG002 - it has no changing part
+        """Whether the topic may be read or published to."""
+        return rights.may_see(self._name)
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
+        """Tell it now, or wait."""
+        wait = self._wait if connection.head.method != "HEAD" else 0.0
+        counting = _Counting(connection, self._engine, self._name, wait)
+        self._engine.count_watchers(self._name, connection.server.now(), counting.told)
+        counting.hold()
+
+
+def tell(connection: Connection, watchers: int, *, ended: bool = False) -> None:
+    """Answer with a number of watchers, and where the topic has ended with that."""
+    connection.respond(200, _FIELDS, b'{"watchers":%d%b}\n' % (watchers, b',"ended":true' if ended else b""))
+
+
+class _Counting(LaterAnswer):
+    """A feeder that asks how many watch; where it says `wait`, it is held until somebody does."""
+
+    __slots__ = ("_engine", "_name", "_wait")
+
+    def __init__(self, connection: Connection, engine: Engine, name: str, wait: float) -> None:
+        super().__init__(connection)
+        self._engine = engine
+        self._name = name
+        self._wait = wait
+
+    def told(self, watched: Watched | SloshError) -> None:
+        """The engine has answered."""
+        if not self.settle(watched) or isinstance(watched, SloshError):
+            return
+        # Readers of an ended topic need no feeder; one may come to the next life of the topic.
+        if not self._wait or (watched.watchers and not watched.ended):
+            tell(self.connection, watched.watchers, ended=watched.ended)
+            return
+        expecting = _Expecting(self.connection, self._engine, self._name)
+        self._engine.expect(self._name, expecting)
+        self.connection.hold(expecting, self.connection.server.now() + self._wait)
+
+
+class _Expecting(Exchange):
+    """A feeder that sleeps until it is needed."""
+
+    __slots__ = ("_connection", "_engine", "_name")
+
+    def __init__(self, connection: Connection, engine: Engine, name: str) -> None:
+        self._connection = connection
+        self._engine = engine
+        self._name = name
+
+    def topic_watched(self, watchers: int) -> None:
+        """As a listener: somebody watches."""
+        if self._connection.is_held_by(self):
+            self._engine.unexpect(self._name, self)
+            tell(self._connection, watchers)
+
+    def end(self) -> None:
+        """No watcher came."""
+        self._engine.unexpect(self._name, self)
+        tell(self._connection, 0)
+
+    def revoke(self, error: SloshError) -> None:
+        """As the base says."""
+        self.lost()
+        self._connection.refuse(error)
+
+    def lost(self) -> None:
+        """The feeder has gone."""
+        self._engine.unexpect(self._name, self)

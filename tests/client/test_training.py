@@ -1,0 +1,73 @@
+"""A training run: values by step, in a topic of its own, that ends."""
+
+import re
+import warnings
+
+import pytest
+
+from slosh.client import Client, run
+from slosh.client.errors import BadUse
+from slosh.testing.server import TestingServer
+
+
+@pytest.mark.slosh(unwatched="keep")
+def test_values_have_their_steps_and_the_topic_ends(slosh: TestingServer) -> None:
+    with run("train", config={"lr": 0.01, "model": "small"}, client=slosh.client) as training:
+        training.log(loss=1.0)
+        training.log(loss=0.5, step=10)
+        training.log(loss=float("nan"))
+    with slosh.client.watch("runs/train", since="earliest", deadline=10) as watch:
+        assert [item.message for item in watch] == [
+            {"config": "lr=0.01, model=small"},
+            {"step": 0, "loss": 1.0},
+            {"step": 10, "loss": 0.5},
+            {"step": 11, "loss": None},
+        ]
+        assert watch.ended
+
+
+@pytest.mark.slosh(unwatched="keep", linger=60)
+def test_a_second_run_under_the_name_of_one_that_has_ended_is_warned(slosh: TestingServer) -> None:
+    """Its values are not stored, and whoever looks sees the first run's."""
+    with run("again", client=slosh.client) as first:
+        first.log(loss=1.0)
+    second = run("again", client=slosh.client)
+    second.log(loss=2.0)
+    assert second.publisher.flush(60.0)
+    with pytest.warns(RuntimeWarning, match=r"runs/again.*has ended.*name of its own"):
+        second.log(loss=3.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is said once
+        second.finish()
+    assert second.publisher.refused == 2
+
+
+def test_a_run_without_a_name_has_that_of_its_time(slosh: TestingServer) -> None:
+    training = run(client=slosh.client)
+    assert re.fullmatch(r"runs/\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", training.topic)
+    with pytest.raises(BadUse, match="log"):
+        training.log()
+    training.finish()
+
+
+def test_a_server_that_is_away_stops_no_loop() -> None:
+    with Client("http://127.0.0.1:1", timeout=0.2) as client:
+        training = run("away", client=client)
+        training.publisher._timeout = 0.1
+        training.log(loss=1.0)
+        with pytest.warns(RuntimeWarning, match="1 values of runs/away were not stored"):
+            training.finish()
+        assert training.publisher.dropped == 1
+
+
+def test_without_a_server_the_end_tells_what_was_not_stored_and_waits_for_the_publisher_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(Client, "end", lambda _, topic: ended.append(topic))
+    training = run("away", client=Client("http://127.0.0.1:1"))
+    training.publisher._timeout = 0.2
+    training.log(loss=1.0)
+    with pytest.warns(RuntimeWarning, match="1 values of runs/away were not stored"):
+        training.finish()
+    assert ended == []

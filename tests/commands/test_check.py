@@ -1,0 +1,66 @@
+"""`slosh check`: every mistake at once, with nothing started."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from slosh.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("SLOSH_PORT", "SLOSH_URL", "SLOSH_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def check(*words: str) -> Result:
+    return CliRunner().invoke(main, ["check", *words])
+
+
+def test_sound_settings_are_told_with_where_they_stand(folder: Path) -> None:
+    assert check().output == "All is well. Set: no slosh.toml, and no option.\n"
+    (folder / "slosh.toml").write_text('queue = 7\n[topics."gen/**"]\nqueue = 9\n[access]\npublic = {read = ["**"]}\n')
+    done = check("--port=0")
+    assert (done.exit_code, done.output) == (0, "All is well. Set: --port, queue in slosh.toml.\n")
+
+
+def test_every_mistake_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "slosh.toml").write_text(
+        'queu = 7\nlinger = "soon"\nmax_wait = 5\n[topics."gen/**"]\nqueue = -1\nport = 3\n[access]\npublik = {}\n'
+    )
+    monkeypatch.setenv("SLOSH_PORT", "99999")
+    done = check("--max-body=much")
+    assert done.exit_code == 2
+    for part in (
+        "queu in slosh.toml",
+        "linger in slosh.toml",
+        "queue in",
+        "port in",
+        "publik",
+        "SLOSH_PORT",
+        "--max-body",
+    ):
+        assert part in done.output, part
+    assert done.output.splitlines()[-1] == "7 to mend."
+
+
+def test_contradictions_and_what_only_the_server_sees_are_told(folder: Path) -> None:
+    assert "uds" in check("--uds=x.sock", "--port=9000").output
+    for words in (("--origins=nonsense",), ("--hosts=a/b",), ("--trusted-proxies=x",), ("--engine=redsi://x",)):
+        done = check(*words)
+        assert done.exit_code == 2, words
+        assert "1 to mend." in done.output
+
+
+def test_no_secret_is_repeated(folder: Path) -> None:
+    (folder / "slosh.toml").write_text('engine = "redsi://user:hunter2@host"\nqueue = "x"\n')
+    assert "hunter2" not in check().output
+
+
+def test_a_file_that_is_none_is_a_mistake(folder: Path) -> None:
+    assert check("--config=gone.toml").exit_code == 2
+    (folder / "slosh.toml").write_text("queue = \n")
+    assert "is not TOML" in check().output

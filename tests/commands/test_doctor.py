@@ -1,0 +1,140 @@
+"""`slosh doctor`, through real proxies: a sound one has no fault, and each fault is found and named."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slosh.commands.remedies import FRONTS, REMEDIES
+from slosh.commands.shared import EXIT_UNREACHABLE
+from tests.commands.fronts import Front, HAProxy, Nginx
+from tests.e2e.server import Serving
+from tests.running import SLOSH, clean_environment
+
+NGINX_FAULTS: dict[str, tuple[tuple[str, str], ...]] = {
+    "streams": (("http_version 1.1", "http_version 1.0"), ("# location", "proxy_ignore_headers X-Accel-Buffering;")),
+    "compression": (("# location", "gzip on; gzip_types *; gzip_min_length 0; gzip_proxied any;"),),
+    "held polls": (("proxy_read_timeout 60s", "proxy_read_timeout 1s"),),
+    "WebSocket": (("proxy_set_header Upgrade $http_upgrade;", ""), ("Connection upgrade", "Connection close")),
+    "cookies": (("# location", "proxy_cookie_path / /elsewhere/;"),),
+    "CORS": (("# location", "add_header Access-Control-Allow-Origin *;"),),
+    "large messages": (("client_max_body_size 8m", "client_max_body_size 100k"),),
+    "long addresses": (("# http", "large_client_header_buffers 4 2k;"),),
+    "caching": (
+        ("# location", "proxy_cache cache; proxy_cache_valid 200 1m; proxy_ignore_headers Cache-Control Set-Cookie;"),
+    ),
+    "clients that leave": (("# location", "proxy_ignore_client_abort on;"),),
+    "topics' names": (("@UPSTREAM@;", "@UPSTREAM@$uri$is_args$args;"),),
+}
+HAPROXY_FAULTS: dict[str, tuple[tuple[str, str], ...]] = {
+    "held polls": (("timeout server 60s", "timeout server 1s"),),
+    "WebSocket": (("# frontend", "http-request del-header Upgrade\n    http-request del-header Connection"),),
+    "cookies": (("# backend", "http-response del-header Set-Cookie"),),
+    "CORS": (("# backend", "http-response add-header Access-Control-Allow-Origin *"),),
+    "large messages": (
+        ("# frontend", "http-request deny deny_status 413 if { req.hdr(content-length) -m int gt 100000 }"),
+    ),
+    "long addresses": (("tune.bufsize 16384", "tune.bufsize 4096"),),
+    "caching": (
+        (
+            "# backend",
+            (
+                "http-request cache-use stale\n    http-response set-header Cache-Control max-age=60\n"
+                "    http-response del-header Set-Cookie\n    http-response cache-store stale"
+            ),
+        ),
+    ),
+    "clients that leave": (("option abortonclose", "no option abortonclose"),),
+    "topics' names": (("# frontend", "http-request set-path %[path,url_dec]"),),
+    # It leaves alone what says `no-transform`, as every stream of slosh does, unless a proxy before it takes that away.
+    "compression": (
+        (
+            "server one 127.0.0.1:@UPSTREAM@",
+            (
+                "compression algo gzip\n    compression type text/event-stream\n    server one abns@inner-@PORT@\n"
+                "listen inner\n    bind abns@inner-@PORT@\n    http-response del-header Cache-Control\n"
+                "    server one 127.0.0.1:@UPSTREAM@"
+            ),
+        ),
+    ),
+    "streams": (("# backend", "http-response wait-for-body time 5s"),),
+}
+
+
+@pytest.fixture(scope="module")
+def slosh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with Serving(tmp_path_factory.mktemp("server"), "--origins=*", "--linger=2s") as serving:
+        yield serving
+
+
+def doctor(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SLOSH, "doctor", url, "--hold=3s", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        env=clean_environment(),
+    )
+
+
+def faults(report: str) -> list[str]:
+    """The checks that found one."""
+    return re.findall(r"^FAULT  ([^:]+):", report, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", [Nginx, HAProxy])
+def test_nothing_is_found_behind_a_sound_proxy(kind: type[Front], slosh: Serving, tmp_path: Path) -> None:
+    with kind(tmp_path, slosh.port) as front:
+        done = doctor(front.url, "--origin=https://app.example")
+    assert (done.returncode, faults(done.stdout)) == (0, []), done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "All is well."
+
+
+@pytest.mark.parametrize(
+    ("kind", "check", "changes"),
+    [
+        *((Nginx, check, changes) for check, changes in NGINX_FAULTS.items()),
+        *((HAProxy, check, changes) for check, changes in HAPROXY_FAULTS.items()),
+    ],
+    ids=lambda each: each.__name__ if isinstance(each, type) else each if isinstance(each, str) else "",
+)
+def test_each_fault_is_found_and_its_line_is_shown(
+    kind: type[Front], check: str, changes: tuple[tuple[str, str], ...], slosh: Serving, tmp_path: Path
+) -> None:
+    with kind(tmp_path, slosh.port, *changes) as front:
+        done = doctor(front.url)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert check in faults(done.stdout), done.stdout
+    assert REMEDIES[check][kind.name] in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_without_a_proxy_is_well(slosh: Serving) -> None:
+    done = doctor(slosh.url)
+    assert (done.returncode, faults(done.stdout)) == (0, []), done.stdout
+
+
+def test_what_is_no_slosh_is_told_in_one_sentence(slosh: Serving, tmp_path: Path) -> None:
+    """A wrong prefix, and a proxy whose server is away."""
+    wrong = doctor(f"{slosh.url}/prefix")
+    with Nginx(tmp_path, 1) as front:
+        away = doctor(front.url)
+    assert (wrong.returncode, away.returncode) == (EXIT_UNREACHABLE, EXIT_UNREACHABLE)
+    assert "prefix" in wrong.stderr
+    assert "proxy_pass" in away.stderr
+
+
+def test_haproxy_compresses_no_stream_that_it_is_not_told_to(slosh: Serving, tmp_path: Path) -> None:
+    """With its compression on, `no-transform` is what keeps streams as they are."""
+    compresses = ("# backend", "compression algo gzip\n    compression type text/event-stream application/json")
+    with HAProxy(tmp_path, slosh.port, compresses) as front:
+        done = doctor(front.url)
+    assert (done.returncode, faults(done.stdout)) == (0, []), done.stdout
+
+
+def test_each_fault_has_a_line_for_each_proxy() -> None:
+    assert set(NGINX_FAULTS) == set(HAPROXY_FAULTS) == set(REMEDIES)
+    assert all(tuple(lines) == FRONTS for lines in REMEDIES.values())

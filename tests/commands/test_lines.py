@@ -1,0 +1,123 @@
+"""What a line means in each form."""
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slosh.client.errors import BadUse
+from slosh.commands.lines import CsvLines, Encoder, encode_line, make_parser, parse_influx, parse_logfmt, value_of
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"))
+QUOTING = {ord('"'): r"\"", ord("\\"): r"\\"}
+
+
+@given(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans()))
+def test_a_value_that_is_written_as_in_json_is_that_value(value: float) -> None:
+    assert value_of(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize("text", ["007", "1_000", "0x1f", "NaN", "inf", "+1", "1.", "\u0661", "True", "1e", " 1"])
+def test_what_only_looks_like_a_number_stays_a_text(text: str) -> None:
+    assert value_of(text) == text
+
+
+@given(st.lists(TEXTS, min_size=2, max_size=4))
+def test_csv_is_read_as_the_library_wrote_it(row: list[str]) -> None:
+    written = io.StringIO()
+    csv.writer(written, lineterminator="").writerow(row)
+    parse = CsvLines()
+    assert parse(",".join(f"c{number}" for number in range(len(row)))) is None
+    assert parse(written.getvalue()) == {f"c{number}": value_of(each.strip()) for number, each in enumerate(row)}
+
+
+def test_csv_that_does_not_fit_its_heading_is_an_error() -> None:
+    parse = CsvLines()
+    parse("t, load ,")
+    assert parse("21.5,,x") == {"t": 21.5, "load": None, "column3": "x"}
+    with pytest.raises(BadUse, match="2 values, and the heading 3"):
+        parse("1,2")
+    with pytest.raises(BadUse, match="no line of CSV"):
+        parse('"1,2,3')
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_.]+", fullmatch=True), TEXTS, min_size=1))
+def test_logfmt_in_quotes_is_read_as_it_was_written(said: dict[str, str]) -> None:
+    line = " ".join(
+        f'{name}="{text.translate({34: chr(92) + chr(34), 92: chr(92) * 2})}"' for name, text in said.items()
+    )
+    assert parse_logfmt(line) == said
+
+
+def test_logfmt() -> None:
+    line = r'level=info msg="all \"is\" well\n" took=1.5 n=-3 ok=true none= cached path=/a/b?c  '
+    assert parse_logfmt(line) == {
+        "level": "info",
+        "msg": 'all "is" well\n',
+        "took": 1.5,
+        "n": -3,
+        "ok": True,
+        "none": None,
+        "cached": True,
+        "path": "/a/b?c",
+    }
+    for wrong in ("=1", 'a="open', 'a=b"c', '"x"'):
+        with pytest.raises(BadUse, match="no logfmt"):
+            parse_logfmt(wrong)
+
+
+def test_line_protocol() -> None:
+    line = r'air\ quality,place=roof\,top,s=1 temp=21.5,n=7i,wet=f,note="a, \"b\"=c",up=T 1465839830100400200'
+    assert parse_influx(line) == {
+        "measurement": "air quality",
+        "place": "roof,top",
+        "s": "1",
+        "temp": 21.5,
+        "n": 7,
+        "wet": False,
+        "note": 'a, "b"=c',
+        "up": True,
+        "time": 1465839830100.4002,
+    }
+    assert parse_influx("cpu load=1") == {"measurement": "cpu", "load": 1}
+    assert parse_influx("# a comment") is None
+    for wrong in ("cpu", "cpu load", "cpu load=1 now", ",a=b c=1"):
+        with pytest.raises(BadUse, match="no line protocol"):
+            parse_influx(wrong)
+
+
+def test_a_pattern_gives_its_named_groups() -> None:
+    parse = make_parser(r"regex:GET (?P<path>\S+) took (?P<ms>[0-9.]+)(?P<hit> hit)?")
+    assert parse is not None
+    assert parse("x GET /a took 1.5") == {"path": "/a", "ms": 1.5, "hit": None}
+    assert parse("POST /a") is None
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [("xml", "csv, logfmt"), ("regex", "regex:PATTERN"), ("regex:(", "no pattern"), ("regex:a", "names no group")],
+)
+def test_a_form_that_is_none_is_an_error_that_names_the_forms(form: str, said: str) -> None:
+    with pytest.raises(BadUse, match=said):
+        make_parser(form)
+
+
+def test_forms_without_a_parser() -> None:
+    assert [make_parser(form) for form in ("auto", "json", "text")] == [None] * 3
+
+
+@pytest.mark.parametrize("number", ["9" * 4301, "1e400", "-1E400", "1e99999999999999999999"])
+def test_a_number_that_no_int_and_no_float_holds_goes_as_it_is(number: str) -> None:
+    encoder = Encoder("csv")
+    encoder.encode(b"n,place")
+    assert encoder.encode(f"{number},roof".encode()) == b'{"n":%s,"place":"roof"}' % number.encode()
+    assert Encoder("logfmt").encode(f"n={number}".encode()) == b'{"n":%s}' % number.encode()
+    assert Encoder("auto").encode(number.encode()) == number.encode()
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '{"\\udfff":[]}', "[" * 2000 + "]" * 2000])
+def test_json_that_python_has_no_value_for_goes_as_it_is(text: str) -> None:
+    assert encode_line(text.encode(), "auto") == encode_line(text.encode(), "json") == text.encode()

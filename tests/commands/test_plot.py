@@ -1,0 +1,141 @@
+"""`slosh plot`: what is drawn of which messages."""
+
+import re
+import subprocess
+from decimal import Decimal
+
+import pytest
+from click.testing import CliRunner
+
+from slosh.cli import main
+from slosh.client.protocol import Item, Note, Watching
+from slosh.commands.plot import Chart, numbers
+from slosh.commands.shared import EXIT_TIMED_OUT
+from slosh.testing.server import TestingServer
+from tests.commands.terminal import Terminal
+from tests.running import PATIENCE, SLOSH, clean_environment
+
+BRAILLE = re.compile("[\u2801-\u28ff]")
+
+
+def item(message: object, when: float, topic: str = "k", **more: int) -> Item:
+    return Item(message, topic, None, when, "e.1", **more)  # type: ignore[arg-type]  # lost and reset
+
+
+def test_every_number_has_its_path() -> None:
+    message = {
+        "t": 21.5,
+        "cpu": {"user": 1, "on": True},
+        "xs": [1, None, 3],
+        "s": "text",
+        "n": None,
+        "inf": float("inf"),
+    }
+    assert list(numbers(message)) == [("t", 21.5), ("cpu.user", 1.0), ("cpu.on", 1.0), ("xs.0", 1.0), ("xs.2", 3.0)]
+    assert list(numbers(7)) == [("", 7.0)]
+
+
+def test_lines_are_drawn_with_their_newest_value_and_broken_where_something_was_lost() -> None:
+    chart = Chart("kitchen", 60.0)
+    for second in range(20):
+        chart.add(item({"t": second, "u": 20 - second}, 1000.0 + second, lost=int(second == 10)))
+    drawn = chart.render(80, 20)
+    assert "kitchen" in drawn
+    assert "t 19" in drawn
+    assert "u 1" in drawn
+    assert BRAILLE.search(drawn)
+    assert len([each for each in chart.series["t"] if each[1] != each[1]]) == 1
+    assert max(len(line) for line in drawn.split("\n")) <= 80
+    assert len(drawn.split("\n")) <= 20
+
+
+@pytest.mark.parametrize(
+    ("seconds", "span", "axis"),
+    [
+        (5, 300.0, "-8s"),
+        (0, 300.0, "-4s"),
+        (200, 300.0, "-5m"),
+        (5000, 300.0, "-5m"),
+        (5, 6.0, "-6s"),
+        (3000, 7200.0, "-60m"),
+    ],
+)
+def test_the_axis_is_as_long_as_what_there_is(seconds: int, span: float, axis: str) -> None:
+    chart = Chart("kitchen", span)
+    for second in range(seconds + 1):
+        chart.add(item({"t": second % 7}, 1000.0 + second))
+    lines = chart.render(100, 20).splitlines()
+    [ticks] = [line for line in lines if "now" in line]
+    assert ticks.split()[0] == axis
+    # The line is no bar at one side.
+    columns = [at for line in lines for at, character in enumerate(line) if BRAILLE.match(character)]
+    assert max(columns) - min(columns) > (40 if seconds else -1)
+
+
+def test_paths_choose_and_too_many_series_are_told() -> None:
+    chosen = Chart("k", 60.0, ("a.b",))
+    chosen.add(item({"a": {"b": 1, "c": 2}}, 1.0))
+    assert list(chosen.series) == ["a.b"]
+    many = Chart("k", 60.0, several=True)
+    many.add(item({f"p{n:02}": n for n in range(20)}, 1.0))
+    assert len(many.series) == 12
+    assert "8 more series" in many.render(80, 20)
+
+
+def test_what_happened_is_told_below() -> None:
+    chart = Chart("k\x1b]0;title\x07", 60.0)
+    assert "waiting for numbers" in chart.render(80, 20)
+    chart.note(Note("lost", "k", 3))
+    assert "3 messages of k were missed" in chart.render(80, 20)
+    assert "\x1b" not in chart.render(80, 20)
+
+
+def test_on_a_terminal_it_lives_and_q_ends_it(slosh: TestingServer) -> None:
+    with Terminal("plot", "kitchen", url=slosh.url) as terminal:
+        terminal.until("waiting for numbers")
+        assert slosh.client.watchers("kitchen", wait=PATIENCE) == 1
+        for value in range(5):
+            slosh.client.publish("kitchen", {"temp": value})
+        terminal.until("temp 4")
+        terminal.press("q")
+        assert terminal.process.wait(PATIENCE) == 0
+
+
+def test_on_a_pipe_it_is_one_chart(slosh: TestingServer) -> None:
+    with slosh.watch("kitchen"):
+        slosh.client.publish_many("kitchen", [1, 2, 3])
+        done = subprocess.run(
+            [*SLOSH, "plot", "kitchen", "--count=3"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=clean_environment(SLOSH_URL=slosh.url),
+        )
+    assert (done.returncode, "kitchen 3" in done.stdout, "\x1b" in done.stdout) == (0, True, False), done
+
+
+def test_time_that_runs_out_is_an_exit_code(slosh: TestingServer) -> None:
+    assert CliRunner().invoke(main, ["plot", "silent", "--timeout=300ms"]).exit_code == EXIT_TIMED_OUT
+
+
+@pytest.mark.parametrize("command", ["plot", "top"])
+def test_without_its_library_it_names_the_extra(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, {"plot": "plotext", "top": "rich"}[command], None)
+    done = CliRunner().invoke(main, [command, *(["kitchen"] if command == "plot" else [])])
+    assert done.exit_code == 2
+    assert "slosh-server[terminal]" in done.output
+
+
+def test_numbers_too_large_to_draw_and_messages_that_cannot_be_read_are_told() -> None:
+    for large in (10**400, -(10**400), Decimal("1e400")):
+        chart = Chart("k", 60.0)
+        chart.add(item({"t": large, "u": 1}, 1.0))
+        assert list(chart.series) == ["u"]
+        assert "a number of t is too large to draw" in chart.render(80, 20)
+    chart = Chart("k", 60.0)
+    deep = "[" * 3000 + "]" * 3000
+    (unread,) = Watching(["k"], {}).event("message", f'{{"time":1,"message":{deep}}}', "aaaaaaaa.1")
+    assert isinstance(unread, Item)
+    chart.add(unread)
+    assert "The message of k before the place aaaaaaaa.1 cannot be read" in chart.render(100, 20)

@@ -1,0 +1,105 @@
+"""`slosh poll`: an address is asked while somebody watches, and its answers are published."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from slosh.client import Client
+from slosh.commands.shared import EXIT_USAGE
+from tests.e2e.server import Serving, until
+from tests.running import PATIENCE, SLOSH, Running, clean_environment
+
+
+class Source:
+    """A web server whose answers a test sets."""
+
+    def __init__(self) -> None:
+        source = self
+        self.status, self.body, self.asked = 200, b"1", 0
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                source.asked += 1
+                self.send_response(source.status)
+                self.end_headers()
+                self.wfile.write(source.body)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def source() -> Iterator[Source]:
+    made = Source()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with Serving(tmp_path_factory.mktemp("server"), "--linger=100ms") as serving, Client(serving.url) as client:
+        yield client
+
+
+def poll(client: Client, source: Source, topic: str, tmp_path: Any, *more: str) -> Running:
+    words = (*SLOSH, "poll", source.url, topic, "--every=50ms", *more)
+    return Running(words, tmp_path, clean_environment(SLOSH_URL=client.url))
+
+
+def test_nothing_is_asked_until_somebody_watches_and_it_stops_with_them(
+    client: Client, source: Source, tmp_path: Any
+) -> None:
+    with poll(client, source, "poll/a", tmp_path):
+        until(lambda: client.watchers("poll/a"), lambda count: count == 0)
+        assert source.asked == 0
+        with client.watch("poll/a", deadline=PATIENCE) as watch:
+            assert [next(watch).message, next(watch).message] == [1, 1]
+        quiet = until(lambda: (source.asked, _later(source)), lambda pair: pair[0] == pair[1])[0]
+        with client.watch("poll/a", deadline=PATIENCE) as watch:
+            next(watch)
+        assert source.asked > quiet
+
+
+def _later(source: Source) -> int:
+    threading.Event().wait(0.3)  # several times `every`: time in which it would have asked
+    return source.asked
+
+
+def test_only_changes_and_what_goes_wrong_is_told_once(client: Client, source: Source, tmp_path: Any) -> None:
+    with (
+        client.watch("poll/b", deadline=PATIENCE) as watch,
+        poll(client, source, "poll/b", tmp_path, "--changed", "--count=2") as running,
+    ):
+        assert next(watch).message == 1
+        source.status = 500
+        running.hear("answered 500")
+        source.status, source.body = 200, b"plain"
+        assert next(watch).message == "plain"
+        assert running.end() == 0
+        assert running.output.count("answered 500") == 1
+
+
+@pytest.mark.parametrize("address", ["printer/status", "ftp://printer/status", "http://:s3cret@", "http://[::"])
+def test_an_address_that_is_none_is_a_sentence(client: Client, source: Source, tmp_path: Any, address: str) -> None:
+    """At once, before anybody watches, and without what may be a secret in it."""
+    source.url = address
+    with poll(client, source, "poll/c", tmp_path) as running:
+        assert running.end() == EXIT_USAGE
+        assert "http://printer/status.json" in running.output
+        assert "s3cret" not in running.output
+
+
+def test_what_an_address_holds_of_secrets_is_not_told(client: Client, source: Source, tmp_path: Any) -> None:
+    source.status = 500
+    source.url = source.url.replace("http://", "http://me:s3cret@") + "status?key=s3cret"
+    with client.watch("poll/d", deadline=PATIENCE) as watch, poll(client, source, "poll/d", tmp_path) as running:
+        threading.Thread(target=lambda: list(watch), daemon=True).start()
+        assert "s3cret" not in running.hear("(.*/status) answered 500")[0]

@@ -1,0 +1,132 @@
+"""`slosh relay`: every message arrives once, over restarts of the relay."""
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slosh.client import Client
+from slosh.client.errors import BadUse, Refused
+from slosh.client.protocol import Item, Published
+from slosh.commands.relay import Place, _carry, parse_place
+from slosh.commands.shared import EXIT_TIMED_OUT, EXIT_USAGE
+from tests.commands.test_sub import POISON
+from tests.e2e.server import Serving
+from tests.running import PATIENCE, SLOSH, clean_environment
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Client]]:
+    options = ("--unwatched=keep", "--linger=60s")
+    with (
+        Serving(tmp_path_factory.mktemp("a"), *options) as one,
+        Serving(tmp_path_factory.mktemp("b"), *options) as other,
+        Client(one.url) as source,
+        Client(other.url) as target,
+    ):
+        yield source, target
+
+
+def relay(client: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SLOSH, "relay", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=clean_environment(SLOSH_URL=client.url),
+    )
+
+
+def kept(client: Client, topic: str) -> list[object]:
+    answer = client.connect().get(f"{client.url}/topics/{topic}?since=earliest&wait=0")
+    messages: list[object] = json.loads(answer.content)["res"]
+    return messages
+
+
+def test_to_another_server_and_a_second_topic(clients: tuple[Client, Client]) -> None:
+    source, target = clients
+    source.publish_many("relay/a", range(20))
+    there = f"{target.url}/topics/there"
+    done = relay(source, "relay/a", there, "relay/copy", "--since=earliest", "--count=20")
+    assert done.returncode == 0, done.stderr
+    assert kept(target, "there") == kept(source, "relay/copy") == list(range(20))
+    assert "20 messages read, 40 published" in done.stderr
+
+
+def test_what_is_carried_twice_is_stored_once(clients: tuple[Client, Client]) -> None:
+    """The key is made of where a message comes from, its place, and where it goes."""
+    source, target = clients
+    source.publish_many("relay/twice", range(5))
+    for _ in range(2):
+        done = relay(source, "relay/twice", f"{target.url}/topics/twice", "--since=earliest", "--count=5")
+        assert done.returncode == 0
+    assert kept(target, "twice") == list(range(5))
+
+
+def test_it_goes_on_where_its_file_says(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    source, target = clients
+    words = ("relay/state", f"{target.url}/topics/state", "--since=earliest", f"--state={tmp_path / 'place'}")
+    source.publish_many("relay/state", range(3))
+    assert relay(source, *words, "--count=3").returncode == 0
+    source.publish_many("relay/state", range(3, 6))
+    assert relay(source, *words, "--count=3").returncode == 0
+    assert kept(target, "state") == list(range(6))
+    assert relay(source, *words, "--timeout=300ms").returncode == EXIT_TIMED_OUT
+    assert kept(target, "state") == list(range(6))
+
+
+def test_the_topics_of_a_pattern_keep_their_names(clients: tuple[Client, Client]) -> None:
+    source, target = clients
+    source.publish("relay/p/one", 1)
+    source.publish("relay/p/two", 2)
+    done = relay(source, "relay/p/*", f"{target.url}/topics/from/", "--since=earliest", "--count=2")
+    assert done.returncode == 0, done.stderr
+    assert (kept(target, "from/relay/p/one"), kept(target, "from/relay/p/two")) == ([1], [2])
+    refused = relay(source, "relay/p/*", "one")
+    assert refused.returncode == EXIT_USAGE
+    assert "ends with /" in refused.stderr
+
+
+def test_places() -> None:
+    assert parse_place("kitchen", "http://h:1") == Place("http://h:1", "kitchen")
+    assert parse_place("https://h/live/topics/a/b%20c", None) == Place("https://h/live", "a/b c")
+    assert parse_place("https://h/topics/", None).name("k") == "k"
+    for wrong in ("http://h/kitchen", "http://h/topics/a?since=1", "ftp://h/topics/a"):
+        with pytest.raises(BadUse):
+            parse_place(wrong, None)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503])
+def test_an_answer_that_passes_drops_no_message(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy says 502 for as long as the server behind it is away, which may be longer than one call may take."""
+    answers: list[Exception | Published] = [Refused(status, {}, "a proxy"), Published(taken=True)]
+    keys: list[object] = []
+
+    def publish(client: Client, topic: str, lines: object, **options: object) -> Published:
+        del client, topic, lines
+        keys.append(options["key"])
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(Client, "publish_encoded", publish)
+    tally: Counter[str] = Counter()
+    item = Item(1, "a", 1, 0.0, "aaaaaaaa.1", raw="1")
+    _carry(Client("http://127.0.0.1:1"), "http://127.0.0.1:2", item, Place("http://127.0.0.1:1", "b"), tally)
+    assert tally == {"sent": 1}
+    assert len(set(keys)) == 1
+
+
+def test_every_message_is_carried_as_it_was_posted(clients: tuple[Client, Client]) -> None:
+    source, target = clients
+    source.publish_encoded("relay/poison", [text.encode() for text in POISON])
+    there = f"{target.url}/topics/poison"
+    done = relay(source, "relay/poison", there, "--since=earliest", "--count", str(len(POISON)))
+    assert done.returncode == 0, done.stderr
+    with target.watch("poison", since="earliest", deadline=PATIENCE) as watch:
+        assert [next(watch).raw for _ in POISON] == list(POISON)

@@ -1,0 +1,105 @@
+"""`slosh replay`: what was recorded is published again, in its order and its time."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.processes import ProcessGroup
+from slosh.client import Client
+from slosh.commands.shared import EXIT_FOUND, EXIT_REFUSED, EXIT_UNWATCHED, EXIT_USAGE
+from tests.e2e.server import Serving
+from tests.running import PATIENCE, SLOSH, clean_environment
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with (
+        Serving(tmp_path_factory.mktemp("server"), "--linger=60s", "--queue=1000") as serving,
+        Client(serving.url) as client,
+    ):
+        yield client
+
+
+def command(*arguments: str) -> list[str]:
+    return [*SLOSH, "replay", *arguments]
+
+
+def replay(client: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = clean_environment(SLOSH_URL=client.url)
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=60, env=environment)
+
+
+def kept(client: Client, topic: str) -> list[object]:
+    """What is kept of a topic, which this makes active."""
+    answer = client.connect().get(f"{client.url}/topics/{topic}?since=earliest&wait=0")
+    messages: list[object] = json.loads(answer.content)["res"]
+    return messages
+
+
+def recording(file: Path, count: int, topic: str, apart: float) -> Path:
+    lines = (json.dumps({"topic": topic, "time": 1000 + n * apart, "message": n}) + "\n" for n in range(count))
+    file.write_text("".join(lines))
+    return file
+
+
+def test_it_publishes_in_order_and_without_pauses(client: Client, tmp_path: Path) -> None:
+    kept(client, "replay/fast")
+    done = replay(client, str(recording(tmp_path / "r", 230, "replay/fast", 60.0)), "--speed=0")
+    assert done.returncode == 0, done.stderr
+    assert "230 messages published" in done.stderr
+    assert kept(client, "replay/fast") == list(range(230))
+
+
+def test_it_keeps_the_pauses_and_speed_divides_them(client: Client, tmp_path: Path) -> None:
+    file = recording(tmp_path / "r", 3, "replay/paced", 10.0)
+    kept(client, "replay/paced")
+    began = time.monotonic()
+    assert replay(client, str(file), "--speed=20").returncode == 0
+    took = time.monotonic() - began
+    assert kept(client, "replay/paced") == [0, 1, 2]
+    assert took >= 1.0  # 20 seconds of recording
+
+
+def test_another_topic_and_a_prefix(client: Client, tmp_path: Path) -> None:
+    file = str(recording(tmp_path / "r", 2, "replay/x", 0.0))
+    kept(client, "replay/other")
+    kept(client, "copy/replay/x")
+    assert replay(client, file, "--speed=0", "--to", "replay/other").returncode == 0
+    assert replay(client, file, "--speed=0", "--to", "copy/").returncode == 0
+    assert kept(client, "replay/other") == kept(client, "copy/replay/x") == [0, 1]
+
+
+def test_it_waits_until_somebody_watches_where_it_was_told_to(client: Client, tmp_path: Path) -> None:
+    file = str(recording(tmp_path / "r", 3, "replay/later", 0.0))
+    environment = clean_environment(SLOSH_URL=client.url)
+    waiting = ProcessGroup(command(file, "--when-watched"), stderr=subprocess.PIPE, text=True, env=environment)
+    with client.watch("replay/later", deadline=PATIENCE) as watch:
+        assert [next(watch).message for _ in range(3)] == [0, 1, 2]
+    assert waiting.wait(PATIENCE) == 0
+
+
+def test_what_cannot_be_done_is_an_exit_code_and_a_sentence(client: Client, tmp_path: Path) -> None:
+    file = str(recording(tmp_path / "r", 2, "replay/nobody", 0.0))
+    assert replay(client, file).returncode == EXIT_UNWATCHED
+    assert replay(client, str(tmp_path / "none")).returncode == EXIT_USAGE
+    assert replay(client, "-", "--loop").returncode == EXIT_USAGE
+    assert replay(client, file, "--to", "bad//name").returncode == EXIT_REFUSED
+    (tmp_path / "r").write_text("hello\n")
+    wrong = replay(client, file)
+    assert wrong.returncode == EXIT_FOUND
+    assert "Line 1" in wrong.stderr
+
+
+def test_a_line_that_is_none_is_left_out_and_told_and_the_others_are_published(client: Client, tmp_path: Path) -> None:
+    file = recording(tmp_path / "r", 2, "replay/left", 0.0)
+    first, second = file.read_text().splitlines()
+    file.write_text(f"{first}\nhello\n{second}\n")
+    client.open("replay/left")
+    done = replay(client, str(file))
+    assert (done.returncode, "Line 2" in done.stderr, "1 line left out" in done.stderr) == (EXIT_FOUND, True, True)
+    with client.watch("replay/left", since="earliest", deadline=PATIENCE) as watch:
+        assert [next(watch).offset for _ in range(2)] == [1, 2]

@@ -1,0 +1,127 @@
+"""Lines on disk: none is lost or stored twice, whenever the publisher is ended."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ports import free_port
+from benchmarks.processes import ProcessGroup
+from slosh.client import Client
+from slosh.client.errors import BadUse
+from slosh.commands.shared import EXIT_UNREACHABLE
+from slosh.commands.spool import Spool
+from tests.e2e.server import Serving, until
+from tests.running import SLOSH, clean_environment
+
+
+def at_most(number: int) -> Callable[[Sequence[bytes]], int]:
+    return lambda waiting: min(number, len(waiting))
+
+
+def drained(spool: Spool) -> list[bytes]:
+    got: list[bytes] = []
+    while spool.waiting:
+        _, lines = spool.next_batch(at_most(3))
+        spool.sent()
+        got += lines
+    return got
+
+
+def test_what_was_put_is_given_in_its_order(tmp_path: Path) -> None:
+    with Spool(str(tmp_path / "s")) as spool:
+        spool.put([b"1", b"2"])
+        key, lines = spool.next_batch(at_most(1))
+        assert (lines, spool.next_batch(at_most(1))) == ([b"1"], (key, [b"1"]))
+        spool.sent()
+        spool.put([b"3", b"4", b"5"])
+        assert spool.next_batch(at_most(1))[0] != key
+        assert drained(spool) == [b"2", b"3", b"4", b"5"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_message_longer_than_a_batch_goes_alone(tmp_path: Path) -> None:
+    with Spool(str(tmp_path / "s")) as spool:
+        long = b"x" * 1_000_000
+        spool.put([long, b"2"])
+        assert drained(spool) == [long, b"2"]
+
+
+def test_another_process_goes_on_under_the_same_key(tmp_path: Path) -> None:
+    spool = Spool(str(tmp_path / "s"))
+    spool.put([b"1", b"2", b"3"])
+    spool.next_batch(at_most(1))
+    spool.sent()
+    key, _ = spool.next_batch(at_most(1))
+    spool.close()
+    with (tmp_path / "s").open("ab") as file:
+        file.write(b"cut sho")  # by a crash in the middle of a line
+    with Spool(str(tmp_path / "s")) as again:
+        assert again.next_batch(at_most(5)) == (key, [b"2"])  # the batch that may have been stored under this key
+        assert drained(again) == [b"2", b"3"]
+
+
+def test_a_crash_between_emptying_and_remembering_loses_nothing(tmp_path: Path) -> None:
+    spool = Spool(str(tmp_path / "s"))
+    spool.put([b"1", b"2"])
+    spool.next_batch(at_most(1))
+    spool.sent()
+    spool.close()
+    (tmp_path / "s").write_bytes(b"")
+    with Spool(str(tmp_path / "s")) as again:
+        again.put([b"3"])
+        assert drained(again) == [b"3"]
+
+
+def test_files_that_do_not_belong_together_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "s").write_bytes(b"1\n")
+    for told in ("name 99 99\n", "name 0 99", "nonsense", "name x 1"):
+        (tmp_path / "s.place").write_text(told)
+        with pytest.raises(BadUse):
+            Spool(str(tmp_path / "s"))
+
+
+def publisher(port: int, file: Path, *more: str) -> "ProcessGroup[bytes]":
+    return ProcessGroup(
+        [*SLOSH, "pub", "spooled", f"--spool={file}", *more],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(SLOSH_URL=f"http://127.0.0.1:{port}"),
+    )
+
+
+def test_lines_outlive_the_publisher_and_the_server(tmp_path: Path) -> None:
+    """The publisher is killed while no server is there, and once more in the middle of sending."""
+    port, file = free_port(), tmp_path / "s"
+    with publisher(port, file) as first:
+        assert first.stdin is not None
+        first.stdin.write(b"".join(b"%d\n" % number for number in range(1000)))
+        first.stdin.flush()
+        until(lambda: file.exists() and file.read_bytes().count(b"\n"), lambda lines: lines == 1000)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    options = ("--unwatched=keep", "--linger=60s", "--queue=5000")
+    with Serving(tmp_path, *options, port=port) as serving, Client(serving.url) as client:
+        with publisher(port, file, "--batch=5") as second:
+            assert second.stdin is not None
+            second.stdin.write(b"1000\n")
+            second.stdin.flush()
+            until(client.topics, bool)
+            second.send_signal(signal.SIGKILL)
+            second.wait()
+        with publisher(port, file) as third:
+            _, said = third.communicate(b"", timeout=60)
+        assert (third.returncode, said) == (0, b"")
+        answer = client.connect().get(f"{serving.url}/topics/spooled?since=earliest&wait=0")
+        assert json.loads(answer.content)["res"] in (list(range(1000)), list(range(1001)))
+    assert not file.exists()
+
+
+def test_what_waits_at_the_end_is_told(tmp_path: Path) -> None:
+    with publisher(free_port(), tmp_path / "s", "--timeout=300ms") as away:
+        _, said = away.communicate(b"1\n2\n", timeout=60)
+    assert away.returncode == EXIT_UNREACHABLE
+    assert b"4 bytes of messages wait in" in said

@@ -1,0 +1,220 @@
+"""Which class a topic has: that of the first pattern which takes its name in."""
+
+from typing import Any
+
+import pytest
+
+from slosh.core.classes import DEFAULT, Classes, TopicClass
+from slosh.core.reading import Earliest, locate, read
+from slosh.core.topic import Topic
+from tests.core.hubs import HubOnLoop, Watching
+from tests.core.loops import Loop
+
+
+def make(pattern: str = DEFAULT, **settings: Any) -> TopicClass:
+    values: dict[str, Any] = {"queue": 10, "queue_bytes": 1000, "linger": 30.0}
+    return TopicClass(pattern, **(values | settings))
+
+
+def make_rules() -> tuple[TopicClass, ...]:
+    """Each has counts of its own."""
+    return make("gen/*/raw", queue=1), make("gen/**", queue=50, linger=60.0), make("alarm", keeps=True)
+
+
+RULES = make_rules()
+
+
+@pytest.fixture
+def hub() -> HubOnLoop:
+    return HubOnLoop(Loop(), queue=10, rules=make_rules())
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("gen/a/raw", "gen/*/raw"),
+        ("gen/a", "gen/**"),
+        ("gen/a/raw/b", "gen/**"),
+        ("gen", DEFAULT),
+        ("alarm", "alarm"),
+        ("alarm/x", DEFAULT),
+    ],
+)
+def test_the_first_pattern_that_takes_a_name_in_decides(name: str, pattern: str) -> None:
+    assert Classes(make(), RULES).find(name).pattern == pattern
+
+
+def test_what_all_classes_have_in_common() -> None:
+    classes = Classes(make(linger=5.0), RULES)
+    assert classes.longest_linger == 60.0
+    assert classes.keeps_some
+    assert not Classes(make(), RULES[:2]).keeps_some
+
+
+def fill(hub: HubOnLoop, name: str, count: int = 60) -> Topic:
+    topic = hub.get(name)
+    for number in range(count):
+        hub.append(topic, [b"%d" % number], hub.loop.now())
+    return topic
+
+
+def test_a_ring_and_its_lingering_are_as_the_class_has_them(hub: HubOnLoop) -> None:
+    kept = {name: len(fill(hub, name).after(0)) for name in ("gen/a/raw", "gen/a", "other")}
+    assert kept == {"gen/a/raw": 1, "gen/a": 50, "other": 10}
+    hub.loop.advance(40.0)
+    assert hub.find("gen/a", hub.loop.now()) is not None
+    assert hub.find("other", hub.loop.now()) is None
+
+
+def test_a_message_leaves_the_ring_when_it_is_as_old_as_its_class_allows_and_counts_as_lost() -> None:
+    hub = HubOnLoop(Loop(), rules=[make("gen/**", age=10.0)])
+    topic, other = hub.get("gen/a"), hub.get("other")
+    reader = Watching(hub, topic, 0, stays=True)
+    Watching(hub, other, 0, stays=True)
+    for _ in range(3):
+        hub.post("gen/a", b"1")
+        hub.post("other", b"1")
+        hub.loop.advance(3.0)
+    hub.loop.advance(1.0)
+    assert [topic.first, topic.last] == [1, 3]
+    hub.loop.advance(0.06)  # The timers have a twentieth of a second.
+    assert [topic.first, topic.last] == [2, 3]
+    late = read(topic, locate(topic, Earliest(), hub.loop.now()))
+    assert (late.saw, late.lost, len(late.messages)) == (3, 1, 2)
+    hub.loop.advance(60.0)
+    assert (topic.first, topic.last, topic.size) == (4, 3, 0)
+    assert hub.fell_off == 3
+    assert other.first == 1
+    assert reader.waits
+
+
+def test_a_topic_that_ends_is_not_looked_at_when_its_messages_would_grow_old() -> None:
+    hub = HubOnLoop(Loop(), linger=1.0, age=10.0)
+    hub.get("a")
+    hub.post("a", b"1")
+    hub.loop.advance(20.0)
+    assert (len(hub), hub.fell_off) == (0, 0)
+
+
+def test_new_classes_change_rings_in_place_and_reset_nobody(hub: HubOnLoop) -> None:
+    topic = fill(hub, "gen/a")
+    reader = Watching(hub, topic, 55, stays=True)
+    hub.turn()
+    assert reader.got == [b"55", b"56", b"57", b"58", b"59"]
+    hub.set_bounds(
+        classes=Classes(make(), [make("gen/**", queue=3, age=5.0)]),
+        max_topics=1000,
+        max_watchers=0,
+        max_bytes=1 << 40,
+        now=hub.loop.now(),
+    )
+    assert hub.get("gen/a") is topic
+    assert topic.after(0) == [b"57", b"58", b"59"]
+    assert hub.fell_off == 10 + 47
+    hub.loop.advance(5.1)
+    assert topic.after(0) == []
+    hub.set_bounds(
+        classes=Classes(make(queue=100)), max_topics=1000, max_watchers=0, max_bytes=1 << 40, now=hub.loop.now()
+    )
+    fill(hub, "gen/a", 100)
+    hub.turn()
+    assert len(topic.after(0)) == 100
+    assert reader.got[5:] == [b"%d" % number for number in range(100)]
+    assert reader.lost == 0
+
+
+def test_a_class_that_keeps_fewer_bytes_than_before_shortens_its_rings() -> None:
+    hub = HubOnLoop(Loop())
+    topic = hub.get("a")
+    hub.append(topic, [b"x" * 100] * 10, hub.loop.now())
+    kind = TopicClass(queue=100, queue_bytes=350, linger=8.0)
+    hub.set_bounds(classes=Classes(kind), max_topics=9, max_watchers=0, max_bytes=1 << 40, now=hub.loop.now())
+    assert (len(topic.after(0)), hub.fell_off) == (3, 7)
+
+
+def read_again(hub: HubOnLoop, *rules: TopicClass, **default: Any) -> None:
+    """Have the hub take new classes, as a server does that is sent SIGHUP."""
+    classes = Classes(make(**default), rules)
+    hub.set_bounds(classes=classes, max_topics=1000, max_watchers=0, max_bytes=1 << 40, now=hub.loop.now())
+
+
+@pytest.mark.parametrize("age", [10.0, 3600.0])
+def test_a_class_that_has_no_age_any_more_keeps_what_its_rings_hold(age: float) -> None:
+    hub = HubOnLoop(Loop(), age=age)
+    topic = hub.get("a")
+    Watching(hub, topic, 1, stays=True)
+    hub.post("a", b"1")
+    read_again(hub)
+    hub.loop.advance(4000.0)
+    assert topic.after(0) == [b"1"]
+
+
+def test_an_age_that_becomes_shorter_holds_for_the_messages_that_are_there() -> None:
+    hub = HubOnLoop(Loop(), age=3600.0)
+    topic = hub.get("a")
+    Watching(hub, topic, 1, stays=True)
+    hub.post("a", b"1")
+    read_again(hub, age=5.0)
+    hub.loop.advance(5.1)
+    assert topic.after(0) == []
+
+
+def test_an_age_that_becomes_longer_holds_for_the_messages_that_are_there() -> None:
+    hub = HubOnLoop(Loop(), age=5.0)
+    topic = hub.get("a")
+    Watching(hub, topic, 1, stays=True)
+    hub.post("a", b"1")
+    read_again(hub, age=20.0)
+    hub.loop.advance(19.9)
+    assert topic.after(0) == [b"1"]
+    hub.loop.advance(0.2)
+    assert topic.after(0) == []
+
+
+def test_settings_that_are_read_again_and_again_leave_one_deadline_of_each_kind() -> None:
+    hub = HubOnLoop(Loop(), age=3600.0)
+    Watching(hub, hub.get("a"), 1, stays=True)
+    hub.post("a", b"1")
+    for number in range(4):
+        read_again(hub, age=100.0 * number + 100.0, linger=5.0)
+        assert (len(hub.deadlines._aging), len(hub.deadlines)) == (1, 1)
+
+
+def test_a_topic_is_dropped_when_its_new_time_to_linger_is_over_and_makes_room() -> None:
+    """One that waited for an hour before the settings were read again held its place in `max_topics` for that hour."""
+    hub = HubOnLoop(Loop(), linger=3600.0)
+    reader = Watching(hub, hub.get("a"), 0)
+    read_again(hub, linger=1.0)
+    reader.leave()
+    hub.loop.advance(1.1)
+    assert len(hub) == 0
+
+
+def test_a_topic_that_lingers_keeps_the_time_that_it_had_and_is_dropped_then() -> None:
+    hub = HubOnLoop(Loop(), linger=20.0)
+    hub.get("a")
+    read_again(hub, linger=1.0)
+    hub.loop.advance(10.0)
+    hub.get("a")
+    hub.loop.advance(9.9)
+    assert hub.find("a", hub.loop.now()) is not None
+    hub.loop.advance(0.2)
+    assert len(hub) == 0
+
+
+def test_every_message_is_counted_for_its_class_and_in_the_sums_whatever_becomes_of_the_class() -> None:
+    """Also what falls off because it is too old, or its ring became shorter, and what is gone with the class."""
+    hub = HubOnLoop(Loop(), rules=[make("gen/**", age=10.0)], queue=2)
+    for name in ("gen/a", "b"):
+        Watching(hub, hub.get(name), 9, stays=True)
+        hub.post(name, b"1", b"2", b"3")
+    (rule,), default = hub.classes.rules, hub.classes.default
+    hub.loop.advance(11.0)
+    assert [(each.counts.published, each.counts.fell_off) for each in (rule, default)] == [(3, 3), (3, 1)]
+    read_again(hub, queue=1)
+    hub.post("gen/a", b"4")
+    assert hub.classes.default.counts.fell_off == 2
+    assert (hub.published, hub.fell_off) == (7, 5)
+    read_again(hub, make("gen/**"), queue=1)
+    assert hub.classes.rules[0].counts.published == 0
+    assert (hub.published, hub.fell_off) == (7, 5)

@@ -1,0 +1,158 @@
+"""What waits for the histories of all topics is bounded, shared fairly, and given back when topics end."""
+
+import math
+
+import pytest
+
+from slosh.core.classes import TopicClass
+from slosh.core.portions import WORK
+from tests.core.hubs import HubOnLoop
+from tests.core.loops import Loop
+
+MESSAGE = b'{"x":1}'
+
+
+def make() -> HubOnLoop:
+    return HubOnLoop(
+        Loop(), linger=5.0, rules=[TopicClass("kept/*", queue=9, queue_bytes=9999, linger=5.0, history=60.0)]
+    )
+
+
+def test_a_topic_without_history_has_nothing_to_look_into() -> None:
+    hub = make()
+    hub.get("other")
+    hub.post("other", MESSAGE)
+    hub.turn()
+    assert not hub.histories
+    assert hub.get("other").rollups is None
+
+
+def test_messages_are_looked_into_in_the_turn_behind_them_in_portions() -> None:
+    hub = make()
+    for name in ("kept/a", "kept/b"):
+        hub.append(hub.get(name), [MESSAGE] * 20_000, hub.loop.now())
+    turns = 0
+    while hub.flushes_owed:
+        hub.flushes_owed = 0
+        hub.flush(hub.loop.now())
+        assert hub.room > -WORK // 100
+        turns += 1
+    assert turns > 3
+    assert [hub.get(name).rollups.rolled for name in ("kept/a", "kept/b")] == [20_000] * 2  # type: ignore[union-attr]
+
+
+def test_what_comes_faster_than_it_can_be_looked_into_is_missed_and_counted() -> None:
+    hub = make()
+    topic = hub.get("kept/a")
+    for _ in range(5):
+        hub.append(topic, [b'"%b"' % (b"x" * 50_000)] * 200, hub.loop.now())
+    hub.turn()
+    assert topic.rollups is not None
+    assert (topic.rollups.missed, hub.histories.missed, topic.rollups.rolled) == (400, 400, 1000)
+    hub.append(topic, [b'"%b"' % (b"x" * 50_000)] * 200, hub.loop.now())
+    hub.turn()
+    assert hub.histories.missed == 400
+
+
+def test_the_memory_of_a_history_is_given_back_with_its_topic() -> None:
+    hub = make()
+    for name in ("kept/a", "other"):
+        hub.begin_history(hub.get(name), "")
+        hub.post(name, MESSAGE)
+    hub.turn()
+    assert hub.budget.held > 2 * 3072
+    hub.append(hub.get("kept/a"), [MESSAGE], hub.loop.now())  # which still waits when the topic ends
+    hub.loop.advance(10.0)
+    hub.turn()
+    assert (len(hub), hub.budget.held, bool(hub.histories)) == (0, 0, False)
+
+
+def test_a_life_that_was_lost_takes_its_history_with_it_and_the_next_has_one_of_its_own() -> None:
+    hub = make()
+    topic = hub.get("kept/a")
+    hub.post("kept/a", MESSAGE)
+    successor = hub.replace(topic, "other", hub.loop.now())
+    hub.turn()
+    assert topic.rollups is None
+    assert successor.rollups is not None
+    assert successor.rollups.rolled == 0
+
+
+def test_what_a_node_did_not_hear_of_makes_what_is_known_begin_again() -> None:
+    hub = make()
+    topic = hub.get("kept/a")
+    hub.mirror(topic, [MESSAGE], hub.loop.now(), 5_000)
+    hub.skip_to(topic, 7)
+    hub.mirror(topic, [MESSAGE], hub.loop.now(), 9_000)
+    hub.turn()
+    assert topic.rollups is not None
+    group = topic.rollups.group("")
+    assert group is not None
+    assert (group.since, topic.rollups.rolled) == (9_000, 8)
+
+
+def test_while_an_answer_is_made_of_a_history_nothing_new_comes_into_it() -> None:
+    hub = make()
+    topic = hub.get("kept/a")
+    assert topic.rollups is not None
+    topic.rollups.readers += 1
+    hub.post("kept/a", MESSAGE)
+    hub.flush(hub.loop.now())
+    assert topic.rollups.rolled == 0
+    topic.rollups.readers -= 1
+    hub.turn()
+    assert topic.rollups.rolled == 1
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_history_does_not_wait_for_messages_that_were_passed_over(is_new: bool) -> None:
+    """An answer waits until all is looked into that came before it was asked; there may be nothing more to come."""
+    hub = make()
+    topic = hub.get("kept/a")
+    if is_new:
+        hub.go_on_behind(topic, 7, math.inf)
+    else:
+        hub.post("kept/a", MESSAGE)
+        hub.turn()
+        hub.skip_to(topic, 7)
+    hub.turn()
+    assert topic.rollups is not None
+    assert (topic.rollups.rolled, bool(hub.histories)) == (7, False)
+
+
+def test_small_messages_that_wait_are_counted_with_all_the_memory_that_they_take() -> None:
+    """Four millions of two bytes each take some 250 MiB, and were counted as eight."""
+    hub = make()
+    topic = hub.get("kept/a")
+    for _ in range(10):
+        hub.append(topic, [b"12"] * 100_000, hub.loop.now())
+    assert 300_000 < hub.histories.missed < 900_000
+
+
+def test_what_is_missed_one_by_one_takes_no_memory() -> None:
+    hub = make()
+    topic = hub.get("kept/a")
+    assert topic.rollups is not None
+    for _ in range(600):
+        hub.append(topic, [b'"%b"' % (b"x" * 60_000)], hub.loop.now())
+    before, missed = topic.rollups.waiting, hub.histories.missed
+    for _ in range(1000):
+        hub.append(topic, [b'"%b"' % (b"x" * 60_000)], hub.loop.now())
+    assert topic.rollups.waiting == before
+    hub.turn()
+    assert (topic.rollups.rolled, hub.histories.missed) == (1600, missed + 1000)
+
+
+def test_nothing_is_counted_as_waiting_once_all_was_looked_into() -> None:
+    hub = make()
+    topics = [hub.get(f"kept/{number}") for number in range(4)]
+    hub.append(topics[0], [MESSAGE] * 3, hub.loop.now())
+    hub.append(topics[1], [b'"%b"' % (b"x" * 60_000)] * 600, hub.loop.now())
+    hub.skip_to(topics[2], 5)
+    hub.append(topics[3], [MESSAGE] * 3, hub.loop.now())
+    for by in ("a", "b", "c", "d"):
+        hub.begin_history(topics[3], by)
+    hub.histories.end(topics[0])
+    hub.turn()
+    assert hub.histories._waiting == 0
+    assert [topic.rollups.waiting for topic in topics[1:] if topic.rollups] == [0, 0, 0]

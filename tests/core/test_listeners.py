@@ -1,0 +1,155 @@
+"""Listeners hear which topics there are, and whether somebody watches."""
+
+import pytest
+
+from slosh.core.topic import Topic
+from tests.core.hubs import HubOnLoop, Watching
+from tests.core.loops import Loop
+
+
+class Clumsy:
+    """Fails at whatever it is told."""
+
+    def topic_born(self, topic: Topic) -> None:
+        raise RuntimeError(topic.name)
+
+    topic_ended = topic_dropped = topic_born
+
+    def topic_watched(self, watchers: int) -> None:
+        raise RuntimeError(watchers)
+
+
+class Noting:
+    """Notes what the hub tells of topics."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def topic_born(self, topic: Topic) -> None:
+        self.told.append(("born", topic.name))
+
+    def topic_ended(self, topic: Topic) -> None:
+        self.told.append(("ended", topic.name))
+
+    def topic_dropped(self, topic: Topic) -> None:
+        self.told.append(("dropped", topic.name))
+
+    def topic_watched(self, watchers: int) -> None:
+        self.told.append(("watched", str(watchers)))
+
+
+def test_a_listener_is_told_of_every_birth_and_every_end(hub: HubOnLoop, loop: Loop) -> None:
+    noting = Noting()
+    hub.listeners.observe(noting)
+    hub.get("a")
+    hub.get("a")
+    assert noting.told == [], "it is told at the end of the turn, when it may be watched already"
+    hub.turn()
+    loop.advance(31.0)
+    hub.get("a")
+    hub.turn()
+    assert noting.told == [("born", "a"), ("dropped", "a"), ("born", "a")]
+    hub.listeners.unobserve(noting)
+    hub.get("b")
+    hub.turn()
+    assert len(noting.told) == 3
+
+
+def test_a_life_that_ends_in_the_turn_in_which_it_began_is_told_in_order(hub: HubOnLoop) -> None:
+    noting = Noting()
+    hub.listeners.observe(noting)
+    topic = hub.get("a")
+    hub.expire(topic.active_until)
+    assert noting.told == [("born", "a"), ("dropped", "a")]
+
+
+def test_a_follower_is_told_of_births_that_its_pattern_takes_in(hub: HubOnLoop) -> None:
+    noting = Noting()
+    hub.listeners.follow("a/*", noting)
+    for name in ("a", "a/b", "a/b/c", "b/a", "a/c"):
+        hub.get(name)
+    assert noting.told == [("born", "a/b"), ("born", "a/c")]
+    assert [hub.listeners.is_followed(name) for name in ("a", "a/x")] == [False, True]
+    hub.listeners.unfollow("a/*", noting)
+    hub.get("a/d")
+    assert len(noting.told) == 2
+    assert not hub.listeners.is_followed("a/x")
+
+
+def test_a_listener_is_told_once_that_somebody_watches(hub: HubOnLoop) -> None:
+    noting = Noting()
+    hub.listeners.expect("a", noting)
+    hub.get("a")  # a GET that is answered at once is no watcher
+    Watching(hub, hub.get("b"), 0)
+    assert noting.told == []
+    Watching(hub, hub.get("a"), 0)
+    Watching(hub, hub.get("a"), 0)
+    assert noting.told == [("watched", "1")]
+    hub.listeners.unexpect("a", noting)  # it has been told already
+
+
+def test_a_reader_of_a_pattern_is_interest_in_topics_that_do_not_live(hub: HubOnLoop, loop: Loop) -> None:
+    waiting, elsewhere, follower = Noting(), Noting(), Noting()
+    hub.listeners.expect("a/b", waiting)
+    hub.listeners.expect("b", elsewhere)
+    hub.listeners.follow("a/*", follower)
+    assert (waiting.told, elsewhere.told) == ([("watched", "1")], [])
+    assert [hub.interest(name, loop.now()) for name in ("a/b", "b")] == [1, 0]
+
+
+def test_one_that_expects_no_more_is_not_told(hub: HubOnLoop) -> None:
+    one, other = Noting(), Noting()
+    hub.listeners.expect("a", one)
+    hub.listeners.expect("a", other)
+    hub.listeners.unexpect("a", one)
+    Watching(hub, hub.get("a"), 0)
+    assert (one.told, other.told) == ([], [("watched", "1")])
+
+
+def test_feeders_that_wait_for_one_topic_are_told_over_several_turns(loop: Loop) -> None:
+    hub = HubOnLoop(loop)
+    told: list[int] = []
+
+    class Feeder:
+        def topic_watched(self, watchers: int) -> None:
+            told.append(watchers)
+
+    for _ in range(1000):
+        hub.listeners.expect("a", Feeder())
+    Watching(hub, hub.get("a"), 0)
+    assert 0 < len(told) < 200
+    hub.turn()
+    assert told == [1] * 1000
+
+
+def test_a_listener_that_fails_keeps_nobody_else_from_hearing(
+    hub: HubOnLoop, loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor the publisher, the readers and the topics of that turn from what is theirs."""
+    noting, follower, feeder = Noting(), Noting(), Noting()
+    for listener in (Clumsy(), noting):
+        hub.listeners.observe(listener)
+    for listener in (Clumsy(), follower):
+        hub.listeners.follow("*", listener)
+    for listener in (Clumsy(), feeder):
+        hub.listeners.expect("a", listener)
+    watcher = Watching(hub, hub.get("a"), 0)
+    hub.post("a", b"1")
+    hub.turn()
+    assert watcher.got == [b"1"]
+    hub.end(hub.get("a"))
+    loop.advance(31.0)
+    assert noting.told == [("born", "a"), ("ended", "a"), ("dropped", "a")]
+    assert follower.told == [("born", "a")]
+    assert feeder.told == [("watched", "1")]
+    assert len(hub) == 0
+    assert len(caplog.records) == 5
+
+
+def test_a_reader_of_patterns_is_told_of_the_life_that_took_the_place_of_one_it_had_left(hub: HubOnLoop) -> None:
+    """It was given the end of that topic, and watches it no more. The next life is new to it as a whole."""
+    follower = Noting()
+    hub.listeners.follow("*", follower)
+    topic = hub.get("a")
+    hub.replace(topic, "other", hub.loop.now())
+    assert follower.told == [("born", "a"), ("born", "a")]

@@ -1,0 +1,76 @@
+"""`<slosh-chart>` on anybody's page, and the list of topics."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from tests.conftest import need
+from tests.e2e.conftest import Slosh, until
+
+need("module:playwright")
+from playwright.sync_api import expect  # noqa: E402
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Open: TypeAlias = "Callable[[str], Page]"
+PAGE = '<!doctype html><meta charset="utf-8"><script type="module" src="{url}/-/chart.js"></script>{elements}'
+
+
+def test_a_page_with_charts_has_one_connection(serve: Callable[..., Slosh], new_page: Open, tmp_path: Path) -> None:
+    elements = "".join(f'<slosh-chart topic="{name}" height="90"></slosh-chart>' for name in "abcdefgh")
+    (tmp_path / "page.html").write_text(PAGE.format(url="", elements=elements), encoding="utf-8")
+    slosh = serve(root=tmp_path)
+    page = new_page(f"{slosh.url}/page.html")
+    for number, name in enumerate("abcdefgh"):
+        slosh.post_when_watched(name, {"temp": number + 0.5})
+    for number, name in enumerate("abcdefgh"):
+        expect(page.locator(f"slosh-chart[topic={name}] .key b")).to_have_text(str(number + 0.5))
+    assert slosh.post("a", {"temp": 2})["watchers"] == 1
+    expect(page.locator("slosh-chart[topic=a] .key b")).to_have_text("2")
+
+
+def test_a_page_of_another_origin_shows_a_chart_and_changes_it(
+    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
+) -> None:
+    mine = serve(root=tmp_path)
+    other = serve(origins=mine.url)
+    element = '<slosh-chart topic="kitchen" fields="temp" heading="Kitchen"></slosh-chart>'
+    (tmp_path / "index.html").write_text(PAGE.format(url=other.url, elements=element), encoding="utf-8")
+    page = new_page(f"{mine.url}/")
+    other.post_when_watched("kitchen", {"temp": 21, "rain": 3})
+    expect(page.locator("figcaption")).to_contain_text("Kitchen")
+    expect(page.locator(".key")).to_have_text("temp21")
+    page.evaluate("document.querySelector('slosh-chart').setAttribute('topic', 'cellar')")
+    other.post_when_watched("cellar", {"temp": 12})
+    expect(page.locator(".key")).to_have_text("temp12")
+    page.evaluate("document.querySelector('slosh-chart').remove()")
+    until(lambda: other.post("cellar", 1)["watchers"], lambda count: count == 0)
+
+
+def test_a_chart_without_a_topic_or_a_server_says_so(slosh: Slosh, new_page: Open) -> None:
+    page = new_page(f"{slosh.url}/favicon.svg")
+    elements = '<slosh-chart></slosh-chart><slosh-chart topic="t" server="localhost:8000"></slosh-chart>'
+    page.route(
+        "**/mine", lambda route: route.fulfill(body=PAGE.format(url="", elements=elements), content_type="text/html")
+    )
+    page.goto(f"{slosh.url}/mine")
+    expect(page.locator(".state").nth(0)).to_have_text("slosh-chart needs a topic")
+    expect(page.locator(".state").nth(1)).to_contain_text('write "http://localhost:8000"')
+
+
+def test_the_list_shows_what_is_alive_and_watches_nothing(slosh: Slosh, new_page: Open) -> None:
+    page = new_page(f"{slosh.url}/view/")
+    expect(page.locator("#empty")).to_be_visible()
+    new_page(f"{slosh.url}/view/house/kitchen")
+    slosh.post_when_watched("house/kitchen", 1)
+    expect(page.locator(".topics li")).to_have_count(1)
+    expect(page.locator(".topics li")).to_contain_text("house/kitchen")
+    expect(page.locator(".topics li")).to_contain_text("1 watching")
+    expect(page.locator("#empty")).to_be_hidden()
+    page.locator("#filter").fill("cellar")
+    expect(page.locator(".topics li")).to_be_hidden()
+    page.locator("#filter").fill("KITCHEN")
+    page.locator(".topics a").click()
+    expect(page.locator("#topic")).to_have_text("house/kitchen")
+    assert page.url == f"{slosh.url}/view/house/kitchen"

@@ -1,0 +1,253 @@
+"""Names, messages, pages and browsers that are out of the ordinary: nothing runs, nothing stops, nothing is lost."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from tests.conftest import need
+from tests.e2e.conftest import Slosh, until
+from tests.e2e.test_shared import LIVE, SHARE, tab, until_got
+
+need("module:playwright")
+from playwright.sync_api import expect  # noqa: E402
+
+from tests.e2e.gallery import serving  # noqa: E402
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page, Route
+
+Open: TypeAlias = "Callable[[str], Page]"
+Serve: TypeAlias = Callable[..., Slosh]
+
+#: Watch the topic `t` and note what comes; `handler` is the body of the page's own handler.
+WATCH = """async (handler) => {
+  const { watch } = await import("/-/slosh.js");
+  const handle = new Function("item", "watching", handler);
+  window.got = [];
+  const onMessage = (item) => (got.push(item.message), handle(item, watching));
+  const watching = watch("t", { every: "200ms", onMessage });
+  window.watching = watching;
+}"""
+DENIED = """
+const denied = () => Promise.reject(new DOMException("Access to the Locks API is denied.", "SecurityError"));
+if (navigator.locks) Object.assign(navigator.locks, { request: denied, query: denied });
+"""
+NO_STORAGE = """
+for (const name of ["localStorage", "sessionStorage"]) {
+  Object.defineProperty(window, name, { get() { throw new DOMException("Access is denied.", "SecurityError"); } });
+}
+"""
+
+
+@pytest.fixture
+def context(new_context: "Callable[[], BrowserContext]") -> "BrowserContext":
+    """One person's browser."""
+    return new_context()
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with all examples."""
+    with serving(tmp_path_factory.mktemp("server")) as url:
+        yield url
+
+
+@pytest.mark.parametrize("name", ["__proto__", "constructor", "toString"])
+def test_a_topic_named_like_something_of_the_language_is_a_topic(
+    slosh: Slosh, context: "BrowserContext", name: str
+) -> None:
+    pages = [tab(context, slosh, name), tab(context, slosh, f"{name},other"), tab(context, slosh, "*")]
+    for count in (1, 2):
+        slosh.post_when_watched(name, count)
+        for page in pages:
+            assert until_got(page, name, count) == [1, 2][:count]
+    assert pages[0].evaluate("Object.keys(Object.prototype)") == []
+
+
+def test_a_mistake_in_a_pages_handler_costs_no_other_message(slosh: Slosh, new_page: Open) -> None:
+    page = new_page(f"{slosh.url}/favicon.svg")
+    page.evaluate("window.addEventListener('error', (event) => event.preventDefault())")
+    page.evaluate(WATCH, 'if (item.message === 2) throw new Error("a mistake in the page");')
+    page.wait_for_function("watching.state.name === 'live'")
+    slosh.post("t", 1, 2, 3, 4)
+    assert until(lambda: page.evaluate("got"), lambda found: 4 in found) == [1, 2, 3, 4]
+
+
+def test_a_page_that_closes_within_its_handler_is_given_nothing_more(slosh: Slosh, new_page: Open) -> None:
+    page = new_page(f"{slosh.url}/favicon.svg")
+    page.evaluate(WATCH, "if (item.message === 2) watching.close();")
+    page.wait_for_function("watching.state.name === 'live'")
+    slosh.post("t", 1, 2, 3, 4)
+    page.wait_for_function("watching.state.name === 'closed'")
+    until(lambda: slosh.post("t", 5)["watchers"], lambda count: count == 0)
+    assert page.evaluate("got") == [1, 2]
+
+
+def test_a_past_that_is_larger_than_an_answer_is_read_and_followed(serve: Serve, context: "BrowserContext") -> None:
+    slosh = serve(queue=2000, queue_bytes="4MiB", unwatched="keep")
+    slosh.post("t", *("x" * 2000 for _ in range(400)))
+    page = tab(context, slosh, "t", since="earliest")
+    slosh.post("t", "new")
+    assert until_got(page, "t", 401)[-1] == "new"
+    assert page.evaluate("lost") == 0
+
+
+def test_a_page_goes_into_the_back_forward_cache_and_comes_back(slosh: Slosh, context: "BrowserContext") -> None:
+    """Chromium under a test keeps no pages there: the events come as they would."""
+    page, other = tab(context, slosh, "t"), tab(context, slosh, "t")
+    slosh.post("t", 1)
+    assert until_got(page, "t", 1) == [1]
+    page.evaluate("""() => {
+      dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
+      document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    slosh.post("t", 2)
+    assert until_got(other, "t", 2) == [1, 2], "another tab leads"
+    page.evaluate("""() => {
+      document.dispatchEvent(new Event("visibilitychange"));
+      dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+    }""")
+    assert until_got(page, "t", 2) == [1, 2]
+    slosh.post("t", 3)
+    for each in (page, other):
+        assert until_got(each, "t", 3) == [1, 2, 3]
+
+
+def test_a_page_that_is_refused_locks_shares_what_it_follows_itself(slosh: Slosh, context: "BrowserContext") -> None:
+    """As in a frame in a sandbox, or where storage is turned off: the locks are there, and may not be used."""
+    context.add_init_script(DENIED)
+    page = tab(context, slosh, "t", "t,u")
+    assert page.evaluate("followings[0].sharing") == "page"
+    sent = slosh.post("t", 1)
+    assert sent["watchers"] == 1
+    assert until_got(page, "t", 2) == [1, 1]
+
+
+def test_a_frame_in_a_sandbox_follows(serve: Serve, new_page: Open, tmp_path: Path) -> None:
+    frame = """<!doctype html><script type="module">
+      import { follow } from "/-/slosh.js";
+      const following = follow("t", { shared: true, onAnswer: ({ res }) => document.body.append(JSON.stringify(res)),
+        onState: ({ name }) => (document.title = name) });
+    </script><body>"""
+    (tmp_path / "frame.html").write_text(frame, encoding="utf-8")
+    (tmp_path / "page.html").write_text('<iframe sandbox="allow-scripts" src="/frame.html"></iframe>', encoding="utf-8")
+    slosh = serve(root=tmp_path, origins="*")
+    inside = new_page(f"{slosh.url}/page.html").frame_locator("iframe")
+    slosh.post_when_watched("t", 7)
+    expect(inside.locator("body")).to_contain_text("[7]")
+
+
+def test_tokens_of_two_functions_that_look_alike_are_two_tokens(slosh: Slosh, context: "BrowserContext") -> None:
+    page = context.new_page()
+    asked: list[str] = []
+
+    def note(route: "Route") -> None:
+        if "event-stream" in route.request.headers["accept"]:
+            asked.append(route.request.headers["authorization"])
+        route.continue_()
+
+    page.route("**/topics/**", note)
+    page.goto(f"{slosh.url}/favicon.svg")
+    page.evaluate("""async () => {
+      const { follow } = await import("/-/slosh.js");
+      const of = (text) => () => text;
+      window.followings = ["one", "two"].map((text) => follow("t", { shared: true, token: of(text) }));
+    }""")
+    page.wait_for_function(LIVE)
+    assert sorted(asked) == ["Bearer one", "Bearer two"], "a connection for each"
+
+
+def test_a_leader_that_dies_in_the_middle_of_a_handover_costs_nothing(slosh: Slosh, context: "BrowserContext") -> None:
+    """The connection to the new union of topics is never answered, and then its tab is gone."""
+    leader, other = tab(context, slosh, "t"), tab(context, slosh, "t")
+    held: list[str] = []
+    leader.route("**/topics/t,u*", lambda route: held.append(route.request.url))
+    other.evaluate(SHARE, {"topics": "u"})
+    until(lambda: other.evaluate("0") or held, bool)
+    slosh.post("t", 1)
+    slosh.post("u", 1)
+    leader.close()
+    other.wait_for_function(LIVE)
+    slosh.post("t", 2)
+    slosh.post("u", 2)
+    assert until_got(other, "t", 2) == [1, 2]
+    assert until_got(other, "u", 2) == [1, 2]
+    assert other.evaluate("lost") == 0
+
+
+MARKUP = "<img src=x onerror=ran=1>\"'&amp;"
+
+
+def test_a_topics_name_is_text_in_the_list_and_leads_to_its_page(slosh: Slosh, new_page: Open) -> None:
+    page = new_page(f"{slosh.url}/view/")
+    names = [MARKUP, "javascript:alert(1)", "a?b#c", "100%", "ü/ß"]
+    from urllib.parse import quote
+
+    for name in names:
+        slosh.curl(f"{quote(name)}?open", "1")
+    rows = page.locator(".topic-name")
+    expect(rows).to_have_text(sorted(names))
+    assert page.locator("main img").count() == 0
+    assert page.evaluate("window.ran") is None
+    for name in sorted(names):
+        page.locator("li", has=page.get_by_text(name, exact=True)).locator("a").click()
+        expect(page.locator("#topic")).to_have_text(name)
+        assert page.title() == f"{name} · slosh"
+        expect(page.locator("#state")).to_have_attribute("data-state", "live")
+        page.go_back()
+        expect(rows).to_have_count(len(names))
+
+
+HOSTILE: list[Any] = [
+    None,
+    [],
+    "text",
+    7,
+    {"votes": None},
+    {"votes": {"Tea": "9", "__proto__": 3}},
+    {"magnitude": "5", "seconds": "x", "place": {}},
+    {"magnitude": 5, "seconds": 1, "longitude": 0, "latitude": 0, "depth_km": 5, "place": {"a": 1}},
+    {"from": {"x": 1}, "text": None},
+    {"date": 1, "over": True},
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "topic", "good", "place", "shown"),
+    [
+        ("poll/", "poll/result", {"votes": {"Tea": 2}}, "#said", "2 votes"),
+        ("chat/#garden", "chat/garden", {"from": "Ada", "text": "Hello"}, "#log p >> nth=-1", "AdaHello"),
+        ("log-tail/#log/a", "log/a", "the last line", "li >> nth=-1", "the last line"),
+        (
+            "earthquakes/",
+            "quakes",
+            {"magnitude": 9, "seconds": 5, "longitude": 1, "latitude": 1, "depth_km": 1, "place": "here"},
+            "#strongest li >> nth=0",
+            "9.0here",
+        ),
+        ("generation/#answer/a", "answer/a", "the end", "#answer", "the end"),
+    ],
+)
+def test_an_example_takes_whatever_is_posted_and_goes_on(
+    examples: str, new_context: "Callable[[], BrowserContext]", path: str, topic: str, good: Any, place: str, shown: str
+) -> None:
+    """In a browser that keeps nothing for pages."""
+    from slosh.client import Client
+
+    context = new_context()
+    context.add_init_script(NO_STORAGE)
+    page = context.new_page()
+    page.goto(f"{examples}/{path}")
+    with Client(examples) as client:
+        assert client.watchers(topic, wait=30.0)
+        for message in (*HOSTILE, good):
+            client.publish(topic, message)
+    expect(page.locator(place)).to_contain_text(shown)
+
+
+@pytest.mark.parametrize("path", ["chat/#100%", "log-tail/#100%"])
+def test_an_address_that_was_typed_by_hand_is_taken_as_it_stands(examples: str, new_page: Open, path: str) -> None:
+    page = new_page(f"{examples}/{path}")
+    expect(page.locator("body")).to_contain_text("100%")

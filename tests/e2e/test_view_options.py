@@ -1,0 +1,296 @@
+"""What the viewer draws beyond plain lines, and what can be chosen on it: states, units, past, address, files, keys."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from tests.conftest import need
+from tests.e2e.conftest import Slosh, until
+from tests.e2e.test_view import column, row, view
+
+need("module:playwright")
+from playwright.sync_api import expect  # noqa: E402
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Open: TypeAlias = "Callable[[str], Page]"
+
+
+def test_booleans_and_states_are_bands_and_texts_are_not(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "boiler")
+    modes = ["idle", "heating", "heating", "idle", "idle", "heating"]
+    slosh.post("boiler", *({"on": n > 2, "mode": mode, "note": f"text {n}"} for n, mode in enumerate(modes)))
+    expect(page.locator(".band-head")).to_have_text(["ontrue", "modeheating"])
+    script = """() => [...sloshView.lines.states.all.values()].filter(({ isText }) => !isText)
+      .map(({ changes }) => changes.map(({ text }) => text))"""
+    found = until(lambda: page.evaluate(script), lambda states: states[0] == ["false", "true"])
+    assert found[1] == ["idle", "heating", "idle", "heating"]
+    width, drawn = page.evaluate("""() => {
+      const canvas = document.querySelector(".band canvas");
+      const { data } = canvas.getContext("2d").getImageData(0, 5, canvas.width, 1);
+      return [canvas.width, data.filter((value, i) => i % 4 === 3 && value > 0).length];
+    }""")
+    assert 0 < drawn < width, "from where it is known on, and not left of the axis"
+
+
+def test_units_are_told_by_names_and_by_the_address(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "m?unit.load=%25")
+    slosh.post("m", {"latency_ms": 12.5, "sent_bytes": 3 * 2**20, "load": 40})
+    expect(row(page, "latency_ms").nth(1)).to_have_text("12.5\u202fms")
+    expect(row(page, "sent_bytes").nth(1)).to_have_text("3\u202fMiB")
+    expect(row(page, "load").nth(1)).to_have_text("40%")
+    expect(page.locator(".chart")).to_have_count(3)  # each unit has an axis of its own
+
+
+def test_what_is_chosen_is_in_the_address_and_a_link_shows_the_same(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", {"temp": 21, "rain": 0.4}, {"temp": 22, "rain": 0.5})
+    page.get_by_role("button", name="temp").click()
+    page.locator("#span").select_option("300")
+    page.locator("#menu summary").click()
+    page.get_by_label("Logarithmic").check()
+    page.get_by_label("Axis from zero").check()
+    assert page.url == f"{slosh.url}/view/kitchen?hide=temp&span=300&log&zero"
+    again = view(new_page, slosh, "kitchen?hide=temp&span=300&log&zero")
+    expect(again.locator(".key[aria-pressed=false]")).to_contain_text("temp")
+    expect(again.locator("#span")).to_have_value("300")
+    assert again.evaluate("[sloshView.shown.isLog, sloshView.shown.isZero]") == [True, True]
+
+
+def test_one_line_can_be_drawn_alone_and_all_again(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "many")
+    slosh.post("many", {f"n{number}": 10 + number for number in range(12)})
+    expect(page.locator(".key")).to_have_count(12)
+    page.locator("#filter").fill("N7")
+    expect(page.locator("#rows tr:visible")).to_have_count(1)
+    page.locator("#rows tr:visible").hover()
+    page.get_by_role("button", name="only", exact=True).click()
+    expect(page.locator(".key span")).to_have_text(["n7"])
+    assert page.url.endswith("?only=n7")
+    linked = view(new_page, slosh, "many?only=n7")
+    expect(linked.locator(".key span")).to_have_text(["n7"])
+    page.get_by_role("button", name="only", exact=True).click()
+    expect(page.locator(".key")).to_have_count(12)
+
+
+def test_a_pattern_of_many_draws_them_together(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "house/*/temp")
+    for number in range(40):
+        slosh.post_when_watched(f"house/{number}/temp", number + 0.5)
+    expect(page.locator("#rows tr")).to_have_count(40)
+    expect(page.locator(".chart")).to_have_count(1)
+    assert until(lambda: page.evaluate("sloshView.plots()[0].data.length"), lambda count: count == 41)
+
+
+def test_a_run_is_drawn_over_its_steps_and_goes_on_where_it_was_resumed(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "run?x=step")
+    steps = [0, 10, 20, 30, 20, 30, 40]
+    slosh.post("run", *({"step": step, "loss": 10 - i} for i, step in enumerate(steps)), {"loss": 1})
+    expect(page.locator("#rest")).to_contain_text("1 message had no number where the axis is.")
+    assert column(page) == [10, 9, 6, 5, 4], "what came after the step that it went back to is gone"
+    assert page.evaluate("[...sloshView.plots()[0].data[0]]") == [0, 10, 20, 30, 40]
+
+
+def test_what_is_shown_is_saved_as_a_table_and_as_a_picture(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "house/kitchen")
+    slosh.post("house/kitchen", {"temp": 21.25, "x": 1}, {"temp": 22.5, "x": 2})
+    expect(page.locator("#received")).to_have_text("2")
+    expect(page.locator(".chart").first).to_be_visible()
+    page.locator("#menu summary").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as CSV").click()
+    assert download.value.suggested_filename == "house-kitchen.csv"
+    lines = download.value.path().read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "time,temp,x"
+    assert [line.partition(",")[2] for line in lines[1:]] == ["21.25,1", "22.5,2"]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as picture").click()
+    assert download.value.suggested_filename == "house-kitchen.png"
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_past_that_the_server_kept_comes_before_what_the_ring_holds(
+    serve: Callable[..., Slosh], new_page: Open
+) -> None:
+    """The history knows of a spike that the ring has forgotten, for each host."""
+    slosh = serve(queue=4)
+    first = view(new_page, slosh, "load")
+    spike = {"host": "a", "load": 60}
+    slosh.post("load", {"host": "a", "load": 1}, spike, {"host": "b", "load": 2})
+    expect(first.locator("#received")).to_have_text("3")
+    expect(first.locator(".key")).to_have_count(2)
+    until(lambda: first.evaluate("sloshView.feed.now - sloshView.lines.last"), lambda age: age > 2)
+    slosh.post("load", *({"host": host, "load": 3} for host in "abab"))
+    late = view(new_page, slosh, "load")
+    expect(late.locator("#received")).to_have_text("4")
+    expect(row(late, "a: load")).to_have_text(["a: load", "3", "1", "60"])
+    expect(row(late, "b: load")).to_have_text(["b: load", "3", "2", "3"])
+
+
+def test_a_span_that_the_server_does_not_keep_shows_what_it_does(serve: Callable[..., Slosh], new_page: Open) -> None:
+    slosh = serve(queue=1)
+    view(new_page, slosh, "t")
+    slosh.post("t", 7)
+    page = view(new_page, slosh, "t?span=24h")
+    slosh.post("t", 5)
+    expect(row(page, "value")).to_have_text(["value", "5", "5", "7"])
+
+
+def test_the_keyboard_does_what_the_pointer_does(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", *({"temp": 20 + n} for n in range(5)))
+    expect(row(page, "temp").nth(1)).to_have_text("24")
+    page.keyboard.press("+")
+    expect(page.locator("#span")).to_have_value("300")
+    page.keyboard.press("z")
+    assert page.evaluate("sloshView.shown.isZero") is True
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(page.locator("#zoomed")).to_be_visible()
+    assert re.search(r"from=\d+\.\d{3}&to=\d+\.\d{3}", page.url)
+    page.keyboard.press("0")
+    expect(page.locator("#zoomed")).to_be_hidden()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".at").first).to_have_text(re.compile(r"\d\d:\d\d:\d\d"))
+
+
+def test_the_pointer_shows_the_time_and_each_value_on_all_charts(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", {"temp": 20, "bytes": 5000}, {"temp": 20, "bytes": 5000})
+    expect(page.locator(".chart")).to_have_count(2)
+    page.keyboard.press("p")  # else what is pointed at moves on
+    expect(page.locator("#notice")).to_be_visible()
+    box = page.locator(".u-over").first.bounding_box()
+    assert box
+    last, left, right = page.evaluate("[sloshView.lines.last, sloshView.shown.from, sloshView.shown.to]")
+    page.mouse.move(box["x"] + box["width"] * (last - left) / (right - left) - 2, box["y"] + 30)
+    for chart in range(2):
+        expect(page.locator(".at").nth(chart)).to_have_text(re.compile(r"\d\d:\d\d:\d\d\.\d{3}"))
+    expect(page.locator(".key b")).to_have_text(["20", "4.8828\u202fKiB"])
+
+
+def test_silence_and_a_restart_stand_where_they_were(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", 1, 2)
+    expect(page.locator("#received")).to_have_text("2")
+    page.evaluate("() => { const now = performance.now.bind(performance); performance.now = () => now() + 66_000; }")
+    mark = until(lambda: page.evaluate("sloshView.shown.marks.at(-1)"), bool)
+    assert mark["kind"] == "silent"
+    assert mark["until"] - mark["time"] > 60
+    assert mark["time"] == page.evaluate("sloshView.lines.last")
+
+
+def test_in_a_frame_only_the_charts_are_seen(serve: Callable[..., Slosh], new_page: Open, tmp_path: Path) -> None:
+    """A page of another origin may show it where the setting says so."""
+    board = serve(root=tmp_path)
+    shown = serve(frame_origins=board.url)
+    frame = f'<!doctype html><iframe src="{shown.url}/view/kitchen?embed" width="600" height="400"></iframe>'
+    (tmp_path / "index.html").write_text(frame, encoding="utf-8")
+    inside = new_page(f"{board.url}/").frame_locator("iframe")
+    expect(inside.locator("#state")).to_have_attribute("data-state", "live")
+    shown.post("kitchen", {"temp": 21})
+    expect(inside.locator(".key b")).to_have_text("21")
+    for hidden in (".bar", "#post", ".facts", "#details", "#messages"):
+        expect(inside.locator(hidden)).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (401, "unauthorized", "The server refused: Not for you. It wants a token"),
+        (403, "forbidden", "The server refused: Not for you. This reader has no right to it"),
+        (404, "not_found", "The server refused: Not for you. There is no slosh server"),
+        (503, "unavailable", "The server asks to wait: Not for you."),
+    ],
+)
+def test_a_refusal_says_the_way_out(slosh: Slosh, new_page: Open, status: int, code: str, words: str) -> None:
+    page = new_page(f"{slosh.url}/favicon.svg")
+    problem = json.dumps({"status": status, "code": code, "detail": "Not for you."})
+    page.route("**/topics/**", lambda route: route.fulfill(status=status, body=problem))
+    page.goto(f"{slosh.url}/view/kitchen")
+    expect(page.locator("#why")).to_contain_text(words)
+    expect(page.locator("#retry")).to_be_visible(visible=status == 503)
+
+
+def test_longitude_and_latitude_are_a_path_that_breaks_where_something_is_missing(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "bus")
+    stops = [(52.50, 13.40), (52.51, 13.42), None, (52.52, 13.42), (52.53, 13.40)]
+    slosh.post("bus", *({"gps": {"lat": s and s[0], "lng": s and s[1]}, "speed_kmh": 30} for s in stops))
+    expect(page.locator("#paths .key")).to_have_text("gps52.5300°, 13.4000°")
+    expect(page.locator("#paths canvas")).to_have_attribute("aria-label", re.compile("gps is at 52.5300°, 13.4000°"))
+    expect(page.locator("#charts .key span")).to_have_text(["speed_kmh"])
+    expect(page.locator("#rest")).not_to_contain_text("lat")
+    script = """async () => {
+      const { placesOf } = await import("/-/tracks.js");
+      const [track] = sloshView.lines.tracks.whole;
+      return placesOf(track, 0, Infinity).map((place) => place && [place.latitude, place.longitude]);
+    }"""
+    assert page.evaluate(script) == [list(stop) if stop else None for stop in stops]
+    inked = """() => {
+      const canvas = document.querySelector("#paths canvas");
+      const colour = getComputedStyle(document.documentElement).getPropertyValue("--s1");
+      const wanted = colour.match(/\\w\\w/g).map((c) => parseInt(c, 16));
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      let count = 0;
+      for (let i = 0; i < data.length; i += 4) if (wanted.every((c, k) => Math.abs(c - data[i + k]) < 40)) count++;
+      return count;
+    }"""
+    until(lambda: page.evaluate(inked), lambda count: count > 50)
+    page.locator("#paths .key").click()
+    until(lambda: page.evaluate(inked), lambda count: count == 0)
+    assert page.url.endswith("?hide=gps")
+
+
+def test_what_is_pinned_stays_on_top_and_drawn(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "many")
+    slosh.post("many", {f"n{number}": 10 + number for number in range(15)})
+    expect(page.locator("#rows tr")).to_have_count(15)
+    names = page.locator("#rows .name:visible")
+    last = page.locator("#rows tr").filter(has=page.get_by_role("cell", name="n14", exact=True))
+    last.hover()
+    last.get_by_role("button", name="pin", exact=True).click()
+    expect(names.first).to_have_text("n14")
+    expect(page.locator(".key span").first).to_have_text("n14")
+    page.locator("#filter").fill("n3")
+    expect(names).to_have_text(["n14", "n3"])
+    page.locator("#rows tr:visible").nth(1).hover()
+    page.locator("#rows tr:visible").nth(1).get_by_role("button", name="only", exact=True).click()
+    expect(page.locator(".key span")).to_have_text(["n14", "n3"])
+    linked = view(new_page, slosh, page.url.rpartition("/view/")[2])
+    expect(linked.locator(".key span")).to_have_text(["n14", "n3"])
+    linked.get_by_role("button", name="pinned").click()
+    expect(linked.locator("#rows .name").first).to_have_text("n0")
+
+
+def test_what_is_ticked_in_the_table_is_in_the_address(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", {"temp": 21, "rain": 0.4, "step": 7})
+    page.get_by_role("checkbox", name="rain").uncheck()
+    page.get_by_role("checkbox", name="step").check()
+    assert page.url.endswith("?only=temp&only=step")
+    linked = view(new_page, slosh, "kitchen?only=temp&only=step")
+    expect(linked.locator(".key span")).to_have_text(["temp", "step"])
+    for name in ("temp", "step"):
+        page.get_by_role("checkbox", name=name).uncheck()
+    assert page.url.endswith("?only")
+    none = view(new_page, slosh, "kitchen?only")
+    expect(none.locator("#rows tr")).to_have_count(3)
+    expect(none.locator(".chart")).to_have_count(0)
+
+
+def test_all_that_is_kept_can_be_shown(serve: Callable[..., Slosh], new_page: Open) -> None:
+    """The history reaches further back than the ring; how far, the server says."""
+    slosh = serve(queue=2, history="10m")
+    first = view(new_page, slosh, "t")
+    slosh.post("t", 7)
+    expect(first.locator("#received")).to_have_text("1")
+    until(lambda: first.evaluate("sloshView.feed.now - sloshView.lines.last"), lambda age: age > 2)
+    slosh.post("t", 5, 6)
+    page = view(new_page, slosh, "t?span=all")
+    expect(page.locator("#span option:checked")).to_have_text("All that is kept")
+    expect(row(page, "value")).to_have_text(["value", "6", "5", "7"])
+    expect(page.locator("#rest")).to_be_hidden()

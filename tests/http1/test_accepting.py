@@ -1,0 +1,145 @@
+"""A new client does not wait behind those that opened a connection and have gone, nor behind long turns."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+
+from slosh.http1 import accepting
+from slosh.http1.accepting import MOST_ASIDE
+from slosh.server import Server
+from slosh.settings import Settings
+from slosh.startup import loop_factory
+from tests.running import PATIENCE
+
+REQUEST = b"GET /-/healthy HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+LOOPS = {"uvloop": loop_factory(), "asyncio": None}
+
+
+@contextlib.contextmanager
+def clients() -> Iterator[Callable[[Server], socket.socket]]:
+    """Makes connections that wait in the system's queue, and closes them at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(server: Server) -> socket.socket:
+            port = int(server.addresses[0].rpartition(":")[2])
+            return stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+
+        yield connect
+
+
+def serve(work: Callable[[Server], Awaitable[None]], loop: str) -> None:
+    """Do `work` with a server on the loop of that name."""
+
+    async def bounded() -> None:
+        server = Server(Settings(port=0))
+        await server.start()
+        await asyncio.wait_for(work(server), PATIENCE)
+        await server.stop()
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(bounded())
+
+
+async def read(client: socket.socket) -> bytes:
+    """The next bytes that come, while the server serves."""
+    client.setblocking(False)
+    return await asyncio.get_running_loop().sock_recv(client, 65536)
+
+
+async def until(is_true: Callable[[], bool]) -> int:
+    """Let the loop turn until something holds; how many turns that took."""
+    turns = 0
+    while not is_true():
+        turns += 1
+        await asyncio.sleep(0)
+    return turns
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_many_are_accepted_in_a_turn(loop: str) -> None:
+    """An event loop by itself accepts one or two in a turn, however long the turns are."""
+
+    async def work(server: Server) -> None:
+        assert server._state is not None
+        with clients() as connect:
+            waiting = [connect(server) for _ in range(200)]
+            for client in waiting:
+                client.send(REQUEST)
+            edge = server._state
+            assert await until(lambda: edge.requests == 200) < 100
+            assert {(await read(client))[:12] for client in waiting} == {b"HTTP/1.1 200"}
+
+    serve(work, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_is_there_comes_before_those_that_have_gone(loop: str) -> None:
+    async def work(server: Server) -> None:
+        assert server._state is not None
+        with clients() as connect:
+            for _ in range(500):
+                gone = connect(server)
+                gone.send(REQUEST)
+                gone.close()
+            client = connect(server)
+            client.send(REQUEST)
+            assert (await read(client)).startswith(b"HTTP/1.1 200")
+            edge = server._state
+            assert edge.accepted < 250
+            await until(lambda: edge.accepted == 501)
+
+    serve(work, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_half_closed_is_answered(loop: str) -> None:
+    async def work(server: Server) -> None:
+        with clients() as connect:
+            waiting = [connect(server) for _ in range(50)]
+            for client in waiting:
+                client.send(REQUEST)
+                client.shutdown(socket.SHUT_WR)
+            assert {(await read(client))[:12] for client in waiting} == {b"HTTP/1.1 200"}
+
+    serve(work, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_those_that_have_gone_are_bounded(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not accepting.__file__.endswith(".py"):
+        pytest.skip("the compiled build has its numbers built in")
+    monkeypatch.setattr(accepting, "MOST_ASIDE", 20)
+    assert MOST_ASIDE > 20
+
+    async def work(server: Server) -> None:
+        assert server._state is not None
+        with clients() as connect:
+            for _ in range(300):
+                connect(server).close()
+            connect(server)
+            edge = server._state
+            await until(lambda: edge.closed["left_early"] > 0)
+
+    serve(work, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_is_put_aside_is_closed_with_the_server(loop: str) -> None:
+    async def work(server: Server) -> None:
+        with clients() as connect:
+            for _ in range(100):
+                connect(server).close()
+            connect(server)
+            accepting = server._accepting
+            assert accepting is not None
+            waiting = accepting._aside
+            await until(lambda: bool(waiting))
+            aside = list(waiting)
+            await server.stop()
+            assert {each.fileno() for each in aside} == {-1}
+            assert not accepting._beginning
+
+    serve(work, loop)

@@ -1,0 +1,104 @@
+"""Breaks of how topics end, and of publishing to several."""
+
+from tests.mutations.row import Row
+
+row = Row.of
+
+ROWS: tuple[Row, ...] = (
+    row(
+        "core/waking.py",
+        "last = topic.last + topic.ended  # The end is something to come for those who have all messages.",
+        "last = topic.last",
+        "web/test_ends.py::test_nobody_who_waits_is_kept_and_all_are_told_once",
+    ),
+    row(
+        "core/hub.py",
+        "if topic.last > offset or topic.ended:",
+        "if topic.last > offset:",
+        "web/test_ends.py::test_a_reader_at_the_end_is_told_at_once[longpoll]",
+    ),
+    row(
+        "core/hub.py",
+        "if self.listeners.count_listeners and not topic.ended:",
+        "if self.listeners.count_listeners:",
+        "engine/test_memory.py::TestMemory::test_who_sleeps_until_a_topic_is_watched_sleeps_on_when_one_reads_an_ended_one",
+    ),
+    row(
+        "core/reading.py",
+        "topic.ended and upto == topic.last,",
+        "topic.ended,",
+        "web/test_ends.py::test_a_portion_before_the_end_does_not_say_that_it_ended[longpoll]",
+    ),
+    row(
+        "core/several.py",
+        "if not left <= 0 < max_bytes and (sift is None or not has_more or sift.has_all(topic)):",
+        "if not left <= 0 < max_bytes and (sift is None or sift.has_all(topic)):",
+        "web/test_ends.py::test_of_several_topics_a_filter_does_not_hide_the_end_of_one[sse]",
+    ),
+    row(
+        "core/several.py",
+        "return {over[-1]: places[over[-1]]}, True",
+        "return {}, True",
+        "web/test_ends.py::test_when_all_have_ended_the_last_place_is_the_end[ndjson]",
+    ),
+    row(
+        "core/several.py",
+        "places[name] = Cursor(places[name].epoch, ENDED)",
+        "del places[name]",
+        "web/test_ends.py::test_a_pattern_reader_goes_on_and_is_told_once[longpoll]",
+    ),
+    row(
+        "core/several.py",
+        "for topic in [topic for topic in self._over if not self._hub.holds(topic)]:",
+        "for topic in list[Topic]():",
+        "web/test_ends.py::test_a_pattern_reader_forgets_what_is_gone[eventsource]",
+    ),
+    row(
+        "engine/memory.py",
+        "if topic is not None and topic.ended:\nreturn TopicEnded()",
+        "if False:\nreturn TopicEnded()",
+        "web/test_ends.py::test_what_comes_after_the_end_is_409_and_changes_nothing",
+    ),
+    row(
+        "web/readers/eventsource.py",
+        "if self.asked.returns and subscription.has_all() and not subscription.is_unsettled():",
+        "if False:",
+        "web/test_ends.py::test_an_event_source_that_comes_back_is_stopped_by_204",
+    ),
+    row(
+        "web/readers/stream.py",
+        "subscription.leave_ended(made.batch, self, shared.now)",
+        "pass",
+        "web/test_ends.py::test_a_topic_that_ended_leaves_the_vector_and_the_others_go_on[ndjson]",
+    ),
+    row(
+        "web/readers/websocket/websocket.py",
+        "conversation.close(CloseCode.NORMAL_CLOSURE)",
+        "conversation.close()",
+        "web/test_ends.py::test_a_websocket_is_closed_with_1000",
+    ),
+    row(
+        "web/readers/request.py",
+        "return self._leaves and topic.ended and topic.name not in self._vector",
+        "return False",
+        "web/test_ends.py::test_a_topic_that_ended_leaves_the_vector_and_the_others_go_on[longpoll]",
+    ),
+    row(
+        "engine/redis/mirrors.py",
+        "if topic.last == newest and mirror.is_at(carried):",
+        "if True:",
+        "engine/redis/test_ends.py::test_an_end_that_comes_before_its_messages_is_not_taken_for_the_end_of_what_is_there[system]",
+    ),
+    row(
+        "engine/redis/lua/common.lua",
+        "ended = found[7] == found[1], -- an older slosh begins a life and leaves `ended` as it was",
+        "ended = found[7] ~= false,",
+        "engine/redis/test_former.py::test_a_life_that_the_former_node_begins_has_not_ended[system]",
+    ),
+    row(
+        "web/publish_several.py",
+        "if self._checked < len(lines):",
+        "if False:",
+        "web/test_publish_several.py::test_very_many_lines_and_topics_do_not_hold_the_others_up",
+    ),
+)

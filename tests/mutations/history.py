@@ -1,0 +1,261 @@
+"""Breaks of classes of topics, of histories, and of how memory and topics are shared among clients."""
+
+from tests.mutations.row import Row
+
+row = Row.of
+
+ROWS: tuple[Row, ...] = (
+    row(
+        "core/classes.py",
+        "if matches(rule.pattern, name):\nreturn rule",
+        "if matches(rule.pattern, name):\nreturn self.rules[-1]",
+        "core/test_classes.py::test_the_first_pattern_that_takes_a_name_in_decides",
+    ),
+    row(
+        "core/classes.py",
+        "self.keeps_some = any(each.keeps for each in self.every)",
+        "self.keeps_some = default.keeps",
+        "core/test_classes.py::test_what_all_classes_have_in_common",
+    ),
+    row(
+        "core/classes.py",
+        "self.longest_linger = max(each.linger for each in self.every)",
+        "self.longest_linger = default.linger",
+        "core/test_classes.py::test_what_all_classes_have_in_common",
+    ),
+    row(
+        "settings/classes.py",
+        "if row is None or not row.of_class:",
+        "if row is None:",
+        "settings/test_classes.py::test_a_mistake_is_named_with_its_table",
+    ),
+    row(
+        "core/deadlines.py",
+        "self._aging.add(topic, topic.oldest + age + _SURELY)",
+        "self._aging.add(topic, topic.oldest + age)",
+        "core/test_classes.py::test_a_message_leaves_the_ring_when_it_is_as_old_as_its_class_allows_and_counts_as_lost",
+    ),
+    row(
+        "core/hub.py",
+        "kind.counts.fell_off += topic.fit(kind.queue, kind.queue_bytes)",
+        "kind.counts.fell_off += topic.fit(kind.queue, 1 << 60)",
+        "core/test_classes.py::test_a_class_that_keeps_fewer_bytes_than_before_shortens_its_rings",
+    ),
+    # Histories.
+    row(
+        "core/buckets.py",
+        "if second != self._second or not self._count:",
+        "if second > self._second + 1 or not self._count:",
+        "core/test_buckets.py::test_each_second_is_a_bucket_of_its_own",
+    ),
+    row(
+        "core/buckets.py",
+        "self._means[newest] = self._means[newest] * (before / total) + mean * (count / total)",
+        "self._means[newest] = (self._means[newest] + mean) / 2",
+        "core/test_buckets.py::test_what_comes_into_one_bucket_is_counted_together",
+    ),
+    row(
+        "core/buckets.py",
+        "self._highs[newest] = max(self._highs[newest], high)",
+        "self._highs[newest] = high",
+        "core/test_buckets.py::test_what_comes_into_one_bucket_is_counted_together",
+    ),
+    row(
+        "core/buckets.py",
+        "self.forgotten = self._numbers[at]",
+        "pass",
+        "core/test_buckets.py::test_the_newest_buckets_are_kept_and_what_was_forgotten_is_known",
+    ),
+    row(
+        "core/buckets.py",
+        "self._at = (at + 1) % length",
+        "self._at = at + 1",
+        "core/test_buckets.py::test_the_newest_buckets_are_kept_and_what_was_forgotten_is_known",
+    ),
+    row(
+        "core/buckets.py",
+        "if self._at or not self._budget.take(_CHUNK * BUCKET):",
+        "if not self._budget.take(_CHUNK * BUCKET):",
+        "core/test_buckets.py::test_a_level_that_had_no_memory_and_wrote_over_its_oldest_does_not_grow_in_its_midst",
+    ),
+    row(
+        "core/rollups.py",
+        "if self._count >= self._most or not self._budget.take(Series.base()):",
+        "if self._count > self._most or not self._budget.take(Series.base()):",
+        "core/test_rollups.py::test_what_is_beyond_the_series_that_may_be_is_counted",
+    ),
+    row(
+        "core/rollups.py",
+        "if number - number != 0.0:",
+        "if number != number:",
+        "core/test_rollups.py::test_what_is_a_number_and_what_is_none",
+    ),
+    row(
+        "core/rollups.py",
+        "self.rolled = first.newest - len(first.messages) + first.at",
+        "self.rolled = first.newest",
+        "core/test_rollups.py::test_how_far_it_has_come_is_told_to_the_message",
+    ),
+    row(
+        "core/rollups.py",
+        "for messages, wall in reversed(kept):",
+        "for messages, wall in kept:",
+        "core/test_rollups.py::test_what_the_ring_holds_is_looked_into_in_its_order",
+    ),
+    row(
+        "core/rollups.py",
+        "waiting.messages = ()",
+        "pass",
+        "core/test_rollups.py::test_what_still_waits_of_a_field_that_is_not_kept_is_not_looked_into",
+    ),
+    row(
+        "core/window.py",
+        "self.end = (now // (width * 1000) + 1) * width * 1000",
+        "self.end = now // (width * 1000) * width * 1000",
+        "core/test_window.py::test_it_reaches_back_as_far_as_was_asked_but_for_a_part_of_a_bucket",
+    ),
+    row(
+        "core/window.py",
+        "border = (window.start + (point + 1) * window.step) // width",
+        "border = (window.start + (point + 1) * window.step) // width + 1",
+        "core/test_window.py::test_a_bucket_at_the_border_of_a_step_belongs_to_the_later_one",
+    ),
+    row(
+        "core/window.py",
+        "return sum(mean * (columns.counts[at + place] / total) for place, mean in enumerate(means))",
+        "return sum(means) / len(means)",
+        "core/test_window.py::test_a_mean_weighs_each_bucket_by_its_numbers",
+    ),
+    row(
+        "core/histories.py",
+        "if rollups is not None and rollups.readers:",
+        "if rollups is not None and rollups.readers > 1:",
+        "core/test_histories.py::test_while_an_answer_is_made_of_a_history_nothing_new_comes_into_it",
+    ),
+    row(
+        "core/histories.py",
+        "rollups.release()",
+        "pass",
+        "core/test_histories.py::test_the_memory_of_a_history_is_given_back_with_its_topic",
+    ),
+    row(
+        "core/histories.py",
+        "self._unfinished[topic] = None  # behind the others",
+        "pass",
+        "core/test_histories.py::test_messages_are_looked_into_in_the_turn_behind_them_in_portions",
+    ),
+    # What each client may have.
+    row(
+        "core/budget.py",
+        "if not self._budget.take(size):\nreturn False\nself.held += size",
+        "if not self._budget.take(size):\nreturn False\npass",
+        "core/test_reclaiming.py::TestOneClient::test_where_its_rings_do_not_suffice_histories_of_its_topics_end",
+    ),
+    row(
+        "core/rings.py",
+        "topic.share.held += growth",
+        "pass",
+        "core/test_reclaiming.py::test_whatever_happens_what_is_held_is_the_sum_of_all_rings_and_within_the_bound",
+    ),
+    row(
+        "core/reclaiming.py",
+        "if own.opener and own.held + growth > part:",
+        "if own.opener and own.held > part:",
+        "core/test_reclaiming.py::TestOneClient::test_beyond_its_part_a_client_takes_nothing_though_another_has_much_more",
+    ),
+    row(
+        "core/reclaiming.py",
+        "(share for share in shares.values() if share.opener and share.held > part), key=_held_of",
+        "(share for share in shares.values() if share.held > part), key=_held_of",
+        "core/test_reclaiming.py::TestOneClient::test_clients_that_no_address_tells_apart_take_and_do_not_give",
+    ),
+    row(
+        "core/reclaiming.py",
+        "self._heavy_until = now + _FRUITLESS",
+        "self._heavy_until = now",
+        "core/test_reclaiming.py::TestOneClient::"
+        "test_a_client_whose_rings_have_nothing_to_give_is_not_gone_over_with_each_post",
+    ),
+    row(
+        "core/reclaiming.py",
+        "if not ended:",
+        "if ended:",
+        "core/test_reclaiming.py::TestOneClient::"
+        "test_a_client_whose_rings_have_nothing_to_give_is_not_gone_over_with_each_post",
+    ),
+    row(
+        "engine/redis/mirrors.py",
+        "self._hub.shares.expect_birth(mirror.opener)\nself._view.servers.listen(self._view.keys.channel(name))",
+        "pass\nself._view.servers.listen(self._view.keys.channel(name))",
+        "engine/redis/test_shares.py::"
+        "test_what_a_reader_asks_for_counts_before_the_store_has_answered_and_until_it_is_over",
+    ),
+    row(
+        "engine/redis/mirrors.py",
+        "before, self._hub.opener = self._hub.opener, mirror.opener",
+        'before, self._hub.opener = self._hub.opener, ""',
+        "engine/redis/test_shares.py::"
+        "test_what_a_reader_asks_for_counts_before_the_store_has_answered_and_until_it_is_over",
+    ),
+    row(
+        "engine/redis/engine.py",
+        "no_room = used_up if may_begin and not here else None",
+        "no_room = None",
+        "engine/redis/test_shares.py::"
+        "test_a_client_whose_share_is_used_up_still_publishes_to_what_is_active_on_another_node",
+    ),
+    row(
+        "engine/redis/directory.py",
+        "for name in [name for name in self._openers if name not in self._listed_until]:",
+        "for name in []:",
+        "engine/redis/test_shares.py::test_what_a_publisher_brings_to_life_counts_until_it_is_over",
+    ),
+    row(
+        "web/shares.py",
+        "if engine.knows_all or not publishes:",
+        "if engine.knows_all:",
+        "engine/redis/test_shares.py::test_a_server_with_a_store_has_shares",
+    ),
+    row(
+        "core/rollups.py",
+        "if last is not None and last.group is None and not last.messages:",
+        "if False:",
+        "core/test_histories.py::test_what_is_missed_one_by_one_takes_no_memory",
+    ),
+    row(
+        "core/rollups.py",
+        "return sum(map(len, messages)) + _WAITING_EACH * len(messages) + _WAITING_TOGETHER",
+        "return sum(map(len, messages)) + _WAITING_TOGETHER",
+        "core/test_histories.py::test_small_messages_that_wait_are_counted_with_all_the_memory_that_they_take",
+    ),
+    row(
+        "core/histories.py",
+        "rollups.skip(topic.last)\nself._waiting += rollups.waiting - before",
+        "rollups.skip(topic.last)\npass",
+        "core/test_histories.py::test_nothing_is_counted_as_waiting_once_all_was_looked_into",
+    ),
+    row(
+        "core/histories.py",
+        "rollups.skip(topic.last)\nself._waiting += rollups.waiting - before\nself._unfinished[topic] = None",
+        "rollups.skip(topic.last)\nself._waiting += rollups.waiting - before",
+        "core/test_histories.py::test_a_history_does_not_wait_for_messages_that_were_passed_over",
+    ),
+    row(
+        "core/buckets.py",
+        "level.forgotten = seconds.forgotten * WIDTHS[0] // width",
+        "pass",
+        "core/test_buckets.py::test_a_width_that_is_new_knows_no_more_than_the_seconds_that_it_was_made_of",
+    ),
+    row(
+        "web/readers/state.py",
+        "work.fail()",
+        "pass",
+        "web/readers/test_history.py::test_an_answer_that_fails_is_refused_and_holds_up_neither_the_next_nor_the_history",
+    ),
+    row(
+        "web/readers/state.py",
+        "self._waiting.popleft()\nwork.fail()",
+        "raise\nwork.fail()",
+        "web/readers/test_history.py::test_an_answer_that_fails_is_refused_and_holds_up_neither_the_next_nor_the_history",
+    ),
+)

@@ -1,0 +1,92 @@
+"""Text that people read has concrete subjects and the field's words, so that it is understood at the first reading.
+
+Looked at: the pages, and of all Python files, those of tests too, docstrings, comments, texts (help, errors) and the
+names of functions and classes.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parent.parent
+PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
+FOLDERS = ("src", "tests", "benchmarks", "feeders", "example", "examples")
+SOURCES = sorted(file for folder in FOLDERS for file in (TOP / folder).rglob("*.py") if file != Path(__file__))
+
+BEGINS = r"(?:^|[.!?:] |\* |\| |# )"
+"""Where a sentence begins."""
+SUBJECT = rf"{BEGINS}(Who|Whoever|Whatever|Nobody)\b(?![^.]*\?)"
+"""No concrete noun as the subject. In tests a promise may be short: only the words are looked at there."""
+BANNED = {
+    SUBJECT: "begin with the client, the watcher, the caller: a noun",
+    r"\b(going|goes|go|went) down\b": "shut down",
+    r"\bsigns? of life\b": "heartbeat",
+    r"\banew\b": "again",
+    r"\bowe[sd]?\b": "must call",
+    r"\bat hand\b": "open already",
+    r"\b(is|are) let go\b|\blet go of\b": "removed, released, dropped",
+    r"\bis whose\b": "belongs to",
+    r"\b(observer|onlooker|expectant)s?\b": "listener",
+    r"\b(the|an) edge\b": "the HTTP server, or the server's state",
+    r"\bjudge[sd]? (a|the|each|every) heads?\b": "parse",
+    r"\b(four|every|each|that) doors?\b": "entry point, or source of settings",
+}
+"""What is not written, as a pattern, and what to write instead."""
+EXCEPTIONS: dict[str, str] = {}
+"""Text that may stay, as `file: words`, each with its reason."""
+
+
+def texts(file: Path) -> Iterator[str]:
+    """What a person reads in a file, a piece at a time."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".md":
+        yield from re.sub(r"```.*?```", "", text, flags=re.DOTALL).split("\n")
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from (line.strip() for line in node.value.split("\n"))
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name.replace("_", " ")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string.lstrip("# ")
+
+
+def named(file: Path) -> str:
+    return str(file.relative_to(TOP))
+
+
+@pytest.mark.parametrize("file", [*(page for page in PAGES if page.name != "CHANGELOG.md"), *SOURCES], ids=named)
+def test_it_is_plain(file: Path) -> None:
+    found = [
+        f"{text[:100]!r}: {instead}"
+        for text in texts(file)
+        for pattern, instead in BANNED.items()
+        if pattern != SUBJECT or file.suffix == ".md" or file.is_relative_to(TOP / "src")
+        if (match := re.search(pattern, text)) and f"{named(file)}: {match[0].strip()}" not in EXCEPTIONS
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Whoever connects may read.",
+        "It waits. Nobody is told.",
+        "The server goes down.",
+        "It owes a `stop`.",
+        "expectants of a",
+    ],
+)
+def test_what_is_banned_is_found(text: str) -> None:
+    assert any(re.search(pattern, text) for pattern in BANNED)
+
+
+@pytest.mark.parametrize("text", ["Who may do this?", "The node is shut down.", "It says nobody listens."])
+def test_what_is_allowed_is_not_found(text: str) -> None:
+    assert not any(re.search(pattern, text) for pattern in BANNED)

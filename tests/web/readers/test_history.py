@@ -1,0 +1,213 @@
+"""GET of a topic's history: columns, where they begin, and the place from which a reader goes on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.web.conftest import MakeSite
+from tests.web.harness import Site, request
+
+HISTORY = "/topics/a?history=60s&points=60"
+
+
+@pytest.fixture
+def make_site(make_site: MakeSite) -> MakeSite:
+    """Sites on which the time of day goes on as virtual time does."""
+
+    def make(**settings: Any) -> Site:
+        site = make_site(**settings)
+        site.server.wall = lambda: 1_795_953_600.5 + site.loop.time()
+        return site
+
+    return make
+
+
+def post(site: Site, *messages: object) -> None:
+    for message in messages:
+        assert site.post("/topics/a", json.dumps(message).encode()).status == 200
+
+
+def ask(site: Site, target: str = HISTORY) -> dict[str, Any]:
+    client = site.connect().get(target)
+    answer = client.next()
+    assert answer.status == 200, answer.body
+    client.reset()
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def test_the_columns_have_as_many_elements_as_points_and_an_empty_step_is_null(make_site: MakeSite) -> None:
+    site = make_site(topics={"a": {"history": 60.0}})
+    site.get("/topics/a?wait=0")
+    post(site, {"t": 1, "cpu": {"load": 0.5}}, {"t": 4})
+    site.advance(10)
+    post(site, {"t": -2})
+    told = ask(site)
+    assert told["to"] - told["from"] == 60 * told["step"] == 60_000
+    now = site.server.wall() * 1000
+    assert told["to"] - told["step"] <= now < told["to"]
+    assert [each["path"] for each in told["series"]] == ["t", "cpu.load"]
+    t = told["series"][0]
+    assert {len(t[name]) for name in ("count", "min", "max", "mean")} == {60}
+    assert t["count"] == [*[0] * 49, 2, *[0] * 9, 1]
+    assert (t["min"][49], t["max"][49], t["mean"][49]) == (1, 4, 2.5)
+    assert (t["min"][59], t["max"][59], t["mean"][59]) == (-2, -2, -2)
+    assert t["min"][48] is t["max"][48] is t["mean"][48] is None
+    assert (told["max"], told["next"]) == (3, "epoch000.3")
+
+
+def test_next_is_where_a_reader_goes_on_without_a_gap_or_a_double(site: Site) -> None:
+    site.get("/topics/a?wait=0")
+    post(site, 1, 2, 3)
+    told = ask(site)
+    post(site, 4, 5)
+    rest = site.get(f"/topics/a?since={told['next']}").json
+    assert sum(told["series"][0]["count"]) == 3
+    assert (rest["saw"], rest["res"]) == (2, [4, 5])
+
+
+def test_it_makes_the_topic_active_as_any_get_does(make_site: MakeSite) -> None:
+    site = make_site(linger=5.0)
+    told = ask(site)
+    assert (told["max"], told["series"]) == (0, [])
+    post(site, 1)
+    site.advance(6)
+    assert site.post("/topics/a", b"1").status == 404
+    assert site.hub.budget.held == 0
+
+
+def test_without_a_class_it_begins_with_what_the_ring_holds_and_says_how_far_back_that_is(make_site: MakeSite) -> None:
+    site = make_site(queue=3)
+    site.get("/topics/a?wait=0")
+    for number in range(5):
+        post(site, number)
+        site.advance(1.0)
+    told = ask(site)
+    assert told["series"][0]["min"][-6:] == [None, None, 2, 3, 4, None]
+    assert told["known_from"] == told["to"] - 3500
+    for number in range(5, 15):
+        post(site, number)
+    assert sum(ask(site)["series"][0]["count"]) == 13
+    assert ask(site)["series"][0]["count"][-1] == 10
+
+
+def test_more_messages_in_a_turn_than_the_ring_holds_are_all_in_it(make_site: MakeSite) -> None:
+    site = make_site(queue=3, topics={"a": {"history": 60.0}})
+    site.get("/topics/a?wait=0")
+    assert site.post("/topics/a?batch=ndjson", b"7\n" * 500).status == 200
+    assert sum(ask(site)["series"][0]["count"]) == 500
+
+
+def test_one_series_for_each_value_and_only_the_paths_that_are_wanted(site: Site) -> None:
+    site.get("/topics/a?wait=0")
+    post(site, *({"host": host, "t": number, "u": 1} for number, host in enumerate(["web1", "web2", "web1"])))
+    told = ask(site, HISTORY + "&by=host&path=t,nothing")
+    assert [(each["path"], each["by"], sum(each["count"])) for each in told["series"]] == [
+        ("t", "web1", 2),
+        ("t", "web2", 1),
+    ]
+    assert [each["path"] for each in ask(site)["series"]] == ["t", "u"]
+    assert "by" not in ask(site)["series"][0]
+
+
+def test_what_is_beyond_the_series_that_may_be_is_told(make_site: MakeSite) -> None:
+    site = make_site(max_series=2)
+    site.get("/topics/a?wait=0")
+    post(site, {"a": 1, "b": 1, "c": 1, "d": 1})
+    assert ask(site)["unlisted"] == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "parameter", "sentence"),
+    [
+        ("/topics/a?history=60s&points=0", "points", "1 to 4096"),
+        ("/topics/a?history=60s&points=4097", "points", "1 to 4096"),
+        ("/topics/a?history=60s&points=many", "points", "1 to 4096"),
+        ("/topics/a?history=soon", "history", "10m"),
+        ("/topics/a?history=0", "history", "10m"),
+        ("/topics/a?history", "history", "10m"),
+        ("/topics/a?history=2h", "history", "3600 s at most, because its class does not say how long"),
+        ("/topics/short?history=2m", "history", "60 s at most, which is what its class keeps"),
+        ("/topics/a,b?history=60s", "history", "one topic"),
+        ("/topics/*?history=60s", "history", "one topic"),
+        ("/topics/a?history=60s&format=sse", "history", "as JSON"),
+        ("/topics/a?history=60s&path=" + ",".join(map(str, range(65))), "path", "64"),
+    ],
+)
+def test_what_makes_no_sense_is_told_and_changes_nothing(
+    make_site: MakeSite, target: str, parameter: str, sentence: str
+) -> None:
+    site = make_site(topics={"short": {"history": 60.0}})
+    answer = site.get(target)
+    assert (answer.status, answer.code, answer.json["parameter"]) == (400, "bad_query", parameter)
+    assert sentence in answer.json["detail"]
+    assert len(site.hub) == 0
+
+
+def test_an_answer_with_very_many_elements_is_refused_with_what_fits(make_site: MakeSite) -> None:
+    site = make_site(max_series=100)
+    site.get("/topics/a?wait=0")
+    post(site, {f"p{number}": 1 for number in range(100)})
+    client = site.connect().get("/topics/a?history=60s&points=1000")
+    answer = client.next()
+    assert (answer.status, answer.json["parameter"]) == (400, "points")
+    assert "points=655 or fewer" in answer.json["detail"]
+    assert len(ask(site, "/topics/a?history=60s&points=655")["series"]) == 100
+
+
+def test_what_it_does_not_look_at_is_named(site: Site) -> None:
+    client = site.connect().get(HISTORY + "&since=earliest&wait=3")
+    assert client.next()["Slosh-Ignored"] == "since, wait"
+
+
+def test_an_answer_of_many_series_is_made_in_several_turns_and_is_of_one_moment(make_site: MakeSite) -> None:
+    """Messages come in each of these turns; each is in all series, or in none and behind `next`."""
+    site = make_site(linger=1000.0, topics={"a": {"history": 3600.0}})
+    site.get("/topics/a?wait=0")
+    message = json.dumps({f"p{number}": number for number in range(64)}).encode()
+    hub, topic, waits = site.hub, site.hub.open("a", site.loop.time()), list[bool]()
+    for _ in range(300):
+        assert site.post("/topics/a", message).status == 200
+        site.advance(1.0)
+
+    def go_on(_: Any) -> None:
+        waits.append(client.silent())
+        hub.append(topic, [message], site.loop.time(), topic.latest_wall)
+        if len(waits) < 50:
+            hub.put_off(go_on)
+
+    client = site.connect()
+    hub.put_off(go_on)
+    told = client.get("/topics/a?history=1h&points=600").next().json
+    assert len(told["series"]) == 64
+    assert {sum(each["count"]) for each in told["series"]} == {int(told["next"].partition(".")[2])}
+    assert 3 < sum(waits) < 50
+
+
+def test_a_client_that_goes_costs_nothing_more(site: Site) -> None:
+    site.get("/topics/a?wait=0")
+    post(site, 1)
+    client = site.connect()
+    client.connection.data_received(request("GET", HISTORY))
+    client.reset()
+    assert len(ask(site)["series"]) == 1
+
+
+def test_an_answer_that_fails_is_refused_and_holds_up_neither_the_next_nor_the_history(make_site: MakeSite) -> None:
+    site = make_site(topics={"a": {"history": 60.0}})
+    site.get("/topics/a?wait=0")
+    post(site, 1)
+    wall = site.server.wall
+
+    def fail_once() -> float:
+        site.server.wall = wall
+        raise OverflowError
+
+    site.server.wall = fail_once
+    clients = [site.connect().get(HISTORY) for _ in range(3)]
+    answers = [client.next() for client in clients]
+    assert [answer.status for answer in answers] == [500, 200, 200]
+    post(site, 2)
+    (series,) = ask(site)["series"]
+    assert sum(series["count"]) == 2

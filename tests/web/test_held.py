@@ -1,0 +1,68 @@
+"""No client holds more requests than its share, however it comes, and what has ended does not count."""
+
+import pytest
+
+from slosh.access.rights import ALL
+from slosh.access.rules import AccessRules
+from slosh.web.routes import Routes
+from tests.access.tokens import token_row
+from tests.web.conftest import MakeSite
+from tests.web.harness import Client, Site
+
+TOKEN = "slosh_reader"
+
+
+@pytest.fixture
+def site(make_site: MakeSite) -> Site:
+    rules = AccessRules(ALL, (token_row(TOKEN, read=["**"]),))
+    return make_site(max_held_per_address=2, access=rules, trusted_proxies="10.0.0.0/8")
+
+
+def hold(site: Site, address: str, target: str = "/topics/a", **fields: str) -> Client:
+    return site.connect((address, 1)).get(target, **fields)
+
+
+@pytest.mark.parametrize("target", ["/topics/a", "/topics/a?format=sse", "/topics?watch", "/topics/a?watchers&wait=9"])
+def test_one_more_is_refused_and_other_clients_are_not(site: Site, target: str) -> None:
+    clients = [hold(site, "192.0.2.1") for _ in range(2)]
+    refused = hold(site, "192.0.2.1", target).next()
+    assert (refused.status, "max_held_per_address" in refused.body.decode()) == (
+        200 if "sse" in target or target[-5:] == "watch" else 429,
+        True,
+    )
+    hold(site, "192.0.2.2", target)
+    clients[0].reset()
+    assert hold(site, "192.0.2.1").silent()
+
+
+def test_what_is_answered_at_once_is_not_counted(site: Site) -> None:
+    for _ in range(5):
+        assert hold(site, "192.0.2.1", "/topics/a?wait=0").next().status == 200
+
+
+def test_a_token_has_one_share_from_all_addresses(site: Site) -> None:
+    fields = {"Authorization": f"Bearer {TOKEN}"}
+    for number in range(2):
+        hold(site, f"192.0.2.{number}", **fields)
+    assert hold(site, "192.0.2.9", **fields).next().status == 429
+    assert hold(site, "192.0.2.9").silent()
+
+
+def test_behind_a_trusted_proxy_each_client_has_its_own_share(site: Site) -> None:
+    for number in range(5):
+        assert hold(site, "10.0.0.1", X_Forwarded_For=f"198.51.100.{number}").silent()
+    connection = hold(site, "10.0.0.1", X_Forwarded_For="198.51.100.9")
+    hold(site, "10.0.0.1", X_Forwarded_For="198.51.100.9")
+    assert hold(site, "10.0.0.1", X_Forwarded_For="198.51.100.9").next().status == 429
+    # The proxy uses the connection for another client: it counts for the first no more.
+    site.post("/topics/a", b"1")
+    connection.next()
+    connection.get("/topics/a", X_Forwarded_For="198.51.100.7")
+    assert hold(site, "10.0.0.1", X_Forwarded_For="198.51.100.9").silent()
+
+
+def test_what_has_ended_is_forgotten(site: Site) -> None:
+    for number in range(200):
+        hold(site, f"192.0.2.{number}").reset()
+    assert isinstance(site.heads.application, Routes)
+    assert len(site.heads.application.gate.held) <= 2

@@ -1,0 +1,91 @@
+"""What /-/metrics tells of the process, of times, and of the classes of topics."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from slosh.core.classes import Classes, TopicClass
+from slosh.settings import Settings
+from slosh.web.process import count_open_files, find_start, read_memory
+from tests.web.conftest import MakeSite
+from tests.web.harness import Site
+
+
+def test_the_process_is_told_as_the_system_sees_it() -> None:
+    own = psutil.Process()
+    assert abs(find_start() - own.create_time()) < 1.0
+    assert read_memory()[1] == pytest.approx(own.memory_info().rss, rel=0.2)
+    before = count_open_files()
+    with Path(os.devnull).open():
+        assert count_open_files() == before + 1
+
+
+def test_it_has_the_names_that_every_program_has(site: Site) -> None:
+    metrics = site.metrics()
+    assert metrics["process_cpu_seconds_total"] > 0
+    assert metrics["process_resident_memory_bytes"] > 1_000_000
+    assert metrics["process_open_fds"] > 2
+    assert metrics["process_max_fds"] >= metrics["process_open_fds"]
+    assert metrics["process_start_time_seconds"] <= time.time()
+
+
+def test_the_time_from_publisher_to_reader_is_counted_for_each_reader(site: Site) -> None:
+    """On the clock of the test, in which the waking takes as long as a test lets it."""
+    hub = site.engine.hub
+    hub.clock = lambda: site.loop.time() + 0.03
+    readers = [site.connect().get("/topics/a") for _ in range(3)]
+    site.post("/topics/a", b"1")
+    for reader in readers:
+        reader.next()
+    site.post("/topics/a", b"2")  # No reader waits, so none was given it late.
+    site.get("/topics/a?since=earliest")  # Nor is what lay there counted as slow.
+    metrics = site.metrics()
+    assert metrics['slosh_delivery_seconds_bucket{le="0.02"}'] == 0
+    assert metrics['slosh_delivery_seconds_bucket{le="0.05"}'] == 3
+    assert metrics["slosh_delivery_seconds_count"] == 3
+    assert metrics["slosh_delivery_seconds_sum"] == pytest.approx(0.09, abs=0.02)
+
+
+def test_a_crowd_is_counted_whole(site: Site) -> None:
+    for _ in range(300):
+        site.connect().get("/topics/a")
+    site.post("/topics/a", b"1")
+    assert site.metrics()["slosh_delivery_seconds_count"] == 300
+
+
+def test_each_class_has_its_own_counts_which_a_reload_keeps(make_site: MakeSite) -> None:
+    site = make_site(topics={"gen/**": {"queue": 2}, "rare": {"queue": 9}})
+    site.connect().get("/topics/gen/a?since=now&every=1h")
+    for _ in range(3):
+        site.post("/topics/gen/a", b"1")
+    site.get("/topics/b?wait=0")
+    site.post("/topics/b", b"123")
+    metrics = site.metrics()
+
+    def told(name: str) -> tuple[float, ...]:
+        return tuple(metrics[f'slosh_class_{name}{{class="{kind}"}}'] for kind in ("gen/**", "rare", "default"))
+
+    assert told("published_messages_total") == (3, 0, 1)
+    assert told("fell_off_messages_total") == (1, 0, 0)
+    assert told("topics") == (1, 0, 1)
+    assert told("watchers") == (1, 0, 0)
+    assert told("ring_bytes") == (2, 0, 3)
+    kinds = [TopicClass(name, queue=5, queue_bytes=1 << 20, linger=30.0) for name in ("default", "gen/**")]
+    site.engine.hub.set_bounds(
+        classes=Classes(kinds[0], kinds[1:]), max_topics=9, max_watchers=0, max_bytes=1 << 30, now=site.loop.time()
+    )
+    metrics = site.metrics()
+    assert metrics['slosh_class_published_messages_total{class="gen/**"}'] == 3
+    assert 'slosh_class_topics{class="rare"}' not in metrics
+
+
+def test_a_class_is_named_as_in_the_settings(make_site: MakeSite) -> None:
+    """Whatever is in its name stays within the label."""
+    site = make_site(topics={'a"b': {"queue": 2}})
+    text = site.get("/-/metrics").body.decode()
+    assert re.search(r'^slosh_class_topics\{class="a\\"b"\} 0.0$', text, re.MULTILINE)
+    assert Settings().topics == {}

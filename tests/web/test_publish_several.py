@@ -1,0 +1,212 @@
+"""POST to several topics: all lines are checked before anything is stored, and each topic has its own answer."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slosh.engine.base import Published
+from slosh.errors import EngineUnreachable
+from tests.properties import STORY
+from tests.web.conftest import MakeSite
+from tests.web.harness import Response, Site, SiteEngine
+from tests.web.posting import kept
+
+
+def lines(*pairs: tuple[object, object]) -> bytes:
+    return b"".join(json.dumps({"topic": topic, "message": message}).encode() + b"\n" for topic, message in pairs)
+
+
+def publish(site: Site, *pairs: tuple[object, object], **fields: str) -> Response:
+    return site.post("/topics", lines(*pairs), **fields)
+
+
+def kept_in(site: Site, topic: str) -> list[object]:
+    found: list[object] = site.get(f"/topics/{topic}?since=earliest&wait=0").json["res"]
+    return found
+
+
+def test_each_topic_gets_its_messages_in_the_order_of_the_lines(site: Site) -> None:
+    kept(site, topic="a")
+    kept(site, topic="b")
+    answer = publish(site, ("a", 1), ("b", 2), ("c", 3), ("a", 4), ("c", 5), ("c", 6))
+    assert answer.status == 200
+    assert answer.json == {
+        "accepted": 3,
+        "topics": {
+            "a": {"max": 2, "next": "epoch000.2", "watchers": 0},
+            "b": {"max": 1, "next": "epoch001.1", "watchers": 0},
+        },
+        "refused": {"c": {"code": "no_watchers", "count": 3}},
+    }
+    assert (kept_in(site, "a"), kept_in(site, "b")) == ([1, 4], [2])
+
+
+def test_a_message_keeps_its_letters(site: Site) -> None:
+    kept(site)
+    site.post("/topics", b'{"topic": "a", "message" :  { "z":1.0,"a" : 1e999, "z":"\\ud83d" } , "time":7}\n')
+    assert b'"res":[{ "z":1.0,"a" : 1e999, "z":"\\ud83d" }]' in site.get("/topics/a?since=earliest").body
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"{", "bad_json"),
+        (b"1", "bad_json"),
+        (b'["a", 1]', "bad_json"),
+        (b'{"topic":"a"}', "bad_json"),
+        (b'{"message":1}', "bad_json"),
+        (b'{"topic":1,"message":1}', "bad_json"),
+        (b'{"topic":"a","message":NaN}', "bad_json"),
+        (b'{"topic":"a","message":' + b"[" * 2000 + b"]" * 2000 + b"}", "bad_json"),
+        (b'{"topic":"a","message":"\xff"}', "bad_json"),
+        (b'{"topic":"a,b","message":1}', "bad_topic"),
+        (b'{"topic":"*","message":1}', "bad_topic"),
+        (b'{"topic":"","message":1}', "bad_topic"),
+        (b'{"topic":"a\\ud83d","message":1}', "bad_topic"),
+        (b'{"topic":"a","message":"' + b"x" * 1_048_576 + b'"}', "too_large"),
+        (b'{"topic":"a","message":1,"more":"' + b"x" * 2_000_000 + b'"}', "too_large"),
+    ],
+)
+def test_a_line_that_is_not_valid_refuses_the_whole(site: Site, line: bytes, code: str) -> None:
+    kept(site)
+    answer = site.post("/topics", lines(("a", 1)) + line + b"\n" + lines(("a", 2)))
+    assert answer.code == code
+    assert "Line 2" in answer.json["detail"]
+    assert kept_in(site, "a") == []
+
+
+@pytest.mark.parametrize("body", [b"", b"\n \n"])
+def test_an_empty_batch_is_none(site: Site, body: bytes) -> None:
+    assert site.post("/topics", body).code == "bad_json"
+
+
+@pytest.mark.parametrize("query", ["end", "open", "batch=csv"])
+def test_what_is_for_one_topic_is_refused(site: Site, query: str) -> None:
+    kept(site)
+    answer = site.post(f"/topics?{query}", lines(("a", 1)))
+    assert (answer.status, answer.code) == (400, "bad_query")
+    assert kept_in(site, "a") == []
+    assert "Slosh-Ignored" not in answer, "what is refused is not ignored"
+    assert "empty" not in answer.json["detail"], "a flag has no value"
+
+
+def test_what_stands_beside_the_message_of_a_line_has_a_bound(site: Site) -> None:
+    """Else each line could be as long as the largest message of all."""
+    kept(site)
+
+    def line(size: int) -> bytes:
+        before, after = b'{"topic":"a","message":1,"x":"', b'"}\n'
+        return before + b"y" * (size + 1 - len(before) - len(after) + 1) + after
+
+    assert site.post("/topics", line(4096)).status == 200
+    refused = site.post("/topics", line(4097))
+    assert (refused.status, refused.code, refused.json["limit"]) == (413, "too_large", 4096)
+    assert kept_in(site, "a") == [1]
+
+
+def test_a_batch_too_long_is_refused(make_site: MakeSite) -> None:
+    site = make_site(max_batch=2)
+    assert publish(site, ("a", 1), ("a", 2), ("a", 3)).code == "too_large"
+
+
+def test_what_has_ended_is_refused_and_the_others_are_taken(site: Site) -> None:
+    kept(site, topic="a")
+    kept(site, topic="b")
+    site.ask("DELETE", "/topics/a")
+    answer = publish(site, ("a", 1), ("b", 2)).json
+    assert (answer["accepted"], answer["refused"]) == (1, {"a": {"code": "ended", "count": 1}})
+
+
+def test_with_keep_each_topic_counts_for_the_client(make_site: MakeSite) -> None:
+    site = make_site(unwatched="keep", max_topics_per_address=2)
+    answer = publish(site, ("a", 1), ("b", 2), ("c", 3)).json
+    assert answer["accepted"] == 2
+    assert answer["refused"] == {"c": {"code": "share_used_up", "count": 1}}
+
+
+def test_readers_of_patterns_are_given_what_comes_to_life(site: Site) -> None:
+    reader = site.connect().get("/topics/house/*?since=*")
+    assert publish(site, ("house/a", 1), ("house/b", 2), ("garden", 3)).json["accepted"] == 2
+    assert set(reader.next().json["topics"]) == {"house/a", "house/b"}
+
+
+def test_a_key_covers_all_topics(site: Site) -> None:
+    kept(site, topic="a")
+    kept(site, topic="b")
+    first = publish(site, ("a", 1), ("b", 2), Idempotency_Key="k")
+    again = publish(site, ("a", 1), ("b", 2), Idempotency_Key="k")
+    assert (again.body, again["Idempotent-Replayed"]) == (first.body, "true")
+    assert (kept_in(site, "a"), kept_in(site, "b")) == ([1], [2])
+    assert "Idempotent-Replayed" not in site.post("/topics/a", b"3", Idempotency_Key="k"), "a key of another kind"
+
+
+def test_pages_of_a_foreign_origin_may_not(site: Site) -> None:
+    kept(site)
+    assert publish(site, ("a", 1), Origin="https://elsewhere.example").code == "foreign_origin"
+    assert "POST" in site.ask("OPTIONS", "/topics")["Allow"]
+
+
+def test_very_many_lines_and_topics_do_not_hold_the_others_up(site: Site) -> None:
+    client = site.connect().get("/topics/*?since=*")
+    client.reset()
+    pairs = [(f"t{number}", number) for number in range(1000)]
+    body = lines(*pairs)
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns < 10_000 and publisher.silent():
+            site.loop.call_soon(turn)
+
+    publisher = site.connect()
+    site.loop.call_soon(turn)
+    publisher.post("/topics", body)
+    assert publisher.next().json["refused"]["t999"] == {"code": "no_watchers", "count": 1}
+    assert turns > 16, "other work had its turn between the portions"
+
+
+def test_an_engine_that_answers_later_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(SiteEngine, "publish", lambda _, *publish: asked.append(publish))
+    client = site.connect().post("/topics", lines(("a", 1), ("b", 2)))
+    assert client.silent()
+    for publish_, outcome in zip(asked, (Published("k3f9", 4, 1), EngineUnreachable("It is away.")), strict=True):
+        publish_[3](outcome)  # `done`
+    assert client.next().json == {
+        "accepted": 1,
+        "topics": {"a": {"max": 4, "next": "k3f9.4", "watchers": 1}},
+        "refused": {"b": {"code": "engine_unreachable", "count": 1}},
+    }
+
+
+def test_a_client_that_vanishes_while_its_lines_are_checked_has_stored_nothing(site: Site) -> None:
+    kept(site)
+    client = site.connect()
+    body = lines(*[("a", "x" * 1000) for _ in range(1000)])
+    head = b"POST /topics HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+    client.connection.data_received(head + body)
+    client.reset()
+    assert kept_in(site, "a") == []
+
+
+@STORY
+@given(pairs=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 9)), min_size=1, max_size=30))
+def test_it_says_what_posts_one_by_one_would(pairs: list[tuple[str, int]]) -> None:
+    together, apart = Site(), Site()
+    try:
+        for topic in "ab":
+            kept(together, topic=topic)
+            kept(apart, topic=topic)
+        answer = publish(together, *pairs).json
+        taken = [apart.post(f"/topics/{topic}", b"%d" % message).status == 200 for topic, message in pairs]
+        assert answer["accepted"] == sum(taken)
+        assert sum(refused["count"] for refused in answer["refused"].values()) == len(pairs) - sum(taken)
+        for topic in "ab":
+            assert kept_in(together, topic) == kept_in(apart, topic)
+    finally:
+        together.close()
+        apart.close()
