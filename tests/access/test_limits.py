@@ -70,6 +70,8 @@ def test_keys_are_bounded_and_the_newest_are_kept(monkeypatch: pytest.MonkeyPatc
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("2001:db8:1:2::", "2001:db8:1:2::/64"),
         ("", "unix"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::1", "::/64"),
     ],
 )
 def test_a_client_of_ipv6_counts_by_its_network(address: str, key: str) -> None:

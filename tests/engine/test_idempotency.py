@@ -1,5 +1,6 @@
 """Answers that are given again: for their time, for their topic and key, and no more of them than there may be."""
 
+import time
 from typing import Any
 
 from hypothesis import given
@@ -44,6 +45,59 @@ def test_against_a_list_of_all_that_was_ever_kept(steps: Any, most: int) -> None
             answer = Published("k", len(kept), 0)
             replays.keep("a", key, now, answer)
             kept = [*kept, (now, key, answer)][-most:]
+
+
+def test_the_client_that_has_the_most_loses_its_oldest() -> None:
+    replays = Replays(4)
+    replays.keep("a", "theirs", 0.0, Published("k", 1, 0), "one")
+    for number in range(20):
+        replays.keep("a", str(number), 0.0, Published("k", number, 0), "other")
+    assert replays.find("a", "theirs", 0.0) is not None
+    assert [replays.find("a", str(number), 0.0) is not None for number in range(20)] == [False] * 17 + [True] * 3
+    assert replays.forgotten == 17
+
+
+@PROPERTY
+@given(st.lists(st.tuples(st.sampled_from([0, 0, 1, 150]), st.sampled_from("abcd")), max_size=60), st.integers(1, 6))
+def test_no_client_pushes_out_what_another_has_that_has_less(steps: Any, most: int) -> None:
+    """Each of many publishes has a key of its own, and is kept for its client."""
+    replays = Replays(most)
+    kept: dict[str, list[tuple[float, str]]] = {client: [] for client in "abcd"}
+    now, forgotten = 0.0, 0
+    for number, (seconds, client) in enumerate(steps):
+        now += seconds
+        for name, keys in kept.items():
+            kept[name] = [each for each in keys if each[0] + REPLAY_SECONDS > now]
+        assert replays.find("a", "", now) is None
+        replays.keep("a", str(number), now, Published("k", number, 0), client)
+        kept[client].append((now, str(number)))
+        greatest = max(map(len, kept.values()))
+        for keys in kept.values():
+            there = [each for each in keys if replays.find("a", each[1], now) is not None]
+            if there != keys:
+                assert len(keys) == greatest
+                assert there == keys[1:]
+                keys.pop(0)
+                forgotten += 1
+        assert replays.forgotten == forgotten
+        assert sum(map(len, kept.values())) <= most
+        assert [each[1] for each in replays.all_kept(now)] == sorted(
+            (key for keys in kept.values() for _, key in keys), key=int
+        )
+
+
+def test_it_costs_the_same_however_many_are_kept() -> None:
+    """Very many clients, and one that has very many keys: none is looked for among all."""
+    replays = Replays(20_000)
+    for number in range(10_000):
+        replays.keep("a", f"one {number}", 0.0, Published("k", 1, 0), "one")
+        replays.keep("a", f"each {number}", 0.0, Published("k", 1, 0), f"client {number}")
+    began = time.thread_time()
+    for number in range(10_000):
+        replays.keep("a", f"more {number}", 0.0, Published("k", 1, 0), f"another {number}")
+    assert time.thread_time() - began < 0.5
+    assert replays.forgotten == 10_000
+    assert all(replays.find("a", f"each {number}", 0.0) for number in range(1, 10_000, 100))
 
 
 def test_it_is_given_again_for_five_minutes_and_no_longer() -> None:

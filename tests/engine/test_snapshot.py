@@ -112,6 +112,14 @@ def test_a_publish_is_answered_as_at_the_process_before() -> None:
     assert after.replays.find("a", "key", LATER + 301.0) is None
 
 
+def test_a_key_counts_for_its_client_afterwards_too() -> None:
+    before, after = engine(), engine()
+    before.hub.open("a", 0.0)
+    before.accept("a", (b"1",), 0.0, "key", "192.0.2.1")
+    carry(before, after, 20.0)
+    assert [(key, client) for _, key, _, _, client in after.replays.all_kept(LATER + 20.0)] == [("key", "192.0.2.1")]
+
+
 def test_rings_are_cut_to_the_bounds_of_the_process_that_goes_on() -> None:
     before, after = engine(queue=10), engine(queue=3, max_topics=2)
     for name in ("a", "b", "c"):

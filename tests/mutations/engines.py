@@ -20,9 +20,21 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/idempotency.py",
-        "while self._answers and next(iter(self._answers.values()))[0] <= now:",
-        "while False:",
+        "if until > now:",
+        "if True:",
         "engine/test_idempotency.py::test_against_a_list_of_all_that_was_ever_kept",
+    ),
+    row(
+        "engine/idempotency.py",
+        "self._drop_oldest(next(iter(self._by_count[self._greatest])))",
+        "self._drop_oldest(next(iter(self._by_client)))",
+        "engine/test_idempotency.py::test_the_client_that_has_the_most_loses_its_oldest",
+    ),
+    row(
+        "engine/idempotency.py",
+        "if after > self._greatest or self._greatest not in self._by_count:",
+        "if after > self._greatest:",
+        "engine/test_idempotency.py::test_no_client_pushes_out_what_another_has_that_has_less",
     ),
     row(
         "engine/memory.py",
@@ -32,8 +44,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/memory.py",
-        "published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))\nif key:\nself.replays.keep(name, key, now, published)",
-        'published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))\nif key:\nself.replays.keep("", key, now, published)',
+        "published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))\nif key:\nself.replays.keep(name, key, now, published, client)",
+        'published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))\nif key:\nself.replays.keep("", key, now, published, client)',
         "engine/test_memory.py::TestMemory::test_a_publish_that_comes_again_with_its_key_is_taken_once",
     ),
     row(
@@ -164,7 +176,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/snapshot.py",
-        "engine.replays.put_back(each.topic, each.key, now + each.left, answer)",
+        "engine.replays.put_back(each.topic, each.key, now + each.left, answer, each.client)",
         "pass",
         "engine/test_snapshot.py::test_a_publish_is_answered_as_at_the_process_before",
     ),

@@ -102,3 +102,66 @@ def test_what_a_head_looks_at_does_not_count(make_site: MakeSite) -> None:
     for name in "abc":
         assert site.ask("HEAD", f"/topics/{name}").status == 200
     assert len(site.hub) == 1
+
+
+def publish(site: Site, peer: object, key: str, topic: str = "a", **fields: str) -> bool:
+    """Publish with an idempotency key. Gives whether that was known."""
+    client = site.connect(peer)
+    answer = client.send(request("POST", f"/topics/{topic}", b"1", Idempotency_Key=key, **fields)).next()
+    client.reset()
+    assert answer.status == 200
+    return "Idempotent-Replayed" in answer
+
+
+def test_a_client_that_sends_many_keys_pushes_out_its_own(make_site: MakeSite) -> None:
+    site = make_site(max_keys=6)
+    kept(site)
+    publish(site, THERE, "order")
+    for number in range(20):
+        assert not publish(site, HERE, f"key {number}")
+    assert publish(site, THERE, "order")
+    assert publish(site, HERE, "key 19")
+    assert not publish(site, HERE, "key 0")
+    assert site.metrics()["slosh_forgotten_keys_total"] == 16
+
+
+def test_keys_of_a_batch_for_many_topics_count_alike(make_site: MakeSite) -> None:
+    site = make_site(max_keys=6)
+    kept(site)
+    publish(site, THERE, "order")
+    for number in range(10):
+        kept(site, topic=f"t{number}")
+    lines = b"".join(b'{"topic":"t%d","message":1}\n' % number for number in range(10))
+    assert site.connect(HERE).send(request("POST", "/topics", lines, Idempotency_Key="all")).next().status == 200
+    assert publish(site, THERE, "order")
+
+
+def test_keys_of_those_behind_a_proxy_count_for_each_of_them(make_site: MakeSite) -> None:
+    site = make_site(max_keys=6)
+    kept(site)
+    proxy = ("127.0.0.1", 1)
+    publish(site, proxy, "order", X_Forwarded_For="198.51.100.1")
+    for number in range(20):
+        publish(site, proxy, f"key {number}", X_Forwarded_For="198.51.100.2")
+    assert publish(site, proxy, "order", X_Forwarded_For="198.51.100.1")
+
+
+def test_all_addresses_of_a_network_of_64_bits_are_one_client(make_site: MakeSite) -> None:
+    """An IPv6 client has all of them."""
+    peers = [(f"2001:db8::{number:x}", 1, 0, 0) for number in range(1, 21)]
+    other = ("2001:db8:0:1::1", 1, 0, 0)
+    site = make_site(max_topics_per_address=2, max_keys=6)
+    assert [ask(site, peer, f"/topics/{name}?wait=0") for peer, name in zip(peers, "abc", strict=False)] == [
+        200,
+        200,
+        429,
+    ]
+    assert ask(site, other, "/topics/c?wait=0") == 200
+    publish(site, other, "order")
+    for number, peer in enumerate(peers):
+        publish(site, peer, f"key {number}")
+    assert publish(site, other, "order")
+    site = make_site(max_connections_per_address=2)
+    kept_open = [site.connect(peer) for peer in peers[:2]]
+    assert site.connect(peers[2]).next().code == "too_many_connections"
+    assert all(each.silent() for each in (*kept_open, site.connect(other)))

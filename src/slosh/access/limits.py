@@ -9,11 +9,14 @@ The rules of this file:
 * An IPv6 client counts by its network of 64 bits, of which it has all addresses.
 """
 
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 REMEMBERED: Final = 50_000
 """Keys in each of two generations; some 200 bytes each. Beyond that the oldest are forgotten, and begin full."""
+_IPV4: Final = 0xFFFF_FFFF
+_MAPPED: Final = 0xFFFF
+"""What stands before an IPv4 address that is written as IPv6 (RFC 4291 §2.5.5.2)."""
 
 
 class Buckets:
@@ -53,10 +56,14 @@ class Buckets:
 
 
 def address_key(address: str) -> str:
-    """The key of a client's address: the network of 64 bits for IPv6, else the address itself."""
+    """The key of a client's address: the network of 64 bits for IPv6, else the address itself.
+
+    IPv4 that is written as IPv6, as a socket for both has it, is the IPv4 address.
+    """
     if ":" not in address:
         return address or "unix"
     try:
-        return f"{IPv6Address(int(ip_address(address)) >> 64 << 64)}/64"
+        number = int(ip_address(address))
+        return str(IPv4Address(number & _IPV4)) if number >> 32 == _MAPPED else f"{IPv6Address(number >> 64 << 64)}/64"
     except ValueError:  # with a zone
         return address

@@ -185,7 +185,14 @@ class Engine:
         """Whether a publish has a chance to be taken just now."""
         return self.trouble() is None
 
-    def accept(self, name: str, messages: Sequence[bytes], now: float, key: str = "") -> Published | SloshError | None:  # noqa: ARG002 - most have to ask
+    def accept(
+        self,
+        name: str,  # noqa: ARG002 - most have to ask, here and below
+        messages: Sequence[bytes],  # noqa: ARG002
+        now: float,  # noqa: ARG002
+        key: str = "",  # noqa: ARG002
+        client: str = "",  # noqa: ARG002
+    ) -> Published | SloshError | None:
         """As `publish`, where it can be told at once what becomes of it.
 
         The usual publish goes this way, with nothing made for it.
@@ -209,13 +216,14 @@ class Engine:
         return False
 
     @abstractmethod
-    def publish(
+    def publish(  # noqa: PLR0913 - what a POST may say, each in one word
         self,
         name: str,
         messages: Sequence[bytes],
         now: float,
         done: Callable[[Published | SloshError], None],
         key: str = "",
+        client: str = "",
         *,
         opens: bool = False,
         ends: bool = False,
@@ -232,6 +240,8 @@ class Engine:
             ends: end it behind the messages, in the same step.
             key: an idempotency key: a publish that was taken with the same key less than five minutes ago is
                 answered as it was then, and nothing is taken. Empty for none.
+            client: for whom the key counts, where an engine forgets keys because there are too many; empty for all
+                those together whom nothing tells apart.
         """
 
     @abstractmethod

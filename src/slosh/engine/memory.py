@@ -24,7 +24,7 @@ class MemoryEngine(Engine):
 
     Args:
         hub: the topics, which are the store too.
-        max_keys: how many idempotency keys are remembered.
+        max_keys: how many idempotency keys are remembered, of all clients together.
         wall: gives the seconds since 1970, for the times of arrival that readers are told.
     """
 
@@ -55,7 +55,7 @@ class MemoryEngine(Engine):
         return None
 
     def accept(  # noqa: PLR0911 - a reason each, and a function more would cost each publish
-        self, name: str, messages: Sequence[bytes], now: float, key: str = ""
+        self, name: str, messages: Sequence[bytes], now: float, key: str = "", client: str = ""
     ) -> Published | SloshError:
         """As the engine promises; it can always be told at once."""
         if self.is_handed_over:
@@ -80,7 +80,7 @@ class MemoryEngine(Engine):
         self.hub.append(topic, messages, now, int(self._wall() * 1000))
         published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))
         if key:
-            self.replays.keep(name, key, now, published)
+            self.replays.keep(name, key, now, published, client)
         return published
 
     def _is_full_for(self, topic: Topic, messages: Sequence[bytes], now: float) -> SloshError | None:
@@ -110,25 +110,26 @@ class MemoryEngine(Engine):
         hub = self.hub
         return hub.find(name, now) is None and not hub.classes.find(name).keeps and not hub.listeners.is_followed(name)
 
-    def publish(
+    def publish(  # noqa: PLR0913 - as the base has it
         self,
         name: str,
         messages: Sequence[bytes],
         now: float,
         done: Callable[[Published | SloshError], None],
         key: str = "",
+        client: str = "",
         *,
         opens: bool = False,
         ends: bool = False,
     ) -> None:
         """As the engine promises; `done` is called before this returns."""
         if opens or ends:
-            done(self._open_or_end(name, messages, now, key, opens=opens, ends=ends))
+            done(self._open_or_end(name, messages, now, key, client, opens=opens, ends=ends))
         else:
-            done(self.accept(name, messages, now, key))
+            done(self.accept(name, messages, now, key, client))
 
     def _open_or_end(  # noqa: C901, PLR0911 - as above
-        self, name: str, messages: Sequence[bytes], now: float, key: str, *, opens: bool, ends: bool
+        self, name: str, messages: Sequence[bytes], now: float, key: str, client: str, *, opens: bool, ends: bool
     ) -> Published | SloshError:
         """As `accept`, for what is more than a publish."""
         if self.is_handed_over:
@@ -159,7 +160,7 @@ class MemoryEngine(Engine):
             hub.finished += 1
             hub.end(topic)
         if key:
-            self.replays.keep(name, key, now, answer)
+            self.replays.keep(name, key, now, answer, client)
         return answer
 
     def find_open(self, name: str, now: float) -> Topic | None:

@@ -19,7 +19,7 @@ from slosh.engine.base import Published
 from slosh.engine.memory import MemoryEngine
 from slosh.errors import SloshError
 
-FORMAT = 1
+FORMAT = 2
 """Of what `take` gives. Raise it when a field changes its meaning; what has another number is not put back."""
 
 
@@ -50,7 +50,7 @@ class TopicState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 class KeyState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """An idempotency key: for how many seconds it is kept, and the answer that it has."""
+    """An idempotency key: for how many seconds it is kept, its answer, and the client for whom it counts."""
 
     topic: str
     key: str
@@ -59,6 +59,7 @@ class KeyState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     newest: int
     watchers: int
     accepted: int
+    client: str
 
 
 class Snapshot(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -82,8 +83,8 @@ def take(engine: MemoryEngine, now: float) -> Iterator[bytes]:
         if engine.hub.holds(topic) and (topic.watchers or now < topic.active_until):
             yield _encoder.encode(Snapshot(topics=[_state_of(topic, now)]))
     keys = [
-        KeyState(topic, key, left, answer.epoch, answer.newest, answer.watchers, answer.accepted)
-        for topic, key, left, answer in engine.replays.all_kept(now)
+        KeyState(topic, key, left, answer.epoch, answer.newest, answer.watchers, answer.accepted, client)
+        for topic, key, left, answer, client in engine.replays.all_kept(now)
     ]
     for start in range(0, len(keys), _KEYS_AT_A_TIME):
         yield _encoder.encode(Snapshot(keys=keys[start : start + _KEYS_AT_A_TIME]))
@@ -122,7 +123,7 @@ def put_back(engine: MemoryEngine, part: bytes, now: float) -> int:
             left_out += 1
     for each in snapshot.keys:
         answer = Published(each.epoch, each.newest, each.watchers, each.accepted)
-        engine.replays.put_back(each.topic, each.key, now + each.left, answer)
+        engine.replays.put_back(each.topic, each.key, now + each.left, answer, each.client)
     return left_out
 
 

@@ -14,6 +14,7 @@ object, because two for each waiting client would cost more memory. For the same
 import math
 from typing import TYPE_CHECKING, Final
 
+from slosh.access.limits import address_key
 from slosh.core.timers import TICKS
 from slosh.errors import InternalError, SloshError
 from slosh.http1.exchange import Exchange
@@ -120,9 +121,10 @@ class Connection:
 
     @property
     def source(self) -> str:
-        """As `peer`, remembered."""
+        """The client, as it counts for turns: `peer`, or its network, remembered."""
         if self._source is None:
-            self._source = self.peer
+            peer = self.peer
+            self._source = address_key(peer) if peer else ""
         return self._source
 
     @property

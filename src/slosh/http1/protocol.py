@@ -18,6 +18,7 @@ import math
 import re
 from typing import Final, cast
 
+from slosh.access.limits import address_key
 from slosh.core.timers import TICK
 from slosh.errors import (
     OPEN_FILES,
@@ -286,7 +287,7 @@ class HttpConnection(Connection):
         self.refuse(TooManyConnections(f"This server has all the connections that it may have ({bound})."))
 
     def _count_address(self, limit: int) -> None:
-        self._address = self.peer
+        self._address = address_key(self.peer) if self.peer else ""
         if not self._address:
             return  # A Unix socket: all its clients are on this machine.
         self.server.per_address[self._address] += 1

@@ -57,7 +57,10 @@ class TakesTurns(Protocol):
 
     @property
     def source(self) -> str:
-        """The address that it comes from, the same text for all its connections; empty where there is none."""
+        """The address that it comes from, of IPv6 the network: the same text for all connections of a client.
+
+        Empty where there is none.
+        """
 
 
 class Turns:

@@ -334,8 +334,9 @@ class Settings:
     max_keys: int = _number(
         10_000,
         Group.MESSAGES,
-        "Idempotency keys remembered at a time, each for five minutes; beyond that the oldest are forgotten early. A "
-        "store that nodes share keeps each its five minutes, within its own maxmemory.",
+        "Idempotency keys remembered at a time, each for five minutes; beyond that the client address that has "
+        "the most loses its oldest. A store that nodes share keeps each its five minutes, within its own "
+        "maxmemory, and has no share for an address: see publish_rate.",
         unit="keys",
         lowest=1,
         highest=10_000_000,
@@ -488,8 +489,8 @@ class Settings:
     max_connections_per_address: int = _number(
         0,
         Group.CAPACITY,
-        "Open connections from one IP address; one more is answered 503 and closed. Leave it at 0 behind a proxy, "
-        "whose address all clients share.",
+        "Open connections from one IP address; one more is answered 503 and closed. A network of 64 bits is one "
+        "address in IPv6. Leave it at 0 behind a proxy, whose address all clients share.",
         unit="connections",
         lowest=0,
         highest=10_000_000,
@@ -559,10 +560,11 @@ class Settings:
         10_000,
         Group.CAPACITY,
         "Active topics that one client address has brought to life, whoever watches them; a request that would bring "
-        "one more to life is answered 429. Behind proxies the address is that which trusted_proxies give: where they "
-        "are not named all clients have the proxy's address, and share this. Clients without an address have no share. "
-        "Nor have clients on this machine (127.0.0.1), because trusted_proxies trusts it by default. With a store each "
-        "node counts what is brought to life, or first read, there.",
+        "one more to life is answered 429. A network of 64 bits is one address in IPv6. Behind proxies the address is "
+        "that which trusted_proxies give: where they are not named all clients have the proxy's address, and share "
+        "this. Clients without an address have no share. Nor have clients on this machine (127.0.0.1), because "
+        "trusted_proxies trusts it by default. With a store each node counts what is brought to life, or first read, "
+        "there.",
         unit="topics",
         lowest=0,
         highest=100_000_000,

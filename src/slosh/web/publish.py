@@ -37,7 +37,7 @@ from slosh.http1.response import JSON, NO_SNIFF, NO_STORE, render_start
 from slosh.settings import Settings
 from slosh.web.jsontext import WHITE_SPACE, check_json
 from slosh.web.query import ENDING, PUBLISHING, ignored_field, parse_query, read_flag
-from slosh.web.shares import give_share, take_share
+from slosh.web.shares import find_client, give_share, take_share
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _BODY: Final = len(b'{"max":,"next":".","watchers":}\n')
@@ -199,23 +199,24 @@ class Publish(Action):
         now = connection.server.now()
         hub = self._engine.hub
         key = self._find_key(connection)
+        client = find_client(connection) if key else ""
         if self._is_special or hub.classes.keeps_some or hub.listeners.has_followers:
             if hub.find(said, now) is None and (self._opens or self._engine.may_begin(said)):
                 take_share(connection, self._engine, 1, publishes=True)
             outcome = None
             if not (self._opens or self._ends):
-                outcome = self._engine.accept(said, messages, now, key)
+                outcome = self._engine.accept(said, messages, now, key, client)
             if outcome is None:
-                self._publish_slowly(connection, messages, said, now, key)
+                self._publish_slowly(connection, messages, said, now, key, client)
             give_share(self._engine)
             if outcome is not None:
                 self.settle(outcome, connection, said, now)
             return
-        outcome = self._engine.accept(said, messages, now, key)
+        outcome = self._engine.accept(said, messages, now, key, client)
         if outcome is not None:
             self.settle(outcome, connection, said, now)
         else:
-            self._publish_slowly(connection, messages, said, now, key)
+            self._publish_slowly(connection, messages, said, now, key, client)
 
     def _find_key(self, connection: Connection) -> str:
         """The idempotency key of the present request, or nothing.
@@ -226,12 +227,12 @@ class Publish(Action):
         return parse_key(connection.head) if self._is_keyed else ""
 
     def _publish_slowly(
-        self, connection: Connection, messages: Sequence[bytes], said: str, now: float, key: str
+        self, connection: Connection, messages: Sequence[bytes], said: str, now: float, key: str, client: str
     ) -> None:
         """Have the engine take what it does not take at once."""
         pending = _Pending(connection, self, said)
         opens, ends = self._opens, self._ends
-        self._engine.publish(said, messages, now, pending.done, key, opens=opens, ends=ends)
+        self._engine.publish(said, messages, now, pending.done, key, client, opens=opens, ends=ends)
         if not pending.is_done:
             connection.hold(pending)
 

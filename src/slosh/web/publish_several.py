@@ -27,7 +27,7 @@ from slosh.web.gate import find_rights
 from slosh.web.jsontext import WHITE_SPACE, check_json
 from slosh.web.publish import KEY, check_coding, parse_key
 from slosh.web.query import PUBLISHING_SEVERAL, ignored_field, parse_query
-from slosh.web.shares import give_share, take_share
+from slosh.web.shares import find_client, give_share, take_share
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
@@ -129,6 +129,7 @@ class _Publishing(Exchange):
         "_action",
         "_at",
         "_checked",
+        "_client",
         "_connection",
         "_key",
         "_lines",
@@ -148,6 +149,7 @@ class _Publishing(Exchange):
         self._connection = connection
         self._action = action
         self._key = action.find_key(connection)
+        self._client = find_client(connection) if self._key else ""
         self._lines = lines
         self._longest = action.longest_line()
         self._checked = 0  # lines
@@ -224,7 +226,7 @@ class _Publishing(Exchange):
                 raise Forbidden
             if hub.find(name, now) is None and engine.may_begin(name):
                 take_share(connection, engine, 1, publishes=True)
-            engine.publish(name, messages, now, done, self._key)
+            engine.publish(name, messages, now, done, self._key, self._client)
         except SloshError as error:
             done(error)
         finally:

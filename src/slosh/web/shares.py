@@ -1,16 +1,25 @@
-"""The share of each client: how many topics it may have brought to life at a time, so that no one uses up all.
+"""The share of each client, so that no one uses up all: of topics that live, and of idempotency keys.
 
 The rules of this file:
 
-* A topic counts for the client that brought it to life, as long as that life lasts, whoever watches it later.
-* A client is its address: that of the connection, or what trusted proxies say of it.
+* A topic counts for the client that brought it to life, as long as that life lasts, whoever watches it later. A key
+  counts for the client that sent it first.
+* A client is its address: that of the connection, or what trusted proxies say of it. An IPv6 client counts by its
+  network of 64 bits, of which it has all addresses.
 * With a store each node counts what clients bring to life there, and what they read first there.
 * Clients that no address tells apart have no share: those of a Unix socket, and trusted proxies that name no client.
 """
 
+from slosh.access.limits import address_key
 from slosh.engine.base import Engine
 from slosh.errors import ShareUsedUp
 from slosh.http1.connection import Connection
+
+
+def find_client(connection: Connection) -> str:
+    """The client of the present request, for whom something counts; empty where nothing tells it from others."""
+    client = connection.client
+    return "" if not client or connection.server.proxies.trusts(client) else address_key(client)
 
 
 def take_share(connection: Connection, engine: Engine, births: int, *, publishes: bool = False) -> None:
@@ -28,9 +37,9 @@ def take_share(connection: Connection, engine: Engine, births: int, *, publishes
     """
     server, hub = connection.server, engine.hub
     most = server.settings.max_topics_per_address
-    client = connection.client if most else ""
+    client = find_client(connection) if most else ""
     hub.opener = ""
-    if not client or server.proxies.trusts(client):
+    if not client:
         return
     if hub.shares.count_of(client) + births > most:
         used_up = ShareUsedUp(

@@ -90,13 +90,14 @@ class RedisEngine(Engine):
         kept = self._view.kind_of(name).keeps or self._directory.is_followed(name)
         return kept and not self._directory.lists(name)
 
-    def publish(
+    def publish(  # noqa: PLR0913 - as the base has it
         self,
         name: str,
         messages: Sequence[bytes],
         now: float,
         done: Callable[[Published | SloshError], None],
         key: str = "",
+        client: str = "",  # noqa: ARG002 - the store forgets no key before its time
         *,
         opens: bool = False,
         ends: bool = False,
