@@ -19,6 +19,7 @@ ELSEWHERE = {
     "asgi/transport.py": ("asgi/test_asgi.py", "what they are written to"),
     "asgi/websocket.py": ("asgi/test_asgi.py", "WebSockets, by real ASGI servers"),
     "client/errors.py": ("client/test_synchronous.py", "each is raised by what a client cannot do"),
+    "client/items.py": ("client/test_protocol.py", "what a reader of topics makes of events and answers"),
     "client/log_handler.py": ("client/test_publisher.py", "a publisher of log lines"),
     "commands/examining.py": ("commands/test_doctor.py", "each check, by the fault of a real proxy that it finds"),
     "commands/handshake.py": ("commands/test_doctor.py", "one of the checks"),

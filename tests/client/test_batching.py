@@ -1,8 +1,8 @@
 """How many messages go into one request: many where a topic keeps many, and never more than half of what it keeps."""
 
+from slosh.client.answers import Published
 from slosh.client.batching import FIRST, BatchSize, halve, may_be_one
 from slosh.client.errors import Refused
-from slosh.client.protocol import Published
 
 
 def kept(queue: int, queue_bytes: int = 8 << 20) -> Published:

@@ -6,19 +6,10 @@ from typing import Any
 import pytest
 
 from slosh.client import Client
-from slosh.client.errors import BadUse, NotTaken, Refused, Unreadable
-from slosh.client.protocol import (
-    DEFAULT_URL,
-    Item,
-    Note,
-    Watching,
-    find_url,
-    pause_before,
-    read_patterns,
-    read_published,
-    split_login,
-    topic_path,
-)
+from slosh.client.answers import pause_before
+from slosh.client.errors import BadUse, Refused, Unreadable
+from slosh.client.items import Item, Note
+from slosh.client.protocol import Watching
 
 
 def watching(*topics: str, **options: str) -> Watching:
@@ -275,100 +266,9 @@ class TestUnreadable:
             watching("a").too_large(ValueError("it is larger than 64 MiB"))
 
 
-@pytest.mark.parametrize(
-    ("told", "url"),
-    [
-        (None, DEFAULT_URL),
-        ("http://slosh.example/", "http://slosh.example"),
-        ("https://example.org/below/", "https://example.org/below"),
-    ],
-)
-def test_the_server_s_address(monkeypatch: pytest.MonkeyPatch, told: str | None, url: str) -> None:
-    monkeypatch.delenv("SLOSH_URL", raising=False)
-    assert find_url(told) == url
-
-
-def test_the_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLOSH_URL", "http://from.environment:1")
-    assert find_url(None) == "http://from.environment:1"
-    assert find_url("http://said:2") == "http://said:2"
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("localhost:8000", "127.0.0.1", "ws://x", "", "http://", "http://x/?a=1"),
-        *("http://[::1", "http://h:port", "http://h:99999", "http://a..b", "http://h/\udcff"),
-        *("http://h/topics", "http://h/below/topics/kitchen"),
-    ],
-)
-def test_what_is_no_address_is_told_with_what_to_write(url: str) -> None:
-    with pytest.raises(BadUse, match="http"):
-        find_url(url)
-
-
-def test_a_password_in_an_address_is_not_repeated() -> None:
-    with pytest.raises(BadUse) as caught:
-        find_url("ftp://me:secret@host")
-    assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("url", "plain", "login"),
-    [
-        ("http://h:1/p", "http://h:1/p", ""),
-        ("http://ann:hunter2@h:1/p", "http://h:1/p", "Basic YW5uOmh1bnRlcjI="),
-        ("http://ann:a%40b@[::1]:1", "http://[::1]:1", "Basic YW5uOmFAYg=="),
-        ("http://ann@h", "http://h", "Basic YW5u"),
-    ],
-)
-def test_a_login_in_an_address_goes_into_a_field_of_its_own(url: str, plain: str, login: str) -> None:
-    assert split_login(url) == (plain, login)
-
-
-def test_names_are_spelled_for_a_url() -> None:
-    assert topic_path("a/b c/ü%?#") == "a/b%20c/%C3%BC%25%3F%23"
-    assert topic_path("sensors/*") == "sensors/*"
-
-
-@pytest.mark.parametrize("topic", ["", None, 5, "a,b", "..", "a/../b", "./a", "a/.", "\udcff"])
-def test_what_is_no_topic_is_told_at_once(topic: Any) -> None:
-    with pytest.raises(BadUse, match="topic's name"):
-        topic_path(topic)
-
-
 def test_a_watch_names_a_topic() -> None:
     with pytest.raises(BadUse, match="at least one"):
         watching()
-
-
-class TestPublished:
-    """What the answer to a POST says."""
-
-    def test_a_topic_that_nobody_watches_is_a_result(self) -> None:
-        published = read_published(404, {}, b'{"code":"no_watchers"}', "x")
-        assert not published
-        assert not published.taken
-
-    def test_another_404_is_not(self) -> None:
-        """A wrong address must not look like a topic that nobody watches."""
-        with pytest.raises(Refused) as caught:
-            read_published(404, {}, b"<html>", "http://x")
-        assert not isinstance(caught.value, NotTaken)
-        assert "http://x answered 404" in str(caught.value)
-
-    def test_what_was_taken(self) -> None:
-        published = read_published(200, {}, b'{"max":3,"next":"aaaaaaaa.3","watchers":2}', "x")
-        assert published
-        assert (published.max, published.watchers, published.next) == (3, 2, "aaaaaaaa.3")
-        assert (published.queue, published.queue_bytes) == (0, 0)
-        published = read_published(200, {}, b'{"max":3,"accepted":3,"queue":100,"queue_bytes":4096}', "x")
-        assert (published.queue, published.queue_bytes) == (100, 4096)
-
-    @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"ok"])
-    def test_200_from_something_else_is_no_success(self, body: bytes) -> None:
-        with pytest.raises(Refused):
-            read_published(200, {}, body, "x")
 
 
 @pytest.mark.parametrize(
@@ -381,17 +281,3 @@ class TestPublished:
 def test_an_option_that_makes_no_sense_is_told_at_once(options: dict[str, Any]) -> None:
     with Client("http://127.0.0.1:1") as client, pytest.raises(BadUse, match=next(iter(options))):
         client.watch("kitchen", **options)
-
-
-@pytest.mark.parametrize(
-    ("said", "patterns"),
-    [
-        ({"patterns": ["a/*"]}, ["a/*"]),
-        ({"patterns": ["a/*"], "more": True}, ["a/*", "**"]),
-        ({"patterns": ["**"], "more": True}, ["**"]),
-        ({"topics": []}, []),
-    ],
-    ids=["all", "more", "more-known", "old-server"],
-)
-def test_patterns_that_are_read(said: dict[str, object], patterns: list[str]) -> None:
-    assert read_patterns(said) == patterns

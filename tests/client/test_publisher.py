@@ -11,9 +11,9 @@ from typing import Any, Unpack
 import pytest
 
 from slosh.client import Client, Publisher
+from slosh.client.answers import Published
 from slosh.client.errors import BadUse, Refused, Unreachable
 from slosh.client.log_handler import Handler
-from slosh.client.protocol import Published
 from slosh.client.request import PublishOptions
 from slosh.testing.server import TestingServer
 from tests.e2e.server import Serving, until

@@ -24,11 +24,11 @@ from slosh.testing.server import TestingServer
 
 def read() -> None:
     for item in slosh.watch("kitchen", "sensors/*", since="10m", limit=3, every=0.5):
-        reveal_type(item)  # slosh.client.protocol.Item
+        reveal_type(item)  # slosh.client.items.Item
         reveal_type(item.message)  # object
         reveal_type(item.offset)  # int | None
     for each in slosh.watch("kitchen", notes=True):
-        reveal_type(each)  # slosh.client.protocol.Item | slosh.client.protocol.Note
+        reveal_type(each)  # slosh.client.items.Item | slosh.client.items.Note
     with slosh.Client("http://127.0.0.1:8000", token="secret") as client:
         reveal_type(client.publish("kitchen", {"t": 21.5}, strict=True).taken)  # bool
         reveal_type(client.history("kitchen", 60.0).series[0].mean)  # list[float | None]
@@ -47,9 +47,9 @@ def tokens() -> Iterator[str]:
 async def read_too() -> None:
     async with slosh.AsyncClient() as client, client.watch("kitchen", deadline=5) as watch:
         async for item in watch:
-            reveal_type(item)  # slosh.client.protocol.Item
+            reveal_type(item)  # slosh.client.items.Item
         async for each in client.watch("kitchen", notes=True):
-            reveal_type(each)  # slosh.client.protocol.Item | slosh.client.protocol.Note
+            reveal_type(each)  # slosh.client.items.Item | slosh.client.items.Note
 
         async def numbers() -> AsyncIterator[int]:
             yield 1

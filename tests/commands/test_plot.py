@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from slosh.cli import main
-from slosh.client.protocol import Item, Note, Watching
+from slosh.client.items import Item, Note
+from slosh.client.protocol import Watching
 from slosh.commands.plot import Chart, numbers
 from slosh.commands.shared import EXIT_TIMED_OUT
 from slosh.testing.server import TestingServer

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.client.errors import BadUse
-from slosh.client.protocol import Item, Note
+from slosh.client.items import Item, Note
 from slosh.commands.recording import Recorded, read_line, write_item, write_note
 from tests.commands.test_sub import POISON
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from slosh.client import Client
+from slosh.client.answers import Published
 from slosh.client.errors import BadUse, Refused
-from slosh.client.protocol import Item, Published
+from slosh.client.items import Item
 from slosh.commands.relay import Place, _carry, parse_place
 from slosh.commands.shared import EXIT_TIMED_OUT, EXIT_USAGE
 from tests.commands.test_sub import POISON

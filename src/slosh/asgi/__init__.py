@@ -32,7 +32,7 @@ from slosh.access.rules import AccessRules
 from slosh.asgi.exchange import serve_request
 from slosh.asgi.messages import Receive, Scope, Send
 from slosh.asgi.websocket import serve_websocket
-from slosh.client.protocol import Published
+from slosh.client.answers import Published
 from slosh.client.values import encode
 from slosh.core.names import check_name
 from slosh.errors import NoWatchers, SloshError, TooLarge

@@ -10,13 +10,14 @@
 `Client` and `AsyncClient` do the same for a server that is named, and keep its connections open.
 """
 
+from slosh.client.answers import Published
 from slosh.client.asynchronous import AsyncClient, AsyncWatch
 from slosh.client.dataframe import to_dataframe
 from slosh.client.errors import BadUse, ClientError, NotTaken, Refused, Unreachable, Unreadable
 from slosh.client.guarding import guard
 from slosh.client.history import History, Series
+from slosh.client.items import Item, Note
 from slosh.client.notebook import chart
-from slosh.client.protocol import Item, Note, Published
 from slosh.client.publisher import Publisher
 from slosh.client.simple import history, publish, publish_many, watch
 from slosh.client.synchronous import Client, Watch

@@ -11,8 +11,8 @@ The rules of this file:
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from slosh.client.answers import Published
 from slosh.client.errors import Refused
-from slosh.client.protocol import Published
 
 FIRST: Final = 50
 """Messages of the first batch: half of what a topic keeps by default."""

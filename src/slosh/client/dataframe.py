@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from slosh.client.errors import BadUse
-from slosh.client.protocol import Item
+from slosh.client.items import Item
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, 
 from http import HTTPStatus
 from typing import TypeVar, overload
 
+from slosh.client.answers import Published
 from slosh.client.asynchronous import AsyncClient
 from slosh.client.errors import BadUse, NotTaken, Refused
-from slosh.client.protocol import Published
 from slosh.client.simple import default_client
 from slosh.client.synchronous import Client
 

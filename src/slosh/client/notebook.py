@@ -9,8 +9,8 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from slosh.client.addresses import find_url
 from slosh.client.errors import BadUse
-from slosh.client.protocol import find_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

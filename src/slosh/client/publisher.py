@@ -23,9 +23,10 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Final, Literal, Self
 
+from slosh.client.addresses import topic_path
+from slosh.client.answers import Published, passes
 from slosh.client.batching import BatchSize, halve, may_be_one
 from slosh.client.errors import BadUse, ClientError, Refused
-from slosh.client.protocol import Published, passes, topic_path
 from slosh.client.synchronous import Client
 from slosh.client.values import encode
 

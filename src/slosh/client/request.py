@@ -11,20 +11,10 @@ from typing import Final, TypedDict
 
 import httpx2
 
+from slosh.client.addresses import DEFAULT_URL, find_url, split_login, topic_path
+from slosh.client.answers import Published, passes, pause_before, read_problem, read_published
 from slosh.client.errors import BadUse, NotTaken, Unreachable
-from slosh.client.protocol import (
-    DEFAULT_URL,
-    SILENCE,
-    Ask,
-    Published,
-    find_url,
-    passes,
-    pause_before,
-    read_problem,
-    read_published,
-    split_login,
-    topic_path,
-)
+from slosh.client.protocol import SILENCE, Ask
 from slosh.client.values import encode, encode_many
 
 MAX_EVENT: Final = 64 * 1024 * 1024

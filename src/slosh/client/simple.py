@@ -4,8 +4,10 @@ import atexit
 from collections.abc import Iterable, Sequence
 from typing import Literal, Unpack, overload
 
+from slosh.client.addresses import find_url
+from slosh.client.answers import Published
 from slosh.client.history import History
-from slosh.client.protocol import Item, Note, Published, find_url
+from slosh.client.items import Item, Note
 from slosh.client.request import PublishOptions, WatchOptions
 from slosh.client.synchronous import Client, Watch
 

@@ -14,9 +14,12 @@ from typing import Final, Generic, Literal, Self, TypeVar, Unpack, cast, overloa
 
 import httpx2
 
+from slosh.client.addresses import topic_path
+from slosh.client.answers import Published, read_answer, read_patterns, read_problem
 from slosh.client.errors import ClientError, Refused, Unreachable
 from slosh.client.history import History, history_query, read_history
-from slosh.client.protocol import Item, Note, Published, Watching, read_answer, read_patterns, read_problem, topic_path
+from slosh.client.items import Item, Note
+from slosh.client.protocol import Watching
 from slosh.client.request import (
     CONNECT,
     MAX_EVENT,

@@ -24,9 +24,9 @@ from typing import Any, Final
 import click
 import httpx2
 
+from slosh.client.answers import passes, pause_before, read_problem
 from slosh.client.asynchronous import AsyncClient
 from slosh.client.errors import BadUse, ClientError, Refused, Unreachable
-from slosh.client.protocol import passes, pause_before, read_problem
 from slosh.client.publisher import Publisher
 from slosh.client.request import MAX_EVENT, WATCH
 from slosh.commands.lines import encode_line

@@ -12,7 +12,7 @@ from typing import Final
 
 import click
 
-from slosh.client.protocol import find_url
+from slosh.client.addresses import find_url
 from slosh.commands.examining import Examination, Finding
 from slosh.commands.progress import Progress
 from slosh.commands.remedies import FRONTS, REMEDIES

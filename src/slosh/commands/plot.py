@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from slosh.client.errors import ClientError, Unreadable
-from slosh.client.protocol import Item, Note
+from slosh.client.items import Item, Note
 from slosh.commands.progress import count, were
 from slosh.commands.screen import QUIT, Screen, need
 from slosh.commands.shared import (

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, cast
 import click
 
 from slosh.client.errors import BadUse, ClientError
-from slosh.client.protocol import Item, Note
+from slosh.client.items import Item, Note
 from slosh.client.synchronous import Watch
 from slosh.commands.progress import Progress, count
 from slosh.commands.recording import write_item, write_note

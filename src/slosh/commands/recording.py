@@ -14,8 +14,8 @@ from typing import Annotated, Final
 import msgspec
 
 from slosh.client.errors import BadUse
+from slosh.client.items import Item, Note
 from slosh.client.pieces import members
-from slosh.client.protocol import Item, Note
 from slosh.core.members import mend
 
 

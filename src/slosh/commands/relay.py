@@ -18,8 +18,10 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from slosh.client.addresses import find_url
+from slosh.client.answers import passes
 from slosh.client.errors import BadUse, Refused, Unreachable
-from slosh.client.protocol import Item, Note, find_url, passes
+from slosh.client.items import Item, Note
 from slosh.client.synchronous import Client
 from slosh.commands.progress import Progress, count
 from slosh.commands.shared import EXIT_TIMED_OUT, ClientCommand, parse_duration, printable, tell, url_option

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final, Self
 
+from slosh.client.answers import passes
 from slosh.client.batching import BatchSize, halve, may_be_one
 from slosh.client.errors import BadUse, ClientError, Refused
-from slosh.client.protocol import passes
 from slosh.client.synchronous import Client
 
 _LOOKED_AT: Final = 512 * 1024

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from slosh.client.protocol import Item, Note
+from slosh.client.items import Item, Note
 from slosh.commands.shared import (
     EXIT_ENDED,
     EXIT_TIMED_OUT,

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final
 
 from slosh.client.errors import Unreadable
-from slosh.client.protocol import Item, Note
+from slosh.client.items import Item, Note
 from slosh.commands.progress import count, were
 from slosh.commands.shared import printable, tell
 

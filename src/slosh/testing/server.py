@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from slosh.client.protocol import Item, Note
+from slosh.client.items import Item, Note
 from slosh.client.synchronous import Client
 from slosh.core.hub import Hub
 from slosh.errors import SloshError

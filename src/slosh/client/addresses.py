@@ -1,0 +1,70 @@
+"""Where a client's requests go: the server's address, and the paths of topics. No I/O here."""
+
+import os
+from base64 import b64encode
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
+
+from slosh.client.errors import BadUse
+
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+"""Where `slosh serve` listens when nothing else is said."""
+
+_DOTS: Final = frozenset({".", ".."})
+_SAFE: Final = "/-._~"
+
+
+def find_url(url: str | None) -> str:
+    """The server's address, without a slash at its end: `url`, else SLOSH_URL, else this machine's port 8000.
+
+    Raises:
+        BadUse: it is no address; the detail says what to write.
+    """
+    told = url if url is not None else os.environ.get("SLOSH_URL", "") or DEFAULT_URL
+    # The value itself is not repeated where it could hold a password.
+    shown = repr(told) if "@" not in told else "this address"
+    try:
+        parts = urlsplit(told)
+        host, _ = parts.hostname or "", parts.port
+        told.encode()
+        host.encode("idna")
+    except ValueError:
+        raise BadUse(f"A server's address looks like {DEFAULT_URL}; {shown} cannot be read.") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise BadUse(f"A server's address begins with http:// or https://, as in {DEFAULT_URL}; {shown} does not.")
+    if parts.query or parts.fragment:
+        raise BadUse(f"A server's address has no query; write the one under which /topics/ is found, as {DEFAULT_URL}.")
+    if "/topics/" in f"{parts.path}/":
+        raise BadUse(f"A server's address ends in front of /topics, as {DEFAULT_URL}; {shown} goes on behind it.")
+    return told.rstrip("/")
+
+
+def split_login(url: str) -> tuple[str, str]:
+    """An address without the login in it, and that login as a value of `Authorization`; empty where it has none.
+
+    So an address may be shown. A proxy in front of a server may ask for such a login (RFC 7617).
+    """
+    parts = urlsplit(url)
+    login, mark, _ = parts.netloc.rpartition("@")
+    if not mark:
+        return url, ""
+    secret = b64encode(unquote_to_bytes(login)).decode()
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), f"Basic {secret}"
+
+
+def topic_path(topic: object) -> str:
+    """The path of one topic, or of one pattern.
+
+    Raises:
+        BadUse: it is no name.
+    """
+    if not isinstance(topic, str) or not topic:
+        raise BadUse(f"A topic's name is a text such as 'kitchen' or 'sensors/kitchen', not {topic!r}.")
+    if "," in topic:
+        raise BadUse(f"A topic's name has no comma; name several topics one by one, not as {topic!r}.")
+    if not _DOTS.isdisjoint(topic.split("/")):  # what makes requests would go up a folder, to another topic
+        raise BadUse(f"No segment of a topic's name is '.' or '..'; this one is {topic!r}.")
+    try:
+        return quote(topic, safe=_SAFE + "*$!'()+;=@:&")
+    except UnicodeEncodeError:
+        raise BadUse(f"A topic's name is a text of Unicode, and {topic!r} has bytes that are none.") from None

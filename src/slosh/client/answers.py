@@ -1,0 +1,156 @@
+"""What the answer to a single request says: it was taken or refused, or it is worth another try. No I/O here.
+
+The rules of this file:
+
+* 400, 401, 403, 404 and the like are final. 429, 5xx, cuts and silence pass, and are tried again.
+* Waiting is somebody else's work: this file says for how long.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+from slosh.client.errors import Refused
+from slosh.client.values import decode
+
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 30.0
+_AT_ONCE: Final = 0.05
+"""The first pause where the server says that there need be none."""
+_PASSING: Final = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of a publish. It is true where the message was taken.
+
+    Attributes:
+        taken: whether it was stored. False: nobody watches the topic, or it has ended, so nothing needs to be computed
+            for it.
+        max: the offset of the newest message in the topic, 0 where it was not taken.
+        watchers: how many watch the topic now.
+        next: the place behind the message.
+        ended: whether the topic has ended: with this message, or before it.
+        queue: how many messages the topic keeps, as the answer to several messages says; 0 where it was not told.
+        queue_bytes: bytes that it keeps, in the same way.
+    """
+
+    taken: bool
+    max: int = 0
+    watchers: int = 0
+    next: str = ""
+    ended: bool = False
+    queue: int = field(default=0, repr=False)  # told with several messages alone
+    queue_bytes: int = field(default=0, repr=False)
+
+    def __bool__(self) -> bool:
+        return self.taken
+
+
+def read_problem(body: bytes) -> Mapping[str, object]:
+    """The problem document in an answer, empty where there is none."""
+    try:
+        said = decode(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def find_problem(status: int, headers: Mapping[str, str], body: bytes, where: str) -> Mapping[str, object]:
+    """What an answer says that is none of a server's own: its problem document, or where it sends clients on to.
+
+    A client follows no such answer: it would send its token, and its messages, to somebody it was not given.
+    """
+    if not 300 <= status < 400 or "location" not in headers:
+        return read_problem(body)
+    try:
+        parts = urlsplit(urljoin(where, headers["location"]))
+    except ValueError:
+        return {}
+    front = parts.path.partition("/topics")[0].rstrip("/")
+    there = "".join(each if each.isprintable() else "?" for each in f"{parts.scheme}://{parts.netloc}{front}")
+    return {"detail": f"{where} sends clients on to {there}; give that address."}
+
+
+def read_answer(
+    status: int, headers: Mapping[str, str], body: bytes, where: str, *members: str
+) -> Mapping[str, object]:
+    """What the answer to a GET says that asks for facts.
+
+    Args:
+        members: one of which it has.
+
+    Raises:
+        Refused: it is another answer, also one of something that is no slosh and says 200.
+    """
+    said = read_problem(body)
+    if status != 200 or not any(member in said for member in members):
+        raise Refused(status, find_problem(status, headers, body, where), where)
+    return said
+
+
+def read_patterns(said: Mapping[str, object]) -> list[str]:
+    """The patterns that an answer lists; `**` stands for those for which there was no room."""
+    listed = said.get("patterns")
+    patterns = [str(each) for each in listed] if isinstance(listed, list) else []
+    return [*patterns, "**"] if said.get("more") is True and "**" not in patterns else patterns
+
+
+def read_published(status: int, headers: Mapping[str, str], body: bytes, where: str) -> Published:
+    """What the answer to a POST says.
+
+    Raises:
+        Refused: the message cannot be taken, and trying again would change nothing.
+    """
+    said = read_problem(body)
+    if status == 404 and said.get("code") == "no_watchers":
+        return Published(taken=False)
+    if status == 409 and said.get("code") == "ended":
+        return Published(taken=False, ended=True)
+    if status != 200 or "max" not in said:
+        raise Refused(status, find_problem(status, headers, body, where), where)
+    return Published(
+        taken=True,
+        max=_count(said["max"]),
+        watchers=_count(said.get("watchers")),
+        next=str(said.get("next", "")),
+        ended=said.get("ended") is True,
+        queue=_count(said.get("queue")),
+        queue_bytes=_count(said.get("queue_bytes")),
+    )
+
+
+def passes(status: int) -> bool:
+    """Whether an answer with this status is worth another try."""
+    return status >= 500 or status in _PASSING
+
+
+def pause_before(attempt: int, headers: Mapping[str, str], jitter: float) -> float:
+    """Seconds to wait before the attempt of this number, from 1 on."""
+    return find_pause(attempt - 1, read_retry_after(headers), jitter)
+
+
+def find_pause(failures: int, told: float | None, jitter: float) -> float:
+    """Seconds to wait after `failures` failures and one more: longer with each, and never shorter than was asked for.
+
+    A server that says to come back at once, because its successor serves already, is taken at its word. The pauses
+    grow from there too, so that a server that always says so is not asked in a circle.
+
+    Args:
+        told: how long to wait at least, as the server says; None where it says nothing.
+        jitter: from 0 to 1.
+    """
+    first = _FIRST_PAUSE if told is None else min(_FIRST_PAUSE, max(_AT_ONCE, told))
+    pause: float = min(first * 2**failures, _LONGEST_PAUSE)
+    return max(told or 0.0, pause * (0.5 + jitter / 2))
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds of a Retry-After (RFC 9110 §10.2.3), at most `_LONGEST_PAUSE`; None for a date or nothing."""
+    text = headers.get("retry-after", "")
+    return min(float(text), _LONGEST_PAUSE) if text.isascii() and text.isdigit() else None
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,0 +1,87 @@
+"""What a watch gives: items, and notes of what happened between them. No I/O here."""
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from slosh.client.errors import Unreadable
+from slosh.client.values import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One message.
+
+    Attributes:
+        message: what it says, as Python values. Asking for it raises `Unreadable` where that cannot be had.
+        topic: the name of its topic.
+        offset: its number in its topic's life, from 1 on; None where the server left messages out (`key`, `limit`)
+            and the connection was a poll.
+        time: when the server took it, seconds since 1970; None where the server did not say.
+        place: the reader's place after it. Give it as `since` to go on behind this message.
+        lost: how many messages this reader missed just before this one.
+        reset: whether the topic began a new life just before this one.
+        raw: the message as its JSON text; empty where what came is no JSON.
+    """
+
+    message: object
+    topic: str
+    offset: int | None
+    time: float | None
+    place: str
+    lost: int = 0
+    reset: bool = False
+    raw: str = field(default="", repr=False)
+
+    if not TYPE_CHECKING:  # a type checker would take every misspelt name for one that is found here
+
+        def __getattr__(self, name: str) -> object:
+            """The message, of an item that has none yet: it could not be read when it came."""
+            if name != "message":
+                raise AttributeError(f"an item has no {name!r}")
+            return _read_again(self)
+
+
+def _read_again(item: Item) -> object:
+    """What an item's message says, if it can be read here."""
+    try:
+        return decode(item.raw)
+    except RecursionError:
+        reason = "it is nested too deep for what is left of Python's stack; its text is in item.raw"
+    except ValueError as error:
+        reason = f"{error}; its text is in item.raw" if item.raw else "what came is no JSON"
+    raise Unreadable(
+        f"The message of {item.topic} before the place {item.place} cannot be read: {reason}.", item.topic, item.place
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that happened between messages.
+
+    Attributes:
+        kind: `lost` (messages fell off the ring before this reader came), `conflated` (messages were left out, because
+            `key` or `limit` asked for it), `reset` (the topic began a new life), `truncated` (a part of the window
+            asked for had left the ring), `ended` (the topic ended), `incomplete` (the patterns take in more topics than
+            one reader may come to, and some are left out), `away` (the server does not answer, and is asked again).
+        topic: its name; empty where the server named none because all topics are meant.
+        count: of messages, for `lost` and `conflated`.
+    """
+
+    kind: str
+    topic: str
+    count: int = 0
+
+
+UNREAD: Final = object()
+"""In place of a message that cannot be read."""
+
+
+def read_message(raw: str) -> tuple[str, object]:
+    """A message's text and what it says: `UNREAD` where that cannot be had, and no text where it is no JSON."""
+    try:
+        return raw, decode(raw)
+    except json.JSONDecodeError:
+        return "", UNREAD
+    except (ValueError, RecursionError):
+        return raw, UNREAD

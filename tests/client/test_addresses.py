@@ -1,0 +1,70 @@
+"""Addresses of servers, as people write them, and the paths of topics."""
+
+from typing import Any
+
+import pytest
+
+from slosh.client.addresses import DEFAULT_URL, find_url, split_login, topic_path
+from slosh.client.errors import BadUse
+
+
+@pytest.mark.parametrize(
+    ("told", "url"),
+    [
+        (None, DEFAULT_URL),
+        ("http://slosh.example/", "http://slosh.example"),
+        ("https://example.org/below/", "https://example.org/below"),
+    ],
+)
+def test_the_server_s_address(monkeypatch: pytest.MonkeyPatch, told: str | None, url: str) -> None:
+    monkeypatch.delenv("SLOSH_URL", raising=False)
+    assert find_url(told) == url
+
+
+def test_the_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLOSH_URL", "http://from.environment:1")
+    assert find_url(None) == "http://from.environment:1"
+    assert find_url("http://said:2") == "http://said:2"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("localhost:8000", "127.0.0.1", "ws://x", "", "http://", "http://x/?a=1"),
+        *("http://[::1", "http://h:port", "http://h:99999", "http://a..b", "http://h/\udcff"),
+        *("http://h/topics", "http://h/below/topics/kitchen"),
+    ],
+)
+def test_what_is_no_address_is_told_with_what_to_write(url: str) -> None:
+    with pytest.raises(BadUse, match="http"):
+        find_url(url)
+
+
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    with pytest.raises(BadUse) as caught:
+        find_url("ftp://me:secret@host")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "plain", "login"),
+    [
+        ("http://h:1/p", "http://h:1/p", ""),
+        ("http://ann:hunter2@h:1/p", "http://h:1/p", "Basic YW5uOmh1bnRlcjI="),
+        ("http://ann:a%40b@[::1]:1", "http://[::1]:1", "Basic YW5uOmFAYg=="),
+        ("http://ann@h", "http://h", "Basic YW5u"),
+    ],
+)
+def test_a_login_in_an_address_goes_into_a_field_of_its_own(url: str, plain: str, login: str) -> None:
+    assert split_login(url) == (plain, login)
+
+
+def test_names_are_spelled_for_a_url() -> None:
+    assert topic_path("a/b c/ü%?#") == "a/b%20c/%C3%BC%25%3F%23"
+    assert topic_path("sensors/*") == "sensors/*"
+
+
+@pytest.mark.parametrize("topic", ["", None, 5, "a,b", "..", "a/../b", "./a", "a/.", "\udcff"])
+def test_what_is_no_topic_is_told_at_once(topic: Any) -> None:
+    with pytest.raises(BadUse, match="topic's name"):
+        topic_path(topic)
