@@ -173,7 +173,7 @@ def test_what_cannot_be_read_is_told_and_keeps_back_nothing(server: str, monkeyp
                 with Client(server) as other:
                     other.publish_encoded("unread", [digits.encode(), b"2"])
                 given = [(await anext(watch)).message for _ in range(2)]
-            monkeypatch.setattr("slosh.client.asynchronous.MAX_EVENT", 1000)
+            monkeypatch.setattr("slosh.client.async_iterator.MAX_EVENT", 1000)
             async with client.watch("unread", since="earliest", deadline=PATIENCE) as watch:
                 with pytest.raises(Unreadable, match="What comes next of /topics/unread"):
                     await anext(watch)

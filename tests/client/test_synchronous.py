@@ -349,7 +349,7 @@ def test_no_message_that_a_server_takes_keeps_back_those_behind_it(tmp_path: Pat
 
 
 def test_an_event_that_is_larger_than_the_client_takes_is_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slosh.client.synchronous.MAX_EVENT", 1000)
+    monkeypatch.setattr("slosh.client.iterator.MAX_EVENT", 1000)
     begin(client, "sync/large")
     client.publish_many("sync/large", [1, "x" * 2000])
     with (

@@ -12,7 +12,7 @@ ROWS: tuple[Row, ...] = (
         "client/test_synchronous.py::test_a_fork_while_another_thread_connects_does_not_wait_for_that_thread",
     ),
     row(
-        "client/synchronous.py",
+        "client/iterator.py",
         "self._items = self._reader.run(notes=self._notes)  # A notebook's cell was stopped: the next one goes on.",
         "pass",
         "client/test_synchronous.py::test_an_iteration_that_ctrl_c_stopped_goes_on_where_it_was",
@@ -58,7 +58,7 @@ ROWS: tuple[Row, ...] = (
         "client/test_pieces.py::test_the_members_of_any_object",
     ),
     row(
-        "client/asynchronous.py",
+        "client/async_iterator.py",
         "self._loop.call_soon_threadsafe(self._task.cancel)",
         "pass",
         "client/test_asynchronous.py::test_a_half_read_iterator_that_is_dropped_is_no_watcher_and_leaves_no_task",

@@ -11,16 +11,18 @@
 """
 
 from slosh.client.answers import Published
-from slosh.client.asynchronous import AsyncClient, AsyncWatch
+from slosh.client.async_iterator import AsyncWatch
+from slosh.client.asynchronous import AsyncClient
 from slosh.client.dataframe import to_dataframe
 from slosh.client.errors import BadUse, ClientError, NotTaken, Refused, Unreachable, Unreadable
 from slosh.client.guarding import guard
 from slosh.client.history import History, Series
 from slosh.client.items import Item, Note
+from slosh.client.iterator import Watch
 from slosh.client.notebook import chart
 from slosh.client.publisher import Publisher
 from slosh.client.simple import history, publish, publish_many, watch
-from slosh.client.synchronous import Client, Watch
+from slosh.client.synchronous import Client
 from slosh.client.training import Run, run
 
 __all__ = [

@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,20 +12,9 @@ import httpx2
 
 from slosh.client.addresses import DEFAULT_URL, find_url, split_login, topic_path
 from slosh.client.answers import Published, passes, pause_before, read_problem, read_published
-from slosh.client.errors import BadUse, NotTaken, Unreachable
-from slosh.client.protocol import SILENCE, Ask
+from slosh.client.errors import BadUse, NotTaken
+from slosh.client.protocol import Ask
 from slosh.client.values import encode, encode_many
-
-MAX_EVENT: Final = 64 * 1024 * 1024
-"""Bytes of one event that the client takes; the server's own bound (`max_message`) is usually the smaller one."""
-
-CONNECT: Final = 10.0
-"""Seconds to make a connection."""
-WATCH: Final = httpx2.Timeout(CONNECT, read=SILENCE, pool=None)
-"""The bounds of a watch: a stream that is silent for longer counts as cut."""
-
-_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
-"""What OpenSSL calls an answer that is none of TLS."""
 
 _DURATION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d)?", re.ASCII)
 
@@ -277,37 +265,6 @@ def _post(topic: str, body: bytes, kind: str, options: PublishOptions) -> Post:
     headers = {"Content-Type": kind, "Idempotency-Key": _key(options.get("key"))}
     path = f"/topics/{_name(topic)}" + (f"?{flags}" if flags else "")
     return Post(path, body, headers, options.get("strict", False))
-
-
-def unreachable(options: Options, why: Exception | None) -> Unreachable:
-    """The error for a server from which no answer came in time."""
-    if told := told_tls(options.url, why):
-        return Unreachable(told)
-    told = f" within {options.timeout:g} s" + (f" ({why})" if why is not None and str(why) else "")
-    seen: BaseException | None = why
-    while seen is not None:
-        if isinstance(seen, ConnectionRefusedError):
-            told = ": the connection was refused, so nothing listens there"
-        seen = seen.__cause__ or seen.__context__
-    return Unreachable(
-        f"No slosh server answered at {options.url}{told}. "
-        "Start one with `slosh serve`, or name the address of one that runs (url=…, --url or SLOSH_URL)."
-    )
-
-
-def told_tls(url: str, why: BaseException | None) -> str:
-    """What to do where TLS failed, which will fail the next time too; empty where something else did."""
-    seen = why
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return (
-                f"The certificate of {url} is not trusted: {seen.verify_message}. "
-                "If it is your own, let SSL_CERT_FILE name the file with the certificate of its authority."
-            )
-        if isinstance(seen, ssl.SSLError) and seen.reason in _NO_TLS:
-            return f"What answers at {url} does not speak TLS; its address begins with http://."
-        seen = seen.__cause__ or seen.__context__
-    return ""
 
 
 def _name(topic: str) -> str:

@@ -8,8 +8,9 @@ from slosh.client.addresses import find_url
 from slosh.client.answers import Published
 from slosh.client.history import History
 from slosh.client.items import Item, Note
+from slosh.client.iterator import Watch
 from slosh.client.request import PublishOptions, WatchOptions
-from slosh.client.synchronous import Client, Watch
+from slosh.client.synchronous import Client
 
 _clients: dict[str, Client] = {}
 

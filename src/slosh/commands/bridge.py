@@ -26,9 +26,9 @@ import httpx2
 
 from slosh.client.answers import passes, pause_before, read_problem
 from slosh.client.asynchronous import AsyncClient
+from slosh.client.connections import MAX_EVENT, WATCH
 from slosh.client.errors import BadUse, ClientError, Refused, Unreachable
 from slosh.client.publisher import Publisher
-from slosh.client.request import MAX_EVENT, WATCH
 from slosh.commands.lines import encode_line
 from slosh.commands.progress import Progress, count
 from slosh.commands.screen import need

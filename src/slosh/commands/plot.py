@@ -28,7 +28,7 @@ from slosh.commands.shared import (
 )
 
 if TYPE_CHECKING:
-    from slosh.client.synchronous import Watch
+    from slosh.client.iterator import Watch
 
 _MOST_SERIES: Final = 12
 _MOST_POINTS: Final = 20_000

@@ -11,7 +11,7 @@ import click
 
 from slosh.client.errors import BadUse, ClientError
 from slosh.client.items import Item, Note
-from slosh.client.synchronous import Watch
+from slosh.client.iterator import Watch
 from slosh.commands.progress import Progress, count
 from slosh.commands.recording import write_item, write_note
 from slosh.commands.shared import (

@@ -1,0 +1,178 @@
+"""A watch, for programs without an event loop: an iterator that threads may end, and that may be dropped half read."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Generic, Self, TypeVar, cast
+
+import httpx2
+
+from slosh.client.connections import MAX_EVENT, WATCH, told_tls
+from slosh.client.errors import Unreachable
+from slosh.client.items import Item, Note
+from slosh.client.protocol import Watching
+from slosh.client.request import Options, is_envelope, is_stream
+
+Received = TypeVar("Received", bound=Item | Note)
+
+
+class Watch(Generic[Received]):
+    """An iterator over the messages of topics; made by `Client.watch`.
+
+    Close it, use it in a `with` block, or drop it: each ends its connection. `close` may be called by another thread,
+    and ends the iteration there. Only one thread iterates. An iteration that Ctrl-C stopped can be gone on with.
+    """
+
+    def __init__(self, reader: "Reader", *, notes: bool) -> None:
+        self._reader = reader
+        self._notes = notes
+        self._items = reader.run(notes=notes)  # the reader does not know it, so it ends as soon as nobody iterates
+
+    @property
+    def place(self) -> str:
+        """The place behind the last message given; give it as `since` to go on there. Empty before any."""
+        return self._reader.watching.place
+
+    @property
+    def lost(self) -> int:
+        """How many messages were missed so far."""
+        return self._reader.watching.lost
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a part of the window that `since` asked for had left the ring before this reader came."""
+        return self._reader.watching.truncated
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the patterns take in more topics than one reader may come to, so that some are left out."""
+        return self._reader.watching.incomplete
+
+    @property
+    def ended(self) -> bool:
+        """Whether the topics ended, so that nothing follows."""
+        return self._reader.watching.is_over
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether `deadline` ended the iteration."""
+        return self._reader.timed_out
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Received:
+        try:
+            return cast("Received", next(self._items))  # `notes` decides which; see the overloads of `Client.watch`
+        except KeyboardInterrupt:
+            self._items = self._reader.run(notes=self._notes)  # A notebook's cell was stopped: the next one goes on.
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the iteration, also one that another thread waits in."""
+        self._reader.close()
+
+
+class Reader:
+    """The connections of a watch, one after another.
+
+    Args:
+        connect: gives the connections of this process.
+        deadline: seconds after which the iteration ends; None for no end.
+    """
+
+    def __init__(
+        self, connect: Callable[[], httpx2.Client], options: Options, watching: Watching, deadline: float | None
+    ) -> None:
+        self._connect = connect
+        self._options = options
+        self._deadline = deadline
+        self._until: float | None = None
+        self._stop = threading.Event()
+        self._socket: socket.socket | None = None
+        self.watching = watching
+        self.timed_out = False
+
+    def run(self, *, notes: bool) -> Iterator[Item | Note]:
+        """What comes, over all connections."""
+        timer = self._start_timer()
+        try:
+            while not self._stop.is_set():
+                for each in self._read():
+                    if isinstance(each, Item) or notes:
+                        yield each
+                    if self._stop.is_set():
+                        return
+                if self.watching.is_over:
+                    return
+                if notes and self.watching.failures > 1:  # One is the usual end of a stream's life.
+                    yield Note("away", "", self.watching.failures)
+                if self._stop.wait(self.watching.pause):
+                    return
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def close(self) -> None:
+        """End the iteration; a thread that waits for the socket is woken."""
+        self._stop.set()
+        connected = self._socket
+        if connected is not None:
+            with contextlib.suppress(OSError):  # It may have ended by itself.
+                connected.shutdown(socket.SHUT_RDWR)
+
+    def _start_timer(self) -> threading.Timer | None:
+        """Have the iteration end when it is time, counted from its first step on."""
+        if self._deadline is None:
+            return None
+        if self._until is None:
+            self._until = time.monotonic() + self._deadline
+        timer = threading.Timer(max(self._until - time.monotonic(), 0.0), self._time_out)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def _time_out(self) -> None:
+        self.timed_out = True
+        self.close()
+
+    def _read(self) -> Iterator[Item | Note]:
+        """What one request gives. Its end is told to `watching`, which says what comes next."""
+        watching, url = self.watching, self._options.url
+        ask = watching.ask()
+        try:
+            with self._connect().stream("GET", url + ask.path, headers=ask.headers, timeout=WATCH) as answer:
+                self._socket = answer.extensions["network_stream"].get_extra_info("socket")
+                if self._stop.is_set():
+                    return
+                if is_stream(answer, ask):
+                    for event in httpx2.EventSource(answer, MAX_EVENT):
+                        yield from watching.event(event.event, event.data, event.id, event.retry)
+                        if watching.is_over:
+                            return
+                    watching.cut()
+                elif is_envelope(answer, ask):
+                    yield from watching.envelope(answer.read())
+                else:
+                    watching.answered(answer.status_code, answer.headers, answer.read(), url)
+        except httpx2.ReadTimeout:
+            watching.cut(silent=ask.streams)
+        except httpx2.SSEError as error:
+            watching.too_large(error)
+        except (httpx2.TransportError, ValueError) as error:
+            if not watching.place and (told := told_tls(url, error)):
+                raise Unreachable(told) from error
+            watching.cut()  # Half an answer is none: it is asked for again.
+        finally:
+            self._socket = None
