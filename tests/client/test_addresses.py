@@ -1,10 +1,11 @@
 """Addresses of servers, as people write them, and the paths of topics."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from slosh.client.addresses import DEFAULT_URL, find_url, split_login, topic_path
+from slosh.client.addresses import DEFAULT_URL, find_url, socket_path, split_login, topic_path
 from slosh.client.errors import BadUse
 
 
@@ -14,11 +15,22 @@ from slosh.client.errors import BadUse
         (None, DEFAULT_URL),
         ("http://slosh.example/", "http://slosh.example"),
         ("https://example.org/below/", "https://example.org/below"),
+        ("unix:/run/slosh.sock", "unix:/run/slosh.sock"),
+        ("UNIX:///run/slosh/../a b@.sock/", "unix:/run/a b@.sock"),
+        ("unix:/run/topics/slosh.sock", "unix:/run/topics/slosh.sock"),
     ],
 )
 def test_the_server_s_address(monkeypatch: pytest.MonkeyPatch, told: str | None, url: str) -> None:
     monkeypatch.delenv("SLOSH_URL", raising=False)
     assert find_url(told) == url
+
+
+def test_the_path_of_a_socket_is_that_from_the_root_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A program that changes its folder later finds the same one."""
+    monkeypatch.chdir(tmp_path)
+    url = find_url("unix:slosh.sock")
+    assert socket_path(url) == str(tmp_path / "slosh.sock")
+    assert not socket_path("http://unix:1")
 
 
 def test_the_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,11 +44,12 @@ def test_the_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     [
         *("localhost:8000", "127.0.0.1", "ws://x", "", "http://", "http://x/?a=1"),
         *("http://[::1", "http://h:port", "http://h:99999", "http://a..b", "http://h/\udcff"),
+        *("unix:", "unix:/", "unix://run/slosh.sock", "unix:/a\0b"),
         *("http://h/topics", "http://h/below/topics/kitchen"),
     ],
 )
 def test_what_is_no_address_is_told_with_what_to_write(url: str) -> None:
-    with pytest.raises(BadUse, match="http"):
+    with pytest.raises(BadUse, match=r"http://127|unix:/run/slosh\.sock"):
         find_url(url)
 
 
@@ -53,6 +66,7 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
         ("http://ann:hunter2@h:1/p", "http://h:1/p", "Basic YW5uOmh1bnRlcjI="),
         ("http://ann:a%40b@[::1]:1", "http://[::1]:1", "Basic YW5uOmFAYg=="),
         ("http://ann@h", "http://h", "Basic YW5u"),
+        ("unix:/run/ann@h.sock", "unix:/run/ann@h.sock", ""),
     ],
 )
 def test_a_login_in_an_address_goes_into_a_field_of_its_own(url: str, plain: str, login: str) -> None:

@@ -2,8 +2,41 @@
 
 import pytest
 
-from slosh.client.answers import read_patterns, read_published
+from slosh.client.answers import pause_before, read_patterns, read_published, read_retry_after
 from slosh.client.errors import NotTaken, Refused
+from slosh.client.protocol import Watching
+
+SERVER = 784111777.0
+"""06 Nov 1994 08:49:37 GMT, the example of RFC 9110 §5.6.7."""
+
+
+class TestRetryAfter:
+    """A date to come back at is compared with the server's clock, because this machine's may be hours off."""
+
+    @pytest.mark.parametrize(
+        "later", ["Sun, 06 Nov 1994 08:49:44 GMT", "Sunday, 06-Nov-94 08:49:44 GMT", "Sun Nov  6 08:49:44 1994"]
+    )
+    def test_a_date_in_each_of_its_forms(self, later: str) -> None:
+        headers = {"retry-after": later, "date": "Sun, 06 Nov 1994 08:49:37 GMT"}
+        assert read_retry_after(headers, clock=lambda: SERVER + 7200) == 7
+        assert read_retry_after({"retry-after": later}, clock=lambda: SERVER) == 7
+        assert pause_before(1, headers, 0.0) == 7
+
+    def test_a_date_far_away_is_bounded_and_a_past_one_is_none(self) -> None:
+        now = {"date": "Sun, 06 Nov 1994 08:49:37 GMT"}
+        assert read_retry_after({"retry-after": "Mon, 07 Nov 1994 08:49:37 GMT"} | now) == 30
+        assert read_retry_after({"retry-after": "Sun, 06 Nov 1994 08:49:36 GMT"} | now) is None
+        assert read_retry_after({"retry-after": "Sun, 06 Nov 1994 08:49:37 GMT"} | now) == 0
+
+    @pytest.mark.parametrize("text", ["", "soon", "-5", "1.5", "\u0663", "Sun, 99 Foo 9999 99:99:99 GMT"])
+    def test_anything_else_is_none(self, text: str) -> None:
+        assert read_retry_after({"retry-after": text}, clock=lambda: SERVER) is None
+
+    def test_a_watch_waits_as_long(self) -> None:
+        reader = Watching(["a"], {}, jitter=lambda: 0.0)
+        headers = {"retry-after": "Sun, 06 Nov 1994 08:49:44 GMT", "date": "Sun, 06 Nov 1994 08:49:37 GMT"}
+        reader.answered(503, headers, b"", "x")
+        assert reader.pause == 7
 
 
 class TestPublished:

@@ -28,6 +28,9 @@ def test_the_server_is_the_one_that_the_client_would_use(monkeypatch: pytest.Mon
     monkeypatch.setenv("SLOSH_URL", "http://box:9000/")
     assert chart("t").server == "http://box:9000"
     assert chart("t", server="http://other:1").server == "http://other:1"
+    monkeypatch.setenv("SLOSH_URL", "unix:/run/slosh.sock")
+    with pytest.raises(slosh.ClientError, match=r"A browser does not reach unix:/run/slosh\.sock; give server="):
+        chart("t")
 
 
 def test_a_token_is_no_part_of_what_a_notebook_saves(monkeypatch: pytest.MonkeyPatch) -> None:

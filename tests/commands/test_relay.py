@@ -96,7 +96,8 @@ def test_places() -> None:
     assert parse_place("kitchen", "http://h:1") == Place("http://h:1", "kitchen")
     assert parse_place("https://h/live/topics/a/b%20c", None) == Place("https://h/live", "a/b c")
     assert parse_place("https://h/topics/", None).name("k") == "k"
-    for wrong in ("http://h/kitchen", "http://h/topics/a?since=1", "ftp://h/topics/a"):
+    assert parse_place("unix:/run/s.sock/topics/a/b%20c", None) == Place("unix:/run/s.sock", "a/b c")
+    for wrong in ("unix:/run/s.sock", "http://h/kitchen", "http://h/topics/a?since=1", "ftp://h/topics/a"):
         with pytest.raises(BadUse):
             parse_place(wrong, None)
 

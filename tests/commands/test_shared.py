@@ -115,7 +115,9 @@ def test_an_address_that_cannot_be_used_is_told_with_one_that_can(url: str) -> N
     assert (done.exit_code, "http://127.0.0.1:8000" in done.output) == (EXIT_USAGE, True), done.output
 
 
-@pytest.mark.parametrize("words", [("topics",), ("pub", "a", "1", "--timeout=2s"), ("sub", "a", "--timeout=30s")])
+@pytest.mark.parametrize(
+    "words", [("topics",), ("pub", "a", "1", "--timeout=30s"), ("sub", "a", "--timeout=30s"), ("doctor",)]
+)
 def test_a_wrong_scheme_and_a_certificate_that_is_not_trusted_are_told_as_that(
     words: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -128,6 +130,13 @@ def test_a_wrong_scheme_and_a_certificate_that_is_not_trusted_are_told_as_that(
         done = CliRunner().invoke(main, [*words, "--url", url])
         assert (done.exit_code, "is not trusted" in done.output) == (EXIT_UNREACHABLE, True), done.output
         assert "SSL_CERT_FILE" in done.output
+        plain = url.replace("https://", "http://")
+        done = CliRunner().invoke(main, [*words, "--url", plain])
+        assert done.exit_code == (EXIT_UNREACHABLE if words[0] == "doctor" else EXIT_REFUSED), done.output
+        assert f"{plain} speaks TLS; write {url}." in done.output
     with Serving(tmp_path) as serving:
         done = CliRunner().invoke(main, [*words, "--url", serving.url.replace("http://", "https://")])
-        assert (done.exit_code, "begins with http://" in done.output) == (EXIT_UNREACHABLE, True), done.output
+        assert (done.exit_code, f"does not speak TLS; write {serving.url}" in done.output) == (
+            EXIT_UNREACHABLE,
+            True,
+        ), done.output

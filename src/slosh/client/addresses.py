@@ -9,6 +9,10 @@ from slosh.client.errors import BadUse
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 """Where `slosh serve` listens when nothing else is said."""
+UNIX: Final = "unix:"
+"""How the address of a Unix socket begins; the path of its file follows, as it is."""
+UNIX_BASE: Final = "http://localhost"
+"""What requests through a Unix socket name as their server. Every slosh answers to that name."""
 
 _DOTS: Final = frozenset({".", ".."})
 _SAFE: Final = "/-._~"
@@ -17,10 +21,14 @@ _SAFE: Final = "/-._~"
 def find_url(url: str | None) -> str:
     """The server's address, without a slash at its end: `url`, else SLOSH_URL, else this machine's port 8000.
 
+    That of a Unix socket is `unix:` and the path of its file from the root on.
+
     Raises:
         BadUse: it is no address; the detail says what to write.
     """
     told = url if url is not None else os.environ.get("SLOSH_URL", "") or DEFAULT_URL
+    if told[: len(UNIX)].lower() == UNIX:
+        return UNIX + _find_socket(told)
     # The value itself is not repeated where it could hold a password.
     shown = repr(told) if "@" not in told else "this address"
     try:
@@ -31,7 +39,9 @@ def find_url(url: str | None) -> str:
     except ValueError:
         raise BadUse(f"A server's address looks like {DEFAULT_URL}; {shown} cannot be read.") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise BadUse(f"A server's address begins with http:// or https://, as in {DEFAULT_URL}; {shown} does not.")
+        raise BadUse(
+            f"A server's address begins with http://, https:// or unix:, as in {DEFAULT_URL}; {shown} does not."
+        )
     if parts.query or parts.fragment:
         raise BadUse(f"A server's address has no query; write the one under which /topics/ is found, as {DEFAULT_URL}.")
     if "/topics/" in f"{parts.path}/":
@@ -39,11 +49,34 @@ def find_url(url: str | None) -> str:
     return told.rstrip("/")
 
 
+def _find_socket(url: str) -> str:
+    """The path in the address of a Unix socket, from the root on.
+
+    Raises:
+        BadUse: it names no file.
+    """
+    path = url[len(UNIX) :]
+    if path.startswith("///"):  # unix:///run/slosh.sock, as a URL with an empty host
+        path = path[2:]
+    if not path.strip("/") or path.startswith("//") or "\0" in path:
+        raise BadUse(
+            f"The address of a Unix socket is unix: and the path of its file, as unix:/run/slosh.sock; {url!r} is none."
+        )
+    return os.path.abspath(path)  # noqa: PTH100 - Path would leave `..` in it
+
+
+def socket_path(url: str) -> str:
+    """The path of the Unix socket that an address names, as `find_url` gave it; empty where it names none."""
+    return url[len(UNIX) :] if url.startswith(UNIX) else ""
+
+
 def split_login(url: str) -> tuple[str, str]:
     """An address without the login in it, and that login as a value of `Authorization`; empty where it has none.
 
     So an address may be shown. A proxy in front of a server may ask for such a login (RFC 7617).
     """
+    if socket_path(url):
+        return url, ""
     parts = urlsplit(url)
     login, mark, _ = parts.netloc.rpartition("@")
     if not mark:

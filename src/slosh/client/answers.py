@@ -6,8 +6,12 @@ The rules of this file:
 * Waiting is somebody else's work: this file says for how long.
 """
 
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import mktime_tz, parsedate_tz
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -19,6 +23,13 @@ _LONGEST_PAUSE: Final = 30.0
 _AT_ONCE: Final = 0.05
 """The first pause where the server says that there need be none."""
 _PASSING: Final = frozenset({408, 425, 429})
+_WANTS_TLS: Final = re.compile(
+    rb"This port speaks HTTPS"  # slosh
+    rb"|plain HTTP request was sent to HTTPS port"  # nginx
+    rb"|speaking plain HTTP to an SSL-enabled"  # Apache
+    rb"|HTTP request to an HTTPS server"  # Go, and so Caddy
+)
+"""What servers say to plain HTTP at a port of TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,12 @@ def find_problem(status: int, headers: Mapping[str, str], body: bytes, where: st
     """What an answer says that is none of a server's own: its problem document, or where it sends clients on to.
 
     A client follows no such answer: it would send its token, and its messages, to somebody it was not given.
+    A port of TLS that is asked in plain HTTP says so in words of its own, which become a detail too.
     """
+    if status == HTTPStatus.BAD_REQUEST and _WANTS_TLS.search(body):
+        secure = f"https:{where.removeprefix('http:')}"
+        told = f"write {secure}" if where.startswith("http:") else "take TLS from its settings for this socket"
+        return {"detail": f"What answers at {where} speaks TLS; {told}."}
     if not 300 <= status < 400 or "location" not in headers:
         return read_problem(body)
     try:
@@ -146,10 +162,30 @@ def find_pause(failures: int, told: float | None, jitter: float) -> float:
     return max(told or 0.0, pause * (0.5 + jitter / 2))
 
 
-def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a Retry-After (RFC 9110 §10.2.3), at most `_LONGEST_PAUSE`; None for a date or nothing."""
-    text = headers.get("retry-after", "")
+def read_retry_after(headers: Mapping[str, str], clock: Callable[[], float] = time.time) -> float | None:
+    """Seconds until an answer's Retry-After (RFC 9110 §10.2.3), at most `_LONGEST_PAUSE`; None where there is none.
+
+    A date is compared with the server's own (`Date`), because this machine's clock may be hours off; a past one is
+    none.
+
+    Args:
+        clock: gives seconds since 1970, for an answer that has no `Date`.
+    """
+    text = headers.get("retry-after", "").strip()
+    if (then := _read_date(text)) is not None:
+        now = _read_date(headers.get("date", ""))
+        pause = then - (clock() if now is None else now)
+        return min(pause, _LONGEST_PAUSE) if pause >= 0 else None
     return min(float(text), _LONGEST_PAUSE) if text.isascii() and text.isdigit() else None
+
+
+def _read_date(text: str) -> float | None:
+    """A date of HTTP (RFC 9110 §5.6.7) in any of its three forms, seconds since 1970; None where it is none."""
+    found = parsedate_tz(text)
+    try:
+        return mktime_tz(found) if found is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _count(value: object) -> int:

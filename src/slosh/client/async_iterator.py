@@ -9,7 +9,7 @@ from typing import Final, Generic, Self, TypeVar, cast
 
 import httpx2
 
-from slosh.client.connections import MAX_EVENT, WATCH, told_tls
+from slosh.client.connections import MAX_EVENT, WATCH, told_lasting
 from slosh.client.errors import BadUse, ClientError, Unreachable
 from slosh.client.items import Item, Note
 from slosh.client.protocol import Ask, Watching
@@ -201,7 +201,9 @@ class _Connection:
         """Put what comes into the queue, None behind it."""
         url, ask = self._options.url, self._ask
         try:
-            async with self._http.stream("GET", url + ask.path, headers=dict(ask.headers), timeout=WATCH) as answer:
+            async with self._http.stream(
+                "GET", self._options.base + ask.path, headers=dict(ask.headers), timeout=WATCH
+            ) as answer:
                 if is_stream(answer, ask):
                     async for event in httpx2.EventSource(answer, MAX_EVENT):
                         await self._received.put(partial(_take_event, event))
@@ -241,7 +243,7 @@ def _take_cut(watching: Watching, *, silent: bool = False) -> Iterator[Item | No
 
 
 def _take_failure(error: Exception, url: str, watching: Watching) -> Iterator[Item | Note]:
-    if not watching.place and (told := told_tls(url, error)):
+    if not watching.place and (told := told_lasting(url, error)):
         raise Unreachable(told) from error
     return _take_cut(watching)
 

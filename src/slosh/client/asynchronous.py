@@ -10,7 +10,7 @@ import httpx2
 from slosh.client.addresses import topic_path
 from slosh.client.answers import Published, read_answer, read_patterns, read_problem
 from slosh.client.async_iterator import AsyncWatch
-from slosh.client.connections import open_async_connections, unreachable
+from slosh.client.connections import open_async_connections, told_lasting, unreachable
 from slosh.client.errors import ClientError, Refused
 from slosh.client.history import History, history_query, read_history
 from slosh.client.items import Item, Note
@@ -51,6 +51,11 @@ class AsyncClient:
     def url(self) -> str:
         """The server's address."""
         return self._options.url
+
+    @property
+    def base(self) -> str:
+        """What the address of each request begins with: `url`, or a name where that is of a Unix socket."""
+        return self._options.base
 
     async def publish(self, topic: str, value: object, **options: Unpack[PublishOptions]) -> Published:
         """Publish one message. See `Client.publish`."""
@@ -141,9 +146,11 @@ class AsyncClient:
             try:
                 left = max(until - now(), 0.001)
                 answer = await self.http.request(
-                    post.method, self.url + post.path, content=post.body, headers=post.headers, timeout=left
+                    post.method, self.base + post.path, content=post.body, headers=post.headers, timeout=left
                 )
             except httpx2.TransportError as error:
+                if told_lasting(self.url, error):
+                    raise unreachable(self._options, error) from error
                 failure = error
                 post.failed(error)
             else:
@@ -157,7 +164,7 @@ class AsyncClient:
 
     async def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
         try:
-            answer = await self.http.get(self.url + path, params=dict(query), timeout=self._options.timeout + wait)
+            answer = await self.http.get(self.base + path, params=dict(query), timeout=self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
         return read_answer(answer.status_code, answer.headers, answer.content, self.url, *members)

@@ -1,10 +1,16 @@
 """How a client's requests reach its server, and what to say where they do not."""
 
+import contextlib
+import errno
 import ssl
+import stat
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import httpx2
 
+from slosh.client.addresses import socket_path
 from slosh.client.errors import Unreachable
 from slosh.client.protocol import SILENCE
 from slosh.client.request import Options
@@ -21,16 +27,24 @@ _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=1
 """As many connections as there are requests at a time; these are kept open for the next ones."""
 _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
 """What OpenSSL calls an answer that is none of TLS."""
+_NO_TEXT: Final = "illegal request line"
+"""What the HTTP library says where an answer begins as no text does. An alert of TLS does so (RFC 8446 §5.1)."""
 
 
 def open_connections(options: Options) -> httpx2.Client:
     """The connections of a client. Close them."""
-    return httpx2.Client(headers=dict(options.headers), timeout=_bounds(options), limits=_LIMITS)
+    path = socket_path(options.url)
+    transport = httpx2.HTTPTransport(uds=path, limits=_LIMITS) if path else None
+    return httpx2.Client(headers=dict(options.headers), timeout=_bounds(options), limits=_LIMITS, transport=transport)
 
 
 def open_async_connections(options: Options) -> httpx2.AsyncClient:
     """The connections of a client, for a program with an event loop. Close them."""
-    return httpx2.AsyncClient(headers=dict(options.headers), timeout=_bounds(options), limits=_LIMITS)
+    path = socket_path(options.url)
+    transport = httpx2.AsyncHTTPTransport(uds=path, limits=_LIMITS) if path else None
+    return httpx2.AsyncClient(
+        headers=dict(options.headers), timeout=_bounds(options), limits=_LIMITS, transport=transport
+    )
 
 
 def _bounds(options: Options) -> httpx2.Timeout:
@@ -39,30 +53,62 @@ def _bounds(options: Options) -> httpx2.Timeout:
 
 def unreachable(options: Options, why: Exception | None) -> Unreachable:
     """The error for a server from which no answer came in time."""
-    if told := told_tls(options.url, why):
+    if told := told_lasting(options.url, why):
         return Unreachable(told)
+    path = socket_path(options.url)
     told = f" within {options.timeout:g} s" + (f" ({why})" if why is not None and str(why) else "")
-    seen: BaseException | None = why
-    while seen is not None:
-        if isinstance(seen, ConnectionRefusedError):
+    for each in _causes(why):
+        if isinstance(each, ConnectionRefusedError):
             told = ": the connection was refused, so nothing listens there"
-        seen = seen.__cause__ or seen.__context__
+        elif path and isinstance(each, (FileNotFoundError, NotADirectoryError)):
+            told = ": there is no such socket"
+        elif isinstance(each, httpx2.RemoteProtocolError) and options.url.startswith("http://"):
+            told += f"; if TLS is spoken there, write {_with_scheme(options.url, 'https')}"
+    start = f"slosh serve --uds {path}" if path else "slosh serve"
     return Unreachable(
         f"No slosh server answered at {options.url}{told}. "
-        "Start one with `slosh serve`, or name the address of one that runs (url=…, --url or SLOSH_URL)."
+        f"Start one with `{start}`, or name the address of one that runs (url=…, --url or SLOSH_URL)."
     )
 
 
-def told_tls(url: str, why: BaseException | None) -> str:
-    """What to do where TLS failed, which will fail the next time too; empty where something else did."""
-    seen = why
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
+def told_lasting(url: str, why: BaseException | None) -> str:
+    """What to do about what will fail the next time too; empty where something else did."""
+    path = socket_path(url)
+    for each in _causes(why):
+        if isinstance(each, ssl.SSLCertVerificationError):
             return (
-                f"The certificate of {url} is not trusted: {seen.verify_message}. "
+                f"The certificate of {url} is not trusted: {each.verify_message}. "
                 "If it is your own, let SSL_CERT_FILE name the file with the certificate of its authority."
             )
-        if isinstance(seen, ssl.SSLError) and seen.reason in _NO_TLS:
-            return f"What answers at {url} does not speak TLS; its address begins with http://."
-        seen = seen.__cause__ or seen.__context__
+        if isinstance(each, ssl.SSLError) and each.reason in _NO_TLS:
+            return f"What answers at {url} does not speak TLS; write {_with_scheme(url, 'http')}."
+        if isinstance(each, httpx2.RemoteProtocolError) and _NO_TEXT in str(each):
+            return f"What answers at {url} is no HTTP; if it speaks TLS, write {_with_scheme(url, 'https')}."
+        if path and isinstance(each, OSError) and (told := _told_socket(path, each)):
+            return f"{told} Name the socket that `slosh serve --uds` listens on, as unix:/run/slosh.sock."
     return ""
+
+
+def _told_socket(path: str, error: OSError) -> str:
+    """Why this file can be no server's socket, or not for this user; empty where it may be one later."""
+    if isinstance(error, PermissionError):
+        return f"This user may not connect to {path}: it needs the right to write to it, and to enter its folders."
+    if "too long" in str(error):  # Python's own error has no number
+        return f"{path} is too long for the path of a socket."
+    if error.errno in (errno.ECONNREFUSED, errno.EPROTOTYPE):
+        with contextlib.suppress(OSError):
+            if error.errno == errno.EPROTOTYPE or not stat.S_ISSOCK(Path(path).stat().st_mode):
+                return f"{path} is there, and is no socket that a server listens on."
+    return ""
+
+
+def _causes(why: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that led to it."""
+    while why is not None:
+        yield why
+        why = why.__cause__ or why.__context__
+
+
+def _with_scheme(url: str, scheme: str) -> str:
+    """The same address, for HTTP with or without TLS."""
+    return f"{scheme}:{url.partition(':')[2]}"

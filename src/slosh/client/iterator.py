@@ -10,7 +10,7 @@ from typing import Generic, Self, TypeVar, cast
 
 import httpx2
 
-from slosh.client.connections import MAX_EVENT, WATCH, told_tls
+from slosh.client.connections import MAX_EVENT, WATCH, told_lasting
 from slosh.client.errors import Unreachable
 from slosh.client.items import Item, Note
 from slosh.client.protocol import Watching
@@ -152,7 +152,9 @@ class Reader:
         watching, url = self.watching, self._options.url
         ask = watching.ask()
         try:
-            with self._connect().stream("GET", url + ask.path, headers=ask.headers, timeout=WATCH) as answer:
+            with self._connect().stream(
+                "GET", self._options.base + ask.path, headers=ask.headers, timeout=WATCH
+            ) as answer:
                 self._socket = answer.extensions["network_stream"].get_extra_info("socket")
                 if self._stop.is_set():
                     return
@@ -171,7 +173,7 @@ class Reader:
         except httpx2.SSEError as error:
             watching.too_large(error)
         except (httpx2.TransportError, ValueError) as error:
-            if not watching.place and (told := told_tls(url, error)):
+            if not watching.place and (told := told_lasting(url, error)):
                 raise Unreachable(told) from error
             watching.cut()  # Half an answer is none: it is asked for again.
         finally:

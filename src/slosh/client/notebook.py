@@ -9,7 +9,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from slosh.client.addresses import find_url
+from slosh.client.addresses import find_url, socket_path
 from slosh.client.errors import BadUse
 
 if TYPE_CHECKING:
@@ -124,4 +124,6 @@ def chart(  # noqa: PLR0913 - as many as the element has attributes
     options = {name: text for name, text in given.items() if text or (name == "by" and text is not None)}
     flags = {name: "" for name, is_on in (("log", log), ("zero", zero)) if is_on}
     address = find_url(server)
+    if socket_path(address):
+        raise BadUse(f"A browser does not reach {address}; give server=… an address that it does, as http://host:8000.")
     return _widget_class()(address, options | flags, os.environ.get("SLOSH_TOKEN", "") if token is None else token)

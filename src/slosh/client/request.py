@@ -10,7 +10,7 @@ from typing import Final, TypedDict
 
 import httpx2
 
-from slosh.client.addresses import DEFAULT_URL, find_url, split_login, topic_path
+from slosh.client.addresses import DEFAULT_URL, UNIX_BASE, find_url, socket_path, split_login, topic_path
 from slosh.client.answers import Published, passes, pause_before, read_problem, read_published
 from slosh.client.errors import BadUse, NotTaken
 from slosh.client.protocol import Ask
@@ -24,12 +24,14 @@ class Options:
     """How a client reaches its server.
 
     Attributes:
-        url: the server's address, without a login and without a slash at its end.
+        url: the server's address, without a login and without a slash at its end. For people; requests go to `base`.
+        base: what the address of each request begins with.
         headers: of every request.
         timeout: seconds that a request other than a watch may take in all, retries included.
     """
 
     url: str
+    base: str
     headers: Mapping[str, str] = field(repr=False)
     timeout: float
 
@@ -53,8 +55,9 @@ def make_options(url: str | None, token: str | None, headers: Mapping[str, str] 
             )
         all_headers["Authorization"] = f"Bearer {secret}"
     address, login = split_login(find_url(url))
+    base = UNIX_BASE if socket_path(address) else address
     try:
-        httpx2.URL(address)
+        httpx2.URL(base)
     except httpx2.InvalidURL as error:
         raise BadUse(f"A server's address looks like {DEFAULT_URL}; {address!r} cannot be used: {error}.") from None
     if login and secret:
@@ -63,7 +66,7 @@ def make_options(url: str | None, token: str | None, headers: Mapping[str, str] 
         )
     if login:
         all_headers["Authorization"] = login
-    return Options(address, all_headers, timeout)
+    return Options(address, base, all_headers, timeout)
 
 
 def _read_token() -> str:

@@ -11,7 +11,7 @@ import httpx2
 
 from slosh.client.addresses import topic_path
 from slosh.client.answers import Published, read_answer, read_patterns, read_problem
-from slosh.client.connections import open_connections, unreachable
+from slosh.client.connections import open_connections, told_lasting, unreachable
 from slosh.client.errors import ClientError, Refused
 from slosh.client.history import History, history_query, read_history
 from slosh.client.items import Item, Note
@@ -43,7 +43,8 @@ class Client:
     Close it, or use it in a `with` block. A process that forks goes on with it: the child makes connections of its own.
 
     Args:
-        url: the server's address; None for the environment's SLOSH_URL, else http://127.0.0.1:8000.
+        url: the server's address, `unix:` and a path for a Unix socket; None for the environment's SLOSH_URL, else
+            http://127.0.0.1:8000.
         token: sent as `Authorization: Bearer`; None for SLOSH_TOKEN, if that is set.
         headers: sent with each request.
         timeout: seconds that a request may take in all, retries included. Watching has no such bound.
@@ -69,6 +70,11 @@ class Client:
     def url(self) -> str:
         """The server's address."""
         return self._options.url
+
+    @property
+    def base(self) -> str:
+        """What the address of each request begins with: `url`, or a name where that is of a Unix socket."""
+        return self._options.base
 
     def publish(self, topic: str, value: object, **options: Unpack[PublishOptions]) -> Published:
         """Publish one message.
@@ -233,12 +239,14 @@ class Client:
             left = max(until - time.monotonic(), 0.001)
             try:
                 answer = self.connect().request(
-                    post.method, self.url + post.path, content=post.body, headers=post.headers, timeout=left
+                    post.method, self.base + post.path, content=post.body, headers=post.headers, timeout=left
                 )
                 published = post.answered(answer, self.url)
                 if published is not None:
                     return published
             except httpx2.TransportError as error:
+                if told_lasting(self.url, error):
+                    raise unreachable(self._options, error) from error
                 failure = error
                 post.failed(error)
             else:
@@ -249,7 +257,7 @@ class Client:
 
     def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
         try:
-            answer = self.connect().get(self.url + path, params=dict(query), timeout=self._options.timeout + wait)
+            answer = self.connect().get(self.base + path, params=dict(query), timeout=self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
         return read_answer(answer.status_code, answer.headers, answer.content, self.url, *members)

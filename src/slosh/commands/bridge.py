@@ -200,7 +200,7 @@ class Follower:
         while True:
             with contextlib.suppress(httpx2.TransportError, ValueError):
                 async with self._client.http.stream(
-                    "GET", f"{self._client.url}/topics?watch", headers={"Accept": "text/event-stream"}, timeout=WATCH
+                    "GET", f"{self._client.base}/topics?watch", headers={"Accept": "text/event-stream"}, timeout=WATCH
                 ) as answer:
                     if answer.status_code == 200:
                         async for event in httpx2.EventSource(answer, MAX_EVENT):

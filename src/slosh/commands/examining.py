@@ -23,6 +23,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from slosh.client.addresses import socket_path
+from slosh.client.answers import find_problem
+from slosh.client.connections import open_connections, told_lasting
 from slosh.client.errors import Unreachable
 from slosh.client.request import make_options
 from slosh.commands.handshake import shake_hands
@@ -71,12 +74,11 @@ class Examination:
     """
 
     def __init__(self, url: str, topic: str, *, origin: str | None = None) -> None:
-        options = make_options(url, None, None, _PATIENCE)
-        self._url = options.url
+        self._options = make_options(url, None, None, _PATIENCE)
+        self._url = self._options.url
         self._topic = topic
         self._origin = origin
-        headers = dict(options.headers)
-        self._http = httpx2.Client(timeout=_PATIENCE, headers=headers)
+        self._http = open_connections(self._options)
         self.front = ""
 
     def __enter__(self) -> Self:
@@ -94,13 +96,14 @@ class Examination:
             Unreachable: none does; the detail says what answered instead.
         """
         try:
-            answer = self._http.get(f"{self._url}/topics", params={"limit": "1"})
+            answer = self._ask_list()
         except httpx2.TransportError as error:
-            raise Unreachable(f"Nothing answers at {self._url} ({error}). Is this its address?") from error
+            told = told_lasting(self._url, error) or f"Nothing answers at {self._url} ({error}). Is this its address?"
+            raise Unreachable(told) from error
         self._learn_front(answer)
-        if answer.is_redirect:
-            where = answer.headers.get("location", "").partition("/topics")[0]
-            raise Unreachable(f"{self._url} sends clients on to {where}; give that address.")
+        problem = find_problem(answer.status_code, answer.headers, answer.content, self._url)
+        if "code" not in problem and "detail" in problem:  # what a client makes of it: another address is to be given
+            raise Unreachable(str(problem["detail"]))
         if answer.status_code == 200 and "topics" in _json(answer):
             return
         if answer.status_code in (401, 403) and "code" in _json(answer):
@@ -143,8 +146,9 @@ class Examination:
         began = time.monotonic()
         wait = f"{seconds:g}"
         try:
-            with httpx2.Client(timeout=httpx2.Timeout(_PATIENCE, read=seconds + _PATIENCE)) as http:
-                answer = http.get(self._at("held"), params={"wait": wait}, headers=dict(self._http.headers))
+            with open_connections(self._options) as http:
+                bounds = httpx2.Timeout(_PATIENCE, read=seconds + _PATIENCE)
+                answer = http.get(self._at("held"), params={"wait": wait}, timeout=bounds)
         except httpx2.TransportError as error:
             took = time.monotonic() - began
             yield Finding("held polls", f"a poll of {wait} s is cut after {took:.0f} s ({error})", is_fault=True)
@@ -160,7 +164,11 @@ class Examination:
             yield Finding("held polls", f"a poll is held for {took:.0f} s")
 
     def _at(self, name: str) -> str:
-        return f"{self._url}/topics/{self._topic}/{name}"
+        return f"{self._options.base}/topics/{self._topic}/{name}"
+
+    def _ask_list(self, **query: str) -> httpx2.Response:
+        """Ask for one of the active topics."""
+        return self._http.get(f"{self._options.base}/topics", params={"limit": "1"} | query)
 
     def _learn_front(self, answer: httpx2.Response) -> None:
         told = " ".join((answer.headers.get("server", ""), answer.headers.get("via", ""))).lower()
@@ -185,7 +193,7 @@ class Examination:
 
     def _cookies(self) -> Iterator[Finding]:
         told = self._open("cookie").headers.get("set-cookie", "")
-        prefix = urlsplit(self._url).path
+        prefix = urlsplit(self._options.base).path
         path = next((part.strip()[5:] for part in told.split(";") if part.strip().lower().startswith("path=")), "")
         if not told:
             yield Finding(
@@ -210,8 +218,8 @@ class Examination:
 
     def _names(self) -> Iterator[Finding]:
         name = f"{self._topic}/k%C3%BCche%2F%20a+b%3Fc"
-        said = _json(self._http.get(f"{self._url}/topics/{name}", params={"wait": "0"}))
-        listed = _json(self._http.get(f"{self._url}/topics", params={"after": f"{self._topic}/k", "limit": "1"}))
+        said = _json(self._http.get(f"{self._options.base}/topics/{name}", params={"wait": "0"}))
+        listed = _json(self._ask_list(after=f"{self._topic}/k"))
         found = listed.get("topics")
         names = [each.get("name") for each in found] if isinstance(found, list) else []
         wanted = f"{self._topic}/k\N{LATIN SMALL LETTER U WITH DIAERESIS}che/ a+b?c"
@@ -306,8 +314,7 @@ class Examination:
 
     def _leaving(self) -> Iterator[Finding]:
         topic = self._at("left")
-        headers = dict(self._http.headers)
-        with httpx2.Client(headers=headers) as http, contextlib.suppress(httpx2.ReadTimeout):
+        with open_connections(self._options) as http, contextlib.suppress(httpx2.ReadTimeout):
             http.get(topic, params={"wait": "30"}, timeout=httpx2.Timeout(_PATIENCE, read=0.5))
         until = time.monotonic() + 3.0
         while (
@@ -379,6 +386,13 @@ class Examination:
 
     def _versions(self) -> Iterator[Finding]:
         parts = urlsplit(self._url)
+        if socket_path(self._url):
+            yield Finding(
+                "HTTP/2",
+                "browsers reach no Unix socket: try also the address of the proxy that they come through",
+                is_note=True,
+            )
+            return
         if parts.scheme != "https":
             yield Finding(
                 "HTTP/2",

@@ -7,6 +7,8 @@ import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
+from slosh.client.addresses import UNIX_BASE, socket_path
+
 _PATIENCE: Final = 10.0
 """Seconds that connecting, and each part of the answer, may take."""
 _MOST: Final = 16 * 1024
@@ -17,16 +19,18 @@ def shake_hands(url: str, topic: str, authorization: str = "") -> int:
     """The status that a handshake (RFC 6455 §4.1) is answered with; 101 is what a client wants, 0 no answer.
 
     Args:
-        url: the server's address.
+        url: the server's address, which may be that of a Unix socket.
         topic: its name, as it stands in an address.
         authorization: the value of that field, if any.
 
     Raises:
         OSError: the server cannot be reached.
     """
-    parts = urlsplit(url)
+    path = socket_path(url)
+    parts = urlsplit(UNIX_BASE if path else url)
     is_secure = parts.scheme == "https"
-    with socket.create_connection((parts.hostname or "", parts.port or (443 if is_secure else 80)), _PATIENCE) as plain:
+    port = parts.port or (443 if is_secure else 80)
+    with _connect_unix(path) if path else socket.create_connection((parts.hostname or "", port), _PATIENCE) as plain:
         wire = ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname) if is_secure else plain
         lines = [
             f"GET {parts.path}/topics/{topic} HTTP/1.1",
@@ -47,3 +51,19 @@ def shake_hands(url: str, topic: str, authorization: str = "") -> int:
             return 0
     words = head.split(b" ", 2)
     return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+
+
+def _connect_unix(path: str) -> socket.socket:
+    """Connect to a Unix socket.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    connected = socket.socket(socket.AF_UNIX)
+    connected.settimeout(_PATIENCE)
+    try:
+        connected.connect(path)
+    except OSError:
+        connected.close()
+        raise
+    return connected

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from slosh.client.addresses import find_url
+from slosh.client.addresses import UNIX, find_url
 from slosh.client.answers import passes
 from slosh.client.errors import BadUse, Refused, Unreachable
 from slosh.client.items import Item, Note
@@ -63,11 +63,16 @@ class Place:
 
 
 def parse_place(text: str, url: str | None) -> Place:
-    """`kitchen`, or `http://host:8000/topics/kitchen`.
+    """`kitchen`, `http://host:8000/topics/kitchen`, or `unix:/run/slosh.sock/topics/kitchen`.
 
     Raises:
         BadUse: it is an address of no topic.
     """
+    if text.startswith(UNIX):
+        front, mark, topic = text.partition("/topics/")
+        if not mark:
+            raise BadUse(f"A topic behind a Unix socket is unix:/run/slosh.sock/topics/x; {printable(text)!r} is none.")
+        return Place(find_url(front), unquote(topic))
     if "://" not in text:
         return Place(find_url(url), text)
     parts = urlsplit(text)

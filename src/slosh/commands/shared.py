@@ -75,7 +75,7 @@ class ClientCommand(TeachingCommand):
 
     exits: ClassVar[tuple[str, ...]] = ("0", "2", "4", "5", "130")
     environment = (
-        ("SLOSH_URL", "the server's address, where --url is not given"),
+        ("SLOSH_URL", "the server's address, where --url is not given; unix:PATH for a Unix socket"),
         ("SLOSH_TOKEN", "a token, sent as Authorization: Bearer; it is never shown"),
         ("SLOSH_TOKEN_FILE", "a file that holds the token, where SLOSH_TOKEN is not set"),
         ("NO_COLOR", "no colours"),
