@@ -43,7 +43,12 @@ class TestUnixSockets:
     def test_another_thread_can_end_a_watch(self, server: str) -> None:
         with Client(server) as client:
             watch = client.watch("closed", deadline=PATIENCE)
-            threading.Thread(target=lambda: client.watchers("closed", wait=PATIENCE) and watch.close()).start()
+
+            def close() -> None:
+                client.watchers("closed", wait=PATIENCE)
+                watch.close()
+
+            threading.Thread(target=close).start()
             assert list(watch) == []
             assert not watch.timed_out
 

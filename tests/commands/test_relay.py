@@ -117,6 +117,7 @@ def test_an_answer_that_passes_drops_no_message(status: int, monkeypatch: pytest
         return answer
 
     monkeypatch.setattr(Client, "publish_encoded", publish)
+    monkeypatch.setattr("slosh.commands.shared._PAUSE", 0.0)
     tally: Counter[str] = Counter()
     item = Item(1, "a", 1, 0.0, "aaaaaaaa.1", raw="1")
     _carry(Client("http://127.0.0.1:1"), "http://127.0.0.1:2", item, Place("http://127.0.0.1:1", "b"), tally)

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks.processes import ProcessGroup
-from slosh.client import Client
+from slosh.cli import main
+from slosh.client import Client, Refused, Unreachable
+from slosh.client.answers import Published
 from slosh.commands.shared import EXIT_FOUND, EXIT_REFUSED, EXIT_UNWATCHED, EXIT_USAGE
 from tests.e2e.server import Serving
 from tests.running import PATIENCE, SLOSH, clean_environment
@@ -103,3 +106,46 @@ def test_a_line_that_is_none_is_left_out_and_told_and_the_others_are_published(c
     assert (done.returncode, "Line 2" in done.stderr, "1 line left out" in done.stderr) == (EXIT_FOUND, True, True)
     with client.watch("replay/left", since="earliest", deadline=PATIENCE) as watch:
         assert [next(watch).offset for _ in range(2)] == [1, 2]
+
+
+@pytest.mark.parametrize("status", [429, 502, 503])
+def test_an_answer_that_passes_drops_no_message(
+    status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A proxy says 502 for as long as the server behind it is away, which may be longer than one call may take."""
+    away = [Unreachable("Nothing answers."), Refused(status, {"detail": "Busy."}, "a proxy")]
+    answers: list[Exception | Published] = [*away, Published(taken=True), *away, Published(taken=True)]
+    asked: list[tuple[object, object]] = []
+
+    def publish(client: Client, topic: str, lines: object, **options: object) -> Published:
+        del client, topic
+        asked.append((options["key"], lines))
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(Client, "publish_encoded", publish)
+    monkeypatch.setattr("slosh.commands.shared._PAUSE", 0.0)
+    done = CliRunner().invoke(main, ["replay", str(recording(tmp_path / "r", 60, "a", 0.0)), "--speed=0"])
+    assert done.exit_code == 0, done.output
+    told = done.output + capfd.readouterr().err
+    assert "60 messages published" in told
+    assert told.count("Trying again.") == 2  # once for each time that it was away
+    assert len(set(map(repr, asked))) == 2, "a batch is the same each time, under its own key"
+
+
+def test_a_restart_of_the_server_in_the_midst_leaves_nothing_out_and_keeps_the_pauses(tmp_path: Path) -> None:
+    with Serving(tmp_path, "--unwatched=keep") as serving:
+        port = int(serving.url.rpartition(":")[2])
+        environment = clean_environment(SLOSH_URL=serving.url)
+        file = recording(tmp_path / "r", 4, "a", 1.0)
+        replaying = ProcessGroup(command(str(file)), stderr=subprocess.PIPE, text=True, env=environment)
+        with Client(serving.url) as client, client.watch("a", since="earliest", deadline=PATIENCE) as watch:
+            assert next(watch).message == 0
+    with Serving(tmp_path, "--unwatched=keep", port=port) as serving, Client(serving.url) as client:
+        with client.watch("a", since="earliest", deadline=PATIENCE) as watch:
+            items = [next(watch) for _ in range(2)]
+        assert replaying.wait(PATIENCE) == 0
+    assert items[1].message == items[0].message + 1  # type: ignore[operator]  # they are numbers
+    assert items[-1].time - items[0].time > 0.5  # type: ignore[operator]  # a server tells them

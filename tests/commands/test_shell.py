@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from slosh.client import Client
+from slosh.client import Client, ClientError, Refused, Unreachable
 from slosh.client.errors import BadUse
 from slosh.commands import shell
 from slosh.commands.shared import EXIT_FOUND, EXIT_USAGE
@@ -97,3 +97,22 @@ def test_while_nobody_watches_the_command_does_not_run(tmp_path: Path) -> None:
                 assert runs()
             until(runs, lambda seen: not seen)
         publishing.process.terminate()
+
+
+@pytest.mark.parametrize("error", [Unreachable("Nothing answers."), Refused(502, {}, "a proxy")], ids=["away", "502"])
+def test_a_server_that_is_away_is_asked_again_whether_somebody_watches(
+    error: ClientError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[ClientError | int] = [error, 0, 1]
+
+    def watchers(client: Client, topic: str, *, wait: float) -> int:
+        del client, topic, wait
+        answer = answers.pop(0)
+        if isinstance(answer, ClientError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(Client, "watchers", watchers)
+    monkeypatch.setattr("slosh.commands.shared._PAUSE", 0.0)
+    command = ShellCommand("echo 1")
+    assert list(command.lines_while_watched(Client("http://127.0.0.1:1"), "a", lambda: 0)) == [[b"1"]]

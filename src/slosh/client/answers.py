@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from slosh.client.errors import Refused
+from slosh.client.errors import ClientError, Refused, Unreachable
 from slosh.client.values import decode
 
 _FIRST_PAUSE: Final = 0.25
@@ -140,6 +140,11 @@ def read_published(status: int, headers: Mapping[str, str], body: bytes, where: 
 def passes(status: int) -> bool:
     """Whether an answer with this status is worth another try."""
     return status >= 500 or status in _PASSING
+
+
+def is_passing(error: ClientError) -> bool:
+    """Whether the same request may be answered otherwise later: none came, or one that is worth another try."""
+    return passes(error.status) if isinstance(error, Refused) else isinstance(error, Unreachable)
 
 
 def pause_before(attempt: int, headers: Mapping[str, str], jitter: float) -> float:

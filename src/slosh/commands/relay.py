@@ -19,12 +19,19 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from slosh.client.addresses import UNIX, find_url
-from slosh.client.answers import passes
-from slosh.client.errors import BadUse, Refused, Unreachable
+from slosh.client.errors import BadUse, Refused
 from slosh.client.items import Item, Note
 from slosh.client.synchronous import Client
 from slosh.commands.progress import Progress, count
-from slosh.commands.shared import EXIT_TIMED_OUT, ClientCommand, parse_duration, printable, tell, url_option
+from slosh.commands.shared import (
+    EXIT_TIMED_OUT,
+    ClientCommand,
+    keep_trying,
+    parse_duration,
+    printable,
+    tell,
+    url_option,
+)
 from slosh.commands.telling import Teller, is_read
 
 if TYPE_CHECKING:
@@ -145,24 +152,16 @@ def _carry(client: Client, from_: str, item: Item, target: Place, tally: Counter
     topic = target.name(item.topic)
     said = f"{from_}\n{item.topic}\n{item.place}\n{target.url}\n{topic}"
     key = blake2b(said.encode("utf-8", "surrogatepass"), digest_size=18).hexdigest()
-    away = False
-    while True:
-        try:
-            taken = client.publish_encoded(topic, [item.raw.replace("\r", " ").replace("\n", " ").encode()], key=key)
-        except (Unreachable, Refused) as error:
-            # A proxy says 502 for as long as the server behind it is away.
-            if not isinstance(error, Refused) or passes(error.status):
-                if not away:
-                    tell(f"{error.detail} Trying again.")
-                away = True
-                continue
-            if not tally["refused"]:
-                tell(f"{printable(topic)} does not take a message: {error.detail}")
-            tally["refused"] += 1
-            return
-        else:
-            tally["sent" if taken else "unwatched"] += 1
-            return
+    message = item.raw.replace("\r", " ").replace("\n", " ").encode()
+    try:
+        # A proxy says 502 for as long as the server behind it is away.
+        taken = keep_trying(lambda: client.publish_encoded(topic, [message], key=key))
+    except Refused as error:
+        if not tally["refused"]:
+            tell(f"{printable(topic)} does not take a message: {error.detail}")
+        tally["refused"] += 1
+    else:
+        tally["sent" if taken else "unwatched"] += 1
 
 
 def _tell(tally: Counter[str]) -> None:

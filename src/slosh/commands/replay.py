@@ -1,9 +1,11 @@
 """`slosh replay`: publish a recording again, with the pauses that it had."""
 
+import secrets
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -18,6 +20,7 @@ from slosh.commands.shared import (
     EXIT_REFUSED,
     EXIT_UNWATCHED,
     ClientCommand,
+    keep_trying,
     open_client,
     printable,
     tell,
@@ -30,6 +33,8 @@ _BATCH: Final = 50
 """Messages of one request; half of what a topic keeps by default."""
 _TOLD: Final = 10
 """Lines that are told one by one where they are left out."""
+_AWAY: Final = 1.0
+"""Seconds for one request beyond which the server was away; what follows is later by as much."""
 _WATCHED_WAIT: Final = 25.0
 """Seconds that one question whether a topic is watched may take."""
 
@@ -44,7 +49,7 @@ class ReplayCommand(ClientCommand):
         ("slosh replay k.jsonl --to test/kitchen", "into another topic"),
         ("slosh replay k.jsonl --when-watched", "begin when somebody watches"),
     )
-    exits = ("0", "1", "2", "3", "4", "5", "130")
+    exits = ("0", "1", "2", "3", "4", "130")
 
 
 @click.command(cls=ReplayCommand)
@@ -64,7 +69,10 @@ def replay(
     when_watched: bool,  # noqa: FBT001
     url: str | None,
 ) -> None:
-    """Publish the messages in FILE, which `slosh record` wrote, with the pauses that they had. - is standard input."""
+    """Publish the messages in FILE, which `slosh record` wrote, with the pauses that they had. - is standard input.
+
+    While the server is away, or answers that it is busy, it is tried again, and nothing is left out.
+    """
     if loop and file == "-":
         raise BadUse("Standard input can be read once only; --loop needs a file.")
     tally: Counter[str] = Counter()
@@ -106,19 +114,21 @@ class _Player:
         self._tally = tally
         self._progress = progress
         self._waits = when_watched
+        self._late = 0.0  # seconds for which the server was away
         self.refusal = ""
 
     def play(self, source: IO[bytes]) -> None:
         """Publish all that is in a file."""
         began = first = None
+        self._late = 0.0
         for topic, batch in self._batches(source):
             while self._waits:
                 self._progress.update()
-                self._waits = not self._client.watchers(topic, wait=_WATCHED_WAIT)
+                self._waits = not keep_trying(partial(self._client.watchers, topic, wait=_WATCHED_WAIT))
             if began is None or first is None:
                 began, first = time.monotonic(), batch[0].time
             if self._speed:
-                self._sleep(began + (batch[0].time - first) / self._speed)
+                self._sleep(began + self._late + (batch[0].time - first) / self._speed)
             self._publish(topic, [each.message for each in batch])
 
     def _sleep(self, until: float) -> None:
@@ -159,13 +169,18 @@ class _Player:
         return self._to + topic if self._to.endswith("/") else self._to
 
     def _publish(self, topic: str, messages: list[bytes]) -> None:
+        key = secrets.token_urlsafe(12)
+        began = time.monotonic()
         try:
-            taken = self._client.publish_encoded(topic, messages).taken
+            taken = keep_trying(lambda: self._client.publish_encoded(topic, messages, key=key))
         except Refused as error:
             self.refusal = f"{printable(topic)}: {error.detail}"
             self._tally["refused"] += len(messages)
         else:
             self._tally["sent" if taken else "unwatched"] += len(messages)
+        took = time.monotonic() - began
+        if took > _AWAY:
+            self._late += took
 
 
 def _describe(tally: Counter[str]) -> str:

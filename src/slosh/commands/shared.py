@@ -15,11 +15,13 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final, TypeVar
 
 import click
 
+from slosh.client.answers import is_passing
 from slosh.client.errors import BadUse, ClientError, Refused, Unreachable
 from slosh.client.synchronous import Client
 from slosh.commands.teaching import (
@@ -46,6 +48,7 @@ __all__ = [
     "TeachingCommand",
     "complete_topics",
     "has_colour",
+    "keep_trying",
     "open_client",
     "parse_duration",
     "printable",
@@ -55,6 +58,9 @@ __all__ = [
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Answer = TypeVar("Answer")
+_PAUSE: Final = 0.5
+"""Seconds after a request that has to be made again, besides the client's own tries."""
 
 
 class Failed(click.ClickException):
@@ -134,6 +140,25 @@ def open_client(url: str | None, timeout: float = 10.0) -> Iterator[Client]:
     """The client for a command."""
     with Client(url, timeout=timeout) as client:
         yield client
+
+
+def keep_trying(ask: Callable[[], Answer]) -> Answer:
+    """Ask until there is an answer. A server that is away, or busy, is told of once.
+
+    Raises:
+        ClientError: asking again would change nothing.
+    """
+    is_told = False
+    while True:
+        try:
+            return ask()
+        except ClientError as error:
+            if not is_passing(error):
+                raise
+            if not is_told:
+                tell(f"{printable(error.detail)} Trying again.")
+            is_told = True
+            time.sleep(_PAUSE)
 
 
 def tell(text: str) -> None:

@@ -12,20 +12,19 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
-from slosh.client.errors import BadUse, Unreachable
+from slosh.client.errors import BadUse
 from slosh.client.synchronous import Client
+from slosh.commands.shared import keep_trying
 
 _READ: Final = 256 * 1024
 LONGEST_LINE: Final = 64 * 1024 * 1024
 """Bytes of a line; one without an end would fill the memory."""
 _WATCHED_WAIT: Final = 25.0
 """Seconds that one question whether a topic is watched may take."""
-_PAUSE: Final = 0.5
-"""Seconds after a question that got no answer."""
 _OBEYS: Final = 5.0
 """Seconds that a command has to end after SIGTERM."""
 
@@ -120,9 +119,5 @@ class ShellCommand:
 
 
 def _wait_for_watchers(client: Client, topic: str) -> None:
-    while True:
-        try:
-            if client.watchers(topic, wait=_WATCHED_WAIT):
-                return
-        except Unreachable:
-            time.sleep(_PAUSE)
+    while not keep_trying(partial(client.watchers, topic, wait=_WATCHED_WAIT)):
+        pass
