@@ -24,7 +24,8 @@ class AsyncWatch(Generic[Received]):
     """An asynchronous iterator over the messages of topics; made by `AsyncClient.watch`.
 
     Call `aclose`, or use it in an `async with` block, when you leave it before its end. One that is dropped ends its
-    connection too.
+    connection too. Only one task iterates: a step of another one raises `BadUse` while the first waits. `aclose` may be
+    called by another task, and ends the iteration.
 
     Attributes:
         timed_out: whether `deadline` ended the iteration.
@@ -48,7 +49,8 @@ class AsyncWatch(Generic[Received]):
         self._connection: _Connection | None = None
         self._given: Iterator[Item | Note] | None = None  # what is left of the last that came
         self._rests = False  # whether to pause before the next request
-        self._closed = False
+        self._closed = asyncio.Event()
+        self._steps = False  # whether a task is in `__anext__`
         self.timed_out = False
 
     @property
@@ -80,8 +82,20 @@ class AsyncWatch(Generic[Received]):
         return self
 
     async def __anext__(self) -> Received:
-        if self._closed:
+        if self._closed.is_set():
             raise StopAsyncIteration
+        if self._steps:
+            raise BadUse(
+                "Another task waits for the next item of this watch already. Make a watch for each task, "
+                "or hand the items of one on through a queue."
+            )
+        self._steps = True
+        try:
+            return await self._step()
+        finally:
+            self._steps = False
+
+    async def _step(self) -> Received:
         if self._deadline is not None and self._until is None:
             self._until = asyncio.get_running_loop().time() + self._deadline
         bound = asyncio.timeout_at(self._until)
@@ -103,7 +117,7 @@ class AsyncWatch(Generic[Received]):
 
     async def aclose(self) -> None:
         """End the iteration and its connection."""
-        self._closed = True
+        self._closed.set()
         await self._disconnect()
 
     async def __aenter__(self) -> Self:
@@ -122,15 +136,17 @@ class AsyncWatch(Generic[Received]):
     async def _next(self) -> Item | Note | None:
         """The next item or note, None at the end. It may be cancelled wherever it waits, and called again."""
         watching = self._watching
-        while True:
+        while not self._closed.is_set():
             each = await self._take()
             if each is not None:
                 return each
             if watching.is_over:
                 return None
             if self._rests:
-                await asyncio.sleep(watching.pause)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closed.wait(), watching.pause)
                 self._rests = False
+                continue
             if self._connection is None:
                 self._connection = _Connection(self._http, self._options, watching.ask())
             step = await self._connection.receive()
@@ -139,8 +155,11 @@ class AsyncWatch(Generic[Received]):
                 continue
             self._connection = None
             self._rests = True
-            if self._notes and watching.failures > 1:  # One is the usual end of a stream's life.
+            if (
+                self._notes and not self._closed.is_set() and watching.failures > 1
+            ):  # One is the usual end of a stream's life.
                 return Note("away", "", watching.failures)
+        return None
 
     async def _take(self) -> Item | Note | None:
         """The next of what the last step gives."""
@@ -191,6 +210,8 @@ class _Connection:
         """End it, and wait until it has ended."""
         self._task.cancel()
         await asyncio.wait({self._task})
+        with contextlib.suppress(asyncio.QueueFull):  # Nobody waits for one that is full.
+            self._received.put_nowait(None)
 
     def drop(self) -> None:
         """End it soon. Any thread may call this, as the garbage collector does."""

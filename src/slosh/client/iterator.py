@@ -11,7 +11,7 @@ from typing import Generic, Self, TypeVar, cast
 import httpx2
 
 from slosh.client.connections import MAX_EVENT, WATCH, told_lasting
-from slosh.client.errors import Unreachable
+from slosh.client.errors import BadUse, Unreachable
 from slosh.client.items import Item, Note
 from slosh.client.protocol import Watching
 from slosh.client.request import Options, is_envelope, is_stream
@@ -23,12 +23,14 @@ class Watch(Generic[Received]):
     """An iterator over the messages of topics; made by `Client.watch`.
 
     Close it, use it in a `with` block, or drop it: each ends its connection. `close` may be called by another thread,
-    and ends the iteration there. Only one thread iterates. An iteration that Ctrl-C stopped can be gone on with.
+    and ends the iteration there. Only one thread iterates: a step of another one raises `BadUse` while the first waits.
+    An iteration that Ctrl-C stopped can be gone on with.
     """
 
     def __init__(self, reader: "Reader", *, notes: bool) -> None:
         self._reader = reader
         self._notes = notes
+        self._step = threading.Lock()  # held while a thread is in `__next__`
         self._items = reader.run(notes=notes)  # the reader does not know it, so it ends as soon as nobody iterates
 
     @property
@@ -65,11 +67,18 @@ class Watch(Generic[Received]):
         return self
 
     def __next__(self) -> Received:
+        if not self._step.acquire(blocking=False):
+            raise BadUse(
+                "Another thread waits for the next item of this watch already. Make a watch for each thread, "
+                "or hand the items of one on through a queue."
+            )
         try:
             return cast("Received", next(self._items))  # `notes` decides which; see the overloads of `Client.watch`
         except KeyboardInterrupt:
             self._items = self._reader.run(notes=self._notes)  # A notebook's cell was stopped: the next one goes on.
             raise
+        finally:
+            self._step.release()
 
     def __enter__(self) -> Self:
         return self
