@@ -6,6 +6,7 @@ process by that signal, as a service manager expects.
 """
 
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -13,14 +14,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import click
 from click.shell_completion import CompletionItem
 
-from slosh.commands.teaching import EXIT_INTERRUPTED, TeachingCommand
+from slosh.commands.teaching import EXIT_FOUND, EXIT_INTERRUPTED, TeachingCommand
 from slosh.compiled import told_version
 from slosh.standard_files import hold_standard_descriptors
+
+_UNWRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Why a file that is open cannot be written any more."""
 
 
 @contextlib.contextmanager
@@ -152,6 +156,18 @@ class Commands(click.Group):
             if not near:
                 raise
             raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx=ctx) from None
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401  # click's
+        """Run the command line. A disk that is full under standard output is told in one sentence."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.filename is not None or error.errno not in _UNWRITTEN:
+                raise
+            with contextlib.suppress(OSError, ValueError):
+                click.echo(f"Error: standard output cannot be written: {error.strerror}.", err=True)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in its buffer is written nowhere
+            sys.exit(EXIT_FOUND)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's
         """Find the command, read its options, and run it."""

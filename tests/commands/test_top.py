@@ -46,6 +46,14 @@ def test_the_table_fits_its_screen_and_says_what_does_not(width: int, height: in
     assert any("more" in line for line in lines)
 
 
+@pytest.mark.parametrize(("width", "told"), [(40, ["9", "2.0", "100"]), (60, ["9", "2.0", "100", "1h 06m"])])
+def test_on_a_narrow_screen_names_are_cut_and_numbers_are_whole(width: int, told: list[str]) -> None:
+    long = [each | {"name": f"{each['name']}/{'x' * 60}"} for each in TOPICS]
+    row = next(line for line in View("rate").render(long, width, 20).splitlines() if line.startswith("a/x"))
+    name, *numbers = [cell.strip() for cell in row.split("  ") if cell.strip()]
+    assert (name[-1], numbers) == ("…", told)
+
+
 def test_ages() -> None:
     assert [age_of(each) for each in (0, 59.9, 200, 4000, 90000)] == ["0s", "59s", "3m 20s", "1h 06m", "1d 1h"]
 

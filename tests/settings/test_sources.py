@@ -353,7 +353,7 @@ def test_a_settings_file_that_is_not_there_is_an_error_when_it_was_named() -> No
 
 
 def test_an_unknown_name_in_the_environment_is_a_warning_with_the_nearest_one() -> None:
-    loaded = load({}, environ={"SLOSH_MAXBODY": "1", "SLOSH_SERVICE_HOST": "10.0.0.7", "OTHER": "x"})
+    loaded = load({}, environ={"SLOSH_MAXBODY": "1", "SLOSH_SERVICE_HOST": "10.0.0.7", "OTHER": "x", "SLOSH_URL": "x"})
     assert loaded.settings == Settings()
     assert loaded.warnings == (
         "SLOSH_MAXBODY in the environment is no setting of slosh. Did you mean SLOSH_MAX_BODY?",

@@ -210,7 +210,7 @@ class _Connection:
         """End it, and wait until it has ended."""
         self._task.cancel()
         await asyncio.wait({self._task})
-        with contextlib.suppress(asyncio.QueueFull):  # Nobody waits for one that is full.
+        with contextlib.suppress(asyncio.QueueFull):  # No task waits for a queue that is full.
             self._received.put_nowait(None)
 
     def drop(self) -> None:

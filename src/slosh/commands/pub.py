@@ -34,6 +34,7 @@ from slosh.commands.shared import (
     tell,
     told_refusal,
     url_option,
+    writing,
 )
 from slosh.commands.shell import ShellCommand, read_lines
 from slosh.commands.spool import Spool, SpoolSender
@@ -371,7 +372,7 @@ def _publish_spooled(  # noqa: PLR0913, PLR0917 - the command's options
     file: str,
     timeout: float | None,
 ) -> None:
-    with Spool(file) as spool:
+    with writing(file), Spool(file) as spool:
         sender = SpoolSender(client, topic, spool, batch)
         try:
             for messages in encoder.encode_all(source, tell_broken):

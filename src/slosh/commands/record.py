@@ -18,10 +18,12 @@ from slosh.commands.shared import (
     EXIT_TIMED_OUT,
     ClientCommand,
     complete_topics,
+    ending_unread,
     open_client,
     parse_duration,
     tell,
     url_option,
+    writing,
 )
 from slosh.commands.telling import Teller, is_read
 
@@ -70,10 +72,12 @@ def record(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     options = {"since": since, "last": last, "deadline": timeout}
     asked = cast("WatchOptions", {name: value for name, value in options.items() if value is not None})
     written = lost = 0
-    with ExitStack() as stack:
+    with writing("standard output" if output == "-" else output), ExitStack() as stack:
         client = stack.enter_context(open_client(url))
         watch = stack.enter_context(client.watch(*topics, notes=True, **asked))
         file = stack.enter_context(_open(output, append=append))
+        if output == "-":
+            stack.enter_context(ending_unread(watch.close))
         ctx.call_on_close(lambda: tell(f"{count(written, 'message')} recorded" + (f", {lost} lost" if lost else "")))
         progress = stack.enter_context(Progress(lambda: f"{count(written, 'message')}, Ctrl-C ends"))
         progress.update()

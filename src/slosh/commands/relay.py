@@ -31,6 +31,7 @@ from slosh.commands.shared import (
     printable,
     tell,
     url_option,
+    writing,
 )
 from slosh.commands.telling import Teller, is_read
 
@@ -180,7 +181,7 @@ class _Kept:
         file: its path; None where nothing is kept.
 
     Raises:
-        BadUse: the file cannot be read.
+        BadUse: the file cannot be read, or not be written.
     """
 
     def __init__(self, file: str | None) -> None:
@@ -194,7 +195,12 @@ class _Kept:
             except FileNotFoundError:
                 pass
             except (OSError, ValueError) as error:
-                raise BadUse(f"{file} cannot be read: {error}.") from None
+                told = error.strerror if isinstance(error, OSError) else error
+                raise BadUse(f"{file} cannot be read: {told}.") from None
+            try:
+                self._write(self._file)  # before the first message is carried
+            except OSError as error:
+                raise BadUse(f"{file} cannot be written: {error.strerror}.") from None
 
     def note(self, place: str) -> None:
         """This place is reached; it is written once a second."""
@@ -204,9 +210,14 @@ class _Kept:
             self.write()
 
     def write(self) -> None:
-        """Write the place: beside the file first, so that the file always holds a whole one."""
+        """Write the place, where it is another one."""
         if self._file is not None and self.place != self._written:
-            beside = self._file.with_name(f"{self._file.name}.new")
-            beside.write_text(f"{self.place}\n", encoding="utf-8")
-            beside.replace(self._file)
-            self._written = self.place
+            with writing(str(self._file)):
+                self._write(self._file)
+
+    def _write(self, file: Path) -> None:
+        """Write the place: beside the file first, so that the file always holds a whole one."""
+        beside = file.with_name(f"{file.name}.new")
+        beside.write_text(f"{self.place}\n", encoding="utf-8")
+        beside.replace(file)
+        self._written = self.place

@@ -13,8 +13,11 @@ import contextlib
 import io
 import json
 import os
+import select
 import signal
+import stat
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final, TypeVar
@@ -47,6 +50,7 @@ __all__ = [
     "Failed",
     "TeachingCommand",
     "complete_topics",
+    "ending_unread",
     "has_colour",
     "keep_trying",
     "open_client",
@@ -55,6 +59,7 @@ __all__ = [
     "tell",
     "told_refusal",
     "url_option",
+    "writing",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -159,6 +164,44 @@ def keep_trying(ask: Callable[[], Answer]) -> Answer:
                 tell(f"{printable(error.detail)} Trying again.")
             is_told = True
             time.sleep(_PAUSE)
+
+
+@contextlib.contextmanager
+def writing(file: str) -> Iterator[None]:
+    """Have what keeps a file from being written, such as a full disk, told in one sentence that names it."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, (BrokenPipeError, ClientError)):
+            raise
+        raise click.ClickException(f"{file} cannot be written: {error.strerror or error}.") from None
+
+
+@contextlib.contextmanager
+def ending_unread(end: Callable[[], None]) -> Iterator[None]:
+    """Have `end` called as soon as nobody can read standard output any more, as behind `| head -1`.
+
+    Writing would tell, but the next message may be hours away. Afterwards this ends as a write to such a pipe does.
+    """
+    is_unread = threading.Event()
+    try:
+        output = sys.stdout.fileno()
+        is_pipe = stat.S_ISFIFO(os.fstat(output).st_mode)
+    except (OSError, ValueError, AttributeError):  # a program that is tested may have put something else there
+        is_pipe = False
+
+    def wait() -> None:
+        poll = select.poll()
+        poll.register(output, 0)  # an end is told of in any case
+        poll.poll()
+        is_unread.set()
+        end()
+
+    if is_pipe:
+        threading.Thread(target=wait, name="slosh output", daemon=True).start()
+    yield
+    if is_unread.is_set():
+        raise BrokenPipeError
 
 
 def tell(text: str) -> None:

@@ -55,7 +55,8 @@ class Spool:
             )
             self._end = self._mend()
         except (OSError, ValueError, IndexError) as error:
-            raise BadUse(f"{path} cannot be used as a spool: {error}.") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise BadUse(f"{path} cannot be used as a spool: {reason}.") from error
         if not self._end:
             self._name, self._sent, self._until = secrets.token_hex(8), 0, 0  # it ended just when all was sent
         if not self._sent <= self._end >= self._until:
@@ -152,6 +153,8 @@ class SpoolSender:
         tally: how many messages were `sent`; not, because they were `unwatched`, or because the topic had `ended`; and
             `refused`.
         refusal: the last answer to those.
+
+    `put` and `finish` raise `OSError` where the spool could not be written.
     """
 
     def __init__(self, client: Client, topic: str, spool: Spool, batch: int | None) -> None:
@@ -161,6 +164,7 @@ class SpoolSender:
         self._batch = BatchSize(batch)
         self._changed = threading.Condition()
         self._ending = self._stopped = False
+        self._failure: OSError | None = None
         self.tally: Counter[str] = Counter()
         self.refusal: Refused | None = None
         self._thread = threading.Thread(target=self._work, name="slosh spool", daemon=True)
@@ -169,7 +173,8 @@ class SpoolSender:
     def put(self, messages: Sequence[bytes]) -> None:
         """Write messages to the spool, from where they are sent."""
         with self._changed:
-            self._changed.wait_for(lambda: self._spool.waiting < _MOST)
+            self._changed.wait_for(lambda: self._spool.waiting < _MOST or self._failure)
+            self._raise_failure()
             if messages:
                 self._spool.put(messages)
             self._changed.notify_all()
@@ -179,13 +184,26 @@ class SpoolSender:
         with self._changed:
             self._ending = True
             self._changed.notify_all()
-            done = self._changed.wait_for(lambda: not self._spool.waiting, timeout)
+            done = self._changed.wait_for(lambda: not self._spool.waiting or self._failure, timeout)
+            self._raise_failure()
             self._stopped = True
             self._changed.notify_all()
         self._thread.join(_LAST)  # its last batch may be answered yet, and counts then
-        return done or not self._spool.waiting
+        return bool(done) or not self._spool.waiting
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _work(self) -> None:
+        try:
+            self._send_all()
+        except OSError as error:  # of the files; no answer of the server's is raised here
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+
+    def _send_all(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._spool.waiting or self._ending)

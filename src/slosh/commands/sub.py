@@ -14,6 +14,7 @@ from slosh.commands.shared import (
     EXIT_TIMED_OUT,
     ClientCommand,
     complete_topics,
+    ending_unread,
     has_colour,
     open_client,
     parse_duration,
@@ -98,6 +99,7 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     with (
         open_client(url) as client,
         client.watch(*topics, notes=True, **options) as watch,
+        ending_unread(watch.close),
     ):
         given = 0
         teller = Teller(client.url, " ".join(topics))

@@ -1,7 +1,7 @@
 """`slosh top`: the active topics, live."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from io import StringIO
 from typing import Final
@@ -16,6 +16,10 @@ from slosh.commands.shared import ClientCommand, has_colour, open_client, parse_
 Row = dict[str, object]
 
 _COLUMNS: Final = (("name", "TOPIC"), ("watchers", "WATCHERS"), ("rate", "RATE/S"), ("max", "MAX"), ("age", "AGE"))
+_GAP: Final = 2
+"""Columns of the terminal between two of the table."""
+_SHORTEST_NAME: Final = 12
+"""Columns of the terminal that names have at least; the last columns of the table make room."""
 _KEYS: Final = {"t": "name", "w": "watchers", "r": "rate", "m": "max", "a": "age"}
 _HELP: Final = "sort: t topic, w watchers, r rate, m max, a age; again turns it round; q quits"
 
@@ -102,22 +106,24 @@ class View:
         watchers = sum(int(str(each.get("watchers", 0))) for each in rows)
         rate = sum(float(str(each.get("rate", 0))) for each in rows)
         told = f"{count(len(rows), 'topic')}, {count(watchers, 'watcher')}, {rate:,.1f} messages a second"
+        room = max(1, height - 4)
+        cells = [_cells_of(each) for each in rows[:room]]
+        columns, for_names = _fit(cells, width)
         table = Table(box=None, pad_edge=False, header_style="bold", expand=width < 100)
-        for name, title in _COLUMNS:
+        for name, title in columns:
             mark = ("↑" if self._turned != (name == "name") else "↓") if name == self._sort else ""
             is_name = name == "name"
             least = None if is_name else len(title) + 1
-            table.add_column(f"{title}{mark}", justify="left" if is_name else "right", no_wrap=True, min_width=least)
-        room = max(1, height - 4)
-        for each in rows[:room]:
-            live = float(str(each.get("rate", 0))) > 0
-            table.add_row(
-                Text(printable(str(each["name"])), style="cyan" if live else ""),
-                f"{int(str(each.get('watchers', 0))):,}",
-                f"{float(str(each.get('rate', 0))):,.1f}",
-                f"{int(str(each.get('max', 0))):,}",
-                age_of(float(str(each.get("age", 0)))),
+            table.add_column(
+                f"{title}{mark}",
+                justify="left" if is_name else "right",
+                no_wrap=True,
+                min_width=least,
+                max_width=for_names if is_name else None,
             )
+        for each, (topic, *numbers) in zip(rows, cells, strict=False):
+            live = float(str(each.get("rate", 0))) > 0
+            table.add_row(Text(topic, style="cyan" if live else ""), *numbers[: len(columns) - 1])
         console = Console(
             file=StringIO(), width=width, force_terminal=has_colour(), color_system="standard" if has_colour() else None
         )
@@ -129,6 +135,29 @@ class View:
             if height < 10**6:
                 console.print(Text(_HELP, style="dim"), overflow="ellipsis", no_wrap=True)
         return capture.get()
+
+
+def _cells_of(row: Row) -> tuple[str, ...]:
+    """What is shown of a topic, in the order of the columns."""
+    return (
+        printable(str(row["name"])),
+        f"{int(str(row.get('watchers', 0))):,}",
+        f"{float(str(row.get('rate', 0))):,.1f}",
+        f"{int(str(row.get('max', 0))):,}",
+        age_of(float(str(row.get("age", 0)))),
+    )
+
+
+def _fit(cells: Sequence[tuple[str, ...]], width: int) -> tuple[Sequence[tuple[str, str]], int]:
+    """The columns that there is room for, and how wide names may be. Names are cut before a number is."""
+    widths = [
+        max(len(title) + 1, *(len(row[index]) for row in cells)) if cells else len(title) + 1
+        for index, (_, title) in enumerate(_COLUMNS)
+    ]
+    shown = len(_COLUMNS)
+    while shown > 2 and width - sum(widths[1:shown]) - _GAP * (shown - 1) < _SHORTEST_NAME:
+        shown -= 1
+    return _COLUMNS[:shown], max(1, width - sum(widths[1:shown]) - _GAP * (shown - 1))
 
 
 def age_of(seconds: float) -> str:

@@ -37,6 +37,8 @@ ACCESS: Final = "access"
 
 CONFIG_VARIABLE: Final = "SLOSH_CONFIG"
 """The environment's word for --config."""
+_CLIENTS_VARIABLE: Final = "SLOSH_URL"
+"""Which server the client and the other commands mean. It may stand in a shell's profile, and is no mistake here."""
 
 # A bare letter is 1024 as in nginx and Apache; the longer words are what the standards say (IEC 80000-13, SI).
 _SIZES: Final[Mapping[str, Fraction]] = {
@@ -273,7 +275,7 @@ def _from_environment(environ: Mapping[str, str], warnings: list[str]) -> Iterat
     for variable, value in sorted(environ.items()):
         if variable in rows:
             yield GivenValue(rows[variable], value, variable)
-        elif variable.startswith("SLOSH_") and variable != CONFIG_VARIABLE:
+        elif variable.startswith("SLOSH_") and variable not in (CONFIG_VARIABLE, _CLIENTS_VARIABLE):
             warnings.append(f"{variable} in the environment is no setting of slosh.{_near_variable(variable)}")
 
 
