@@ -31,13 +31,15 @@ NOON = 1_800_000_000.0
 READERS = {
     "publish": 0,
     "publish-ids": 0,
+    "publish-lengths": 0,
+    "publish-keys": 0,
     "fan": 200,
     "fan-2000": 2_000,
     "fan-20000": 20_000,
     "browser": 200,
     "topics": 500,
 }
-"""Work -> how many wait for messages; the two that publish have one that left, so that its topic takes messages."""
+"""Work -> how many wait for messages; those that publish have one that left, so that its topic takes messages."""
 PUBLISHES = 200
 """In a round of the works that publish alone."""
 
@@ -92,11 +94,11 @@ class Client:
             raise SystemExit(f"refused: {newest!r}")
         return newest
 
-    def publication(self, topic: bytes, fields: bytes = b"") -> bytes:
+    def publication(self, topic: bytes, fields: bytes = b"", message: bytes = MESSAGE) -> bytes:
         """A POST."""
         return (
             b"POST /topics/%b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nContent-Type: application/json\r\n%b"
-            b"Content-Length: %d\r\n\r\n%b" % (topic, fields, len(MESSAGE), MESSAGE)
+            b"Content-Length: %d\r\n\r\n%b" % (topic, fields, len(message), message)
         )
 
     def poll(self, topic: bytes) -> bytes:
@@ -123,6 +125,16 @@ def browser_fields(number: int) -> bytes:
 def proxy_fields(number: int) -> bytes:
     """What a proxy adds that numbers requests (W3C Trace Context §3.2), different for each."""
     return b"X-Request-ID: %032x\r\ntraceparent: 00-%032x-%016x-01\r\n" % (number * 7_919, number * 104_729, number)
+
+
+def vary(name: str, number: int) -> tuple[bytes, bytes]:
+    """The fields and the body of a publish, different for each, in the work of that name."""
+    if name == "publish-ids":
+        return proxy_fields(number), MESSAGE
+    if name == "publish-keys":
+        return b"Idempotency-Key: %032x\r\n" % (number * 7_919), MESSAGE
+    length = 20 + number * 7_919 % 301  # 301 is a prime, so each length comes once in 301
+    return b"", b'{"bench":"%b"}' % (b"x" * (length - len(b'{"bench":""}')))
 
 
 def make_server(loop: Loop) -> tuple[ServerState, Heads]:
@@ -152,9 +164,9 @@ def work(name: str, rounds: int) -> None:
     publications = [publishers[0].publication(topic) for topic in turns]
     spare_collector()
     for at in range(rounds):
-        if name == "publish-ids":
+        if name.startswith("publish-"):
             numbers = range(at * PUBLISHES, (at + 1) * PUBLISHES)
-            publications = [publishers[0].publication(topics[0], proxy_fields(number)) for number in numbers]
+            publications = [publishers[0].publication(topics[0], *vary(name, number)) for number in numbers]
         for number, publication in enumerate(publications):
             publishers[number % len(publishers)].connection.data_received(publication)
             loop.run()

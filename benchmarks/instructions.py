@@ -47,6 +47,8 @@ WORKS = {
     "fan-20000": Work(20_000, "the same to one of 20,000 readers"),
     "publish": Work(200, "a publish that nobody reads"),
     "publish-ids": Work(200, "the same behind a proxy that numbers requests, so that no head comes twice"),
+    "publish-lengths": Work(200, "the same with bodies of 20 to 320 bytes"),
+    "publish-keys": Work(200, "the same with an Idempotency-Key on each"),
     "browser": Work(200, "a delivery to one of 200 readers with a browser's header fields, and its next poll"),
 }
 

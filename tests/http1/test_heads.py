@@ -17,7 +17,7 @@ from tests.web.harness import Site, request
 
 
 def known(block: bytes) -> CachedHead:
-    return CachedHead(block, block, Head(block, "GET", "/", "", 1, [], []), Action())
+    return CachedHead(block, block, [], Head(block, "GET", "/", "", 1, [], []), Action())
 
 
 A_GENERATION = GENERATION // known(b"GET /10000").weight
@@ -113,7 +113,7 @@ def test_a_head_that_asks_for_the_same_as_another_weighs_as_if_it_were_the_first
     block = request("GET", "/files/a?b=1&c=2")
     longer = block.replace(b"\r\n\r\n", b"\r\nX-Long: %b\r\n\r\n" % (b"x" * 1000))
     first, fresh = (
-        CachedHead(each, b"", parse_head(each, site.settings.max_fields), Action()) for each in (block, longer)
+        CachedHead(each, b"", [], parse_head(each, site.settings.max_fields), Action()) for each in (block, longer)
     )
     assert first.like(longer, longer, []).weight == fresh.weight > first.weight
 
@@ -130,7 +130,7 @@ def test_a_head_weighs_as_much_as_it_takes_or_more(site: Site, kind: str) -> Non
         assert scan(block, site.settings.max_fields, read, [])
         rest = leave_out(block, start, end) if end else block
         meaning = find_meaning(block, start, end, read)
-        return CachedHead(rest, meaning, head, site.heads.application.route(head), start)
+        return CachedHead(rest, meaning, read, head, site.heads.application.route(head), start)
 
     for number in range(20):
         make(number)

@@ -433,6 +433,30 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "http1/heads.py",
+        "if read != self.asked:",
+        "if False:",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other",
+    ),
+    row(
+        "http1/heads.py",
+        "if variable is not None:\nreturn end, variable",
+        "if True:\nreturn end, variable",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-curl polls with a limit]",
+    ),
+    row(
+        "http1/heads.py",
+        "return (0 if block.startswith(self._line) else -1), None",
+        "return 0, None",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other",
+    ),
+    row(
+        "http1/heads.py",
+        "if self.start < end and block.startswith(self._before) and block[end:line_end] == self._line:",
+        "if self.start < end and block.startswith(self._before):",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other",
+    ),
+    row(
+        "http1/heads.py",
         "if known.weight > HEAVIEST:",
         "if False:",
         "http1/test_heads.py::test_a_heavy_head_is_not_remembered",

@@ -34,6 +34,7 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LONGEST_METHOD: Final = 32
 """Bytes. What goes on for longer without a space is no first line, and is refused before more of it comes."""
 
+_ZERO: Final = 0x30
 _MAX_LENGTH_DIGITS: Final = 15
 """A body of a petabyte is refused by its bound; more digits than that are an attack on somebody's integer."""
 
@@ -323,7 +324,7 @@ def _parse_length(lengths: list[bytes]) -> int:
         return 0
     text = lengths[0]
     # int() would take signs, underscores and digits of other scripts. Leading zeros mean octal to some.
-    if len(lengths) > 1 or not text.isdigit() or len(text) > _MAX_LENGTH_DIGITS or text[:1] == b"0" != text:
+    if len(lengths) > 1 or len(text) > _MAX_LENGTH_DIGITS or not text.isdigit() or (text[0] == _ZERO and len(text) > 1):
         raise BadHttp("A Content-Length is one whole number (RFC 9110 §8.6).")
     return int(text)
 

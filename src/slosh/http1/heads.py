@@ -17,7 +17,7 @@ The rules of this file:
 from hashlib import blake2b
 from typing import Final
 
-from slosh.errors import HeadTooLarge
+from slosh.errors import HeadTooLarge, InternalError
 from slosh.http1.bodies import fits
 from slosh.http1.fields import scan
 from slosh.http1.handler import Action, Application
@@ -51,24 +51,37 @@ class CachedHead:
     Attributes:
         block: its bytes without its variable part (see `Application.split`).
         meaning: what it asks for, as `find_meaning` gives it.
+        asked: the fields of it that count, as `find_meaning` takes them.
         head: for any such part.
         action: for the part that it had when it was parsed; `action.run_with` runs it for another.
         start: where that part stood, 0 for none.
         weight: bytes that all of it takes in memory, rather too many than too few.
     """
 
-    __slots__ = ("_after", "_before", "action", "block", "head", "meaning", "start", "weight")
+    __slots__ = ("_after", "_before", "_line", "action", "asked", "block", "head", "meaning", "start", "weight")
 
-    def __init__(
-        self, block: bytes, meaning: bytes, head: Head, action: Action, start: int = 0, weight: int = 0
+    def __init__(  # noqa: PLR0913 - each is a part of what it holds
+        self,
+        block: bytes,
+        meaning: bytes,
+        asked: list[bytes],
+        head: Head,
+        action: Action,
+        start: int = 0,
+        *,
+        weight: int = 0,
+        line: bytes = b"",
     ) -> None:
         self.block = block
         self.meaning = meaning
+        self.asked = asked
         self.head = head
         self.action = action
         self.start = start
         self._before = block[:start]
         self._after = block[start:] + _END if start else b""
+        # The request line, from behind its variable part to its end.
+        self._line = line or block[start:].partition(b"\r\n")[0] + b"\r\n"
         self.weight = weight or _KNOWN + _COPIES * len(block) + _weigh(head)
 
     def like(self, block: bytes, raw: bytes, late: list[bytes]) -> "CachedHead":
@@ -78,7 +91,31 @@ class CachedHead:
             BadHttp: its length is none.
         """
         weight = self.weight + _COPIES * (len(block) - len(self.block))
-        return CachedHead(block, self.meaning, self.head.like(raw, late), self.action, self.start, weight)
+        head = self.head.like(raw, late)
+        return CachedHead(
+            block, self.meaning, self.asked, head, self.action, self.start, weight=weight, line=self._line
+        )
+
+    def find_part(self, block: bytes, read: list[bytes]) -> tuple[int, object | None]:
+        """Where the variable part ends in a head that asks for the same, and what it means there.
+
+        (0, None) where there is no such part, (-1, None) where the head asks for something else.
+
+        Args:
+            block: the head.
+            read: the fields of it that count.
+        """
+        if read != self.asked:
+            return -1, None
+        if not self.start:
+            return (0 if block.startswith(self._line) else -1), None
+        line_end = block.find(b"\r\n") + 2
+        end = line_end - len(self._line)
+        if self.start < end and block.startswith(self._before) and block[end:line_end] == self._line:
+            variable = self.action.understand(block[self.start : end])
+            if variable is not None:
+                return end, variable
+        return -1, None
 
     def read(self, data: bytes, end: int) -> object | None:
         """What the variable part means in a head like this one that is all of `data` up to `end`.
@@ -319,22 +356,27 @@ class Heads:
             if variable is not None:
                 latest.become(block, known, variable)
                 return known
-        start, end = self.application.split(block) if is_short else (0, 0)
-        part = block[start:end]
         read: list[bytes] = []
         late: list[bytes] = []
-        found: CachedHead | None = None
-        meaning = b""
-        if is_short and scan(block, self._max_fields, read, late):
-            if self.application.reads_cookies:
-                read += self.application.pick_cookies(late)
+        if not is_short or not scan(block, self._max_fields, read, late):
+            self._parse(block)  # That refuses it, and says why.
+            raise InternalError
+        if self.application.reads_cookies:
+            read += self.application.pick_cookies(late)
+        # What comes on one connection mostly asks for the same: that is seen without a look at the memory.
+        found: CachedHead | None = known
+        end, variable = known.find_part(block, read) if known is not None else (-1, None)
+        if found is not None and end >= 0:
+            start, meaning = found.start, found.meaning
+        else:
+            start, end = self.application.split(block)
             meaning = find_meaning(block, start, end, read)
             found = self.memory.recall(meaning)
-            if found is not None and part:
-                variable = found.action.understand(part)
-        rest = leave_out(block, start, end) if part else block
-        if found is None or (part and variable is None):
-            found = CachedHead(rest, meaning, *self._parse(block), start)  # That refuses what `scan` does not take.
+            if found is not None and end:
+                variable = found.action.understand(block[start:end])
+        rest = leave_out(block, start, end) if end else block
+        if found is None or (end and variable is None):
+            found = CachedHead(rest, meaning, read, *self._parse(block), start)
             self.memory.remember(found)
         elif found.block != rest:
             found = found.like(rest, block, late)
