@@ -6,19 +6,24 @@ own loop. What an idle reader of slosh takes beyond that is slosh's own.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import multiprocessing
 import os
 import resource
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
 from benchmarks.machine import raise_file_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FIRST: Final = 2_000
 """Connections before the first look: they find room that the start left."""
@@ -91,13 +96,22 @@ async def measure(count: int) -> float:
         server.close()
 
 
-def main() -> int:
-    """Measure and print."""
+LOOPS: Final = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure and print, each loop in a process of its own: memory that one has freed would serve the other."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bare", description=__doc__.partition("\n")[0])
+    parser.add_argument("loop", nargs="?", choices=LOOPS, help="usually both, one after the other")
+    chosen = parser.parse_args(words)
+    if chosen.loop is None:
+        return max(
+            subprocess.run([sys.executable, "-m", "benchmarks.bare", name], check=False).returncode for name in LOOPS
+        )
     raise_file_limit()
     count = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - SPARE_FILES
-    for name, loop in (("uvloop", uvloop.new_event_loop), ("asyncio", asyncio.new_event_loop)):
-        with asyncio.Runner(loop_factory=loop) as runner:
-            print(f"{name}: {runner.run(measure(count)):,.0f} bytes for each of {count:,} connections", flush=True)
+    with asyncio.Runner(loop_factory=LOOPS[chosen.loop]) as runner:
+        print(f"{chosen.loop}: {runner.run(measure(count)):,.0f} bytes for each of {count:,} connections", flush=True)
     return 0
 
 
