@@ -16,6 +16,7 @@ from benchmarks.processes import ProcessGroup, run_group
 from slosh import errors
 from slosh.client import Client
 from slosh.settings.table import BY_NAME
+from slosh.web.query import READING
 from tests.conftest import need
 from tests.running import PATIENCE, SLOSH, Running, clean_environment, get
 from tests.web.harness import Site
@@ -23,6 +24,8 @@ from tests.web.harness import Site
 TOP = Path(__file__).parent.parent
 PACKAGE = Path(slosh.__file__).parent
 PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
+IN_ENVELOPES = {"res", "next", "lost"}
+"""Fields that the guides name instead of another server's."""
 WITH_EXAMPLES = [page for page in PAGES if "```console" in page.read_text(encoding="utf-8")]
 
 
@@ -85,6 +88,18 @@ def test_the_table_of_limits_names_settings_metrics_and_codes_that_exist() -> No
         if row.unit and row.name not in {"port", "fd", "workers", "clock_skew", "access_log"}
     }
     assert bounds <= set(named_in_table), "a bound that the table does not tell of"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_setting_that_is_named_is_there(page: Path) -> None:
+    """Whether the page says that it is one, or a guide has it as what is written instead of another server's."""
+    text = page.read_text(encoding="utf-8")
+    said = re.findall(r"\bsettings?\s+((?:\[?`[a-z_]+`(?:\]\([^)]*\))?(?:,\s|\sand\s|\sor\s)?)+)", text)
+    names = {name for each in said for name in re.findall(r"`([a-z_]+)`", each)}
+    if page.parent.name == "guides":
+        last_cells = re.findall(r"^\|.*\| ([^|]*) \|$", text, flags=re.MULTILINE)
+        names |= set(re.findall(r"`([a-z_]+)`", "\n".join(last_cells)))
+    assert names <= {*BY_NAME, *READING, *IN_ENVELOPES}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
