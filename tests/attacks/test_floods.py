@@ -5,6 +5,7 @@ import re
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -231,9 +232,15 @@ def test_guesses_at_a_token_are_stopped_by_the_rate_and_cost_less_than_requests(
                 client.sendall(sent)
                 return int(client.recv(65536).split(b" ")[1])
 
-        told = [guess(number, "127.0.0.2") for number in range(300)]
+        began = time.monotonic()
+        told: list[int] = []
+        while 429 not in told or len(told) < 300:
+            told.append(guess(len(told), "127.0.0.2"))
+            assert len(told) < 5_000, "one may try as often as one likes"
         assert set(told) == {401, 429}
-        assert told.count(401) < 100, "one may try as often as one likes"
+        taken = time.monotonic() - began
+        # A burst of one second, and the rate: on a busy machine the guesses themselves take a while.
+        assert told.count(401) <= 20 * (1 + taken) + 1, "one may try oftener than the rate"
         with victim.connect("127.0.0.3") as client:
             client.sendall(request("GET", "/topics/quiet?wait=0", Authorization=f"Bearer {token}"))
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")

@@ -198,13 +198,23 @@ def test_an_event_source_is_answered_200_while_slosh_is_not_there(start: Start) 
     front, slosh = start()
     slosh.process.end()
     events = request("GET", "/topics/test", Accept="text/event-stream")
-    for has_noticed in (False, True):
-        if has_noticed and front.name == "haproxy":
-            front.hear("is DOWN")
-        with Talk(front.port, events) as reader:
-            head = reader.hear(rb"HTTP/1\.1 200 .*?\r\n\r\n")[0].lower()
-            assert b"content-type: text/event-stream; charset=utf-8\r\n" in head
+    with Talk(front.port, events) as reader:
+        # HAProxy may cut, without a word, what it has on the way when it marks the server as down: a browser asks again
+        # then, as after any failure of the network. A status but 200 would end its stream for ever.
+        reader.data = reader.plug.recv(1)
+        if reader.data or front.name != "haproxy":
+            hear_events(reader)
+    if front.name == "haproxy":
+        front.hear("is DOWN")
+    with Talk(front.port, events) as reader:
+        hear_events(reader)
     assert ask(front.port, "GET", "/topics/test")[0] in (502, 503)
+
+
+def hear_events(reader: Talk) -> None:
+    """The head of an event stream."""
+    head = reader.hear(rb"HTTP/1\.1 200 .*?\r\n\r\n")[0].lower()
+    assert b"content-type: text/event-stream; charset=utf-8\r\n" in head
 
 
 class Mute:
