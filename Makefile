@@ -131,7 +131,8 @@ measure: $(VENV)/.$(EXTRA) $(VENV)/.installed $(COMPILED)/.installed
 peers: $(VENV)/.test $(VENV)/.installed $(COMPILED)/.installed ## install what bench compares with, for the tests, as far as it can (as root: apt-get)
 	@$(BIN)/python -m benchmarks.installing
 
-screenshots: $(VENV)/.test $(VENV)/.installed ## take the pictures of the examples, and of the viewer into build/screenshots: then look at them
+screenshots: $(VENV)/.test $(VENV)/.installed ## take the pictures of the README and of the examples, and of the viewer into build/screenshots: then look at them
+	@$(BIN)/python -m tests.e2e.pictures
 	@$(BIN)/python -m tests.e2e.gallery
 	@$(BIN)/python -m tests.e2e.screenshots build/screenshots
 

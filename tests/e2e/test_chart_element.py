@@ -1,5 +1,6 @@
 """`<slosh-chart>` on anybody's page, and the list of topics."""
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -74,3 +75,39 @@ def test_the_list_shows_what_is_alive_and_watches_nothing(slosh: Slosh, new_page
     page.locator(".topics a").click()
     expect(page.locator("#topic")).to_have_text("house/kitchen")
     assert page.url == f"{slosh.url}/view/house/kitchen"
+
+
+def test_a_key_that_scrolls_shows_that_there_is_more(
+    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
+) -> None:
+    """Twelve names in a narrow column: the chart stays below them, and a shadow lies where more of them are."""
+    element = '<div style="width: 220px"><slosh-chart topic="t"></slosh-chart></div>'
+    (tmp_path / "index.html").write_text(PAGE.format(url="", elements=element), encoding="utf-8")
+    slosh = serve(root=tmp_path)
+    page = new_page(f"{slosh.url}/")
+    slosh.post_when_watched("t", {f"a_name_of_some_length_{n}": 100 + n for n in range(12)})
+    keys = page.locator(".keys")
+    expect(keys.locator(".key")).to_have_count(12)
+    scrolls = "(keys) => [keys.scrollHeight > keys.clientHeight, keys.clientHeight]"
+    assert keys.evaluate(scrolls)[0] is True
+    assert keys.evaluate(scrolls)[1] < 100
+
+    def shade(edge: str) -> int:
+        """How much darker the last row of pixels of the key is than a row without one."""
+        keys.evaluate("(keys, edge) => keys.scrollTo(0, edge === 'end' ? 1e6 : 0)", edge)
+        shown = keys.evaluate("""(keys) => {
+          for (const key of keys.children) key.style.visibility = "hidden";
+          return keys.getBoundingClientRect().toJSON();
+        }""")
+        from_png = """async (text) => {
+          const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${text}`)).blob());
+          const context = new OffscreenCanvas(image.width, image.height).getContext("2d");
+          context.drawImage(image, 0, 0);
+          return 255 - context.getImageData(0, 0, 1, 1).data[0];
+        }"""
+        picture = page.screenshot(clip={"x": shown["x"] + 40, "y": shown["bottom"] - 2, "width": 20, "height": 1})
+        found: int = page.evaluate(from_png, base64.b64encode(picture).decode())
+        return found
+
+    assert shade("start") > 10
+    assert shade("end") == 0

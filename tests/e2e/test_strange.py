@@ -41,6 +41,21 @@ for (const name of ["localStorage", "sessionStorage"]) {
 """
 
 
+#: A proxy that breaks one message, in streams and in what is asked for, and leaves all others.
+BREAKING = """
+const real = fetch;
+globalThis.fetch = async (...asked) => {
+  const response = await real(...asked);
+  if (!response.ok || !/json|event-stream/.test(response.headers.get("Content-Type"))) return response;
+  const breaks = (text) => text.replace('"message":2}', '"mess<html>').replace(/("res":\\[(?:1,)?)2/, "$1<html>");
+  const broken = new TransformStream({ transform: (text, out) => out.enqueue(breaks(text)) });
+  const texts = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(broken);
+  const body = texts.pipeThrough(new TextEncoderStream());
+  return new Response(body, { status: response.status, headers: response.headers });
+};
+"""
+
+
 @pytest.fixture
 def context(new_context: "Callable[[], BrowserContext]") -> "BrowserContext":
     """One person's browser."""
@@ -251,3 +266,21 @@ def test_an_example_takes_whatever_is_posted_and_goes_on(
 def test_an_address_that_was_typed_by_hand_is_taken_as_it_stands(examples: str, new_page: Open, path: str) -> None:
     page = new_page(f"{examples}/{path}")
     expect(page.locator("body")).to_contain_text("100%")
+
+
+@pytest.mark.parametrize("topics", ["t", "t,u"])
+def test_what_is_no_json_twice_is_told_and_passed_over(slosh: Slosh, context: "BrowserContext", topics: str) -> None:
+    """The viewer goes on behind it, with a gap that it counts, and says so."""
+    context.add_init_script(BREAKING)
+    page = context.new_page()
+    page.goto(f"{slosh.url}/view/{topics}")
+    expect(page.locator("#state")).to_have_attribute("data-state", "live")
+    slosh.post("t", 1)
+    expect(page.locator("#received")).to_have_text("1")
+    slosh.post("t", 2)
+    expect(page.locator("#why")).to_have_text("Not all is shown: a message that is no JSON was passed over")
+    slosh.post("t", 4)
+    expect(page.locator("#received")).to_have_text("2")
+    expect(page.locator("#missed")).to_have_text("1")
+    expect(page.locator("#state")).to_have_attribute("data-state", "live")
+    expect(page.locator("#message")).to_have_text("4")

@@ -54,7 +54,8 @@ export interface State {
   /** connecting: a request is under way. waiting: the server answered that it cannot now. offline: it cannot be reached.
    *  resting: the tab is hidden. ended: the topic has ended. failed: refused for good. closed: `close()` was called. */
   name: "connecting" | "live" | "waiting" | "offline" | "resting" | "failed" | "ended" | "closed";
-  /** Why, in words. */
+  /** Why, in words; with live: what is not given, as where patterns take in too many topics, or where a message came twice
+   *  as no JSON and was passed over. */
   reason?: string;
   /** With live: the patterns take in more topics than one reader may come to, and some are left out. */
   incomplete?: boolean;
@@ -96,6 +97,8 @@ export interface Answer<T = any> {
   conflated?: number;
   reset?: boolean;
   truncated?: boolean;
+  /** A message came twice as no JSON, was passed over, and is counted in `lost`. */
+  unread?: boolean;
   ended?: boolean;
   timeout?: boolean;
   /** When the server answered, Unix milliseconds; where its response told it. */
@@ -107,6 +110,8 @@ export interface Answer<T = any> {
 /** Connects once and yields answers, the first, be it empty, as soon as the server is there. */
 export type Transport = (request: {
   url: URL; topic: string; since: string; query: Record<string, string | number | undefined>; wait: number; signal: AbortSignal; returns: boolean; options: Options;
+  /** Whether what is no JSON was none when it came before, and is to be passed over. */
+  passes?: () => boolean;
 }) => AsyncIterable<Answer>;
 
 export const stream: Transport;

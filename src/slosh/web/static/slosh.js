@@ -33,8 +33,6 @@ const LONGEST_PAUSE = 20_000;
 const SHORTEST_PAUSE = 50;
 /** Milliseconds by which one request may reach the server sooner than another. */
 const LEEWAY = 1000;
-/** Milliseconds until a hidden tab rests. */
-const HIDDEN = 5000;
 /** What a hidden tab gathers for, where it asks for less. */
 const LESS = "5s";
 const SLOW = 5000;
@@ -87,18 +85,18 @@ export function watch(topics, options = {}) {
 
 /** Publish one JSON value. Resolves with `taken: false` where nobody watches. */
 export async function publish(topic, value, options = {}) {
-  return post(checkTopic(topic, "publish"), textOf(value), "application/json", options, "publish");
+  return post(topic, textOf(value), "application/json", options, "publish");
 }
 
 /** Publish several values, in their order and next to each other: all of them, or none. */
 export async function publishBatch(topic, values, options = {}) {
   const body = Array.from(values, textOf).join("\n");
-  return post(checkTopic(topic, "publishBatch"), body, "application/x-ndjson", options, "publishBatch");
+  return post(topic, body, "application/x-ndjson", options, "publishBatch");
 }
 
 /** End a topic without a message. Resolves with `taken: false` where it is not active. */
 export async function end(topic, options = {}) {
-  return post(checkTopic(topic, "end"), undefined, undefined, options, "end");
+  return post(topic, undefined, undefined, options, "end");
 }
 
 function textOf(value) {
@@ -108,6 +106,7 @@ function textOf(value) {
 }
 
 async function post(topic, body, type, options, name) {
+  checkTopic(topic, name);
   checkOptions(options, name, PUBLISHING);
   const { signal, server, retries = 0, open, end } = options;
   // A try whose answer was lost may have been taken: with its key the next one is not stored again.
@@ -150,6 +149,8 @@ export class Following {
   #stalls = 0;
   #began;
   #hasPlace = false;
+  /** Where something came that is no JSON. */
+  #broken;
   #transport;
   #hidden = "";
   #endPause = () => {};
@@ -166,7 +167,7 @@ export class Following {
     options.signal?.addEventListener("abort", () => this.close());
     // The browser knows first that the network is back, or that the page left its cache.
     for (const event of ["online", "pageshow"]) globalThis.addEventListener?.(event, () => this.retry(), { signal: this.#closing.signal });
-    if (!options.shared && options.whenHidden !== "keep" && sharesConnections(topicURL(topic, options.server))) this.#watchVisibility();
+    if (!options.shared && options.whenHidden !== "keep" && globalThis.document?.addEventListener) this.#watchVisibility();
     queueMicrotask(() => this.#run());
   }
 
@@ -217,7 +218,7 @@ export class Following {
     this.#tell({ name: "connecting" });
     const slow = setTimeout(() => this.#state.name === "connecting" && this.#tell({ name: "connecting", reason: CROWDED }), SLOW);
     try {
-      const request = { url, topic: this.topic, since: this.#from(), query, wait, signal, returns: this.#hasPlace, options: this.#options };
+      const request = { url, topic: this.topic, since: this.#from(), query, wait, signal, returns: this.#hasPlace, passes: () => this.#broken === this.#place, options: this.#options };
       for await (const answer of transport(request)) {
         clearTimeout(slow);
         const work = this.#take(answer);
@@ -228,6 +229,7 @@ export class Following {
     } catch (error) {
       if (signal.aborted) return;
       const isRefusal = error instanceof SloshError;
+      if (error instanceof SyntaxError) this.#broken = this.#place;
       // A stream of which nothing came through, or that fell silent twice, meets a proxy that collects.
       const isBuffered = error instanceof Silent || (error.name === "TimeoutError" && performance.now() - connected < 120_000 && ++this.#stalls > 1);
       if (transport === stream && (isBuffered || (isRefusal && [405, 406, 501].includes(error.status)))) {
@@ -255,27 +257,14 @@ export class Following {
   }
 
   #watchVisibility() {
-    let hiding;
-    let release = () => {};
-    const { whenHidden = "rest" } = this.#options;
-    const look = () => {
-      clearTimeout(hiding);
-      if (document.hidden) {
-        hiding = setTimeout(async () => {
-          const keeps = whenHidden === "rest" && (await import("./slosh/hidden.js").then(({ keepSlot }) => keepSlot((done) => (release = done)), () => false));
-          if (!document.hidden) return release();
-          if (keeps) return;
-          this.#hidden = whenHidden;
-          this.#attempt.abort();
-        }, HIDDEN);
-      } else {
-        release();
-        if (this.#hidden) this.#attempt.abort();
-        this.#hidden = "";
-      }
+    const { signal } = this.#closing;
+    const set = (hidden) => {
+      if (hidden !== this.#hidden) this.#attempt.abort();
+      this.#hidden = hidden;
     };
-    document.addEventListener("visibilitychange", look, { signal: this.#closing.signal });
-    this.#closing.signal.addEventListener("abort", () => (clearTimeout(hiding), release()));
+    // Loaded by those that are hidden.
+    const look = () => document.hidden && import("./slosh/hidden.js").then(({ watchHidden }) => watchHidden(set, this.#options, signal), () => {});
+    document.addEventListener("visibilitychange", look, { signal });
     look();
   }
 
@@ -292,6 +281,7 @@ export class Following {
     if (answer.next) [this.#place, this.#hasPlace] = [answer.next, true];
     if (this.#state.name !== "live" && !answer.joining) this.#tell({ name: "live" });
     if (answer.incomplete && this.#state.name === "live" && !this.#state.incomplete) this.#tell({ name: "live", incomplete: true, reason: "too many topics; some are left out" });
+    if (answer.unread) this.#tell({ name: "live", reason: "a message that is no JSON was passed over" });
     const some = answer.topics && Object.keys(answer.topics).length > 0;
     let work;
     if (some || answer.saw > 0 || answer.reset || answer.lost || answer.truncated || answer.ended) work = call(this.#options.onAnswer, answer);
@@ -421,11 +411,4 @@ export class Watching {
       await new Promise((resolve) => (this.#taken = resolve));
     } else this.#place = answer.next ?? this.#place;
   }
-}
-
-/** Whether other tabs may need this connection: HTTP/2 and later have one for all. */
-function sharesConnections(url) {
-  if (!globalThis.document?.addEventListener) return false;
-  const [page] = performance.getEntriesByType?.("navigation") ?? [];
-  return !(url.origin === location.origin && /^h[23]/.test(page?.nextHopProtocol));
 }

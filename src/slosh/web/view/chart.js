@@ -27,13 +27,13 @@ const SLOWEST = 250;
 const SHEET = `
 :host { display: block; font: 14px/1.45 system-ui, sans-serif; color: var(--ink);
   --ink: var(--slosh-ink, #13232b); --muted: var(--slosh-muted, #566872); --line: var(--slosh-line, #dbe4e7); --grid: var(--slosh-grid, #e6edef);
-  --panel: var(--slosh-panel, #ffffff); --warn: var(--slosh-warn, #a85b00);
+  --panel: var(--slosh-panel, #ffffff); --shade: var(--slosh-shade, rgb(19 35 43 / 0.2)); --warn: var(--slosh-warn, #a85b00);
   --s1: var(--slosh-1, #0b8a83); --s2: var(--slosh-2, #d9772b); --s3: var(--slosh-3, #6c5bd0); --s4: var(--slosh-4, #c23b73);
   --s5: var(--slosh-5, #3a7bd5); --s6: var(--slosh-6, #7f8f1f); --s7: var(--slosh-7, #8a5a3c); --s8: var(--slosh-8, #2e9e54);
   --s9: var(--slosh-9, #b04ac4); --s10: var(--slosh-10, #c9a000); --s11: var(--slosh-11, #5f7480); --s12: var(--slosh-12, #d1493f); }
 @media (prefers-color-scheme: dark) { :host {
   --ink: var(--slosh-ink, #e5eef1); --muted: var(--slosh-muted, #93a6af); --line: var(--slosh-line, #233139); --grid: var(--slosh-grid, #1d2a31);
-  --panel: var(--slosh-panel, #131d22); --warn: var(--slosh-warn, #f0b35b);
+  --panel: var(--slosh-panel, #131d22); --shade: var(--slosh-shade, rgb(229 238 241 / 0.22)); --warn: var(--slosh-warn, #f0b35b);
   --s1: var(--slosh-1, #4ccfc4); --s2: var(--slosh-2, #f2a65a); --s3: var(--slosh-3, #a99bff); --s4: var(--slosh-4, #ff7eb0);
   --s5: var(--slosh-5, #74b2ff); --s6: var(--slosh-6, #c3d35a); --s7: var(--slosh-7, #cfa083); --s8: var(--slosh-8, #6fdc95);
   --s9: var(--slosh-9, #e391f2); --s10: var(--slosh-10, #f0d060); --s11: var(--slosh-11, #a3b7c2); --s12: var(--slosh-12, #ff8d80); } }
@@ -43,7 +43,12 @@ figcaption { display: flex; gap: 8px; align-items: baseline; font-weight: 600; }
 .state { margin-left: auto; padding-right: 8px; font-weight: 400; font-size: 12px; color: var(--muted); }
 .state[data-state="offline"], .state[data-state="failed"], .state[data-state="waiting"] { color: var(--warn); }
 .chart-head { display: flex; gap: 10px; align-items: baseline; }
-.keys { display: flex; flex-wrap: wrap; gap: 0 6px; flex: 1; min-width: 0; margin-left: -6px; }
+.keys { display: flex; flex-wrap: wrap; gap: 0 6px; flex: 1; min-width: 0; margin-left: -6px; max-height: 64px; overflow: auto; scrollbar-width: thin;
+  background:
+    linear-gradient(var(--panel) 40%, transparent) left 0 top -2px / 100% 20px no-repeat local,
+    linear-gradient(transparent, var(--panel) 60%) left 0 bottom -2px / 100% 20px no-repeat local,
+    linear-gradient(var(--shade), transparent) top / 100% 9px no-repeat scroll,
+    linear-gradient(transparent, var(--shade)) bottom / 100% 9px no-repeat scroll; }
 .key { font: inherit; font-size: 13px; border: 0; background: none; padding: 0 6px; color: var(--muted); display: inline-flex; gap: 6px; align-items: center; cursor: pointer; max-width: 100%; text-align: left; }
 .key span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .key b { white-space: nowrap; color: var(--ink); font-variant-numeric: tabular-nums; }
@@ -123,7 +128,8 @@ export class SloshChart extends HTMLElement {
       const isWanted = ({ latitude, longitude }) => !fields || [latitude, longitude].every(({ path }) => fields.includes(path));
       paths.draw(lines.tracks.whole.filter(isWanted), (track) => lines.label(track), panels.plots[0]?.pointed?.time);
       const since = feed.silentSince;
-      if (this.#parts.state.dataset.state === "live") this.#parts.state.textContent = since === undefined ? "" : `nothing for ${duration(feed.now - since)}`;
+      const { state } = this.#parts;
+      if (state.dataset.state === "live") state.textContent = since === undefined ? state.title : `nothing for ${duration(feed.now - since)}`;
     };
     const tick = () => {
       if (isOver) return;
@@ -139,10 +145,10 @@ export class SloshChart extends HTMLElement {
       following = follow(topic, {
         server, since: `${span}s`, every: "20ms", shared: true, key: this.getAttribute("key") || undefined, token: this.getAttribute("token") ?? undefined,
         onAnswer: (answer) => (feed.take(answer), fillPast(answer)),
-        onState: ({ name, reason, incomplete }) => {
+        onState: ({ name, reason }) => {
           if (name === "live") fillPast({});
           if (["offline", "waiting"].includes(name)) feed.away();
-          this.#tell(name, name === "live" && !incomplete ? "" : (reason ?? name));
+          this.#tell(name, reason ?? (name === "live" ? "" : name));
         },
       });
     } catch (error) {

@@ -8,7 +8,7 @@
  * 3. Everything is bounded, and what is left out is counted.
  */
 
-import { findNumbers, isCounter, numberAt, textAt } from "./numbers.js";
+import { findNumbers, isCounter, numberAt, textAt, timeUnit } from "./numbers.js";
 import { Series } from "./series.js";
 import { States } from "./states.js";
 import { Tracks } from "./tracks.js";
@@ -215,7 +215,7 @@ export class Lines {
     // Many lines of the same kind are seen together; many kinds are too many charts.
     const isFew = drawn.length < MAX_DRAWN || (drawn.length < MAX_ALIKE && drawn.some((line) => line.path === path));
     const line = {
-      source, value, path, series: new Series(), newest: undefined, isCounter: isHidden, isDrawn: !isHidden && isFew,
+      source, value, path, series: new Series(), newest: undefined, isCounter: isHidden, timeUnit: timeUnit(number, time), isDrawn: !isHidden && isFew,
       shown: true, colour: undefined, last: undefined, interval: undefined, count: 0, row: 0, mates: undefined,
     };
     this.all.set(key, line);

@@ -52,8 +52,12 @@ function valueAt(message, path) {
 /** Whether a number only says when its message was made, or which one it is. */
 export function isCounter(path, value, now) {
   const name = path.slice(path.lastIndexOf(".") + 1);
-  if (Number.isInteger(value) && COUNTERS.test(name)) return true;
-  return [1, 1e3, 1e6, 1e9].some((unit) => Math.abs(value / unit - now) < NEAR);
+  return (Number.isInteger(value) && COUNTERS.test(name)) || timeUnit(value, now) !== undefined;
+}
+
+/** How many of it a second has, of a number that is a time: 1, 1e3, 1e6 or 1e9; undefined for any other. */
+export function timeUnit(value, now) {
+  return [1, 1e3, 1e6, 1e9].find((unit) => Math.abs(value / unit - now) < NEAR);
 }
 
 /** The least, the greatest and the largest size of what a column holds. */
@@ -108,7 +112,8 @@ const UNITS = [[1e12, "T"], [1e9, "B"], [1e6, "M"]];
 export function notation(size, step) {
   if (size >= 1e15 || (size > 0 && size < 1e-4)) return { unit: 1, suffix: "", isScientific: true };
   const [unit, suffix] = UNITS.find(([unit]) => size >= unit) ?? [1, ""];
-  if (decimals(step / unit) > 3) return { unit: 1, suffix: "", isScientific: false };
+  // A suffix stands for three digits at least; else the number is as short without it.
+  if (unit > 1 && decimals(step / unit) > Math.min(6, Math.log10(unit) - 3)) return { unit: 1, suffix: "", isScientific: false };
   return { unit, suffix, isScientific: false };
 }
 

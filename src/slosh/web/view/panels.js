@@ -4,8 +4,9 @@ import { clock, number } from "./numbers.js";
 import { make, Plot, RIGHT } from "./plot.js";
 import { unitOf, withUnit } from "./units.js";
 
-/** Numbers whose sizes differ by more than this factor get charts of their own; they move when it got plainly worse. */
-const TOGETHER = 20;
+/** Numbers whose sizes differ by more than this factor get charts of their own, so that each has an eighth of the height at
+ *  least; they move when it got plainly worse. */
+const TOGETHER = 8;
 const TOO_FAR = 1.5 * TOGETHER;
 const COLOURS = 12;
 /** Milliseconds between two looks at the sizes. */
@@ -56,29 +57,33 @@ export class Panels {
     return isSame;
   }
 
-  /** Lines of one size and unit share a chart, so that a load of 0.3 does not lie flat below eight billion bytes; those of
-   *  one path, as of several hosts, always do. */
+  /** What belongs together shares a chart where its unit and its size are the same, so that a load of 0.3 does not lie flat
+   *  below eight billion bytes; lines of one name, as of several hosts or cores, always do. */
   #regroup(lines, isSame) {
     const now = performance.now();
     if (isSame && now - this.#lookedAt < REGROUP) return;
     this.#lookedAt = now;
     const [from, to] = this.#view.isTime ? [this.#view.from, this.#view.to] : [-Infinity, Infinity];
-    const peaks = new Map();
-    const kindOf = (line) => `${line.unit} ${line.path}`;
-    for (const line of lines) peaks.set(kindOf(line), Math.max(peaks.get(kindOf(line)) ?? 0, line.series.facts(from, to).peak));
-    const peakOf = (line) => peaks.get(kindOf(line));
+    const kinds = new Map();
+    for (const line of lines) {
+      const name = `${line.unit} ${kindOf(line)}`;
+      if (!kinds.has(name)) kinds.set(name, { lines: [], peak: 0 });
+      const kind = kinds.get(name);
+      kind.lines.push(line);
+      kind.peak = Math.max(kind.peak, line.series.facts(from, to).peak);
+    }
+    const peakOf = (line) => kinds.get(`${line.unit} ${kindOf(line)}`).peak;
     const isGood = isSame && this.#groups.every((group) => {
       const sizes = group.map(peakOf).filter((peak) => peak > 0);
       return this.#view.isLog || sizes.length < 2 || Math.max(...sizes) / Math.min(...sizes) <= TOO_FAR;
     });
     if (isGood) return;
     this.#groups = [];
-    for (const line of lines.toSorted((a, b) => peakOf(b) - peakOf(a))) {
-      const peak = peakOf(line);
-      const fits = ([first]) => first.unit === line.unit && (this.#view.isLog || peak === 0 || peakOf(first) / peak <= TOGETHER);
-      const group = this.#groups.find(fits);
-      if (group) group.push(line);
-      else this.#groups.push([line]);
+    for (const { lines: alike, peak } of [...kinds.values()].sort((a, b) => b.peak - a.peak)) {
+      const isSize = (first) => first.unit === alike[0].unit && (this.#view.isLog || peak === 0 || peakOf(first) / peak <= TOGETHER);
+      const group = this.#groups.find((lines) => isSize(lines[0]) && alike.some((line) => lines.some((other) => isRelated(line, other))));
+      if (group) group.push(...alike);
+      else this.#groups.push([...alike]);
     }
     // As they came; of many by their names, house/2 before house/10.
     for (const group of this.#groups) group.sort((a, b) => Boolean(b.isPinned) - Boolean(a.isPinned) || (group.length > COLOURS ? naturally(a.label, b.label) : lines.indexOf(a) - lines.indexOf(b)));
@@ -150,6 +155,12 @@ export class Panels {
     for (const plot of this.plots) plot.redraw();
   }
 }
+
+/** What a line is called, of several topics, hosts or cores: `cpu` of `cpu[3]`. A number alone is called as its topic is. */
+const kindOf = ({ path, source }) => (path === "value" ? `/${source.slice(source.lastIndexOf("/") + 1)}` : path.replaceAll(/\[\d+\]/g, "") || path);
+
+/** Whether two lines may be compared: those of one topic, and numbers that have no name but their topics'. */
+const isRelated = (line, other) => line.source === other.source || (line.path === "value" && other.path === "value");
 
 export const naturally = new Intl.Collator("en", { numeric: true }).compare;
 

@@ -133,7 +133,11 @@ export class Plot {
       low = Math.min(low, line.facts.low);
       high = Math.max(high, line.facts.high);
       size = Math.max(size, line.facts.peak);
-      least = Math.min(least, line.step);
+    }
+    for (const line of shown) {
+      // Beside a line that spans more the digits that nobody can see are left out, but for the first four.
+      if (line.facts.peak > 0) line.step = Math.max(line.step, Math.min(resolution(low, high), resolution(0, line.facts.peak)));
+      if (line.facts.low !== undefined) least = Math.min(least, line.step);
     }
     if (least === Infinity) least = 1;
     this.#unit = scaleOf(shown[0]?.unit ?? "", size);

@@ -1,6 +1,6 @@
 /** The table of all lines: what is drawn, and the newest, lowest, mean and highest of what is shown. */
 
-import { notation, resolution } from "./numbers.js";
+import { clock, notation, resolution } from "./numbers.js";
 import { naturally, paintSwatch } from "./panels.js";
 import { make } from "./plot.js";
 import { scaleOf, unitOf, withUnit } from "./units.js";
@@ -104,7 +104,7 @@ export class Table {
       line.how = notation(facts.peak / line.scale.factor, line.step / line.scale.factor);
     }
     [line.newest, facts.low, facts.mean, facts.high].forEach((value, i) => {
-      const text = withUnit(value, line.step, line.how, line.scale);
+      const text = line.timeUnit && value !== undefined ? clock(value / line.timeUnit) : withUnit(value, line.step, line.how, line.scale);
       if (cells[i + 1].textContent !== text) cells[i + 1].textContent = text;
     });
   }

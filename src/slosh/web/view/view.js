@@ -255,7 +255,7 @@ const WAYS = {
   401: "It wants a token: open a session, or ask whoever runs it for one.", 403: "This reader has no right to it.", 404: "There is no slosh server behind this address.",
 };
 
-function showState({ name, reason, error, incomplete }) {
+function showState({ name, reason, error }) {
   const element = $("state");
   if (["offline", "waiting"].includes(name)) feed.away();
   if (name === "live") fillPast({});
@@ -268,8 +268,8 @@ function showState({ name, reason, error, incomplete }) {
   const isTooMany = name === "failed" && error?.code === "bad_topic" && shown.topic.includes("*");
   if (isTooMany) setTimeout(start, AGAIN, following.place);
   const way = isTooMany ? `This page tries again every ${AGAIN / 1000} s.` : (WAYS[error?.status] ?? "");
-  const isTold = reason && (incomplete || ["connecting", "failed", "offline", "waiting"].includes(name));
-  const begin = incomplete ? "Not all is shown" : name === "failed" ? "The server refused" : WORDS[name][0].toUpperCase() + WORDS[name].slice(1);
+  const isTold = reason && ["live", "connecting", "failed", "offline", "waiting"].includes(name);
+  const begin = name === "live" ? "Not all is shown" : name === "failed" ? "The server refused" : WORDS[name][0].toUpperCase() + WORDS[name].slice(1);
   $("why").textContent = isTold ? `${begin}: ${reason} ${way}` : "";
   $("why").hidden = !isTold;
   $("empty-words").textContent = name === "failed" ? "This page waits for nothing: see above." : "This page waits for the next message, and every number in it becomes a line.";

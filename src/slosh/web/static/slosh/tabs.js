@@ -123,7 +123,14 @@ class Member {
       while (this.isBehind) {
         // What is passed on from now on waits until this is through; too much of it, and this is behind again.
         this.isBehind = false;
-        const answer = await ask(request.url, { ...request.query, since: this.place, wait: 0 }, request.signal, request.options);
+        let answer;
+        try {
+          answer = await ask(request.url, { ...request.query, since: this.place, wait: 0 }, request.signal, request.options);
+        } catch (error) {
+          // Of a stream what is no JSON twice can be passed over.
+          if (!(error instanceof SyntaxError) || !request.passes()) throw error;
+          return yield* this.readAlone(hub);
+        }
         this.known = this.isSingle ? new Map([[this.names[0], answer.next]]) : places(answer.next);
         this.isBehind ||= answer.size > PORTION;
         // Who is told of this place sooner would have it read from there for all.
@@ -138,12 +145,12 @@ class Member {
         await new Promise((resolve) => (this.wake = resolve));
         request.signal.removeEventListener("abort", end);
       } else if (next.alone) {
-        // All topics together were refused, or no tab leads: this one reads for itself.
-        this.isAlone = true;
-        hub.change();
-        return yield* stream({ ...request, since: this.place });
+        // All topics together were refused, or no tab leads.
+        return yield* this.readAlone(hub);
       } else if (next.state) {
         if (!next.state.incomplete || request.topic.includes("*")) yield { state: next.state };
+      } else if (next.unread) {
+        this.isBehind = true;
       } else if (next.have !== undefined) {
         // The connection that leads may be one from before this member's topics.
         if (!this.names.every((name) => next.names.includes(name))) continue;
@@ -155,6 +162,13 @@ class Member {
         if (fitting) yield fitting;
       }
     }
+  }
+
+  /** Read with a connection of its own. */
+  readAlone(hub) {
+    this.isAlone = true;
+    hub.change();
+    return stream({ ...this.request, since: this.place });
   }
 
   /** Where the leader is further on than this member, it has missed something, or has still to be told. */
@@ -172,7 +186,7 @@ class Member {
     // Without a prototype: a topic may be named "__proto__".
     const mine = Object.create(null);
     for (const [name, part] of Object.entries(topics)) {
-      if (!this.has(name)) continue;
+      if (!this.has(name) || !part.next) continue;
       const fitting = this.fitOne(this.known.get(name), part);
       if (fitting === null) {
         this.isBehind = true;
@@ -425,6 +439,8 @@ class Hub {
   }
 
   #answer(names, answer) {
+    // Nobody knows whose it was: each member asks for what it may lack.
+    if (answer.unread && !answer.next) return this.#tell({ unread: true });
     const topics = answer.topics ?? { [names[0]]: answer };
     for (const [name, part] of Object.entries(topics)) if (part.next) this.#known.set(name, part.next);
     this.#tell({ topics, date: answer.date });

@@ -81,11 +81,20 @@ export async function* longPoll({ url, since, query, wait, signal, options = {} 
 }
 
 /** The stream transport: events, or for several topics envelopes, for as long as the connection lasts. */
-export async function* stream({ url, since, query, signal, options = {}, returns = false }) {
+export async function* stream({ url, since, query, signal, options = {}, returns = false, passes = () => false }) {
   const patience = options.patience ?? QUIET;
   const request = new AbortController();
   const { watch, done } = giveUp(request, signal);
   let isFirst = true;
+  /** What is no JSON broke on its way, and is asked for again. If it comes again it is passed over, as one that is lost. */
+  const parse = (text) => {
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      if (passes()) return { ...NOTHING, lost: 1, saw: 1, unread: true };
+      throw error;
+    }
+  };
   try {
     watch(patience, silent);
     // An event has the places in all topics, an envelope has them once for all its messages.
@@ -112,7 +121,7 @@ export async function* stream({ url, since, query, signal, options = {}, returns
       isFirst = false;
       const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
-      yield* read(lines);
+      yield* read(lines, parse);
     }
   } finally {
     done();
@@ -122,8 +131,8 @@ export async function* stream({ url, since, query, signal, options = {}, returns
 
 const NOTHING = { saw: 0, delivering: 0, res: [] };
 
-function* envelopes(lines) {
-  for (const line of lines) if (line.trim()) yield JSON.parse(line);
+function* envelopes(lines, parse) {
+  for (const line of lines) if (line.trim()) yield parse(line);
 }
 
 /** A message has no event's name. The last four are told before the messages that they are about. */
@@ -132,7 +141,7 @@ const KNOWN = ["", "place", "end", "incomplete", "lost", "reset", "conflated", "
 /** Server-sent events (WHATWG HTML §9.2.6) as answers: one for the events that came together. */
 function events() {
   let [event, data, id, retry, retries] = ["", "", undefined, 0, 0];
-  return function* (lines) {
+  return function* (lines, parse) {
     let answer;
     for (const line of lines) {
       const colon = line.indexOf(":");
@@ -148,7 +157,8 @@ function events() {
         throw new SloshError(problem.status ?? 503, problem, retry || undefined);
       }
       if (data || id !== undefined) {
-        const told = data && KNOWN.includes(event) ? JSON.parse(data) : {};
+        const told = data && KNOWN.includes(event) ? parse(data) : {};
+        if (told.unread) event = "lost";
         const part = answer && partOf(answer, told.topic);
         // What is told before messages stands before them: it begins an answer of its own.
         if (part?.res.length && KNOWN.indexOf(event) > 3) {
@@ -176,6 +186,7 @@ function note(answer, event, told, hasData, id) {
   if (id !== undefined) answer.next = id;
   const isSeveral = typeof told.topic === "string" && (event !== "" || "message" in told);
   const part = partOf(answer, isSeveral ? told.topic : undefined);
+  answer.unread ||= told.unread;
   if (event === "" && hasData) {
     const place = isSeveral ? places(id ?? "").get(told.topic) : id;
     part.next = place ?? part.next;

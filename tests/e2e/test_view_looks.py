@@ -1,0 +1,132 @@
+"""How the viewer looks on phones, with long numbers, and with numbers of very different size."""
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from tests.conftest import need
+from tests.e2e.conftest import Slosh, until
+from tests.e2e.test_view import view
+
+need("module:playwright")
+from playwright.sync_api import expect  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+Open: TypeAlias = "Callable[[str], Page]"
+
+#: Something of each kind that the viewer draws, with long names and long numbers.
+WIDE = {
+    "temp": 21.5,
+    "memory": {"used": 2_147_483_648, "total": 8_589_934_592},
+    "a_name_that_is_longer_than_a_phone_is_wide_and_then_longer": 123_456_789_012_345.5,
+    "gps": {"lat": 52.5, "lng": 13.4},
+    "is_on": True,
+    "mode": "heating",
+    "url": "https://example.org/" + "x" * 200,
+}
+#: The views of one topic and of several, as a frame, zoomed, across a number, and the one of a refusal.
+VIEWS = (
+    *("", "house/wide", "nothing", "house/*", "house/wide?embed", "house/wide?from=1&to=2", "house/wide?x=temp"),
+    *("house/wide,house/other", "a-long-name-without-any-space/" * 7 + "x", "%20"),
+)
+#: Names of the lines of each chart, in their order.
+CHARTS = """() => sloshView.plots().map(({ lines }) => lines.map(({ label }) => label).join())"""
+
+
+@pytest.fixture
+def kept(serve: "Callable[..., Slosh]") -> Slosh:
+    return serve(unwatched="keep", linger="1h")
+
+
+@pytest.mark.parametrize("path", VIEWS)
+def test_nothing_is_wider_than_a_phone(kept: Slosh, new_page: Open, path: str) -> None:
+    kept.post("house/wide", WIDE, WIDE, WIDE)
+    kept.post("house/other", {"temp": 5})
+    page = new_page(f"{kept.url}/view/{path}")
+    expect(page.locator("#state")).not_to_have_attribute("data-state", "connecting")
+    if "wide" in path or "*" in path:
+        expect(page.locator("#empty")).to_be_hidden()
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    for width in (320, 360, 390):
+        page.set_viewport_size({"width": width, "height": 700})
+        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
+
+
+@pytest.mark.parametrize("width", [320, 390, 1200])
+def test_a_long_number_stands_on_one_line_and_over_no_other(kept: Slosh, new_page: Open, width: int) -> None:
+    kept.post("wide", WIDE, {**WIDE, "temp": -123_456.789})
+    page = view(new_page, kept, "wide")
+    page.set_viewport_size({"width": width, "height": 800})
+    expect(page.locator("#rows tr")).to_have_count(6)
+    lines = """() => [...document.querySelectorAll("#rows td:not(:first-child):not(.tool)")].map((cell) => {
+      const range = document.createRange();
+      range.selectNodeContents(cell);
+      return [range.getClientRects().length, range.getBoundingClientRect().width <= cell.clientWidth];
+    })"""
+    cells = until(lambda: page.evaluate(lines), lambda found: len(found) == 24 and all(count for count, _ in found))
+    assert {tuple(each) for each in cells} == {(1, True)}
+    names = page.locator("#rows td:first-child label").evaluate_all(
+        "(all) => all.map(({ clientWidth }) => clientWidth)"
+    )
+    assert min(names) > 100
+    assert max(names) <= width
+
+
+def test_a_number_has_the_precision_of_its_chart_wherever_it_stands(kept: Slosh, new_page: Open) -> None:
+    """Beside an axis of billions nobody reads the last digits, and 8.59B stands beside 2.147B."""
+    used = [{"memory": {"used": 2_147_483_648 + n * 1_234_567, "total": 8_589_934_592}} for n in range(4)]
+    kept.post("machine", *used)
+    page = view(new_page, kept, "machine?from=1&to=9999999999&only=memory.used&only=memory.total")
+    expect(page.locator(".key b")).to_have_text(["2.151B", "8.59B"])
+    cells = page.locator("#rows td:not(.mean):not(.tool)")
+    expect(cells).to_have_text(["memory.used", "2.151B", "2.147B", "2.151B", "memory.total", *["8.59B"] * 3])
+    assert page.evaluate("sloshView.plots()[0].labels.every((label) => /^[0-9.]+B?$/.test(label))")
+    alone = view(new_page, kept, "machine?from=1&to=9999999999&only=memory.used")
+    expect(alone.locator(".key b")).to_have_text(["2.151187B"])
+    assert alone.evaluate("sloshView.plots()[0].labels")[0] == "2.148B"
+
+
+def test_what_is_much_larger_or_has_nothing_to_do_with_it_flattens_no_other_line(kept: Slosh, new_page: Open) -> None:
+    kept.post("replay", {"of": 1461, "rain": 54.1, "wind": 9.5})
+    kept.post("machine", {"cpu": 100, "cores": [100, 3]})
+    page = view(new_page, kept, "replay,machine")
+    expect(page.locator(".key")).to_have_count(6)
+    charts = until(lambda: page.evaluate(CHARTS), lambda found: len(found) == 3)
+    assert sorted(charts) == [
+        "machine: cpu,machine: cores[0],machine: cores[1]",
+        "replay: of",
+        "replay: rain,replay: wind",
+    ]
+
+
+def test_what_has_one_name_is_compared_however_different(kept: Slosh, new_page: Open) -> None:
+    """Of hosts of which one is idle, and of topics that are a number alone, by the last part of their names."""
+    for host, load in (("a", 60), ("b", 0.01)):
+        kept.post(f"{host}/load", load)
+        kept.post(f"{host}/water", 5000 * load)
+    page = view(new_page, kept, "*/load,*/water")
+    expect(page.locator(".key")).to_have_count(4)
+    assert sorted(page.evaluate(CHARTS)) == ["a/load,b/load", "a/water,b/water"]
+
+
+def test_a_time_among_the_numbers_reads_as_a_time(kept: Slosh, new_page: Open) -> None:
+    page = view(new_page, kept, "t")
+    now = page.evaluate("Date.now()")
+    expected = page.evaluate("(now) => new Date(now).toLocaleTimeString('en-GB')", now)
+    kept.post("t", {"at": now, "temp": 3})
+    cells = page.locator("#rows tr").filter(has_text="at").first.locator("td:not(:first-child):not(.tool)")
+    expect(cells).to_have_text([expected] * 4)
+
+
+def test_charts_beside_each_other_end_at_one_line(kept: Slosh, new_page: Open) -> None:
+    """However many keys one has."""
+    kept.post("m", {"load": 0.2, **{f"a_quite_long_name_{n}": 100 + n for n in range(9)}, "huge": 1e7})
+    page = view(new_page, kept, "m")
+    page.set_viewport_size({"width": 1200, "height": 800})
+    expect(page.locator(".chart")).to_have_count(3)
+    ends = "(all) => all.slice(0, 2).map((each) => each.getBoundingClientRect().bottom)"
+    until(lambda: page.locator(".chart canvas").evaluate_all(ends), lambda found: abs(found[0] - found[1]) < 1)
