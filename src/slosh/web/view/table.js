@@ -9,6 +9,10 @@ import { scaleOf, unitOf, withUnit } from "./units.js";
 const MANY = 8;
 /** Rows that are shown at a time. */
 const MOST_ROWS = 100;
+/** Pixels of a character, of what stands beside the four numbers, and around each; on a phone the first has a row for itself. */
+const CHARACTER = 8.1;
+const [BESIDE, AROUND] = [210, 16];
+const [PHONE, AROUND_ON_PHONE] = [520, 7];
 
 export class Table {
   #rows = new Map();
@@ -16,12 +20,15 @@ export class Table {
   #units;
   #calls;
   #filter = "";
+  /** Pixels that the table has. */
+  #width = Infinity;
 
   /** @param elements  `body`, `filter`, `all`, `none`, `tools` */
   constructor(elements, units, calls) {
     this.#elements = elements;
     this.#units = units;
     this.#calls = calls;
+    new ResizeObserver(([{ contentRect }]) => (this.#width = contentRect.width)).observe(elements.body.parentElement.parentElement);
     elements.filter.addEventListener("input", () => {
       this.#filter = elements.filter.value.trim().toLowerCase();
       calls.onChange();
@@ -49,14 +56,21 @@ export class Table {
   draw(lines, drawn, from, to) {
     this.#elements.tools.hidden = lines.length < MANY;
     let count = 0;
+    let longest = 0;
     for (const line of lines) {
       const row = this.#rows.get(line) ?? this.#add(line);
       if (row.pinned !== Boolean(line.isPinned)) this.#put(line, row);
       const isShown = line.isPinned || (this.#fits(line) && count < MOST_ROWS);
       if (isShown) count++;
       if (row.hidden === isShown) row.hidden = !isShown;
-      if (isShown) this.#fill(row, line, drawn.has(line), from, to);
+      if (isShown) longest = Math.max(longest, this.#fill(row, line, drawn.has(line), from, to));
     }
+    this.#elements.body.parentElement.classList.toggle("long", longest * CHARACTER > this.#room());
+  }
+
+  /** Pixels of a number in one of four columns. */
+  #room() {
+    return this.#width < PHONE ? this.#width / 4 - AROUND_ON_PHONE : (this.#width - BESIDE) / 4 - AROUND;
   }
 
   #add(line) {
@@ -90,6 +104,7 @@ export class Table {
     pin.textContent = row.pinned ? "pinned" : "pin";
   }
 
+  /** Write what there is into a row; gives the characters of its longest number. */
   #fill(row, line, isDrawn, from, to) {
     const { cells } = row;
     const [tick, swatch, name] = cells[0].firstChild.children;
@@ -103,9 +118,10 @@ export class Table {
       line.scale = scaleOf(line.unit, facts.peak);
       line.how = notation(facts.peak / line.scale.factor, line.step / line.scale.factor);
     }
-    [line.newest, facts.low, facts.mean, facts.high].forEach((value, i) => {
+    return [line.newest, facts.low, facts.mean, facts.high].reduce((longest, value, i) => {
       const text = line.timeUnit && value !== undefined ? clock(value / line.timeUnit) : withUnit(value, line.step, line.how, line.scale);
       if (cells[i + 1].textContent !== text) cells[i + 1].textContent = text;
-    });
+      return Math.max(longest, text.length);
+    }, 0);
   }
 }
