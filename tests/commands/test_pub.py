@@ -16,7 +16,7 @@ from slosh.cli import main
 from slosh.client import Client
 from slosh.client.errors import BadUse
 from slosh.commands.lines import encode_line
-from slosh.commands.pub import paced
+from slosh.commands.publishing import paced
 from slosh.commands.shared import EXIT_ENDED, EXIT_FOUND, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_UNWATCHED, EXIT_USAGE
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, clean_environment
@@ -367,8 +367,8 @@ def test_lines_of_a_form_become_objects(server: str) -> None:
 def test_lines_keep_to_a_rate() -> None:
     slept: list[float] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("slosh.commands.pub.time.sleep", slept.append)
-        patch.setattr("slosh.commands.pub.time.monotonic", lambda: 100.0 + sum(slept))
+        patch.setattr("slosh.commands.publishing.time.sleep", slept.append)
+        patch.setattr("slosh.commands.publishing.time.monotonic", lambda: 100.0 + sum(slept))
         parts = list(paced(iter([[b"x"] * 7, [b"x"] * 3]), 40.0))
     assert [len(part) for part in parts] == [2, 2, 2, 1, 2, 1]
     assert sum(slept) == pytest.approx(9 / 40)  # all but what the last part may take

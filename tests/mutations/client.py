@@ -94,7 +94,7 @@ ROWS: tuple[Row, ...] = (
         "client/test_publisher.py::test_an_eager_one_sends_the_first_at_once_and_gathers_the_next",
     ),
     row(
-        "commands/pub.py",
+        "commands/publishing.py",
         "publisher.flush(_PARTING)",
         "pass",
         "commands/test_pub.py::test_who_ends_it_has_what_was_read_published_or_is_told_how_much_was_not[2-130]",

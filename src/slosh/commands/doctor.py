@@ -13,7 +13,8 @@ from typing import Final
 import click
 
 from slosh.client.addresses import find_url
-from slosh.commands.examining import Examination, Finding
+from slosh.commands.checks import Finding, hold_poll, look
+from slosh.commands.examining import Examination
 from slosh.commands.progress import Progress
 from slosh.commands.remedies import FRONTS, REMEDIES
 from slosh.commands.shared import ClientCommand, has_colour, parse_duration, printable, url_option
@@ -49,7 +50,7 @@ def doctor(ctx: click.Context, address: str | None, hold: float, origin: str | N
     faults = 0
     with Examination(target, topic, origin=origin) as examination, ThreadPoolExecutor(1) as beside:
         examination.reach()
-        held: Future[list[Finding]] = beside.submit(lambda: list(examination.hold(hold)))
+        held: Future[list[Finding]] = beside.submit(lambda: list(hold_poll(examination, hold)))
         for finding in _all(examination, held, hold):
             _show(finding, examination.front)
             faults += finding.is_fault
@@ -61,7 +62,7 @@ def doctor(ctx: click.Context, address: str | None, hold: float, origin: str | N
 
 def _all(examination: Examination, held: Future[list[Finding]], hold: float) -> Iterator[Finding]:
     """What the checks find, the slow one last."""
-    yield from examination.look()
+    yield from look(examination)
     with Progress(lambda: f"holding a poll for {hold:g} s") as progress:
         while not held.done():
             progress.update()

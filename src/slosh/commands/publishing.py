@@ -1,0 +1,260 @@
+"""The ways in which `slosh pub` publishes, and what it tells of each: a value, lines, strictly, and with a spool.
+
+The rules of this file:
+
+* What became of everything that was given is told, on standard error and as the exit code.
+* After Ctrl-C what was read is published, for `_PARTING` seconds, and what is left is counted.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final, NoReturn
+
+import click
+
+from slosh.client.batching import BatchSize, halve, may_be_one
+from slosh.client.errors import BadUse, ClientError, Refused
+from slosh.client.publisher import Publisher
+from slosh.client.synchronous import Client
+from slosh.commands.lines import Encoder
+from slosh.commands.progress import count, were
+from slosh.commands.shared import (
+    EXIT_ENDED,
+    EXIT_REFUSED,
+    EXIT_TIMED_OUT,
+    EXIT_UNREACHABLE,
+    EXIT_UNWATCHED,
+    printable,
+    tell,
+    told_refusal,
+    writing,
+)
+from slosh.commands.spool import Spool, SpoolSender
+
+_TOGETHER: Final = 0.05
+"""Seconds: lines that are due within this go together where --rate bounds them."""
+WAITING: Final = 16 * 1024 * 1024
+"""Bytes of lines that are kept while the server does not answer; standard input is left unread beyond that."""
+_PARTING: Final = 2.0
+"""Seconds after Ctrl-C in which lines that were read already are still published."""
+_QUIET: Final = 1.5
+"""Seconds until a server that does not answer is told of, while it is tried again."""
+
+
+def tell_text(form: str, value: str, message: bytes | None) -> None:
+    """Say that a value which begins as JSON does is none: a shell may have taken its quotes away."""
+    is_text = form == "auto" and message is not None and message.startswith(b'"')
+    if is_text and value.lstrip().startswith(("{", "[")):
+        tell("this is not JSON, so it is published as a text; --as json refuses that, and --as text says it is meant")
+
+
+def _tell_unwatched(topic: str, number: int) -> None:
+    tell(f"{count(number, 'message')} {were(number)} not published, because nobody watched {topic}")
+
+
+def publish_one(
+    ctx: click.Context, client: Client, topic: str, message: bytes | None, *, opens: bool, ends: bool
+) -> None:
+    """Publish one message. None is one that its form does not find."""
+    if message is None:
+        raise BadUse("This value holds no message in that form: csv needs a heading, and a pattern has to be found.")
+    late = threading.Timer(_QUIET, tell, [f"no answer from {client.url} yet; trying again"])
+    late.daemon = True
+    late.start()
+    try:
+        published = client.publish_encoded(topic, [message], open=opens, end=ends)
+    finally:
+        late.cancel()
+    if published.taken:
+        watchers = published.watchers
+        tell(f"published as {published.max} to {topic}, watched by {watchers}") if sys.stderr.isatty() else None
+        return
+    if published.ended:
+        tell_ended(ctx, topic)
+    tell(f"nobody watches {topic}, so nothing was published. Watch it with: slosh sub {topic}")
+    ctx.exit(EXIT_UNWATCHED)
+
+
+def end_topic(ctx: click.Context, client: Client, topic: str) -> None:
+    """End the topic without a message."""
+    if not client.end(topic):
+        tell(f"nobody watches {topic} any more, so there was nothing to end")
+        ctx.exit(EXIT_UNWATCHED)
+
+
+def tell_ended(ctx: click.Context, topic: str) -> NoReturn:
+    """Say that the topic takes no more, and exit."""
+    tell(f"{topic} has ended, so nothing was published")
+    ctx.exit(EXIT_ENDED)
+
+
+def publish_strictly(
+    ctx: click.Context,
+    client: Client,
+    topic: str,
+    encoder: Encoder,
+    batch: int | None,
+    source: Iterator[list[bytes]],
+) -> None:
+    """Publish lines, and stop at the first batch that nobody watches for."""
+    size = BatchSize(batch)
+
+    def publish(messages: Sequence[bytes]) -> None:
+        try:
+            published = client.publish_encoded(topic, messages)
+        except Refused as error:
+            if len(messages) == 1 or not may_be_one(error):
+                raise
+            size.shrink(messages, error)
+            for half in halve(messages):
+                publish(half)
+            return
+        size.learn(topic, published)
+        if published.ended:
+            tell_ended(ctx, topic)
+        if not published.taken:
+            tell(f"nobody watches {topic}; stopped there")
+            ctx.exit(EXIT_UNWATCHED)
+
+    for messages in encoder.encode_all(source, _tell_broken):
+        while messages:
+            most = size.count(topic, messages)
+            publish(messages[:most])
+            del messages[:most]
+    _tell_skipped(encoder)
+
+
+class LinePublisher(Publisher):
+    """A publisher that tells on standard error when its lines have to wait, and when they go on."""
+
+    _waits = False
+
+    def failed(self, error: ClientError) -> None:
+        """Tell it once."""
+        if not self._waits:
+            self._waits = True
+            tell(f"{error.detail} Lines wait meanwhile, and it is tried again.")
+
+
+def publish_lines(
+    ctx: click.Context,
+    publisher: Publisher,
+    topic: str,
+    encoder: Encoder,
+    source: Iterator[list[bytes]],
+    timeout: float | None,
+) -> None:
+    """Publish lines in the background, and tell at the end what became of them."""
+    try:
+        for messages in encoder.encode_all(source, _tell_broken):
+            publisher.send_encoded(topic, messages)
+        in_time = publisher.flush(timeout)
+    except BadUse:
+        publisher.flush(timeout)  # the lines before it are published
+        raise
+    except KeyboardInterrupt:
+        publisher.flush(_PARTING)
+        publisher.close()
+        if publisher.dropped:
+            tell(f"{count(publisher.dropped, 'message')} {were(publisher.dropped)} read and not published")
+        raise
+    finally:
+        publisher.close()
+    if not in_time:
+        reason = f": {publisher.error.detail}" if publisher.error is not None else ""
+        tell(f"{count(publisher.dropped, 'message')} could not be published within {timeout:g} s{reason}")
+        ctx.exit(EXIT_UNREACHABLE if publisher.error is not None else EXIT_TIMED_OUT)
+    _tell_skipped(encoder)
+    if publisher.refused:
+        reason = told_refusal(publisher.error) if publisher.error else ""
+        tell(f"the server refused {count(publisher.refused, 'message')}: {reason}")
+    if publisher.unwatched:
+        _tell_unwatched(topic, publisher.unwatched)
+    if publisher.refused:
+        is_ended = isinstance(publisher.error, Refused) and publisher.error.reason == "ended"
+        ctx.exit(EXIT_ENDED if is_ended else EXIT_REFUSED)
+    if publisher.unwatched and not publisher.sent:
+        ctx.exit(EXIT_UNWATCHED)
+
+
+def _tell_broken(number: int, error: BadUse) -> None:
+    """Say which line is left out. Of very many the first ones are told, and all are counted at the end."""
+    tell(f"line {number} is left out: {printable(error.detail)}")
+
+
+def _tell_skipped(encoder: Encoder) -> None:
+    """Say how many lines were left out."""
+    if encoder.broken:
+        tell(f"{count(encoder.broken, 'line')} left out, because the form was another one")
+    if encoder.skipped:
+        tell(f"{count(encoder.skipped, 'line')} left out, because the pattern was not found there")
+
+
+def publish_spooled(  # noqa: PLR0913, PLR0917 - the command's options
+    ctx: click.Context,
+    client: Client,
+    topic: str,
+    encoder: Encoder,
+    batch: int | None,
+    source: Iterator[list[bytes]],
+    file: str,
+    timeout: float | None,
+) -> None:
+    """Publish lines by a file that keeps them until the server has answered."""
+    with writing(file), Spool(file) as spool:
+        sender = SpoolSender(client, topic, spool, batch)
+        try:
+            for messages in encoder.encode_all(source, _tell_broken):
+                sender.put(messages)
+        except KeyboardInterrupt:
+            sender.finish(_PARTING)
+            if spool.waiting:
+                tell(_told_waiting(spool, file))
+            raise
+        except BadUse:
+            sender.finish(timeout)
+            raise
+        in_time = sender.finish(timeout)
+        _tell_skipped(encoder)
+        code = _tell_spooled(topic, sender)
+        if not in_time:
+            tell(_told_waiting(spool, file))
+            ctx.exit(EXIT_UNREACHABLE)
+        if code:
+            ctx.exit(code)
+
+
+def _tell_spooled(topic: str, sender: SpoolSender) -> int:
+    """Say what became of lines that are in a spool no more, and give the exit code of that."""
+    became = sender.tally
+    if became["unwatched"]:
+        _tell_unwatched(topic, became["unwatched"])
+    if sender.refusal is not None:
+        tell(f"the server refused {count(became['refused'], 'message')}: {told_refusal(sender.refusal)}")
+    if became["ended"]:
+        tell(f"{topic} has ended, so {count(became['ended'], 'message')} {were(became['ended'])} not published")
+        return EXIT_ENDED
+    if became["refused"]:
+        return EXIT_REFUSED
+    return EXIT_UNWATCHED if became["unwatched"] and not became["sent"] else 0
+
+
+def _told_waiting(spool: Spool, file: str) -> str:
+    return f"{spool.waiting:,} bytes of messages wait in {file}; the next slosh pub --spool {file} sends them"
+
+
+def paced(lines: Iterator[list[bytes]], rate: float | None) -> Iterator[list[bytes]]:
+    """Lines at no more than so many a second. What is not read waits in the pipe."""
+    if rate is None:
+        yield from lines
+        return
+    due = time.monotonic()
+    together = max(1, int(rate * _TOGETHER))
+    for several in lines:
+        for start in range(0, len(several), together):
+            part = several[start : start + together]
+            time.sleep(max(0.0, due - time.monotonic()))
+            due = max(due, time.monotonic()) + len(part) / rate
+            yield part
