@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from slosh.client import AsyncClient, BadUse, Client
+from slosh.client.protocol import POLL_WAIT
 from tests.client.scripted import Scripted
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE
@@ -69,6 +71,23 @@ def test_a_second_task_is_told_at_once_and_nothing_is_lost_or_doubled(server: st
             return [(await first).message, (await anext(watch)).message, (await anext(watch)).message]
 
     assert asyncio.run(work()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("closes", [False, True], ids=["deadline", "close"])
+def test_a_poll_that_is_held_keeps_no_watch_from_its_end(server: str, *, closes: bool) -> None:
+    """Where streams are kept back, so that the head of an answer comes with the end of the wait."""
+    began = time.monotonic()
+    with Client(server) as client, client.watch("held", deadline=POLL_WAIT if closes else 0.5) as watch:
+        watch._reader.watching.polls = True
+        reader = threading.Thread(target=lambda: list(watch))
+        reader.start()
+        assert client.watchers("held", wait=PATIENCE) == 1
+        if closes:
+            watch.close()
+        reader.join()
+        assert watch.timed_out is not closes
+        until(lambda: client.watchers("held"), lambda count: count == 0)
+    assert time.monotonic() - began < POLL_WAIT / 2
 
 
 def test_another_task_can_end_a_watch_that_waits_for_a_message(server: str) -> None:

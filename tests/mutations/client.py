@@ -45,6 +45,42 @@ ROWS: tuple[Row, ...] = (
         "client/test_protocol.py::TestUnreadable::test_nothing_of_an_answer_comes_twice_where_one_message_of_it_broke",
     ),
     row(
+        "client/iterator.py",
+        "if not self._step.acquire(blocking=False):",
+        "if False:",
+        "client/test_iterator.py::test_a_second_thread_is_told_at_once_and_nothing_is_lost_or_doubled",
+    ),
+    row(
+        "client/iterator.py",
+        'self._poll_socket = info["return_value"].get_extra_info("socket")',
+        "pass",
+        "client/test_iterator.py::test_a_poll_that_is_held_keeps_no_watch_from_its_end[deadline]",
+    ),
+    row(
+        "client/async_iterator.py",
+        "if self._steps:",
+        "if False:",
+        "client/test_iterator.py::test_a_second_task_is_told_at_once_and_nothing_is_lost_or_doubled",
+    ),
+    row(
+        "client/async_iterator.py",
+        "self._received.put_nowait(None)",
+        "pass",
+        "client/test_iterator.py::test_another_task_can_end_a_watch_that_waits_for_a_message",
+    ),
+    row(
+        "client/answers.py",
+        "pause = then - (clock() if now is None else now)",
+        "pause = then - clock()",
+        "client/test_answers.py::TestRetryAfter::test_a_watch_waits_as_long",
+    ),
+    row(
+        "commands/shared.py",
+        "if not is_passing(error):",
+        "if True:",
+        "commands/test_replay.py::test_an_answer_that_passes_drops_no_message[502]",
+    ),
+    row(
         "client/values.py",
         "if math.isfinite(number):",
         "if number == number:",

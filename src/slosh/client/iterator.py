@@ -4,16 +4,17 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 import httpx2
 
-from slosh.client.connections import MAX_EVENT, WATCH, told_lasting
+from slosh.client.connections import MAX_EVENT, WATCH, open_connections, told_lasting
 from slosh.client.errors import BadUse, Unreachable
 from slosh.client.items import Item, Note
-from slosh.client.protocol import Watching
+from slosh.client.protocol import Ask, Watching
 from slosh.client.request import Options, is_envelope, is_stream
 
 Received = TypeVar("Received", bound=Item | Note)
@@ -109,7 +110,9 @@ class Reader:
         self._deadline = deadline
         self._until: float | None = None
         self._stop = threading.Event()
-        self._socket: socket.socket | None = None
+        self._socket: socket.socket | None = None  # of the stream that is read
+        self._polls: httpx2.Client | None = None  # a connection of its own: the head of a held poll comes at its end
+        self._poll_socket: socket.socket | None = None
         self.watching = watching
         self.timed_out = False
 
@@ -132,14 +135,17 @@ class Reader:
         finally:
             if timer is not None:
                 timer.cancel()
+            if self._polls is not None:
+                self._polls.close()
+                self._polls = None
 
     def close(self) -> None:
         """End the iteration; a thread that waits for the socket is woken."""
         self._stop.set()
-        connected = self._socket
-        if connected is not None:
-            with contextlib.suppress(OSError):  # It may have ended by itself.
-                connected.shutdown(socket.SHUT_RDWR)
+        for connected in (self._socket, self._poll_socket):
+            if connected is not None:
+                with contextlib.suppress(OSError):  # It may have ended by itself.
+                    connected.shutdown(socket.SHUT_RDWR)
 
     def _start_timer(self) -> threading.Timer | None:
         """Have the iteration end when it is time, counted from its first step on."""
@@ -156,14 +162,29 @@ class Reader:
         self.timed_out = True
         self.close()
 
+    def _open(self, ask: Ask) -> AbstractContextManager[httpx2.Response]:
+        """Make a request."""
+        address = self._options.base + ask.path
+        if ask.streams:
+            return self._connect().stream("GET", address, headers=ask.headers, timeout=WATCH)
+        if self._polls is None:
+            self._polls = open_connections(self._options)
+        extensions = {"trace": self._note_connection}
+        return self._polls.stream("GET", address, headers=ask.headers, timeout=WATCH, extensions=extensions)
+
+    def _note_connection(self, event: str, info: Mapping[str, Any]) -> None:
+        """Something happened to the connection for polls. Keep its socket, so that `close` reaches it."""
+        if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")):
+            self._poll_socket = info["return_value"].get_extra_info("socket")
+            if self._stop.is_set():
+                self.close()
+
     def _read(self) -> Iterator[Item | Note]:
         """What one request gives. Its end is told to `watching`, which says what comes next."""
         watching, url = self.watching, self._options.url
         ask = watching.ask()
         try:
-            with self._connect().stream(
-                "GET", self._options.base + ask.path, headers=ask.headers, timeout=WATCH
-            ) as answer:
+            with self._open(ask) as answer:
                 self._socket = answer.extensions["network_stream"].get_extra_info("socket")
                 if self._stop.is_set():
                     return
