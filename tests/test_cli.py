@@ -2,6 +2,7 @@
 
 import os
 import pty
+import resource
 import signal
 import socket
 import subprocess
@@ -66,6 +67,18 @@ print(*sorted(set(sys.modules) - before))
     loaded = done.stdout.split()
     assert len(loaded) < 15, loaded
     assert not {"asyncio", "httpx2", "msgspec", "slosh.client", "slosh.settings", "ssl"} & set(loaded)
+
+
+@pytest.mark.parametrize("word", ["--version", "--help"])
+def test_the_version_and_the_help_take_less_than_150_ms(word: str) -> None:
+    """Of CPU, which is what another program on the machine does not change."""
+    took = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([*SLOSH, word], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(took) < 0.15, took
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
