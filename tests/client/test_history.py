@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_what_an_answer_leaves_out_is_nothing() -> None:
 def test_columns_are_arrays_and_frames_with_nan_where_no_number_came() -> None:
     need("module:numpy")
     need("module:pandas")
-    series = [
+    series: list[dict[str, Any]] = [
         {"path": "", "by": None, "count": [0, 2], "min": [None, 1], "max": [None, 3], "mean": [None, 2.0]},
         {"path": "t", "by": "web1", "count": [1, 0], "min": [5, None], "max": [5, None], "mean": [5, None]},
     ]
@@ -75,5 +76,9 @@ def test_columns_are_arrays_and_frames_with_nan_where_no_number_came() -> None:
     frame = past.to_dataframe("count")
     assert frame["t web1"].tolist() == [1.0, 0.0]
     assert str(frame.index[0]) == "1970-01-01 00:00:01+00:00"
+    named = [{**series[0], "path": path} for path in ("", "value", "value (2)", "value")]
+    told = {"from": 1000, "to": 3000, "step": 1000, "max": 0, "next": "e.0", "series": named}
+    columns = read_history(told).to_arrays()[1]
+    assert list(columns) == ["value", "value (2)", "value (2) (2)", "value (3)"], "no series takes the place of another"
     with pytest.raises(BadUse, match="mean, min, max or count"):
         past.to_arrays("median")  # type: ignore[arg-type]  # that is the mistake

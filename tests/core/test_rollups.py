@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ ENDLESS = 1 << 60
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
 OBJECTS: Any = st.recursive(
     NUMBERS | st.sampled_from([True, None, "7", [1, 2], {}]),
-    lambda inner: st.dictionaries(st.sampled_from(["a", "b", "cpu"]), inner, max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from(["a", "b", "cpu", "a.b", ""]), inner, max_size=3),
     max_leaves=6,
 )
 MESSAGES = st.builds(
@@ -71,7 +72,9 @@ class Slow:
 def read(rollups: Rollups, by: str, window: Window) -> dict[tuple[str, str | None], dict[str, Any]]:
     group = rollups.group(by)
     assert group is not None
-    return {(series.path, series.value): work_out_columns(series, window)[1] for series in group.series()}
+    found = list(group.series())
+    assert len({(series.path, series.value) for series in found}) == len(found), "each path has one series"
+    return {(series.path, series.value): work_out_columns(series, window)[1] for series in found}
 
 
 def assert_same(slow: Slow, rollups: Rollups, by: str, window: Window) -> None:
@@ -170,6 +173,35 @@ def test_every_message_that_may_be_posted_is_read(message: str) -> None:
     rollups = make(message)
     window = Window(60.0, 60, 1_795_899_600_000)
     assert read(rollups, "", window)["a", None]["min"][-1] == 1.0
+
+
+def test_members_with_one_path_are_one_series_however_it_is_divided_into_names() -> None:
+    rollups = make('{"a.b":1}', '{"a":{"b":2}}', '{"":{"a.b":3}}', '{"":{"":4}}', "5", '{"a":{"b":6},"a.b":7}', most=2)
+    found = read(rollups, "", Window(60.0, 1, 1_795_899_600_000))
+    assert {path: (told["count"], told["max"]) for (path, _), told in found.items()} == {
+        "a.b": ([5], [7.0]),
+        "": ([2], [5.0]),
+    }
+    assert rollups.unlisted == 0
+
+
+def test_members_with_one_path_take_the_memory_of_one() -> None:
+    names = ["a"] * 12
+    ways = [[*names[:cut], ".".join(names[cut:])] for cut in range(11)]
+    messages = [json.dumps(reduce(lambda value, name: {name: value}, reversed(way), 1)) for way in ways]  # type: ignore[arg-type, return-value]
+    rollups = make(*messages)
+    group = rollups.group("")
+    assert group is not None
+    nodes, waiting = 0, list(group.trees.values())
+    while waiting:
+        nodes += 1
+        waiting.extend(waiting.pop().members.values())
+    assert (nodes, len(paths(rollups))) == (2, 1)
+
+
+@pytest.mark.parametrize("message", ['{"host.name":"web1","a":1}', '{"host":{"name":"web1"},"host.name.x":3,"a":1}'])
+def test_the_field_that_tells_series_apart_may_have_a_dot_in_its_name(message: str) -> None:
+    assert ("a", "web1") in paths(make(message, by="host.name"), "host.name")
 
 
 def test_what_is_beyond_the_series_that_may_be_is_counted() -> None:

@@ -54,6 +54,15 @@ def test_the_least_and_the_greatest_of_a_column_leave_out_what_is_missing(play: 
     assert told == [{"low": -5, "high": 3, "peak": 5}, {"peak": 0}, {"low": 0, "high": 0, "peak": 0}]
 
 
+def test_a_path_finds_members_with_dots_in_their_names_as_the_server_s_histories_do(play: Any) -> None:
+    words = """
+    const message = { "a.b": 1, c: { "d.e": { f: 2 }, "": 3 }, host: { name: "web1" } };
+    for (const path of ["a.b", "c.d.e.f", "c.", "c.d", "a", "a.b.c", "toString"]) tell(numberAt(message, path) ?? null);
+    tell(textAt(message, "host.name"));
+    """
+    assert play("numbers.js", "numberAt, textAt", words) == [1, 2, 3, None, None, None, None, "web1"]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, Literal
 
 from slosh.client.dataframe import load
@@ -68,13 +69,16 @@ class History:
     def to_arrays(self, figure: Figure = "mean") -> "tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]":
         """The times, as numpy's `datetime64[ms]` in UTC, and each series by its name, NaN where no number came.
 
+        Where two series have one name, as that of `{"value": 1}` and that of `1`, the second is called `value (2)`.
+
         Raises:
             BadUse: numpy is not installed, or `figure` is none.
         """
         numpy = load("numpy")
         times = numpy.array([round(time * 1000) for time in self.times], dtype="datetime64[ms]")
         # numpy makes NaN of None.
-        return times, {each.name: numpy.array(_column(each, figure), dtype=float) for each in self.series}
+        columns = (numpy.array(_column(each, figure), dtype=float) for each in self.series)
+        return times, dict(zip(_tell_apart([each.name for each in self.series]), columns, strict=True))
 
     def to_dataframe(self, figure: Figure = "mean") -> "pd.DataFrame":
         """A row for each step, with its time (UTC) as index, and a column for each series, NaN where no number came.
@@ -85,6 +89,15 @@ class History:
         pandas = load("pandas")
         times, columns = self.to_arrays(figure)
         return pandas.DataFrame(columns, index=pandas.DatetimeIndex(times, tz="UTC", name="time"))
+
+
+def _tell_apart(names: Sequence[str]) -> list[str]:
+    """The names, those that stood there before with a number behind."""
+    told: dict[str, None] = {}
+    for name in names:
+        candidates = chain([name], (f"{name} ({number})" for number in count(2)))
+        told[next(each for each in candidates if each not in told)] = None
+    return list(told)
 
 
 def _column(series: Series, figure: str) -> Sequence[float | None]:

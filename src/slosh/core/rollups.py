@@ -6,6 +6,7 @@ The rules of this file:
   all series.
 * A series is a numeric member of the messages, by its path, and where a field tells series apart the value of that.
   What is in arrays, and what is no finite number, is none.
+* Members with one path are one series: `{"a.b":1}` and `{"a":{"b":1}}` alike.
 * What is left out is counted: numbers for which there are too many series, and messages that are too large, or that
   came faster than they could be looked into.
 """
@@ -42,12 +43,18 @@ _decode: Final = msgspec.json.Decoder().decode
 
 
 class _Node:
-    """A member of the messages: the series at its path, and its own members."""
+    """A member of the messages: the series at its path, and its own members.
 
-    __slots__ = ("members", "path", "series")
+    Attributes:
+        by_path: all series of the tree. The number of another member with the path of one of them is counted there, and
+            that member is not kept: each path can be divided into names in very many ways.
+    """
 
-    def __init__(self, path: str) -> None:
+    __slots__ = ("by_path", "members", "path", "series")
+
+    def __init__(self, path: str, by_path: dict[str, Series]) -> None:
         self.path = path
+        self.by_path = by_path
         self.series: Series | None = None
         self.members: dict[str, _Node] = {}
 
@@ -65,7 +72,7 @@ class Group:
     def __init__(self, by: str, since: int) -> None:
         self.by = by
         self.since = since
-        self.names = by.split(".")
+        self.names = by.split(".", _DEEPEST - 1)
         self.trees: dict[str | None, _Node] = {}
 
     def series(self) -> Iterator[Series]:
@@ -261,7 +268,7 @@ class Rollups:
                 if key is not None and len(key.encode("utf-8", "replace")) > _LONGEST:
                     self.unlisted += 1
                     continue
-                tree = _Node("")
+                tree = _Node("", {})
                 count += self._take(tree, value, second, key, 0)
                 if tree.series is not None or tree.members:
                     group.trees[key] = tree
@@ -299,7 +306,7 @@ class Rollups:
         if len(path.encode("utf-8", "replace")) > _LONGEST:
             self.unlisted += 1
             return 1
-        below = _Node(path)
+        below = _Node(path, node.by_path)
         count = self._take(below, member, second, key, depth + 1)
         if below.series is not None or below.members:
             node.members[name] = below
@@ -312,12 +319,13 @@ class Rollups:
             return 1
         if number - number != 0.0:
             return 1
-        series = node.series
+        series = node.series or node.by_path.get(node.path)
         if series is None:
             if self._count >= self._most or not self._budget.take(Series.base()):
                 self.unlisted += 1
                 return 1
             series = node.series = Series(node.path, key, self.span, self._budget)
+            node.by_path[node.path] = series
             self._count += 1
         series.add(second, number)
         return 1
@@ -343,11 +351,21 @@ def _read(message: bytes) -> object:
 
 
 def _find_value(value: object, names: Sequence[str]) -> str | None:
-    """The value at a path, as text; None where there is none, or no string, number or truth value."""
-    for name in names:
+    """The value at a path, as text; None where there is none, or no string, number or truth value.
+
+    A member's name may have dots itself. The longest that is there counts, so that no message is searched twice.
+    """
+    at = 0
+    while at < len(names):
         if not isinstance(value, dict):
             return None
-        value = value.get(name)
+        end = len(names)
+        while end > at and ".".join(names[at:end]) not in value:
+            end -= 1
+        if end == at:
+            return None
+        value = value[".".join(names[at:end])]
+        at = end
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):

@@ -28,7 +28,7 @@ export function findNumbers(message, found) {
   return isWhole;
 }
 
-/** The number at a dotted path; undefined where there is none. */
+/** The number at a dotted path; undefined where there is none. Names may have dots themselves, as in the server's histories. */
 export function numberAt(message, path) {
   const value = valueAt(message, path);
   return typeof value === "number" ? value : undefined;
@@ -42,9 +42,13 @@ export function textAt(message, path) {
 
 function valueAt(message, path) {
   let value = message;
-  for (const name of path.split(".")) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
-    value = value[name];
+  for (let left = path.split("."); left.length; ) {
+    if (typeof value !== "object" || value === null) return undefined;
+    let count = left.length;
+    while (count && !Object.hasOwn(value, left.slice(0, count).join("."))) count--;
+    if (!count) return undefined;
+    value = value[left.slice(0, count).join(".")];
+    left = left.slice(count);
   }
   return value;
 }
