@@ -336,11 +336,18 @@ def test_what_there_is_no_memory_for_opens_and_ends_nothing(make_site: MakeSite)
     assert "ended" not in site.get("/topics/a?since=earliest").json
 
 
-def test_where_messages_are_kept_anyway_open_is_a_mistake(make_site: MakeSite) -> None:
-    site = make_site(unwatched="keep")
-    answer = site.post("/topics/a?open", b"1")
-    assert (answer.status, answer.code, answer.json["parameter"]) == (400, "bad_query", "open")
-    assert len(site.hub) == 0
+@pytest.mark.parametrize(
+    ("query", "body", "newest"),
+    [("open", b"", 0), ("open", b"1", 1), ("open&batch=ndjson", b"1\n2\n", 2), ("open&end", b"1", 1)],
+)
+def test_where_messages_are_kept_anyway_a_producer_may_open_all_the_same(
+    make_site: MakeSite, query: str, body: bytes, newest: int
+) -> None:
+    site = make_site(topics={"kept": {"unwatched": "keep"}})
+    for topic in ("kept", "other"):
+        answer = site.post(f"/topics/{topic}?{query}", body)
+        assert (answer.status, answer.json["max"]) == (200, newest)
+        assert len(site.get(f"/topics/{topic}?since=earliest&wait=0").json["res"]) == newest
 
 
 # Several topics, and patterns.

@@ -7,14 +7,13 @@ Live data
 The topic is opened before the first item, so that it is kept before its reader is there, and ended behind the last one.
 """
 
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 from http import HTTPStatus
 from typing import TypeVar, overload
 
 from slosh.client.answers import Published
 from slosh.client.asynchronous import AsyncClient
-from slosh.client.errors import BadUse, NotTaken, Refused
+from slosh.client.errors import BadUse, NotTaken
 from slosh.client.simple import default_client
 from slosh.client.synchronous import Client
 
@@ -58,18 +57,12 @@ def guard(
 
 
 def _guard(items: Iterable[Given], topic: str, client: Client) -> Generator[Given, None, None]:
-    taken = is_open = False
+    taken = False
     try:
-        with _opening():
-            _check(topic, client.open(topic))
-            is_open = True
+        _check(topic, client.open(topic))
         taken = True
         for item in items:
-            published = client.publish(topic, item)
-            taken = published.taken
-            if not is_open:
-                _check(topic, published)
-                is_open = True
+            taken = client.publish(topic, item).taken
             if not taken:
                 return
             yield item
@@ -86,29 +79,13 @@ def _check(topic: str, opened: Published) -> None:
         raise NotTaken(HTTPStatus.CONFLICT, problem, "")
 
 
-@contextlib.contextmanager
-def _opening() -> Iterator[None]:
-    """A topic that takes messages while nobody watches (`unwatched = "keep"`) is open already."""
-    try:
-        yield
-    except Refused as error:
-        if error.problem.get("parameter") != "open":
-            raise
-
-
 async def _guard_async(items: AsyncIterable[Given], topic: str, client: AsyncClient) -> AsyncGenerator[Given, None]:
-    taken = is_open = False
+    taken = False
     try:
-        with _opening():
-            _check(topic, await client.open(topic))
-            is_open = True
+        _check(topic, await client.open(topic))
         taken = True
         async for item in items:
-            published = await client.publish(topic, item)
-            taken = published.taken
-            if not is_open:
-                _check(topic, published)
-                is_open = True
+            taken = (await client.publish(topic, item)).taken
             if not taken:
                 return
             yield item

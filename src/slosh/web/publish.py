@@ -402,7 +402,7 @@ def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, f
     """What is done for a POST to `topic`: whether it has one message, or one a line.
 
     Raises:
-        BadQuery: it is asked for a batch of another kind, or to open a topic where that means nothing.
+        BadQuery: it is asked for a batch of another kind.
         UnsupportedEncoding: the body comes in a content coding.
     """
     parameters = parse_query(head.query)
@@ -413,8 +413,6 @@ def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, f
     kind = head.first(b"content-type").partition(";")[0].strip().lower()
     publish = PublishBatch if batch or kind == "application/x-ndjson" else Publish
     opens, ends = read_flag(parameters, "open"), read_flag(parameters, "end")
-    if opens and engine.hub.classes.find(topic).keeps:
-        raise BadQuery("open", "This topic takes messages that nobody watches (unwatched = keep); leave open out.")
     fields += ignored_field(parameters, PUBLISHING, settings.token_in_query)
     return publish(engine, settings, topic, fields, is_keyed=head.has(KEY), opens=opens, ends=ends)
 
