@@ -1,6 +1,7 @@
 """Every setting can be set from every source, with units, in one order of precedence, and errors say the way out."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import slosh
 from slosh import cli, service
 from slosh.errors import SettingError
 from slosh.settings.row import Setting
-from slosh.settings.sources import LoadedSettings, from_keywords, load
+from slosh.settings.sources import CLIENT_VARIABLES, LoadedSettings, from_keywords, load
 from slosh.settings.table import BY_NAME, TABLE, Settings
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 # For every setting a text that a person may write, and the value that it must become.
 WRITTEN: dict[str, tuple[str, object]] = {
@@ -353,12 +357,26 @@ def test_a_settings_file_that_is_not_there_is_an_error_when_it_was_named() -> No
 
 
 def test_an_unknown_name_in_the_environment_is_a_warning_with_the_nearest_one() -> None:
-    loaded = load({}, environ={"SLOSH_MAXBODY": "1", "SLOSH_SERVICE_HOST": "10.0.0.7", "OTHER": "x", "SLOSH_URL": "x"})
+    environ = {"SLOSH_MAXBODY": "1", "SLOSH_SERVICE_HOST": "10.0.0.7", "OTHER": "x", "SLOSH_TOKNE": "x"}
+    loaded = load({}, environ=environ)
     assert loaded.settings == Settings()
     assert loaded.warnings == (
         "SLOSH_MAXBODY in the environment is no setting of slosh. Did you mean SLOSH_MAX_BODY?",
         "SLOSH_SERVICE_HOST in the environment is no setting of slosh. It is left aside.",
+        "SLOSH_TOKNE in the environment is no setting of slosh. Did you mean SLOSH_TOKEN?",
     )
+
+
+def test_no_variable_that_slosh_itself_reads_is_taken_for_a_mistake() -> None:
+    """Each one that its source or its docs name, but for those with which a name of another is compared."""
+    sources = [*Path(slosh.__file__).parent.rglob("*.py"), *DOCS.rglob("*.md"), DOCS.parent / "README.md"]
+    texts = [path.read_text(encoding="utf-8") for path in sources]
+    words = {word for text in texts for word in re.findall(r"\bSLOSH_[A-Z_]*[A-Z]\b", text)}
+    foreign = {"SLOSH_NAME", "SLOSH_SERVICE_HOST"}  # any setting, and what Kubernetes sets
+    assert foreign <= words
+    named = dict.fromkeys(words - foreign - {row.variable for row in TABLE} - {"SLOSH_CONFIG"}, "x")
+    assert set(CLIENT_VARIABLES) == set(named)
+    assert load({}, environ=named).warnings == ()
 
 
 def test_the_other_doors_refuse_in_their_own_way() -> None:

@@ -37,6 +37,7 @@ from slosh.commands.teaching import (
     EXIT_USAGE,
     TeachingCommand,
 )
+from slosh.settings.sources import CLIENT_VARIABLES
 
 __all__ = [
     "EXIT_ENDED",
@@ -85,12 +86,7 @@ class ClientCommand(TeachingCommand):
     """A command that talks to a server. Its help ends with examples, the environment, and the exit codes."""
 
     exits: ClassVar[tuple[str, ...]] = ("0", "2", "4", "5", "130")
-    environment = (
-        ("SLOSH_URL", "the server's address, where --url is not given; unix:PATH for a Unix socket"),
-        ("SLOSH_TOKEN", "a token, sent as Authorization: Bearer; it is never shown"),
-        ("SLOSH_TOKEN_FILE", "a file that holds the token, where SLOSH_TOKEN is not set"),
-        ("NO_COLOR", "no colours"),
-    )
+    environment = (*CLIENT_VARIABLES.items(), ("NO_COLOR", "no colours"))
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run the command; what the client refuses becomes one sentence and an exit code."""

@@ -15,7 +15,7 @@ import contextlib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fractions import Fraction
@@ -37,8 +37,13 @@ ACCESS: Final = "access"
 
 CONFIG_VARIABLE: Final = "SLOSH_CONFIG"
 """The environment's word for --config."""
-_CLIENTS_VARIABLE: Final = "SLOSH_URL"
-"""Which server the client and the other commands mean. It may stand in a shell's profile, and is no mistake here."""
+CLIENT_VARIABLES: Final[Mapping[str, str]] = {
+    "SLOSH_URL": "the server's address, where --url is not given; unix:PATH for a Unix socket",
+    "SLOSH_TOKEN": "a token, sent as Authorization: Bearer; it is never shown",
+    "SLOSH_TOKEN_FILE": "a file that holds the token, where SLOSH_TOKEN is not set",
+}
+"""What the client and the commands that use it read, each with its help. They may stand in a shell's profile, and are
+no mistake here."""
 
 # A bare letter is 1024 as in nginx and Apache; the longer words are what the standards say (IEC 80000-13, SI).
 _SIZES: Final[Mapping[str, Fraction]] = {
@@ -275,7 +280,7 @@ def _from_environment(environ: Mapping[str, str], warnings: list[str]) -> Iterat
     for variable, value in sorted(environ.items()):
         if variable in rows:
             yield GivenValue(rows[variable], value, variable)
-        elif variable.startswith("SLOSH_") and variable not in (CONFIG_VARIABLE, _CLIENTS_VARIABLE):
+        elif variable.startswith("SLOSH_") and variable not in (CONFIG_VARIABLE, *CLIENT_VARIABLES):
             warnings.append(f"{variable} in the environment is no setting of slosh.{_near_variable(variable)}")
 
 
@@ -336,16 +341,18 @@ def _decode(data: bytes) -> str:
 
 
 def _near_variable(variable: str) -> str:
-    near = _near(variable.removeprefix("SLOSH_").lower())
-    return f" Did you mean {near.variable}?" if near else " It is left aside."
+    known = {each.removeprefix("SLOSH_").lower(): each for each in CLIENT_VARIABLES}
+    known |= {row.name: row.variable for row in TABLE}
+    near = _near(variable.removeprefix("SLOSH_").lower(), known)
+    return f" Did you mean {known[near]}?" if near else " It is left aside."
 
 
 def _did_you_mean(name: str) -> str:
-    near = _near(name.replace("-", "_").lower())
-    return f" Did you mean {near.name}?" if near else " `slosh serve --help` lists them all."
+    near = _near(name.replace("-", "_").lower(), BY_NAME)
+    return f" Did you mean {near}?" if near else " `slosh serve --help` lists them all."
 
 
-def _near(name: str) -> Setting | None:
-    swapped = [each for each in BY_NAME if sorted(each) == sorted(name)]  # prot is port, and not root
-    near = swapped or get_close_matches(name, BY_NAME, n=1, cutoff=0.7)
-    return BY_NAME[near[0]] if near else None
+def _near(name: str, known: Collection[str]) -> str | None:
+    swapped = [each for each in known if sorted(each) == sorted(name)]  # prot is port, and not root
+    near = swapped or get_close_matches(name, known, n=1, cutoff=0.7)
+    return near[0] if near else None
