@@ -16,17 +16,30 @@ NOON = 1_795_953_600_000
 @given(st.integers(1, 86_400), st.integers(1, 4096), st.integers(0, 10**13))
 def test_it_reaches_back_as_far_as_was_asked_but_for_a_part_of_a_bucket(span: int, points: int, now: int) -> None:
     window = Window(float(span), points, now)
-    assert window.end - window.start == points * window.step >= span * 1000
+    assert window.end - window.start == window.points * window.step >= span * 1000
+    assert window.points <= points
+    assert window.end - window.start - span * 1000 < window.step, "no more than what was asked for, in whole steps"
     bucket = 1000 if span <= 3600 else 10_000 if span <= 36_000 else 60_000
     assert window.start % bucket == window.step % bucket == 0
     assert window.end - bucket <= now < window.end
 
 
 @pytest.mark.parametrize(
-    ("span", "points", "step"), [(3600, 600, 6), (600, 600, 1), (60, 4096, 1), (86_400, 600, 180), (86_400, 1, 86_400)]
+    ("span", "points", "step", "steps"),
+    [
+        (3600, 600, 6, 600),
+        (600, 600, 1, 600),
+        (60, 4096, 1, 60),
+        (86_400, 600, 180, 480),
+        (86_400, 1, 86_400, 1),
+        (0.001, 4, 1, 1),
+        (1.0004, 4, 1, 2),
+        (600, 599, 2, 300),
+    ],
 )
-def test_the_step_is_the_least_that_does(span: float, points: int, step: int) -> None:
-    assert Window(span, points, NOON).step == step * 1000
+def test_the_step_is_the_least_that_does(span: float, points: int, step: int, steps: int) -> None:
+    window = Window(span, points, NOON)
+    assert (window.step, window.points) == (step * 1000, steps)
 
 
 def test_a_bucket_at_the_border_of_a_step_belongs_to_the_later_one() -> None:

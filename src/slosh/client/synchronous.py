@@ -179,7 +179,7 @@ class Client:
 
         Args:
             span: how far back: `10m`, `1h`, or seconds.
-            points: how many steps, 1 to 4096.
+            points: how many steps at most, 1 to 4096; a step is a second or longer.
             paths: of the numbers that are wanted; all where left out.
             by: a member of the messages: one series for each of its values.
 

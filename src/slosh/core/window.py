@@ -1,5 +1,6 @@
 """A window over a topic's history: where its steps begin, and what came in each of them."""
 
+import math
 from bisect import bisect_left
 from typing import Final
 
@@ -10,19 +11,21 @@ MOST_POINTS: Final = 4096
 
 
 class Window:
-    """So many steps of equal length, the last of which is under way. Never changed.
+    """Steps of equal length, the last of which is under way. Never changed.
 
     It ends with the bucket that is under way, so that it reaches back as far as was asked but for a part of a bucket.
+    It is longer than was asked only by what is left of its last whole step.
 
     Args:
         span: how far back it is to reach, seconds.
-        points: how many steps there are.
+        points: how many steps there are at most. There are fewer where steps of that length make the span already: a
+            step is no shorter than a bucket.
         now: Unix milliseconds.
 
     Attributes:
         start, end: Unix milliseconds.
         step: milliseconds; a multiple of the buckets that are kept for so long a span.
-        points: as above.
+        points: how many steps there are.
         span: as above.
     """
 
@@ -30,12 +33,13 @@ class Window:
 
     def __init__(self, span: float, points: int, now: int) -> None:
         width = next((each for each in WIDTHS if each * MOST >= span), WIDTHS[-1])
-        steps = max(1, -(-int(span * 1000) // (points * width * 1000)))
+        length = max(1, math.ceil(span * 1000))
+        steps = -(-length // (points * width * 1000))
         self.span = span
-        self.points = points
         self.step = steps * width * 1000
+        self.points = -(-length // self.step)
         self.end = (now // (width * 1000) + 1) * width * 1000
-        self.start = self.end - points * self.step
+        self.start = self.end - self.points * self.step
 
 
 NO_WINDOW: Final = Window(1.0, 1, 0)

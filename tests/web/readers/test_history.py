@@ -149,11 +149,11 @@ def test_an_answer_with_very_many_elements_is_refused_with_what_fits(make_site: 
     site = make_site(max_series=100)
     site.get("/topics/a?wait=0")
     post(site, {f"p{number}": 1 for number in range(100)})
-    client = site.connect().get("/topics/a?history=60s&points=1000")
+    client = site.connect().get("/topics/a?history=1h&points=1000")
     answer = client.next()
     assert (answer.status, answer.json["parameter"]) == (400, "points")
     assert "points=655 or fewer" in answer.json["detail"]
-    assert len(ask(site, "/topics/a?history=60s&points=655")["series"]) == 100
+    assert len(ask(site, "/topics/a?history=1h&points=655")["series"]) == 100
 
 
 def test_what_it_does_not_look_at_is_named(site: Site) -> None:

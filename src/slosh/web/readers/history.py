@@ -54,7 +54,7 @@ class HistoryRequest:
 
     Attributes:
         span: seconds.
-        points: steps.
+        points: steps, at most.
         paths: of the series that are wanted; None for all.
         by: the path of the field that tells series apart; empty for none.
 
@@ -76,7 +76,7 @@ class HistoryRequest:
         self.span = span
         self.points = read_count(parameters["points"]) if "points" in parameters else _POINTS
         if not 1 <= self.points <= MOST_POINTS:
-            raise BadQuery("points", f"points is how many steps there are to be, 1 to {MOST_POINTS}.")
+            raise BadQuery("points", f"points is how many steps there are to be at most, 1 to {MOST_POINTS}.")
         self.by = parameters.get("by", "")
         self.paths: frozenset[str] | None = None
         if "path" in parameters:
@@ -183,7 +183,7 @@ class _Answer(Exchange):
         every = group.series() if group is not None else ()
         self._series.extend(each for each in every if wanted.paths is None or each.path in wanted.paths)
         count = len(self._series)
-        if count * wanted.points > _CELLS:
+        if count * window.points > _CELLS:
             raise BadQuery(
                 "points",
                 f"There are {count} series; with points={wanted.points} that is more than {_CELLS} elements of each "
