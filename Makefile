@@ -214,7 +214,7 @@ $(FLOORS)/.floors: $(VENV)/.python pyproject.toml $(SOURCES)
 	@echo "installing slosh and the lowest versions of what the tests need into $(FLOORS)"
 	@$(BIN)/python -m venv --clear $(FLOORS)
 	@$(FLOORS)/bin/python -m pip --quiet --disable-pip-version-check install uv
-	@$(FLOORS)/bin/uv pip install --quiet --resolution lowest-direct --python $(FLOORS)/bin/python '.[test]'
+	@$(FLOORS)/bin/uv pip install --quiet --compile-bytecode --resolution lowest-direct --python $(FLOORS)/bin/python '.[test]'
 	@touch $@
 
 $(NEWEST)/.newest: pyproject.toml $(SOURCES)
