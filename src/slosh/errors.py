@@ -101,19 +101,25 @@ class BadTopic(BadRequest):
 
 
 class BadQuery(BadRequest):
-    """A query parameter has a value that it cannot have."""
+    """A query parameter has a value that it cannot have, or stands where none of its values means anything.
+
+    Attributes:
+        parameter: its name.
+        tells_value: whether the answer is to repeat the value. Not where another one would be refused too.
+    """
 
     code = "bad_query"
 
-    def __init__(self, parameter: str, detail: str) -> None:
+    def __init__(self, parameter: str, detail: str, *, tells_value: bool = True) -> None:
         super().__init__(detail)
         self.parameter = parameter
+        self.tells_value = tells_value
 
     def with_value(self, value: str) -> "BadQuery":
         """The same error, which tells what was given too."""
         shown = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 3] + "..."
         told = "Here it is empty." if not value else f"Here it is {json.dumps(shown, ensure_ascii=False)}."
-        return BadQuery(self.parameter, f"{self.detail} {told}")
+        return BadQuery(self.parameter, f"{self.detail} {told}", tells_value=False)
 
     def facts(self) -> dict[str, object]:
         """The parameter's name."""

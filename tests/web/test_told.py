@@ -182,6 +182,33 @@ def test_what_an_error_says_by_itself_names_a_way_out(kind: type[SloshError]) ->
         assert re.search(r"[.:;,] [A-Za-z]|takes|gives|spoken|\d", told), told
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("/topics/a,b?history=1h", "/topics/a*?history=1h", "/topics/a?history=1h&format=sse", "/topics/a,b?n=5"),
+        *("/topics/a,b?watchers=1", "/topics?patterns=1&limit=5"),
+    ],
+)
+def test_a_value_is_not_repeated_where_another_one_would_be_refused_too(make_site: MakeSite, target: str) -> None:
+    answer = make_site().get(target)
+    assert answer.status == 400
+    assert "Here it is" not in answer.json["detail"]
+
+
+@pytest.mark.parametrize("target", ["/topics?end=1", "/topics?open=1"])
+def test_nor_that_of_a_publish(make_site: MakeSite, target: str) -> None:
+    answer = make_site().post(target, b"1")
+    assert answer.status == 400
+    assert "Here it is" not in answer.json["detail"]
+
+
+def test_of_a_parameter_that_comes_twice_the_value_that_counts_is_told(make_site: MakeSite) -> None:
+    site = make_site()
+    assert site.get("/view/a?span=1h&span=week").status == 200
+    assert site.get("/view/a?span=week&span=1h").json["detail"].endswith('Here it is "week".')
+    assert site.get("/topics/a?limit=no&limit=1").json["detail"].endswith('Here it is "no".')
+
+
 def test_a_long_value_is_cut_and_nothing_in_it_can_forge_anything(make_site: MakeSite) -> None:
     told = make_site().get("/topics/a?since=" + "x" * 200).json["detail"]
     assert told.endswith('Here it is "' + "x" * 57 + '...".')

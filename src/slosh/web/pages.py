@@ -95,12 +95,16 @@ def route_view(head: Head, ancestors: str, max_body: int) -> Action:
 def _check_parameters(query: str) -> None:
     """See that those of the page's parameters make sense which it would else leave aside without a word.
 
-    They may be many: the page writes what is chosen on it into its address.
+    They may be many: the page writes what is chosen on it into its address. Of one that comes twice the first counts,
+    there too.
 
     Raises:
         BadQuery: one does not.
     """
-    for name, value in parse_qsl(query):
+    first = dict(reversed(parse_qsl(query, keep_blank_values=True)))
+    for name, value in first.items():
+        if not value:
+            continue  # as if it were not there
         if name == "key":
             parse_key({name: value})
         elif name == "span" and value != "all" and not parse_duration(value):

@@ -282,7 +282,7 @@ def choose_publish_several(engine: Engine, settings: Settings, head: Head, field
     parameters = parse_query(head.query)
     for name in ("end", "open"):
         if name in parameters:
-            raise BadQuery(name, f"{name} is for one topic: POST /topics/<name>?{name}.")
+            raise BadQuery(name, f"{name} is for one topic: POST /topics/<name>?{name}.", tells_value=False)
     if parameters.get("batch", "ndjson") != "ndjson":
         raise BadQuery("batch", "batch is ndjson: one topic and one message a line.")
     check_coding(head)

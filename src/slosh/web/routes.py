@@ -174,7 +174,7 @@ class Routes(Application):
                 return route_view(head, self._ancestors, self._settings.max_body)
             return ServeFile(self._root, head, self._settings.max_body, prefix)
         except SloshError as error:
-            if isinstance(error, BadQuery):
+            if isinstance(error, BadQuery) and error.tells_value:
                 error = _with_value(error, head)
             return Refusal(error, self._settings.max_body, fields + _tell_ignored(head, error))
 

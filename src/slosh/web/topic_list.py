@@ -69,7 +69,9 @@ class ListTopics(Action):
             raise BadQuery("limit", f"limit is how many topics to list, 1 to {_LISTED}; after=<name> lists the next.")
         self._tells_patterns = read_flag(parameters, "patterns")
         if self._tells_patterns and not parameters.keys().isdisjoint(("limit", "after")):
-            raise BadQuery("patterns", "The list of patterns is told as a whole; leave limit and after out.")
+            raise BadQuery(
+                "patterns", "The list of patterns is told as a whole; leave limit and after out.", tells_value=False
+            )
         self.fields = fields
         self.max_body = settings.max_body
 

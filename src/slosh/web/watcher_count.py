@@ -38,6 +38,7 @@ class CountWatchers(Action):
                 "watchers",
                 "watchers counts those of one topic, and several or a pattern are named here. Ask for one topic at a "
                 "time: /topics/kitchen?watchers.",
+                tells_value=False,
             )
         self._engine = engine
         self._name = asked.names[0]

@@ -67,9 +67,17 @@ class HistoryRequest:
     def __init__(self, asked: ReadRequest) -> None:
         parameters = asked.parameters
         if asked.several:
-            raise BadQuery("history", "A history is of one topic; ask for those of several one after the other.")
+            raise BadQuery(
+                "history",
+                "A history is of one topic, and several or a pattern are named here; ask for one after the other.",
+                tells_value=False,
+            )
         if asked.format is not AS_JSON:
-            raise BadQuery("history", "A history is answered at once, as JSON. Read on with a stream from its next.")
+            raise BadQuery(
+                "history",
+                "A history is answered at once, as JSON. Read on with a stream from its next.",
+                tells_value=False,
+            )
         span = parse_duration(parameters["history"])
         if not span:
             raise BadQuery("history", f"history is how far to look back, {FORMS}.")

@@ -192,7 +192,9 @@ class ReadRequest:
             self.returns = isinstance(self._since, Cursor) or bool(self._vector)
         elif "n" in parameters:
             if self.several:
-                raise BadQuery("n", "n is an offset in one topic; several are asked for with since and a vector.")
+                raise BadQuery(
+                    "n", "n is an offset in one topic; several are asked for with since and a vector.", tells_value=False
+                )
             self._since = Offset(parse_offset("n", parameters["n"]))
         elif not self.several:
             name = cookie_name(self.names[0])
@@ -232,7 +234,7 @@ class ReadRequest:
             return
         self._since = parse_since(text)
         if self.several and parse_cursor(text):
-            raise BadQuery("since", "Several topics are resumed with a vector, a=k3f9.4,b=x01c.9, as next gives it.")
+            raise BadQuery("since", "since is a vector where several topics are resumed, a=k3f9.4,b=x01c.9, as next gives it.")
 
 
 def parse_names(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -268,7 +270,7 @@ def _parse_vector(text: str) -> tuple[dict[str, Since], dict[str, str]]:
             else:
                 vector[name] = parse_cursor(cursor) or Unknown()
     if len(vector) > MAX_MATCHES:
-        raise BadQuery("since", f"A vector has the places in at most {MAX_MATCHES} topics.")
+        raise BadQuery("since", f"since is a vector of the places in at most {MAX_MATCHES} topics.")
     return vector, left
 
 
