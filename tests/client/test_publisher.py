@@ -17,7 +17,7 @@ from slosh.client.log_handler import Handler
 from slosh.client.request import PublishOptions
 from slosh.testing.server import TestingServer
 from tests.e2e.server import Serving, until
-from tests.running import Running, clean_environment
+from tests.running import PATIENCE, Running, clean_environment
 
 
 class FakeClient(Client):
@@ -73,6 +73,19 @@ def test_messages_of_a_topic_go_together_and_in_order(client: FakeClient) -> Non
             ("a", b"4"),
         ]
         assert ours.sent == 4
+
+
+@pytest.mark.parametrize("topic", ["a,b", "a/*", "..", "a/./b", ""])
+def test_a_topic_that_cannot_be_is_refused_before_it_waits(client: FakeClient, topic: str) -> None:
+    """It would be tried for ever, and everything behind it would wait."""
+    with Publisher(client) as publisher:
+        with pytest.raises(BadUse):
+            publisher.send(topic, 1)
+        with pytest.raises(BadUse):
+            publisher.send_encoded(topic, [b"1"])
+        assert publisher.send("kitchen", 1)
+        assert publisher.flush(PATIENCE)
+        assert publisher.sent == 1
 
 
 def test_a_batch_is_no_larger_than_was_said(client: FakeClient) -> None:

@@ -2,12 +2,14 @@
 
 import re
 import warnings
+from pathlib import Path
 
 import pytest
 
 from slosh.client import Client, run
 from slosh.client.errors import BadUse
 from slosh.testing.server import TestingServer
+from tests.running import PATIENCE
 
 
 @pytest.mark.slosh(unwatched="keep")
@@ -71,3 +73,17 @@ def test_without_a_server_the_end_tells_what_was_not_stored_and_waits_for_the_pu
     with pytest.warns(RuntimeWarning, match="1 values of runs/away were not stored"):
         training.finish()
     assert ended == []
+
+
+@pytest.mark.slosh(unwatched="keep")
+def test_the_example_of_the_viewer_fits_what_a_run_publishes(slosh: TestingServer) -> None:
+    page = (Path(__file__).parents[2] / "docs/viewer.md").read_text(encoding="utf-8")
+    found = re.search(r"training runs, as in `/view/([^?`]+)\?x=(\w+)&only=(\w+)`", page)
+    assert found is not None
+    pattern, x, path = found.groups()
+    with run("shown", client=slosh.client) as training:
+        training.log(loss=1.0)
+    with slosh.client.watch(pattern, since="earliest", deadline=PATIENCE) as watch:
+        message = next(watch).message
+    assert isinstance(message, dict)
+    assert {x, path} <= message.keys()

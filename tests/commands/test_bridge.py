@@ -106,6 +106,26 @@ def test_a_reader_of_a_pattern_alone_gets_what_the_upstream_has(kind: type[Sourc
         assert "3 messages read, 3 published" in bridge.output
 
 
+@pytest.mark.parametrize("kind", [Mosquitto, RedisChannels], ids=lambda kind: kind.name)
+def test_a_name_that_no_topic_can_have_keeps_none_of_the_others_back(kind: type[Source], tmp_path: Path) -> None:
+    """Whoever may publish one to the upstream would stop the bridge for all others."""
+    with (
+        Serving(tmp_path, "--linger=500ms") as serving,
+        kind(tmp_path) as source,
+        bridging(tmp_path, source, serving.url, "odd/*") as bridge,
+        watching(tmp_path, serving.url, "odd/*") as reader,
+    ):
+        until_subscribed(source, "odd/*")
+        source.send("odd/b,c", b"1", b"2")
+        source.send("odd/..", b"3")
+        source.send("odd/a", b"4")
+        reader.hear(r"^odd/a\t4$")
+        bridge.hear("a message is left out, for its name: A topic's name has no comma")
+        bridge.tell(signal.SIGTERM)
+        assert bridge.end() == 0
+        assert "3 left out, because no topic can have their names" in bridge.output
+
+
 def test_postgresql_has_no_patterns_and_that_is_told(tmp_path: Path) -> None:
     with (
         Serving(tmp_path) as serving,

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from slosh.cli import main
 from slosh.client.items import Item, Note
+from slosh.client.iterator import Watch
 from slosh.client.protocol import Watching
 from slosh.commands.plot import Chart, numbers
 from slosh.commands.shared import EXIT_TIMED_OUT
@@ -118,6 +119,17 @@ def test_on_a_pipe_it_is_one_chart(slosh: TestingServer) -> None:
 
 def test_time_that_runs_out_is_an_exit_code(slosh: TestingServer) -> None:
     assert CliRunner().invoke(main, ["plot", "silent", "--timeout=300ms"]).exit_code == EXIT_TIMED_OUT
+
+
+def test_whatever_ends_the_watch_ends_the_plot(slosh: TestingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch of its own thread that fails with what is no error of the client's; it was waited for for ever."""
+
+    def fail(_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Watch, "__next__", fail)
+    done = CliRunner().invoke(main, ["plot", "silent", f"--timeout={PATIENCE}s"])
+    assert isinstance(done.exception, RuntimeError)
 
 
 @pytest.mark.parametrize("command", ["plot", "top"])

@@ -49,6 +49,25 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
+def test_a_proxy_of_the_environment_is_for_other_machines_and_is_named(
+    client: Client, source: Source, tmp_path: Any
+) -> None:
+    dead = "http://127.0.0.1:1"
+    words = ("--every=50ms", "poll/proxy")
+    environment = clean_environment(SLOSH_URL=client.url, HTTP_PROXY=dead)
+    with (
+        Running((*SLOSH, "poll", source.url, *words), tmp_path, environment),
+        client.watch("poll/proxy", deadline=PATIENCE) as watch,
+    ):
+        assert next(watch).message == 1
+    with (
+        Running((*SLOSH, "poll", "http://a.test/x", *words), tmp_path, environment) as polling,
+        client.watch("poll/proxy", deadline=PATIENCE) as watch,
+    ):
+        threading.Thread(target=list, args=(watch,), daemon=True).start()
+        polling.hear(rf"http://a\.test/x \(through the proxy {dead}\) did not answer")
+
+
 def poll(client: Client, source: Source, topic: str, tmp_path: Any, *more: str) -> Running:
     words = (*SLOSH, "poll", source.url, topic, "--every=50ms", *more)
     return Running(words, tmp_path, clean_environment(SLOSH_URL=client.url))

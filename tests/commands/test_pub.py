@@ -117,6 +117,18 @@ def test_a_negative_number_is_a_value(server: str, words: tuple[str, ...], value
     assert (wrong.returncode, b"slosh pub kitchen -- -x" in wrong.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("words", [(), ("--strict",), ("--spool=spooled",), ("1",), ("--exec=seq 3",)])
+def test_a_topic_that_cannot_be_is_told_at_once(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Before a line is read, and without asking a server. Lines waited for ever."""
+    for topic in ("a,b", "a/*", ".."):
+        done = subprocess.run(
+            [*SLOSH, "pub", topic, *words], input=b"1\n", capture_output=True, check=False, timeout=60, cwd=tmp_path
+        )
+        assert done.returncode == EXIT_USAGE
+        assert done.stderr.startswith(b"Error: ")
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_strict_stops_at_the_first_that_nobody_watches(server: str) -> None:
     done = pub(server, "pub/strict", "--strict", lines=b"1\n2\n3\n")
     assert done.returncode == EXIT_UNWATCHED

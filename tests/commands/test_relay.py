@@ -12,7 +12,7 @@ from slosh.client import Client
 from slosh.client.answers import Published
 from slosh.client.errors import BadUse, Refused
 from slosh.client.items import Item
-from slosh.commands.relay import Place, _carry, parse_place
+from slosh.commands.relay import Place, _carry, can_meet, parse_place
 from slosh.commands.shared import EXIT_TIMED_OUT, EXIT_USAGE
 from tests.commands.test_sub import POISON
 from tests.e2e.server import Serving
@@ -40,6 +40,36 @@ def relay(client: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         env=clean_environment(SLOSH_URL=client.url),
     )
+
+
+@pytest.mark.parametrize("to", ["a,b", "a*", "a,b/", "..", "unix:/nowhere/topics/a,b"])
+def test_a_name_to_carry_to_that_no_topic_has_is_told_before_anything_is_carried(
+    clients: tuple[Client, Client], to: str
+) -> None:
+    done = relay(clients[0], "named", to, "--timeout=10s")
+    assert done.returncode == EXIT_USAGE
+
+
+@pytest.mark.parametrize(
+    ("source", "to"), [("a", "a"), ("a", ""), ("gr/**", "gr/"), ("**", "copy/"), ("*", ""), ("a", "{url}/topics/a")]
+)
+def test_what_arrives_is_not_carried_again(clients: tuple[Client, Client], source: str, to: str) -> None:
+    """One message became a flood without an end."""
+    done = relay(clients[0], source, to.format(url=clients[0].url), "--timeout=10s")
+    assert done.returncode == EXIT_USAGE
+    assert "FROM takes in" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        *(("a", "a", True), ("a", "b", False), ("a/*", "a/a/*", False), ("a/**", "b/a/**", False)),
+        *(("**", "a/**", True), ("a/**", "a/a/**", True), ("a/**", "a/b", True), ("a/*", "*/b", True)),
+        ("a", "a/b", False),
+    ],
+)
+def test_which_names_two_patterns_share(one: str, other: str, meet: bool) -> None:
+    assert can_meet(one, other) is can_meet(other, one) is meet
 
 
 def kept(client: Client, topic: str) -> list[object]:

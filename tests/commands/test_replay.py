@@ -108,6 +108,38 @@ def test_a_line_that_is_none_is_left_out_and_told_and_the_others_are_published(c
         assert [next(watch).offset for _ in range(2)] == [1, 2]
 
 
+@pytest.mark.parametrize("name", ["a,b", "a/*", "..", "a//b", "$x"])
+def test_a_name_that_no_topic_has_keeps_none_of_the_others_back(client: Client, tmp_path: Path, name: str) -> None:
+    """Whether it is the client or the server that knows it."""
+    file = tmp_path / "r"
+    names = (name, "replay/named", name, "replay/named")
+    file.write_text("".join(json.dumps({"topic": each, "time": 1, "message": 1}) + "\n" for each in names))
+    before = client.publish("replay/named", 0, open=True).max
+    done = replay(client, str(file), "--speed=0")
+    assert done.returncode == EXIT_REFUSED, done.stderr
+    assert f"2 messages were refused, the last one of {name}: " in done.stderr
+    assert "2 messages published" in done.stderr
+    assert client.publish("replay/named", 0).max == before + 3
+
+
+@pytest.mark.parametrize("name", ["a,b", "a//b"])
+def test_nor_is_it_waited_until_somebody_watches_it(client: Client, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "r"
+    lines = ({"topic": each, "time": 1, "message": 1} for each in (name, f"replay/{len(name)}"))
+    file.write_text("".join(json.dumps(each) + "\n" for each in lines))
+    environment = clean_environment(SLOSH_URL=client.url)
+    waiting = ProcessGroup(command(str(file), "--when-watched"), stderr=subprocess.PIPE, text=True, env=environment)
+    with client.watch(f"replay/{len(name)}", deadline=PATIENCE) as watch:
+        assert next(watch).message == 1
+    assert waiting.wait(PATIENCE) == EXIT_REFUSED
+
+
+def test_a_name_to_publish_to_that_no_topic_has_is_told_at_once(client: Client, tmp_path: Path) -> None:
+    for to in ("a,b", "a,b/", "a*/"):
+        done = replay(client, str(recording(tmp_path / "r", 1, "replay/to", 0.0)), "--to", to)
+        assert done.returncode == EXIT_USAGE
+
+
 @pytest.mark.parametrize("status", [429, 502, 503])
 def test_an_answer_that_passes_drops_no_message(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -101,3 +101,15 @@ def topic_path(topic: object) -> str:
         return quote(topic, safe=_SAFE + "*$!'()+;=@:&")
     except UnicodeEncodeError:
         raise BadUse(f"A topic's name is a text of Unicode, and {topic!r} has bytes that are none.") from None
+
+
+def one_topic_path(topic: object) -> str:
+    """The path of one topic, which messages are published to.
+
+    Raises:
+        BadUse: it is no name, or a pattern.
+    """
+    path = topic_path(topic)
+    if "*" in path:
+        raise BadUse(f"A message is published to one topic; {topic!r} is a pattern, which only readers use.")
+    return path

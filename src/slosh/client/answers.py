@@ -23,6 +23,8 @@ _LONGEST_PAUSE: Final = 30.0
 _AT_ONCE: Final = 0.05
 """The first pause where the server says that there need be none."""
 _PASSING: Final = frozenset({408, 425, 429})
+THROUGH: Final = " (through the proxy "
+"""What stands between a server's address and that of the proxy that is asked for it, where errors name both."""
 _WANTS_TLS: Final = re.compile(
     rb"This port speaks HTTPS"  # slosh
     rb"|plain HTTP request was sent to HTTPS port"  # nginx
@@ -73,7 +75,11 @@ def find_problem(status: int, headers: Mapping[str, str], body: bytes, where: st
 
     A client follows no such answer: it would send its token, and its messages, to somebody it was not given.
     A port of TLS that is asked in plain HTTP says so in words of its own, which become a detail too.
+
+    Args:
+        where: the server's address, as `Options.where` gives it.
     """
+    where = where.partition(THROUGH)[0]
     if status == HTTPStatus.BAD_REQUEST and _WANTS_TLS.search(body):
         secure = f"https:{where.removeprefix('http:')}"
         told = f"write {secure}" if where.startswith("http:") else "take TLS from its settings for this socket"
@@ -95,6 +101,7 @@ def read_answer(
     """What the answer to a GET says that asks for facts.
 
     Args:
+        where: the server's address, as `Options.where` gives it.
         members: one of which it has.
 
     Raises:

@@ -232,7 +232,7 @@ class _Connection:
                 elif is_envelope(answer, ask):
                     last = partial(_take_envelope, await answer.aread())
                 else:
-                    last = partial(_take_answer, answer, await answer.aread(), url)
+                    last = partial(_take_answer, answer, await answer.aread(), self._options.where)
         except httpx2.ReadTimeout:
             last = partial(_take_cut, silent=ask.streams)
         except httpx2.SSEError as error:

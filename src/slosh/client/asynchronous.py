@@ -53,6 +53,11 @@ class AsyncClient:
         return self._options.url
 
     @property
+    def where(self) -> str:
+        """The server's address, and the proxy of the environment that is asked for it, as errors name both."""
+        return self._options.where
+
+    @property
     def base(self) -> str:
         """What the address of each request begins with: `url`, or a name where that is of a Unix socket."""
         return self._options.base
@@ -154,10 +159,10 @@ class AsyncClient:
                 failure = error
                 post.failed(error)
             else:
-                published = post.answered(answer, self.url)
+                published = post.answered(answer, self._options.where)
                 if published is not None:
                     return published
-                failure = Refused(answer.status_code, read_problem(answer.content), self.url)
+                failure = Refused(answer.status_code, read_problem(answer.content), self._options.where)
             if now() + post.pause >= until:
                 raise failure if isinstance(failure, ClientError) else unreachable(self._options, failure)
             await asyncio.sleep(post.pause)
@@ -167,4 +172,4 @@ class AsyncClient:
             answer = await self.http.get(self.base + path, params=dict(query), timeout=self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
-        return read_answer(answer.status_code, answer.headers, answer.content, self.url, *members)
+        return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, *members)

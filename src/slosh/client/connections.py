@@ -2,16 +2,18 @@
 
 import contextlib
 import errno
+import os
 import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx2
 
 from slosh.client.addresses import socket_path
-from slosh.client.errors import Unreachable
+from slosh.client.errors import BadUse, Unreachable
 from slosh.client.protocol import SILENCE
 from slosh.client.request import Options
 
@@ -25,6 +27,8 @@ WATCH: Final = httpx2.Timeout(CONNECT, read=SILENCE, pool=None)
 
 _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=16)
 """As many connections as there are requests at a time; these are kept open for the next ones."""
+_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables that name the authorities whose certificates count; the first one that is set is used."""
 _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
 """What OpenSSL calls an answer that is none of TLS."""
 _NO_TEXT: Final = "illegal request line"
@@ -33,18 +37,40 @@ _NO_TEXT: Final = "illegal request line"
 
 def open_connections(options: Options) -> httpx2.Client:
     """The connections of a client. Close them."""
-    path = socket_path(options.url)
-    transport = httpx2.HTTPTransport(uds=path, limits=_LIMITS) if path else None
-    return httpx2.Client(headers=dict(options.headers), timeout=_bounds(options), limits=_LIMITS, transport=transport)
+    transport = open_transport(options.proxy, socket_path(options.url))
+    return httpx2.Client(headers=dict(options.headers), timeout=_bounds(options), transport=transport)
+
+
+def open_transport(proxy: str, path: str = "") -> httpx2.HTTPTransport:
+    """Connections through a proxy, to a Unix socket, or neither. Close them.
+
+    Raises:
+        BadUse: the environment names certificates that cannot be read.
+    """
+    with _told_certificates():
+        return httpx2.HTTPTransport(uds=path or None, proxy=proxy or None, limits=_LIMITS)
 
 
 def open_async_connections(options: Options) -> httpx2.AsyncClient:
     """The connections of a client, for a program with an event loop. Close them."""
     path = socket_path(options.url)
-    transport = httpx2.AsyncHTTPTransport(uds=path, limits=_LIMITS) if path else None
-    return httpx2.AsyncClient(
-        headers=dict(options.headers), timeout=_bounds(options), limits=_LIMITS, transport=transport
-    )
+    with _told_certificates():
+        transport = httpx2.AsyncHTTPTransport(uds=path or None, proxy=options.proxy or None, limits=_LIMITS)
+    return httpx2.AsyncClient(headers=dict(options.headers), timeout=_bounds(options), transport=transport)
+
+
+@contextlib.contextmanager
+def _told_certificates() -> Iterator[None]:
+    """Have it told when certificates that the environment names cannot be read, before anything is asked."""
+    try:
+        yield
+    except OSError as error:  # those of TLS are some
+        name = next((each for each in _CERTIFICATES if os.environ.get(each)), "")
+        if not name:
+            raise
+        raise BadUse(
+            f"{name} names {os.environ[name]}, from which no certificates can be read: {error.strerror or error}."
+        ) from error
 
 
 def _bounds(options: Options) -> httpx2.Timeout:
@@ -59,11 +85,17 @@ def unreachable(options: Options, why: Exception | None) -> Unreachable:
     told = f" within {options.timeout:g} s" + (f" ({why})" if why is not None and str(why) else "")
     for each in _causes(why):
         if isinstance(each, ConnectionRefusedError):
-            told = ": the connection was refused, so nothing listens there"
+            to_proxy = " to the proxy" if options.proxy else ""
+            told = f": the connection{to_proxy} was refused, so nothing listens there"
         elif path and isinstance(each, (FileNotFoundError, NotADirectoryError)):
             told = ": there is no such socket"
         elif isinstance(each, httpx2.RemoteProtocolError) and options.url.startswith("http://"):
             told += f"; if TLS is spoken there, write {_with_scheme(options.url, 'https')}"
+    if options.proxy:
+        host = urlsplit(options.base).hostname
+        return Unreachable(
+            f"No slosh server answered at {options.where}{told}. Is it to be reached directly? Add {host} to NO_PROXY."
+        )
     start = f"slosh serve --uds {path}" if path else "slosh serve"
     return Unreachable(
         f"No slosh server answered at {options.url}{told}. "

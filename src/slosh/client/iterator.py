@@ -197,7 +197,7 @@ class Reader:
                 elif is_envelope(answer, ask):
                     yield from watching.envelope(answer.read())
                 else:
-                    watching.answered(answer.status_code, answer.headers, answer.read(), url)
+                    watching.answered(answer.status_code, answer.headers, answer.read(), self._options.where)
         except httpx2.ReadTimeout:
             watching.cut(silent=ask.streams)
         except httpx2.SSEError as error:

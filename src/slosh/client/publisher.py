@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from slosh.client.addresses import topic_path
+from slosh.client.addresses import one_topic_path
 from slosh.client.answers import Published, passes
 from slosh.client.batching import BatchSize, halve, may_be_one
 from slosh.client.errors import BadUse, ClientError, Refused
@@ -106,13 +106,15 @@ class Publisher:
         Raises:
             BadUse: the topic or the value cannot be used, or this publisher is closed.
         """
-        topic_path(topic)
-        if "*" in topic:
-            raise BadUse(f"A message is published to one topic; {topic!r} is a pattern, which only readers use.")
         return self.send_encoded(topic, [encode(value)]) == 1
 
     def send_encoded(self, topic: str, messages: Iterable[bytes]) -> int:
-        """As `send`, for messages that are JSON already, without a line end in any. Gives how many were kept."""
+        """As `send`, for messages that are JSON already, without a line end in any. Gives how many were kept.
+
+        Raises:
+            BadUse: the topic cannot be used, or this publisher is closed.
+        """
+        one_topic_path(topic)  # else it would be tried for ever, and everything behind it would wait
         if self._process != os.getpid():
             self._begin()  # A fork has no threads but the one that forked; what waits is the parent's to send.
         kept = 0

@@ -10,10 +10,11 @@ from typing import Final, TypedDict
 
 import httpx2
 
-from slosh.client.addresses import DEFAULT_URL, UNIX_BASE, find_url, socket_path, split_login, topic_path
-from slosh.client.answers import Published, passes, pause_before, read_problem, read_published
+from slosh.client.addresses import DEFAULT_URL, UNIX_BASE, find_url, one_topic_path, socket_path, split_login
+from slosh.client.answers import THROUGH, Published, passes, pause_before, read_problem, read_published
 from slosh.client.errors import BadUse, NotTaken
 from slosh.client.protocol import Ask
+from slosh.client.proxies import find_proxy, shown_proxy
 from slosh.client.values import encode, encode_many
 
 _DURATION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d)?", re.ASCII)
@@ -28,12 +29,19 @@ class Options:
         base: what the address of each request begins with.
         headers: of every request.
         timeout: seconds that a request other than a watch may take in all, retries included.
+        proxy: that requests go through, empty for none. It may have a login in it.
     """
 
     url: str
     base: str
     headers: Mapping[str, str] = field(repr=False)
     timeout: float
+    proxy: str = field(default="", repr=False)
+
+    @property
+    def where(self) -> str:
+        """The server's address as errors tell it: with the proxy that is asked for it."""
+        return f"{self.url}{THROUGH}{shown_proxy(self.proxy)})" if self.proxy else self.url
 
 
 def make_options(url: str | None, token: str | None, headers: Mapping[str, str] | None, timeout: float) -> Options:
@@ -66,7 +74,8 @@ def make_options(url: str | None, token: str | None, headers: Mapping[str, str] 
         )
     if login:
         all_headers["Authorization"] = login
-    return Options(address, base, all_headers, timeout)
+    proxy = "" if socket_path(address) else find_proxy(base)
+    return Options(address, base, all_headers, timeout, proxy)
 
 
 def _read_token() -> str:
@@ -199,7 +208,7 @@ class Post:
         """What became of it; None where it is worth another try.
 
         Args:
-            where: the server's address, for errors.
+            where: the server's address, as `Options.where` gives it.
 
         Raises:
             Refused, NotTaken: it was not taken, and will not be.
@@ -257,7 +266,7 @@ def open_post(topic: str) -> Post:
 
 def end_post(topic: str) -> Post:
     """The request that ends a topic without a message. It may be repeated (RFC 9110 §9.2.2), so it needs no key."""
-    return Post(f"/topics/{_name(topic)}", b"", {}, method="DELETE")
+    return Post(f"/topics/{one_topic_path(topic)}", b"", {}, method="DELETE")
 
 
 def _post(topic: str, body: bytes, kind: str, options: PublishOptions) -> Post:
@@ -266,15 +275,8 @@ def _post(topic: str, body: bytes, kind: str, options: PublishOptions) -> Post:
         raise BadUse(f"{unknown[0]} is no option of publish; there are {', '.join(PublishOptions.__annotations__)}.")
     flags = "&".join(["open"] * bool(options.get("open")) + ["end"] * bool(options.get("end")))
     headers = {"Content-Type": kind, "Idempotency-Key": _key(options.get("key"))}
-    path = f"/topics/{_name(topic)}" + (f"?{flags}" if flags else "")
+    path = f"/topics/{one_topic_path(topic)}" + (f"?{flags}" if flags else "")
     return Post(path, body, headers, options.get("strict", False))
-
-
-def _name(topic: str) -> str:
-    path = topic_path(topic)
-    if "*" in topic:
-        raise BadUse(f"A message is published to one topic; {topic!r} is a pattern, which only readers use.")
-    return path
 
 
 def _key(key: str | None) -> str:

@@ -72,6 +72,11 @@ class Client:
         return self._options.url
 
     @property
+    def where(self) -> str:
+        """The server's address, and the proxy of the environment that is asked for it, as errors name both."""
+        return self._options.where
+
+    @property
     def base(self) -> str:
         """What the address of each request begins with: `url`, or a name where that is of a Unix socket."""
         return self._options.base
@@ -241,7 +246,7 @@ class Client:
                 answer = self.connect().request(
                     post.method, self.base + post.path, content=post.body, headers=post.headers, timeout=left
                 )
-                published = post.answered(answer, self.url)
+                published = post.answered(answer, self._options.where)
                 if published is not None:
                     return published
             except httpx2.TransportError as error:
@@ -250,7 +255,7 @@ class Client:
                 failure = error
                 post.failed(error)
             else:
-                failure = Refused(answer.status_code, read_problem(answer.content), self.url)
+                failure = Refused(answer.status_code, read_problem(answer.content), self._options.where)
             if time.monotonic() + post.pause >= until:
                 raise failure if isinstance(failure, ClientError) else unreachable(self._options, failure)
             time.sleep(post.pause)
@@ -260,4 +265,4 @@ class Client:
             answer = self.connect().get(self.base + path, params=dict(query), timeout=self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
-        return read_answer(answer.status_code, answer.headers, answer.content, self.url, *members)
+        return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, *members)

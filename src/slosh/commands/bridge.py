@@ -207,10 +207,10 @@ class Follower:
                             failures = 0
                             self._heard(event.event, event.data)
                     elif not passes(answer.status_code):
-                        raise Refused(answer.status_code, read_problem(await answer.aread()), self._client.url)
+                        raise Refused(answer.status_code, read_problem(await answer.aread()), self._client.where)
             failures += 1
             if failures == 2:  # one is the usual end of a stream's life
-                tell(f"no answer from {self._client.url}; trying again")
+                tell(f"no answer from {self._client.where}; trying again")
             await asyncio.sleep(_pause(failures))
 
     async def look(self) -> None:
@@ -245,7 +245,8 @@ class Carrier:
     Args:
         topics: says what is wanted.
         publisher: takes the messages.
-        tally: counts `connections`, messages `read`, and those that `broke` the form or were `bytes` and no text.
+        tally: counts `connections`, messages `read`, and those that `broke` the form, were `bytes` and no text, or
+            were `named` as no topic can be.
         form: what a message is: auto, json, text, base64.
         most: messages after which it ends; None for no end.
 
@@ -275,6 +276,7 @@ class Carrier:
         self._progress = progress
         self._told: Counter[str] = Counter()
         self._unseen: list[str] = []  # patterns that somebody reads by, and that this upstream has no word for
+        self._bad_name = ""  # what was wrong with the last name that no topic can have
         self.changed = asyncio.Event()
 
     async def carry(self) -> None:
@@ -317,7 +319,11 @@ class Carrier:
                 continue  # A pattern of the upstream's is wider than what is read, or nobody reads it any more.
             message = self._encode(payload)
             if message is not None:
-                self._publisher.send_encoded(self._prefix + name, [message])
+                try:
+                    self._publisher.send_encoded(self._prefix + name, [message])
+                except BadUse as error:  # no topic can have this name
+                    self._tally["named"] += 1
+                    self._bad_name = error.detail
             self._tally["read"] += 1
             self._progress.update()
             self._tell_trouble()
@@ -363,6 +369,7 @@ class Carrier:
                 len(self._unseen),
                 f"{self._address.kind} has no patterns, so readers of {', '.join(self._unseen)} see what others watch",
             ),
+            ("named", self._tally["named"], f"a message is left out, for its name: {printable(self._bad_name)}"),
             ("bytes", self._tally["bytes"], "a message that is no text is left out; --as base64 carries those"),
             ("broke", self._tally["broke"], "a message that is no JSON is left out; --as auto carries those as texts"),
         ):
@@ -386,6 +393,7 @@ def _tell(tally: Counter[str], publisher: Publisher) -> None:
         (publisher.refused, "refused"),
         (publisher.dropped, "dropped, because too many waited or no server answered at the end"),
         (tally["bytes"] + tally["broke"], "left out, because of their form"),
+        (tally["named"], "left out, because no topic can have their names"),
     ):
         if number:
             parts.append(f"{number:,} {why}")

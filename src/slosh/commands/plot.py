@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from slosh.client.errors import ClientError, Unreadable
+from slosh.client.errors import Unreadable
 from slosh.client.items import Item, Note
 from slosh.commands.progress import count, were
 from slosh.commands.screen import QUIT, Screen, need
@@ -114,7 +114,7 @@ class _Feed:
     """What a watch gives, gathered by a thread, so that keys are heard meanwhile."""
 
     def __init__(self, watch: "Watch[Item | Note]") -> None:
-        self._queue: queue.Queue[Item | Note | ClientError | None] = queue.Queue(10_000)
+        self._queue: queue.Queue[Item | Note | Exception | None] = queue.Queue(10_000)
         self.is_over = False
         threading.Thread(target=self._gather, args=(watch,), name="slosh plot", daemon=True).start()
 
@@ -122,7 +122,7 @@ class _Feed:
         try:
             for each in watch:
                 self._queue.put(each)
-        except ClientError as error:
+        except Exception as error:  # noqa: BLE001 - whatever ends it has to end the plot, and is raised there
             self._queue.put(error)
         else:
             self._queue.put(None)
@@ -131,7 +131,7 @@ class _Feed:
         """What comes within so many seconds.
 
         Raises:
-            ClientError: the server refused.
+            ClientError: the server refused. Any other error of the watch is raised here too.
         """
         until = time.monotonic() + seconds
         while not self.is_over and (left := until - time.monotonic()) > 0:
@@ -139,7 +139,7 @@ class _Feed:
                 each = self._queue.get(timeout=left)
             except queue.Empty:
                 return
-            if isinstance(each, ClientError):
+            if isinstance(each, Exception):
                 raise each
             if each is None:
                 self.is_over = True

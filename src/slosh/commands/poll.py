@@ -6,7 +6,11 @@ from typing import Final
 import click
 import httpx2
 
+from slosh.client.addresses import one_topic_path
+from slosh.client.answers import THROUGH
+from slosh.client.connections import open_transport
 from slosh.client.errors import BadUse
+from slosh.client.proxies import find_proxy, shown_proxy
 from slosh.client.synchronous import Client
 from slosh.commands.lines import encode_line
 from slosh.commands.progress import Progress, count
@@ -59,13 +63,16 @@ def poll(
 
     While nobody does, URL is not asked at all.
     """
+    one_topic_path(topic)
     shown = _checked(address)
+    if proxy := find_proxy(address):
+        shown += f"{THROUGH}{shown_proxy(proxy)})"
     published = 0
     before: bytes | None = None
     trouble = ""
     with (
         open_client(url) as client,
-        httpx2.Client(timeout=_PATIENCE, follow_redirects=True) as source,
+        httpx2.Client(timeout=_PATIENCE, follow_redirects=True, transport=_ByProxy()) as source,
         Progress(lambda: f"{count(published, 'answer')} published, Ctrl-C ends") as progress,
     ):
         _wait_for_watchers(client, topic, progress)
@@ -90,6 +97,29 @@ def poll(
             progress.update()
             if published != most:
                 time.sleep(max(0.0, began + every - time.monotonic()))
+
+
+class _ByProxy(httpx2.BaseTransport):
+    """Asks each address through the proxy that the environment names for it: one may send on to others."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, httpx2.HTTPTransport] = {}
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Ask.
+
+        Raises:
+            BadUse: the proxy cannot be used.
+        """
+        proxy = find_proxy(str(request.url))
+        if proxy not in self._open:
+            self._open[proxy] = open_transport(proxy)
+        return self._open[proxy].handle_request(request)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for each in self._open.values():
+            each.close()
 
 
 def _checked(address: str) -> str:

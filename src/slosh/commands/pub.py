@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from slosh.client.addresses import one_topic_path
 from slosh.client.errors import BadUse
 from slosh.commands.lines import Encoder
 from slosh.commands.publishing import (
@@ -130,6 +131,7 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     together, in their order. What got no answer is sent again under the same key, so nothing is stored twice.
     """
     encoder = Encoder(form)
+    one_topic_path(topic)
     _check_together(ctx.params)
     shell = ShellCommand(command) if command is not None else None
     if shell is not None:

@@ -60,7 +60,7 @@ def publish_one(
     """Publish one message. None is one that its form does not find."""
     if message is None:
         raise BadUse("This value holds no message in that form: csv needs a heading, and a pattern has to be found.")
-    late = threading.Timer(_QUIET, tell, [f"no answer from {client.url} yet; trying again"])
+    late = threading.Timer(_QUIET, tell, [f"no answer from {client.where} yet; trying again"])
     late.daemon = True
     late.start()
     try:

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from slosh.client.addresses import UNIX, find_url
+from slosh.client.addresses import UNIX, find_url, one_topic_path
 from slosh.client.errors import BadUse, Refused
 from slosh.client.items import Item, Note
 from slosh.client.synchronous import Client
@@ -90,6 +90,35 @@ def parse_place(text: str, url: str | None) -> Place:
     return Place(find_url(f"{parts.scheme}://{parts.netloc}{front}"), unquote(topic))
 
 
+def _check_target(from_: Place, to: Place) -> None:
+    """See that messages can be carried so.
+
+    Raises:
+        BadUse: no topic has such a name, several topics would become one, or what arrives would be carried again.
+    """
+    if to.topic:
+        one_topic_path(to.topic.removesuffix("/"))
+    if "*" in from_.topic and to.topic and not to.topic.endswith("/"):
+        raise BadUse("FROM is a pattern, so each TO ends with /: the topics keep their names behind it.")
+    if to.url == from_.url and can_meet(from_.topic, to.name(from_.topic)):
+        again = printable(to.name(from_.topic))
+        raise BadUse(
+            f"FROM takes in what this would publish to {again!r}, on the same server, so each message would be carried "
+            "again. Name a TO that FROM does not take in."
+        )
+
+
+def can_meet(one: str, other: str) -> bool:
+    """Whether there is a name that two names or patterns both take in."""
+    left, right = one.split("/"), other.split("/")
+    for first, second in zip(left, right, strict=False):
+        if "**" in (first, second):
+            return True
+        if first != second and "*" not in (first, second):
+            return False
+    return len(left) == len(right)
+
+
 @click.command(cls=RelayCommand)
 @click.argument("source", metavar="FROM")
 @click.argument("targets", nargs=-1, required=True, metavar="TO...")
@@ -116,8 +145,8 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     """
     from_ = parse_place(source, url)
     to = [parse_place(each, url) for each in targets]
-    if "*" in from_.topic and any(each.topic and not each.topic.endswith("/") for each in to):
-        raise BadUse("FROM is a pattern, so each TO ends with /: the topics keep their names behind it.")
+    for target in to:
+        _check_target(from_, target)
     kept = _Kept(state)
     options: WatchOptions = {}
     if start := kept.place or since:
@@ -131,7 +160,7 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
         watch = stack.enter_context(clients[from_.url].watch(from_.topic, notes=True, **options))
         stack.callback(kept.write)
         stack.callback(_tell, tally)
-        teller = Teller(clients[from_.url].url, from_.topic)
+        teller = Teller(clients[from_.url].where, from_.topic)
         stack.callback(teller.tell_missed)
         for each in watch:
             teller(each)

@@ -11,9 +11,10 @@ from typing import IO, Final
 
 import click
 
-from slosh.client.errors import BadUse, Refused
+from slosh.client.addresses import one_topic_path
+from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.synchronous import Client
-from slosh.commands.progress import Progress, count
+from slosh.commands.progress import Progress, count, were
 from slosh.commands.recording import Recorded, read_line
 from slosh.commands.shared import (
     EXIT_FOUND,
@@ -24,6 +25,7 @@ from slosh.commands.shared import (
     open_client,
     printable,
     tell,
+    told_refusal,
     url_option,
 )
 
@@ -75,6 +77,8 @@ def replay(
     """
     if loop and file == "-":
         raise BadUse("Standard input can be read once only; --loop needs a file.")
+    if to is not None:
+        one_topic_path(to.removesuffix("/"))
     tally: Counter[str] = Counter()
     with open_client(url) as client, Progress(lambda: _describe(tally)) as progress:
         player = _Player(client, speed, to, tally, progress, when_watched=when_watched)
@@ -86,7 +90,7 @@ def replay(
     unwatched = f", {tally['unwatched']} not: nobody watched their topics" if tally["unwatched"] else ""
     tell(f"{count(tally['sent'], 'message')} published{unwatched}")
     if tally["refused"]:
-        tell(f"the server refused {tally['refused']} messages: {player.refusal}")
+        tell(f"{count(tally['refused'], 'message')} {were(tally['refused'])} refused, the last one of {player.refusal}")
         ctx.exit(EXIT_REFUSED)
     if tally["broken"]:
         tell(f"{count(tally['broken'], 'line')} left out")
@@ -122,9 +126,14 @@ class _Player:
         began = first = None
         self._late = 0.0
         for topic, batch in self._batches(source):
-            while self._waits:
-                self._progress.update()
-                self._waits = not keep_trying(partial(self._client.watchers, topic, wait=_WATCHED_WAIT))
+            try:
+                one_topic_path(topic)
+                while self._waits:
+                    self._progress.update()
+                    self._waits = not keep_trying(partial(self._client.watchers, topic, wait=_WATCHED_WAIT))
+            except (BadUse, Refused) as error:
+                self._refuse(topic, len(batch), error)
+                continue
             if began is None or first is None:
                 began, first = time.monotonic(), batch[0].time
             if self._speed:
@@ -174,13 +183,17 @@ class _Player:
         try:
             taken = keep_trying(lambda: self._client.publish_encoded(topic, messages, key=key))
         except Refused as error:
-            self.refusal = f"{printable(topic)}: {error.detail}"
-            self._tally["refused"] += len(messages)
+            self._refuse(topic, len(messages), error)
         else:
             self._tally["sent" if taken else "unwatched"] += len(messages)
         took = time.monotonic() - began
         if took > _AWAY:
             self._late += took
+
+    def _refuse(self, topic: str, number: int, error: ClientError) -> None:
+        """Leave messages out that are not taken, by their topic's name or by the server."""
+        self.refusal = f"{printable(topic)}: {told_refusal(error)}"
+        self._tally["refused"] += number
 
 
 def _describe(tally: Counter[str]) -> str:

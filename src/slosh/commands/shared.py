@@ -140,6 +140,7 @@ def complete_topics(ctx: click.Context, param: click.Parameter, incomplete: str)
 def open_client(url: str | None, timeout: float = 10.0) -> Iterator[Client]:
     """The client for a command."""
     with Client(url, timeout=timeout) as client:
+        client.connect()  # so that a mistake in the environment is told before anything waits
         yield client
 
 

@@ -102,7 +102,7 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
         ending_unread(watch.close),
     ):
         given = 0
-        teller = Teller(client.url, " ".join(topics))
+        teller = Teller(client.where, " ".join(topics))
         ctx.call_on_close(teller.tell_missed)
         for each in watch:
             teller(each)

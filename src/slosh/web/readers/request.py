@@ -193,7 +193,9 @@ class ReadRequest:
         elif "n" in parameters:
             if self.several:
                 raise BadQuery(
-                    "n", "n is an offset in one topic; several are asked for with since and a vector.", tells_value=False
+                    "n",
+                    "n is an offset in one topic; several are asked for with since and a vector.",
+                    tells_value=False,
                 )
             self._since = Offset(parse_offset("n", parameters["n"]))
         elif not self.several:
@@ -234,7 +236,9 @@ class ReadRequest:
             return
         self._since = parse_since(text)
         if self.several and parse_cursor(text):
-            raise BadQuery("since", "since is a vector where several topics are resumed, a=k3f9.4,b=x01c.9, as next gives it.")
+            raise BadQuery(
+                "since", "since is a vector where several topics are resumed, a=k3f9.4,b=x01c.9, as next gives it."
+            )
 
 
 def parse_names(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
