@@ -57,7 +57,8 @@ def look(examination: Examination) -> Iterator[Finding]:
     """The checks that take a moment each."""
     yield Finding(
         "reached",
-        f"a slosh answers at {examination.options.where}" + (f", behind {examination.front}" if examination.front else ""),
+        f"a slosh answers at {examination.options.where}"
+        + (f", behind {examination.front}" if examination.front else ""),
     )
     for check in _CHECKS:
         try:

@@ -59,7 +59,10 @@ class Examination:
         try:
             answer = self.ask_list()
         except httpx2.TransportError as error:
-            told = told_lasting(self.url, error) or f"Nothing answers at {self.options.where} ({error}). Is this its address?"
+            told = (
+                told_lasting(self.url, error)
+                or f"Nothing answers at {self.options.where} ({error}). Is this its address?"
+            )
             raise Unreachable(told) from error
         self._learn_front(answer)
         problem = find_problem(answer.status_code, answer.headers, answer.content, self.options.where)
