@@ -54,6 +54,17 @@ def test_after_the_wait_that_was_told_it_is_taken() -> None:
     assert buckets.take("a", 1, 1.0) > 9
 
 
+def test_another_rate_lets_nobody_begin_anew() -> None:
+    buckets = Buckets(10, 1)
+    buckets.take("a", 30, 0.0)
+    buckets.rate = 100
+    assert buckets.take("a", 1, 1.0) == pytest.approx(1.01)
+    assert buckets.take("a", 1, 2.1) == 0
+    assert [buckets.take("a", 1, 10.0) for _ in range(101)].count(0.0) == 100
+    buckets.burst = 2
+    assert [buckets.take("a", 1, 10.0) for _ in range(101)].count(0.0) == 100
+
+
 def test_keys_are_bounded_and_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "REMEMBERED", 10)
     buckets = Buckets(1, 1)

@@ -169,8 +169,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/readers/websocket/conversation.py",
-        "if length > self._max_size - len(self._message):",
-        "if length > self._max_size:",
+        "if length > self.max_size - len(self._message):",
+        "if length > self.max_size:",
         "web/readers/websocket/test_conversation.py::test_what_breaks_the_rules_fails_and_what_comes_behind_counts_for_nothing[said3-1009]",
     ),
     row(
@@ -187,7 +187,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/readers/websocket/conversation.py",
-        "if self._fragments >= FREE_FRAGMENTS + self._max_size // BYTES_A_FRAGMENT:",
+        "if self._fragments >= FREE_FRAGMENTS + self.max_size // BYTES_A_FRAGMENT:",
         "if False:",
         "web/readers/websocket/test_websocket.py::test_a_message_of_endless_fragments_is_closed_with_1009",
     ),

@@ -521,6 +521,42 @@ def test_messages_on_a_websocket_are_counted(make_site: MakeSite) -> None:
     assert next(each for each in told if "error" in each)["error"]["code"] == "rate_limited"
 
 
+def set_rates(site: Site, **rates: int) -> None:
+    """What a SIGHUP does with other rates."""
+    site.settings = site.server.settings = replace(site.settings, **rates)  # type: ignore[arg-type]
+    site.heads.application.reload(site.settings, site.server)  # type: ignore[attr-defined]
+    site.heads.forget(site.server)
+
+
+@pytest.mark.parametrize("before", [0, 100])
+def test_rates_that_are_set_by_a_reload_hold_for_websockets_that_are_open(make_site: MakeSite, before: int) -> None:
+    site = make_site(publish_rate=before, rate_burst=1)
+    client = site.connect().get("/topics/a", **HANDSHAKE)
+    prefixed = site.connect(("127.0.0.1", 1)).get("/topics/b", X_Forwarded_Prefix="/under", **HANDSHAKE)
+    set_rates(site, publish_rate=2)
+    for each in (client, prefixed):
+        each.wire.arrived.clear()
+        each.send(*[frame(TEXT, b"7")] * 3)
+        assert sum(b"rate_limited" in payload for _, payload in frames(each)) == 1
+    set_rates(site, publish_rate=0)
+    client.wire.arrived.clear()
+    client.send(*[frame(TEXT, b"7")] * 3)
+    assert not any(b"rate_limited" in payload for _, payload in frames(client))
+
+
+def test_who_is_over_a_rate_does_not_begin_anew_with_a_reload(make_site: MakeSite) -> None:
+    site = make_site(request_rate=2, publish_rate=5, rate_burst=1, unwatched="keep")
+    assert site.post("/topics/a?batch=ndjson", b"1\n" * 50).status == 200
+    for rates in ({}, {"publish_rate": 6}, {"max_held_per_address": 9}):
+        set_rates(site, **rates)
+        assert site.post("/topics/a", b"1").code == "rate_limited"
+        assert site.get("/topics/a?wait=0").status == 429
+    site.advance(11)
+    assert site.post("/topics/a", b"1").status == 200
+    set_rates(site, request_rate=0, publish_rate=0)
+    assert [site.post("/topics/a", b"1").status for _ in range(20)] == [200] * 20
+
+
 def test_a_rate_is_not_evaded_by_a_field_of_the_clients_own(make_site: MakeSite) -> None:
     site = make_site(request_rate=1, rate_burst=1, trusted_proxies="10.0.0.0/8")
     first = [site.get("/topics/a?wait=0", X_Forwarded_For=f"198.51.100.{n}").status for n in range(3)]

@@ -22,6 +22,9 @@ _MAPPED: Final = 0xFFFF
 class Buckets:
     """A bucket for each key.
 
+    Both attributes may be changed. A bucket that is to be full in ten seconds is so afterwards too: nobody who is over
+    the rate begins anew.
+
     Attributes:
         rate: units a second, more than 0.
         burst: seconds of that rate which may be used at once.

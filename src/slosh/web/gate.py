@@ -102,6 +102,8 @@ class Gate:
         self._keys: asyncio.TimerHandle | None = None  # for the next look at the JWKS file
         self._peers: dict[str, str] = {}  # keys of addresses that are no trusted proxies, empty for those that are
         self._walking: Iterator[Client] | None = None
+        self.requests: Buckets | None = None
+        self.messages: Buckets | None = None
         self._set_rates(settings)
 
     def replace(self, settings: Settings, server: ServerState) -> None:
@@ -117,9 +119,8 @@ class Gate:
             self._walk(server)
 
     def _set_rates(self, settings: Settings) -> None:
-        burst = settings.rate_burst
-        self.requests = Buckets(settings.request_rate, burst) if settings.request_rate else None
-        self.messages = Buckets(settings.publish_rate, burst) if settings.publish_rate else None
+        self.requests = _with_rate(self.requests, settings.request_rate, settings.rate_burst)
+        self.messages = _with_rate(self.messages, settings.publish_rate, settings.rate_burst)
         self.held.most = settings.max_held_per_address
         self.is_needed = bool(
             self.authority is not None or self.requests is not None or self.messages is not None or self.held.most
@@ -284,6 +285,16 @@ class Gate:
             grant = connection.grant
         if grant is not None:
             self._arm(connection.server, grant.expires)
+
+
+def _with_rate(buckets: Buckets | None, rate: float, burst: float) -> Buckets | None:
+    """Buckets of this rate, which are `buckets` if there are some, so that nobody begins anew; None without a rate."""
+    if not rate:
+        return None
+    if buckets is None:
+        return Buckets(rate, burst)
+    buckets.rate, buckets.burst = rate, burst
+    return buckets
 
 
 def named(error: SloshError, grant: Grant | None) -> SloshError:

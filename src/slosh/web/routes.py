@@ -129,7 +129,7 @@ class Routes(Application):
         prefix = find_prefix(head)
         if prefix and not isinstance(action, Refusal):
             action = ByTrust(self._route(head, prefix), action)
-        return self._guard(action, head) if self.gate.is_needed else action
+        return self._guard(action, head) if self.gate.is_needed or _publishes_later(action) else action
 
     def reload(self, settings: Settings, server: ServerState) -> None:
         """Take the rules and rates of these settings, and end what they do not allow.
@@ -145,7 +145,7 @@ class Routes(Application):
         return bool(self._settings.tls_cert) or is_over_tls(head)
 
     def _guard(self, action: Action, head: Head) -> Action:
-        """What is done for a request where there are rules or rates. A probe is always answered."""
+        """What is done for a request where there are rules or rates, or may be soon. A probe is always answered."""
         gate = self.gate
         done = action.other if isinstance(action, ByTrust) else action
         if isinstance(done, Healthy | Ready) or (done.is_open and gate.requests is None):
@@ -250,6 +250,11 @@ class Routes(Application):
         if not self._origins.may_write(head):
             origin = printable(head.first(b"origin"))
             raise ForeignOrigin(f"Pages of {origin} may not do that here. {tell_how_to_allow(origin)}")
+
+
+def _publishes_later(action: Action) -> bool:
+    """Whether publishes may follow that have no head of their own: rates that are set meanwhile count for them too."""
+    return isinstance(action.other if isinstance(action, ByTrust) else action, WebSocket)
 
 
 _KNOWN: Final = {"POST": PUBLISHING, "DELETE": ENDING}

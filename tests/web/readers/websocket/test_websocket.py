@@ -2,9 +2,11 @@
 
 import json
 import struct
+from dataclasses import replace
 
 import pytest
 
+from slosh.server import make_classes
 from tests.web.conftest import MakeSite
 from tests.web.frames import BINARY, CLOSE, CONT, HANDSHAKE, PING, PONG, TEXT, frame, frames, open_socket
 from tests.web.harness import Client, Response, Site, request
@@ -220,6 +222,26 @@ def test_fragments_are_counted_together(make_site: MakeSite) -> None:
     client.send(frame(CONT, b"1" * 600, fin=False))
     assert closed_with(client) == 1009
     assert site.watchers("a") == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(1000, 2000), (2000, 1000)])
+def test_another_max_message_holds_for_one_that_is_open(make_site: MakeSite, before: int, after: int) -> None:
+    site = make_site(max_message=before)
+    client = open_socket(site)
+    client.send(frame(TEXT, b"1" * before))
+    assert [payload.count(b"1") > 900 for _, payload in frames(client)] == [True]
+    site.hub.set_bounds(
+        classes=make_classes(replace(site.settings, max_message=after)),
+        max_topics=9,
+        max_watchers=0,
+        max_bytes=1 << 40,
+        now=site.loop.time(),
+    )
+    client.wire.arrived.clear()
+    client.send(frame(TEXT, b"1" * after))
+    assert [payload.count(b"1") > 900 for _, payload in frames(client)] == [True]
+    client.send(frame(TEXT, b"1" * (after + 1)))
+    assert closed_with(client) == 1009
 
 
 def test_a_declared_length_is_refused_before_it_comes(site: Site) -> None:

@@ -58,6 +58,7 @@ class Conversation:
         deflated: whether messages may come compressed; else they fail it with 1002.
 
     Attributes:
+        max_size: as above; it may be changed between two calls of `hear`.
         is_open: whether neither side has begun to close.
         failure: the code with which we failed the connection, 0 where we did not.
     """
@@ -72,7 +73,6 @@ class Conversation:
         "_inflater",
         "_kind",
         "_mask",
-        "_max_size",
         "_message",
         "_missing",
         "_opcode",
@@ -81,10 +81,11 @@ class Conversation:
         "_replies",
         "failure",
         "is_open",
+        "max_size",
     )
 
     def __init__(self, max_size: int, *, binary: bool = False, deflated: bool = False) -> None:
-        self._max_size = max_size
+        self.max_size = max_size
         self._binary = binary
         self._deflated = deflated
         self._replies: list[bytes] = []
@@ -205,9 +206,9 @@ class Conversation:
 
     def _check_room(self, length: int) -> None:
         """See that a frame of `length` bytes has room in its message."""
-        if length > self._max_size - len(self._message):
+        if length > self.max_size - len(self._message):
             raise _FailedError(CloseCode.MESSAGE_TOO_BIG, "the message is too large")
-        if self._fragments >= FREE_FRAGMENTS + self._max_size // BYTES_A_FRAGMENT:
+        if self._fragments >= FREE_FRAGMENTS + self.max_size // BYTES_A_FRAGMENT:
             raise _FailedError(CloseCode.MESSAGE_TOO_BIG, "the message has too many fragments")
 
     def _end_frame(self, messages: list[tuple[Opcode, bytes]]) -> int:
@@ -250,7 +251,7 @@ class Conversation:
         return len(payload)
 
     def _inflate(self, inflater: Inflater, payload: bytes) -> bytes:
-        room = self._max_size - len(self._message)
+        room = self.max_size - len(self._message)
         try:
             data = inflater.inflate(payload, room + 1, final=self._fin)
         except zlib.error:

@@ -6,7 +6,7 @@ readers at the same place. The object that reads a client's frames is made when 
 
 import json
 import re
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.utils import accept_key
@@ -29,6 +29,9 @@ from slosh.web.readers.state import ReaderState
 from slosh.web.readers.stream import FRAME, Stream, StreamAction
 from slosh.web.readers.websocket.conversation import Conversation
 from slosh.web.readers.websocket.deflate import Deflate, negotiate
+
+if TYPE_CHECKING:
+    from slosh.core.classes import Classes
 
 _SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\n%bUpgrade: websocket\r\nConnection: Upgrade\r\n%b\r\n"
 _VERSION: Final = b"13"
@@ -124,7 +127,7 @@ class Socket(Stream):
         accepted: the header line from `shake_hands`.
     """
 
-    __slots__ = ("_accepted", "_conversation", "_deflate", "_heard")
+    __slots__ = ("_accepted", "_classes", "_conversation", "_deflate", "_heard")
 
     takes_data: ClassVar[bool] = True
 
@@ -133,6 +136,7 @@ class Socket(Stream):
         self._accepted = accepted
         self._deflate = action.deflate
         self._conversation: Conversation | None = None
+        self._classes: Classes | None = None  # by which the largest message of the conversation is known
         self._heard = True  # whether the client gave a heartbeat since the last ping
 
     def frame(self, data: bytes) -> bytes:
@@ -198,11 +202,14 @@ class Socket(Stream):
         self._reply(conversation, close=True)
 
     def _speak(self) -> Conversation:
-        if self._conversation is None:
-            asked, classes = self.action.asked, self.action.engine.hub.classes
-            kind = classes.default if asked.several else classes.find(asked.names[0])
-            self._conversation = Conversation(kind.max_message, deflated=self._deflate is not None)
-        return self._conversation
+        classes, conversation = self.action.engine.hub.classes, self._conversation
+        if conversation is None or classes is not self._classes:  # a reload has others
+            asked, self._classes = self.action.asked, classes
+            most = (classes.default if asked.several else classes.find(asked.names[0])).max_message
+            if conversation is None:
+                conversation = self._conversation = Conversation(most, deflated=self._deflate is not None)
+            conversation.max_size = most
+        return conversation
 
     def _reply(self, conversation: Conversation, *, close: bool = False) -> None:
         """Write what the protocol has to say, and finish when it has nothing to say any more."""
