@@ -54,6 +54,18 @@ class HubOnLoop(Hub):
         return topic is not None
 
 
+class Roomy:
+    """What a reader of patterns says that has room for whatever comes to life."""
+
+    def has_room_for(self, name: str) -> bool:
+        """As the hub's follower."""
+        return bool(name)
+
+    def leave_out(self) -> None:
+        """As the hub's follower."""
+        raise AssertionError
+
+
 class Watching(Watcher):
     """A watcher that reads from its place: a long-poll, which leaves as it is woken, or a stream, which stays.
 

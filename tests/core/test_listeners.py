@@ -3,7 +3,7 @@
 import pytest
 
 from slosh.core.topic import Topic
-from tests.core.hubs import HubOnLoop, Watching
+from tests.core.hubs import HubOnLoop, Roomy, Watching
 from tests.core.loops import Loop
 
 
@@ -18,8 +18,14 @@ class Clumsy:
     def topic_watched(self, watchers: int) -> None:
         raise RuntimeError(watchers)
 
+    def has_room_for(self, name: str) -> bool:
+        raise RuntimeError(name)
 
-class Noting:
+    def leave_out(self) -> None:
+        raise RuntimeError
+
+
+class Noting(Roomy):
     """Notes what the hub tells of topics."""
 
     def __init__(self) -> None:
@@ -126,7 +132,8 @@ def test_a_listener_that_fails_keeps_nobody_else_from_hearing(
     hub: HubOnLoop, loop: Loop, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nor the publisher, the readers and the topics of that turn from what is theirs."""
-    noting, follower, feeder = Noting(), Noting(), Noting()
+    noting, follower, feeder, early = Noting(), Noting(), Noting(), Noting()
+    hub.listeners.expect("b", early)
     for listener in (Clumsy(), noting):
         hub.listeners.observe(listener)
     for listener in (Clumsy(), follower):
@@ -141,9 +148,12 @@ def test_a_listener_that_fails_keeps_nobody_else_from_hearing(
     loop.advance(31.0)
     assert noting.told == [("born", "a"), ("ended", "a"), ("dropped", "a")]
     assert follower.told == [("born", "a")]
-    assert feeder.told == [("watched", "1")]
+    assert feeder.told == early.told == [("watched", "1")]
     assert len(hub) == 0
-    assert len(caplog.records) == 5
+    assert len(caplog.records) == 6
+    assert hub.listeners.is_wanted("c")
+    hub.listeners.unfollow("*", follower)
+    assert not hub.listeners.is_wanted("c")
 
 
 def test_a_reader_of_patterns_is_told_of_the_life_that_took_the_place_of_one_it_had_left(hub: HubOnLoop) -> None:

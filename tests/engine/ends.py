@@ -7,10 +7,11 @@ from slosh.core.reading import Earliest
 from slosh.core.topic import Topic
 from slosh.engine.base import Published, TopicFacts
 from slosh.errors import NoWatchers, SloshError, TooManyTopics, TopicEnded
+from tests.core.hubs import Roomy
 from tests.engine.contract import EngineContract, Harness, Poller
 
 
-class Following:
+class Following(Roomy):
     """Reads by a pattern: watches what comes to life, and has all of it."""
 
     def __init__(self, harness: Harness, pattern: str) -> None:

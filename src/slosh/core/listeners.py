@@ -49,6 +49,12 @@ class PatternSubscriber(Protocol):
     def topic_born(self, topic: Topic) -> None:
         """A topic has come to life that the pattern takes in. The follower is to watch it, unless it does already."""
 
+    def has_room_for(self, name: str) -> bool:
+        """Whether it would watch the topic `name`, which the pattern takes in, if that came to life now."""
+
+    def leave_out(self) -> None:
+        """A message for a topic that the pattern takes in was refused, because there is no room for the topic."""
+
 
 class WatcherCountListener(Protocol):
     """Somebody who waits until a topic is watched."""
@@ -67,6 +73,15 @@ def tell_each(listeners: Iterable[L], tell: Callable[[L], object]) -> None:
             tell(listener)
         except Exception:
             logger.exception("a listener failed; the others go on")
+
+
+def _has_room(follower: PatternSubscriber, name: str) -> bool:
+    """Whether `follower` would watch the topic `name`. One that fails would not."""
+    try:
+        return follower.has_room_for(name)
+    except Exception:
+        logger.exception("a listener failed; the others go on")
+        return False
 
 
 class Listeners:
@@ -143,12 +158,21 @@ class Listeners:
         return bool(self._followers)
 
     def is_followed(self, name: str) -> bool:
-        """Whether somebody reads the topic `name` by a pattern, so that it is watched although it does not live."""
+        """Whether somebody reads by a pattern that takes in the topic `name`."""
         return bool(self._followers) and any(True for _ in self._followers.patterns_for(name))
 
+    def is_wanted(self, name: str) -> bool:
+        """Whether somebody would watch the topic `name` if it came to life, so that it counts as watched before."""
+        return bool(self._followers) and any(_has_room(each, name) for each in self._followers.patterns_for(name))
+
     def count_followers(self, name: str) -> int:
-        """How many read the topic `name` by a pattern."""
-        return sum(1 for _ in self._followers.patterns_for(name)) if self._followers else 0
+        """How many would watch the topic `name` if it came to life."""
+        return sum(_has_room(each, name) for each in self._followers.patterns_for(name)) if self._followers else 0
+
+    def leave_out(self, name: str) -> None:
+        """A message for the topic `name` was refused because nobody would watch it: tell those who read it."""
+        if self._followers:
+            tell_each(self._followers.patterns_for(name), lambda follower: follower.leave_out())
 
     def patterns(self) -> Iterator[str]:
         """Each pattern by which somebody reads. Nothing may follow or unfollow until it is read."""
@@ -159,7 +183,7 @@ class Listeners:
         self._followers.add(pattern, follower)
         if self.patterned is not None:
             self.patterned(pattern, True)  # noqa: FBT003 - of the signature
-        self.tell_count_listeners_of(pattern)
+        self.tell_count_listeners_of(pattern, follower)
 
     def unfollow(self, pattern: str, follower: PatternSubscriber) -> None:
         """Tell it no more."""
@@ -206,8 +230,13 @@ class Listeners:
         self._turns.room -= _TOLD * WAKE
         self._tell(rest, watchers)
 
-    def tell_count_listeners_of(self, pattern: str) -> None:
-        """Tell all who wait for a topic that `pattern` takes in that somebody reads it by that."""
+    def tell_count_listeners_of(self, pattern: str, follower: PatternSubscriber | None = None) -> None:
+        """Tell all who wait for a topic that `pattern` takes in that somebody reads it by that.
+
+        Args:
+            follower: who reads; None for one at another node, of whom nothing more is known.
+        """
         if self.count_listeners:
             for name in list(self._expected.names_for(pattern, Walk(_ENDLESS))):
-                self.tell_count_listeners(name, 1)
+                if follower is None or _has_room(follower, name):
+                    self.tell_count_listeners(name, 1)

@@ -6,13 +6,14 @@ The rules of this file:
 * A reader of patterns has a cursor that begins with a star, and is given from its first message on each topic that
   comes to life while it is away.
 * A topic that a reader of patterns has no room for is left out, and the reader is told that it does not have all. The
-  topic is missing in its cursor, so that it is new to the reader as a whole when it returns and there is room.
+  topic is missing in its cursor, so that it is new to the reader as a whole when it returns and there is room. Such
+  a reader brings no topic to life, because nobody would watch it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Final, NamedTuple
 
-from slosh.core.cursor import ENDED, Cursor, join_cursors
+from slosh.core.cursor import ENDED, EPOCH_LENGTH, Cursor, join_cursors
 from slosh.core.hub import Hub
 from slosh.core.reading import Filter, Place, Reading, Sift, read, tell_place
 from slosh.core.subscription import NO_PLACE, Batch, Subscription, look_at
@@ -27,6 +28,9 @@ _PART: Final = 128
 
 Measure = Callable[[str, Cursor], int]
 """Gives what a topic with this name takes of the room for a cursor at most, until its reader asks again."""
+
+_SOME_EPOCH: Final = "0" * EPOCH_LENGTH
+"""As long as that of a topic which is yet to come to life."""
 
 
 class Room(NamedTuple):
@@ -275,18 +279,26 @@ class PatternSubscription(SeveralTopics):
         """A topic has come to life; the reader gets all of it, or is told that one is left out."""
         if self._watcher is None or topic in self._places:
             return
-        self._forget_dropped()
-        length = self._measure(topic.name, Cursor(topic.epoch, 0))
-        if len(self._places) + len(self._over) >= self._most or length > self._room:
-            self._leave_out()
+        if not self._has_room(topic.name, topic.epoch):
+            self.leave_out()
             return
         try:
             self._hub.watch(topic, self._watcher, 0)
         except TooManyWatchers:
-            self._leave_out()
+            self.leave_out()
             return
         self._places[topic] = Place(0)
-        self._room -= length
+        self._room -= self._measure(topic.name, Cursor(topic.epoch, 0))
+
+    def has_room_for(self, name: str) -> bool:
+        """As followers do."""
+        return self._has_room(name, _SOME_EPOCH)
+
+    def leave_out(self) -> None:
+        """As followers do: the reader is told, once."""
+        if not self._incomplete:
+            self._incomplete = True
+            self._tell_incomplete()
 
     def key(self) -> object:
         """As the base says."""
@@ -301,10 +313,10 @@ class PatternSubscription(SeveralTopics):
         """As the base says."""
         self._tell_incomplete = told
 
-    def _leave_out(self) -> None:
-        if not self._incomplete:
-            self._incomplete = True
-            self._tell_incomplete()
+    def _has_room(self, name: str, epoch: str) -> bool:
+        self._forget_dropped()
+        has_place = len(self._places) + len(self._over) < self._most
+        return has_place and self._measure(name, Cursor(epoch, 0)) <= self._room
 
     def _cursors(self) -> dict[str, Cursor]:
         self._forget_dropped()

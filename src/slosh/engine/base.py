@@ -205,13 +205,14 @@ class Engine:
 
     def may_begin(self, name: str) -> bool:
         """Whether a publish to topic `name`, if it is not active, brings it to life."""
-        return self.hub.classes.find(name).keeps or self.hub.listeners.is_followed(name)
+        return self.hub.classes.find(name).keeps or self.hub.listeners.is_wanted(name)
 
     def is_unwatched(self, name: str, now: float) -> bool:  # noqa: ARG002 - most have to ask
         """Whether a publish to topic `name` would be refused with `NoWatchers`, as far as that is known at once.
 
         Returns:
-            True where it is sure: the caller need not look at the messages. False says nothing; publish.
+            True where it is sure: the caller must not look at the messages, but refuse them. Readers of patterns have
+            been told, as by a publish. False says nothing; publish.
         """
         return False
 

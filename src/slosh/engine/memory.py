@@ -68,12 +68,13 @@ class MemoryEngine(Engine):
             return TopicEnded()
         # With `keep` each message starts the time of lingering again, as a reader would.
         keeps = topic.kind.keeps if topic is not None else self.hub.classes.find(name).keeps
-        if keeps or (topic is None and self.hub.listeners.is_followed(name)):
+        if keeps or (topic is None and self.hub.listeners.is_wanted(name)):
             try:
                 topic = self._begin(topic, name, messages, now)
             except SloshError as error:
                 return error
         if topic is None:
+            self.hub.listeners.leave_out(name)
             return NoWatchers()
         if full := self._is_full_for(topic, messages, now):
             return full
@@ -108,7 +109,10 @@ class MemoryEngine(Engine):
     def is_unwatched(self, name: str, now: float) -> bool:
         """As the engine promises; it always is known."""
         hub = self.hub
-        return hub.find(name, now) is None and not hub.classes.find(name).keeps and not hub.listeners.is_followed(name)
+        if hub.find(name, now) is not None or hub.classes.find(name).keeps or hub.listeners.is_wanted(name):
+            return False
+        hub.listeners.leave_out(name)
+        return True
 
     def publish(  # noqa: PLR0913 - as the base has it
         self,
@@ -142,7 +146,7 @@ class MemoryEngine(Engine):
             is_repeated = ends and not opens and not messages
             return Published(topic.epoch, topic.last, len(topic.watchers), 0) if is_repeated else TopicEnded()
         keeps = topic.kind.keeps if topic is not None else hub.classes.find(name).keeps
-        if opens or (messages and (keeps or (topic is None and hub.listeners.is_followed(name)))):
+        if opens or (messages and (keeps or (topic is None and hub.listeners.is_wanted(name)))):
             is_new = topic is None
             try:
                 topic = self._begin(topic, name, messages, now)
@@ -150,6 +154,8 @@ class MemoryEngine(Engine):
                 return error
             hub.opened += opens and is_new
         if topic is None:
+            if messages:
+                hub.listeners.leave_out(name)
             return NoWatchers()
         if messages and (full := self._is_full_for(topic, messages, now)):
             return full

@@ -11,6 +11,7 @@ from slosh.core.topic import Topic, Watcher
 from slosh.engine.base import TopicFacts
 from slosh.engine.redis.collecting import _MOST_GATHERED, Seeking
 from slosh.errors import NoWatchers, TooManyTopics
+from tests.core.hubs import Roomy
 from tests.engine.contract import Poller
 from tests.engine.nodes import Node
 
@@ -64,7 +65,7 @@ class Sleeper:
         self.woken.append(watchers)
 
 
-class Follower:
+class Follower(Roomy):
     """Reads by a pattern: watches what comes to life."""
 
     def __init__(self, node: Node, pattern: str) -> None:

@@ -10,6 +10,7 @@ from slosh.core.cursor import Cursor
 from slosh.core.reading import Now, locate
 from slosh.engine.base import Published
 from slosh.errors import EngineBusy, EngineFull, NoWatchers
+from tests.core.hubs import Roomy
 from tests.engine.contract import Harness, Poller
 from tests.engine.ends import EndsContract
 from tests.engine.nodes import Node, make_node
@@ -417,7 +418,7 @@ def test_nothing_stays_in_the_store_for_ever(nodes: Nodes, store: Store) -> None
     assert all(isinstance(life, int) and 0 < life <= 310_000 for life in lives.values()), lives
 
 
-class Follower:
+class Follower(Roomy):
     """Reads by a pattern, and takes nothing."""
 
     def topic_born(self, topic: object) -> None:

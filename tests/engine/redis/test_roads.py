@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from slosh.errors import NoWatchers
+from tests.core.hubs import Roomy
 from tests.engine.contract import Poller
 from tests.engine.nodes import Node, make_nodes
 from tests.stores.found import KINDS, program
@@ -142,7 +143,7 @@ def test_all_that_nodes_do_together(pair: list[Node]) -> None:
     assert all(isinstance(one.publish(name, b"3"), NoWatchers) for name in names)
 
 
-class Follower:
+class Follower(Roomy):
     """Reads by a pattern, and takes nothing."""
 
     def __init__(self) -> None:

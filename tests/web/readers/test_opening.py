@@ -246,7 +246,7 @@ def test_a_topic_too_many_is_left_out_and_the_reader_is_told(site: Site, stream:
     slow = stream(site, "t/*")
     slow.stall()
     for topic in ("t/0", "t/last", "t/one-too-many", "t/another"):
-        post(site, topic, topic=topic)
+        kept(site, topic, topic=topic)
     site.loop.settle()
     assert [event.kind for event in reader.listen().events if event.kind != "place"] == ["incomplete"]
     site.advance(1.1)
@@ -260,6 +260,29 @@ def test_a_topic_too_many_is_left_out_and_the_reader_is_told(site: Site, stream:
     assert sorted(slow.messages) == ["more", "t/0", "t/last"]
     assert slow.told("incomplete", "")
     assert (site.get("/topics/t/*").status, site.get("/topics/t/*").code) == (400, "bad_topic")
+
+
+def test_a_message_that_all_readers_would_leave_out_is_watched_by_nobody(site: Site, transport: type[Reader]) -> None:
+    """Its producer learns it, and the readers that they do not have all; one that has room is a watcher."""
+    for number in range(MAX_MATCHES):
+        site.get(f"/topics/t/{number}?wait=0")
+    reader, other = transport(site, "t/*"), transport(site, "t/*,t/0")
+    assert site.get("/topics/t/more?watchers").json == {"watchers": 0}
+    for body, query in ((b"1", ""), (b"1\n2", "?batch=ndjson"), (b"1" + b" " * 200_000, "")):
+        refused = site.post(f"/topics/t/more{query}", body)
+        assert (refused.status, refused.code, refused["Slosh-Watchers"]) == (404, "no_watchers", "0")
+    assert site.post("/topics", b'{"topic":"t/more","message":1}').json["refused"]["t/more"]["code"] == "no_watchers"
+    assert site.ask("HEAD", "/topics/t/more").status == 200
+    assert "t/more" not in [topic.name for topic in site.hub]
+    feeder = site.connect().get("/topics/t/more?watchers&wait=9s")
+    assert feeder.silent()
+    for each in (reader, other):
+        post(site, 0, topic="t/0")
+        assert each.listen().told("incomplete", "")
+    roomy = transport(site, "t/more,t/*/x")
+    assert feeder.next().json == {"watchers": 1}
+    assert site.post("/topics/t/more", b"7").json["watchers"] == 1
+    assert roomy.listen().messages == [7]
 
 
 def test_a_reader_of_patterns_that_returns_goes_on_with_what_it_had(

@@ -288,14 +288,14 @@ class Directory:
         since = self._view.now()
         ask()
 
-    def is_followed(self, name: str) -> bool:
-        """Whether somebody, on whichever node, reads topic `name` by a pattern."""
-        return self._hub.listeners.is_followed(name) or (
+    def is_wanted(self, name: str) -> bool:
+        """Whether somebody would watch topic `name` if it came to life; of other nodes each pattern would."""
+        return self._hub.listeners.is_wanted(name) or (
             bool(self._foreign) and any(True for _ in self._foreign.patterns_for(name))
         )
 
     def count_followers(self, name: str) -> int:
-        """How many read topic `name` by a pattern; of other nodes each pattern counts once."""
+        """How many would watch topic `name` if it came to life; of other nodes each pattern counts once."""
         return self._hub.listeners.count_followers(name) + sum(1 for _ in self._foreign.patterns_for(name))
 
     def patterns(self) -> Iterator[str]:

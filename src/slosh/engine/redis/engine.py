@@ -87,7 +87,7 @@ class RedisEngine(Engine):
 
     def may_begin(self, name: str) -> bool:
         """As the engine promises. A topic that this node has listed lately is active already."""
-        kept = self._view.kind_of(name).keeps or self._directory.is_followed(name)
+        kept = self._view.kind_of(name).keeps or self._directory.is_wanted(name)
         return kept and not self._directory.lists(name)
 
     def publish(  # noqa: PLR0913 - as the base has it
@@ -123,7 +123,7 @@ class RedisEngine(Engine):
             elif no_room is not None:
                 end(no_room)
             else:
-                self._doubts.weigh(name, now, reply[0], ask, lambda error: end(error or NoWatchers()))
+                self._doubts.weigh(name, now, reply[0], ask, lambda error: end(error or self._refuse(name, messages)))
 
         def end(answer: Published | SloshError) -> None:
             self._bytes -= size
@@ -135,6 +135,12 @@ class RedisEngine(Engine):
             no_room = self._send_publish(name, messages, key, answered, used_up, opens=opens, ends=ends)
 
         ask()
+
+    def _refuse(self, name: str, messages: Sequence[bytes]) -> SloshError:
+        """Refuse a publish that nobody would watch; the readers here that have no room for its topic are told."""
+        if messages:
+            self.hub.listeners.leave_out(name)
+        return NoWatchers()
 
     def _taken(self, name: str, reply: list[Any], opener: str, *, opens: bool, ends: bool) -> Published:
         """What publish.lua answered, after what follows from it was done."""
@@ -174,7 +180,7 @@ class RedisEngine(Engine):
         kind, times = view.kind_of(name), view.times_of(name)
         topic = self.hub.find(name, view.now())
         here = len(topic.watchers) if topic is not None else 0
-        may_begin = opens or (bool(messages) and (kind.keeps or here > 0 or self._directory.is_followed(name)))
+        may_begin = opens or (bool(messages) and (kind.keeps or here > 0 or self._directory.is_wanted(name)))
         no_room = used_up if may_begin and not here else None
         most = self.hub.max_topics
         if may_begin and not here and self._directory.active >= most:
