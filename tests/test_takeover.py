@@ -133,6 +133,23 @@ def test_places_keys_and_ends_mean_the_same_afterwards(folder: Path, stack: Exit
     assert not (folder / "takeover").exists()
 
 
+def test_a_chart_keeps_its_past(folder: Path, stack: ExitStack) -> None:
+    """Also one that was asked for only, of which the ring holds nothing any more."""
+    options = (f"--takeover={folder / 'takeover'}", "--drain=5", "--queue=2")
+    first = stack.enter_context(Serving(folder, *options))
+    chart = "?history=1h&points=1&by=host"
+    curl(f"{first.topic()}{chart}")
+    for number in range(10):
+        assert first.post(b'{"host":"a","cpu":%d}' % number).status == 200
+    second = stack.enter_context(Serving(folder, *options, port=first.port))
+    assert second.post(b'{"host":"a","cpu":100}').status == 200
+    told = curl(f"{second.topic()}{chart}").json
+    (series,) = told["series"]
+    assert (series["path"], series["by"]) == ("cpu", "a")
+    assert (sum(series["count"]), min(series["min"]), max(series["max"])) == (11, 0, 100)
+    assert told["max"] == 11
+
+
 def test_a_connection_that_the_old_server_still_has_is_told_to_come_back_at_once(
     folder: Path, stack: ExitStack
 ) -> None:

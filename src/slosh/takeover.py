@@ -56,6 +56,9 @@ START_WITHIN: Final = 120.0
 RESTORE_WITHIN: Final = 30.0
 """Seconds that it has for the topics; meanwhile POSTs are refused."""
 
+_SETTLE_WITHIN: Final = 1.0
+"""Seconds that histories have to look into what came last, a portion a turn; what is left then is done at once."""
+
 
 class Hello(msgspec.Struct):
     """What a successor says first."""
@@ -324,11 +327,20 @@ class Handover:
     async def _hand_topics_over(self, channel: Channel, engine: MemoryEngine | None) -> None:
         if engine is not None:
             engine.is_handed_over = True
+            await _settle_histories(engine)
             for part in snapshot.take(engine, asyncio.get_running_loop().time()):
                 await channel.send(PART, part)
         await channel.send(END)
         await channel.receive(RESTORED)
         await channel.send(GO)
+
+
+async def _settle_histories(engine: MemoryEngine) -> None:
+    """Have the messages that came last looked into, a portion in each turn, so that histories are whole."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _SETTLE_WITHIN
+    while engine.hub.histories and loop.time() < until:  # noqa: ASYNC110 - what is waited for is done in each turn
+        await asyncio.sleep(0)
 
 
 def _is_own(plain: socket.socket) -> bool:

@@ -1,26 +1,34 @@
 """A process goes on with what another one kept: each reader finds what it would have found there."""
 
+import json
 import math
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slosh.core.buckets import Series
+from slosh.core.rollups import Rollups
 from slosh.core.topic import Topic
+from slosh.core.window import Window, known_since, work_out_columns
 from slosh.engine.base import Published
 from slosh.engine.memory import MemoryEngine
 from slosh.engine.snapshot import put_back, take
 from slosh.errors import Draining, NoWatchers, SloshError
 from tests.core.hubs import HubOnLoop
 from tests.core.loops import Loop
+from tests.properties import PROPERTY
 
+CLOCK = [1_700_000_000]
+"""That people set, seconds."""
 LATER = 1000.0
 """Seconds on the clock of the other process, which began elsewhere."""
 
 
 def engine(**bounds: object) -> MemoryEngine:
-    return MemoryEngine(HubOnLoop(Loop(), **bounds), wall=lambda: 1_700_000_000.0)
+    return MemoryEngine(HubOnLoop(Loop(), **bounds), wall=lambda: float(CLOCK[0]))
 
 
 def carry(before: MemoryEngine, after: MemoryEngine, now: float) -> int:
@@ -118,6 +126,114 @@ def test_a_key_counts_for_its_client_afterwards_too() -> None:
     before.accept("a", (b"1",), 0.0, "key", "192.0.2.1")
     carry(before, after, 20.0)
     assert [(key, client) for _, key, _, _, client in after.replays.all_kept(LATER + 20.0)] == [("key", "192.0.2.1")]
+
+
+NUMBERS = st.sampled_from(
+    [0, 1, -7, 2.5, 1e300, {"cpu": 1}, {"cpu": 2, "host": "a"}, {"cpu": {"x": 3}, "host": "\ud800"}, "text"]
+)
+STEPS = st.lists(st.tuples(st.lists(NUMBERS, max_size=3), st.sampled_from([0, 0, 1, 40, 700, 90_000])), max_size=12)
+
+
+def feed(into: MemoryEngine, steps: Any, now: float) -> None:
+    """Publish to `a`, and let the clock go on."""
+    for messages, step in steps:
+        CLOCK[0] += step
+        if messages:
+            into.accept("a", tuple(json.dumps(each).encode() for each in messages), now)
+            turn(into)
+
+
+def turn(of: MemoryEngine) -> None:
+    assert isinstance(of.hub, HubOnLoop)
+    of.hub.turn()
+
+
+def columns(of: MemoryEngine, now: float, span: float = 86_400.0) -> object:
+    """All that an answer of a history could tell."""
+    topic = of.hub.find("a", now)
+    assert topic is not None
+    rollups = topic.rollups
+    assert rollups is not None
+    window = Window(span, 300, CLOCK[0] * 1000)
+    told: dict[object, Any] = {
+        (group.by, group.since, series.path, series.value): work_out_columns(series, window)[1]
+        for group in rollups.groups()
+        for series in group.series()
+    }
+    for each in told.values():
+        each["mean"] = [mean if mean is None else pytest.approx(mean, rel=1e-9) for mean in each["mean"]]
+    known = [known_since(series, window) for group in rollups.groups() for series in group.series()]
+    return told, known, rollups.rolled, rollups.unlisted, rollups.missed, rollups.waiting
+
+
+@given(STEPS, STEPS, st.sampled_from([0.0, 60.0, 86_400.0]))
+@settings(PROPERTY, max_examples=60)
+def test_a_history_goes_on_as_it_was(first: Any, then: Any, history: float) -> None:
+    """Also one that was asked for, and one whose last messages were not looked into yet."""
+    one, before, after = (engine(history=history, queue=5, max_series=5, linger=1e6) for _ in range(3))
+    for each in (one, before):
+        CLOCK[0] = 1_700_000_000
+        topic = each.hub.open("a", 0.0)
+        feed(each, first[:2], 0.0)
+        each.hub.begin_history(topic, "host")
+        feed(each, first[2:], 0.0)
+        each.accept("a", (b"8",), 0.0)
+    carry(before, after, 0.0)
+    turn(one)
+    held = columns(one, 0.0)
+    assert columns(after, LATER) == held
+    assert after.hub.budget.held == one.hub.budget.held
+    clock = CLOCK[0]
+    feed(one, then, 0.0)
+    CLOCK[0] = clock
+    feed(after, then, LATER)
+    assert columns(after, LATER) == columns(one, 0.0)
+    ended = after.hub.find("a", LATER)
+    assert ended is not None
+    after.hub.histories.end(ended)
+    assert after.hub.budget.held == ended.weight
+
+
+def history_of(of: MemoryEngine) -> tuple[Rollups, int]:
+    """That of `a`, and the bytes of its messages."""
+    topic = of.hub.find("a", LATER)
+    assert topic is not None
+    assert topic.rollups is not None
+    return topic.rollups, topic.weight
+
+
+def test_a_history_is_cut_to_the_bounds_of_the_process_that_goes_on() -> None:
+    before = engine(history=86_400.0, linger=1e6)
+    before.hub.open("a", 0.0)
+    for second in range(300):
+        feed(before, [([{"x": second, "y": 1}], 1)], 0.0)
+    few = engine(history=60.0, max_series=1, linger=1e6)
+    carry(before, few, 0.0)
+    rollups, weight = history_of(few)
+    assert rollups.unlisted == 1
+    (series,) = rollups.groups()[0].series()
+    assert [len(level) for level in series.levels] == [124]
+    poor = engine(history=86_400.0, max_bytes=weight + 2 * Series.base() + 1000, linger=1e6)
+    carry(before, poor, 0.0)
+    for series in history_of(poor)[0].groups()[0].series():
+        assert known_since(series, Window(60.0, 60, CLOCK[0] * 1000)) > 0
+    assert poor.hub.budget.held <= poor.hub.budget.most
+    none = engine(max_topics=0)
+    assert carry(before, none, 0.0) == 1
+
+
+def test_a_part_of_a_history_is_small() -> None:
+    """So that a handover never has all of it in memory a second time."""
+    before = engine(history=86_400.0, max_series=20, linger=1e6, queue=2)
+    before.hub.open("a", 0.0)
+    for _ in range(4000):
+        feed(before, [([{f"x{number}": 1 for number in range(20)}], 1)], 0.0)
+    sizes = [len(part) for part in take(before, 0.0)]
+    assert sum(sizes) > 3_000_000
+    assert max(sizes) < 1_000_000
+    after = engine(history=86_400.0, max_series=20, linger=1e6, queue=2)
+    carry(before, after, 0.0)
+    assert columns(after, LATER, 60.0) == columns(before, 0.0, 60.0), "what was written over is known too"
 
 
 def test_rings_are_cut_to_the_bounds_of_the_process_that_goes_on() -> None:

@@ -142,9 +142,27 @@ class Level:
         self._at = 0
         self._numbers, self._counts = columns.numbers[start:], columns.counts[start:]
         self._lows, self._highs, self._means = columns.lows[start:], columns.highs[start:], columns.means[start:]
-        needed = -(-len(self._numbers) // _CHUNK) * _CHUNK * BUCKET
+        needed = _weigh(len(self._numbers))
         self._budget.give_back(self.taken - needed)
         self.taken = needed
+
+    def fill(self, columns: "Columns", forgotten: int) -> None:
+        """Put in what another level of this width has kept. This one must be empty.
+
+        Where there is no memory for it, all of that is forgotten.
+
+        Args:
+            forgotten: the number of the newest bucket that the other one wrote over; -1 where none was.
+        """
+        numbers = columns.numbers
+        start = max(0, len(numbers) - self.most)
+        needed = _weigh(len(numbers) - start)
+        if not self._budget.take(needed):
+            start, needed = len(numbers), 0
+        self.forgotten = numbers[start - 1] if start else forgotten
+        self.taken = needed
+        self._numbers, self._counts = numbers[start:], columns.counts[start:]
+        self._lows, self._highs, self._means = columns.lows[start:], columns.highs[start:], columns.means[start:]
 
     def release(self) -> None:
         """Give its memory back; it must not be used afterwards."""
@@ -269,6 +287,11 @@ class Series:
         for level in self.levels:
             level.release()
         self._budget.give_back(_SERIES)
+
+
+def _weigh(buckets: int) -> int:
+    """Bytes that so many buckets of a level take."""
+    return -(-buckets // _CHUNK) * _CHUNK * BUCKET
 
 
 def _in_order(column: "array[N]", at: int, start: int) -> "array[N]":

@@ -19,6 +19,8 @@ from slosh.core.topic import Topic
 _WAITING: Final = 32 * 1024 * 1024
 """Bytes that messages take at most which wait to be looked into."""
 
+_ENDLESS: Final = 1 << 60
+
 
 class Histories:
     """All histories of a hub.
@@ -65,6 +67,21 @@ class Histories:
             self._waiting += rollups.waiting - before
             self._unfinished[topic] = None
         return rollups
+
+    def put_back(self, topic: Topic) -> Rollups:
+        """A history for `topic`, of which all that it has was made elsewhere; in place of one that it may have."""
+        self.end(topic)
+        topic.rollups = Rollups(self.span_of(topic), self.most, topic.share, topic.last)
+        return topic.rollups
+
+    def finish(self, topic: Topic) -> None:
+        """Look into all that waits of `topic`, however long that takes."""
+        rollups = topic.rollups
+        if rollups is not None:
+            before = rollups.waiting
+            rollups.work(_ENDLESS)
+            self._waiting -= before - rollups.waiting
+            self._unfinished.pop(topic, None)
 
     def add(self, topic: Topic, messages: Sequence[bytes]) -> None:
         """Put by `messages`, which were just put into `topic`, which has a history."""

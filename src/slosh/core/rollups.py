@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from slosh.core.buckets import Series
+from slosh.core.buckets import Columns, Series
 from slosh.core.budget import Account
 
 ASKED: Final = 3600.0
@@ -40,6 +40,9 @@ _WAITING_TOGETHER: Final = 160
 """Bytes that a message which waits takes besides its own, and those that arrived together besides all of theirs."""
 
 _decode: Final = msgspec.json.Decoder().decode
+
+
+Levels = dict[int, tuple[Columns, int]]
 
 
 class _Node:
@@ -83,6 +86,16 @@ class Group:
             if node.series is not None:
                 yield node.series
             waiting.extend(list(node.members.values())[::-1])
+
+    def named_series(self) -> Iterator[tuple[list[str], Series]]:
+        """The same, each with the names that lead to it."""
+        none: list[str] = []
+        waiting = [(none, node) for node in self.trees.values()][::-1]
+        while waiting:
+            names, node = waiting.pop()
+            if node.series is not None:
+                yield names, node.series
+            waiting.extend([([*names, name], member) for name, member in node.members.items()][::-1])
 
 
 class _Waiting:
@@ -150,6 +163,39 @@ class Rollups:
         if group is not None:
             self._groups[by] = group
         return group
+
+    def groups(self) -> list[Group]:
+        """All series, by the field that tells them apart. That which was asked for last stands last."""
+        return list(self._groups.values())
+
+    def put_back_group(self, by: str, since: int) -> None:
+        """Go on with the series that are told apart by the field `by`, and were made elsewhere: see `put_back`."""
+        self._groups[by] = Group(by, since)
+
+    def put_back(self, by: str, names: Sequence[str], value: str | None, span: float, levels: Levels) -> None:
+        """Go on with a series that was made elsewhere.
+
+        Args:
+            by: a field that `put_back_group` was called with.
+            names: that lead to its numbers.
+            value: of the field.
+            span: seconds that were kept of it.
+            levels: what was kept, by width: the buckets, and the newest that was written over.
+        """
+        group = self._groups[by]
+        if self._count >= self._most or not self._budget.take(Series.base()):
+            self.unlisted += 1
+            return
+        node = group.trees.setdefault(value, _Node(""))
+        for name in names:
+            node = node.members.setdefault(name, _Node(f"{node.path}.{name}" if node.path else name))
+        node.series = Series(node.path, value, span, self._budget)
+        self._count += 1
+        for level in node.series.levels:
+            if level.width in levels:
+                level.fill(*levels[level.width])
+        if span != self.span:
+            node.series.resize(self.span)
 
     def begin(self, by: str, kept: Sequence[tuple[Sequence[bytes], int]], since: int) -> Group:
         """Make the series that are told apart by the field `by`, from now on and of what the ring holds.

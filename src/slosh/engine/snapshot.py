@@ -1,4 +1,4 @@
-"""What the memory engine keeps, as another process can go on with it: topics with their messages, idempotency keys.
+"""What the memory engine keeps, as another process can go on with it: topics with messages and histories, and keys.
 
 The rules of this file:
 
@@ -6,14 +6,18 @@ The rules of this file:
 * Times are seconds before the snapshot was made, because a clock that nobody sets back begins anywhere.
 * The other process has its own settings: rings are cut to its bounds, and topics beyond its `max_topics` are left out.
 * Watchers are not in it, for they are connections. Each topic lingers from when it was put back, as after a GET.
-* Histories are not in it: they begin again with what the ring holds.
+* The series of a history come behind the topic, so many in a part that it stays small. What the other process keeps
+  of them is as its settings have it.
 """
 
+from array import array
 from collections.abc import Iterator
 from itertools import groupby
 
 import msgspec
 
+from slosh.core.buckets import Columns, Level, Series
+from slosh.core.rollups import Group, Rollups
 from slosh.core.topic import Topic
 from slosh.engine.base import Published
 from slosh.engine.memory import MemoryEngine
@@ -49,6 +53,43 @@ class TopicState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     arrivals: list[tuple[int, float, int]]
 
 
+class LevelState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """The buckets of one width of a series, as `core/buckets.py` has them: columns of numbers as they lie in memory."""
+
+    width: int
+    forgotten: int
+    numbers: bytes
+    counts: bytes
+    lows: bytes
+    highs: bytes
+    means: bytes
+
+
+class SeriesState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A series of the history of `topic`; see `Rollups.put_back`. Names and value may have halves of characters."""
+
+    topic: str
+    by: str
+    names: list[bytes]
+    value: bytes | None
+    span: float
+    levels: list[LevelState]
+
+
+class HistoryState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """The history of `topic`, without its series.
+
+    Attributes:
+        unlisted, missed: what is not in it.
+        groups: the fields that tell series apart, each with the time since which all is in it, Unix milliseconds.
+    """
+
+    topic: str
+    unlisted: int
+    missed: int
+    groups: list[tuple[str, int]]
+
+
 class KeyState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """An idempotency key: for how many seconds it is kept, its answer, and the client for whom it counts."""
 
@@ -67,27 +108,68 @@ class Snapshot(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
     topics: list[TopicState] = []
     keys: list[KeyState] = []
+    histories: list[HistoryState] = []
+    series: list[SeriesState] = []
 
 
 _KEYS_AT_A_TIME = 1000
+_BYTES_AT_A_TIME = 64 * 1024
+"""Bytes of one of the five columns of series."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Snapshot)
 
 
 def take(engine: MemoryEngine, now: float) -> Iterator[bytes]:
-    """All that `engine` keeps at the time `now`, seconds, in parts of one topic or some keys each.
+    """All that `engine` keeps at the time `now`, seconds, in parts of one topic, some series or some keys each.
 
     Set `engine.is_handed_over` before, and take the parts whenever you like: nothing is added any more.
     """
     for topic in list(engine.hub):
         if engine.hub.holds(topic) and (topic.watchers or now < topic.active_until):
             yield _encoder.encode(Snapshot(topics=[_state_of(topic, now)]))
+            yield from _take_history(engine, topic)
     keys = [
         KeyState(topic, key, left, answer.epoch, answer.newest, answer.watchers, answer.accepted, client)
         for topic, key, left, answer, client in engine.replays.all_kept(now)
     ]
     for start in range(0, len(keys), _KEYS_AT_A_TIME):
         yield _encoder.encode(Snapshot(keys=keys[start : start + _KEYS_AT_A_TIME]))
+
+
+def _take_history(engine: MemoryEngine, topic: Topic) -> Iterator[bytes]:
+    """The history of `topic`, if it has one."""
+    rollups = topic.rollups
+    if rollups is None:
+        return
+    engine.hub.histories.finish(topic)
+    groups = rollups.groups()
+    told = HistoryState(topic.name, rollups.unlisted, rollups.missed, [(each.by, each.since) for each in groups])
+    yield _encoder.encode(Snapshot(histories=[told]))
+    states: list[SeriesState] = []
+    size = 0
+    for group in groups:
+        for names, series in group.named_series():
+            states.append(_state_of_series(topic, rollups, group, names, series))
+            size += sum(len(level.numbers) for level in states[-1].levels)
+            if size >= _BYTES_AT_A_TIME:
+                yield _encoder.encode(Snapshot(series=states))
+                states, size = [], 0
+    if states:
+        yield _encoder.encode(Snapshot(series=states))
+
+
+def _state_of_series(topic: Topic, rollups: Rollups, group: Group, names: list[str], series: Series) -> SeriesState:
+    series.close()
+    path = [name.encode("utf-8", "surrogatepass") for name in names]
+    value = None if series.value is None else series.value.encode("utf-8", "surrogatepass")
+    levels = [_state_of_level(level) for level in series.levels]
+    return SeriesState(topic.name, group.by, path, value, rollups.span, levels)
+
+
+def _state_of_level(level: Level) -> LevelState:
+    kept = level.since(0)
+    columns = (kept.numbers, kept.counts, kept.lows, kept.highs, kept.means)
+    return LevelState(level.width, level.forgotten, *[column.tobytes() for column in columns])
 
 
 def _state_of(topic: Topic, now: float) -> TopicState:
@@ -121,10 +203,42 @@ def put_back(engine: MemoryEngine, part: bytes, now: float) -> int:
             _begin_again(engine, state, now)
         except SloshError:
             left_out += 1
+    for told in snapshot.histories:
+        _begin_history_again(engine, told, now)
+    for series in snapshot.series:
+        _put_series_back(engine, series, now)
     for each in snapshot.keys:
         answer = Published(each.epoch, each.newest, each.watchers, each.accepted)
         engine.replays.put_back(each.topic, each.key, now + each.left, answer, each.client)
     return left_out
+
+
+def _begin_history_again(engine: MemoryEngine, state: HistoryState, now: float) -> None:
+    topic = engine.hub.find(state.topic, now)
+    if topic is not None:  # else there was no room for it
+        rollups = engine.hub.histories.put_back(topic)
+        rollups.unlisted, rollups.missed = state.unlisted, state.missed
+        for by, since in state.groups:
+            rollups.put_back_group(by, since)
+
+
+def _put_series_back(engine: MemoryEngine, state: SeriesState, now: float) -> None:
+    topic = engine.hub.find(state.topic, now)
+    rollups = topic.rollups if topic is not None else None
+    if rollups is None:
+        return
+    names = [name.decode("utf-8", "surrogatepass") for name in state.names]
+    value = None if state.value is None else state.value.decode("utf-8", "surrogatepass")
+    levels = {level.width: (_columns_of(level), level.forgotten) for level in state.levels}
+    rollups.put_back(state.by, names, value, state.span, levels)
+
+
+def _columns_of(state: LevelState) -> Columns:
+    numbers, counts = array("q", state.numbers), array("q", state.counts)
+    lows, highs, means = (array("d", each) for each in (state.lows, state.highs, state.means))
+    if {len(counts), len(lows), len(highs), len(means)} != {len(numbers)}:
+        raise ValueError("the columns of a level differ in length")
+    return Columns(numbers, counts, lows, highs, means)
 
 
 def _begin_again(engine: MemoryEngine, state: TopicState, now: float) -> None:
