@@ -94,7 +94,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     inside("web", "conditions", "error_page", "held", "hosts", "jsontext", "later", "origins", "query", "shares")
     | {"slosh.web", "slosh.web.process"},
     inside("web.readers", "cookies", "envelope", "formats", "room", "state")
-    | {"slosh.web.readers.websocket", "slosh.web.readers.websocket.deflate"},
+    | {"slosh.web.longtext", "slosh.web.readers.websocket", "slosh.web.readers.websocket.deflate"},
     inside("web", "credentials", "files", "publish")
     | {"slosh.web.readers.request", "slosh.web.readers.websocket.conversation"},
     inside("web", "assets", "gate", "refusals", "readers.opening", "readers.shared"),

@@ -54,7 +54,7 @@ def test_after_the_wait_that_was_told_it_is_taken() -> None:
     assert buckets.take("a", 1, 1.0) > 9
 
 
-def test_another_rate_lets_nobody_begin_anew() -> None:
+def test_another_rate_lets_nobody_start_again() -> None:
     buckets = Buckets(10, 1)
     buckets.take("a", 30, 0.0)
     buckets.rate = 100

@@ -121,7 +121,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/listeners.py",
-        "self.tell_count_listeners_of(pattern)",
+        "self.tell_count_listeners_of(pattern, follower)",
         "pass",
         "core/test_listeners.py::test_a_reader_of_a_pattern_is_interest_in_topics_that_do_not_live",
     ),

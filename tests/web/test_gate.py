@@ -544,7 +544,7 @@ def test_rates_that_are_set_by_a_reload_hold_for_websockets_that_are_open(make_s
     assert not any(b"rate_limited" in payload for _, payload in frames(client))
 
 
-def test_who_is_over_a_rate_does_not_begin_anew_with_a_reload(make_site: MakeSite) -> None:
+def test_who_is_over_a_rate_does_not_start_again_with_a_reload(make_site: MakeSite) -> None:
     site = make_site(request_rate=2, publish_rate=5, rate_burst=1, unwatched="keep")
     assert site.post("/topics/a?batch=ndjson", b"1\n" * 50).status == 200
     for rates in ({}, {"publish_rate": 6}, {"max_held_per_address": 9}):

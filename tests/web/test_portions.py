@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from slosh.core.portions import WORK
+from slosh.web.longtext import PORTION
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
 from tests.web.posting import kept
@@ -352,6 +353,34 @@ class TestPublishing:
         site.advance(31)
         again = site.post("/topics/a", body, Idempotency_Key="k")
         assert (again.json, again["Idempotent-Replayed"]) == (first.json, "true")
+
+    @pytest.mark.parametrize("query", ["", "?batch=ndjson"])
+    def test_a_long_message_is_checked_a_portion_in_a_turn(self, make_site: MakeSite, query: str) -> None:
+        """Also one that is refused at its end, and one whose sender leaves."""
+        size = 8 * KIB * KIB
+        site = make_site(max_message=size)
+        kept(site)
+        sound = b"[" + b"1," * (size // 2 - 2) + b"1]"
+        for body, status in (
+            (sound, 200),
+            (sound[:-2] + b"x]", 400),
+            (b'"\\ud83d' + b"\\n" * (size // 2 - 8) + b'"', 200),
+        ):
+            client = site.connect()
+            data = request("POST", f"/topics/a{query}", body)
+            assert turns_until_answered(site, client, data) >= len(body) // PORTION - 1
+            answer = client.next()
+            assert answer.status == status
+            if status == 400:
+                assert answer.json["position"] == len(body) - 2
+                assert ("line" in answer.json) == bool(query)
+        client = site.connect()
+        client.wire.unread.append(request("POST", f"/topics/a{query}", sound))
+        client.wire.feed()
+        turn(site)
+        client.reset()
+        site.loop.settle()
+        assert site.get("/topics/a?wait=0").json["max"] == 2
 
     def test_a_large_batch_is_checked_a_portion_in_a_turn(self, site: Site) -> None:
         kept(site)

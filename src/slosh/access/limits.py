@@ -23,7 +23,7 @@ class Buckets:
     """A bucket for each key.
 
     Both attributes may be changed. A bucket that is to be full in ten seconds is so afterwards too: nobody who is over
-    the rate begins anew.
+    the rate starts again.
 
     Attributes:
         rate: units a second, more than 0.

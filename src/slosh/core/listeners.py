@@ -80,7 +80,7 @@ def _has_room(follower: PatternSubscriber, name: str) -> bool:
     try:
         return follower.has_room_for(name)
     except Exception:
-        logger.exception("a listener failed; the others go on")
+        logger.exception("a reader of patterns failed; the others go on")
         return False
 
 

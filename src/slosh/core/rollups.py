@@ -80,12 +80,8 @@ class Group:
 
     def series(self) -> Iterator[Series]:
         """All of them."""
-        waiting = list(self.trees.values())[::-1]
-        while waiting:
-            node = waiting.pop()
-            if node.series is not None:
-                yield node.series
-            waiting.extend(list(node.members.values())[::-1])
+        for _, series in self.named_series():
+            yield series
 
     def named_series(self) -> Iterator[tuple[list[str], Series]]:
         """The same, each with the names that lead to it."""
@@ -182,20 +178,19 @@ class Rollups:
             span: seconds that were kept of it.
             levels: what was kept, by width: the buckets, and the newest that was written over.
         """
-        group = self._groups[by]
-        if self._count >= self._most or not self._budget.take(Series.base()):
-            self.unlisted += 1
+        series = self._make_series(".".join(names), value, span)
+        if series is None:
             return
-        node = group.trees.setdefault(value, _Node(""))
+        node = self._groups[by].trees.setdefault(value, _Node("", {}))
         for name in names:
-            node = node.members.setdefault(name, _Node(f"{node.path}.{name}" if node.path else name))
-        node.series = Series(node.path, value, span, self._budget)
-        self._count += 1
-        for level in node.series.levels:
+            path = f"{node.path}.{name}" if node.path else name
+            node = node.members.setdefault(name, _Node(path, node.by_path))
+        node.series = node.by_path[node.path] = series
+        for level in series.levels:
             if level.width in levels:
                 level.fill(*levels[level.width])
         if span != self.span:
-            node.series.resize(self.span)
+            series.resize(self.span)
 
     def begin(self, by: str, kept: Sequence[tuple[Sequence[bytes], int]], since: int) -> Group:
         """Make the series that are told apart by the field `by`, from now on and of what the ring holds.
@@ -367,14 +362,20 @@ class Rollups:
             return 1
         series = node.series or node.by_path.get(node.path)
         if series is None:
-            if self._count >= self._most or not self._budget.take(Series.base()):
-                self.unlisted += 1
+            series = node.series = self._make_series(node.path, key, self.span)
+            if series is None:
                 return 1
-            series = node.series = Series(node.path, key, self.span, self._budget)
             node.by_path[node.path] = series
-            self._count += 1
         series.add(second, number)
         return 1
+
+    def _make_series(self, path: str, value: str | None, span: float) -> Series | None:
+        """A series more; None where there are too many, or there is no memory for it, which is counted."""
+        if self._count >= self._most or not self._budget.take(Series.base()):
+            self.unlisted += 1
+            return None
+        self._count += 1
+        return Series(path, value, span, self._budget)
 
 
 def weigh_waiting(messages: Sequence[bytes]) -> int:

@@ -288,7 +288,7 @@ class Gate:
 
 
 def _with_rate(buckets: Buckets | None, rate: float, burst: float) -> Buckets | None:
-    """Buckets of this rate, which are `buckets` if there are some, so that nobody begins anew; None without a rate."""
+    """Buckets of this rate, which are `buckets` if there are some, so that nobody starts again; None without a rate."""
     if not rate:
         return None
     if buckets is None:

@@ -25,7 +25,7 @@ _BACKSLASH: Final = ord("\\")
 
 _NEITHER_QUOTE_NOR_BRACKET: Final = bytes(set(range(256)) - set(b'"[]{}'))
 _AS_DIGITS: Final = bytes.maketrans(b"[{]}", b"1100")
-_OCTET: Final = 8
+OCTET: Final = 8
 _POSITION: Final = re.compile(r" \(byte ([0-9]+)\)")
 _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -45,10 +45,10 @@ def check_json(text: bytes, max_depth: int) -> bytes:
     if not value:
         raise BadJson("The body is empty; a message is one JSON value, for instance null.", 0)
     if not value.isascii():
-        _check_utf8(value, _indent(text))
+        check_utf8(value, indent_of(text))
     # What is shorter than the bound cannot be deeper.
     if len(value) > max_depth and value.count(b"[") + value.count(b"{") > max_depth:
-        _check_depth(value, max_depth, _indent(text))
+        _check_depth(value, max_depth, indent_of(text))
     try:
         # By number and by `find`, because `in` tries first whether bytes are a number, which costs ten times as much.
         if _BACKSLASH in value and (value.find(b"\\ud") >= 0 or value.find(b"\\uD") >= 0):
@@ -56,18 +56,41 @@ def check_json(text: bytes, max_depth: int) -> bytes:
         else:
             _skip(value)
     except msgspec.DecodeError as error:
-        raise _explain(str(error), value, _indent(text)) from None
+        raise _explain(str(error), value, indent_of(text)) from None
     except RecursionError:  # msgspec's own, on the stack that whoever calls us has used a part of
-        raise _too_deep(max_depth, _indent(text)) from None
+        raise too_deep(max_depth, indent_of(text)) from None
     return value
 
 
-def _indent(text: bytes) -> int:
+def check_portion(portion: bytes, value: bytes, at: int, before: int, max_depth: int) -> None:
+    """See that a portion of `value`, made a text of its own, is JSON; it is UTF-8, and not too deep, already.
+
+    Args:
+        at: where the portion would begin in `value`; less than 0 where something was put before it.
+        before: bytes of white space before `value`.
+
+    Raises:
+        BadJson: it is not; as by `check_json` for the whole.
+    """
+    try:
+        _skip(mend(portion) if _BACKSLASH in portion else portion)
+    except msgspec.DecodeError as error:
+        raise _explain(str(error), value, before, at, len(portion)) from None
+    except RecursionError:
+        raise too_deep(max_depth, before) from None
+
+
+def indent_of(text: bytes) -> int:
     """Bytes of white space before the value."""
     return len(text) - len(text.lstrip(WHITE_SPACE))
 
 
-def _check_utf8(value: bytes, before: int) -> None:
+def check_utf8(value: bytes, before: int) -> None:
+    """See that `value` is UTF-8. Before it there are so many bytes.
+
+    Raises:
+        BadJson: it is not.
+    """
     try:
         value.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -77,40 +100,51 @@ def _check_utf8(value: bytes, before: int) -> None:
 
 
 def _check_depth(value: bytes, max_depth: int, before: int) -> None:
-    if _deepest(value) > max_depth:
-        raise _too_deep(max_depth, before)
+    if deepest(find_brackets(value.replace(b"\\\\", b"").replace(b'\\"', b""))) > max_depth:
+        raise too_deep(max_depth, before)
 
 
-def _deepest(value: bytes) -> int:
-    """How many arrays and objects stand inside one another in a JSON text, in time that grows with its length alone.
+def find_brackets(value: bytes) -> bytes:
+    """The brackets outside strings, in a JSON text that has no escaped backslashes and quotes."""
+    marks = value.translate(None, _NEITHER_QUOTE_NOR_BRACKET)
+    # Two quotes side by side close a string and open the next, or are a string without brackets.
+    return b"".join(marks.replace(b'""', b"").split(b'"')[::2])
+
+
+def as_octets(brackets: bytes) -> bytes:
+    """A byte for each eight brackets, with a bit for each that opens; where some are missing at the end they close."""
+    digits = brackets.translate(_AS_DIGITS).ljust(-(-len(brackets) // OCTET) * OCTET, b"0")
+    return int(digits or b"0", 2).to_bytes(len(digits) // OCTET, "big")
+
+
+def deepest(brackets: bytes) -> int:
+    """How many of these brackets are open inside one another, in time that grows with their number alone.
 
     Eight brackets make one byte, because a look at each bracket from Python takes some 40 ns.
     """
-    marks = value.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NEITHER_QUOTE_NOR_BRACKET)
-    # Two quotes side by side close a string and open the next, or are a string without brackets.
-    brackets = b"".join(marks.replace(b'""', b"").split(b'"')[::2])
-    digits = brackets.translate(_AS_DIGITS).ljust(-(-len(brackets) // _OCTET) * _OCTET, b"0")
-    octets = int(digits or b"0", 2).to_bytes(len(digits) // _OCTET, "big")
+    octets = as_octets(brackets)
     depths = accumulate(map(_STEPS.__getitem__, octets), initial=0)
     return max(map(add, depths, map(_PEAKS.__getitem__, octets)), default=0)
 
 
-def _climb(octet: int) -> list[int]:
+def climb(octet: int) -> list[int]:
     """The depths behind each of the eight brackets of an octet, an opening one for each 1."""
-    return list(accumulate(1 if octet >> bit & 1 else -1 for bit in reversed(range(_OCTET))))
+    return list(accumulate(1 if octet >> bit & 1 else -1 for bit in reversed(range(OCTET))))
 
 
-_STEPS: Final = [_climb(octet)[-1] for octet in range(256)]
-_PEAKS: Final = [max(_climb(octet)) for octet in range(256)]
+_STEPS: Final = [climb(octet)[-1] for octet in range(256)]
+_PEAKS: Final = [max(climb(octet)) for octet in range(256)]
 
 
-def _too_deep(max_depth: int, before: int) -> BadJson:
+def too_deep(max_depth: int, before: int) -> BadJson:
+    """The error for a message that is nested too deep, with so many bytes of white space before it."""
     return BadJson(f"The message is nested more than {max_depth} deep (max_depth).", before)
 
 
-def _explain(message: str, value: bytes, before: int) -> BadJson:
+def _explain(message: str, value: bytes, before: int, start: int = 0, length: int = -1) -> BadJson:
+    """What is wrong with `value`, by the decoder's message on what begins at `start` and has such a length, or all."""
     match = _POSITION.search(message)
-    at = int(match[1]) if match else len(value)
+    at = start + (int(match[1]) if match else length if length >= 0 else len(value))
     what = _POSITION.sub("", message).removeprefix("JSON is malformed: ")
     if what == "trailing characters":
         at -= 1  # msgspec says where the second of them is

@@ -36,6 +36,7 @@ from slosh.http1.head import Head
 from slosh.http1.response import JSON, NO_SNIFF, NO_STORE, render_start
 from slosh.settings import Settings
 from slosh.web.jsontext import WHITE_SPACE, check_json
+from slosh.web.longtext import LONG, LongText
 from slosh.web.query import ENDING, PUBLISHING, ignored_field, parse_query, read_flag
 from slosh.web.shares import find_client, give_share, take_share
 
@@ -192,7 +193,33 @@ class Publish(Action):
         Raises:
             BadJson: it is not JSON.
         """
-        self.publish(connection, (check_json(body, self.settings.max_depth),), said)
+        if len(body) > LONG:
+            self.check_lines(connection, [body], said)
+        else:
+            self.publish(connection, (check_json(body, self.settings.max_depth),), said)
+
+    def check_lines(self, connection: Connection, lines: list[bytes], said: str) -> None:
+        """Check messages that take more than one turn, and publish them to the topic `said`.
+
+        Raises:
+            BadJson, TooLarge: the first ones cannot be accepted.
+        """
+        checking = _Checking(connection, self, lines, said)
+        checking.go_on()
+        if not checking.is_done:
+            connection.hold(checking)
+
+    def check_line(self, number: int, line: bytes) -> bytes:  # noqa: ARG002 - of a batch
+        """The message in a line; one that is `LONG` has still to be checked.
+
+        Raises:
+            BadJson: it is none.
+        """
+        return check_json(line, self.settings.max_depth) if len(line) <= LONG else line
+
+    def explain(self, number: int, error: BadJson) -> BadJson:  # noqa: ARG002 - of a batch
+        """What is answered where `error` is found in a line."""
+        return error
 
     def publish(self, connection: Connection, messages: Sequence[bytes], said: str) -> None:
         """Hand `messages`, which were checked, to the engine for the topic `said`."""
@@ -295,13 +322,10 @@ class PublishBatch(Publish):
         most = self.settings.max_batch
         if body.count(b"\n") + (not body.endswith(b"\n")) > most:
             raise TooLarge(f"A batch has at most {most} lines (max_batch).", most)
-        checking = _Checking(connection, self, body.split(b"\n"), said)
-        checking.go_on()
-        if not checking.is_done:
-            connection.hold(checking)
+        self.check_lines(connection, body.split(b"\n"), said)
 
     def check_line(self, number: int, line: bytes) -> bytes:
-        """The message in a line.
+        """As the base says.
 
         Raises:
             BadJson, TooLarge: it is none.
@@ -310,24 +334,29 @@ class PublishBatch(Publish):
         if len(line) > limit:
             raise TooLarge(f"Line {number} is larger than a message may be, {limit} bytes (max_message).", limit)
         try:
-            return check_json(line, self.settings.max_depth)
+            return super().check_line(number, line)
         except BadJson as error:
-            raise BadJson(f"Line {number}: {error.detail} Nothing was stored.", error.position, line=number) from None
+            raise self.explain(number, error) from None
+
+    def explain(self, number: int, error: BadJson) -> BadJson:
+        """As the base says: with the line."""
+        return BadJson(f"Line {number}: {error.detail} Nothing was stored.", error.position, line=number)
 
 
 class _Checking(Exchange):
-    """A batch that is being checked, a portion in each turn of the loop."""
+    """Messages that are being checked, a portion in each turn of the loop."""
 
-    __slots__ = ("_action", "_checked", "_connection", "_lines", "_messages", "_topic", "is_done")
+    __slots__ = ("_action", "_checked", "_connection", "_lines", "_long", "_messages", "_topic", "is_done")
 
     outlives_eof: ClassVar[bool] = True
 
-    def __init__(self, connection: Connection, action: PublishBatch, lines: list[bytes], topic: str) -> None:
+    def __init__(self, connection: Connection, action: Publish, lines: list[bytes], topic: str) -> None:
         self._connection = connection
         self._action = action
         self._lines = lines
         self._topic = topic
-        self._checked = 0  # lines
+        self._checked = 0  # lines, the last of which may be under way
+        self._long: LongText | None = None  # the line that is
         self._messages: list[bytes] = []
         self.is_done = False
 
@@ -338,13 +367,20 @@ class _Checking(Exchange):
             BadJson, TooLarge: a line cannot be accepted.
         """
         lines, left = self._lines, _PORTION
-        while left > 0 and self._checked < len(lines):
+        while left > 0 and (self._long is not None or self._checked < len(lines)):
+            if self._long is not None:
+                self._go_on_with(self._long)
+                break
             line = lines[self._checked]
             self._checked += 1
             left -= len(line) + _LINE
             if line.strip(WHITE_SPACE):
-                self._messages.append(self._action.check_line(self._checked, line))
-        if self._checked < len(lines):
+                message = self._action.check_line(self._checked, line)
+                if len(message) > LONG:
+                    self._long = LongText(message, self._action.settings.max_depth)
+                else:
+                    self._messages.append(message)
+        if self._checked < len(lines) or self._long is not None:
             self._connection.server.loop.call_soon(self._go_on_later)
             return
         self.is_done = True
@@ -352,10 +388,23 @@ class _Checking(Exchange):
             raise BadJson("The batch is empty; it has one JSON value a line.", 0)
         self._action.publish(self._connection, tuple(self._messages), self._topic)
 
+    def _go_on_with(self, line: LongText) -> None:
+        """Check a portion of the line that is under way.
+
+        Raises:
+            BadJson: it cannot be accepted.
+        """
+        try:
+            if line.go_on():
+                self._messages.append(line.value)
+                self._long = None
+        except BadJson as error:
+            raise self._action.explain(self._checked, error) from None
+
     def lost(self) -> None:
         """The client has gone; nothing is stored."""
         self.is_done = True
-        self._lines = []
+        self._lines, self._long = [], None
 
     def revoke(self, error: SloshError) -> None:
         """As the base says; nothing is stored."""
