@@ -427,6 +427,17 @@ def test_first_requests_share_the_time_of_a_turn(slow: Site) -> None:
     assert [answers(client) for client in clients] == [1] * 100
 
 
+def test_a_first_request_does_not_wait_for_what_others_took(site: Site) -> None:
+    """Beside a crowd whose turns are long a new client would wait for one more of them."""
+    turns, now = site.server.turns, [1.0]
+    turns.clock = lambda: now[0]
+    early, late = site.connect(), site.connect()
+    send(early, HEALTHY)
+    now[0] += 100 * TURN  # such as the polls of a crowd
+    send(late, HEALTHY)
+    assert answers(early) == answers(late) == 1
+
+
 def test_a_first_request_in_several_packets_is_read_like_any_other(slow: Site) -> None:
     client = slow.connect()
     for byte in HEALTHY:

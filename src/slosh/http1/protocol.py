@@ -144,10 +144,13 @@ class HttpConnection(Connection):
     def _begin(self, data: bytes) -> None:
         """The first bytes have come. They wait for their turn where the time of this one is over."""
         self._is_new = self._waits = False
-        if len(data) > MAX_PIPELINED or self.phase >= HELD or self.server.turns.is_over():
-            self._put_by(data)
-        else:
+        turns = self.server.turns
+        began = -1.0 if len(data) > MAX_PIPELINED or self.phase >= HELD else turns.begin_first()
+        if began >= 0:
             self.data_received(data)
+            turns.end_first(began)
+        else:
+            self._put_by(data)
 
     def eof_received(self) -> bool:
         """The client sends no more. A client that waits for news is taken to be gone.

@@ -5,8 +5,9 @@ The rules of this file:
 * A connection answers one request as soon as it comes, and those that came with it as far as the time of this turn of
   the event loop allows. What is left waits in the connection, with the socket unread beyond 64 KiB, until its turn
   comes. So do large reads: uvloop calls up to 32 times, with 256 KB each, for one readiness of a socket.
-* The first request of a connection waits too, once the time of this turn is over: a client that opens a connection for
-  each request sends very many first ones.
+* The first requests of connections have `TURN` seconds of their own in each turn, and wait once these are used up: a
+  client that opens a connection for each request sends very many first ones. What others took meanwhile does not count,
+  or a new client would wait a turn more beside a crowd whose turns are long.
 * All connections that wait are served a portion each, and then stand at the end again. Addresses take turns, and the
   connections of an address take turns among themselves. So a client with very many connections waits for itself; where
   all come from one address, such as a proxy's, each connection still has its turn.
@@ -74,7 +75,7 @@ class Turns:
         taken: portions since the start.
     """
 
-    __slots__ = ("_count", "_gone", "_is_due", "_loop", "_queues", "_until", "clock", "taken")
+    __slots__ = ("_count", "_gone", "_is_due", "_left", "_loop", "_queues", "_until", "clock", "taken")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
@@ -83,6 +84,7 @@ class Turns:
         self._count = 0  # that wait in `_queues`
         self._is_due = False  # `_run` is called in the next turn, or runs
         self._until = 0.0
+        self._left = 0.0  # seconds of this turn for first requests
         self.clock = time.perf_counter
         self.taken = 0
 
@@ -111,9 +113,21 @@ class Turns:
             self._begin(now)
         return now >= self._until
 
+    def begin_first(self) -> float:
+        """The time, where a first request may be answered in this turn; call `end_first` with it then. Else -1."""
+        now = self.clock()
+        if not self._is_due:
+            self._begin(now)
+        return now if self._left > 0 else -1.0
+
+    def end_first(self, began: float) -> None:
+        """A first request was answered."""
+        self._left -= self.clock() - began
+
     def _begin(self, now: float) -> None:
         self._is_due = True
         self._until = now + TURN
+        self._left = TURN
         self._loop.call_soon(self._run)
 
     def _put_last(self, connection: TakesTurns) -> None:
@@ -137,6 +151,7 @@ class Turns:
 
     def _run(self) -> None:
         self._until = self.clock() + TURN
+        self._left = TURN
         while (connection := self._next()) is not None:
             self.taken += 1
             try:
