@@ -315,14 +315,12 @@ class Handover:
         try:
             await asyncio.wait_for(self._hand_topics_over(channel, engine), RESTORE_WITHIN)
         except BaseException:
+            if self._is_given:
+                raise
             if engine is not None:
                 engine.is_handed_over = False
             await server.accept()
             raise
-        self._is_given = True
-        self.close()
-        server.give_up_sockets()
-        self.done.set()
 
     async def _hand_topics_over(self, channel: Channel, engine: MemoryEngine | None) -> None:
         if engine is not None:
@@ -333,6 +331,11 @@ class Handover:
         await channel.send(END)
         await channel.receive(RESTORED)
         await channel.send(GO)
+        # In this very step: the successor serves already, and no request may be answered here as before.
+        self._is_given = True
+        self.close()
+        self._server.give_up_sockets()
+        self.done.set()
 
 
 async def _settle_histories(engine: MemoryEngine) -> None:

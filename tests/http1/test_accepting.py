@@ -76,6 +76,28 @@ def test_many_are_accepted_in_a_turn(loop: str) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
+def test_what_the_loop_does_not_accept_itself_is_answered_one_turn_later(loop: str) -> None:
+    """A turn takes long beside a crowd."""
+
+    async def work(server: Server) -> None:
+        assert server._state is not None
+        with clients() as connect:
+            edge = server._state
+
+            async def answered(count: int) -> int:
+                """How many turns go by until so many clients that have come are answered."""
+                wanted = edge.requests + count
+                for client in [connect(server) for _ in range(count)]:
+                    client.send(REQUEST)
+                return await until(lambda: edge.requests == wanted)
+
+            alone = max([await answered(1) for _ in range(3)])
+            assert min([await answered(8) for _ in range(3)]) <= alone + 1
+
+    serve(work, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
 def test_a_client_that_is_there_comes_before_those_that_have_gone(loop: str) -> None:
     async def work(server: Server) -> None:
         assert server._state is not None

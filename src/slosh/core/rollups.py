@@ -9,6 +9,8 @@ The rules of this file:
 * Members with one path are one series: `{"a.b":1}` and `{"a":{"b":1}}` alike.
 * What is left out is counted: numbers for which there are too many series, and messages that are too large, or that
   came faster than they could be looked into.
+
+This file is longer than others because series are made, found and put back along the same tree of names.
 """
 
 import json

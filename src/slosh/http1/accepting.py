@@ -19,8 +19,8 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 from slosh.http1.state import ServerState
 from slosh.http1.turns import RARELY
@@ -72,7 +72,7 @@ class Accepting:
         self._turns = 0
         self._is_due = False  # `_accept_more` is called in this turn
         self._is_over = False
-        self._beginning: set[asyncio.Task[object]] = set()
+        self._beginning: dict[asyncio.Future[object], Coroutine[Any, Any, object]] = {}  # by what they wait for
         self.clock = time.perf_counter
 
     def connect(self) -> asyncio.Protocol:
@@ -133,11 +133,13 @@ class Accepting:
 
     def _begin(self, accepted: socket.socket) -> None:
         accepted.settimeout(0.0)
-        beginning = self._state.loop.create_task(self._state.loop.connect_accepted_socket(self.connect, accepted))
-        self._beginning.add(beginning)
-        beginning.add_done_callback(self._begun)
+        # A task would take its first step in the next turn, which is long where many clients are busy.
+        beginning = self._state.loop.connect_accepted_socket(self.connect, accepted)
+        with contextlib.suppress(StopIteration, OSError):
+            waits_for: asyncio.Future[object] = beginning.send(None)
+            self._beginning[waits_for] = beginning
+            waits_for.add_done_callback(self._begun)
 
-    def _begun(self, beginning: "asyncio.Task[object]") -> None:
-        self._beginning.discard(beginning)
-        with contextlib.suppress(asyncio.CancelledError, OSError):
-            beginning.result()
+    def _begun(self, waited_for: "asyncio.Future[object]") -> None:
+        with contextlib.suppress(StopIteration, asyncio.CancelledError, OSError):
+            self._beginning.pop(waited_for).send(None)
