@@ -3,7 +3,8 @@
 What is measured, by the browser's own counts (Chrome DevTools Protocol):
 
 * Frames a second, and the main thread's time for each, at 2,000 messages a second: on one topic, and on 50 with 40
-  each. A machine that does other things spoils the first; the second says what the page itself needs.
+  each; over a minute, of which a new picture is due at each half a pixel, and over ten seconds, of which one is due at
+  each frame. A machine that does other things spoils the first; the second says what the page itself needs.
 * The heap over a simulated day: the page's clock is set forward, and it is handed a day of messages in some minutes.
 * When the first chart stands, from the page's request on and from its `load` event on, and what the main
   thread did for it.
@@ -44,12 +45,16 @@ HOURS: Final = 24
 
 FRAMES: Final = """(ms) => new Promise((resolve) => {
   const began = performance.now();
+  const drawn = sloshView.drawings();
   let frames = 0;
   requestAnimationFrame(function count() {
     frames++;
     const passed = performance.now() - began;
     if (passed < ms) requestAnimationFrame(count);
-    else resolve({ frames, seconds: passed / 1000, received: sloshView.feed.received });
+    else {
+      const [seconds, drawings] = [passed / 1000, sloshView.drawings() - drawn];
+      resolve({ frames, seconds, drawings, received: sloshView.feed.received });
+    }
   });
 })"""
 
@@ -161,6 +166,7 @@ def frames(
     feeder.join()
     result = {
         "frames_per_second": round(found["frames"] / found["seconds"], 1),
+        "drawings_per_second": round(found["drawings"] / found["seconds"], 1),
         "messages_per_second": round((found["received"] - had) / found["seconds"]),
         "missed": page.evaluate("sloshView.feed.missed"),
         "drawing_ms": round(page.evaluate("sloshView.cost()"), 2),
@@ -220,7 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15.0, help="that frames are counted for (default: 15)")
     seconds: float = parser.parse_args().seconds
-    many = [f"many/{number}" for number in range(TOPICS)]
+    many, more = ([f"{name}/{number}" for number in range(TOPICS)] for name in ("many", "more"))
     with serving() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
         result = {
@@ -229,6 +235,8 @@ def main() -> None:
             "first_chart": first_chart(browser, url, 9),
             "one_topic": frames(browser, url, "one", ["one"], RATE, seconds),
             "fifty_topics": frames(browser, url, "many/*", many, RATE / TOPICS, seconds),
+            "one_topic_10_s": frames(browser, url, "quick?span=10", ["quick"], RATE, seconds),
+            "fifty_topics_10_s": frames(browser, url, "more/*?span=10", more, RATE / TOPICS, seconds),
             "day": day(browser, url),
         }
         browser.close()

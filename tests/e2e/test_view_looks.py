@@ -130,3 +130,12 @@ def test_charts_beside_each_other_end_at_one_line(kept: Slosh, new_page: Open) -
     expect(page.locator(".chart")).to_have_count(3)
     ends = "(all) => all.slice(0, 2).map((each) => each.getBoundingClientRect().bottom)"
     until(lambda: page.locator(".chart canvas").evaluate_all(ends), lambda found: abs(found[0] - found[1]) < 1)
+
+
+@pytest.mark.parametrize("path", ["view/", "view/kitchen", "", "chat.html", "live.html", "replay.html"])
+def test_nothing_on_a_page_moves_for_ever_by_itself(slosh: Slosh, new_page: Open, path: str) -> None:
+    """A dot that pulses has a browser make sixty frames a second, for as long as the page is open."""
+    page = new_page(f"{slosh.url}/{path}")
+    expect(page.locator("#state")).to_have_attribute("data-state", "live")
+    moves = "document.getAnimations().map(({ effect }) => effect.getComputedTiming().iterations)"
+    assert [each for each in page.evaluate(moves) if each is None or each > 10] == []
