@@ -35,7 +35,7 @@ def talk(browser: "Browser", url: str) -> "Page":
     """Three people in a room; gives the page of the first."""
     people: dict[str, Page] = {}
     for name in dict.fromkeys(name for name, _ in TALK):
-        page = browser.new_context(viewport={"width": 900, "height": 810}).new_page()
+        page = browser.new_context(viewport={"width": 900, "height": 810}, locale="en-GB").new_page()
         page.goto(f"{url}/chat.html")
         expect(page.locator("#state")).to_have_attribute("data-state", "live")
         page.get_by_label("Your name").fill(name)

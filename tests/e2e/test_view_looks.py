@@ -139,3 +139,25 @@ def test_nothing_on_a_page_moves_for_ever_by_itself(slosh: Slosh, new_page: Open
     expect(page.locator("#state")).to_have_attribute("data-state", "live")
     moves = "document.getAnimations().map(({ effect }) => effect.getComputedTiming().iterations)"
     assert [each for each in page.evaluate(moves) if each is None or each > 10] == []
+
+
+def test_many_rows_stand_in_the_order_of_their_names_however_they_came(kept: Slosh, new_page: Open) -> None:
+    for number in (5, 12, 8, 1, 10, 3, 11, 2, 9, 4, 7, 6):
+        kept.post(f"g/{number}", number)
+    page = view(new_page, kept, "g/*?span=5m")
+    expect(page.locator("#rows .name")).to_have_text([f"g/{number}" for number in range(1, 13)])
+    row = page.locator("#rows tr").nth(6)
+    row.hover()
+    row.get_by_role("button", name="pin", exact=True).click()
+    expect(page.locator("#rows .name").first).to_have_text("g/7")
+    row = page.locator("#rows tr").first
+    row.hover()
+    row.get_by_role("button", name="pinned", exact=True).click()
+    expect(page.locator("#rows .name")).to_have_text([f"g/{number}" for number in range(1, 13)])
+
+
+def test_two_buses_are_two_paths(kept: Slosh, new_page: Open) -> None:
+    """And not one that jumps between them."""
+    kept.post("buses", *({"bus": "AB"[n % 2], "lat": 52 + n % 2, "lon": 13 + n / 10} for n in range(8)))
+    page = view(new_page, kept, "buses")
+    expect(page.locator("#paths .key span")).to_have_text(["A: position", "B: position"])

@@ -35,7 +35,7 @@ const TINY = 1e-9;
 /** Breaks that are marked. */
 const MAX_MARKS = 100;
 /** Members that name a message's origin, where the page does not say which one does: a line for each of its values. */
-const ORIGINS = ["host", "hostname", "device", "device_id", "sensor", "sensor_id", "node", "station", "instance", "worker", "room", "run"];
+const ORIGINS = ["host", "hostname", "device", "device_id", "sensor", "sensor_id", "node", "station", "instance", "worker", "room", "run", "vehicle", "bus", "train", "ship", "tracker"];
 
 export class Lines {
   all = new Map();

@@ -209,6 +209,9 @@ export class ServerClock {
   }
 }
 
+/** `0.5`, `2,142.6`: how many a second. */
+export const perSecond = (rate) => formatOf(1, true).format(rate);
+
 /** `1 message`, `2,000 messages`. */
 export const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 

@@ -57,14 +57,16 @@ export class Table {
     this.#elements.tools.hidden = lines.length < MANY;
     let count = 0;
     let longest = 0;
+    let isOrdered = true;
     for (const line of lines) {
       const row = this.#rows.get(line) ?? this.#add(line);
-      if (row.pinned !== Boolean(line.isPinned)) this.#put(line, row);
+      if (row.pinned !== Boolean(line.isPinned) || row.name !== line.label) isOrdered = this.#name(line, row);
       const isShown = line.isPinned || (this.#fits(line) && count < MOST_ROWS);
       if (isShown) count++;
       if (row.hidden === isShown) row.hidden = !isShown;
       if (isShown) longest = Math.max(longest, this.#fill(row, line, drawn.has(line), from, to));
     }
+    if (!isOrdered) this.#order();
     this.#elements.body.parentElement.classList.toggle("long", longest * CHARACTER > this.#room());
   }
 
@@ -86,22 +88,24 @@ export class Table {
     pin.addEventListener("click", () => this.#calls.onPin(line));
     const row = make("tr", {}, make("td", {}, name), make("td"), make("td"), make("td", { className: "mean" }), make("td"), make("td", { className: "tool" }, pin, only));
     this.#rows.set(line, row);
-    this.#put(line, row);
     return row;
   }
 
-  /** What is pinned stands on top. The others as they came; of many by their names. */
-  #put(line, row) {
-    row.pinned = Boolean(line.isPinned);
-    const isBefore = (other) => {
-      if (row.pinned !== other.pinned) return row.pinned;
-      return this.#rows.size > MANY && naturally(line.label, other.name) < 0;
-    };
-    row.name = line.label;
-    this.#elements.body.insertBefore(row, [...this.#elements.body.rows].find((other) => other !== row && isBefore(other)) ?? null);
+  /** Note how a line is called and whether it is pinned; false, because its place may be another. */
+  #name(line, row) {
+    [row.pinned, row.name] = [Boolean(line.isPinned), line.label];
     const pin = row.querySelector(".pin");
     pin.setAttribute("aria-pressed", String(row.pinned));
     pin.textContent = row.pinned ? "pinned" : "pin";
+    return false;
+  }
+
+  /** What is pinned stands on top. The others as they came; of many by their names. */
+  #order() {
+    const rows = [...this.#rows.values()].sort((a, b) => b.pinned - a.pinned || (this.#rows.size > MANY ? naturally(a.name, b.name) : 0));
+    const { body } = this.#elements;
+    // A row that stays keeps the focus.
+    rows.forEach((row, i) => body.rows[i] === row || body.insertBefore(row, body.rows[i] ?? null));
   }
 
   /** Write what there is into a row; gives the characters of its longest number. */

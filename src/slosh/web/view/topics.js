@@ -5,7 +5,7 @@
  */
 
 import { pathOf, rootOf, topicOf, viewOf } from "./address.js";
-import { duration } from "./numbers.js";
+import { duration, perSecond } from "./numbers.js";
 import { make } from "./plot.js";
 
 /** Seconds between two tellings of the counts, and how many of them a sparkline has. */
@@ -117,11 +117,11 @@ function show() {
   if (isNew) order(all);
   const shown = all.filter(({ row }) => row);
   for (const { row, facts, began } of shown) {
-    row.rate.textContent = `${facts.rate.toFixed(1)}/s`;
+    row.rate.textContent = `${perSecond(facts.rate)}/s`;
     row.more.textContent = `${facts.watchers.toLocaleString("en")} watching · ${facts.max.toLocaleString("en")} so far · for ${duration((performance.now() - began) / 1000)}${facts.ended ? " · ended" : ""}`;
   }
   $("count").textContent = all.length.toLocaleString("en");
-  $("rate").textContent = all.reduce((sum, { facts }) => sum + facts.rate, 0).toFixed(1);
+  $("rate").textContent = perSecond(all.reduce((sum, { facts }) => sum + facts.rate, 0));
   $("watchers").textContent = all.reduce((sum, { facts }) => sum + facts.watchers, 0).toLocaleString("en");
   $("empty").hidden = all.length > 0;
   $("rest").hidden = all.length <= MOST;
@@ -167,7 +167,7 @@ function spark({ row: { canvas }, facts: { name }, history }, width, height, lin
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
   const most = Math.max(...history, 0.1);
-  canvas.setAttribute("aria-label", `${name}: up to ${most.toFixed(1)} messages a second in the last ${duration(history.length * EVERY)}`);
+  canvas.setAttribute("aria-label", `${name}: up to ${perSecond(most)} messages a second in the last ${duration(history.length * EVERY)}`);
   const at = (i) => [width - 2 - (history.length - 1 - i) * ((width - 4) / (KEPT - 1)), height - 2 - (history[i] / most) * (height - 5)];
   context.beginPath();
   history.forEach((_, i) => context[i ? "lineTo" : "moveTo"](...at(i)));

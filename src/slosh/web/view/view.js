@@ -13,7 +13,7 @@
 import { LONGEST, names, pathOf, readAddress, rootOf, topicOf, viewOf, writeAddress } from "./address.js";
 import { Feed } from "./feed.js";
 import { Lines, MAX_DRAWN } from "./lines.js";
-import { clock, duration, number, plural } from "./numbers.js";
+import { clock, duration, number, perSecond, plural } from "./numbers.js";
 import { Bands, Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
@@ -200,7 +200,7 @@ function zoom(from, to) {
 }
 
 function showFacts() {
-  $("rate").textContent = feed.rate.toFixed(1);
+  $("rate").textContent = perSecond(feed.rate);
   $("received").textContent = feed.received.toLocaleString("en");
   $("missed").textContent = feed.missed.toLocaleString("en");
   $("missed-box").className = feed.missed ? "warn" : "";
