@@ -67,6 +67,7 @@ def take(browser: "Browser", url: str) -> None:
     """Take the pictures, one example after the other."""
 
     def shoot(name: str, page: "Page") -> None:
+        page.wait_for_function("document.getAnimations().every(({ playState }) => playState !== 'running')")
         page.screenshot(path=EXAMPLES / "img" / f"{name}.png")
         page.close()
 

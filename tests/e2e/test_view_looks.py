@@ -161,3 +161,14 @@ def test_two_buses_are_two_paths(kept: Slosh, new_page: Open) -> None:
     kept.post("buses", *({"bus": "AB"[n % 2], "lat": 52 + n % 2, "lon": 13 + n / 10} for n in range(8)))
     page = view(new_page, kept, "buses")
     expect(page.locator("#paths .key span")).to_have_text(["A: position", "B: position"])
+
+
+def test_an_axis_of_a_share_ends_at_all_of_it(kept: Slosh, new_page: Open) -> None:
+    kept.post("busy", {"cpu_percent": 100}, {"cpu_percent": 100})
+    kept.post("over", {"cpu_percent": 100}, {"cpu_percent": 180})
+    for topic, is_over in (("busy", False), ("over", True)):
+        page = view(new_page, kept, topic)
+        expect(page.locator(".key b")).to_be_visible()
+        page.wait_for_function("sloshView.plots()[0]?.labels.includes('100')")
+        labels = page.evaluate("sloshView.plots()[0].labels")
+        assert any(float(label) > 100 for label in labels) is is_over

@@ -56,6 +56,7 @@ figcaption { display: flex; gap: 8px; align-items: baseline; font-weight: 600; }
 .key.dashed::before { background: repeating-linear-gradient(90deg, var(--colour) 0 4px, transparent 4px 5px); }
 .key[aria-pressed="false"] { opacity: 0.5; text-decoration: line-through; }
 .at, .unit { font-size: 12px; color: var(--muted); white-space: nowrap; padding-right: 8px; }
+:is(.at, .unit):empty { display: none; }
 .plot { height: var(--height, 240px); }
 canvas[role="img"] { display: block; width: 100%; height: var(--height, 240px); }
 .waiting { color: var(--muted); display: grid; place-content: center; height: var(--height, 240px); text-align: center; }

@@ -145,7 +145,7 @@ export class Plot {
     // Very large and very small numbers are drawn as such between 1 and 10, which is what uPlot can do.
     this.#scale = this.#how.isScientific && !this.#view.isLog ? 10 ** Math.floor(Math.log10(size)) : 1;
     for (const line of this.#lines) [line.how, line.scale] = [this.#how, this.#unit];
-    this.#range = this.#view.isLog ? logRange(shown) : spanOf(low, high, this.#view.isZero).map((value) => value / this.#scale);
+    this.#range = this.#view.isLog ? logRange(shown) : spanOf(low, high, this.#view.isZero, this.#unit.text).map((value) => value / this.#scale);
     if (!isSeen) return;
     this.#drawn = frame(this.#lines.map(({ series }) => series), from, to, this.#plot.over.clientWidth || USUAL_WIDTH);
     this.#plot.setData([this.#drawn.times, ...this.#drawn.lines.map(({ means }) => this.#fit(means))]);
@@ -360,10 +360,11 @@ function baseOf(all, texts) {
   return Math.floor(all[0] / power) * power;
 }
 
-/** What the y axis spans. */
-function spanOf(low, high, isZero) {
+/** What the y axis spans. There is no more than a hundred per cent, but for the width of a line, unless a number says so. */
+function spanOf(low, high, isZero, unit) {
   if (!(low <= high)) return [0, 1];
-  return isZero ? span(Math.min(0, low), Math.max(0, high)) : span(low, high);
+  const [bottom, top] = isZero ? span(Math.min(0, low), Math.max(0, high)) : span(low, high);
+  return [bottom, unit === "%" && high <= 100 ? Math.min(top, 100 + (100 - bottom) / 50) : top];
 }
 
 function logRange(lines) {
