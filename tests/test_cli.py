@@ -250,7 +250,7 @@ def test_a_second_signal_quits_at_once_with_its_own_exit_code(tmp_path: Path) ->
 def held_publisher(port: int) -> socket.socket:
     """A connection in the middle of a POST, which a draining server waits for."""
     client = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-    client.sendall(b"POST /topics/t HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    client.sendall(b"POST /topics/t?open HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
     assert client.recv(100).startswith(b"HTTP/1.1 100")
     return client
 

@@ -10,7 +10,7 @@ from slosh.http1.handler import Action, Application
 from slosh.http1.head import Head
 from slosh.http1.lingering import PAUSE
 from tests.web.conftest import MakeSite
-from tests.web.harness import Client, Site, request
+from tests.web.harness import Client, Response, Site, request
 
 POLL = request("GET", "/topics/a")
 FILE = request("GET", "/__init__.py")
@@ -128,6 +128,46 @@ def test_nobody_who_has_sent_the_body_already_is_told_to_go_on(site: Site) -> No
     client = site.connect().post("/topics/a", b'"body"', Expect="100-continue")
     assert client.next().status == 200
     assert client.silent()
+
+
+def ask_first(site: Site, target: str, method: str = "POST", **fields: str) -> Response:
+    """What a client hears that asks before it sends a body."""
+    client = site.connect().send(request(method, target, Expect="100-continue", Content_Length="5", **fields))
+    answer = client.next()
+    assert client.wire.has_ended() == (answer.status != 100), "whether the body still comes nobody knows"
+    return answer
+
+
+@pytest.mark.parametrize("query", ["", "?batch=ndjson", "?end"])
+def test_a_body_for_which_nobody_watches_is_not_asked_for(site: Site, query: str) -> None:
+    for topic in "ab":
+        answer = ask_first(site, f"/topics/{topic}{query}")
+        assert (answer.status, answer.code) == (404, "no_watchers")
+    site.connect().get("/topics/b")
+    assert ask_first(site, f"/topics/b{query}").status == 100
+
+
+def test_a_body_that_may_be_taken_is_asked_for(make_site: MakeSite) -> None:
+    site = make_site(topics={"kept": {"unwatched": "keep"}})
+    site.connect().get("/topics/followed/*?format=ndjson")
+    assert ask_first(site, "/topics/kept").status == 100
+    assert ask_first(site, "/topics/followed/a").status == 100
+    assert ask_first(site, "/topics/a?open").status == 100
+    assert ask_first(site, "/topics/a", Idempotency_Key="k").status == 100, "it may be sent a second time"
+    assert ask_first(site, "/topics").status == 100, "its lines name the topics"
+
+
+def test_a_body_for_what_takes_none_is_not_asked_for(site: Site) -> None:
+    site.post("/topics/a?open&end", b"1")
+    for query in ("", "?open", "?end"):
+        assert (ask_first(site, f"/topics/a{query}").code) == "ended"
+    assert ask_first(site, "/topics/b", "DELETE").code == "bad_request"
+
+
+def test_a_process_that_has_handed_its_topics_over_does_not_say_that_nobody_watches(site: Site) -> None:
+    site.engine.is_handed_over = True
+    assert ask_first(site, "/topics/a").status == 100
+    assert site.post("/topics/a", b'"' + b"x" * 300_000 + b'"').code == "draining"
 
 
 def test_an_http_1_0_client_is_not_told_to_go_on(site: Site) -> None:

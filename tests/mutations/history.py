@@ -86,6 +86,18 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/rollups.py",
+        "series = node.series or node.by_path.get(node.path)",
+        "series = node.series",
+        "core/test_rollups.py::test_members_with_one_path_are_one_series_however_it_is_divided_into_names",
+    ),
+    row(
+        "core/window.py",
+        "self.points = -(-length // self.step)",
+        "self.points = points",
+        "core/test_window.py::test_it_reaches_back_as_far_as_was_asked_but_for_a_part_of_a_bucket",
+    ),
+    row(
+        "core/rollups.py",
         "if number - number != 0.0:",
         "if number != number:",
         "core/test_rollups.py::test_what_is_a_number_and_what_is_none",

@@ -831,6 +831,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/publish.py",
+        "if key or not asks_first:",
+        "if not asks_first:",
+        "http1/test_connection.py::test_a_body_that_may_be_taken_is_asked_for",
+    ),
+    row(
+        "web/publish.py",
         'return parse_key(connection.head) if self._is_keyed else ""',
         'return ""',
         "web/test_publish.py::test_an_idempotency_key_that_is_none_is_refused_on_a_head_that_is_known[]",

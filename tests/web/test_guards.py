@@ -134,3 +134,9 @@ def test_a_key_that_is_none_is_refused_before_the_body_below_a_prefix_too(make_s
     site = make_site(trusted_proxies="192.0.2.0/24")
     sent = request("POST", "/topics/a", b"1", Expect="100-continue", Idempotency_Key="k" * 300, **PREFIX)[:-1]
     assert site.connect().send(sent).next().status == 400
+
+
+def test_a_request_that_is_refused_without_its_body_is_counted_whatever_the_reason(make_site: MakeSite) -> None:
+    site = make_site(request_rate=3, rate_burst=1)
+    sent = request("POST", "/topics/a", Content_Length="5", Expect="100-continue")
+    assert [guess(site, sent) for _ in range(4)] == [404] * 3 + [429]

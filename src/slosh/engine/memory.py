@@ -107,9 +107,11 @@ class MemoryEngine(Engine):
         return self.hub.open(name, now)
 
     def is_unwatched(self, name: str, now: float) -> bool:
-        """As the engine promises; it always is known."""
+        """As the engine promises; it is known until another process has the topics."""
         hub = self.hub
-        if hub.find(name, now) is not None or hub.classes.find(name).keeps or hub.listeners.is_wanted(name):
+        if self.is_handed_over or hub.find(name, now) is not None:
+            return False
+        if hub.classes.find(name).keeps or hub.listeners.is_wanted(name):
             return False
         hub.listeners.leave_out(name)
         return True

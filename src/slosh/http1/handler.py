@@ -52,8 +52,14 @@ class Action:
         self,
         connection: Connection,  # noqa: ARG002 - most are refused when they run
         variable: object | None,  # noqa: ARG002
+        asks_first: bool,  # noqa: ARG002, FBT001
     ) -> SloshError | None:
-        """The error, where a request will be refused whatever its body; None where that is not known yet."""
+        """The error, where a request will be refused whatever its body; None where that is not known yet.
+
+        Args:
+            asks_first: whether the client waits for a 100 before it sends the body (RFC 9110 §10.1.1). The request is
+                refused with the error then; else only where it is one of rights or rates.
+        """
         return None
 
     def run(self, connection: Connection, body: bytes) -> None:
@@ -172,9 +178,14 @@ class ByTrust(Action):
         """As either."""
         return self.other.count_messages(body)
 
-    def refuse_early(self, connection: Connection, variable: object | None) -> SloshError | None:
+    def refuse_early(
+        self,
+        connection: Connection,
+        variable: object | None,
+        asks_first: bool,  # noqa: FBT001 - as the base has it
+    ) -> SloshError | None:
         """As the one that counts."""
-        return self._choose(connection).refuse_early(connection, variable)
+        return self._choose(connection).refuse_early(connection, variable, asks_first)
 
     def find_path(self, variable: object) -> str:
         """As either."""
@@ -203,6 +214,11 @@ class Refusal(Action):
         """Answer with the error."""
         connection.refuse(self.error)
 
-    def refuse_early(self, connection: Connection, variable: object | None) -> SloshError | None:  # noqa: ARG002
+    def refuse_early(
+        self,
+        connection: Connection,  # noqa: ARG002 - the same whatever they are
+        variable: object | None,  # noqa: ARG002
+        asks_first: bool,  # noqa: ARG002, FBT001
+    ) -> SloshError | None:
         """As the base says."""
         return self.error

@@ -358,21 +358,31 @@ class Guard(Action):
         self._action.run_with(connection, body, said)
         self._note(connection, grant)
 
-    def refuse_early(self, connection: Connection, said: object | None) -> SloshError | None:
+    def refuse_early(
+        self,
+        connection: Connection,
+        said: object | None,
+        asks_first: bool,  # noqa: FBT001 - as the base has it
+    ) -> SloshError | None:
         """As the base says.
 
-        A request is counted here where it may not be run, since it is refused without its body: a guess at a token
-        costs as much as one that came whole. Any other is counted when its body is here.
+        A request is counted here where it is refused without its body: a guess at a token costs as much as one that
+        came whole. Any other is counted when its body is here.
         """
         try:
             self._check(self._find_grant(connection), said)
         except SloshError as error:
+            refusal: SloshError | None = error
+        else:
+            refusal = self._action.refuse_early(connection, said, asks_first)
+            if not asks_first:
+                return refusal
+        if refusal is not None:
             try:
                 self._gate.check_rate(connection, self._grant)
             except TooManyRequests as too_many:
                 return too_many
-            return error
-        return self._action.refuse_early(connection, said)
+        return refusal
 
     def find_path(self, said: object) -> str:
         """As the action does."""

@@ -2,7 +2,8 @@
 
 The rules of this file:
 
-* A large body is looked into only where somebody watches, if the engine knows that at once.
+* A large body is looked into only where somebody watches, if the engine knows that at once. A client that asks before
+  it sends its body is refused then, and need not send it.
 * A large batch is checked in portions, one in each turn of the loop, so that nobody else waits for all of it.
 * A topic ends in one step with the messages that come with its end. What is refused, for whatever reason, has changed
   nothing: the topic has not ended, and was not opened.
@@ -27,6 +28,7 @@ from slosh.errors import (
     NoWatchers,
     SloshError,
     TooLarge,
+    TopicEnded,
     UnsupportedEncoding,
 )
 from slosh.http1.connection import Connection
@@ -57,6 +59,7 @@ KEY: Final = b"idempotency-key"
 _MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
 _ENDED: Final = b',"ended":true'
+_NO_BODY: Final = "DELETE ends a topic without a message. POST ?end publishes its body as the last message."
 _INACTIVE: Final = "This topic is not active, so there is nothing to end."
 
 
@@ -154,13 +157,28 @@ class Publish(Action):
             return None
         return name
 
-    def refuse_early(self, connection: Connection, said: object | None) -> SloshError | None:  # noqa: ARG002
-        """As the base says: for an idempotency key that is none."""
+    def refuse_early(
+        self,
+        connection: Connection,
+        said: object | None,
+        asks_first: bool,  # noqa: FBT001 - as the base has it
+    ) -> SloshError | None:
+        """As the base says: for an idempotency key that is none, and a topic that takes nothing, where that is known.
+
+        With a key it is not known: the request may be a second one, and is answered as the first.
+        """
         try:
-            self._find_key(connection)
+            key = self._find_key(connection)
         except BadRequest as error:
             return error
-        return None
+        if key or not asks_first:
+            return None
+        engine, now = self._engine, connection.server.now()
+        topic = said if isinstance(said, str) else self._topic
+        if not self._opens and engine.is_unwatched(topic, now):
+            return NoWatchers()
+        known = engine.hub.find(topic, now) if engine.knows_all else None
+        return TopicEnded() if known is not None and known.ended else None
 
     def find_path(self, said: object) -> str:
         """That of the topic `said`."""
@@ -426,6 +444,19 @@ class EndTopic(Publish):
 
     __slots__ = ()
 
+    def refuse_early(
+        self,
+        connection: Connection,
+        said: object | None,  # noqa: ARG002 - it has no body, whatever the topic
+        asks_first: bool,  # noqa: ARG002, FBT001
+    ) -> SloshError | None:
+        """As the base says: for a body, and an idempotency key that is none."""
+        try:
+            self._find_key(connection)
+        except BadRequest as error:
+            return error
+        return BadRequest(_NO_BODY) if connection.head.length > 0 else None
+
     def run_with(self, connection: Connection, body: bytes, said: object) -> None:
         """End it.
 
@@ -433,7 +464,7 @@ class EndTopic(Publish):
             BadRequest: there is a body, which would be lost (RFC 9110 §9.3.5 gives it no meaning).
         """
         if body:
-            raise BadRequest("DELETE ends a topic without a message. POST ?end publishes its body as the last message.")
+            raise BadRequest(_NO_BODY)
         self.publish(connection, (), str(said))
 
     def settle(self, outcome: Published | SloshError, connection: Connection, said: str, now: float = 0.0) -> None:
