@@ -359,6 +359,21 @@ def test_the_past_stands_before_what_came_since(play: Any) -> None:
     assert play("lines.js", "Lines", words) == [[[975, 985, 995, 1000], [2, None, 3, 5], 1, 5]]
 
 
+def test_the_past_of_what_one_line_shows_is_put_together(play: Any) -> None:
+    """Messages that are numbers, and their member `value`, are drawn as one line, and two series of a history."""
+    words = """
+    const lines = new Lines(false, null, 600);
+    lines.fillPast("t", { from: 970_000, step: 10_000, series: [
+      { path: "", count: [2, 0, 1, 0], min: [1, null, 3, null], max: [4, null, 3, null], mean: [2, null, 3, null] },
+      { path: "value", count: [0, 1, 3, 0], min: [null, 6, 1, null], max: [null, 6, 9, null], mean: [9, 6, 5, 9] },
+    ] });
+    const [{ series }] = lines.all.values();
+    const { low, high } = series.facts(0, 2000);
+    tell([lines.all.size, [...series.times.subarray(0, series.length)], series.values, low, high]);
+    """
+    assert play("lines.js", "Lines", words) == [[1, [975, 985, 995, 1005], [2, 6, 4.5, None], 1, 9]]
+
+
 def test_what_is_saved_is_a_table_by_time(play: Any) -> None:
     """Messages of the same millisecond all stand in it."""
     words = """

@@ -177,7 +177,7 @@ export class Lines {
 
   /** What the server kept of the time before the first message here: columns of lowest, highest and mean. */
   fillPast(source, { from, step, series }) {
-    for (const { path, by, count, min, max, mean } of series) {
+    for (const { path, by, count, min, max, mean } of joined(series)) {
       const line = this.#line(source, by, path || "value", 0, from / 1000);
       if (!line) continue;
       if (by !== undefined) this.#values.add(by);
@@ -275,4 +275,21 @@ export function rowAt(times, column, time, near) {
   const toRight = right === times.length ? Infinity : times[right] - time;
   const isJoined = !isBroken && toLeft + toRight < Infinity;
   return isJoined || Math.min(toLeft, toRight) <= near ? (toLeft <= toRight ? left : right) : null;
+}
+
+/** The series of a past, of which those are one that one line shows: of messages that are numbers, and of their member `value`. */
+function joined(all) {
+  const lines = new Map();
+  for (const series of all) {
+    const key = JSON.stringify([series.by, series.path || "value"]);
+    lines.set(key, lines.has(key) ? both(lines.get(key), series) : series);
+  }
+  return lines.values();
+}
+
+function both(one, other) {
+  const count = one.count.map((number, i) => number + other.count[i]);
+  const column = (name, together) => count.map((_, i) => (!one.count[i] ? other[name][i] : !other.count[i] ? one[name][i] : together(one[name][i], other[name][i], i)));
+  const mean = column("mean", (a, b, i) => a * (one.count[i] / count[i]) + b * (other.count[i] / count[i]));
+  return { ...one, count, min: column("min", (a, b) => Math.min(a, b)), max: column("max", (a, b) => Math.max(a, b)), mean };
 }
