@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,3 +124,18 @@ def test_what_an_address_holds_of_secrets_is_not_told(client: Client, source: So
     with client.watch("poll/d", deadline=PATIENCE) as watch, poll(client, source, "poll/d", tmp_path) as running:
         threading.Thread(target=lambda: list(watch), daemon=True).start()
         assert "s3cret" not in running.hear("(.*/status) answered 500")[0]
+
+
+def test_a_restart_of_the_server_is_waited_for(source: Source, tmp_path: Path) -> None:
+    """As long as it takes, and what was asked meanwhile is not published when it is old."""
+    with ExitStack() as stack:
+        with Serving(tmp_path, "--unwatched=keep") as serving, Client(serving.url) as client:
+            polling = stack.enter_context(poll(client, source, "poll/b", tmp_path))
+            with client.watch("poll/b", deadline=PATIENCE) as watch:
+                assert next(watch).message == 1
+        polling.hear("Trying again")
+        source.body = b"2"
+        stack.enter_context(Serving(tmp_path, "--unwatched=keep", port=serving.port))
+        client = stack.enter_context(Client(serving.url))
+        with client.watch("poll/b", since="earliest", deadline=PATIENCE) as watch:
+            assert next(watch).message == 2

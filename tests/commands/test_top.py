@@ -1,12 +1,17 @@
 """`slosh top`: a table that lives, on a real terminal and on a pipe."""
 
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from slosh.cli import main
+from slosh.client import Client
 from slosh.commands.top import View, age_of
 from slosh.testing.server import TestingServer
 from tests.commands.terminal import Terminal
+from tests.e2e.server import Serving
 from tests.running import PATIENCE
 
 TOPICS: list[dict[str, object]] = [
@@ -69,6 +74,20 @@ def test_on_a_terminal_it_lives_and_q_ends_it(slosh: TestingServer) -> None:
         terminal.press("q")
         assert terminal.process.wait(PATIENCE) == 0
         assert terminal.written.rstrip().endswith("\x1b[?25h\x1b[?1049l")
+
+
+def test_a_server_that_is_away_is_told_and_waited_for(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with Serving(tmp_path) as serving:
+            terminal = stack.enter_context(Terminal("top", "--every=100ms", url=serving.url))
+            terminal.until("0 topics")
+        terminal.until("the connection was refused")
+        stack.enter_context(Serving(tmp_path, port=serving.port))
+        client = stack.enter_context(Client(serving.url))
+        client.publish("kitchen", 1, open=True)
+        terminal.until("1 topic,")
+        terminal.press("q")
+        assert terminal.process.wait(PATIENCE) == 0
 
 
 def test_on_a_pipe_it_is_one_table(slosh: TestingServer) -> None:

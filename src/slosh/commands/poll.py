@@ -1,20 +1,21 @@
 """`slosh poll`: ask a web address again and again, and publish its answers, while somebody watches."""
 
 import time
+from functools import partial
 from typing import Final
 
 import click
 import httpx2
 
 from slosh.client.addresses import one_topic_path
-from slosh.client.answers import THROUGH
+from slosh.client.answers import THROUGH, is_passing
 from slosh.client.connections import open_transport
-from slosh.client.errors import BadUse
+from slosh.client.errors import BadUse, ClientError
 from slosh.client.proxies import find_proxy, shown_proxy
 from slosh.client.synchronous import Client
 from slosh.commands.lines import encode_line
 from slosh.commands.progress import Progress, count
-from slosh.commands.shared import ClientCommand, open_client, parse_duration, tell, url_option
+from slosh.commands.shared import ClientCommand, keep_trying, open_client, parse_duration, tell, url_option
 
 _LONGEST: Final = 8 * 1024 * 1024
 """Bytes of an answer that are read."""
@@ -75,6 +76,7 @@ def poll(
         httpx2.Client(timeout=_PATIENCE, follow_redirects=True, transport=_ByProxy()) as source,
         Progress(lambda: f"{count(published, 'answer')} published, Ctrl-C ends") as progress,
     ):
+        client.watchers(topic)  # What is wrong with the server is told at the start; later it is waited for.
         _wait_for_watchers(client, topic, progress)
         while published != most:
             began = time.monotonic()
@@ -83,14 +85,14 @@ def poll(
                 tell(failure)
             trouble = failure
             if message is not None and not (changed and message == before):
-                if client.publish_encoded(topic, [message]).taken:
+                if _is_taken(client, topic, message):
                     published += 1
                     before = message
                 else:
                     before = None
                     _wait_for_watchers(client, topic, progress)
                     continue  # at once: somebody has just begun to look
-            elif (message is None or changed) and not client.watchers(topic):
+            elif (message is None or changed) and not keep_trying(partial(client.watchers, topic)):
                 before = None
                 _wait_for_watchers(client, topic, progress)
                 continue
@@ -158,6 +160,16 @@ def _ask(source: httpx2.Client, address: str, shown: str, form: str) -> tuple[by
         return None, error.detail
 
 
+def _is_taken(client: Client, topic: str, message: bytes) -> bool:
+    """Whether it was taken. Where the server is away it is dropped: it would be old when the server is back."""
+    try:
+        return client.publish_encoded(topic, [message]).taken
+    except ClientError as error:
+        if not is_passing(error):
+            raise
+        return False
+
+
 def _wait_for_watchers(client: Client, topic: str, progress: Progress) -> None:
-    while not client.watchers(topic, wait=_WATCHED_WAIT):
+    while not keep_trying(partial(client.watchers, topic, wait=_WATCHED_WAIT)):
         progress.update()

@@ -8,6 +8,8 @@ from typing import Final
 
 import click
 
+from slosh.client.answers import is_passing
+from slosh.client.errors import ClientError
 from slosh.client.synchronous import Client
 from slosh.commands.progress import count
 from slosh.commands.screen import QUIT, Screen, need
@@ -16,6 +18,8 @@ from slosh.commands.shared import ClientCommand, has_colour, open_client, parse_
 Row = dict[str, object]
 
 _COLUMNS: Final = (("name", "TOPIC"), ("watchers", "WATCHERS"), ("rate", "RATE/S"), ("max", "MAX"), ("age", "AGE"))
+_PATIENCE: Final = 2.0
+"""Seconds that an answer may take while topics are shown: keys wait for it."""
 _GAP: Final = 2
 """Columns of the terminal between two of the table."""
 _SHORTEST_NAME: Final = 12
@@ -50,19 +54,26 @@ def top(sort: str, pattern: str | None, every: float, url: str | None) -> None:
         if not sys.stdout.isatty():
             click.echo(view.render(client.topics(), 100, 10**6), nl=False)
             return
-        with Screen() as screen:
-            _watch(client, screen, view, every)
-
-
-def _watch(client: Client, screen: Screen, view: "View", every: float) -> None:
-    while True:
         rows = client.topics()
-        screen.draw(view.render(rows, *screen.size))
+    with Screen() as screen, open_client(url, _PATIENCE) as client:
+        _watch(client, screen, view, every, rows)
+
+
+def _watch(client: Client, screen: Screen, view: "View", every: float, rows: Iterable[Row]) -> None:
+    trouble = ""
+    while True:
+        screen.draw(view.render(rows, *screen.size, trouble))
         for key in screen.keys(every):
             if key in QUIT:
                 return
             if view.press(key):
-                screen.draw(view.render(rows, *screen.size))
+                screen.draw(view.render(rows, *screen.size, trouble))
+        try:
+            rows, trouble = client.topics(), ""
+        except ClientError as error:
+            if not is_passing(error):
+                raise
+            trouble = printable(error.detail)
 
 
 class View:
@@ -96,8 +107,12 @@ class View:
             found.sort(key=key, reverse=True)
         return found[::-1] if self._turned else found
 
-    def render(self, topics: Iterable[Row], width: int, height: int) -> str:
-        """The table, as text of at most so many columns and lines."""
+    def render(self, topics: Iterable[Row], width: int, height: int, trouble: str = "") -> str:
+        """The table, as text of at most so many columns and lines.
+
+        Args:
+            trouble: why these are the topics of a while ago; empty where they are not.
+        """
         from rich.console import Console  # noqa: PLC0415 - an extra
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
@@ -105,7 +120,7 @@ class View:
         rows = self.rows(topics)
         watchers = sum(int(str(each.get("watchers", 0))) for each in rows)
         rate = sum(float(str(each.get("rate", 0))) for each in rows)
-        told = f"{count(len(rows), 'topic')}, {count(watchers, 'watcher')}, {rate:,.1f} messages a second"
+        told = trouble or f"{count(len(rows), 'topic')}, {count(watchers, 'watcher')}, {rate:,.1f} messages a second"
         room = max(1, height - 4)
         cells = [_cells_of(each) for each in rows[:room]]
         columns, for_names = _fit(cells, width)
