@@ -1,6 +1,7 @@
 """`slosh pub`: a value, or each line of standard input, with real pipes."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from slosh.cli import main
 from slosh.client import Client
 from slosh.client.errors import BadUse
 from slosh.commands.lines import encode_line
-from slosh.commands.publishing import paced
+from slosh.commands.publishing import Paced
 from slosh.commands.shared import EXIT_ENDED, EXIT_FOUND, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_UNWATCHED, EXIT_USAGE
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, clean_environment
@@ -232,6 +233,48 @@ def test_who_ends_it_has_what_was_read_published_or_is_told_how_much_was_not(
         assert b"2 messages were read and not published" in ours.stderr.read()
 
 
+@pytest.mark.parametrize("words", [(), ("--strict",)], ids=["", "--strict"])
+def test_lines_that_wait_for_their_time_are_counted_when_it_is_ended(server: str, words: tuple[str, ...]) -> None:
+    """They were read, so no other process can read them any more."""
+    kept(server, f"pub/waited{len(words)}")
+    with publishing(f"pub/waited{len(words)}", server, "--rate=1", *words) as ours:
+        assert ours.stdin is not None
+        assert ours.stderr is not None
+        ours.stdin.write(b"1\n" * 40)
+        ours.stdin.flush()
+        until(lambda: kept(server, f"pub/waited{len(words)}"), bool)
+        ours.send_signal(signal.SIGTERM)
+        found = re.search(rb"([0-9]+) messages were read and not published", ours.stderr.read())
+        assert found is not None
+        assert ours.wait(PATIENCE) == -signal.SIGTERM
+    assert len(kept(server, f"pub/waited{len(words)}")) + int(found[1]) == 40
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_lines_that_wait_for_their_time_stay_in_the_spool(server: str, tmp_path: Path, told: signal.Signals) -> None:
+    topic = f"pub/paced/{told.name}"
+    kept(server, topic)
+    spool = str(tmp_path / "spool")
+    with publishing(topic, server, "--rate=20", "--spool", spool) as ours:
+        assert ours.stdin is not None
+        ours.stdin.write(b"".join(b"%d\n" % number for number in range(100)))
+        ours.stdin.flush()
+        until(lambda: len(kept(server, topic)), lambda number: number > 2)
+        ours.send_signal(told)
+        ours.wait(PATIENCE)
+    assert len(kept(server, topic)) < 100
+    assert pub(server, topic, "--spool", spool, "--rate=1000", "--timeout=1s").returncode == 0
+    assert kept(server, topic) == list(range(100))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_time_that_is_given_for_the_end_is_not_that_of_the_rate(server: str, tmp_path: Path) -> None:
+    kept(server, "pub/slowly")
+    words = ("--rate=20", "--spool", str(tmp_path / "spool"), "--timeout=500ms")
+    assert pub(server, "pub/slowly", *words, lines=b"1\n" * 30).returncode == 0
+    assert len(kept(server, "pub/slowly")) == 30
+
+
 def publishing(topic: str, url: str, *words: str) -> "ProcessGroup[bytes]":
     return ProcessGroup(
         [*SLOSH, "pub", topic, *words],
@@ -381,7 +424,7 @@ def test_lines_keep_to_a_rate() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("slosh.commands.publishing.time.sleep", slept.append)
         patch.setattr("slosh.commands.publishing.time.monotonic", lambda: 100.0 + sum(slept))
-        parts = list(paced(iter([[b"x"] * 7, [b"x"] * 3]), 40.0))
+        parts = list(Paced(iter([[b"x"] * 7, [b"x"] * 3]), 40.0))
     assert [len(part) for part in parts] == [2, 2, 2, 1, 2, 1]
     assert sum(slept) == pytest.approx(9 / 40)  # all but what the last part may take
 

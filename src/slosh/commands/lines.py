@@ -193,6 +193,7 @@ class Encoder:
         skipped: lines in which a pattern was not found.
         broken: lines that had another form, and were left out.
         number: of the line that came last, from 1 on.
+        made: messages that lines became.
 
     Raises:
         BadUse: there is no such form.
@@ -201,7 +202,7 @@ class Encoder:
     def __init__(self, form: str) -> None:
         self._form = form
         self._parse = make_parser(form)
-        self.skipped = self.broken = self.number = 0
+        self.skipped = self.broken = self.number = self.made = 0
 
     def encode(self, line: bytes) -> bytes | None:
         """The message of a line, without a line's end in it; None where it has none.
@@ -241,6 +242,7 @@ class Encoder:
                     continue
                 if message is not None:
                     messages.append(message)
+                    self.made += 1
             yield messages
 
 

@@ -12,8 +12,8 @@ from slosh.commands.lines import Encoder
 from slosh.commands.publishing import (
     WAITING,
     LinePublisher,
+    Paced,
     end_topic,
-    paced,
     publish_lines,
     publish_one,
     publish_spooled,
@@ -144,18 +144,19 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
             return
         if opens and client.open(topic).ended:
             tell_ended(ctx, topic)
-        source = paced(shell.lines() if shell is not None else read_lines(), rate)
+        # A spool keeps what waits for its time, so all of it is read at once.
+        source = Paced(shell.lines() if shell is not None else read_lines(), rate if spool is None else None)
         if strict:
             publish_strictly(ctx, client, topic, encoder, batch, source)
         elif spool is not None:
-            publish_spooled(ctx, client, topic, encoder, batch, source, spool, timeout)
+            publish_spooled(ctx, client, topic, encoder, batch, source, spool, timeout, rate)
         else:
             sleeps = when_watched and shell is None
             publisher = LinePublisher(
                 client, batch=batch, max_bytes=WAITING, when_full="wait", when_watched=sleeps, timeout=0.0, eager=True
             )
             if shell is not None and when_watched:
-                source = paced(shell.lines_while_watched(client, topic, lambda: publisher.unwatched), rate)
+                source = Paced(shell.lines_while_watched(client, topic, lambda: publisher.unwatched), rate)
             publish_lines(ctx, publisher, topic, encoder, source, timeout)
         if shell is not None and shell.code:
             tell(f"the command ended with {shell.code}")

@@ -31,10 +31,8 @@ from slosh.commands.shared import (
     told_refusal,
     writing,
 )
-from slosh.commands.spool import Spool, SpoolSender
+from slosh.commands.spool import Spool, SpoolSender, at_a_time
 
-_TOGETHER: Final = 0.05
-"""Seconds: lines that are due within this go together where --rate bounds them."""
 WAITING: Final = 16 * 1024 * 1024
 """Bytes of lines that are kept while the server does not answer; standard input is left unread beyond that."""
 _PARTING: Final = 2.0
@@ -90,18 +88,58 @@ def tell_ended(ctx: click.Context, topic: str) -> NoReturn:
     ctx.exit(EXIT_ENDED)
 
 
+class Paced:
+    """Lines at no more than so many a second. What is not read waits in the pipe.
+
+    Args:
+        lines: as they come.
+        rate: lines a second; None for no bound.
+
+    Attributes:
+        read: lines that were taken so far, those that wait for their time among them.
+    """
+
+    def __init__(self, lines: Iterator[list[bytes]], rate: float | None) -> None:
+        self._lines = lines
+        self._rate = rate
+        self.read = 0
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        due = time.monotonic()
+        for several in self._lines:
+            self.read += len(several)
+            if self._rate is None:
+                yield several
+                continue
+            together = at_a_time(self._rate)
+            for start in range(0, len(several), together):
+                part = several[start : start + together]
+                time.sleep(max(0.0, due - time.monotonic()))
+                due = max(due, time.monotonic()) + len(part) / self._rate
+                yield part
+
+
+def _tell_left(source: Paced, encoder: Encoder, became: int) -> None:
+    """Say how much was read and not published. Of `became` messages it is known what became of them."""
+    left = source.read - encoder.number + encoder.made - became
+    if left > 0:
+        tell(f"{count(left, 'message')} {were(left)} read and not published")
+
+
 def publish_strictly(
     ctx: click.Context,
     client: Client,
     topic: str,
     encoder: Encoder,
     batch: int | None,
-    source: Iterator[list[bytes]],
+    source: Paced,
 ) -> None:
     """Publish lines, and stop at the first batch that nobody watches for."""
     size = BatchSize(batch)
+    became = 0
 
     def publish(messages: Sequence[bytes]) -> None:
+        nonlocal became
         try:
             published = client.publish_encoded(topic, messages)
         except Refused as error:
@@ -117,12 +155,17 @@ def publish_strictly(
         if not published.taken:
             tell(f"nobody watches {topic}; stopped there")
             ctx.exit(EXIT_UNWATCHED)
+        became += len(messages)
 
-    for messages in encoder.encode_all(source, _tell_broken):
-        while messages:
-            most = size.count(topic, messages)
-            publish(messages[:most])
-            del messages[:most]
+    try:
+        for messages in encoder.encode_all(iter(source), _tell_broken):
+            while messages:
+                most = size.count(topic, messages)
+                publish(messages[:most])
+                del messages[:most]
+    except KeyboardInterrupt:
+        _tell_left(source, encoder, became)
+        raise
     _tell_skipped(encoder)
 
 
@@ -143,12 +186,12 @@ def publish_lines(
     publisher: Publisher,
     topic: str,
     encoder: Encoder,
-    source: Iterator[list[bytes]],
+    source: Paced,
     timeout: float | None,
 ) -> None:
     """Publish lines in the background, and tell at the end what became of them."""
     try:
-        for messages in encoder.encode_all(source, _tell_broken):
+        for messages in encoder.encode_all(iter(source), _tell_broken):
             publisher.send_encoded(topic, messages)
         in_time = publisher.flush(timeout)
     except BadUse:
@@ -157,8 +200,7 @@ def publish_lines(
     except KeyboardInterrupt:
         publisher.flush(_PARTING)
         publisher.close()
-        if publisher.dropped:
-            tell(f"{count(publisher.dropped, 'message')} {were(publisher.dropped)} read and not published")
+        _tell_left(source, encoder, publisher.sent + publisher.unwatched + publisher.refused)
         raise
     finally:
         publisher.close()
@@ -198,15 +240,16 @@ def publish_spooled(  # noqa: PLR0913, PLR0917 - the command's options
     topic: str,
     encoder: Encoder,
     batch: int | None,
-    source: Iterator[list[bytes]],
+    source: Paced,
     file: str,
     timeout: float | None,
+    rate: float | None,
 ) -> None:
-    """Publish lines by a file that keeps them until the server has answered."""
+    """Publish lines by a file that keeps them until the server has answered, and while they wait for their time."""
     with writing(file), Spool(file) as spool:
-        sender = SpoolSender(client, topic, spool, batch)
+        sender = SpoolSender(client, topic, spool, batch, rate)
         try:
-            for messages in encoder.encode_all(source, _tell_broken):
+            for messages in encoder.encode_all(iter(source), _tell_broken):
                 sender.put(messages)
         except KeyboardInterrupt:
             sender.finish(_PARTING)
@@ -214,9 +257,9 @@ def publish_spooled(  # noqa: PLR0913, PLR0917 - the command's options
                 tell(_told_waiting(spool, file))
             raise
         except BadUse:
-            sender.finish(timeout)
+            sender.finish(timeout, at_its_rate=True)
             raise
-        in_time = sender.finish(timeout)
+        in_time = sender.finish(timeout, at_its_rate=True)
         _tell_skipped(encoder)
         code = _tell_spooled(topic, sender)
         if not in_time:
@@ -243,18 +286,3 @@ def _tell_spooled(topic: str, sender: SpoolSender) -> int:
 
 def _told_waiting(spool: Spool, file: str) -> str:
     return f"{spool.waiting:,} bytes of messages wait in {file}; the next slosh pub --spool {file} sends them"
-
-
-def paced(lines: Iterator[list[bytes]], rate: float | None) -> Iterator[list[bytes]]:
-    """Lines at no more than so many a second. What is not read waits in the pipe."""
-    if rate is None:
-        yield from lines
-        return
-    due = time.monotonic()
-    together = max(1, int(rate * _TOGETHER))
-    for several in lines:
-        for start in range(0, len(several), together):
-            part = several[start : start + together]
-            time.sleep(max(0.0, due - time.monotonic()))
-            due = max(due, time.monotonic()) + len(part) / rate
-            yield part

@@ -12,6 +12,7 @@ The rules of this file:
 import os
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,10 +27,17 @@ _LOOKED_AT: Final = 512 * 1024
 """Bytes that are read from the file for the next batch; what is left of them is read again."""
 _MOST: Final = 1024 * 1024 * 1024
 """Bytes that wait on disk; standard input is left unread beyond that."""
+_TOGETHER: Final = 0.05
+"""Seconds: messages that are due within this go together where a rate bounds them."""
 _PAUSE: Final = 0.5
 """Seconds after a batch that got no answer."""
 _LAST: Final = 15.0
 """Seconds that a request under way may still take when all else has ended."""
+
+
+def at_a_time(rate: float) -> int:
+    """How many messages go together where so many a second may."""
+    return max(1, int(rate * _TOGETHER))
 
 
 class Spool:
@@ -148,6 +156,7 @@ class SpoolSender:
 
     Args:
         batch: messages of one request; None for as many as wait, up to half of what the topic keeps.
+        rate: messages a second at most; None for no bound.
 
     Attributes:
         tally: how many messages were `sent`; not, because they were `unwatched`, or because the topic had `ended`; and
@@ -157,11 +166,13 @@ class SpoolSender:
     `put` and `finish` raise `OSError` where the spool could not be written.
     """
 
-    def __init__(self, client: Client, topic: str, spool: Spool, batch: int | None) -> None:
+    def __init__(self, client: Client, topic: str, spool: Spool, batch: int | None, rate: float | None = None) -> None:
         self._client = client
         self._topic = topic
         self._spool = spool
         self._batch = BatchSize(batch)
+        self._rate = rate
+        self._due = 0.0  # when the next batch may be sent, seconds of the monotonic clock
         self._changed = threading.Condition()
         self._ending = self._stopped = False
         self._failure: OSError | None = None
@@ -179,12 +190,23 @@ class SpoolSender:
                 self._spool.put(messages)
             self._changed.notify_all()
 
-    def finish(self, timeout: float | None) -> bool:
-        """Wait until all is sent, for so many seconds; None for any time. False where something waits still."""
+    def finish(self, timeout: float | None, *, at_its_rate: bool = False) -> bool:
+        """Wait until all is sent, for so many seconds; None for any time. False where something waits still.
+
+        Args:
+            at_its_rate: do not count the time for which messages wait because of `rate`: the seconds begin anew with
+                each batch that is sent.
+        """
+        extra = None if self._rate is None or not at_its_rate else at_a_time(self._rate) / self._rate
         with self._changed:
             self._ending = True
             self._changed.notify_all()
-            done = self._changed.wait_for(lambda: not self._spool.waiting or self._failure, timeout)
+            while True:
+                before = self._spool.waiting
+                bound = None if timeout is None else timeout + (extra or 0.0)
+                done = self._changed.wait_for(lambda: not self._spool.waiting or self._failure, bound)
+                if done or extra is None or self._spool.waiting == before:
+                    break
             self._raise_failure()
             self._stopped = True
             self._changed.notify_all()
@@ -209,15 +231,24 @@ class SpoolSender:
                 self._changed.wait_for(lambda: self._spool.waiting or self._ending)
                 if self._stopped or not self._spool.waiting:
                     return
-                key, lines = self._spool.next_batch(lambda waiting: self._batch.count(self._topic, waiting))
+                if self._changed.wait_for(lambda: self._stopped, max(0.0, self._due - time.monotonic())):
+                    return
+                key, lines = self._spool.next_batch(self._count)
             became = self._send(key, lines)
             with self._changed:
                 if became is None:
                     self._changed.wait_for(lambda: self._stopped, _PAUSE)
                     continue
+                if self._rate is not None:
+                    self._due = max(self._due, time.monotonic()) + len(lines) / self._rate
                 self.tally += became
                 self._spool.sent()
                 self._changed.notify_all()
+
+    def _count(self, waiting: Sequence[bytes]) -> int:
+        """How many of the messages that wait go together."""
+        number = self._batch.count(self._topic, waiting)
+        return number if self._rate is None else min(number, at_a_time(self._rate))
 
     def _send(self, key: str, lines: Sequence[bytes]) -> Counter[str] | None:
         """Publish a batch, and tell what became of it. None where it has to be sent again, with all its parts."""
