@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from slosh.access.tokens import hash_token, make_token
 from slosh.commands.remedies import FRONTS, REMEDIES
-from slosh.commands.shared import EXIT_UNREACHABLE
+from slosh.commands.shared import EXIT_REFUSED, EXIT_UNREACHABLE
 from tests.commands.fronts import Front, HAProxy, Nginx
 from tests.e2e.server import Serving
 from tests.running import SLOSH, clean_environment
@@ -69,14 +70,14 @@ def slosh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield serving
 
 
-def doctor(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def doctor(url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*SLOSH, "doctor", url, "--hold=3s", *arguments],
         capture_output=True,
         text=True,
         check=False,
         timeout=100,
-        env=clean_environment(),
+        env=clean_environment(**environment),
     )
 
 
@@ -125,6 +126,25 @@ def test_what_is_no_slosh_is_told_in_one_sentence(slosh: Serving, tmp_path: Path
     assert (wrong.returncode, away.returncode) == (EXIT_UNREACHABLE, EXIT_UNREACHABLE)
     assert "prefix" in wrong.stderr
     assert "proxy_pass" in away.stderr
+
+
+def test_a_missing_right_is_no_fault_of_a_proxy(tmp_path: Path) -> None:
+    """It was told as seven faults, each with lines for nginx, HAProxy and Caddy to change."""
+    names = {"all": "slosh-doctor/**", "other": "a/**"}
+    secrets = {name: make_token() for name in names}
+    rows = (
+        f'[[access.tokens]]\nname = "{name}"\nsha256 = "{hash_token(secrets[name]).hex()}"\n'
+        f'read = ["{names[name]}"]\npublish = ["{names[name]}"]\n'
+        for name in names
+    )
+    (tmp_path / "rules.toml").write_text("".join(rows))
+    with Serving(tmp_path, "--config", str(tmp_path / "rules.toml")) as serving:
+        for environment in ({}, {"SLOSH_TOKEN": secrets["other"]}, {"SLOSH_TOKEN": make_token()}):
+            done = doctor(serving.url, "--hold=1s", **environment)
+            assert (done.returncode, done.stdout) == (EXIT_REFUSED, ""), done.stderr
+            assert "a token that may read and publish slosh-doctor/**" in done.stderr
+        done = doctor(serving.url, "--hold=1s", SLOSH_TOKEN=secrets["all"])
+        assert (done.returncode, faults(done.stdout)) == (0, []), done.stdout + done.stderr
 
 
 def test_haproxy_compresses_no_stream_that_it_is_not_told_to(slosh: Serving, tmp_path: Path) -> None:

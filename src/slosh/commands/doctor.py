@@ -30,7 +30,7 @@ class DoctorCommand(ClientCommand):
         ("slosh doctor https://live.example/slosh --hold 5s", "below a prefix, in a hurry"),
         ("slosh doctor https://live.example --origin https://app.example", "for pages of another origin"),
     )
-    exits = ("0", "1", "2", "5", "130")
+    exits = ("0", "1", "2", "4", "5", "130")
 
 
 @click.command(cls=DoctorCommand)
@@ -44,6 +44,8 @@ def doctor(ctx: click.Context, address: str | None, hold: float, origin: str | N
 
     Buffering, compression, time-outs, caching, WebSocket, cookies, CORS, sizes, names, and the clock are tried, each
     with topics of this command's own. For each fault the line to change is shown, for nginx, HAProxy and Caddy.
+
+    A server with rules needs a token that may read and publish slosh-doctor/**, in SLOSH_TOKEN.
     """
     target = find_url(address or url)
     topic = f"slosh-doctor/{secrets.token_hex(6)}"

@@ -6,6 +6,7 @@ The rules of this file:
 * What answers may be anything, so each wait is bounded.
 """
 
+import contextlib
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,7 +14,7 @@ import httpx2
 
 from slosh.client.answers import find_problem
 from slosh.client.connections import open_connections, told_lasting
-from slosh.client.errors import Unreachable
+from slosh.client.errors import Refused, Unreachable
 from slosh.client.request import make_options
 
 PATIENCE: Final = 10.0
@@ -51,10 +52,11 @@ class Examination:
         self.http.close()
 
     def reach(self) -> None:
-        """See that a slosh answers at all.
+        """See that a slosh answers at all, and that it lets this command do what its checks need.
 
         Raises:
             Unreachable: none does; the detail says what answered instead.
+            Refused: its rules do not allow it; the detail says what to ask for.
         """
         try:
             answer = self.ask_list()
@@ -69,9 +71,9 @@ class Examination:
         if "code" not in problem and "detail" in problem:  # what a client makes of it: another address is to be given
             raise Unreachable(str(problem["detail"]))
         if answer.status_code == 200 and "topics" in read_json(answer):
+            self._check_rights()
             return
-        if answer.status_code in (401, 403) and "code" in read_json(answer):
-            raise Unreachable(f"{read_json(answer).get('detail')} Give a token in SLOSH_TOKEN.")
+        self._check_allowed(answer)
         if answer.status_code in (502, 503, 504):
             raise Unreachable(
                 f"{self.front or 'What stands in front'} answers {answer.status_code}: it does not reach slosh. Look "
@@ -81,6 +83,31 @@ class Examination:
             f"{self.url} answers {answer.status_code} for /topics, and not as a slosh does. Below a prefix, give the "
             "address with it, as in https://example.org/slosh, and have the proxy cut it off."
         )
+
+    def _check_rights(self) -> None:
+        """See that topics of this command may be read and published to: every check would fail else.
+
+        Raises:
+            Refused: they may not.
+        """
+        with contextlib.suppress(httpx2.TransportError):  # the checks tell what is wrong
+            self._check_allowed(self.open("rights"))
+            self._check_allowed(self.http.post(self.at("rights"), json=1))
+
+    def _check_allowed(self, answer: httpx2.Response) -> None:
+        """See that this is no refusal of slosh's own rules.
+
+        Raises:
+            Refused: it is.
+        """
+        problem = read_json(answer)
+        if problem.get("code") in ("unauthorized", "forbidden"):
+            needed = self.topic.partition("/")[0]
+            detail = (
+                f"This server has rules. {problem.get('detail')} Let SLOSH_TOKEN hold a token that may read and "
+                f"publish {needed}/**, for these checks."
+            )
+            raise Refused(answer.status_code, {"detail": detail}, self.options.where)
 
     def at(self, name: str) -> str:
         """The address of one of the topics."""
