@@ -194,7 +194,7 @@ class SpoolSender:
         """Wait until all is sent, for so many seconds; None for any time. False where something waits still.
 
         Args:
-            at_its_rate: do not count the time for which messages wait because of `rate`: the seconds begin anew with
+            at_its_rate: do not count the time for which messages wait because of `rate`: the seconds start again with
                 each batch that is sent.
         """
         extra = None if self._rate is None or not at_its_rate else at_a_time(self._rate) / self._rate
