@@ -83,6 +83,7 @@ def test_a_topic_that_cannot_be_is_refused_before_it_waits(client: FakeClient, t
             publisher.send(topic, 1)
         with pytest.raises(BadUse):
             publisher.send_encoded(topic, [b"1"])
+        client.release(1)
         assert publisher.send("kitchen", 1)
         assert publisher.flush(PATIENCE)
         assert publisher.sent == 1
