@@ -57,7 +57,7 @@ def test_numbers_are_exact_and_what_cannot_be_read_is_told() -> None:
     need("module:pandas")
     assert to_dataframe([item(Decimal("1e400"))])["value"].tolist() == [Decimal("1e400")]
     reader = Watching(["kitchen"], {})
-    deep = "[" * 3000 + "]" * 3000
+    deep = "[" * 100_000 + "]" * 100_000
     unread = list(reader.event("message", f'{{"time":1,"message":{deep}}}', "aaaaaaaa.1"))
     with pytest.raises(Unreadable, match=r"kitchen before the place aaaaaaaa\.1"):
         to_dataframe([each for each in unread if isinstance(each, Item)])

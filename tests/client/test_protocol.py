@@ -196,7 +196,7 @@ class TestEvents:
         assert (caught.value.status, caught.value.reason, str(caught.value)) == (403, "forbidden", "No.")
 
 
-DEEP = "[" * 3000 + "]" * 3000
+DEEP = "[" * 100_000 + "]" * 100_000
 """Deeper than Python's stack, and than any server takes."""
 
 

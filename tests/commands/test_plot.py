@@ -147,8 +147,13 @@ def test_numbers_too_large_to_draw_and_messages_that_cannot_be_read_are_told() -
         assert list(chart.series) == ["u"]
         assert "a number of t is too large to draw" in chart.render(80, 20)
     chart = Chart("k", 60.0)
-    deep = "[" * 3000 + "]" * 3000
+    deep = "[" * 100_000 + "]" * 100_000
     (unread,) = Watching(["k"], {}).event("message", f'{{"time":1,"message":{deep}}}', "aaaaaaaa.1")
     assert isinstance(unread, Item)
     chart.add(unread)
     assert "The message of k before the place aaaaaaaa.1 cannot be read" in chart.render(100, 20)
+    nested: object = 1
+    for _ in range(3_000):  # which Python 3.13 reads, but not by a function that calls itself
+        nested = [nested]
+    chart.add(item(nested, 1.0))
+    assert "a message of k is nested too deep to draw" in chart.render(100, 20)

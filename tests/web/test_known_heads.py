@@ -177,6 +177,7 @@ REQUESTS = {
     "a time with a fraction": b"GET /topics/a?wait=0&since=1.5 HTTP/1.1" + CURL + END,
     "another time with a fraction": b"GET /topics/a?wait=0&since=2.5 HTTP/1.1" + CURL + END,
     "a wrong place": b"GET /topics/a?wait=0&since=nonsense HTTP/1.1" + CURL + END,
+    "a place with a letter": b"GET /topics/a?wait=0&since=epoch000.1a HTTP/1.1" + CURL + END,
     "a place beyond all": b"GET /topics/a?wait=0&since=epoch000.999999999999999999999999 HTTP/1.1" + CURL + END,
     "a list": LIST,
     "a file": b"GET /nothing" + NEW + END,

@@ -174,6 +174,9 @@ class Chart:
         except Unreadable as error:
             self._told = printable(error.detail)
             return
+        except RecursionError:  # Newer Pythons read more than they can walk through.
+            self._told = f"a message of {printable(item.topic)} is nested too deep to draw"
+            return
         for path, value in found:
             if self._paths and path not in self._paths:
                 continue

@@ -110,7 +110,7 @@ class Waking(Portions):
             topic.dirty = False
             # A copy, because watchers leave while they are woken: going on in the living dict is how
             # servers of this kind skip one reader in two.
-            watchers = list(topic.watchers.keys())
+            watchers = list(topic.watchers)
             if topic in self._waking:
                 self._waking[topic] = True
             elif len(watchers) > _CROWD:

@@ -27,6 +27,7 @@ _NEITHER_QUOTE_NOR_BRACKET: Final = bytes(set(range(256)) - set(b'"[]{}'))
 _AS_DIGITS: Final = bytes.maketrans(b"[{]}", b"1100")
 OCTET: Final = 8
 _POSITION: Final = re.compile(r" \(byte ([0-9]+)\)")
+_is_ascii: Final = bytes.isascii
 _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -44,7 +45,7 @@ def check_json(text: bytes, max_depth: int) -> bytes:
     value = text.strip(WHITE_SPACE) if text and (text[0] <= _SPACE or text[-1] <= _SPACE) else text
     if not value:
         raise BadJson("The body is empty; a message is one JSON value, for instance null.", 0)
-    if not value.isascii():
+    if not _is_ascii(value):
         check_utf8(value, indent_of(text))
     # What is shorter than the bound cannot be deeper.
     if len(value) > max_depth and value.count(b"[") + value.count(b"{") > max_depth:

@@ -109,7 +109,9 @@ class LongText:
         """What stands before a portion that begins here."""
         if not self._at:
             return b""
-        outer = b"".join([b"[" if bracket == _ARRAY else b'{"":' for bracket in self._open[:-1]])
+        outer = b"".join(
+            [b"[" if bracket == _ARRAY else b'{"":' for bracket in bytes(self._open[:-1])]
+        )  # mypyc 2.4 takes no bytearray there
         if not self._open:
             return _QUOTE if self._in_string else b""
         if self._open[-1] == _ARRAY:

@@ -9,11 +9,12 @@ from slosh.core.subscription import Batch
 _INCOMPLETE: Final = b',"incomplete":true'
 
 
-def encode_envelope(batch: Batch, *, timed_out: bool = False) -> bytes:
+def encode_envelope(batch: Batch, *, timed_out: bool = False, cursor: bytes = b"") -> bytes:
     """One envelope, without a line's end.
 
     Args:
         timed_out: whether it is given because `wait` ran out.
+        cursor: that of the batch, if whoever calls has it already.
     """
     if not batch.several:
         reading = batch.parts[0][1]
@@ -23,7 +24,7 @@ def encode_envelope(batch: Batch, *, timed_out: bool = False) -> bytes:
             return b'{"max":%d,"saw":1,"delivering":1,"res":[%b],"next":"%b"}' % (
                 reading.newest,
                 reading.messages[0],
-                batch.cursor.encode("ascii"),
+                cursor or batch.cursor.encode("ascii"),
             )
         return _encode_reading(reading, b',"timeout":true' if timed_out else b"")
     timeout = b',"timeout":true' if timed_out else b""

@@ -26,6 +26,7 @@ from slosh.web.readers.state import ReaderState
 from slosh.web.shares import take_share
 
 _PLAIN_DIGITS: Final = 15
+_ZERO: Final = ord("0")
 PLAIN_CURSOR: Final = rb"[0-9a-z]{%d,32}\.(?:0|[1-9][0-9]{0,%d})" % (EPOCH_LENGTH, _PLAIN_DIGITS - 1)
 """Cursors that need no thought. Those with longer offsets are read with more; a shorter epoch may be seconds."""
 PLAIN_OFFSET: Final = rb"[0-9]{1,%d}" % _PLAIN_DIGITS
@@ -67,6 +68,7 @@ class Reader(Opener):
 
     Attributes:
         key: the same for actions that write the same bytes for the same messages, as far as `keys` remembers.
+        sifts: whether messages have to be looked into to read, which may take several turns.
     """
 
     __slots__ = (
@@ -75,8 +77,8 @@ class Reader(Opener):
         "_epoch",
         "_epoch_part",
         "_most",
-        "_sifts",
         "key",
+        "sifts",
         "state",
     )
 
@@ -99,7 +101,7 @@ class Reader(Opener):
         self._epoch_part = b""  # that and the dot behind it, as in a cursor
         self._most = min(settings.portion, self.portion)  # bytes of messages in one answer or line
         self._besides = self.besides + _TIME if asked.wanted.times else self.besides
-        self._sifts = bool(asked.wanted.key)
+        self.sifts = bool(asked.wanted.key)
         self.key = keys.find(repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)))
 
     may_hold: ClassVar[bool] = True
@@ -112,7 +114,8 @@ class Reader(Opener):
     def understand(self, part: bytes) -> object | None:
         """Another cursor, or another offset."""
         if self._by_offset:
-            return Offset(int(part)) if part.isdigit() and len(part) <= _PLAIN_DIGITS else None
+            number = _read_number(part, 0)
+            return Offset(number) if number >= 0 else None
         if not self._epoch or not part.startswith(self._epoch_part):
             # Of another life than the cursor before, if it is one at all.
             if _cursor.fullmatch(part) is None:
@@ -120,10 +123,11 @@ class Reader(Opener):
             epoch = part[: part.index(b".")]
             self._epoch = epoch.decode("ascii")
             self._epoch_part = epoch + b"."
-        digits = part[len(self._epoch_part) :]
-        if not digits.isdigit() or len(digits) > _PLAIN_DIGITS or (digits[:1] == b"0" and len(digits) > 1):
+        at = len(self._epoch_part)
+        number = _read_number(part, at)
+        if number < 0 or (part[at] == _ZERO and len(part) > at + 1):
             return None
-        return Cursor(self._epoch, int(digits))
+        return Cursor(self._epoch, number)
 
     def run_with(self, connection: Connection, body: bytes, said: object) -> None:
         """Begin at the place `said`, unless something else says where."""
@@ -208,7 +212,7 @@ class Reader(Opener):
         """
         hub, wanted = self.engine.hub, self.asked.wanted
         has_room = hub.room > 0
-        if self._sifts:
+        if self.sifts:
             # Readers at one place share the sift, so that each message is looked at once for all of them.
             key = (subscription.key(), wanted.key)
             sift = sift or shared.made.get(key) or Sift(wanted.key)
@@ -218,9 +222,13 @@ class Reader(Opener):
         if not has_room:
             hub.put_off(partial(go_on, sift))
             return None
-        batch = subscription.read(wanted, self._most, sift, self._besides, tells_places=self.tells_places)
+        return self.read_now(subscription, sift)
+
+    def read_now(self, subscription: Subscription, sift: Sift | None = None) -> Batch:
+        """The same, where the turn has room, and `sift` has looked at all that has to be looked at."""
+        batch = subscription.read(self.asked.wanted, self._most, sift, self._besides, tells_places=self.tells_places)
         if batch.is_part:
-            hub.portions += 1
+            self.engine.hub.portions += 1
         return batch
 
     def matched(self, now: float) -> list[Topic]:
@@ -349,6 +357,22 @@ def remember(shared: Shared, subscription: Subscription, made: SharedAnswer) -> 
     shared.latest = made
     if not shared.alone:
         shared.made[subscription.key(), made.key, made.variant] = made
+
+
+def _read_number(text: bytes, at: int) -> int:
+    """The number whose digits are `text` from `at` on, at most 15; -1 where it is none.
+
+    Digit by digit, because to cut them out, to look at them and to have them read costs much more where it is compiled.
+    """
+    if not at < len(text) <= at + _PLAIN_DIGITS:
+        return -1
+    number = 0
+    for place in range(at, len(text)):
+        digit = text[place] - _ZERO
+        if not 0 <= digit <= 9:
+            return -1
+        number = 10 * number + digit
+    return number
 
 
 def _choose(found: list[Topic], room: int) -> tuple[list[Topic], bool]:
