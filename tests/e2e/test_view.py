@@ -1,5 +1,6 @@
 """The viewer in a real browser against a real server: what it promises of any topic."""
 
+import contextlib
 import re
 import signal
 import time
@@ -13,6 +14,7 @@ from tests.e2e.conftest import Slosh, until
 from tests.e2e.cutting import cutting
 
 need("module:playwright")
+from playwright.sync_api import TimeoutError as NotInTime  # noqa: E402
 from playwright.sync_api import expect  # noqa: E402
 
 if TYPE_CHECKING:
@@ -40,6 +42,16 @@ def row(page: "Page", name: str) -> "Locator":
         .filter(has=page.get_by_role("cell", name=name, exact=True))
         .locator("td:not(.mean):not(.tool)")
     )
+
+
+def press(line: "Locator", name: str) -> None:
+    """Press a button that a line of the table shows to a pointer. The line may move while the pointer is on its way."""
+    for _ in range(30):
+        line.hover()
+        with contextlib.suppress(NotInTime):
+            line.get_by_role("button", name=name, exact=True).click(timeout=1_000)  # ms
+            return
+    raise AssertionError(f"{name} was never there to be pressed")
 
 
 def column(page: "Page", line: int = 0) -> list[float | None]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, until
-from tests.e2e.test_view import view
+from tests.e2e.test_view import press, view
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -147,12 +147,10 @@ def test_many_rows_stand_in_the_order_of_their_names_however_they_came(kept: Slo
     page = view(new_page, kept, "g/*?span=5m")
     expect(page.locator("#rows .name")).to_have_text([f"g/{number}" for number in range(1, 13)])
     row = page.locator("#rows tr").nth(6)
-    row.hover()
-    row.get_by_role("button", name="pin", exact=True).click()
+    press(row, "pin")
     expect(page.locator("#rows .name").first).to_have_text("g/7")
     row = page.locator("#rows tr").first
-    row.hover()
-    row.get_by_role("button", name="pinned", exact=True).click()
+    press(row, "pinned")
     expect(page.locator("#rows .name")).to_have_text([f"g/{number}" for number in range(1, 13)])
 
 

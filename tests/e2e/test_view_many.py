@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, until
+from tests.e2e.test_view import press
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -118,8 +119,7 @@ def test_colours_stay_even_and_apart_when_lines_are_ticked_pinned_and_hidden(kep
         ticks.nth(number).check()
     check(looks(page, 23))
     row = page.locator("#rows tr").nth(5)
-    row.hover()
-    row.get_by_role("button", name="pin", exact=True).click()
+    press(row, "pin")
     check(looks(page, 24))
     for number in (15, 17, 19, 21):
         ticks.nth(number).uncheck()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, until
-from tests.e2e.test_view import column, row, view
+from tests.e2e.test_view import column, press, row, view
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -68,8 +68,7 @@ def test_one_line_can_be_drawn_alone_and_all_again(slosh: Slosh, new_page: Open)
     expect(page.locator(".key")).to_have_count(12)
     page.locator("#filter").fill("N7")
     expect(page.locator("#rows tr:visible")).to_have_count(1)
-    page.locator("#rows tr:visible").hover()
-    page.get_by_role("button", name="only", exact=True).click()
+    press(page.locator("#rows tr:visible"), "only")
     expect(page.locator(".key span")).to_have_text(["n7"])
     assert page.url.endswith("?only=n7")
     linked = view(new_page, slosh, "many?only=n7")
@@ -251,14 +250,12 @@ def test_what_is_pinned_stays_on_top_and_drawn(slosh: Slosh, new_page: Open) -> 
     expect(page.locator("#rows tr")).to_have_count(15)
     names = page.locator("#rows .name:visible")
     last = page.locator("#rows tr").filter(has=page.get_by_role("cell", name="n14", exact=True))
-    last.hover()
-    last.get_by_role("button", name="pin", exact=True).click()
+    press(last, "pin")
     expect(names.first).to_have_text("n14")
     expect(page.locator(".key span").first).to_have_text("n14")
     page.locator("#filter").fill("n3")
     expect(names).to_have_text(["n14", "n3"])
-    page.locator("#rows tr:visible").nth(1).hover()
-    page.locator("#rows tr:visible").nth(1).get_by_role("button", name="only", exact=True).click()
+    press(page.locator("#rows tr:visible").nth(1), "only")
     expect(page.locator(".key span")).to_have_text(["n14", "n3"])
     linked = view(new_page, slosh, page.url.rpartition("/view/")[2])
     expect(linked.locator(".key span")).to_have_text(["n14", "n3"])
