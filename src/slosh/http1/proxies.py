@@ -52,6 +52,11 @@ class Proxies:
         self._local = UNIX in words
         self._networks = [_parse_network(word) for word in words if word != UNIX]
 
+    @property
+    def has_networks(self) -> bool:
+        """Whether there is any address whose word counts. Where there is none, each peer is a client itself."""
+        return bool(self._networks)
+
     def trusts(self, peer: str) -> bool:
         """Whether what `peer` says of its clients counts; an IP address, or nothing for a Unix socket."""
         if not peer:
