@@ -115,6 +115,21 @@ def test_any_bytes_are_taken_without_complaint(values: Any) -> None:
     assert is_over_tls(alone) in (True, False)
 
 
+def test_what_is_remembered_of_addresses_is_bounded_and_changes_no_answer() -> None:
+    """Clients write them: there are as many as they like, and as long."""
+    proxies = Proxies("127.0.0.1 10.0.0.0/8")
+    asked = [
+        *(f"192.0.2.{number % 250}:{number}" for number in range(5_000)),
+        *("10.0.0.7", "nonsense", "x" * 5_000, "[::ffff:10.0.0.7]:1", "fe80::1%" + "z" * 500),
+    ]
+    for hop in [*reversed(asked), *asked]:
+        lines = [f"X-Forwarded-For: 203.0.113.1, {hop}"]
+        assert proxies.find_client(NGINX, head(*lines)) == client(NGINX, *lines, trusted="127.0.0.1 10.0.0.0/8")
+        assert proxies.trusts(hop) == Proxies("127.0.0.1 10.0.0.0/8").trusts(hop)
+    assert 0 < len(proxies._known) <= 1024
+    assert max(map(len, proxies._known)) <= 64
+
+
 # The scheme.
 
 

@@ -499,6 +499,18 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "http1/proxies.py",
+        "if len(self._known) >= _MOST_KNOWN:",
+        "if False:",
+        "http1/test_proxies.py::test_what_is_remembered_of_addresses_is_bounded_and_changes_no_answer",
+    ),
+    row(
+        "http1/proxies.py",
+        "if len(text) <= _LONGEST_KNOWN:",
+        "if True:",
+        "http1/test_proxies.py::test_what_is_remembered_of_addresses_is_bounded_and_changes_no_answer",
+    ),
+    row(
+        "http1/proxies.py",
         "return mapped or address",
         "return address",
         "http1/test_proxies.py::test_the_client_is_the_last_address_that_is_no_trusted_proxy[lines8-192.0.2.7]",

@@ -9,6 +9,7 @@ The rules of this file:
 * An IPv6 client counts by its network of 64 bits, of which it has all addresses.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -58,6 +59,7 @@ class Buckets:
         return 0.0
 
 
+@lru_cache(maxsize=1024)
 def address_key(address: str) -> str:
     """The key of a client's address: the network of 64 bits for IPv6, else the address itself.
 

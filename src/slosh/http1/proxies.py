@@ -26,6 +26,10 @@ NONE: Final = "none"
 
 _MOST_HOPS: Final = 32
 """Addresses that are looked at, from the end. No request passes more proxies."""
+_MOST_KNOWN: Final = 1024
+"""Addresses that are remembered; clients say what some of them are, so all are forgotten when there are more."""
+_LONGEST_KNOWN: Final = 64
+"""Characters of one that is remembered."""
 _LONGEST_PREFIX: Final = 256
 """Characters of a prefix. It travels in the path of each cookie."""
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+=:@-]+)+", re.ASCII)
@@ -51,18 +55,11 @@ class Proxies:
         words = [] if trusted == NONE else trusted.replace(",", " ").split()
         self._local = UNIX in words
         self._networks = [_parse_network(word) for word in words if word != UNIX]
-
-    @property
-    def has_networks(self) -> bool:
-        """Whether there is any address whose word counts. Where there is none, each peer is a client itself."""
-        return bool(self._networks)
+        self._known: dict[str, tuple[str, bool]] = {}
 
     def trusts(self, peer: str) -> bool:
         """Whether what `peer` says of its clients counts; an IP address, or nothing for a Unix socket."""
-        if not peer:
-            return self._local
-        address = _parse_hop(peer)
-        return address is not None and self._trusts_address(address)
+        return self._look_at(peer)[1] if peer else self._local
 
     def find_client(self, peer: str, head: Head) -> str:
         """The address of the client that sent a request.
@@ -73,18 +70,32 @@ class Proxies:
         Returns:
             An IP address in its canonical form; nothing where only a Unix socket is known.
         """
-        address = _parse_hop(peer)
-        found = peer if address is None else str(address)
+        found = self._look_at(peer)[0] or peer
         if not self.trusts(peer):
             return found
         for hop in reversed(_find_hops(head)[-_MOST_HOPS:]):
-            address = _parse_hop(hop)
-            if address is None:
+            address, is_trusted = self._look_at(hop)
+            if not address:
                 break  # "unknown", a hidden name, or nonsense: nobody is known before the last proxy.
-            found = str(address)
-            if not self._trusts_address(address):
+            found = address
+            if not is_trusted:
                 break
         return found
+
+    def _look_at(self, text: str) -> tuple[str, bool]:
+        """The address that `text` spells, in its canonical form, and whether it is trusted. Empty for none.
+
+        Reading an address costs as much as a publish, and the same ones come again and again, so they are remembered.
+        """
+        known = self._known.get(text)
+        if known is None:
+            address = _parse_hop(text)
+            known = ("", False) if address is None else (str(address), self._trusts_address(address))
+            if len(text) <= _LONGEST_KNOWN:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                self._known[text] = known
+        return known
 
     def _trusts_address(self, address: Address) -> bool:
         return any(address in network for network in self._networks if network.version == address.version)

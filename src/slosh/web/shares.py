@@ -18,8 +18,6 @@ from slosh.http1.connection import Connection
 
 def find_client(connection: Connection) -> str:
     """The client of the present request, for whom something counts; empty where nothing tells it from others."""
-    if not connection.server.proxies.has_networks:
-        return connection.source  # It is remembered: reading an address costs more than the publish.
     client = connection.client
     return "" if not client or connection.server.proxies.trusts(client) else address_key(client)
 
