@@ -197,15 +197,12 @@ class Poll(Exchange):
         variant = self._connection.connection_field()
         made = recall(shared, subscription, action.key, variant)
         if made is None:
-            hub = action.engine.hub
-            if action.sifts or hub.room <= 0:
-                batch = action.read(subscription, shared, self._go_on, sift)
-                if batch is None:
-                    return None
-            else:  # as nearly always
-                batch = action.read_now(subscription)
+            batch = action.read(subscription, shared, sift)
+            if batch is None:
+                action.put_off(subscription, shared, self._go_on)
+                return None
             made = SharedAnswer(subscription, action.key, variant, batch, action.render(batch, self._connection))
-            hub.room -= len(made.data)
+            action.engine.hub.room -= len(made.data)
             remember(shared, subscription, made)
         return made
 
@@ -236,10 +233,12 @@ class Poll(Exchange):
     def answer_now(self, shared: Shared, sift: Sift | None = None) -> None:
         """Answer with what there is. Where that takes several turns nothing but the client's going ends it."""
         connection, action = self._connection, self._action
-        batch = action.read(self._subscription, shared, self._answer_later, sift)
+        batch = action.read(self._subscription, shared, sift)
         if batch is not None:
             action.answer(batch, connection)
-        elif not connection.is_held_by(self):
+            return
+        action.put_off(self._subscription, shared, self._answer_later)
+        if not connection.is_held_by(self):
             connection.hold(self)
 
     def _answer_later(self, sift: Sift | None, shared: Shared) -> None:

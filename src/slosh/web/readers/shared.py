@@ -204,12 +204,8 @@ class Reader(Opener):
             return _check_room(following, longest)
         return _check_room(SeveralTopics(hub, places), longest)
 
-    def read(self, subscription: Subscription, shared: Shared, go_on: "GoOn", sift: Sift | None = None) -> Batch | None:
-        """The next portion for a reader.
-
-        None where this turn has no room for what that takes: `go_on` is called in a later one, with the sift for the
-        next try.
-        """
+    def read(self, subscription: Subscription, shared: Shared, sift: Sift | None = None) -> Batch | None:
+        """The next portion for a reader. None where this turn has no room for what that takes: call `put_off` then."""
         hub, wanted = self.engine.hub, self.asked.wanted
         has_room = hub.room > 0
         if self.sifts:
@@ -220,16 +216,16 @@ class Reader(Opener):
             if not has_room:
                 shared.made[key] = sift
         if not has_room:
-            hub.put_off(partial(go_on, sift))
             return None
-        return self.read_now(subscription, sift)
-
-    def read_now(self, subscription: Subscription, sift: Sift | None = None) -> Batch:
-        """The same, where the turn has room, and `sift` has looked at all that has to be looked at."""
-        batch = subscription.read(self.asked.wanted, self._most, sift, self._besides, tells_places=self.tells_places)
+        batch = subscription.read(wanted, self._most, sift, self._besides, tells_places=self.tells_places)
         if batch.is_part:
-            self.engine.hub.portions += 1
+            hub.portions += 1
         return batch
+
+    def put_off(self, subscription: Subscription, shared: Shared, go_on: "GoOn") -> None:
+        """Have `go_on` called in a later turn, with the sift for the next try of `read`."""
+        sift = shared.made.get((subscription.key(), self.asked.wanted.key)) if self.sifts else None
+        self.engine.hub.put_off(partial(go_on, sift))
 
     def matched(self, now: float) -> list[Topic]:
         """The topics that the reader's patterns take in, as far as they are known here.

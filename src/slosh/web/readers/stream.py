@@ -288,8 +288,9 @@ class Stream(Exchange):
         action, subscription = self.action, self.subscription
         made = recall(shared, subscription, action.key, self._minor)
         if made is None and not self._goes_on:
-            batch = action.read(subscription, shared, self._look_on, self._sift)
+            batch = action.read(subscription, shared, self._sift)
             if batch is None:
+                action.put_off(subscription, shared, self._look_on)
                 self._goes_on = True
                 return None
             made = SharedAnswer(subscription, action.key, self._minor, batch, self.frame(action.encode(batch)))
