@@ -27,7 +27,7 @@ def inside(folder: str, *names: str) -> frozenset[str]:
 # modules that have no level of their own.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"slosh.errors", "slosh.version", "slosh.durations", "slosh.logs", "slosh.standard_files"}),
-    frozenset({"slosh.compiled"}),
+    frozenset({"slosh.compiled", "slosh.stalls"}),
     # The core. Settings and rights name topics, so that much of it stands below them.
     inside("core", "cursor", "names", "patterns"),
     frozenset({"slosh.access"}),

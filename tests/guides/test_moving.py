@@ -50,7 +50,7 @@ def heard(url: str, publish: Callable[[], object]) -> object:
 
 
 def streams(url: str) -> bool:
-    """Whether an EventSource gets a stream at this address, and no error of a proxy whose parts are not yet together."""
+    """Whether an EventSource gets a stream there, and no error of a proxy whose parts are not yet together."""
     try:
         with httpx2.stream("GET", url, headers={"Accept": "text/event-stream"}, timeout=PATIENCE) as answer:
             return answer.status_code == 200 and answer.headers.get("Content-Type") == "text/event-stream"

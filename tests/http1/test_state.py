@@ -7,6 +7,7 @@ import pytest
 from slosh.http1.response import date_field
 from slosh.http1.state import ServerState
 from slosh.settings import Settings
+from slosh.stalls import MOMENT
 from tests.core.loops import Loop
 
 
@@ -16,6 +17,11 @@ class EdgeLoop(Loop):
     def time(self) -> float:
         """As asyncio calls it."""
         return self.now()
+
+    def stall(self, seconds: float) -> None:
+        """Let time go on without making a call, and then all that are due."""
+        self._now += seconds
+        self.advance(0.0)
 
 
 class Wall:
@@ -77,3 +83,30 @@ def test_connections_whose_time_has_come_are_told(server: ServerState, loop: Edg
     assert told == ["a", "b"]
     loop.advance(10.0)
     assert told == ["a", "b", "c"]
+
+
+class Waiting:
+    """A connection with a deadline, and when it was told that it has come."""
+
+    def __init__(self, server: ServerState, deadline: float) -> None:
+        self.told: list[float] = []
+        self._server = server
+        server.timers.add(cast("Any", self), deadline)
+
+    def on_timer(self) -> None:
+        self.told.append(round(self._server.now(), 3))
+
+
+@pytest.mark.parametrize("second", [0.06, 2.0, 5.0, 5.01, 20.0])
+def test_deadlines_that_a_stalled_process_comes_to_wait_until_what_came_meanwhile_is_read(
+    server: ServerState, loop: EdgeLoop, second: float
+) -> None:
+    """All that have passed do, also where one of them came just now."""
+    items = [Waiting(server, 1000.0 + each) for each in (0.05, second)]
+    loop.stall(5.0)
+    assert [each.told for each in items] == [[], []]
+    loop.advance(MOMENT)
+    come = [5.0 + MOMENT] if second <= 5.0 + MOMENT else []
+    assert [each.told for each in items] == [[1005.0 + MOMENT], [1000.0 + each for each in come]]
+    loop.advance(30.0)
+    assert [len(each.told) for each in items] == [1, 1]

@@ -871,4 +871,16 @@ ROWS: tuple[Row, ...] = (
         "if True:",
         "web/readers/test_cookies.py::test_a_cookie_is_found_as_by_taking_all_pairs_apart",
     ),
+    row(
+        "http1/state.py",
+        "if now - self.timers.first() > LATE:",
+        "if False:",
+        "http1/test_state.py::test_deadlines_that_a_stalled_process_comes_to_wait_until_what_came_meanwhile_is_read[2.0]",
+    ),
+    row(
+        "stalls.py",
+        "if now - self._when > LATE:",
+        "if False:",
+        "test_stalls.py::test_late_it_is_made_once_and_a_moment_later",
+    ),
 )

@@ -67,6 +67,10 @@ class Timers(Generic[T]):
         if bucket is not None:
             bucket.pop(item, None)
 
+    def first(self) -> float:
+        """When the earliest item comes due, seconds, or earlier; `inf` for never."""
+        return self._order[0] / TICKS if self._order else math.inf
+
     def clear(self) -> None:
         """Forget all items. The times that were armed for stay: call `due` then all the same."""
         self._buckets.clear()

@@ -20,6 +20,7 @@ from typing import Final
 from slosh.http1.connection import Connection
 from slosh.http1.proxy_protocol import MOST, BadProxyHeader, parse_header
 from slosh.http1.state import ServerState
+from slosh.stalls import AfterReading
 
 log: Final = logging.getLogger("slosh.tls")
 
@@ -136,9 +137,8 @@ class _Arrival:
         self._task: asyncio.Task[None] | None = None
         self._has_begun = False
         self._carried: Connection | None = None
-        loop = arrivals.server.loop
-        self._deadline = loop.call_later(arrivals.server.settings.head_timeout or 3600.0, self._expire)
-        loop.add_reader(accepted.fileno(), self._look)
+        self._expire_in(arrivals.server.settings.head_timeout or 3600.0)
+        arrivals.server.loop.add_reader(accepted.fileno(), self._look)
 
     def drop(self) -> None:
         """Close it."""
@@ -154,6 +154,10 @@ class _Arrival:
         if self._task is None:
             self._arrivals.server.loop.remove_reader(self._socket.fileno())
         self._arrivals.waiting.pop(self, None)
+
+    def _expire_in(self, seconds: float) -> None:
+        loop = self._arrivals.server.loop
+        self._deadline = AfterReading(loop, loop.time() + seconds, self._expire)
 
     def _expire(self) -> None:
         if not self._is_refused:
@@ -221,7 +225,7 @@ class _Arrival:
         self._socket.send(_REFUSAL % (len(why), why))
         self._socket.shutdown(socket.SHUT_WR)
         self._deadline.cancel()
-        self._deadline = server.loop.call_later(_LINGER, self._expire)
+        self._expire_in(_LINGER)
 
     def _hand_over(self) -> None:
         """Let HTTP begin, behind TLS where that is spoken here."""

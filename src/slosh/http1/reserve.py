@@ -21,8 +21,8 @@ oldest, so that silent clients do not keep probes out. They take their files fro
 `slosh/descriptors.py` keeps for the server itself."""
 LEAVING: Final = 16
 """Connections beyond `max_connections`, at a time, that have their answer and are not yet closed."""
-PATIENCE: Final = 1.0
-"""Seconds in which such a connection has to send its request. A probe does so at once."""
+PATIENCE: Final = 3.0
+"""Seconds in which such a connection has to send its request. A probe does so as soon as it runs."""
 _PATHS: Final = (b"/-/healthy", b"/-/ready", b"/-/metrics")
 _LONGEST: Final = 4096
 """Bytes of a probe's head at most."""

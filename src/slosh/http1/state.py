@@ -21,6 +21,7 @@ from slosh.http1.response import date_field
 from slosh.http1.shortage import Shortage
 from slosh.http1.turns import Turns
 from slosh.settings import Settings
+from slosh.stalls import LATE, MOMENT
 
 logger = logging.getLogger(__name__)
 
@@ -204,6 +205,14 @@ class ServerState:
         self.loop.call_at(when, self._expire)
 
     def _expire(self) -> None:
+        """Serve deadlines that have come; where one came long ago, once what clients sent meanwhile is read."""
+        now = self.now()
+        if now - self.timers.first() > LATE:
+            self.loop.call_at(now + MOMENT, self._expire_at_last)
+        else:
+            self._expire_at_last()
+
+    def _expire_at_last(self) -> None:
         is_under_way = bool(self._due)
         self._due.extend(self.timers.due(self.now()))
         if not is_under_way:

@@ -43,6 +43,7 @@ from slosh.engine.redis.client.refusals import reason_of, refusal_of, says, why_
 from slosh.engine.redis.client.wire import Wire, as_broken, pack
 from slosh.errors import EngineBusy, EngineFailed, EngineFull, EngineUnreachable, SettingError, SloshError
 from slosh.logs import event
+from slosh.stalls import AfterReading
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -125,7 +126,7 @@ class Link:
         self._undone: list[PendingCommand] = []  # of it, what the server said it had not done
         self._is_flushing = False
         self._is_replica = False
-        self._watching: asyncio.TimerHandle | None = None
+        self._watching: AfterReading | None = None
         self._down_since: float | None = None
         self._quiet_until = 0.0
         # Whether the server can be reached at all is seen by a PING, which goes out when somebody asks.
@@ -294,7 +295,7 @@ class Link:
             self._ping()
         # Nothing is armed or disarmed for a batch: one that goes out now is looked at in time.
         due = self._stirred if self._batch else now
-        self._watching = self._loop.call_at(due + self._timeout, self._watch)
+        self._watching = AfterReading(self._loop, due + self._timeout, self._watch)
 
     def _ping(self) -> None:
         """See whether the server is there, unless something under way will tell."""

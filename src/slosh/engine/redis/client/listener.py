@@ -18,6 +18,7 @@ from redis.exceptions import MovedError, RedisError
 from slosh.engine.redis.client.backoff import Pause, end_all
 from slosh.engine.redis.client.refusals import reason_of
 from slosh.engine.redis.client.wire import Wire, as_broken, pack
+from slosh.stalls import AfterReading
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -73,7 +74,7 @@ class Listener:
         self._wire: Wire | None = None
         self._heard_at = 0.0
         self._is_asked = False  # for a heartbeat
-        self._watching: asyncio.TimerHandle | None = None
+        self._watching: AfterReading | None = None
         self._hears = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
@@ -170,7 +171,7 @@ class Listener:
             self._is_asked = True
             wire.write([pack(("PING",))])
             due = now + QUIET
-        self._watching = self._loop.call_at(due, self._watch)
+        self._watching = AfterReading(self._loop, due, self._watch)
 
     def _subscribe_soon(self) -> None:
         """What else changes in this turn of the loop goes out together with it."""

@@ -15,6 +15,7 @@ from slosh.engine.redis.client.address import Address
 from slosh.engine.redis.client.command import Command, Done, PendingCommand, Scripts
 from slosh.engine.redis.client.link import Link
 from slosh.errors import EngineUnreachable, SloshError
+from slosh.stalls import AfterReading
 
 _CHECKS: Final = 10
 """How often within a timeout it is looked whether something has waited for too long."""
@@ -137,7 +138,7 @@ class Servers:
         self._outstanding.append(sent)
         if not self._checks:
             self._checks = True
-            loop.call_later(self.timeout / _CHECKS, self._give_up_old)
+            AfterReading(loop, loop.time() + self.timeout / _CHECKS, self._give_up_old)
         link.send(sent, must=must)
 
     def _give_up_old(self) -> None:
@@ -148,7 +149,7 @@ class Servers:
             self._outstanding.popleft().give_up()
         self._checks = bool(self._outstanding)
         if self._checks:
-            loop.call_later(self.timeout / _CHECKS, self._give_up_old)
+            AfterReading(loop, loop.time() + self.timeout / _CHECKS, self._give_up_old)
 
     def listen(self, channel: str) -> None:
         """Listen to a topic's channel; `StoreEvents.subscribed` says from when on."""
