@@ -45,7 +45,7 @@ ROWS: tuple[Row, ...] = (
         "web/readers/request.py",
         'if isinstance(self._since, Now) and text != "now" and (self.patterns or not self._vector):',
         "if False:",
-        "web/readers/test_request.py::test_last_event_id_is_for_event_streams_and_wins",
+        "web/readers/test_request.py::test_a_last_event_id_that_names_no_place_in_a_topic_is_unknown_there",
     ),
     row(
         "web/readers/request.py",

@@ -227,6 +227,14 @@ def test_last_event_id_is_for_event_streams_and_wins() -> None:
     assert [several.since(name) for name in "abc"] == [Cursor("k", 1), Unknown(), Now()]
 
 
+@pytest.mark.parametrize(("topics", "place"), [("a,b", "*"), ("a,*", "a=k.1")])
+def test_a_last_event_id_that_names_no_place_in_a_topic_is_unknown_there(topics: str, place: str) -> None:
+    """So the reader is told `reset`, where `now` would hide that something may be missing."""
+    asked = ask(topics, "Accept: text/event-stream", f"Last-Event-ID: {place}")
+    assert asked.since("b") == Unknown()
+    assert ask(topics, "Accept: text/event-stream", "Last-Event-ID: now").since("b") == Now()
+
+
 @pytest.mark.parametrize("field", ["Last-Event-ID: b=k.2", ""])
 def test_a_vector_means_the_same_wherever_it_stands(field: str) -> None:
     """Topics that it does not have start at `now`."""
