@@ -140,6 +140,7 @@ def test_both_readers_read_the_same(block: bytes, most: int) -> None:
 def test_the_request_line_is_one_line(reader: Any) -> None:
     """What a head asks for is joined by line feeds: with one in its request line it could pass for another head."""
     assert reader(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", 4, [], [])
+    assert not reader(b"GET / HTTP/1.1\nHost: h\r\n\r\n", 4, [], [])
     assert not reader(b"GET / HTTP/1.1\nhost\nh\r\n\r\n", 4, [], [])
     assert not reader(b"GET / HTTP/1.1\n\r\nHost: h\r\n\r\n", 4, [], [])
 
