@@ -24,7 +24,30 @@ if TYPE_CHECKING:
 FEEDERS = Path(__file__).parents[2] / "feeders"
 #: Seconds that anything may take that is awaited. Generous: it is only reached when something is broken.
 PATIENCE = 30
+#: What Chromium does for a person alone, in each window: two pages behind its address bar, a process ahead of the next
+#: page, searches, hints. More than a third of what the tests with a browser cost was that. Chromium obeys the last list
+#: that it is given, so this one has what matters of Playwright's, too.
+WITHOUT = (
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxFullPopup",
+    "SpareRendererForSitePerProcess",
+    "AimEnabled",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
 CHROMIUM = (
+    f"--disable-features={','.join(WITHOUT)}",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
