@@ -95,9 +95,9 @@ LEVELS: tuple[frozenset[str], ...] = (
     | {"slosh.web", "slosh.web.process"},
     inside("web.readers", "cookies", "envelope", "formats", "room", "state")
     | {"slosh.web.longtext", "slosh.web.readers.websocket", "slosh.web.readers.websocket.deflate"},
-    inside("web", "credentials", "files", "publish")
+    inside("web", "checking", "credentials", "files")
     | {"slosh.web.readers.request", "slosh.web.readers.websocket.conversation"},
-    inside("web", "assets", "gate", "refusals", "readers.opening", "readers.shared"),
+    inside("web", "assets", "gate", "publish", "refusals", "readers.opening", "readers.shared"),
     inside("web", "pages", "publish_several", "sign_in", "readers.history", "readers.longpoll", "readers.stream"),
     inside("web.readers", "websocket.websocket") | {"slosh.web.readers"},  # transports
     inside("web", "pattern_list"),

@@ -162,7 +162,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/publish.py",
-        '"""As the base says; nothing is stored."""\nself.lost()\nself._connection.refuse(error, self._topic)',
+        '"""As the base says; nothing is stored."""\nself.lost()\nself.refuse(error)',
         '"""Broken."""\npass\npass',
         "web/test_revoked.py::test_what_waits_is_refused_when_its_token_is_taken_away",
     ),

@@ -4,12 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slosh.engine.base import Published
-from slosh.errors import EngineUnreachable
-from tests.properties import STORY
+from slosh.errors import EngineUnreachable, SloshError
+from slosh.web.jsontext import check_json
+from slosh.web.publish_several import BESIDE, take_apart, take_out
+from tests.properties import PROPERTY, STORY
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site, SiteEngine
 from tests.web.posting import kept
@@ -210,3 +212,118 @@ def test_it_says_what_posts_one_by_one_would(pairs: list[tuple[str, int]]) -> No
     finally:
         together.close()
         apart.close()
+
+
+def judge_line(line: bytes) -> tuple[str, bytes] | str:
+    """What a line says when its message is checked in portions, or the code of the mistake in it."""
+    try:
+        name, checking = take_out(line, DEPTH)
+        if checking is None or len(line) - len(checking.value) > BESIDE:
+            return "too_large"
+        while not checking.go_on():
+            pass
+    except SloshError as error:
+        return error.code
+    return (name, checking.value) if name else "bad_json"
+
+
+def judge_whole_line(line: bytes) -> tuple[str, bytes] | str:
+    try:
+        name, message = take_apart(check_json(line, DEPTH + 1))
+        check_json(message, DEPTH)
+    except SloshError as error:
+        return error.code
+    return (name, message) if len(line) - len(message) <= BESIDE else "too_large"
+
+
+DEPTH = 12
+MEMBERS = st.lists(
+    st.tuples(
+        st.sampled_from(["topic", "message", "other", "", 'a"b', "back\\slash", "{", "é"]),
+        st.sampled_from(
+            ['"a"', '"b/c"', '"\\u0061"', "0", "1", '"}, \\"topic\\": 1"', "[1, {}]", '"x\\\\"', '"\\ud83d"']
+        ),
+    ),
+    max_size=3,
+)
+LONG_VALUES = st.sampled_from(
+    [
+        '"%s"' % ("x" * 9000),
+        "[%s]" % ("1, " * 4000 + "2"),
+        '{"message": [%s]}' % ('{"topic":"t"},' * 900 + "1"),
+        "[%s]" % ('"\\\\", ' * 1500 + "3"),
+        '"%s"' % ('\\"' * 5000),
+        '"%s"' % ("\\\\" * 5000),
+        '"\\ud83d%s"' % ("," * 9000),
+        "1" * 9000,
+        "[" * 13 + " " * 9000 + "]" * 13,
+        "0%s" % (" " * 9000),
+    ]
+)
+
+
+@settings(PROPERTY, max_examples=400)
+@given(
+    MEMBERS,
+    st.sampled_from(["message", "mess\\u0061ge", "other"]),
+    LONG_VALUES,
+    MEMBERS,
+    st.sampled_from(["", " ", "\r", "\t "]),
+    st.none() | st.tuples(st.integers(-30, 30), st.sampled_from(['"', "}", "]", ",", ":", "\\", "{", "x", ""])),
+)
+def test_a_long_line_is_judged_as_the_whole(
+    before: list[tuple[str, str]],
+    name: str,
+    value: str,
+    behind: list[tuple[str, str]],
+    space: str,
+    edit: tuple[int, str] | None,
+) -> None:
+    """Also one in which a byte near either end is another."""
+    members = [*((json.dumps(each), text) for each, text in before), (f'"{name}"', value)]
+    members += ((json.dumps(each), text) for each, text in behind)
+    inside = f"{space},{space}".join(f"{each}{space}:{space}{text}" for each, text in members)
+    line = f"{space}{{{inside}}}{space}".encode()
+    if edit is not None:
+        at = edit[0] % len(line)
+        line = line[:at] + edit[1].encode() + line[at + 1 :]
+    found, expected = judge_line(line), judge_whole_line(line)
+    if isinstance(expected, str):  # With two mistakes it is told either.
+        assert isinstance(found, str)
+    else:
+        assert found == expected
+
+
+def test_a_long_line_has_one_long_member_which_is_the_message() -> None:
+    long = b'"%b"' % (b"x" * 9000)
+    assert take_out(b'{"other":%b,"message":0,"topic":"a"}' % long, DEPTH) == ("a", None)
+    assert take_out(b'{"message":0,"topic":"a","other":%b}' % long, DEPTH) == ("a", None)
+    assert take_out(b'{"message":%b,"topic":"a","message":0}' % long, DEPTH) == ("a", None)
+
+
+@pytest.mark.parametrize("space", [b"", b" "])
+@pytest.mark.parametrize("inside", [b"\\\\" * 5000, b'\\"' * 5000, b"\\\\" * 5000 + b'\\"'])
+def test_backslashes_before_the_end_of_a_long_message_are_counted_from_their_first(space: bytes, inside: bytes) -> None:
+    message = b'"%b"' % inside
+    name, text = take_out(b'{"message":%b,%b"topic":"a"}' % (message, space), DEPTH)
+    assert text is not None
+    assert (name, text.value) == ("a", message)
+
+
+def test_of_a_long_line_it_is_told_what_is_wrong(site: Site) -> None:
+    kept(site)
+    long = b'"%b"' % (b"x" * 300_000)
+    for line, code, word in (
+        (b'{"message":%b,"topic":"a","other":%b}' % (long, long), "too_large", "beside"),
+        (b'{"message":%b,"topic":"a","message":1}' % long, "too_large", "beside"),
+        (b'{"message":%b}' % long, "bad_json", "no object with a topic"),
+        (b'{"topic":"a","other":%b}' % long, "bad_json", "no object with a topic"),
+        (b"[%b]" % long, "bad_json", "no object with a topic"),
+        (b'{"message":%b,"topic":"a*"}' % long, "bad_topic", "Line 1"),
+        (b'{"message":%b,"topic":"a",}' % long, "bad_json", "No comma stands before a closing bracket"),
+        (b'{"topic":"a","message":[%b}' % long, "bad_json", "Line 1"),
+    ):
+        answer = site.post("/topics", line)
+        assert answer.code == code, line[:20] + line[-20:]
+        assert word in answer.json["detail"]
+    assert kept_in(site, "a") == []

@@ -66,6 +66,7 @@ class Connection:
         "_unsent",
         "_untaken",
         "_waits",
+        "_worker",
         "closing",
         "grant",
         "phase",
@@ -97,6 +98,7 @@ class Connection:
         self.grant: Grant | None = None
         # While the request is held.
         self._exchange: Exchange | None = None
+        self._worker: Exchange | None = None  # it, where it goes on in the next turn
         # From the last answer to the end of the connection.
         self._lingering: Lingering | None = None
 
@@ -297,6 +299,14 @@ class Connection:
             self._hold_timer()
         if self.server.draining:
             exchange.end()
+
+    def ask_for_turn(self, exchange: Exchange) -> None:
+        """Have the `take_turn` of `exchange`, which holds the request, called in this connection's next turn.
+
+        Until then it is given nothing of what the client sends.
+        """
+        self._worker = exchange
+        self._wait()
 
     def resume(self, action: object) -> None:
         """Do `action`, an `Action`, for the present request, which was held until now and has no body that matters."""

@@ -34,6 +34,9 @@ class Exchange(Watcher):
         """
         return data
 
+    def take_turn(self) -> None:
+        """Do the next portion of what takes several turns. This is the turn for which `ask_for_turn` was called."""
+
     def lost(self) -> None:
         """The client has gone; nobody is left to answer."""
 

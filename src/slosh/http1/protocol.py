@@ -160,7 +160,7 @@ class HttpConnection(Connection):
         exchange = self._exchange
         if self.is_encrypted:
             return self._end_with_tls()
-        if self._pending and (exchange is None or exchange.takes_data):
+        if (self._pending or self._worker is not None) and (exchange is None or exchange.takes_data):
             self._at_eof = True
             self._wait()
             return True
@@ -197,7 +197,7 @@ class HttpConnection(Connection):
             settings = self.server.settings
             idle = settings.body_timeout if self.phase == READING_BODY else settings.idle_timeout
             self._deadline_in(PAUSE if self.phase >= CLOSING else idle)
-        if self._pending or self._at_eof:
+        if self._pending or self._at_eof or self._worker is not None:
             self._wait()
         self._read_on()
 
@@ -485,8 +485,13 @@ class HttpConnection(Connection):
         exchange = self._exchange
         if self._stalled and self.phase < CLOSING:
             return  # `resume_writing` waits for a turn again.
+        worker, self._worker = self._worker, None
         if exchange is not None:
-            if exchange.takes_data and self._pending:
+            if worker is exchange:
+                worker.take_turn()
+                if self._pending and exchange.takes_data and self._worker is None:
+                    self._wait()
+            elif exchange.takes_data and self._pending:
                 self._hear(exchange)
         elif self._pending:
             pending, self._pending = self._pending, b""

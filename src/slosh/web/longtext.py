@@ -48,17 +48,21 @@ class LongText:
     Args:
         text: as it came.
         max_depth: as `check_json` has it.
+        portion: bytes that are checked in one turn.
+        before: bytes that stand before it in a larger text, whose positions are told.
 
     Raises:
         BadJson: it is empty.
+
+    Attributes:
+        value: without the white space around it; it may be used once all is checked.
     """
 
     __slots__ = ("_at", "_before", "_depth", "_in_key", "_in_string", "_max_depth", "_open", "_portion", "value")
 
-    def __init__(self, text: bytes, max_depth: int, portion: int = PORTION) -> None:
+    def __init__(self, text: bytes, max_depth: int, portion: int = PORTION, before: int = 0) -> None:
         self.value = text.strip(WHITE_SPACE)
-        """Without the white space around it; it may be used once all is checked."""
-        self._before = indent_of(text)
+        self._before = before + indent_of(text)
         self._max_depth = max_depth
         self._portion = portion
         self._at = 0  # where the next portion begins
@@ -80,7 +84,7 @@ class LongText:
         while True:
             piece = value[at : at + size]
             is_last = at + size >= len(value)
-            clean = _blank(piece)
+            clean = blank(piece)
             cut = len(piece) if is_last else self._find_cut(clean)
             if cut:
                 break
@@ -194,6 +198,6 @@ def _balance(octet: int) -> tuple[int, int]:
 _BALANCES: Final = [_balance(octet) for octet in range(256)]
 
 
-def _blank(piece: bytes) -> bytes:
-    """The same, with other bytes in place of backslashes and quotes that are escaped."""
+def blank(piece: bytes) -> bytes:
+    """The same piece, with other bytes in place of backslashes and quotes that are escaped."""
     return piece.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in piece else piece

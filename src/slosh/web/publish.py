@@ -4,7 +4,7 @@ The rules of this file:
 
 * A large body is looked into only where somebody watches, if the engine knows that at once. A client that asks before
   it sends its body is refused then, and need not send it.
-* A large batch is checked in portions, one in each turn of the loop, so that nobody else waits for all of it.
+* A large batch is checked in portions, so that nobody else waits for all of it (`checking.py`).
 * A topic ends in one step with the messages that come with its end. What is refused, for whatever reason, has changed
   nothing: the topic has not ended, and was not opened.
 * A topic that a publisher opens counts like one that a reader brought to life (`max_topics`, `max_topics_per_address`),
@@ -37,7 +37,8 @@ from slosh.http1.handler import Action
 from slosh.http1.head import Head
 from slosh.http1.response import JSON, NO_SNIFF, NO_STORE, render_start
 from slosh.settings import Settings
-from slosh.web.jsontext import WHITE_SPACE, check_json
+from slosh.web.checking import Checking
+from slosh.web.jsontext import check_json
 from slosh.web.longtext import LONG, LongText
 from slosh.web.query import ENDING, PUBLISHING, ignored_field, parse_query, read_flag
 from slosh.web.shares import find_client, give_share, take_share
@@ -51,10 +52,6 @@ PLAIN_NAME: Final = rb"(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+(?:/(?!\.{1,2}[/ ])[A-Za-z
 _plain_name: Final = re.compile(
     rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+){0,%d}" % (MAX_SEGMENTS - 1)
 )
-_PORTION: Final = 256 * 1024
-"""Bytes of a batch that are checked in one turn, which takes some 2 ms; lines are not divided."""
-_LINE: Final = 200
-"""Bytes that a line counts more, because each has its own cost."""
 KEY: Final = b"idempotency-key"
 _MAX_KEY: Final = 255
 """Characters of an `Idempotency-Key`."""
@@ -192,7 +189,7 @@ class Publish(Action):
         """The same for the topic `said`."""
         if not isinstance(said, str):
             raise InternalError
-        if 0 < len(body) <= _PORTION:
+        if 0 < len(body) <= LONG:
             self.check(connection, body, said)
         elif body:
             if not (self._is_keyed or self._opens) and self._engine.is_unwatched(said, connection.server.now()):
@@ -217,23 +214,19 @@ class Publish(Action):
             self.publish(connection, (check_json(body, self.settings.max_depth),), said)
 
     def check_lines(self, connection: Connection, lines: list[bytes], said: str) -> None:
-        """Check messages that take more than one turn, and publish them to the topic `said`.
+        """Check messages that may take more than one turn, and publish them to the topic `said`.
 
         Raises:
-            BadJson, TooLarge: the first ones cannot be accepted.
+            SloshError: the first ones cannot be accepted.
         """
-        checking = _Checking(connection, self, lines, said)
-        checking.go_on()
-        if not checking.is_done:
-            connection.hold(checking)
+        _Checking(connection, self, lines, said).start()
 
-    def check_line(self, number: int, line: bytes) -> bytes:  # noqa: ARG002 - of a batch
-        """The message in a line; one that is `LONG` has still to be checked.
+    def check_size(self, number: int, line: bytes) -> None:
+        """See that a line, counted from 1 on, is no larger than a message may be; of one alone that is known.
 
         Raises:
-            BadJson: it is none.
+            TooLarge: it is.
         """
-        return check_json(line, self.settings.max_depth) if len(line) <= LONG else line
 
     def explain(self, number: int, error: BadJson) -> BadJson:  # noqa: ARG002 - of a batch
         """What is answered where `error` is found in a line."""
@@ -342,101 +335,63 @@ class PublishBatch(Publish):
             raise TooLarge(f"A batch has at most {most} lines (max_batch).", most)
         self.check_lines(connection, body.split(b"\n"), said)
 
-    def check_line(self, number: int, line: bytes) -> bytes:
-        """As the base says.
-
-        Raises:
-            BadJson, TooLarge: it is none.
-        """
+    def check_size(self, number: int, line: bytes) -> None:
+        """As the base says."""
         limit = self.max_message
         if len(line) > limit:
             raise TooLarge(f"Line {number} is larger than a message may be, {limit} bytes (max_message).", limit)
-        try:
-            return super().check_line(number, line)
-        except BadJson as error:
-            raise self.explain(number, error) from None
 
     def explain(self, number: int, error: BadJson) -> BadJson:
         """As the base says: with the line."""
         return BadJson(f"Line {number}: {error.detail} Nothing was stored.", error.position, line=number)
 
 
-class _Checking(Exchange):
-    """Messages that are being checked, a portion in each turn of the loop."""
+class _Checking(Checking):
+    """Messages for one topic that are being checked, to be published together."""
 
-    __slots__ = ("_action", "_checked", "_connection", "_lines", "_long", "_messages", "_topic", "is_done")
-
-    outlives_eof: ClassVar[bool] = True
+    __slots__ = ("_action", "_messages", "_topic")
 
     def __init__(self, connection: Connection, action: Publish, lines: list[bytes], topic: str) -> None:
-        self._connection = connection
+        super().__init__(connection, lines)
         self._action = action
-        self._lines = lines
         self._topic = topic
-        self._checked = 0  # lines, the last of which may be under way
-        self._long: LongText | None = None  # the line that is
         self._messages: list[bytes] = []
-        self.is_done = False
 
-    def go_on(self) -> None:
-        """Check the next portion; publish all after the last.
+    def check_line(self, line: bytes) -> LongText | None:
+        """As the base says."""
+        depth = self._action.settings.max_depth
+        self._action.check_size(self.number, line)
+        if len(line) > LONG:
+            return LongText(line, depth)
+        try:
+            self._messages.append(check_json(line, depth))
+        except BadJson as error:
+            raise self.explain(error) from None
+        return None
 
-        Raises:
-            BadJson, TooLarge: a line cannot be accepted.
-        """
-        lines, left = self._lines, _PORTION
-        while left > 0 and (self._long is not None or self._checked < len(lines)):
-            if self._long is not None:
-                self._go_on_with(self._long)
-                break
-            line = lines[self._checked]
-            self._checked += 1
-            left -= len(line) + _LINE
-            if line.strip(WHITE_SPACE):
-                message = self._action.check_line(self._checked, line)
-                if len(message) > LONG:
-                    self._long = LongText(message, self._action.settings.max_depth)
-                else:
-                    self._messages.append(message)
-        if self._checked < len(lines) or self._long is not None:
-            self._connection.server.loop.call_soon(self._go_on_later)
-            return
+    def take_text(self, text: bytes) -> None:
+        """As the base says."""
+        self._messages.append(text)
+
+    def explain(self, error: BadJson) -> BadJson:
+        """As the base says."""
+        return self._action.explain(self.number, error)
+
+    def finish(self) -> None:
+        """Publish all."""
         self.is_done = True
         if not self._messages:
             raise BadJson("The batch is empty; it has one JSON value a line.", 0)
-        self._action.publish(self._connection, tuple(self._messages), self._topic)
+        self._action.publish(self.connection, tuple(self._messages), self._topic)
 
-    def _go_on_with(self, line: LongText) -> None:
-        """Check a portion of the line that is under way.
-
-        Raises:
-            BadJson: it cannot be accepted.
-        """
-        try:
-            if line.go_on():
-                self._messages.append(line.value)
-                self._long = None
-        except BadJson as error:
-            raise self._action.explain(self._checked, error) from None
-
-    def lost(self) -> None:
-        """The client has gone; nothing is stored."""
-        self.is_done = True
-        self._lines, self._long = [], None
+    def refuse(self, error: SloshError) -> None:
+        """As the base says."""
+        self.connection.refuse(error, self._topic)
 
     def revoke(self, error: SloshError) -> None:
         """As the base says; nothing is stored."""
         self.lost()
-        self._connection.refuse(error, self._topic)
-
-    def _go_on_later(self) -> None:
-        if self.is_done:
-            return
-        try:
-            self.go_on()
-        except SloshError as error:
-            self.is_done = True
-            self._connection.refuse(error, self._topic)
+        self.refuse(error)
 
 
 class EndTopic(Publish):

@@ -5,40 +5,45 @@ The rules of this file:
 * A line that is not valid refuses the whole request, before anything is stored.
 * The messages of one topic are taken together, in the order of their lines, or refused together. What becomes of one
   topic is nothing to the others.
-* Lines are checked, and topics published to, in portions, one in each turn of the loop, so that nobody else waits for
-  all of them.
+* Lines are checked in portions (`checking.py`), and topics are published to in portions, each in another turn of the
+  loop, so that nobody else waits for all of them.
+* Of a long line only the message is checked in portions. What stands beside it is short, and is found from both ends.
 """
 
 import json
-from typing import ClassVar, Final
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from slosh.access.rights import Rights
 from slosh.core.members import raw_member
 from slosh.core.names import check_name
+from slosh.core.topic import Shared
 from slosh.engine.base import Engine, Published
 from slosh.errors import BadJson, BadQuery, BadTopic, Forbidden, SloshError, TooLarge
 from slosh.http1.connection import Connection
-from slosh.http1.exchange import Exchange
 from slosh.http1.handler import Action
 from slosh.http1.head import Head
 from slosh.http1.response import JSON, NO_SNIFF, NO_STORE
 from slosh.settings import Settings
+from slosh.web.checking import Checking
 from slosh.web.gate import find_rights
 from slosh.web.jsontext import WHITE_SPACE, check_json
+from slosh.web.longtext import LONG, LongText, blank
 from slosh.web.publish import KEY, check_coding, parse_key
 from slosh.web.query import PUBLISHING_SEVERAL, ignored_field, parse_query
 from slosh.web.shares import find_client, give_share, take_share
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
-_PORTION: Final = 128 * 1024
-"""Bytes of lines that are checked in one turn, which takes some 2 ms; lines are not divided."""
-_LINE: Final = 400
-"""Bytes that a line counts more, because each has its own cost."""
-_BESIDE: Final = 4096
+BESIDE: Final = 4096
 """Bytes that a line may have beside its message: the topic's name may be written in escapes."""
 _TOPICS: Final = 64
 """Topics that are published to in one turn, and that an engine with a store is asked to take at a time."""
+_TOPIC: Final = 4096
+"""Bytes of other work that a turn does less for each of them."""
+_NO_OBJECT: Final = 'It is no object with a topic and a message, as {"topic": "a", "message": 1} is.'
+_find_marks: Final = re.compile(rb'["\[\]{},:]').finditer
 _OF_SEVERAL: Final = "\n"
 """Begins the idempotency keys of this file, so that they are none of a POST to one topic: no header's value has it."""
 
@@ -80,10 +85,7 @@ class PublishSeveral(Action):
         most = self.settings.max_batch
         if body.count(b"\n") + (not body.endswith(b"\n")) > most:
             raise TooLarge(f"A batch has at most {most} lines (max_batch).", most)
-        publishing = _Publishing(connection, self, body.split(b"\n"))
-        publishing.go_on()
-        if not publishing.is_done:
-            connection.hold(publishing)
+        _Publishing(connection, self, body.split(b"\n")).start()
 
     def find_key(self, connection: Connection) -> str:
         """The idempotency key of the present request, apart from those of single topics; often none.
@@ -96,63 +98,49 @@ class PublishSeveral(Action):
     def longest_line(self) -> int:
         """Bytes that a line may have."""
         classes = self.engine.hub.classes
-        return max(each.max_message for each in (classes.default, *classes.rules)) + _BESIDE
+        return max(each.max_message for each in (classes.default, *classes.rules)) + BESIDE
 
-    def read_line(self, number: int, line: bytes, longest: int) -> tuple[str, bytes]:
-        """The topic and the message in a line.
+    def check_message(self, number: int, line: bytes, name: str, message: bytes) -> None:
+        """See that a line, counted from 1 on, has no more bytes than its message for the topic `name` may have.
+
+        Where there is no name the message is the line, which is no JSON.
 
         Raises:
-            BadJson, BadTopic, TooLarge: it has none.
+            TooLarge: it has.
         """
-        if len(line) > longest:
-            raise TooLarge(f"Line {number} has more than {longest} bytes (max_message, and {_BESIDE}).", longest)
-        try:
-            text = check_json(line, self.settings.max_depth + 1)
-            name, message = _take_apart(text)
-        except BadJson as error:
-            raise BadJson(f"Line {number}: {error.detail} Nothing was stored.", error.position, line=number) from None
-        except BadTopic as error:
-            raise BadTopic(f"Line {number}: {error.detail} Nothing was stored.") from None
-        if len(line) - len(message) > _BESIDE:
-            raise TooLarge(f"Line {number} has more than {_BESIDE} bytes beside its message.", _BESIDE)
-        limit = self.engine.hub.classes.find(name).max_message
+        if len(line) - len(message) > BESIDE:
+            raise TooLarge(f"Line {number} has more than {BESIDE} bytes beside its message.", BESIDE)
+        limit = self.engine.hub.classes.find(name).max_message if name else len(message)
         if len(message) > limit:
             raise TooLarge(f"Line {number} has a message of more than {limit} bytes (max_message).", limit)
-        return name, message
 
 
-class _Publishing(Exchange):
+class _Publishing(Checking):
     """A batch for several topics that is on its way."""
 
     __slots__ = (
         "_accepted",
         "_action",
         "_at",
-        "_checked",
         "_client",
-        "_connection",
         "_key",
-        "_lines",
         "_longest",
         "_messages",
+        "_name",
         "_names",
         "_refused",
         "_replayed",
         "_taken",
         "_waiting",
-        "is_done",
     )
 
-    outlives_eof: ClassVar[bool] = True
-
     def __init__(self, connection: Connection, action: PublishSeveral, lines: list[bytes]) -> None:
-        self._connection = connection
+        super().__init__(connection, lines)
         self._action = action
         self._key = action.find_key(connection)
         self._client = find_client(connection) if self._key else ""
-        self._lines = lines
         self._longest = action.longest_line()
-        self._checked = 0  # lines
+        self._name = ""  # of the topic in the present line
         self._messages: dict[str, list[bytes]] = {}
         self._names: list[str] = []  # once all lines are checked
         self._at = 0  # topics that were begun
@@ -161,50 +149,63 @@ class _Publishing(Exchange):
         self._taken: dict[str, dict[str, object]] = {}
         self._refused: dict[str, dict[str, object]] = {}
         self._replayed = False
-        self.is_done = False
 
-    def go_on(self) -> None:
-        """Do the next portion.
+    def check_line(self, line: bytes) -> LongText | None:
+        """As the base says."""
+        if len(line) > self._longest:
+            raise TooLarge(
+                f"Line {self.number} has more than {self._longest} bytes (max_message, and {BESIDE}).", self._longest
+            )
+        depth = self._action.settings.max_depth
+        text: LongText | None = None
+        try:
+            if len(line) > LONG:
+                self._name, text = take_out(line, depth)
+                message = text.value if text is not None else b""
+            else:
+                self._name, message = take_apart(check_json(line, depth + 1))
+        except BadJson as error:
+            raise self.explain(error) from None
+        except BadTopic as error:
+            raise BadTopic(f"Line {self.number}: {error.detail} Nothing was stored.") from None
+        self._action.check_message(self.number, line, self._name, message)
+        if text is None:
+            self.take_text(message)
+        return text
 
-        Raises:
-            BadJson, BadTopic, TooLarge: a line cannot be accepted.
-        """
-        lines, left = self._lines, _PORTION
-        while left > 0 and self._checked < len(lines):
-            line = lines[self._checked]
-            self._checked += 1
-            left -= len(line) + _LINE
-            if line.strip(WHITE_SPACE):
-                name, message = self._action.read_line(self._checked, line, self._longest)
-                self._messages.setdefault(name, []).append(message)
-        if self._checked < len(lines):
-            self._connection.server.loop.call_soon(self._go_on_later)
-            return
+    def take_text(self, text: bytes) -> None:
+        """As the base says."""
+        if not self._name:
+            self._action.check_message(self.number, text, *take_apart(text))
+            raise BadJson(_NO_OBJECT, 0)
+        self._messages.setdefault(self._name, []).append(text)
+
+    def explain(self, error: BadJson) -> BadJson:
+        """As the base says: with the line."""
+        return BadJson(f"Line {self.number}: {error.detail} Nothing was stored.", error.position, line=self.number)
+
+    def finish(self) -> None:
+        """Publish to the first topics."""
         if not self._messages:
             raise BadJson("The batch is empty; it has one object with a topic and a message a line.", 0)
-        self._lines, self._names = [], list(self._messages)
+        self._names = list(self._messages)
         self._publish_more()
+
+    def refuse(self, error: SloshError) -> None:
+        """As the base says."""
+        self.connection.refuse(error)
 
     def lost(self) -> None:
         """The client has gone; nothing is stored unless that has begun."""
-        self.is_done = True
+        self.stop()
 
     def revoke(self, error: SloshError) -> None:
         """As the base says; nothing is stored. What has begun to be stored ends, and is told of."""
         if not self._names:
-            self.is_done = True
-            self._connection.refuse(error)
+            self.stop()
+            self.refuse(error)
 
-    def _go_on_later(self) -> None:
-        if self.is_done:
-            return
-        try:
-            self.go_on()
-        except SloshError as error:
-            self.is_done = True
-            self._connection.refuse(error)
-
-    def _publish_more(self) -> None:
+    def _publish_more(self, shared: Shared | None = None) -> None:  # noqa: ARG002 - as the hub calls it
         """Publish to the next topics. Nothing is left out any more, also where the client has gone."""
         self._waiting += 1  # so that an engine that answers at once does not end it before all are begun
         for name in self._names[self._at : self._at + _TOPICS]:
@@ -214,7 +215,7 @@ class _Publishing(Exchange):
         self._settled()
 
     def _publish(self, name: str, messages: tuple[bytes, ...]) -> None:
-        connection, action = self._connection, self._action
+        connection, action = self.connection, self._action
         engine, now = action.engine, connection.server.now()
         hub = engine.hub
 
@@ -249,18 +250,20 @@ class _Publishing(Exchange):
         if self._waiting:
             return
         if self._at < len(self._names):
-            self._connection.server.loop.call_soon(self._publish_more)
+            hub = self._action.engine.hub
+            hub.spend(_TOPICS * _TOPIC)
+            hub.put_off(self._publish_more)
             return
         if self.is_done:
             return  # The client has gone.
         self.is_done = True
-        if self._connection.is_open:
+        if self.connection.is_open:
             answer = {"accepted": self._accepted, "topics": self._taken, "refused": self._refused}
             fields = _FIELDS + (_REPLAYED if self._replayed else b"")
-            self._connection.respond(200, fields, json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+            self.connection.respond(200, fields, json.dumps(answer, ensure_ascii=False).encode() + b"\n")
 
 
-def _take_apart(line: bytes) -> tuple[str, bytes]:
+def take_apart(line: bytes) -> tuple[str, bytes]:
     """The topic and the message in a line, which is JSON.
 
     Raises:
@@ -268,8 +271,70 @@ def _take_apart(line: bytes) -> tuple[str, bytes]:
     """
     topic, message = raw_member(line, "topic"), raw_member(line, "message")
     if not topic.startswith(b'"') or not message:
-        raise BadJson('It is no object with a topic and a message, as {"topic": "a", "message": 1} is.', 0)
+        raise BadJson(_NO_OBJECT, 0)
     return check_name(json.loads(topic)), message
+
+
+def take_out(line: bytes, max_depth: int) -> tuple[str, LongText | None]:
+    """The topic in a long line, and its message, which is still to be checked; None where it has too much beside that.
+
+    A line is JSON if its message is, and if it is JSON with a 0 in place of the message. Where it is not, the topic is
+    empty, and the whole line is to be checked, to tell the mistake.
+
+    Raises:
+        BadJson, BadTopic: it is no object, or its topic none.
+    """
+    if not line.lstrip(WHITE_SPACE).startswith(b"{"):
+        raise BadJson(_NO_OBJECT, 0)
+    begin, end = find_long_value(line)
+    if not begin:
+        return "", None
+    try:
+        name, message = take_apart(check_json(line[:begin] + b"0" + line[end:], max_depth + 1))
+    except BadJson:
+        return "", LongText(line, max_depth + 1)
+    # Another member may be the message, also one that is 0.
+    if message != b"0" or raw_member(line[:begin] + b"1" + line[end:], "message") != b"1":
+        return name, None
+    return name, LongText(line[begin:end], max_depth, before=begin)
+
+
+def find_long_value(line: bytes) -> tuple[int, int]:
+    """Where the value of a member begins and ends, in an object that has no more than `BESIDE` bytes beside it.
+
+    From both ends that is behind the last colon, and before the first comma, which stand in no other value. In what is
+    no JSON, or has more beside it, that may be anywhere: behind a colon, before a comma or a closing brace, or
+    at (0, 0).
+    """
+    begin = 0
+    for mark, at in _find_outermost(_find_marks(blank(line[: BESIDE + 1])), b"[{"):
+        begin = at + 1 if mark == b":" else 0
+    start = max(begin, len(line) - BESIDE - 1)
+    start = len(line[:start].rstrip(b"\\"))  # Of a row of backslashes every other one escapes.
+    end = len(line.rstrip(WHITE_SPACE)) - 1  # at the closing brace
+    for mark, at in _find_outermost(reversed(list(_find_marks(blank(line[start:])))), b"]}"):
+        if mark == b",":
+            end = start + at
+    return (begin, end) if 0 < begin < end else (0, 0)
+
+
+def _find_outermost(marks: Iterable[re.Match[bytes]], opening: bytes) -> Iterator[tuple[bytes, int]]:
+    """Those of `marks` that are a colon or a comma of the outermost object, and where each stands.
+
+    Args:
+        marks: from either end of a text.
+        opening: the brackets that open when they come from there.
+    """
+    depth, is_inside = 0, False
+    for match in marks:
+        mark = match[0]
+        if mark == b'"':
+            is_inside = not is_inside
+        elif not is_inside:
+            if mark not in b":,":
+                depth += 1 if mark in opening else -1
+            elif depth == 1:
+                yield mark, match.start()
 
 
 def choose_publish_several(engine: Engine, settings: Settings, head: Head, fields: bytes) -> PublishSeveral:

@@ -21,6 +21,7 @@ from slosh.settings import Settings
 from slosh.web.credentials import SUBPROTOCOL, list_subprotocols
 from slosh.web.gate import find_guard
 from slosh.web.jsontext import check_json
+from slosh.web.longtext import LONG, LongText
 from slosh.web.readers.envelope import encode_envelope, encode_place
 from slosh.web.readers.formats import AS_WEBSOCKET, Format
 from slosh.web.readers.request import ReadRequest
@@ -127,7 +128,7 @@ class Socket(Stream):
         accepted: the header line from `shake_hands`.
     """
 
-    __slots__ = ("_accepted", "_classes", "_conversation", "_deflate", "_heard")
+    __slots__ = ("_accepted", "_classes", "_conversation", "_deflate", "_heard", "_text")
 
     takes_data: ClassVar[bool] = True
 
@@ -138,6 +139,7 @@ class Socket(Stream):
         self._conversation: Conversation | None = None
         self._classes: Classes | None = None  # by which the largest message of the conversation is known
         self._heard = True  # whether the client gave a heartbeat since the last ping
+        self._text: LongText | None = None  # the message that is being checked
 
     def frame(self, data: bytes) -> bytes:
         """A text message."""
@@ -176,12 +178,29 @@ class Socket(Stream):
         messages, rest = conversation.hear(data, most)
         for _, message in messages:
             self._publish(message)
-        if not self.connection.count_incoming(conversation.size) and conversation.size:
+        size = conversation.size + (len(self._text.value) if self._text is not None else 0)
+        if not self.connection.count_incoming(size) and size:
             self.connection.server.closed["max_buffered"] += 1
             self.connection.count_incoming(0)  # It goes with the connection, within a moment.
             conversation.close(CloseCode.TRY_AGAIN_LATER, "max_buffered")
         self._reply(conversation)
         return rest
+
+    def take_turn(self) -> None:
+        """Check the next portion of a long message, and publish it once all is checked."""
+        text = self._text
+        if text is None:
+            return
+        try:
+            if not text.go_on():
+                self.connection.ask_for_turn(self)
+                return
+        except SloshError as error:
+            self._published(error)
+        else:
+            self._hand_over(text.value)
+        self._text = None
+        self.connection.count_incoming(self._speak().size)
 
     def end(self) -> None:
         """Close; the client comes back with its cursor."""
@@ -231,11 +250,20 @@ class Socket(Stream):
             guard = find_guard(self.connection)
             if guard is not None:
                 guard.check_message(self.connection, action.asked.names[0])
+            if len(text) > LONG:
+                # No other message has come with it: it is more than a portion of frames by itself.
+                self._text = LongText(text, action.settings.max_depth)
+                self.connection.ask_for_turn(self)
+                return
             message = check_json(text, action.settings.max_depth)
         except SloshError as error:
             self._published(error)
             return
-        now = self.connection.server.now()
+        self._hand_over(message)
+
+    def _hand_over(self, message: bytes) -> None:
+        """Publish a message that was checked."""
+        action, now = self.action, self.connection.server.now()
         action.engine.publish(action.asked.names[0], (message,), now, self._published)
 
     def _published(self, outcome: Published | SloshError) -> None:

@@ -1,0 +1,160 @@
+"""Lines of a body that are checked, a portion in each turn of their connection, before anything is done with them.
+
+The rules of this file:
+
+* The first portion is checked at once, and nearly always is all there is.
+* Connections take turns, as for whatever else they send (`turns.py`): many of them with long bodies make the others
+  wait no longer than one does.
+* What is being checked counts as coming in (`max_buffered`) until it is, or is refused.
+"""
+
+from abc import abstractmethod
+from typing import ClassVar, Final
+
+from slosh.compiled import mypyc_attr
+from slosh.errors import BadJson, MemoryFull, SloshError
+from slosh.http1.connection import Connection
+from slosh.http1.exchange import Exchange
+from slosh.web.jsontext import WHITE_SPACE
+from slosh.web.longtext import PORTION, LongText
+
+_LINE: Final = 400
+"""Bytes that a line counts more, because each has its own cost."""
+_NO_ROOM: Final = (
+    "The bodies that are coming in or are checked have as many bytes together as they may have (max_buffered). "
+    "Nothing was stored."
+)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Checking(Exchange):
+    """Lines that are being checked. Call `start`.
+
+    Args:
+        connection: on which they came.
+        lines: as they came; they are gone once they are checked.
+
+    Attributes:
+        connection: as above.
+        number: of the line that is being checked, from 1 on.
+        is_done: whether the request was answered, or its client has gone.
+    """
+
+    __slots__ = ("_lines", "_text", "connection", "is_done", "number")
+
+    outlives_eof: ClassVar[bool] = True
+
+    def __init__(self, connection: Connection, lines: list[bytes]) -> None:
+        self.connection = connection
+        self._lines = lines
+        self._text: LongText | None = None  # the line that is under way, where it is long
+        self.number = 0
+        self.is_done = False
+
+    # What is done with them.
+
+    @abstractmethod
+    def check_line(self, line: bytes) -> LongText | None:
+        """Check a line, or say what of it is to be checked in portions.
+
+        Raises:
+            SloshError: it cannot be accepted.
+        """
+
+    @abstractmethod
+    def take_text(self, text: bytes) -> None:
+        """Take what was checked in portions."""
+
+    @abstractmethod
+    def explain(self, error: BadJson) -> BadJson:
+        """What is answered where `error` is found in the present line."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """All lines are checked. Set `is_done` where that was all, else hold the request on.
+
+        Raises:
+            SloshError: they cannot be accepted.
+        """
+
+    @abstractmethod
+    def refuse(self, error: SloshError) -> None:
+        """Answer with an error."""
+
+    # How it goes on.
+
+    def start(self) -> None:
+        """Check the first portion, and hold the request where there are more.
+
+        Raises:
+            SloshError: a line cannot be accepted, or there is no room for so many bytes.
+        """
+        connection = self.connection
+        size = sum(map(len, self._lines))
+        if self._check_portion():
+            self.finish()
+            if not self.is_done:
+                connection.hold(self)
+        elif not connection.count_incoming(size):
+            self.stop()
+            raise MemoryFull(connection.server.settings.max_buffered, _NO_ROOM)
+        else:
+            connection.hold(self)
+            connection.ask_for_turn(self)
+
+    def take_turn(self) -> None:
+        """Check the next portion. Nothing is raised: errors are answered."""
+        if self.is_done:
+            return
+        try:
+            if self._check_portion():
+                self._forget()
+                self.finish()
+            else:
+                self.connection.ask_for_turn(self)
+        except SloshError as error:
+            self.stop()
+            self.refuse(error)
+
+    def stop(self) -> None:
+        """Check no more."""
+        self.is_done = True
+        self._forget()
+
+    def lost(self) -> None:
+        """The client has gone; nothing is stored."""
+        self.stop()
+
+    def _forget(self) -> None:
+        self._lines, self._text = [], None
+        self.connection.count_incoming(0)
+
+    def _check_portion(self) -> bool:
+        """Check the next portion. True once all is checked.
+
+        Raises:
+            SloshError: a line cannot be accepted.
+        """
+        lines, left = self._lines, PORTION
+        while left > 0:
+            if self._text is not None:
+                left -= PORTION
+                self._check_text(self._text)
+            elif self.number < len(lines):
+                line = lines[self.number]
+                lines[self.number] = b""  # Else it would be held twice where only a part of it is used.
+                self.number += 1
+                left -= len(line) + _LINE
+                if line.strip(WHITE_SPACE):
+                    self._text = self.check_line(line)
+            else:
+                break
+        return self._text is None and self.number == len(lines)
+
+    def _check_text(self, text: LongText) -> None:
+        try:
+            if text.go_on():
+                self._text = None
+                self.take_text(text.value)
+        except BadJson as error:
+            raise self.explain(error) from None

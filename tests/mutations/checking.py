@@ -1,0 +1,71 @@
+"""Breaks of what checks long bodies in portions."""
+
+from tests.mutations.row import Row
+
+row = Row.of
+
+CHECKING = "web/test_checking.py::"
+SEVERAL = "web/test_publish_several.py::"
+
+ROWS: tuple[Row, ...] = (
+    row(
+        "web/checking.py",
+        "elif not connection.count_incoming(size):",
+        "elif False:",
+        CHECKING + "test_very_many_long_bodies_take_turns_and_count_while_they_are_checked[/topics/a]",
+    ),
+    row(
+        "web/checking.py",
+        "self._lines, self._text = [], None\nself.connection.count_incoming(0)",
+        "self._lines, self._text = [], None\npass",
+        CHECKING + "test_very_many_long_bodies_take_turns_and_count_while_they_are_checked[/topics/a]",
+    ),
+    row(
+        "web/checking.py",
+        "lines, left = self._lines, PORTION",
+        "lines, left = self._lines, PORTION * 1000",
+        "web/test_portions.py::TestPublishing::test_a_long_message_is_checked_a_portion_in_a_turn[]",
+    ),
+    row(
+        "web/readers/websocket/websocket.py",
+        "if len(text) > LONG:",
+        "if False:",
+        CHECKING + "test_a_long_message_on_a_websocket_is_checked_a_portion_in_a_turn_and_keeps_its_place",
+    ),
+    row(
+        "http1/protocol.py",
+        "if (self._pending or self._worker is not None) and (exchange is None or exchange.takes_data):",
+        "if self._pending and (exchange is None or exchange.takes_data):",
+        CHECKING + "test_a_websocket_is_not_read_while_a_message_is_checked",
+    ),
+    row(
+        "http1/protocol.py",
+        "if self._pending or self._at_eof or self._worker is not None:",
+        "if self._pending or self._at_eof:",
+        CHECKING + "test_a_message_is_checked_on_once_its_sender_takes_what_others_say",
+    ),
+    row(
+        "http1/protocol.py",
+        "if self._pending and exchange.takes_data and self._worker is None:",
+        "if False:",
+        CHECKING + "test_a_long_message_on_a_websocket_is_checked_a_portion_in_a_turn_and_keeps_its_place",
+    ),
+    row(
+        "web/longtext.py",
+        "self._before = before + indent_of(text)",
+        "self._before = indent_of(text)",
+        CHECKING + "test_long_lines_for_several_topics_are_checked_a_portion_in_a_turn",
+    ),
+    row(
+        "web/publish_several.py",
+        'if message != b"0" or raw_member(line[:begin] + b"1" + line[end:], "message") != b"1":',
+        'if message != b"0":',
+        SEVERAL + "test_a_long_line_has_one_long_member_which_is_the_message",
+    ),
+    row(
+        "web/publish_several.py",
+        'start = len(line[:start].rstrip(b"\\\\"))  # Of a row of backslashes every other one escapes.',
+        "pass",
+        SEVERAL + "test_backslashes_before_the_end_of_a_long_message_are_counted_from_their_first",
+    ),
+)
