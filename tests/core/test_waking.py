@@ -253,6 +253,31 @@ class TestWaking:
         assert counts == [1, 2, 1, 0]
 
 
+@pytest.mark.parametrize("count", [1, 40, 64, 65, 1000])
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_is_written_for_each_is_bounded_in_a_turn(loop: Loop, count: int, stays: bool) -> None:
+    """A message of 1 MiB that very many read is copied for some of them, and for the others in later turns."""
+    hub = HubOnLoop(loop)
+    topic = hub.get("a")
+
+    def write() -> None:
+        hub.room -= WORK // 4
+
+    watchers = [Watching(hub, topic, 0, stays=stays, then=write) for _ in range(count)]
+    for number in range(2):
+        hub.post("a", b"%d" % number)
+        woken = []
+        while hub.flushes_owed:
+            before = sum(each.wakes for each in watchers)
+            hub.flushes_owed -= 1
+            hub.flush(loop.now())
+            woken.append(sum(each.wakes for each in watchers) - before)
+        assert sum(woken) == (count if stays or not number else 0)
+        assert max(woken, default=0) <= 4
+    expected = [b"0", b"1"] if stays else [b"0"]
+    assert [each.got for each in watchers] == [expected] * count
+
+
 class TestCrowds:
     """Very many watchers of one message are woken over several turns, and others in between."""
 

@@ -68,4 +68,34 @@ ROWS: tuple[Row, ...] = (
         "pass",
         SEVERAL + "test_backslashes_before_the_end_of_a_long_message_are_counted_from_their_first",
     ),
+    row(
+        "core/waking.py",
+        "if self.room <= least:",
+        "if False:",
+        "core/test_waking.py::test_what_is_written_for_each_is_bounded_in_a_turn[True-40]",
+    ),
+    row(
+        "core/waking.py",
+        "self._crowds.append((topic, chain(portion[woken:], rest)))",
+        "self._crowds.append((topic, rest))",
+        "core/test_waking.py::test_what_is_written_for_each_is_bounded_in_a_turn[True-1000]",
+    ),
+    row(
+        "web/readers/stream.py",
+        "self.action.engine.hub.room -= size // COPIES",
+        "pass",
+        "web/test_portions.py::TestTurns::test_a_large_message_is_written_to_some_of_its_readers_in_a_turn[40-sse]",
+    ),
+    row(
+        "web/readers/longpoll.py",
+        "action.engine.hub.room -= len(made.data) // COPIES",
+        "pass",
+        "web/test_portions.py::TestTurns::test_a_large_message_is_written_to_some_of_its_readers_in_a_turn[40-longpoll]",
+    ),
+    row(
+        "web/readers/eventsource.py",
+        "if len(message) > FRAME and ends * len(_NEXT_LINE) > len(message):",
+        "if False:",
+        "web/readers/test_eventsource.py::test_a_large_message_of_line_ends_becomes_no_more_than_twice_as_long[\\n]",
+    ),
 )

@@ -37,7 +37,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/waking.py",
-        "self._count_woken(topic, len(portion))",
+        "self._count_woken(topic, woken)",
         "pass",
         "web/test_process.py::test_a_crowd_is_counted_whole",
     ),

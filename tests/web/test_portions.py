@@ -266,6 +266,25 @@ class TestTurns:
             before = arrived
         assert all(len(client.wire.arrived) > 8_000_000 for client in clients)
 
+    @pytest.mark.parametrize("reader", [LongPoll, EventSource, Ndjson, WebSocket], ids=lambda each: each.transport)
+    @pytest.mark.parametrize("count", [40, 100])
+    def test_a_large_message_is_written_to_some_of_its_readers_in_a_turn(
+        self, site: Site, reader: type[Reader], count: int
+    ) -> None:
+        size = 1_000_000
+        fields = reader.headers | ({"websocket": HANDSHAKE}.get(reader.transport, {}))
+        clients = [site.connect().get("/topics/a", **fields) for _ in range(count)]
+        for client in clients:
+            client.wire.arrived.clear()
+        site.engine.accept("a", [b'"%b"' % (b"x" * size)], site.loop.time())
+        before = 0
+        for _ in range(count):
+            turn(site)
+            arrived = sum(len(client.wire.arrived) for client in clients)
+            assert arrived - before < 11 * size
+            before = arrived
+        assert all(len(client.wire.arrived) > size for client in clients)
+
     @pytest.mark.parametrize(
         "target", ["/topics/a,b,c,d?since=earliest&key=host&wait=0", "/topics/a,b,c,d?since=earliest&key=host&wait=9"]
     )

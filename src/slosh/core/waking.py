@@ -8,6 +8,8 @@ The rules of this file:
   of a poll, and a thousand of them cost one look at how long the topic lingers.
 * No watcher is woken for nothing: one that registers between an `append` and its `flush` at the place behind the
   message waits for the next one.
+* Watchers of a large answer are woken as far as their turn has room for so many bytes: what is written is made once
+  for all, and copied for each.
 * Three kinds of work have room of their own in each turn, so that none of them waits for another: topics with few
   watchers, crowds, and what was put off.
 """
@@ -15,7 +17,7 @@ The rules of this file:
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from slosh.compiled import mypyc_attr
@@ -30,7 +32,7 @@ logger = logging.getLogger(__name__)
 _CROWD: Final = 64
 """Watchers of a topic that are a crowd if there are more. A topic with fewer does not wait for the crowds of others."""
 _PORTION: Final = 128
-"""Watchers of a crowd that are woken without a look at the room that is left."""
+"""Watchers of a crowd that are woken before the next crowd has its turn."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -117,16 +119,16 @@ class Waking(Portions):
                 self._waking[topic] = False
                 self._crowds.append((topic, iter(watchers)))
             elif self.room > 0:
-                self.room -= WAKE * len(watchers)
-                self._wake_all(topic, watchers, shared)
-                self._count_woken(topic, len(watchers))
+                woken = self._wake_all(topic, watchers, shared)
+                if woken < len(watchers):
+                    self._waking[topic] = False
+                    self._small.append((topic, iter(watchers[woken:])))
             else:
                 self._waking[topic] = False
                 self._small.append((topic, iter(watchers)))
         for topic, watcher in late:
             if self.room > 0:
-                self.room -= WAKE
-                self._wake_all(topic, [watcher], shared)
+                self._wake_all(topic, [watcher], shared, counts=False)
             else:
                 self._late[topic, watcher] = None
 
@@ -135,10 +137,11 @@ class Waking(Portions):
         while self._small and self.room > 0:
             topic, rest = self._small.popleft()
             watchers = list(rest)
-            self.room -= WAKE * len(watchers)
-            self._wake_all(topic, watchers, shared)
-            self._count_woken(topic, len(watchers))
-            self._end_waking(topic)
+            woken = self._wake_all(topic, watchers, shared)
+            if woken < len(watchers):
+                self._small.append((topic, iter(watchers[woken:])))
+            else:
+                self._end_waking(topic)
 
     def _wake_crowds(self, shared: Shared) -> None:
         """Wake a portion of each crowd in its turn, as far as there is room.
@@ -149,10 +152,10 @@ class Waking(Portions):
         while self._crowds and self.room > 0:
             topic, rest = self._crowds.popleft()
             portion = list(islice(rest, _PORTION))
-            self.room -= WAKE * len(portion)
-            self._wake_all(topic, portion, shared)
-            self._count_woken(topic, len(portion))
-            if len(portion) == _PORTION:
+            woken = self._wake_all(topic, portion, shared)
+            if woken < len(portion):
+                self._crowds.append((topic, chain(portion[woken:], rest)))
+            elif len(portion) == _PORTION:
                 self._crowds.append((topic, rest))
             else:
                 self._end_waking(topic)
@@ -174,12 +177,23 @@ class Waking(Portions):
         if self._waking.pop(topic):
             self._mark(topic)
 
-    def _wake_all(self, topic: Topic, watchers: list[Watcher], shared: Shared) -> None:
+    def _wake_all(self, topic: Topic, watchers: list[Watcher], shared: Shared, *, counts: bool = True) -> int:
+        """Wake `watchers` until all are, or what they write has come to what a turn has room for. Gives how many were.
+
+        Args:
+            counts: whether they are counted in `latency`.
+        """
+        self.room -= WAKE * len(watchers)
+        least = self.room - WORK
+        woken = 0
         present, late = topic.watchers, self._late
         last = topic.last + topic.ended  # The end is something to come for those who have all messages.
         shared.alone = len(watchers) == 1
         some_left = False
         for watcher in watchers:
+            if self.room <= least:
+                break
+            woken += 1
             # It may have left since, or have come behind the message that is told of.
             if present.get(watcher, last) < last:
                 if late:
@@ -194,3 +208,6 @@ class Waking(Portions):
             self.deadlines.linger(topic, shared.now)
             if self.counted is not None:
                 self.counted(topic)
+        if counts:
+            self._count_woken(topic, woken)
+        return woken

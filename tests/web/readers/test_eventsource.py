@@ -59,6 +59,21 @@ def test_a_line_end_inside_a_message_begins_a_data_line(site: Site, end: str) ->
     assert blocks(client)[1:] == ["data: [1,\ndata: 2,\ndata: \ndata: 3]\nid: epoch000.1"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_large_message_of_line_ends_becomes_no_more_than_twice_as_long(site: Site, end: str) -> None:
+    """Else a message of 1 MiB would take 7 MiB for each reader that does not take it."""
+    client = follow(site)
+    message = f"[{end * 100_000}1{',1' * 50_000}]"
+    few = f"[1{end + ',22222222222222222222' * 5000}]"
+    for each in (message, few):
+        before = len(client.wire.arrived)
+        assert site.post("/topics/a", each.encode()).status == 200
+        assert len(client.wire.arrived) - before < 2 * len(each) + 100
+        event = blocks(client)[-1]
+        data = "\n".join(line.removeprefix("data: ") for line in event.split("\n") if line.startswith("data: "))
+        assert json.loads(data) == json.loads(each)
+
+
 def test_a_comment_is_the_heartbeat(site: Site) -> None:
     client = follow(site)
     client.wire.arrived.clear()

@@ -19,9 +19,11 @@ from slosh.http1.connection import Connection
 from slosh.http1.response import EVENT_STREAM, NO_STORE
 from slosh.web.readers.formats import AS_EVENTS, Format
 from slosh.web.readers.shared import next_field
-from slosh.web.readers.stream import Stream, StreamAction
+from slosh.web.readers.stream import FRAME, Stream, StreamAction
 from slosh.web.refusals import find_retry
 
+_NEXT_LINE: Final = b"\ndata: "
+_AS_SPACES: Final = bytes.maketrans(b"\r\n", b"  ")
 SOON: Final = 250
 """Milliseconds, and up to twice as many, after which a client comes back to be told that there is no more."""
 
@@ -153,10 +155,16 @@ def _event(word: bytes, value: bytes, name: str, *, several: bool) -> bytes:
 
 
 def _data(message: bytes) -> bytes:
-    """A message as the value of data lines: a line's end inside JSON is white space, and begins a new data line."""
-    if b"\n" in message or b"\r" in message:
-        return message.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\ndata: ")
-    return message
+    """A message as the value of data lines: a line's end inside JSON is white space, and begins a new data line.
+
+    Where that would make a large message more than twice as long, line ends become spaces, as in a line of NDJSON.
+    """
+    if b"\n" not in message and b"\r" not in message:
+        return message
+    ends = len(message) - len(message.translate(None, b"\r\n"))
+    if len(message) > FRAME and ends * len(_NEXT_LINE) > len(message):
+        return message.translate(_AS_SPACES)
+    return message.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", _NEXT_LINE)
 
 
 def _json(text: str) -> bytes:

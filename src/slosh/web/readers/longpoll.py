@@ -17,6 +17,7 @@ from typing import Final
 
 from slosh.compiled import mypyc_attr
 from slosh.core.cursor import EPOCH_LENGTH
+from slosh.core.portions import COPIES, WAKE
 from slosh.core.reading import Sift, Since, locate
 from slosh.core.subscription import Batch, OneTopic, Subscription
 from slosh.core.topic import Shared, Topic
@@ -188,6 +189,8 @@ class Poll(Exchange):
         state.answers += 1
         state.delivered += made.delivered
         state.lost += made.lost
+        if len(made.data) > WAKE:
+            action.engine.hub.room -= len(made.data) // COPIES
         connection.finish(made.data, now=shared.now)
         return True
 

@@ -15,6 +15,7 @@ import math
 from abc import abstractmethod
 from typing import ClassVar, Final
 
+from slosh.core.portions import COPIES, WAKE
 from slosh.core.reading import Sift
 from slosh.core.subscription import Batch, Subscription
 from slosh.core.topic import Shared, Topic
@@ -276,10 +277,13 @@ class Stream(Exchange):
                 if made.batch.ended:
                     self.end_for_good()
                     return
+            size = len(made.data)
             if made.is_all:
+                if size > WAKE:
+                    self.action.engine.hub.room -= size // COPIES
                 break
-            written += len(made.data)
-            self.action.engine.hub.room -= len(made.data)
+            written += size
+            self.action.engine.hub.room -= size
         if self._sift is not None and not subscription.is_behind():
             self._sift = None
 
