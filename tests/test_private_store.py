@@ -179,6 +179,7 @@ def test_the_store_ends_after_the_workers_whatever_ends_the_parent(tmp_path: Pat
     with several(tmp_path) as server:
         readers = server.hold_many(6)
         keeper, store, folder = server.keeper, server.store, server.folder
+        assert os.getpgid(store) == store, "what is told to the parent's group is not told to the store"
         os.killpg(server.running.process.pid, number) if number == signal.SIGINT else server.running.tell(number)
         for reader in readers:
             assert b'"timeout":true' in reader.recv(65536), "a held poll is answered"

@@ -103,3 +103,73 @@ def test_who_shares_a_connection_is_live_when_its_topics_are_on_it(tmp_path: Pat
     (tmp_path / "sharing.mjs").write_text(SHARING % {"script": json.dumps(str(scripts_in(tmp_path)))}, encoding="utf-8")
     done = run_group([need("node"), tmp_path / "sharing.mjs"], check=True)
     assert json.loads(done.stdout) == ["stream of a", "live: a", "stream of a,c/*", "live: c/*"]
+
+
+#: Each byte is a piece of its own.
+PIECES = """
+import { stream } from %(script)s;
+const sent = 'retry: 10\\n\\nid: e.1\\ndata: {"message":"\u00e4 b"}\\n\\nid: e.2\\ndata: {"message":2}\\n\\n';
+const pieces = [...new TextEncoder().encode(sent)].map((byte) => new Uint8Array([byte]));
+const body = new ReadableStream({
+  pull: (controller) => (pieces.length ? controller.enqueue(pieces.shift()) : controller.close()),
+});
+globalThis.fetch = async () => new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+const seen = [];
+const { signal } = new AbortController();
+const request = { url: new URL("http://x/topics/a"), since: "e.0", query: {}, signal };
+for await (const { res } of stream(request)) seen.push(...res);
+console.log(JSON.stringify(seen));
+process.exit();
+"""
+
+
+def test_a_stream_is_the_same_in_whatever_pieces_it_comes(tmp_path: Path) -> None:
+    script = scripts_in(tmp_path).parent / "slosh" / "wire.js"
+    (tmp_path / "pieces.mjs").write_text(PIECES % {"script": json.dumps(str(script))}, encoding="utf-8")
+    done = run_group([need("node"), tmp_path / "pieces.mjs"], check=True)
+    assert json.loads(done.stdout) == ["ä b", 2]
+
+
+#: A connection for two. What comes through it begins before the second one's place, and then behind both.
+MEETING = """
+import http from "node:http";
+import { follow } from %(script)s;
+const got = { first: [], second: [] };
+const part = (last, ...res) => ({ saw: res.length, delivering: res.length, res, max: last, next: `e.${last}` });
+const several = (a) => JSON.stringify({ topics: a ? { a } : {}, next: `a=${a ? a.next : "e.0"},b=e.0` });
+let answers = [several(part(0)), several(part(2, 1, 2))];
+let live;
+const server = http.createServer((request, response) => {
+  const { searchParams } = new URL(request.url, "http://localhost");
+  if (searchParams.get("wait") === "0") {
+    const next = answers.length ? answers.shift() : several(part(5, 4, 5));
+    return response.end(next);
+  }
+  response.writeHead(200, { "Content-Type": "application/x-ndjson", "Slosh-Next": "a=e.0,b=e.0" });
+  response.write("\\n");
+  live = response;
+});
+const options = (name) => ({
+  server: `http://127.0.0.1:${server.address().port}`,
+  shared: true,
+  onState: (state) => {
+    if (state.name === "live" && name === "first") follow("a,b", options("second"));
+  },
+  onAnswer: ({ topics = {} }) => {
+    got[name].push(...(topics.a?.res ?? []));
+    const seen = [got.first.length, got.second.length].join();
+    if (seen === "0,2") live.write(several(part(3, 1, 2, 3)) + "\\n");
+    if (seen === "3,3") live.write(several(part(5, 5)) + "\\n");
+    if (got.first.at(-1) === 5 && got.second.at(-1) === 5) (console.log(JSON.stringify(got)), process.exit());
+  },
+});
+server.listen(0, "127.0.0.1", () => follow("a,b", options("first")));
+"""
+
+
+def test_who_shares_a_connection_takes_what_is_new_to_it_and_asks_for_what_is_missing(tmp_path: Path) -> None:
+    """Each message once, in its order, wherever the connection is that is shared."""
+    script = json.dumps(str(scripts_in(tmp_path)))
+    (tmp_path / "meeting.mjs").write_text(MEETING % {"script": script}, encoding="utf-8")
+    done = run_group([need("node"), tmp_path / "meeting.mjs"], check=True)
+    assert json.loads(done.stdout) == {"first": [1, 2, 3, 4, 5], "second": [1, 2, 3, 4, 5]}

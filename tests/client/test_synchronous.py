@@ -180,6 +180,7 @@ def test_an_iteration_that_ctrl_c_stopped_goes_on_where_it_was(server: str, clie
     client.publish("sync/again", 1)
     with Running((sys.executable, "-c", program), tmp_path, clean_environment(SLOSH_URL=server)) as running:
         running.hear("given 1")
+        until(lambda: client.watchers("sync/again"), lambda count: count == 1)  # it waits for the next one
         running.tell(signal.SIGINT)
         running.hear("stopped")
         client.publish("sync/again", 2)

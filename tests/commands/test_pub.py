@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -16,8 +17,8 @@ from benchmarks.processes import ProcessGroup
 from slosh.cli import main
 from slosh.client import Client
 from slosh.client.errors import BadUse
-from slosh.commands.lines import encode_line
-from slosh.commands.publishing import Paced
+from slosh.commands.lines import Encoder, encode_line
+from slosh.commands.publishing import LinePublisher, Paced, publish_lines
 from slosh.commands.shared import EXIT_ENDED, EXIT_FOUND, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_UNWATCHED, EXIT_USAGE
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, clean_environment
@@ -231,6 +232,23 @@ def test_who_ends_it_has_what_was_read_published_or_is_told_how_much_was_not(
         ours.send_signal(told)
         assert ours.wait(30) == code
         assert b"2 messages were read and not published" in ours.stderr.read()
+
+
+def test_what_was_read_when_ctrl_c_comes_is_published_before_it_ends(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slosh.commands.publishing._PARTING", PATIENCE)
+    kept(server, "pub/parting")
+
+    def lines() -> Iterator[list[bytes]]:
+        yield [b"%d" % number for number in range(900)]
+        raise KeyboardInterrupt
+
+    with Client(server) as client:
+        publisher = LinePublisher(client, batch=5, timeout=0.0, eager=True)  # many requests, so few are sent
+        with pytest.raises(KeyboardInterrupt):
+            publish_lines(click.Context(main), publisher, "pub/parting", Encoder("json"), Paced(lines(), None), None)
+    assert kept(server, "pub/parting") == list(range(900))
 
 
 @pytest.mark.parametrize("words", [(), ("--strict",)], ids=["", "--strict"])

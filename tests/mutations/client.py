@@ -133,7 +133,7 @@ ROWS: tuple[Row, ...] = (
         "commands/publishing.py",
         "publisher.flush(_PARTING)",
         "pass",
-        "commands/test_pub.py::test_who_ends_it_has_what_was_read_published_or_is_told_how_much_was_not[2-130]",
+        "commands/test_pub.py::test_what_was_read_when_ctrl_c_comes_is_published_before_it_ends",
     ),
     row(
         "commands/lines.py",

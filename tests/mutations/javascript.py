@@ -135,19 +135,19 @@ ROWS: tuple[Row, ...] = (
         "web/static/slosh/wire.js",
         "rest = lines.pop();",
         "lines.pop();",
-        "client/test_javascript.py::test_a_script[messages come in their order, with their offsets and times]",
+        "client/test_javascript.py::test_a_stream_is_the_same_in_whatever_pieces_it_comes",
     ),
     row(
         "web/static/slosh/tabs.js",
         "const known = ahead - gone;",
         "const known = 0;",
-        "e2e/test_shared.py::test_ten_tabs_of_which_three_die_count_every_message",
+        "client/test_javascript.py::test_who_shares_a_connection_takes_what_is_new_to_it_and_asks_for_what_is_missing",
     ),
     row(
         "web/static/slosh/tabs.js",
         "if (ahead < 0 || part.conflated) return null;",
         "if (part.conflated) return null;",
-        "e2e/test_shared.py::test_ten_tabs_of_which_three_die_count_every_message",
+        "client/test_javascript.py::test_who_shares_a_connection_takes_what_is_new_to_it_and_asks_for_what_is_missing",
     ),
     row(
         "web/static/slosh/tabs.js",

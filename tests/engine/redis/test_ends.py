@@ -55,7 +55,7 @@ def test_an_end_that_comes_before_its_messages_is_not_taken_for_the_end_of_what_
     other.redis.road = None
     for channel, data in reversed(heard):
         other.redis.hear(channel, data)
-    other.settle()
+        other.settle()
     assert (reader.got, reader.ended) == ([b"1", b"2", b"3"], 1)
     assert sum(reading.ended for reading in reader.readings) == 1
 
