@@ -56,24 +56,24 @@ def test_nothing_is_wider_than_a_phone(kept: Slosh, new_page: Open, path: str) -
         page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
 
 
-@pytest.mark.parametrize("width", [320, 390, 1200])
-def test_a_long_number_stands_on_one_line_and_over_no_other(kept: Slosh, new_page: Open, width: int) -> None:
+def test_a_long_number_stands_on_one_line_and_over_no_other(kept: Slosh, new_page: Open) -> None:
     kept.post("wide", WIDE, {**WIDE, "temp": -123_456.789})
     page = view(new_page, kept, "wide")
-    page.set_viewport_size({"width": width, "height": 800})
     expect(page.locator("#rows tr")).to_have_count(6)
     lines = """() => [...document.querySelectorAll("#rows td:not(:first-child):not(.tool)")].map((cell) => {
       const range = document.createRange();
       range.selectNodeContents(cell);
       return [range.getClientRects().length, range.getBoundingClientRect().width <= cell.clientWidth];
     })"""
-    cells = until(lambda: page.evaluate(lines), lambda found: len(found) == 24 and all(count for count, _ in found))
-    assert {tuple(each) for each in cells} == {(1, True)}
-    names = page.locator("#rows td:first-child label").evaluate_all(
-        "(all) => all.map(({ clientWidth }) => clientWidth)"
-    )
-    assert min(names) > 100
-    assert max(names) <= width
+    for width in (320, 390, 1200):
+        page.set_viewport_size({"width": width, "height": 800})
+        cells = until(lambda: page.evaluate(lines), lambda found: len(found) == 24 and all(count for count, _ in found))
+        assert {tuple(each) for each in cells} == {(1, True)}
+        names = page.locator("#rows td:first-child label").evaluate_all(
+            "(all) => all.map(({ clientWidth }) => clientWidth)"
+        )
+        assert min(names) > 100
+        assert max(names) <= width
 
 
 def test_a_number_has_the_precision_of_its_chart_wherever_it_stands(kept: Slosh, new_page: Open) -> None:

@@ -11,9 +11,9 @@ from tests.e2e.conftest import Slosh
 need("module:playwright")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 RANGES: list[tuple[float, float]] = [
     (low * factor, high * factor)
@@ -40,10 +40,17 @@ AXIS = """async ([low, high, most]) => {
 }"""
 
 
-@pytest.fixture
-def page(slosh: Slosh, new_page: "Callable[[str], Page]") -> "Page":
-    """Something of the server's, from which its modules can be imported."""
-    return new_page(f"{slosh.url}/favicon.svg")
+@pytest.fixture(scope="module")
+def page(browser: "Browser") -> "Iterator[Page]":
+    """Something of a server's, from which its modules can be imported. The functions leave nothing there."""
+    slosh = Slosh()
+    with slosh.process, browser.new_context() as context:
+        errors: list[str] = []
+        context.on("weberror", lambda event: errors.append(str(event.error)))
+        page = context.new_page()
+        page.goto(f"{slosh.url}/favicon.svg")
+        yield page
+        assert not errors
 
 
 def number_of(label: str) -> float:
