@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 import threading
+import zlib
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -19,7 +20,7 @@ from slosh.http1.turns import MOST_GONE, PORTION, RARELY, TURN, Turns
 from slosh.settings import Settings
 from slosh.testing.echo import Echo
 from tests.web.conftest import MakeSite
-from tests.web.frames import CLOSE, CONT, PING, PONG, TEXT, frame, frames, open_socket
+from tests.web.frames import CLOSE, CONT, HANDSHAKE, PING, PONG, TEXT, frame, frames, open_socket
 from tests.web.harness import Client, Site, request
 from tests.web.transports import WebSocket
 
@@ -511,3 +512,82 @@ def test_a_client_that_half_closes_while_it_waits_is_answered(slow: Site) -> Non
         client.half_close()
     slow.loop.settle()
     assert [client.next().status for client in clients] == [200] * 30
+
+
+BURST = 40
+LARGE = b'"%b"' % (b"x" * 5000)
+
+
+TAKING_TIME = {
+    "a large message": request("POST", "/topics/a", LARGE),
+    "a batch": request("POST", "/topics/a?batch=ndjson", LARGE),
+    "a batch for several topics": request("POST", "/topics", b'{"topic":"a","message":%b}' % LARGE),
+    "a large head": request("GET", "/topics/a?wait=0", X="y" * 5000),
+    "several topics": request("HEAD", "/topics/a,b"),
+    "a pattern": request("HEAD", "/topics/a/*"),
+    "a key": request("HEAD", "/topics/a?key=k"),
+    "a history": request("GET", "/topics/a?history=1m"),
+    "metrics": request("GET", "/-/metrics"),
+    "a list": request("GET", "/topics"),
+    "a file": request("GET", "/index.html"),
+}
+
+
+class TestBursts:
+    """Requests that come together, one on each of many connections, are not all answered in one turn of the loop."""
+
+    @staticmethod
+    def answered(slow: Site, clients: list[Client], last: bytes) -> list[int]:
+        """How many are answered in the turn in which `last` comes from all clients, and in each turn after it."""
+        slow.server.turns.clock = Clock()
+        for client in clients:
+            client.wire.unread.append(last)
+            client.wire.feed()
+        found = [sum(bool(client.wire.arrived) for client in clients)]
+        while found[-1] < len(clients):
+            turn(slow)
+            found.append(sum(bool(client.wire.arrived) for client in clients))
+            assert len(found) < 1000
+        return [after - before for before, after in pairwise([0, *found])]
+
+    @pytest.mark.parametrize("kind", TAKING_TIME)
+    @pytest.mark.parametrize("cut", [0, 1])
+    def test_they_take_turns(self, make_site: MakeSite, kind: str, cut: int) -> None:
+        """Also where only their last bytes come together."""
+        data = TAKING_TIME[kind]
+        slow = make_site()
+        slow.get("/topics/a?wait=0")
+        clients = [connect(slow) for _ in range(BURST)]
+        slow.server.turns.clock = lambda: 0.0
+        for client in clients:
+            client.wire.unread.append(data[: len(data) - cut] if cut else b"")
+            client.wire.feed()
+        found = self.answered(slow, clients, data[len(data) - cut :] if cut else data)
+        assert sum(found) == BURST
+        assert max(found) <= A_TURN + 2
+        assert all(client.next(data.split()[0].decode()).status < 500 for client in clients)
+
+    @pytest.mark.parametrize("compression", ["off", "websocket"])
+    def test_messages_on_websockets_take_turns(self, make_site: MakeSite, compression: str) -> None:
+        """A large one that becomes whole, and a small one that inflates."""
+        slow = make_site(compression=compression)
+        offer = {"Sec_WebSocket_Extensions": "permessage-deflate"} if compression == "websocket" else {}
+        clients = [slow.connect().get(f"/topics/{number}", **(HANDSHAKE | offer)) for number in range(BURST)]
+        packer = zlib.compressobj(wbits=-15)
+        packed = (packer.compress(LARGE) + packer.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
+        said = frame(TEXT, packed, reserved=4) if compression == "websocket" else frame(TEXT, LARGE)
+        slow.server.turns.clock = lambda: 0.0
+        for client in clients:
+            assert client.next().status == 101
+            client.wire.unread.append(said[:-1])
+            client.wire.feed()
+            client.wire.arrived.clear()
+        found = self.answered(slow, clients, said[-1:])
+        assert sum(found) == BURST
+        assert max(found) <= A_TURN + 2
+
+    def test_small_usual_ones_do_not_wait(self, slow: Site) -> None:
+        """For to look at the clock would cost each of them more than it saves."""
+        slow.get("/topics/a?wait=0")
+        clients = [connect(slow) for _ in range(BURST)]
+        assert self.answered(slow, clients, request("POST", "/topics/a", b"1"))[0] == BURST

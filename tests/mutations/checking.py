@@ -98,4 +98,58 @@ ROWS: tuple[Row, ...] = (
         "if False:",
         "web/readers/test_eventsource.py::test_a_large_message_of_line_ends_becomes_no_more_than_twice_as_long[\\n]",
     ),
+    row(
+        "http1/protocol.py",
+        "elif len(data) + len(self._pending) + self._incoming > SMALL and self.server.turns.is_late():",
+        "elif len(data) > SMALL and self.server.turns.is_late():",
+        "http1/test_turns.py::TestBursts::test_they_take_turns[1-a large message]",
+    ),
+    row(
+        "http1/protocol.py",
+        "elif len(data) + len(self._pending) + self._incoming > SMALL and self.server.turns.is_late():",
+        "elif False:",
+        "http1/test_turns.py::TestBursts::test_they_take_turns[0-a large message]",
+    ),
+    row(
+        "http1/protocol.py",
+        "if latest.action.takes_time and self.server.turns.is_late():",
+        "if False:",
+        "http1/test_turns.py::TestBursts::test_they_take_turns[0-a pattern]",
+    ),
+    row(
+        "http1/protocol.py",
+        "is_late = self._heads.latest.action.takes_time and self.server.turns.is_late()",
+        "is_late = False",
+        "http1/test_turns.py::TestBursts::test_they_take_turns[1-a pattern]",
+    ),
+    row(
+        "http1/protocol.py",
+        "if self._is_heavy() and self.server.turns.is_late():",
+        "if False:",
+        "http1/test_turns.py::TestBursts::test_messages_on_websockets_take_turns[off]",
+    ),
+    row(
+        "http1/protocol.py",
+        "return is_slow or len(self._pending) + self._incoming > SMALL",
+        "return len(self._pending) + self._incoming > SMALL",
+        "http1/test_turns.py::TestBursts::test_messages_on_websockets_take_turns[websocket]",
+    ),
+    row(
+        "http1/turns.py",
+        "return not self._serves and self.is_over()",
+        "return self.is_over()",
+        "http1/test_turns.py::TestBursts::test_they_take_turns[0-a pattern]",
+    ),
+    row(
+        "web/readers/websocket/websocket.py",
+        "self.action.engine.hub.room -= COMPRESSING * len(data)",
+        "pass",
+        "web/readers/websocket/test_deflate.py::test_readers_with_other_windows_are_written_to_in_other_turns",
+    ),
+    row(
+        "web/readers/websocket/deflate.py",
+        "return _SMALLEST <= size <= _LARGEST",
+        "return _SMALLEST <= size",
+        "web/readers/websocket/test_deflate.py::test_what_is_very_large_is_sent_as_it_is",
+    ),
 )

@@ -23,10 +23,12 @@ class Action:
         max_body: bytes that the body may have.
         body_bound: the setting that says so; empty for none.
         fields: header lines of every answer, also of refusals.
+        takes_time: whether it may take more than some 100 µs, whatever its body is.
     """
 
     __slots__ = ()
 
+    takes_time: bool = False
     body_bound: str = "max_body"
     max_body: int = 0
     fields: bytes = b""
@@ -149,7 +151,7 @@ class ByTrust(Action):
         other: where it is not; of the same kind, and apart from the answer's header lines the same.
     """
 
-    __slots__ = ("_trusted", "body_bound", "fields", "max_body", "other")
+    __slots__ = ("_trusted", "body_bound", "fields", "max_body", "other", "takes_time")
 
     def __init__(self, trusted: Action, other: Action) -> None:
         self._trusted = trusted
@@ -157,6 +159,7 @@ class ByTrust(Action):
         self.fields = other.fields
         self.max_body = other.max_body
         self.body_bound = other.body_bound
+        self.takes_time = other.takes_time
 
     def run(self, connection: Connection, body: bytes) -> None:
         """As the one that counts."""

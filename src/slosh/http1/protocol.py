@@ -42,7 +42,7 @@ from slosh.http1.phases import ANSWERING, CLOSED, CLOSING, HELD, IDLE, READING_B
 from slosh.http1.reserve import close_oldest, let_in
 from slosh.http1.response import CLOSE, CONTINUE, render
 from slosh.http1.state import ServerState
-from slosh.http1.turns import PORTION
+from slosh.http1.turns import PORTION, SMALL
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,8 @@ class HttpConnection(Connection):
                 self._begin(data)
             else:
                 self._put_by(data)
+        elif len(data) + len(self._pending) + self._incoming > SMALL and self.server.turns.is_late():
+            self._put_by(data)
         elif self.phase == READING_BODY:
             self._feed_body(data)
         elif self._pending:
@@ -136,6 +138,9 @@ class HttpConnection(Connection):
             end = heads.find_usual(data, self._known)
             if end:
                 latest = heads.latest
+                if latest.action.takes_time and self.server.turns.is_late():
+                    self._put_by(data)
+                    return
                 self._take(latest)
                 self._run(latest.action, data[end:], latest.variable)
             else:
@@ -310,18 +315,13 @@ class HttpConnection(Connection):
                 self._keep_part(data[at:] if at else data)
                 return
             block = data[at:stop]
-            if block != latest.block:
-                empty = _EMPTY_LINES.match(data, at) if data[at] == _CR else None
-                if empty is not None:  # Empty lines before a request are skipped (RFC 9112 §2.2).
-                    at = empty.end() if empty.end() < end else end - 2  # One is kept until more comes.
-                    continue
-                try:
-                    self._known = heads.look_up(block, self._known)
-                except SloshError as error:
-                    self.refuse(error, begun=block)
-                    return
+            empty = _EMPTY_LINES.match(data, at) if data[at] == _CR else None
+            if empty is not None:  # Empty lines before a request are skipped (RFC 9112 §2.2).
+                at = empty.end() if empty.end() < end else end - 2  # One is kept until more comes.
+                continue
+            if (block != latest.block and not self._look_up(block)) or self._is_put_off(data, at):
+                return
             at = stop
-            self._pending = b""
             length = self._take(latest).length
             if not length:
                 self._run(latest.action, b"", latest.variable)
@@ -338,6 +338,23 @@ class HttpConnection(Connection):
             if self.phase >= HELD or self._stalled or (at < end and (left <= 0 or self.server.turns.is_over())):
                 self._put_by(data[at:])
                 return
+
+    def _is_put_off(self, data: bytes, at: int) -> bool:
+        """Whether the request whose head was found, at that place in `data`, waits for its turn, with what follows."""
+        self._pending = b""
+        is_late = self._heads.latest.action.takes_time and self.server.turns.is_late()
+        if is_late:
+            self._put_by(data[at:])
+        return is_late
+
+    def _look_up(self, block: bytes) -> bool:
+        """Find what is to be done for a head. False where it is refused."""
+        try:
+            self._known = self._heads.look_up(block, self._known)
+        except SloshError as error:
+            self.refuse(error, begun=block)
+            return False
+        return True
 
     def _keep_part(self, data: bytes) -> None:
         """Keep the beginning of a request until more of it comes."""
@@ -464,12 +481,21 @@ class HttpConnection(Connection):
                 self._wait()
         elif exchange.takes_data:
             if not self._waits and not self._stalled:
-                self._hear(exchange)
+                if self._is_heavy() and self.server.turns.is_late():
+                    self._wait()
+                else:
+                    self._hear(exchange)
         elif len(self._pending) > MAX_PIPELINED:
             # A held poll is answered, for with its socket unread nobody would notice that its client left.
             self.end_exchange()
         if len(self._pending) > MAX_PIPELINED and self.phase < CLOSING:
             self._read_no_more()
+
+    def _is_heavy(self) -> bool:
+        """Whether what an exchange is to be given may take its time."""
+        action = self._action
+        is_slow = isinstance(action, Action) and action.takes_time
+        return is_slow or len(self._pending) + self._incoming > SMALL
 
     def _hear(self, exchange: Exchange) -> None:
         """Give an exchange a portion of what was received."""

@@ -8,6 +8,9 @@ The rules of this file:
 * The first requests of connections have `TURN` seconds of their own in each turn, and wait once these are used up: a
   client that opens a connection for each request sends very many first ones. What others took meanwhile does not count,
   or a new client would wait a turn more beside a crowd whose turns are long.
+* What may take its time (`Action.takes_time`, and whatever has more than `SMALL` bytes) waits for its turn also where
+  it comes alone, once this turn of the loop has had its time. Else a thousand connections that send the last byte of a
+  request together would make one turn of a thousand requests.
 * All connections that wait are served a portion each, and then stand at the end again. Addresses take turns, and the
   connections of an address take turns among themselves. So a client with very many connections waits for itself; where
   all come from one address, such as a proxy's, each connection still has its turn.
@@ -31,6 +34,9 @@ TURN: Final = 0.002
 
 PORTION: Final = 16
 """Requests, frames, or 4 KiB of either, that one connection does before the next has its turn."""
+
+SMALL: Final = 2048
+"""Bytes that take no time worth a look at the clock, whatever they are."""
 
 RARELY: Final = 8
 """Connections that are served before one whose client has sent its end."""
@@ -75,7 +81,7 @@ class Turns:
         taken: portions since the start.
     """
 
-    __slots__ = ("_count", "_gone", "_is_due", "_left", "_loop", "_queues", "_until", "clock", "taken")
+    __slots__ = ("_count", "_gone", "_is_due", "_left", "_loop", "_queues", "_serves", "_until", "clock", "taken")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
@@ -83,6 +89,7 @@ class Turns:
         self._gone: deque[TakesTurns] = deque()
         self._count = 0  # that wait in `_queues`
         self._is_due = False  # `_run` is called in the next turn, or runs
+        self._serves = False  # a connection that has its turn, or its first request
         self._until = 0.0
         self._left = 0.0  # seconds of this turn for first requests
         self.clock = time.perf_counter
@@ -113,15 +120,21 @@ class Turns:
             self._begin(now)
         return now >= self._until
 
+    def is_late(self) -> bool:
+        """Whether what may take its time has to wait. It has not where it comes in its turn, or as a first request."""
+        return not self._serves and self.is_over()
+
     def begin_first(self) -> float:
         """The time, where a first request may be answered in this turn; call `end_first` with it then. Else -1."""
         now = self.clock()
         if not self._is_due:
             self._begin(now)
-        return now if self._left > 0 else -1.0
+        self._serves = self._left > 0
+        return now if self._serves else -1.0
 
     def end_first(self, began: float) -> None:
         """A first request was answered."""
+        self._serves = False
         self._left -= self.clock() - began
 
     def _begin(self, now: float) -> None:
@@ -154,6 +167,7 @@ class Turns:
         self._left = TURN
         while (connection := self._next()) is not None:
             self.taken += 1
+            self._serves = True
             try:
                 connection.take_turn()
             except Exception:
@@ -161,6 +175,7 @@ class Turns:
                 connection.abandon()
             if self.is_over():
                 break
+        self._serves = False
         self._is_due = len(self) > 0
         if self._is_due:
             self._loop.call_soon(self._run)

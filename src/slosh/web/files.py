@@ -122,6 +122,7 @@ class ServeFile(Action):
     __slots__ = ("_prefix", "_query", "_root", "_segments", "max_body")
 
     is_open: ClassVar[bool] = True
+    takes_time: bool = True
 
     def __init__(self, root: DocumentRoot, head: Head, max_body: int, prefix: str = "") -> None:
         if head.method not in ("GET", "HEAD"):

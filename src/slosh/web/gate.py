@@ -323,6 +323,7 @@ class Guard(Action):
         "body_bound",
         "fields",
         "max_body",
+        "takes_time",
     )
 
     is_open: ClassVar[bool] = True
@@ -337,6 +338,7 @@ class Guard(Action):
         self.fields = action.fields
         self.max_body = action.max_body
         self.body_bound = action.body_bound
+        self.takes_time = action.takes_time
 
     def understand(self, part: bytes) -> object | None:
         """As the action does."""

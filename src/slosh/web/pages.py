@@ -197,6 +197,8 @@ class Metrics(_About):
 
     __slots__ = ()
 
+    takes_time: bool = True
+
     def is_allowed(self, rights: Rights, said: object | None) -> bool:  # noqa: ARG002 - it has no changing part
         """They tell of all topics together, so they are for who may read all."""
         return rights.reads_all

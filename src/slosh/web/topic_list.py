@@ -61,6 +61,8 @@ class ListTopics(Action):
 
     __slots__ = ("_after", "_engine", "_limit", "_tells_patterns", "fields", "max_body")
 
+    takes_time: bool = True
+
     def __init__(self, engine: Engine, settings: Settings, parameters: dict[str, str], fields: bytes) -> None:
         self._engine = engine
         self._after = parameters.get("after", "")

@@ -148,6 +148,7 @@ class WatchTopics(Action):
     __slots__ = ("_engine", "_every", "_life", "_news", "_returns", "fields", "max_body")
 
     may_hold: ClassVar[bool] = True
+    takes_time: bool = True
 
     def __init__(
         self,

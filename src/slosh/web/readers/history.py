@@ -103,6 +103,7 @@ class History(Reader):
     ) -> None:
         super().__init__(engine, settings, asked, fields, state)
         self.wanted = HistoryRequest(asked)
+        self.takes_time = True
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Find the topic, then begin. Where the reader was before does not count."""

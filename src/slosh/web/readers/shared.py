@@ -80,6 +80,7 @@ class Reader(Opener):
         "key",
         "sifts",
         "state",
+        "takes_time",
     )
 
     format: ClassVar[Format] = AS_JSON
@@ -102,6 +103,7 @@ class Reader(Opener):
         self._most = min(settings.portion, self.portion)  # bytes of messages in one answer or line
         self._besides = self.besides + _TIME if asked.wanted.times else self.besides
         self.sifts = bool(asked.wanted.key)
+        self.takes_time = asked.several or self.sifts
         self.key = keys.find(repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)))
 
     may_hold: ClassVar[bool] = True

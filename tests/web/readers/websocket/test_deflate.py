@@ -3,8 +3,10 @@
 import json
 import random
 import struct
+import time
 import tracemalloc
 import zlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -21,6 +23,7 @@ from tests.web.conftest import MakeSite
 from tests.web.frames import CLOSE, CONT, HANDSHAKE, TEXT, frame
 from tests.web.harness import Client, Site
 from tests.web.posting import post
+from tests.web.test_portions import turn
 
 PLAIN = "permessage-deflate"
 BROWSER = "permessage-deflate; client_max_window_bits"
@@ -288,3 +291,36 @@ def test_a_window_of_8_bits_is_not_agreed_on_because_zlib_has_none() -> None:
     agreed = negotiate(["permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=9"])
     assert agreed is not None
     assert agreed.bits == 9
+
+
+def test_what_is_very_large_is_sent_as_it_is() -> None:
+    """To compress a MiB would hold up everybody for a fifteenth of a second, for each window that a reader has."""
+    agreed = Deflate(15, b"")
+    assert agreed.compress(b"x" * (256 * 1024)) is not None
+    assert agreed.compress(b"x" * (256 * 1024 + 1)) is None
+
+
+@pytest.mark.parametrize("size", [20_000, 32 * 1024, 32 * 1024 + 1, 256 * 1024])
+def test_compressing_takes_no_long_time(size: int) -> None:
+    """Also of what is slow to compress."""
+    chosen = random.Random(1)
+    hard = [
+        bytes(chosen.choices(letters, k=size)) for letters in (b"01", b"ACGT", b"0123456789,", bytes(range(65, 123)))
+    ]
+    for bits in (9, 12, 15):
+        for message in hard:
+            began = time.thread_time()
+            found = Deflate(bits, b"").compress(message)
+            assert time.thread_time() - began < 0.05, "some 10 ms on a machine that does nothing else"
+            assert found is None or inflate(found, bits) == message
+
+
+def test_readers_with_other_windows_are_written_to_in_other_turns(site: Site) -> None:
+    clients = [opened(site, f"{PLAIN}; server_max_window_bits={bits}") for bits in range(9, 16)]
+    site.engine.accept("a", [b'"%b"' % (b"x" * 200_000)], site.loop.time())
+    written = []
+    for _ in range(10):
+        turn(site)
+        written.append(sum(bool(client.wire.arrived) for client in clients))
+    assert written[-1] == len(clients)
+    assert max(after - before for before, after in pairwise([0, *written])) == 1

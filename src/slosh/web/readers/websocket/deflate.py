@@ -15,6 +15,15 @@ from websockets.headers import build_extension, parse_extension
 
 _SMALLEST: Final = 128
 """Bytes. What is shorter hardly gets shorter."""
+_LARGE: Final = 32 * 1024
+"""Bytes. What is longer is compressed with less effort: a MiB could take a fifth of a second else."""
+_LARGEST: Final = 256 * 1024
+"""Bytes. What is longer is sent as it is: it cannot be compressed in portions, and would take up to 30 ms a MiB."""
+_LEVEL: Final = 6
+_FAST: Final = 1
+"""zlib's levels."""
+COMPRESSING: Final = 32
+"""How many times as long it may take to compress bytes as to look at them."""
 _MEMORY: Final = 5
 """zlib's memLevel: 16 KiB for as long as one message is compressed, at little loss for messages of a few KiB."""
 _TAIL: Final = b"\x00\x00\xff\xff"
@@ -35,11 +44,17 @@ class Deflate(NamedTuple):
     bits: int
     field: bytes
 
+    @staticmethod
+    def takes(size: int) -> bool:
+        """Whether a message of `size` bytes is compressed at all."""
+        return _SMALLEST <= size <= _LARGEST
+
     def compress(self, message: bytes) -> bytes | None:
         """A message's compressed bytes (RFC 7692 §7.2.1), None where they would hardly be fewer."""
-        if len(message) < _SMALLEST:
+        if not self.takes(len(message)):
             return None
-        compressor = zlib.compressobj(wbits=-self.bits, memLevel=_MEMORY)
+        level = _LEVEL if len(message) <= _LARGE else _FAST
+        compressor = zlib.compressobj(level, wbits=-self.bits, memLevel=_MEMORY)
         data = compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
         return data.removesuffix(_TAIL) if len(data) < len(message) else None
 

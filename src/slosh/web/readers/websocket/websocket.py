@@ -29,7 +29,7 @@ from slosh.web.readers.shared import fits_field, keys, next_field
 from slosh.web.readers.state import ReaderState
 from slosh.web.readers.stream import FRAME, Stream, StreamAction
 from slosh.web.readers.websocket.conversation import Conversation
-from slosh.web.readers.websocket.deflate import Deflate, negotiate
+from slosh.web.readers.websocket.deflate import COMPRESSING, Deflate, negotiate
 
 if TYPE_CHECKING:
     from slosh.core.classes import Classes
@@ -57,6 +57,7 @@ class WebSocket(StreamAction):
         super().__init__(engine, settings, asked, fields, state)
         self.deflate: Deflate | None = negotiate(asked.extensions) if settings.compression == "websocket" else None
         if self.deflate is not None:
+            self.takes_time = True  # A short message may inflate to a long one.
             self.key = keys.find(self.key + self.deflate.field.decode("ascii"))  # what is written depends on it
 
     def check_request(self, connection: Connection) -> None:
@@ -142,7 +143,9 @@ class Socket(Stream):
         self._text: LongText | None = None  # the message that is being checked
 
     def frame(self, data: bytes) -> bytes:
-        """A text message."""
+        """A text message. To compress it takes much of a turn's room."""
+        if self._deflate is not None and self._deflate.takes(len(data)):
+            self.action.engine.hub.room -= COMPRESSING * len(data)
         return make_frame(Opcode.TEXT, data, self._deflate)
 
     def write_preamble(self) -> None:
