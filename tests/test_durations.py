@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.durations import parse_duration
+from slosh.durations import LONGEST, parse_duration, write_duration
 from tests.properties import PROPERTY
 
 
@@ -82,3 +82,18 @@ def test_everything_else_is_none(text: str) -> None:
 def test_any_text_is_taken_without_complaint(text: str) -> None:
     seconds = parse_duration(text)
     assert seconds is None or seconds >= 0
+
+
+@given(st.floats(0, LONGEST))
+def test_what_is_written_is_read_as_the_same_to_the_microsecond(seconds: float) -> None:
+    """Also where Python would write it with an exponent, as 20 days and a tenth of a millisecond."""
+    read = parse_duration(write_duration(seconds))
+    assert read is not None
+    assert abs(read - seconds) <= 0.5e-6 + seconds * 1e-15
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0"), (25, "25"), (0.25, "0.25"), (1728000.0, "1728000"), (1e9, f"1{9 * '0'}")]
+)
+def test_how_a_duration_is_written(seconds: float, text: str) -> None:
+    assert write_duration(seconds) == text

@@ -9,6 +9,9 @@ _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_00
 # Bounded, so that no text makes a number that takes long to build (CVE-2020-10735).
 _DURATION: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)(?: ?(ms|s|m|h|d))?", re.ASCII)
 
+LONGEST: Final = 1e9
+"""Seconds that a command or a program may ask to wait or to look back: more than 31 years."""
+
 FORMS: Final = "250ms, 90s, 10m, 2h, 1d, or a bare number of seconds"
 """The grammar by example, for the sentences of errors."""
 
@@ -19,3 +22,8 @@ def parse_duration(text: str) -> float | None:
         return float(text)  # The usual one. Fractions are exact, and cost much more.
     match = _DURATION.fullmatch(text)
     return float(Fraction(match[1]) * _UNITS[match[2] or "s"] / 1000) if match else None
+
+
+def write_duration(seconds: float) -> str:
+    """The same the other way round, as a query has it: `25`, `0.25`, `1728000`. It is from 0 to `LONGEST`."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")

@@ -10,6 +10,7 @@ import pytest
 
 from slosh.client import AsyncClient, BadUse, Client, History, Refused
 from slosh.client.history import history_query, read_history
+from slosh.client.request import watchers_query
 from tests.conftest import need
 from tests.e2e.server import Serving
 
@@ -82,3 +83,20 @@ def test_columns_are_arrays_and_frames_with_nan_where_no_number_came() -> None:
     assert list(columns) == ["value", "value (2)", "value (2) (2)", "value (3)"], "no series takes the place of another"
     with pytest.raises(BadUse, match="mean, min, max or count"):
         past.to_arrays("median")  # type: ignore[arg-type]  # that is the mistake
+
+
+@pytest.mark.parametrize("span", [math.nan, math.inf, -1.0, 1e10, True])
+def test_a_span_that_is_no_time_is_not_sent(span: float) -> None:
+    with pytest.raises(BadUse, match="span is a number of seconds"):
+        history_query(span, 60, (), "")
+
+
+def test_a_long_span_is_written_without_an_exponent() -> None:
+    assert history_query(20 * 86400.0, 60, (), "")["history"] == "1728000"
+
+
+@pytest.mark.parametrize("wait", [math.nan, math.inf, -1.0])
+def test_a_wait_that_is_no_time_is_not_sent(wait: float) -> None:
+    with pytest.raises(BadUse, match="wait is a number of seconds"):
+        watchers_query(wait)
+    assert watchers_query(2e6) == {"watchers": "", "wait": "2000000"}

@@ -31,10 +31,32 @@ def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(click.Context(click.Command("x")), OPTION, text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "0", "-1s", "1w", "1e3", "٣s", "m"])
+@pytest.mark.parametrize("text", ["", "soon", "0", "-1s", "1w", "1e3", "٣s", "m", "nan", "inf"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(click.BadParameter, match="90s"):
         parse_duration(click.Context(click.Command("x")), OPTION, text)
+
+
+def test_a_duration_is_not_longer_than_can_be_waited() -> None:
+    with pytest.raises(click.BadParameter, match="too long; write at most 11574d"):
+        parse_duration(click.Context(click.Command("x")), OPTION, "11575d")
+    assert parse_duration(click.Context(click.Command("x")), OPTION, "11574d") == 11574 * 86400
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-nan"])
+def test_no_option_takes_a_number_that_cannot_be_counted_with(text: str) -> None:
+    """Whichever command it is of: NaN is within any bounds."""
+    numbers = 0
+    group = click.Context(main)
+    for name in main.list_commands(group):
+        command = main.get_command(group, name)
+        assert command is not None
+        for option in command.params:
+            if isinstance(option.type, click.types.FloatParamType):
+                numbers += 1
+                with pytest.raises(click.BadParameter, match=r"is no number|is not in the range"):
+                    option.type_cast_value(click.Context(command), text)
+    assert numbers >= 2
 
 
 def test_nothing_that_a_terminal_obeys_is_left() -> None:

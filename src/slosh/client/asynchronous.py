@@ -27,6 +27,7 @@ from slosh.client.request import (
     one_post,
     open_post,
     watch_query,
+    watchers_query,
 )
 
 
@@ -127,7 +128,7 @@ class AsyncClient:
 
     async def watchers(self, topic: str, *, wait: float = 0.0) -> int:
         """How many watch a topic. See `Client.watchers`."""
-        query = {"watchers": ""} | ({"wait": f"{wait:g}"} if wait else {})
+        query = watchers_query(wait)
         count = (await self._get(f"/topics/{topic_path(topic)}", query, "watchers", wait=wait)).get("watchers")
         return count if isinstance(count, int) else 0
 

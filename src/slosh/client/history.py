@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from slosh.client.dataframe import load
 from slosh.client.errors import BadUse
+from slosh.client.request import write_seconds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,7 +116,7 @@ def history_query(span: str | float, points: int, paths: Sequence[str], by: str)
     """
     if isinstance(paths, str):
         raise BadUse(f"paths is several paths, as [{paths!r}].")
-    query = {"history": span if isinstance(span, str) else f"{span:g}", "points": str(points)}
+    query = {"history": span if isinstance(span, str) else write_seconds("span", span), "points": str(points)}
     if paths:
         query["path"] = ",".join(paths)
     if by:

@@ -16,6 +16,7 @@ from slosh.client.errors import BadUse, NotTaken
 from slosh.client.protocol import Ask
 from slosh.client.proxies import find_proxy, shown_proxy
 from slosh.client.values import encode, encode_many
+from slosh.durations import LONGEST, write_duration
 
 _DURATION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d)?", re.ASCII)
 
@@ -122,7 +123,7 @@ def watch_query(options: WatchOptions) -> dict[str, str]:
         raise BadUse("Give since or last, not both: each says where to start.")
     query: dict[str, str] = {}
     if since is not None:
-        query["since"] = since if isinstance(since, str) else f"{_seconds('since', since)}s"
+        query["since"] = since if isinstance(since, str) else f"{write_seconds('since', since)}s"
     if last is not None:
         query["since"] = f"-{_number('last', last)}"
     if (limit := options.get("limit")) is not None:
@@ -132,6 +133,27 @@ def watch_query(options: WatchOptions) -> dict[str, str]:
     if (key := options.get("key")) is not None:
         query["key"] = key
     return query
+
+
+def watchers_query(wait: float) -> dict[str, str]:
+    """The query of a request for the number of watchers.
+
+    Raises:
+        BadUse: `wait` is no time to wait.
+    """
+    waits = write_seconds("wait", wait)
+    return {"watchers": ""} | ({"wait": waits} if wait else {})
+
+
+def write_seconds(name: str, value: object) -> str:
+    """The number of seconds that the argument `name` is, as a query has it.
+
+    Raises:
+        BadUse: it is none.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= LONGEST:
+        raise BadUse(f"{name} is a number of seconds, or a text such as '90s' or '10m', not {value!r}.")
+    return write_duration(value)
 
 
 def check_deadline(deadline: float | None) -> float | None:
@@ -166,18 +188,12 @@ def _number(name: str, value: object) -> int:
     return value
 
 
-def _seconds(name: str, value: object) -> str:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 10**9:
-        raise BadUse(f"{name} is a number of seconds, or a text such as '90s' or '10m', not {value!r}.")
-    return f"{value:.6f}".rstrip("0").rstrip(".")
-
-
 def _duration(name: str, value: str | float) -> str:
     if isinstance(value, str):
         if _DURATION.fullmatch(value) is None:
             raise BadUse(f"{name} is a duration such as '250ms' or '1s', not {value!r}.")
         return value if value[-1].isalpha() else f"{value}s"
-    return f"{_seconds(name, value)}s"
+    return f"{write_seconds(name, value)}s"
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ from slosh.client.request import (
     one_post,
     open_post,
     watch_query,
+    watchers_query,
 )
 
 
@@ -199,7 +200,7 @@ class Client:
         Args:
             wait: seconds to wait until somebody does, if nobody does now.
         """
-        query = {"watchers": ""} | ({"wait": f"{wait:g}"} if wait else {})
+        query = watchers_query(wait)
         count = self._get(f"/topics/{topic_path(topic)}", query, "watchers", wait=wait).get("watchers")
         return count if isinstance(count, int) else 0
 

@@ -23,6 +23,7 @@ from slosh.client.addresses import socket_path
 from slosh.client.connections import open_connections
 from slosh.commands.examining import PATIENCE, Examination, read_json
 from slosh.commands.handshake import shake_hands
+from slosh.durations import write_duration
 
 _PROMPT: Final = 2.0
 """Seconds within which an event has to arrive; on a line around the world it takes a quarter of one."""
@@ -71,7 +72,7 @@ def look(examination: Examination) -> Iterator[Finding]:
 def hold_poll(examination: Examination, seconds: float) -> Iterator[Finding]:
     """Hold a poll for so long that an impatient proxy ends it."""
     began = time.monotonic()
-    wait = f"{seconds:g}"
+    wait = write_duration(seconds)
     try:
         with open_connections(examination.options) as http:
             bounds = httpx2.Timeout(PATIENCE, read=seconds + PATIENCE)

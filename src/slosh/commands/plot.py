@@ -77,7 +77,7 @@ def plot(
         raise need("terminal", "plotext") from None
     chart = Chart(" ".join(topics), span, paths, several=len(topics) > 1 or "*" in topics[0])
     end = time.monotonic() + timeout if timeout is not None else math.inf
-    with open_client(url) as client, client.watch(*topics, since=f"{span:g}s", notes=True) as watch:
+    with open_client(url) as client, client.watch(*topics, since=span, notes=True) as watch:
         feed = _Feed(watch)
         if sys.stdout.isatty():
             with Screen() as screen:

@@ -24,6 +24,7 @@ from slosh.commands.publishing import (
 from slosh.commands.shared import (
     EXIT_FOUND,
     ClientCommand,
+    Number,
     complete_topics,
     open_client,
     parse_duration,
@@ -90,7 +91,7 @@ class PubCommand(ClientCommand):
     "as many as wait, up to half of what the topic keeps]",
 )
 @click.option("--when-watched", is_flag=True, help="While nobody watches, drop lines without asking each time.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="At most N lines a second.")
+@click.option("--rate", type=Number(min=0, min_open=True), metavar="N", help="At most N lines a second.")
 @click.option("--spool", metavar="FILE", help="Keep lines in FILE until they are published, also over restarts.")
 @click.option("--open", "opens", is_flag=True, help="Make the topic active first, so that nobody need watch it yet.")
 @click.option("--end", "ends", is_flag=True, help="End the topic behind the last message.")

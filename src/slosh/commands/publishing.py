@@ -6,6 +6,7 @@ The rules of this file:
 * After Ctrl-C what was read is published, for `_PARTING` seconds, and what is left is counted.
 """
 
+import shlex
 import sys
 import threading
 import time
@@ -71,7 +72,7 @@ def publish_one(
         return
     if published.ended:
         tell_ended(ctx, topic)
-    tell(f"nobody watches {topic}, so nothing was published. Watch it with: slosh sub {topic}")
+    tell(f"nobody watches {topic}, so nothing was published. Watch it with: slosh sub {shlex.quote(topic)}")
     ctx.exit(EXIT_UNWATCHED)
 
 

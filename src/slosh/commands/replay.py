@@ -21,6 +21,7 @@ from slosh.commands.shared import (
     EXIT_REFUSED,
     EXIT_UNWATCHED,
     ClientCommand,
+    Number,
     keep_trying,
     open_client,
     printable,
@@ -56,7 +57,7 @@ class ReplayCommand(ClientCommand):
 
 @click.command(cls=ReplayCommand)
 @click.argument("file")
-@click.option("--speed", type=click.FloatRange(0), default=1.0, show_default=True, help="How fast; 0 for no pauses.")
+@click.option("--speed", type=Number(0), default=1.0, show_default=True, help="How fast; 0 for no pauses.")
 @click.option("--loop", is_flag=True, help="Begin again at the end, until Ctrl-C.")
 @click.option("--to", metavar="TOPIC", help="Publish everything to this topic; a name that ends with / is a prefix.")
 @click.option("--when-watched", is_flag=True, help="Wait until somebody watches the first topic.")

@@ -12,6 +12,7 @@ import codecs
 import contextlib
 import io
 import json
+import math
 import os
 import select
 import signal
@@ -24,6 +25,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 import click
 
+from slosh import durations
 from slosh.client.answers import is_passing
 from slosh.client.errors import BadUse, ClientError, Refused, Unreachable
 from slosh.client.synchronous import Client
@@ -49,6 +51,7 @@ __all__ = [
     "EXIT_USAGE",
     "ClientCommand",
     "Failed",
+    "Number",
     "TeachingCommand",
     "complete_topics",
     "ending_unread",
@@ -225,17 +228,27 @@ def has_colour() -> bool:
 
 
 def parse_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """A duration of the command line, seconds: `250ms`, `90s`, `10m`, `2h`, `1d`, or a bare number of seconds."""
+    """A duration of the command line, seconds, above 0."""
     del ctx
     if value is None:
         return None
-    for unit, seconds in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0), ("", 1.0)):
-        digits = value.removesuffix(unit) if value.endswith(unit) else ""
-        if digits.replace(".", "", 1).isdigit() and digits.isascii() and float(digits) > 0:
-            return float(digits) * seconds
-    raise click.BadParameter(
-        f"{value!r} is no duration; write 250ms, 90s, 10m, 2h, or a number of seconds.", param=param
-    )
+    seconds = durations.parse_duration(value)
+    if not seconds:
+        raise click.BadParameter(f"{value!r} is no duration; write {durations.FORMS}.", param=param)
+    if seconds > durations.LONGEST:
+        raise click.BadParameter(f"{value!r} is too long; write at most {durations.LONGEST / 86400:.0f}d.", param=param)
+    return seconds
+
+
+class Number(click.FloatRange):
+    """A number of the command line within bounds, which NaN passes and infinity may."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As click says."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number; leave the option out for no bound.", param, ctx)
+        return number
 
 
 def told_refusal(error: ClientError) -> str:
