@@ -68,6 +68,7 @@ def test_a_topic_that_nobody_watches_is_an_exit_code_of_its_own(server: str) -> 
     done = pub(server, "pub/nobody", "1")
     assert done.returncode == EXIT_UNWATCHED
     assert b"slosh sub pub/nobody" in done.stderr
+    assert b"slosh sub 'pub/no body; ls'" in pub(server, "pub/no body; ls", "1").stderr  # as a shell has to be told
 
 
 def test_each_line_is_a_message_and_none_is_lost(server: str) -> None:
