@@ -14,7 +14,7 @@ import pytest
 
 MARK: Final = "PROCESS_OF_TESTS"
 """The variable that all processes of a session inherit."""
-PATIENCE = 5.0
+PATIENCE = 30.0
 """Seconds that the system may take to remove processes that were killed."""
 FOUND: Final = pytest.StashKey[list[str]]()
 

@@ -45,6 +45,24 @@ def hold_poll(address: str) -> socket.socket:
     return reader
 
 
+def hold_publisher(address: str) -> socket.socket:
+    """A client in the middle of a POST, which a server that drains waits for: the server has read so much of it."""
+    client = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=PATIENCE)
+    client.sendall(b"POST /topics/held?open HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    hear_from(client, b"HTTP/1.1 100 ")
+    return client
+
+
+def hear_from(connection: socket.socket, text: bytes) -> bytes:
+    """All that comes, until this has come. It may come in several parts."""
+    data = b""
+    while text not in data:
+        part = connection.recv(65536)
+        assert part, f"closed behind {data!r}"
+        data += part
+    return data
+
+
 def get(url: str) -> bytes:
     """The body of a page that is there."""
     with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
@@ -58,8 +76,10 @@ def rest_of(connection: socket.socket) -> bytes:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started, in the order of their start."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """The processes that a process has started, in the order of their start; none where it has ended."""
+    with contextlib.suppress(OSError):
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 def lives(pid: int) -> bool:

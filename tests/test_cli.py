@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup, run_group
 from slosh import __version__
 from slosh.cli import main
@@ -19,7 +20,18 @@ from slosh.compiled import told_version
 from slosh.settings.row import Group
 from slosh.settings.table import TABLE
 from tests.conftest import need
-from tests.running import PATIENCE, SLOSH, Running, clean_environment, get, hold_poll, rest_of, without_uvloop
+from tests.running import (
+    PATIENCE,
+    SLOSH,
+    Running,
+    clean_environment,
+    get,
+    hear_from,
+    hold_poll,
+    hold_publisher,
+    rest_of,
+    without_uvloop,
+)
 
 READY = r"^slosh (\S+) is ready on (http://127\.0\.0\.1:(\d+)), serving (\S+) \((?:compiled|plain Python; .*)\)$"
 
@@ -150,7 +162,7 @@ def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
             client.settimeout(PATIENCE)
             client.connect(str(tmp_path / "s.sock"))
             client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert client.recv(12) == b"HTTP/1.1 200"
+            hear_from(client, b"HTTP/1.1 200 ")
         server.tell(signal.SIGTERM)
         assert server.end() == 0
 
@@ -179,8 +191,7 @@ def test_it_serves_a_listening_socket_that_it_was_handed(tmp_path: Path) -> None
 def test_it_serves_the_sockets_that_systemd_hands_over(tmp_path: Path) -> None:
     """Systemd's own program listens on two, and starts the server when somebody comes."""
     program = need("systemd-socket-activate")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     keep = ("-E", "PYTHONPATH") if "PYTHONPATH" in os.environ else ()  # else it clears the environment
     command = [program, *keep, "-l", str(tmp_path / "s.sock"), "-l", f"127.0.0.1:{port}", *SLOSH, "serve"]
     with Running(command, tmp_path) as server:
@@ -188,7 +199,7 @@ def test_it_serves_the_sockets_that_systemd_hands_over(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
             server.hear(rf"is ready on unix:\S*s\.sock and http://127\.0\.0\.1:{port}, serving")
             client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert client.recv(12) == b"HTTP/1.1 200"
+            hear_from(client, b"HTTP/1.1 200 ")
         server.tell(signal.SIGTERM)
         assert server.end() == 0
     assert (tmp_path / "s.sock").exists(), "it is systemd's"
@@ -238,21 +249,14 @@ def test_an_unknown_name_in_the_environment_is_a_warning(tmp_path: Path) -> None
 
 def test_a_second_signal_quits_at_once_with_its_own_exit_code(tmp_path: Path) -> None:
     """A held reader keeps the first stop waiting for up to `drain`; the second signal does not wait for it."""
-    with Running([*SLOSH, "serve", "--port", "0", "--drain", "1h"], tmp_path) as server:
-        port = int(server.hear(READY)[3])
-        with held_publisher(port):
-            server.tell(signal.SIGTERM)
-            server.hear("once more quits at once")
-            server.tell(signal.SIGINT)
-            assert server.end() == 128 + signal.SIGINT
-
-
-def held_publisher(port: int) -> socket.socket:
-    """A connection in the middle of a POST, which a draining server waits for."""
-    client = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-    client.sendall(b"POST /topics/t?open HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
-    assert client.recv(100).startswith(b"HTTP/1.1 100")
-    return client
+    with (
+        Running([*SLOSH, "serve", "--port", "0", "--drain", "1h"], tmp_path) as server,
+        hold_publisher(server.hear(READY)[2]),
+    ):
+        server.tell(signal.SIGTERM)
+        server.hear("once more quits at once")
+        server.tell(signal.SIGINT)
+        assert server.end() == 128 + signal.SIGINT
 
 
 def test_the_addresses_are_bold_on_a_terminal_unless_no_color_is_set(tmp_path: Path) -> None:

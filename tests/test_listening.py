@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from slosh.access.rules import AccessRules
 from slosh.errors import CannotListen, SettingError
 from slosh.listening import bind_unix, describe, listen, loopback_ports, release
 from slosh.settings import Settings
+from tests.running import PATIENCE
 
 Listen = Callable[..., list[socket.socket]]
 
@@ -41,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def connect(to: socket.socket) -> None:
     """Prove that somebody listens."""
     with closing(socket.socket(to.family)) as client:
-        client.settimeout(10)
+        client.settimeout(PATIENCE)
         client.connect(to.getsockname())
 
 
@@ -90,7 +92,7 @@ def test_both_families_are_listened_on_with_one_port(make: Listen, host: str) ->
     assert {each.family for each in sockets} == {socket.AF_INET, socket.AF_INET6}
     (port,) = {each.getsockname()[1] for each in sockets}
     for address in ("127.0.0.1", "::1"):
-        with closing(socket.create_connection((address, port), timeout=10)):
+        with closing(socket.create_connection((address, port), timeout=PATIENCE)):
             pass
 
 
@@ -112,9 +114,7 @@ def test_a_socket_that_was_handed_over_and_that_other_machines_reach_needs_rules
 
 
 def test_a_refused_server_leaves_its_port_free(make: Listen) -> None:
-    (free,) = make(port=0)
-    port = free.getsockname()[1]
-    free.close()
+    port = free_port()
     with pytest.raises(SettingError):
         make(host="0.0.0.0", port=port)
     assert make(host="127.0.0.1", port=port)
@@ -131,7 +131,7 @@ def test_an_address_that_is_not_ours_is_told_with_one_that_is(host: str, way_out
 def test_keep_alive_is_set_and_inherited_by_the_clients(make: Listen) -> None:
     """A reader that vanished without a word stops counting."""
     (listener,) = make(port=0, tcp_keepalive=60)
-    listener.settimeout(10)
+    listener.settimeout(PATIENCE)
     with closing(socket.socket()) as client:
         client.connect(listener.getsockname())
         accepted, _ = listener.accept()
@@ -154,7 +154,7 @@ def test_what_is_not_acknowledged_is_given_up_when_silence_would_be(
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
         pytest.skip("this system has no TCP_USER_TIMEOUT")
     (listener,) = make(port=0, tcp_keepalive=keepalive, write_timeout=write_timeout)
-    listener.settimeout(10)
+    listener.settimeout(PATIENCE)
     with closing(socket.socket()) as client:
         client.connect(listener.getsockname())
         accepted, _ = listener.accept()

@@ -24,7 +24,17 @@ from slosh.errors import SettingError
 from slosh.private_store import PrivateStore, _end_former, find_program
 from slosh.settings.table import Settings
 from tests.conftest import lacking
-from tests.running import PATIENCE, SLOSH, Running, children, clean_environment, get, lives
+from tests.running import (
+    PATIENCE,
+    SLOSH,
+    Running,
+    children,
+    clean_environment,
+    get,
+    hear_from,
+    hold_publisher,
+    lives,
+)
 from tests.stores.found import EACH_KIND, PACKAGED, program
 from tests.stores.resp import Wire, pairs
 from tests.stores.server import Store, until
@@ -113,7 +123,7 @@ def test_a_message_reaches_the_readers_of_all_workers_without_a_configured_engin
         readers = server.hold_many(12)
         assert server.post("held", b'"for all"') == 200
         for reader in readers:
-            assert b'"for all"' in reader.recv(65536)
+            hear_from(reader, b'"for all"')
             reader.close()
         assert Path(f"/proc/{server.store}/exe").samefile(program(kind).path)
 
@@ -149,14 +159,14 @@ def test_a_store_that_dies_is_started_again_and_its_readers_are_told(tmp_path: P
     with several(tmp_path) as server:
         first = server.hold()
         until(lambda: server.post("held", b'"before"') == 200, "somebody watched")
-        place = json.loads(first.recv(65536).partition(b"\r\n\r\n")[2])["next"]
+        place = json.loads(hear_from(first, b"}").partition(b"\r\n\r\n")[2])["next"]
         keeper, store, parent = server.keeper, server.store, server.running.process.pid
         os.kill(store, signal.SIGKILL)
         server.running.hear("the private store was ended by signal 9, and its messages are gone with it")
         until(lambda: not lives(keeper) and len(children(parent)) == 4, "another keeper came")
         later = server.hold(f"?since={place}")
         until(lambda: server.post("held", b'"after"') == 200, "a message was taken")
-        assert b'"reset":true' in later.recv(65536)
+        hear_from(later, b'"reset":true')
         assert not lives(store)
         first.close()
         later.close()
@@ -170,7 +180,7 @@ def test_a_keeper_that_is_killed_takes_its_store_with_it(tmp_path: Path) -> None
         until(lambda: not lives(store), "the store ended")
         reader = server.hold()
         until(lambda: server.post("held", b'"after"') == 200, "another store took a message")
-        assert b'"after"' in reader.recv(65536)
+        hear_from(reader, b'"after"')
         reader.close()
 
 
@@ -182,7 +192,7 @@ def test_the_store_ends_after_the_workers_whatever_ends_the_parent(tmp_path: Pat
         assert os.getpgid(store) == store, "what is told to the parent's group is not told to the store"
         os.killpg(server.running.process.pid, number) if number == signal.SIGINT else server.running.tell(number)
         for reader in readers:
-            assert b'"timeout":true' in reader.recv(65536), "a held poll is answered"
+            hear_from(reader, b'"timeout":true')  # a held poll is answered
             reader.close()
         assert server.running.end() == (-signal.SIGKILL if number == signal.SIGKILL else 0)
         until(lambda: not lives(store) and not lives(keeper), "the store ended")
@@ -211,8 +221,7 @@ def test_what_keeps_the_workers_from_starting_is_said_once(tmp_path: Path) -> No
 
 def test_told_twice_to_stop_nothing_is_left(tmp_path: Path) -> None:
     with several(tmp_path, "--drain", "60") as server:
-        client = socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2])), timeout=PATIENCE)
-        client.sendall(b"POST /topics/held HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1")
+        publisher = hold_publisher(server.address)
         store, folder = server.store, server.folder
         server.running.tell(signal.SIGTERM)
         server.running.hear("stopping within")
@@ -220,7 +229,7 @@ def test_told_twice_to_stop_nothing_is_left(tmp_path: Path) -> None:
         assert server.running.end() == 128 + signal.SIGTERM
         assert not lives(store)
         assert not folder.exists()
-        client.close()
+        publisher.close()
 
 
 def test_reading_the_settings_again_leaves_the_store_as_it_is(tmp_path: Path) -> None:

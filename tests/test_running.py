@@ -110,8 +110,11 @@ raise SystemExit(4)
 def test_what_a_command_that_takes_too_long_has_started_is_ended(tmp_path: Path) -> None:
     said = tmp_path / "child"
     script = f"open({str(said)!r}, 'w').write(str(child.pid)); child.wait()"
-    with pytest.raises(subprocess.TimeoutExpired):
-        run_group(command(script), timeout=3)
+    for seconds in (1, 4, 16):  # On a busy machine the command needs more until it has started something.
+        with pytest.raises(subprocess.TimeoutExpired):
+            run_group(command(script), timeout=seconds)
+        if said.exists() and said.read_text():
+            break
     assert_gone(int(said.read_text()))
 
 

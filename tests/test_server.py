@@ -252,7 +252,7 @@ def test_a_crowd_takes_no_more_descriptors_than_are_spare(plain: bool) -> None:
         port = int(server.addresses[0].rpartition(":")[2])
         with ExitStack() as stack:  # Nothing is awaited here, so that all of them wait in the queue.
             for _ in range(300):
-                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
             assert server._state is not None
             with socket.socket() as probe:
                 server._state.first_spare = probe.fileno() + 100

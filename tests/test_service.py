@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from slosh.service import Bridge, make_service
 from tests.conftest import need
-from tests.running import PATIENCE, Running, clean_environment, get, hold_poll, rest_of, without_uvloop
+from tests.running import PATIENCE, Running, clean_environment, get, hear_from, hold_poll, rest_of, without_uvloop
 
 # The script `twistd` as a module, so that it is the one of this Python whatever the PATH says.
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
@@ -61,10 +62,11 @@ def in_background(folder: Path, *words: str) -> Iterator[int]:
             os.kill(number, signal.SIGKILL)
 
 
-def wait_for_end(number: int) -> None:
-    """Wait until a process, which need not be a child of ours, has ended: its descriptor can be read then."""
-    descriptor = os.pidfd_open(number)
+def stop(number: int) -> None:
+    """Tell a process, which need not be a child of ours, to end, and wait for that: its descriptor can be read then."""
+    descriptor = os.pidfd_open(number)  # before it is told: it may be gone at once
     try:
+        os.kill(number, signal.SIGTERM)
         ended, _, _ = select.select([descriptor], [], [], PATIENCE)
     finally:
         os.close(descriptor)
@@ -110,8 +112,7 @@ def test_the_values_at_the_top_of_the_sample_are_obeyed(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     (site / "index.html").write_text("our own page")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     tac(
         tmp_path,
         PORT=port,
@@ -133,8 +134,7 @@ def test_in_the_background_it_has_a_pid_file_and_a_log_and_sigterm_stops_it(tmp_
     with in_background(tmp_path, "-y", "slosh.tac") as number:
         address = hear_address(tmp_path)
         assert get(address + "/")
-        os.kill(number, signal.SIGTERM)
-        wait_for_end(number)
+        stop(number)
         assert "Server Shut Down" in log_of(tmp_path)
         assert "Traceback" not in log_of(tmp_path)
         assert not (tmp_path / "twistd.pid").exists()
@@ -190,7 +190,7 @@ StreamServerEndpointService(endpoint, Factory.forProtocol(Echo)).setServiceParen
         address = server.hear(READY)[1]
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
             client.sendall(b"hello")
-            assert client.recv(5) == b"hello"
+            hear_from(client, b"hello")
             assert get(address + "/")
         server.tell(signal.SIGTERM)
         assert server.end() == stopped_by(signal.SIGTERM)
@@ -223,8 +223,7 @@ def test_twistd_slosh_serves_on_uvloop_with_options_of_the_table(tmp_path: Path)
 def test_twistd_slosh_in_the_background(tmp_path: Path) -> None:
     with in_background(tmp_path, "slosh", "--port", "0") as number:
         hear_address(tmp_path)
-        os.kill(number, signal.SIGTERM)
-        wait_for_end(number)
+        stop(number)
         assert "Traceback" not in log_of(tmp_path)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import run_group
-from tests.running import PATIENCE, SLOSH, Running, children, get, lives
+from tests.running import PATIENCE, SLOSH, Running, children, get, hear_from, hold_publisher, lives
 from tests.stores.server import Store
 
 
@@ -58,7 +58,7 @@ def test_a_message_reaches_the_readers_of_all_workers(store: Store, tmp_path: Pa
         until(lambda: json.loads(get(f"{url}?watchers"))["watchers"] == 12, "all were counted")
         assert post(url, b'"for all"')["max"] == 1
         for reader in readers:
-            assert b'"for all"' in reader.recv(65536)
+            hear_from(reader, b'"for all"')
             reader.close()
 
 
@@ -111,7 +111,7 @@ def test_told_to_stop_all_drain_and_the_parent_exits_0(store: Store, tmp_path: P
         workers = children(server.process.pid)
         server.tell(number)
         for reader in readers:
-            assert b'"timeout":true' in reader.recv(65536), "a held poll is answered"
+            hear_from(reader, b'"timeout":true')  # a held poll is answered
             reader.close()
         assert server.end() == 0
         assert not any(lives(worker) for worker in workers)
@@ -119,19 +119,12 @@ def test_told_to_stop_all_drain_and_the_parent_exits_0(store: Store, tmp_path: P
 
 def test_told_twice_they_quit_at_once(store: Store, tmp_path: Path) -> None:
     with serve(store, tmp_path, "--drain", "60") as server:
-        reader = hold_stalled(ready(server))
+        publisher = hold_publisher(ready(server))
         server.tell(signal.SIGTERM)
         server.hear("stopping within")
         server.tell(signal.SIGTERM)
         assert server.end() == 128 + signal.SIGTERM
-        reader.close()
-
-
-def hold_stalled(address: str) -> socket.socket:
-    """A client in the middle of a request, which a drain would wait for."""
-    client = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=PATIENCE)
-    client.sendall(b"POST /topics/held HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1")
-    return client
+        publisher.close()
 
 
 def test_workers_end_with_a_parent_that_was_killed(store: Store, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def answers(url: str) -> bool:
     try:
-        return httpx2.get(url).status_code == 200
+        return httpx2.get(url, timeout=PATIENCE).status_code == 200
     except httpx2.TransportError:
         return False
 
@@ -63,7 +64,7 @@ def client(program: str) -> Iterator[Client]:
 
 
 def test_a_poll_waits_for_what_the_program_publishes(program: str, client: Client) -> None:
-    assert httpx2.post(f"{program}/measure/poll").json() == {"taken": False, "max": 0}
+    assert httpx2.post(f"{program}/measure/poll", timeout=PATIENCE).json() == {"taken": False, "max": 0}
     place = client.connect().get(f"{program}/live/topics/poll?wait=0").json()["next"]
     got: list[object] = []
     poll = threading.Thread(
@@ -73,7 +74,7 @@ def test_a_poll_waits_for_what_the_program_publishes(program: str, client: Clien
     )
     poll.start()
     assert client.watchers("poll", wait=PATIENCE) == 1
-    assert httpx2.post(f"{program}/measure/poll").json() == {"taken": True, "max": 1}
+    assert httpx2.post(f"{program}/measure/poll", timeout=PATIENCE).json() == {"taken": True, "max": 1}
     poll.join(PATIENCE)
     assert got == [[{"t": 21.5}]]
 
@@ -86,15 +87,13 @@ def test_streams_arrive_at_once_and_a_client_that_leaves_is_no_watcher(program: 
         reading.start()
         assert next(watch).message == 1
         reading.join()
-    with httpx2.stream("GET", f"{program}/live/topics/lines", headers={"Accept": "text/event-stream"}) as lines:
+    with httpx2.stream(
+        "GET", f"{program}/live/topics/lines", headers={"Accept": "text/event-stream"}, timeout=PATIENCE
+    ) as lines:
         assert lines.headers["content-type"] == "text/event-stream; charset=utf-8"
         next(lines.iter_bytes())
-    until_left = threading.Event()
-    for _ in range(300):
-        if client.watchers("lines") == 0 and client.watchers("stream") == 0:
-            return
-        until_left.wait(0.02)
-    pytest.fail("a client that has gone is a watcher still")
+    for topic in ("lines", "stream"):
+        until(partial(client.watchers, topic), lambda count: count == 0)  # a client that has gone is no watcher
 
 
 def test_bodies_of_every_kind_arrive(client: Client) -> None:
@@ -121,7 +120,7 @@ def test_cookies_and_links_have_the_prefix_and_a_head_has_no_body(client: Client
 
 def test_a_websocket_reads_and_posts(program: str) -> None:
     address = f"{program}/live/topics/socket".replace("http", "ws")
-    with connect(address, subprotocols=[Subprotocol("slosh")]) as socket:
+    with connect(address, subprotocols=[Subprotocol("slosh")], open_timeout=PATIENCE) as socket:
         socket.send('{"t":1}')
         assert json.loads(socket.recv(PATIENCE))["res"] == [{"t": 1}]
         socket.send("{")
@@ -131,14 +130,16 @@ def test_a_websocket_reads_and_posts(program: str) -> None:
 def test_the_programs_login_decides(program: str) -> None:
     ann = {"X-User": "ann"}
     mine = f"{program}/mine/topics"
-    assert httpx2.get(f"{mine}/users/ann/inbox?wait=0").status_code == 401
-    assert httpx2.get(f"{mine}/users/bob/inbox?wait=0", headers=ann).status_code == 403
-    assert httpx2.get(f"{mine}/users/ann/inbox?wait=0", headers=ann).status_code == 200
-    assert httpx2.post(f"{mine}/users/ann/inbox", headers=ann, content=b"1").status_code == 200
-    forged = ann | {"Authorization": "Bearer something", "X-Forwarded-For": "10.9.9.9"}
-    assert httpx2.get(f"{mine}/users/bob/inbox?wait=0", headers=forged).status_code == 403
+    with httpx2.Client(timeout=PATIENCE) as http:
+        assert http.get(f"{mine}/users/ann/inbox?wait=0").status_code == 401
+        assert http.get(f"{mine}/users/bob/inbox?wait=0", headers=ann).status_code == 403
+        assert http.get(f"{mine}/users/ann/inbox?wait=0", headers=ann).status_code == 200
+        assert http.post(f"{mine}/users/ann/inbox", headers=ann, content=b"1").status_code == 200
+        forged = ann | {"Authorization": "Bearer something", "X-Forwarded-For": "10.9.9.9"}
+        assert http.get(f"{mine}/users/bob/inbox?wait=0", headers=forged).status_code == 403
+    address = f"{mine}/users/bob/inbox".replace("http", "ws")
     with pytest.raises((InvalidStatus, ConnectionClosed)):
-        connect(f"{mine}/users/bob/inbox".replace("http", "ws"), additional_headers=ann).recv(PATIENCE)
+        connect(address, additional_headers=ann, open_timeout=PATIENCE).recv(PATIENCE)
 
 
 def test_by_itself_it_answers_as_a_server_does(tmp_path: Path) -> None:
@@ -162,7 +163,8 @@ def test_by_itself_it_answers_as_a_server_does(tmp_path: Path) -> None:
             ("GET", "/topics/a?limit=0", b""),
         ):
             answers = [
-                httpx2.request(method, f"{url}{path}", content=body) for url in (slosh.url, f"http://127.0.0.1:{port}")
+                httpx2.request(method, f"{url}{path}", content=body, timeout=PATIENCE)
+                for url in (slosh.url, f"http://127.0.0.1:{port}")
             ]
             ours, theirs = (_shape(answer) for answer in answers)
             assert ours == theirs, path

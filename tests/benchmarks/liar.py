@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qsl
 
+from tests.running import PATIENCE
+
 Lie = Callable[[list[bytes], int], list[bytes]]
 """(messages of an answer, number of the first of them) -> what is sent instead."""
 
@@ -47,7 +49,7 @@ class Liar:
 
     def until_held(self) -> None:
         """Wait until so many readers are held as were expected: what is posted before is nothing that comes later."""
-        assert self._all_held.wait(30), "the readers did not come"
+        assert self._all_held.wait(PATIENCE), "the readers did not come"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
@@ -114,8 +116,8 @@ class Liar:
         thread = threading.Thread(target=work)
         thread.start()
         try:
-            assert ready.wait(10)
+            assert ready.wait(PATIENCE)
             yield self.port
         finally:
             loop.call_soon_threadsafe(stop.set)
-            thread.join(10)
+            thread.join(PATIENCE)

@@ -82,7 +82,7 @@ def test_a_server_that_stands_still_is_charged_with_all_that_was_due_meanwhile(p
     """Half a second in which it is stopped: every kind waited about as long, and many requests waited, not one."""
     with SERVERS["slosh"].running(None) as (pid, port, _), Talker([str(programs.healthy), str(port)], None) as healthy:
         assert healthy.hear() == "ready"
-        healthy.say("1.0")
+        healthy.say("3.0")  # so long that it still asks when this process, on a busy machine, comes to stop the server
         time.sleep(0.2)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(0.5)
@@ -90,7 +90,7 @@ def test_a_server_that_stands_still_is_charged_with_all_that_was_due_meanwhile(p
         told = json.loads(healthy.hear())
     for name in ALIVE:
         assert told[name]["worst"] > 300, name
-    assert told["healthy"]["count"] == 200  # of every 5 ms, those that could not be sent too
+    assert told["healthy"]["count"] == 600  # of every 5 ms, those that could not be sent too
     assert told["healthy"]["p99"] > 300
     assert found.most(told, "worst") < 30_000
 
@@ -105,10 +105,14 @@ def test_a_crew_sends_its_opening_once_and_its_burst_again_and_again(programs: P
     crew = Crew(
         opening=b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n", burst=b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n", connections=3
     )
-    with SERVERS["slosh"].running(None) as (_, port, _), crews(programs.attack, port, [crew], None) as (attacker,):
-        attacker.say("go")
-        time.sleep(0.2)
-        told = json.loads(attacker.finish())
+    told: dict[str, int] = {}
+    for seconds in (0.2, 2.0, 10.0):  # It tells at its end only, and on a busy machine it begins late.
+        with SERVERS["slosh"].running(None) as (_, port, _), crews(programs.attack, port, [crew], None) as (attacker,):
+            attacker.say("go")
+            time.sleep(seconds)
+            told = json.loads(attacker.finish())
+        if told["bursts"] > 10:
+            break
     assert told["bursts"] > 10
     assert told["sent"] >= told["bursts"] * len(crew.burst)
     assert told["received"] > 0

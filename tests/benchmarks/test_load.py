@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.building import build_load
 from benchmarks.loading import Load, LoadError, Outcome, Work
+from benchmarks.ports import free_port
 from benchmarks.servers.slosh import TOKEN
 from tests.benchmarks.liar import Liar, Lie, honest
 from tests.conftest import need
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 WARM_UPS = 3
 """Messages that the load generator publishes before it counts (WARM_ROUNDS in benchmarks/load/modes.c), at least."""
-WORK = Work(readers=5, rate=200, seconds=0.2, patience=0.3)
+WORK = Work(readers=5, rate=200, seconds=0.2, patience=2.0)
+"""Its patience is for a silence: on a busy machine each process stands still for some tenths of a second."""
 EXPECTED = 5 * 40
 
 
@@ -170,7 +172,7 @@ def test_a_storm_in_which_the_message_is_lost_is_refused(program: Path) -> None:
     def losing(messages: list[bytes], _first: int) -> list[bytes]:
         return [message for message in messages if number(message) != 1]
 
-    outcome = outcome_of(program, Liar(losing), Work(mode="storm", readers=50, seconds=0.2, patience=0.3))
+    outcome = outcome_of(program, Liar(losing), Work(mode="storm", readers=50, seconds=0.2, patience=2.0))
     assert outcome.missing == 50
 
 
@@ -190,7 +192,7 @@ def test_latency_counts_from_the_due_moment_so_that_a_stalled_server_cannot_hide
 
 
 def test_latency_ends_when_the_answer_is_there_so_that_a_slow_reader_is_not_the_servers_fault(program: Path) -> None:
-    stopped = 0.6
+    stopped = 2.0
     liar = Liar()
     liar.expect(5)
     listening = Work(mode="listen", readers=5)
@@ -222,9 +224,7 @@ def test_browser_headers_are_sent_whole_and_differ_from_reader_to_reader(program
 
 
 def test_a_port_where_nobody_listens_is_told_as_an_error(program: Path) -> None:
-    with Liar().running() as port:
-        pass
-    with pytest.raises(LoadError, match="cannot connect"), Load(program, "slosh", port, WORK) as load:
+    with pytest.raises(LoadError, match="cannot connect"), Load(program, "slosh", free_port(), WORK) as load:
         load.hear("ready")
 
 
@@ -302,7 +302,7 @@ def test_keys_identifiers_and_a_token_are_on_each_request_that_they_belong_to(pr
 )
 def test_a_place_is_named_in_each_way_that_slosh_takes(program: Path, way: str, looks: str) -> None:
     liar = Liar()
-    outcome = outcome_of(program, liar, Work(readers=5, rate=200, seconds=0.2, patience=0.3, way=way))
+    outcome = outcome_of(program, liar, Work(readers=5, rate=200, seconds=0.2, way=way))
     assert outcome.refusal() is None
     assert outcome.delivered == EXPECTED
     polls = [head for head in liar.requests if head.startswith("GET")]
@@ -311,7 +311,7 @@ def test_a_place_is_named_in_each_way_that_slosh_takes(program: Path, way: str, 
 
 def test_all_of_it_comes_by_chance_in_a_mix(program: Path) -> None:
     liar = Liar()
-    work = Work(readers=5, rate=200, seconds=0.2, patience=0.3, size=64, most=3_000, keys=True, ids=True, mix=True)
+    work = Work(readers=5, rate=200, seconds=0.2, size=64, most=3_000, keys=True, ids=True, mix=True)
     outcome = outcome_of(program, liar, work)
     assert outcome.refusal() is None
     polls = [head for head in liar.requests if head.startswith("GET")]

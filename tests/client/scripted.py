@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from tests.running import PATIENCE
+
 
 class Scripted:
     """Answers one request after another as the script says; requests beyond it are held.
@@ -36,7 +38,7 @@ class Scripted:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(5)
+        self._thread.join(PATIENCE)
         self._used.close()
         for each in self._open:
             each.close()

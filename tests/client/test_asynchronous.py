@@ -18,7 +18,7 @@ from tests.running import PATIENCE, Running, clean_environment
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Serving(tmp_path_factory.mktemp("server"), "--linger=60s") as serving:
+    with Serving(tmp_path_factory.mktemp("server"), "--linger=10m") as serving:
         yield serving.url
 
 
@@ -43,13 +43,13 @@ def test_a_step_that_is_cancelled_loses_nothing(server: str) -> None:
     async def work() -> object:
         async with AsyncClient(server) as client, client.watch("cancelled") as watch:
             step = asyncio.ensure_future(anext(watch))
-            assert await client.watchers("cancelled", wait=10) == 1
+            assert await client.watchers("cancelled", wait=PATIENCE) == 1
             while not watch.place:  # noqa: ASYNC110 - the server counts a watcher before that hears where it stands
                 await asyncio.sleep(0)
             step.cancel()
             await asyncio.wait({step})
             await client.publish("cancelled", "meanwhile")
-            return (await asyncio.wait_for(anext(watch), 10)).message
+            return (await asyncio.wait_for(anext(watch), PATIENCE)).message
 
     assert asyncio.run(work()) == "meanwhile"
 

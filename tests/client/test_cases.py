@@ -1,6 +1,7 @@
 """The cases that know no language (cases.yaml), against both clients."""
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import yaml
 from slosh.client import AsyncClient, Client, Item, Note, Refused
 from slosh.client.protocol import Watching
 from tests.client.scripted import Scripted
+from tests.running import PATIENCE
 
 CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("cases.yaml").read_text(encoding="utf-8"))
 COMMON = [case for case in CASES if "only" not in case]
-PATIENCE = 20.0
 
 
 class Seen:
@@ -39,13 +40,22 @@ class Seen:
 
 
 def read(case: dict[str, Any], server: Scripted) -> Seen:
-    seen = Seen()
+    seen, is_read = Seen(), threading.Event()
     with (
         Client(server.url) as client,
-        client.watch(
-            *case["topics"], **case.get("options", {}), notes=True, deadline=2.0 if case.get("gives") else PATIENCE
-        ) as watch,
+        client.watch(*case["topics"], **case.get("options", {}), notes=True, deadline=PATIENCE) as watch,
     ):
+
+        def close() -> None:
+            """End the watch where its last message came before the last connection of the script was used."""
+            while not is_read.wait(0.01):
+                if seen.has_all(case, server):
+                    watch.close()
+                    return
+
+        closing = threading.Thread(target=close)
+        if case.get("gives") and not case.get("over"):
+            closing.start()
         try:
             for each in watch:
                 seen.take(each)
@@ -53,6 +63,10 @@ def read(case: dict[str, Any], server: Scripted) -> Seen:
                     break
         except Refused as error:
             seen.refused = error.status
+        finally:
+            is_read.set()
+        if closing.ident is not None:
+            closing.join()
         seen.place, seen.over = watch.place, watch.ended
     return seen
 
@@ -61,10 +75,16 @@ async def read_asynchronously(case: dict[str, Any], server: Scripted) -> Seen:
     seen = Seen()
     async with (
         AsyncClient(server.url) as client,
-        client.watch(
-            *case["topics"], **case.get("options", {}), notes=True, deadline=2.0 if case.get("gives") else PATIENCE
-        ) as watch,
+        client.watch(*case["topics"], **case.get("options", {}), notes=True, deadline=PATIENCE) as watch,
+        asyncio.TaskGroup() as group,
     ):
+
+        async def close() -> None:
+            while not seen.has_all(case, server):  # noqa: ASYNC110 - the script's server is no part of the loop
+                await asyncio.sleep(0.01)
+            await watch.aclose()
+
+        closing = group.create_task(close()) if case.get("gives") and not case.get("over") else None
         try:
             async for each in watch:
                 seen.take(each)
@@ -72,6 +92,9 @@ async def read_asynchronously(case: dict[str, Any], server: Scripted) -> Seen:
                     break
         except Refused as error:
             seen.refused = error.status
+        finally:
+            if closing is not None:
+                closing.cancel()
         seen.place, seen.over = watch.place, watch.ended
     return seen
 

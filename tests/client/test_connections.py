@@ -22,7 +22,7 @@ from tests.running import PATIENCE
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("socket")
-    with Serving(folder, f"--uds={folder}/slosh.sock", "--linger=60s"):
+    with Serving(folder, f"--uds={folder}/slosh.sock", "--linger=10m"):
         yield f"unix:{folder}/slosh.sock"
 
 
@@ -80,7 +80,7 @@ class TestUnixSockets:
     def test_a_reader_goes_on_over_a_restart(self, tmp_path: Path) -> None:
         path = tmp_path / "slosh.sock"
         given: list[object] = []
-        with Client(f"unix:{path}") as client, client.watch("again", deadline=60) as watch:
+        with Client(f"unix:{path}") as client, client.watch("again", deadline=3 * PATIENCE) as watch:
             reader = threading.Thread(target=lambda: given.extend(item.message for item in watch))
             for number in (1, 2):
                 with Serving(tmp_path, f"--uds={path}"):
@@ -125,10 +125,10 @@ def test_a_socket_that_is_none_is_told_as_what_it_is(trouble: str, tmp_path: Pat
     make(path)
 
     async def ask() -> None:
-        async with AsyncClient(f"unix:{path}", timeout=0.3) as client:
+        async with AsyncClient(f"unix:{path}", timeout=1.0) as client:
             await client.topics()
 
-    with Client(f"unix:{path}", timeout=0.3) as client:
+    with Client(f"unix:{path}", timeout=1.0) as client:
         for way in (lambda: client.publish("a", 1), client.topics, lambda: asyncio.run(ask())):
             with pytest.raises(Unreachable, match=told) as caught:
                 way()
@@ -224,7 +224,7 @@ def test_an_alert_of_tls_in_place_of_an_answer_is_told_with_what_to_write() -> N
 
 def test_a_connection_that_is_closed_without_a_word_may_be_one_of_tls() -> None:
     told = "if TLS is spoken there, write https://127"
-    with Speaking(b"") as speaking, Client(speaking.url, timeout=0.3) as client, pytest.raises(Unreachable, match=told):
+    with Speaking(b"") as speaking, Client(speaking.url, timeout=1.0) as client, pytest.raises(Unreachable, match=told):
         client.topics()
 
 

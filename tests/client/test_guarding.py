@@ -9,6 +9,7 @@ import pytest
 from slosh.client import AsyncClient, Client, guard
 from slosh.client.errors import BadUse, NotTaken
 from slosh.testing.server import TestingServer
+from tests.running import PATIENCE
 
 
 class Model:
@@ -88,7 +89,7 @@ def test_readers_do_not_wait_for_more_when_the_caller_stops_or_the_items_raise(s
     next(items)
     items.close()
     for topic in ("raises", "left"):
-        with slosh.client.watch(topic, since="earliest", deadline=10) as watch:
+        with slosh.client.watch(topic, since="earliest", deadline=PATIENCE) as watch:
             list(watch)
             assert watch.ended
 

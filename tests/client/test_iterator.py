@@ -17,7 +17,7 @@ from tests.running import PATIENCE
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Serving(tmp_path_factory.mktemp("server"), "--linger=60s") as serving:
+    with Serving(tmp_path_factory.mktemp("server"), "--linger=10m") as serving:
         yield serving.url
 
 
@@ -77,7 +77,7 @@ def test_a_second_task_is_told_at_once_and_nothing_is_lost_or_doubled(server: st
 def test_a_poll_that_is_held_keeps_no_watch_from_its_end(server: str, *, closes: bool) -> None:
     """Where streams are kept back, so that the head of an answer comes with the end of the wait."""
     began = time.monotonic()
-    with Client(server) as client, client.watch("held", deadline=POLL_WAIT if closes else 0.5) as watch:
+    with Client(server) as client, client.watch("held", deadline=POLL_WAIT if closes else POLL_WAIT / 6) as watch:
         watch._reader.watching.polls = True
         reader = threading.Thread(target=lambda: list(watch))
         reader.start()

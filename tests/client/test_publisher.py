@@ -40,7 +40,7 @@ class FakeClient(Client):
 
     def watchers(self, topic: str, *, wait: float = 0.0) -> int:
         del topic, wait
-        assert self.watched.wait(10)
+        assert self.watched.wait(PATIENCE)
         return 1
 
     def release(self, count: int) -> None:
@@ -57,7 +57,7 @@ def client() -> Iterator[FakeClient]:
 
 
 def publisher(client: Client, **more: Any) -> Publisher:
-    return Publisher(client, every=0, timeout=5, **more)
+    return Publisher(client, every=0, timeout=PATIENCE, **more)
 
 
 def test_messages_of_a_topic_go_together_and_in_order(client: FakeClient) -> None:
@@ -65,7 +65,7 @@ def test_messages_of_a_topic_go_together_and_in_order(client: FakeClient) -> Non
         for topic, value in [("a", 1), ("a", 2), ("b", 3), ("a", 4)]:
             ours.send(topic, value)
         client.release(9)
-        assert ours.flush(5)
+        assert ours.flush(PATIENCE)
         assert [(topic, line) for topic, lines, _ in client.batches for line in lines] == [
             ("a", b"1"),
             ("a", b"2"),
@@ -93,7 +93,7 @@ def test_a_batch_is_no_larger_than_was_said(client: FakeClient) -> None:
     with publisher(client, batch=3) as ours:
         ours.send_encoded("a", [b"%d" % number for number in range(10)])
         client.release(10)
-        assert ours.flush(5)
+        assert ours.flush(PATIENCE)
         assert [len(lines) for _, lines, _ in client.batches] == [3, 3, 3, 1]
 
 
@@ -105,7 +105,7 @@ def test_a_batch_without_an_answer_is_sent_again_under_its_key(
     with publisher(client) as ours:
         ours.send("a", 1)
         client.release(3)
-        assert ours.flush(5)
+        assert ours.flush(PATIENCE)
         assert len({key for _, _, key in client.batches}) == 1
         assert len(client.batches) == 3
         assert (ours.sent, ours.dropped) == (1, 0)
@@ -118,7 +118,7 @@ def test_one_message_that_is_refused_does_not_take_its_neighbours_with_it(client
     with publisher(client) as ours:
         ours.send_encoded("a", [b"1", b"222", b"3", b"4"])
         client.release(5)
-        assert ours.flush(5)
+        assert ours.flush(PATIENCE)
         assert [lines for _, lines, _ in client.batches] == [
             [b"1", b"222", b"3", b"4"],
             [b"1", b"222"],
@@ -135,7 +135,7 @@ def test_batches_grow_to_half_of_what_the_topic_keeps(client: FakeClient) -> Non
     with publisher(client) as ours:
         ours.send_encoded("a", [b"%d" % number for number in range(500)])
         client.release(4)
-        assert ours.flush(5)
+        assert ours.flush(PATIENCE)
         assert [len(lines) for _, lines, _ in client.batches] == [50, 200, 200, 50]
 
 
@@ -149,7 +149,7 @@ def test_an_answer_that_passes_keeps_the_messages(
     with publisher(client) as ours:
         ours.send("a", 1)
         client.release(3)
-        assert ours.flush(5)
+        assert ours.flush(PATIENCE)
         assert (ours.sent, ours.refused) == (1, 0)
         assert len({key for _, _, key in client.batches}) == 1
 
@@ -168,7 +168,7 @@ def test_an_eager_one_sends_the_first_at_once_and_gathers_the_next(client: FakeC
         until(lambda: ours.sent, lambda sent: sent == 1)
         ours.send("a", 2)
         ours.send("a", 3)
-        assert ours.flush(5)
+        assert ours.flush(PATIENCE)
         assert [lines for _, lines, _ in client.batches] == [[b"1"], [b"2", b"3"]]
 
 
@@ -179,7 +179,7 @@ def test_the_oldest_are_dropped_where_too_much_waits(client: FakeClient) -> None
         for value in (11, 12, 13):
             assert ours.send("a", value)
         client.release(9)
-        assert ours.flush(5)
+        assert ours.flush(PATIENCE)
         assert [lines for _, lines, _ in client.batches] == [[b"10"], [b"13"]]
         assert (ours.sent, ours.dropped) == (2, 2)
 
@@ -188,7 +188,7 @@ def test_or_the_newest(client: FakeClient) -> None:
     with publisher(client, max_bytes=4, batch=1, when_full="drop_newest") as ours:
         assert [ours.send("a", value) for value in (10, 11, 12)] == [True, True, False]
         client.release(9)
-        assert ours.flush(5)
+        assert ours.flush(PATIENCE)
         assert (ours.sent, ours.dropped) == (2, 1)
 
 
@@ -197,8 +197,8 @@ def test_or_the_caller_waits(client: FakeClient) -> None:
         sender = threading.Thread(target=lambda: [ours.send("a", value) for value in range(10, 20)])
         sender.start()
         client.release(10)
-        sender.join(10)
-        assert ours.flush(5)
+        sender.join(PATIENCE)
+        assert ours.flush(PATIENCE)
         assert (ours.sent, ours.dropped) == (10, 0)
 
 
@@ -214,13 +214,13 @@ def test_a_topic_that_nobody_watches_is_not_asked_for_again_until_somebody_does(
         for value in (1, 2, 3):
             ours.send("a", value)
             client.release(1)
-            assert ours.flush(5)
+            assert ours.flush(PATIENCE)
         assert len(client.batches) == 1
         assert ours.unwatched == 3
         client.watched.set()
         until(lambda: ours._asleep, lambda asleep: not asleep)
         ours.send("a", 4)
-        assert ours.flush(5)
+        assert ours.flush(PATIENCE)
         assert ours.sent == 1
 
 
@@ -272,7 +272,7 @@ def test_a_topic_that_has_ended_takes_no_more_and_that_is_told(client: FakeClien
     client.release(1)
     with publisher(client) as ours:
         ours.send("a", 1)
-        assert ours.flush(10)
+        assert ours.flush(PATIENCE)
     assert (ours.sent, ours.refused, ours.unwatched) == (0, 1, 0)
     assert isinstance(ours.error, Refused)
     assert ours.error.reason == "ended"
@@ -333,7 +333,7 @@ def test_a_child_asks_for_itself_whether_a_topic_is_watched(client: FakeClient) 
     ours._process = -1  # as a child sees it
     client.release(9)
     ours.send("a", 1)
-    assert ours.flush(5)
+    assert ours.flush(PATIENCE)
     assert ours.sent == 1
     ours.close()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from slosh.client import BadUse, Client, Item, Note, NotTaken, Refused, Unreachable, Unreadable
 from tests.client.scripted import Scripted
 from tests.e2e.server import Serving, until
@@ -19,7 +20,7 @@ from tests.running import PATIENCE, Running, clean_environment
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Serving(tmp_path_factory.mktemp("server"), "--linger=60s") as serving:
+    with Serving(tmp_path_factory.mktemp("server"), "--linger=10m") as serving:
         yield serving.url
 
 
@@ -198,10 +199,10 @@ def test_what_the_ring_has_no_more_of_is_told_to_who_asks_for_a_time(client: Cli
 
 
 def test_watchers_can_be_waited_for(client: Client) -> None:
-    with client.watch("sync/waited", deadline=5) as watch:
+    with client.watch("sync/waited", deadline=PATIENCE) as watch:
         reader = threading.Thread(target=lambda: list(watch))
         threading.Timer(0.1, reader.start).start()
-        assert client.watchers("sync/waited", wait=5) == 1
+        assert client.watchers("sync/waited", wait=PATIENCE) == 1
         watch.close()
         until(reader.is_alive, lambda alive: not alive)
 
@@ -213,18 +214,18 @@ def test_the_active_topics_are_listed(client: Client) -> None:
 
 def test_a_restart_of_the_server_is_survived(tmp_path: Path) -> None:
     """The topic begins a new life, which is told, and the reader goes on by itself."""
-    with Serving(tmp_path) as first:
-        port = int(first.url.rpartition(":")[2])
+    port = free_port()
+    with Serving(tmp_path, port=port) as first:
         client = Client(first.url)
-        watch = client.watch("sync/restart", notes=True, deadline=30)
+        watch = client.watch("sync/restart", notes=True, deadline=3 * PATIENCE)
         given: list[object] = []
         reader = threading.Thread(target=lambda: given.extend(watch))
         reader.start()
-        assert client.watchers("sync/restart", wait=5)
+        assert client.watchers("sync/restart", wait=PATIENCE)
         client.publish("sync/restart", 1)
         until(lambda: len(given), lambda count: count == 1)
     with Serving(tmp_path, port=port):
-        assert client.watchers("sync/restart", wait=20)
+        assert client.watchers("sync/restart", wait=PATIENCE)
         client.publish("sync/restart", 2)
         until(lambda: [each.message for each in given if isinstance(each, Item)], lambda seen: seen == [1, 2])
     watch.close()
@@ -338,7 +339,7 @@ def test_no_message_that_a_server_takes_keeps_back_those_behind_it(tmp_path: Pat
     """A number of 4,301 digits was asked for again for ever, in silence, and another topic of the reader with it."""
     texts = [b"9" * 4301, b"1e400", b'"\\ud800"', b"[" * 900 + b"]" * 900, b'{"a":1,"a":2}']
     with (
-        Serving(tmp_path, "--unwatched=keep", "--linger=60s", "--max-depth=900") as serving,
+        Serving(tmp_path, "--unwatched=keep", "--linger=10m", "--max-depth=900") as serving,
         Client(serving.url) as client,
     ):
         for text in texts:

@@ -18,7 +18,7 @@ def test_values_have_their_steps_and_the_topic_ends(slosh: TestingServer) -> Non
         training.log(loss=1.0)
         training.log(loss=0.5, step=10)
         training.log(loss=float("nan"))
-    with slosh.client.watch("runs/train", since="earliest", deadline=10) as watch:
+    with slosh.client.watch("runs/train", since="earliest", deadline=PATIENCE) as watch:
         assert [item.message for item in watch] == [
             {"config": "lr=0.01, model=small"},
             {"step": 0, "loss": 1.0},

@@ -89,12 +89,13 @@ for each in slosh.watch("kitchen", notes=True):
 
 
 @pytest.mark.long  # the type checker reads the package and its libraries again
+@pytest.mark.timeout(600)  # a minute on a machine that does nothing else
 def test_a_users_file_is_strictly_typed(tmp_path: Path) -> None:
     need("module:mypy")
     (tmp_path / "user.py").write_text(USER)
     (tmp_path / "wrong.py").write_text(WRONG)
     words = (sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "user.py", "wrong.py")
-    done = run_group(words, cwd=tmp_path, env=clean_environment(), timeout=110)
+    done = run_group(words, cwd=tmp_path, env=clean_environment(), timeout=500)
     told = [line for line in done.stdout.splitlines() if line.startswith("user.py")]
     revealed = {int(line.split(":")[1]): line for line in told}
     assert [line for line in told if "Revealed type is" not in line] == [], done.stdout + done.stderr

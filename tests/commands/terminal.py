@@ -62,9 +62,9 @@ class Terminal:
         """What was drawn last, without escape sequences."""
         return _ESCAPES.sub("", self.written.rpartition("\x1b[H")[2])
 
-    def until(self, pattern: str) -> str:
+    def until(self, pattern: str, seconds: float = PATIENCE) -> str:
         """Wait until the screen has this pattern, and give the screen."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + seconds
         with self._changed:
             while not re.search(pattern, self.screen):
                 assert self._changed.wait(max(0.0, deadline - time.monotonic())), f"never {pattern!r}:\n{self.screen}"

@@ -202,10 +202,10 @@ def test_it_comes_back_after_the_upstream_does_and_tells_of_the_gap(kind: type[S
 
 @ONE_USUALLY
 def test_messages_wait_while_the_server_is_away_and_each_comes_once(kind: type[Source], tmp_path: Path) -> None:
-    keeps = ("--unwatched=keep", "--linger=60s")
+    keeps = ("--unwatched=keep", "--linger=10m")
     with kind(tmp_path) as source, ExitStack() as stack:
-        with Serving(tmp_path, *keeps) as serving:
-            port = serving.port
+        port = free_port()
+        with Serving(tmp_path, *keeps, port=port) as serving:
             bridge = stack.enter_context(bridging(tmp_path, source, serving.url, "home/*"))
             with watching(tmp_path, serving.url, "home/a") as reader:
                 until_subscribed(source, "home/a")
@@ -294,7 +294,7 @@ def test_a_name_that_an_upstream_refuses_is_told_and_the_others_go_on(
 def test_a_topic_that_is_active_without_a_watcher_is_not_wanted(tmp_path: Path) -> None:
     """With `unwatched = keep` what is published keeps a topic active; only the list tells that nobody watches."""
     with (
-        Serving(tmp_path, "--unwatched=keep", "--linger=60s") as serving,
+        Serving(tmp_path, "--unwatched=keep", "--linger=10m") as serving,
         RedisChannels(tmp_path) as source,
         Client(serving.url) as client,
         bridging(tmp_path, source, serving.url, "home/*", "--linger=1s"),

@@ -22,7 +22,7 @@ PIPE_CLOSED = 128 + 13
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    options = ("--linger=60s", "--unwatched=keep")
+    options = ("--linger=10m", "--unwatched=keep")
     with Serving(tmp_path_factory.mktemp("server"), *options) as serving, Client(serving.url) as client:
         client.publish_many("kept", [1, 2, 3])
         yield client
@@ -123,7 +123,7 @@ def test_a_server_at_an_address_of_ipv6(tmp_path: Path) -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         lacking("this machine has no IPv6")
-    with Serving(tmp_path, "--host=::1", "--unwatched=keep", "--linger=60s") as serving:
+    with Serving(tmp_path, "--host=::1", "--unwatched=keep", "--linger=10m") as serving:
         assert "[::1]" in serving.url
 
         def run(*words: str) -> str:

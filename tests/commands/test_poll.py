@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.ports import free_port
 from slosh.client import Client
 from slosh.commands.shared import EXIT_USAGE
 from tests.e2e.server import Serving, until
@@ -129,7 +130,7 @@ def test_what_an_address_holds_of_secrets_is_not_told(client: Client, source: So
 def test_a_restart_of_the_server_is_waited_for(source: Source, tmp_path: Path) -> None:
     """As long as it takes, and what was asked meanwhile is not published when it is old."""
     with ExitStack() as stack:
-        with Serving(tmp_path, "--unwatched=keep") as serving, Client(serving.url) as client:
+        with Serving(tmp_path, "--unwatched=keep", port=free_port()) as serving, Client(serving.url) as client:
             polling = stack.enter_context(poll(client, source, "poll/b", tmp_path))
             with client.watch("poll/b", deadline=PATIENCE) as watch:
                 assert next(watch).message == 1

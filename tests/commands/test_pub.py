@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 from slosh.cli import main
 from slosh.client import Client
@@ -27,7 +28,7 @@ from tests.stores.server import Store
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Serving(tmp_path_factory.mktemp("server"), "--linger=60s", "--queue=1000") as serving:
+    with Serving(tmp_path_factory.mktemp("server"), "--linger=10m", "--queue=1000") as serving:
         yield serving.url
 
 
@@ -215,23 +216,22 @@ def test_who_ends_it_has_what_was_read_published_or_is_told_how_much_was_not(
 ) -> None:
     """`tail -f x | slosh pub a` ends by Ctrl-C or as a service does, and the last line may have come just then."""
     with Serving(tmp_path, "--unwatched=keep") as serving:
-        port = serving.port
         with publishing("ctrl-c", serving.url) as ours:
             assert ours.stdin is not None
             ours.stdin.write(b"1\n2\n")
             ours.stdin.flush()
             until(lambda: kept(serving.url, "ctrl-c"), lambda messages: messages[:1] == [1])
             ours.send_signal(told)
-            assert ours.wait(30) == code
+            assert ours.wait(PATIENCE) == code
         assert kept(serving.url, "ctrl-c") == [1, 2]
-    with publishing("ctrl-c", f"http://127.0.0.1:{port}", "--timeout=1s") as ours:
+    with publishing("ctrl-c", f"http://127.0.0.1:{free_port()}", "--timeout=1s") as ours:
         assert ours.stdin is not None
         assert ours.stderr is not None
         ours.stdin.write(b"3\n4\n")
         ours.stdin.flush()
         assert b"Lines wait meanwhile" in ours.stderr.readline()
         ours.send_signal(told)
-        assert ours.wait(30) == code
+        assert ours.wait(PATIENCE) == code
         assert b"2 messages were read and not published" in ours.stderr.read()
 
 
@@ -274,7 +274,7 @@ def test_lines_that_wait_for_their_time_stay_in_the_spool(server: str, tmp_path:
     topic = f"pub/paced/{told.name}"
     kept(server, topic)
     spool = str(tmp_path / "spool")
-    with publishing(topic, server, "--rate=20", "--spool", spool) as ours:
+    with publishing(topic, server, "--rate=5", "--spool", spool) as ours:
         assert ours.stdin is not None
         ours.stdin.write(b"".join(b"%d\n" % number for number in range(100)))
         ours.stdin.flush()
@@ -282,14 +282,14 @@ def test_lines_that_wait_for_their_time_stay_in_the_spool(server: str, tmp_path:
         ours.send_signal(told)
         ours.wait(PATIENCE)
     assert len(kept(server, topic)) < 100
-    assert pub(server, topic, "--spool", spool, "--rate=1000", "--timeout=1s").returncode == 0
+    assert pub(server, topic, "--spool", spool, "--rate=1000", f"--timeout={PATIENCE}s").returncode == 0
     assert kept(server, topic) == list(range(100))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_time_that_is_given_for_the_end_is_not_that_of_the_rate(server: str, tmp_path: Path) -> None:
     kept(server, "pub/slowly")
-    words = ("--rate=20", "--spool", str(tmp_path / "spool"), "--timeout=500ms")
+    words = ("--rate=10", "--spool", str(tmp_path / "spool"), "--timeout=2s")
     assert pub(server, "pub/slowly", *words, lines=b"1\n" * 30).returncode == 0
     assert len(kept(server, "pub/slowly")) == 30
 
@@ -330,8 +330,8 @@ def test_a_mistake_is_told_with_what_to_type(arguments: tuple[str, ...]) -> None
 
 def test_a_server_that_is_killed_in_the_middle_of_it(tmp_path: Path) -> None:
     """Each line is published, at the old server or the new one; the lines of a batch that got no answer go again."""
-    with Serving(tmp_path, "--unwatched=keep", "--queue=1000") as serving:
-        port = int(serving.url.rpartition(":")[2])
+    port = free_port()
+    with Serving(tmp_path, "--unwatched=keep", "--queue=1000", port=port) as serving:
         publishing: ProcessGroup[bytes] = ProcessGroup(
             [*SLOSH, "pub", "killed"],
             stdin=subprocess.PIPE,
@@ -376,8 +376,8 @@ def test_lines_in_are_messages_out_when_the_server_is_killed_in_the_stream(
     words = ("--spool", str(tmp_path / "spool")) if spools else ()
     with Store(tmp_path / "redis") as store, ExitStack() as stack:
         engine = f"--engine={store.url}"
-        with Serving(tmp_path, *options, engine) as serving:
-            port = serving.port
+        port = free_port()
+        with Serving(tmp_path, *options, engine, port=port) as serving:
             publishing: ProcessGroup[bytes] = stack.enter_context(
                 ProcessGroup(
                     [*SLOSH, "pub", "killed", "--as", form, *words],

@@ -20,7 +20,7 @@ from tests.running import PATIENCE, SLOSH, clean_environment
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    options = ("--unwatched=keep", "--linger=60s", "--queue=10")
+    options = ("--unwatched=keep", "--linger=10m", "--queue=10")
     with Serving(tmp_path_factory.mktemp("server"), *options) as serving, Client(serving.url) as client:
         yield client
 

@@ -21,7 +21,7 @@ from tests.running import PATIENCE, SLOSH, clean_environment
 
 @pytest.fixture(scope="module")
 def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Client]]:
-    options = ("--unwatched=keep", "--linger=60s")
+    options = ("--unwatched=keep", "--linger=10m")
     with (
         Serving(tmp_path_factory.mktemp("a"), *options) as one,
         Serving(tmp_path_factory.mktemp("b"), *options) as other,

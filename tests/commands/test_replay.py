@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 from slosh.cli import main
 from slosh.client import Client, Refused, Unreachable
@@ -21,7 +22,7 @@ from tests.running import PATIENCE, SLOSH, clean_environment
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     with (
-        Serving(tmp_path_factory.mktemp("server"), "--linger=60s", "--queue=1000") as serving,
+        Serving(tmp_path_factory.mktemp("server"), "--linger=10m", "--queue=1000") as serving,
         Client(serving.url) as client,
     ):
         yield client
@@ -168,10 +169,10 @@ def test_an_answer_that_passes_drops_no_message(
 
 
 def test_a_restart_of_the_server_in_the_midst_leaves_nothing_out_and_keeps_the_pauses(tmp_path: Path) -> None:
-    with Serving(tmp_path, "--unwatched=keep") as serving:
-        port = int(serving.url.rpartition(":")[2])
+    port = free_port()
+    with Serving(tmp_path, "--unwatched=keep", port=port) as serving:
         environment = clean_environment(SLOSH_URL=serving.url)
-        file = recording(tmp_path / "r", 4, "a", 1.0)
+        file = recording(tmp_path / "r", 6, "a", 1.0)
         replaying = ProcessGroup(command(str(file)), stderr=subprocess.PIPE, text=True, env=environment)
         with Client(serving.url) as client, client.watch("a", since="earliest", deadline=PATIENCE) as watch:
             assert next(watch).message == 0

@@ -20,6 +20,7 @@ from slosh.commands.shared import (
 )
 from tests.e2e.server import Serving
 from tests.http1.certificates import Issuer
+from tests.running import PATIENCE
 
 OPTION = click.Option(["--timeout"])
 
@@ -100,8 +101,9 @@ def test_a_token_may_stand_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
         assert CliRunner().invoke(main, ["topics", "--url", serving.url], env=named).exit_code == 0
 
 
-def test_names_of_topics_are_completed_from_the_server(tmp_path: Path) -> None:
+def test_names_of_topics_are_completed_from_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context = click.Context(click.Command("sub"))
+    monkeypatch.setattr("slosh.commands.shared._COMPLETING", PATIENCE)
     with Serving(tmp_path, "--unwatched=keep") as serving, Client(serving.url) as client:
         client.publish("kitchen", 1)
         client.publish("garden", 1)

@@ -103,7 +103,7 @@ def test_lines_outlive_the_publisher_and_the_server(tmp_path: Path) -> None:
         until(lambda: file.exists() and file.read_bytes().count(b"\n"), lambda lines: lines == 1000)
         first.send_signal(signal.SIGKILL)
         first.wait()
-    options = ("--unwatched=keep", "--linger=60s", "--queue=5000")
+    options = ("--unwatched=keep", "--linger=10m", "--queue=5000")
     with Serving(tmp_path, *options, port=port) as serving, Client(serving.url) as client:
         with publisher(port, file, "--batch=5") as second:
             assert second.stdin is not None

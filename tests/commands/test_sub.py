@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 from slosh.client import Client
 from slosh.client.pieces import members
@@ -24,7 +25,7 @@ from tests.running import PATIENCE, SLOSH, Running, clean_environment
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Serving(tmp_path_factory.mktemp("server"), "--unwatched=keep", "--linger=60s", "--queue=10") as serving:
+    with Serving(tmp_path_factory.mktemp("server"), "--unwatched=keep", "--linger=10m", "--queue=10") as serving:
         yield serving.url
 
 
@@ -98,21 +99,19 @@ def test_a_command_is_run_for_each_message(client: Client) -> None:
 def test_a_reader_that_has_enough_is_no_mistake(client: Client) -> None:
     """As behind `| head -1`: no traceback, and nothing on standard error."""
     client.publish_many("sub/pipe", range(10))
-    shell = f"{' '.join(SLOSH)} sub sub/pipe --since=earliest | head -1"
-    done = subprocess.run(
-        [
-            "/bin/sh",
-            "-c",
-            f"({shell}) & sleep 2; {' '.join(SLOSH)} pub sub/pipe 1; sleep 1; {' '.join(SLOSH)} pub sub/pipe 2; wait",
-        ],
-        capture_output=True,
+    reader: ProcessGroup[str]
+    with ProcessGroup(
+        ["/bin/sh", "-c", f"{' '.join(SLOSH)} sub sub/pipe --since=earliest | head -1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=60,
         env=clean_environment(SLOSH_URL=client.url),
-    )
-    assert done.stdout == "0\n"
-    assert done.stderr == ""
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "0\n"
+        client.publish("sub/pipe", 1)
+        client.publish("sub/pipe", 2)
+        assert reader.communicate(timeout=PATIENCE) == ("", "")
 
 
 def test_a_terminal_obeys_nothing_that_stands_in_a_message(client: Client) -> None:
@@ -124,7 +123,10 @@ def test_a_terminal_obeys_nothing_that_stands_in_a_message(client: Client) -> No
         env=clean_environment(SLOSH_URL=client.url),
     )
     os.close(theirs)
-    assert os.read(ours, 1000).decode() == '"\\x9b31m \\u202e"\r\n'
+    written = b""
+    while not written.endswith(b"\n"):
+        written += os.read(ours, 1000)
+    assert written.decode() == '"\\x9b31m \\u202e"\r\n'
     assert process.wait(PATIENCE) == 0
     os.close(ours)
 
@@ -152,8 +154,8 @@ def test_ctrl_c_ends_it_quietly(client: Client, tmp_path: Path) -> None:
 
 
 def test_it_goes_on_over_a_restart_of_the_server(tmp_path: Path) -> None:
-    with Serving(tmp_path) as serving, Client(serving.url) as client:
-        port = int(serving.url.rpartition(":")[2])
+    port = free_port()
+    with Serving(tmp_path, port=port) as serving, Client(serving.url) as client:
         process: ProcessGroup[bytes] = ProcessGroup(
             [*SLOSH, "sub", "again", "--count=2"],
             stdout=subprocess.PIPE,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.ports import free_port
 from slosh.cli import main
 from slosh.client import Client
 from slosh.commands.top import View, age_of
@@ -78,7 +79,7 @@ def test_on_a_terminal_it_lives_and_q_ends_it(slosh: TestingServer) -> None:
 
 def test_a_server_that_is_away_is_told_and_waited_for(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        with Serving(tmp_path) as serving:
+        with Serving(tmp_path, port=free_port()) as serving:
             terminal = stack.enter_context(Terminal("top", "--every=100ms", url=serving.url))
             terminal.until("0 topics")
         terminal.until("the connection was refused")

@@ -18,7 +18,7 @@ from tests.running import SLOSH, clean_environment
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("socket")
-    with Serving(folder, f"--uds={folder}/slosh.sock", "--linger=60s"), Client(f"unix:{folder}/slosh.sock") as client:
+    with Serving(folder, f"--uds={folder}/slosh.sock", "--linger=10m"), Client(f"unix:{folder}/slosh.sock") as client:
         yield client
 
 

@@ -182,7 +182,7 @@ class Postgres(Source):
         settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            "log_statement": "all",
+            "log_min_duration_statement": "0",  # A statement is told once it is done: from then on it counts.
             "fsync": "off",
         }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]

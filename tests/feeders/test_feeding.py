@@ -6,6 +6,7 @@ import pytest
 from feeding import PROBE, Feeder, Publisher, Refused, Unreachable, exit_code
 
 from tests.feeders.conftest import Stage
+from tests.running import PATIENCE
 
 
 class Numbers:
@@ -148,7 +149,7 @@ def test_a_refusal_for_good_ends_the_feeder_with_one_line(capsys: pytest.Capture
 def test_a_message_arrives_as_json_and_the_watchers_are_told(stage: Stage) -> None:
     stage.watchers = 3
     assert Publisher(stage.url, "t").post({"word": "grün", "n": 1.5}) == 3
-    assert stage.taken.get(timeout=5) == {"word": "grün", "n": 1.5}
+    assert stage.taken.get(timeout=PATIENCE) == {"word": "grün", "n": 1.5}
 
 
 def test_many_messages_go_over_one_connection(stage: Stage) -> None:
@@ -184,7 +185,7 @@ def test_a_restarted_server_costs_a_reconnect_and_not_the_feeder() -> None:
         publisher.post("while it is down")
     with Stage(first.port) as second:
         assert publisher.post("after") == 1
-        assert second.taken.get(timeout=5) == "after"
+        assert second.taken.get(timeout=PATIENCE) == "after"
         publisher.close()
 
 

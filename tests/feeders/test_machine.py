@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.processes import ProcessGroup
 from tests.feeders.conftest import FEEDERS, Stage
+from tests.running import PATIENCE
 
 
 def test_a_reading_is_json_with_figures_in_their_bounds() -> None:
@@ -45,9 +46,9 @@ def test_the_script_feeds_sleeps_wakes_and_ends_quietly(stage: Stage, by: signal
     feeder = ProcessGroup[str](command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert feeder.stdout is not None
     try:
-        assert "cpu" in stage.taken.get(timeout=20)
+        assert "cpu" in stage.taken.get(timeout=PATIENCE)
         stage.watchers = 0
-        stage.refused.get(timeout=20)
+        stage.refused.get(timeout=PATIENCE)
         stage.watchers = 1
         lines = [feeder.stdout.readline().strip() for _ in range(4)]
         assert lines[1:] == [
@@ -57,7 +58,7 @@ def test_the_script_feeds_sleeps_wakes_and_ends_quietly(stage: Stage, by: signal
         ]
     finally:
         feeder.send_signal(by)
-        _, errors = feeder.communicate(timeout=20)
+        _, errors = feeder.communicate(timeout=PATIENCE)
     assert (feeder.returncode, errors) == (0, "")
     assert set(stage.paths) == {"/topics/machine"}
 

@@ -10,6 +10,7 @@ import replay
 from benchmarks.processes import ProcessGroup
 from tests.conftest import need
 from tests.feeders.conftest import FEEDERS, Stage
+from tests.running import PATIENCE
 
 
 def test_rows_come_in_order_and_the_last_is_followed_by_the_first() -> None:
@@ -82,9 +83,9 @@ def test_the_script_streams_a_file_of_ones_own(stage: Stage, tmp_path: Path) -> 
     ]
     feeder = ProcessGroup[str](command, stdout=subprocess.PIPE, text=True)
     try:
-        assert [stage.taken.get(timeout=20)["n"] for _ in range(5)] == [1, 2, 3, 1, 2]
+        assert [stage.taken.get(timeout=PATIENCE)["n"] for _ in range(5)] == [1, 2, 3, 1, 2]
     finally:
         feeder.terminate()
-        output, _ = feeder.communicate(timeout=20)
+        output, _ = feeder.communicate(timeout=PATIENCE)
     assert output.startswith("replay.py: own.csv, 3 rows, 200 a second, to own on ")
     assert "row 1 of 3, round 1, 1 watching" in output

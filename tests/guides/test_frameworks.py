@@ -207,6 +207,6 @@ def test_flask_publishes_from_threads_of_forked_workers(tmp_path: Path, tab: "Pa
 
 def _answers(url: str) -> bool:
     try:
-        return httpx2.get(url).status_code == 200
+        return httpx2.get(url, timeout=PATIENCE).status_code == 200
     except httpx2.TransportError:
         return False

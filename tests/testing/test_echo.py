@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 
 from slosh.settings import Settings
 from slosh.testing.echo import Echo
-from tests.running import Running
+from tests.running import PATIENCE, Running
 from tests.web.harness import Site, request
 
 
@@ -56,7 +56,7 @@ def test_it_answers_pipelined_requests_in_order(site: Site) -> None:
 def test_it_says_where_it_is_ready_and_ends_on_sigterm(tmp_path: Path) -> None:
     with Running((sys.executable, "-m", "slosh.testing.echo", "--port", "0"), tmp_path) as echo:
         port = int(echo.hear(r"^echo is ready on http://127\.0\.0\.1:([0-9]+)$")[1])
-        with closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as client:
+        with closing(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)) as client:
             client.sendall(request("POST", "/", b"hello", Connection="close"))
             answer = b"".join(iter(lambda: client.recv(65536), b""))
         assert answer.endswith(b"\r\n\r\nhello")
@@ -68,9 +68,9 @@ def test_it_says_where_it_is_ready_and_ends_on_sigterm(tmp_path: Path) -> None:
 def test_a_websocket_says_everything_again(tmp_path: Path) -> None:
     with Running((sys.executable, "-m", "slosh.testing.echo", "--port", "0"), tmp_path) as echo:
         address = echo.hear(r"is ready on http://(\S+)")[1]
-        with connect(f"ws://{address}/ws", max_size=None) as client:
+        with connect(f"ws://{address}/ws", max_size=None, open_timeout=PATIENCE) as client:
             for message in ("text", "", b"\x00\xff", "x" * 3_000_000):
                 client.send(message)
-                assert client.recv() == message
+                assert client.recv(PATIENCE) == message
             client.send(["in ", "frag", "ments"])
-            assert client.recv() == "in fragments"
+            assert client.recv(PATIENCE) == "in fragments"
