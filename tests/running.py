@@ -125,10 +125,10 @@ class Running:
         if self.process.stdout:
             self.process.stdout.close()
 
-    def hear(self, pattern: str) -> re.Match[str]:
+    def hear(self, pattern: str, patience: float = PATIENCE) -> re.Match[str]:
         """Wait until the process prints a line in which the pattern is found."""
         while True:
-            line = self._heard.get(timeout=PATIENCE)
+            line = self._heard.get(timeout=patience)
             if line is None:
                 raise AssertionError(f"never said {pattern!r}, only:\n{self.output}")
             if found := re.search(pattern, line):

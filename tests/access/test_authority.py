@@ -1,7 +1,6 @@
 """A token gives its rights and the public ones, until it expires, is taken away, or its key is."""
 
 import logging
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from slosh.access.jwt import BadToken
 from slosh.access.rights import Rights
 from slosh.access.rules import AccessRules, ClientName, parse_access
 from tests.access.tokens import jwk, sign, token_row, with_secret, write_jwks
+from tests.timing import least_cpu
 
 TOKEN = "slosh_reader"
 PUBLIC = Rights(["open"], [])
@@ -99,10 +99,12 @@ def test_the_oldest_grants_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_token_of_a_megabyte_is_refused_before_anything_is_decoded(tmp_path: Path) -> None:
     known = authority(with_secret(tmp_path))
     token = sign(slosh={"read": ["a"]}, filler="x" * 1_000_000)
-    began = time.thread_time()
-    with pytest.raises(BadToken, match="max_token"):
-        known.identify(token, NOW)
-    assert time.thread_time() - began < 0.005
+
+    def identify() -> None:
+        with pytest.raises(BadToken, match="max_token"):
+            known.identify(token, NOW)
+
+    assert least_cpu(identify) < 0.005
 
 
 def test_a_certificates_name_gives_rights_until_the_earlier_end() -> None:

@@ -5,7 +5,6 @@ CVE-2025-67725), starlette (CVE-2025-62727) and others.
 """
 
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from slosh.web.readers.cookies import cookie_name, find_place
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.wire import parse
+from tests.timing import least_cpu
 
 COOKIE = b"Cookie: " + b"; ".join(b"k%d=v" % n for n in range(6000))
 HUGE = {
@@ -106,9 +106,8 @@ def test_fields_are_read_in_linear_time() -> None:
 def test_white_space_is_read_in_linear_time(end: bytes) -> None:
     """A pattern for white space before a line's end would try each place again (CVE-2020-5236)."""
     block = get(b"Range: a" + b" \t" * 100_000 + end, b"Accept: \t")
-    began = time.process_time()
+    assert least_cpu(lambda: parse_head(block, 64)) < 0.5
     head = parse_head(block, 64)
-    assert time.process_time() - began < 0.5
     assert head.all(b"accept") == [b""]
     assert head.first(b"range").endswith(end.decode() or "a")
 

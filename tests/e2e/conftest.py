@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pytest
 
+from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 from tests.conftest import lacking, need
 
@@ -115,11 +117,11 @@ class Process:
 
 
 class Slosh:
-    """`slosh serve` on a free port, which it keeps when it is started again."""
+    """`slosh serve` on a free port, or that which is told, which it keeps when it is started again."""
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, *, port: int | None = None, **settings: object) -> None:
         self._options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-        self.port = 0
+        self.port = port or free_port()  # which no other program gets while this one is not there
         self.start()
 
     def start(self) -> None:
@@ -147,12 +149,24 @@ class Slosh:
         answer: dict[str, Any] = json.loads(result.stdout)
         return answer
 
+    def watchers(self, topic: str) -> int:
+        """How many watch a topic."""
+        with urllib.request.urlopen(f"{self.url}/topics/{topic}?watchers", timeout=PATIENCE) as answer:
+            told: dict[str, int] = json.loads(answer.read())
+        return told["watchers"]
+
     def post_when_watched(self, topic: str, value: Any) -> dict[str, Any]:
         """Publish as soon as somebody watches the topic."""
         return until(lambda: self.post(topic, value), lambda answer: answer["status"] == 200)
 
 
 T = TypeVar("T")
+
+
+def address(page: "Page") -> str:
+    """The address that a page has by its own word. Playwright hears a moment later that a script has changed it."""
+    found: str = page.evaluate("location.href")
+    return found
 
 
 def until(look: Callable[[], T], right: Callable[[T], bool]) -> T:
@@ -170,8 +184,8 @@ def serve() -> Iterator[Callable[..., Slosh]]:
     """Start servers: `serve(linger=1)`."""
     servers: list[Slosh] = []
 
-    def start(**settings: object) -> Slosh:
-        servers.append(Slosh(**settings))
+    def start(*, port: int | None = None, **settings: object) -> Slosh:
+        servers.append(Slosh(port=port, **settings))
         return servers[-1]
 
     yield start

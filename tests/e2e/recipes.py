@@ -1,17 +1,21 @@
 """The configurations for nginx and HAProxy that docs/operations.md gives, with the places of a test in them."""
 
+import contextlib
 import os
+import queue
 import re
 import signal
+import time
 from pathlib import Path
 
 from benchmarks.ports import free_port
 from tests.conftest import need
-from tests.running import Running
+from tests.running import PATIENCE, Running
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 NAMES = ("nginx", "haproxy")
-READY = {"nginx": "start worker process ", "haproxy": "Loading success|New worker"}
+READY = {"nginx": ("start worker process ",), "haproxy": ("New worker", "Loading success")}
+"""What each says until it serves, in this order, also after it was told to read its configuration again."""
 
 
 def documented(name: str) -> str:
@@ -66,9 +70,26 @@ class Recipe(Running):
             words = ("-W", "-db", "-f", str(file))
         file.write_text(text)
         super().__init__((need(name), *words), folder)
-        self.hear(READY[name])
+        self._await_ready()
 
     def reload(self) -> None:
         """Have it read its configuration again, and serve on."""
-        self.tell(signal.SIGHUP if self.name == "nginx" else signal.SIGUSR2)
-        self.hear(READY[self.name])
+        if self.name == "nginx":
+            self.tell(signal.SIGHUP)
+        else:
+            self._tell_haproxy()
+        self._await_ready()
+
+    def _tell_haproxy(self) -> None:
+        # HAProxy starts itself afresh just after "Loading success", and a signal that comes meanwhile is lost.
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            self.tell(signal.SIGUSR2)
+            with contextlib.suppress(queue.Empty):
+                self.hear("Reloading HAProxy", 1.0)
+                return
+        raise AssertionError(f"HAProxy was never reloaded:\n{self.output}")
+
+    def _await_ready(self) -> None:
+        for said in READY[self.name]:
+            self.hear(said)

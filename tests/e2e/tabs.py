@@ -3,7 +3,9 @@
 import json
 import re
 import subprocess
+import threading
 import urllib.request
+from collections import deque
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,6 +56,9 @@ class Tabs:
         )
         lines = iter(self._process.stderr or ())
         self._address = next(found[1] for line in lines if (found := re.search(r"ws://([\d.:]+)/", line)))
+        # What it says later is read too, or it would stand still at a pipe that is full.
+        self._reader = threading.Thread(target=deque, args=(lines, 0), daemon=True)
+        self._reader.start()
 
     def open(self, url: str) -> Tab:
         """Open a tab in front of all others."""
@@ -66,5 +71,6 @@ class Tabs:
 
     def __exit__(self, *_: object) -> None:
         self._process.end()
+        self._reader.join(PATIENCE)
         if self._process.stderr:
             self._process.stderr.close()

@@ -88,7 +88,7 @@ def test_an_event_source_goes_on_at_once_after_a_takeover_though_the_browser_has
     page.evaluate("() => Promise.all(Array.from({ length: 4 }, (_, i) => fetch(`/topics/other${i}?wait=1`)))")
     assert old.post("t", 1)["status"] == 200
     seen(page, 1)
-    new = serve(**options)
+    new = serve(**options, port=old.port)
     assert new.post("t", 2, 3)["status"] == 200
     assert seen(page, 3) == [1, 2, 3]
     assert page.evaluate("[lost, resets]") == [0, 0]

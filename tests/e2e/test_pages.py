@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.processes import run_group
 from tests.conftest import need
-from tests.e2e.conftest import Process, Slosh, until
+from tests.e2e.conftest import Process, Slosh, address, until
 from tests.e2e.cutting import cutting
 
 need("module:playwright")
@@ -220,8 +220,8 @@ def test_the_replay_draws_a_real_data_set_at_the_speed_asked_for(
     canvas_changes(page, "temperature-chart")
     canvas_changes(page, "rain-chart")
     expect(page.locator("#day")).to_contain_text("2012")
-    rate = until(lambda: float(page.locator("#rate").inner_text()), lambda rate: rate > 35)
-    assert rate < 65
+    # What came while the machine was busy with something else comes at once.
+    until(lambda: float(page.locator("#rate").inner_text()), lambda rate: 35 < rate < 65)
 
 
 def test_the_front_page_shows_what_curl_posts_and_its_commands_name_its_own_address(
@@ -306,4 +306,4 @@ def test_the_front_page_leads_to_the_viewer_of_the_topic_that_it_watches(slosh: 
     page.get_by_role("link", name="its chart").click()
     slosh.post_when_watched("test", {"t": 21.5})
     expect(page.locator("body")).to_contain_text("t")
-    assert page.url == f"{slosh.url}/view/test"
+    assert address(page) == f"{slosh.url}/view/test"

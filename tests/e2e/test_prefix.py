@@ -1,13 +1,13 @@
 """The viewer, the example pages and the client below a prefix that a real nginx takes away, and tells nobody of."""
 
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from benchmarks.ports import free_port
 from tests.conftest import need
-from tests.e2e.conftest import Slosh
+from tests.e2e.conftest import Slosh, address
 from tests.running import Running
 
 need("module:playwright")
@@ -40,8 +40,7 @@ http {{
 def below(slosh: Slosh, tmp_path: Path) -> "Iterator[str]":
     """Where the server is to be found behind nginx."""
     nginx = need("nginx")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = free.getsockname()[1]
+    listen = free_port()
     (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, port=slosh.port, listen=listen))
     with Running((nginx, "-e", "stderr", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")), tmp_path) as running:
         running.hear("epoll|start")
@@ -60,7 +59,7 @@ def test_the_viewer_works(slosh: Slosh, new_page: Open, below: str, topic: str) 
     page.get_by_label("View").fill("a/b")
     page.keyboard.press("Enter")
     expect(page.locator("#topic")).to_have_text("a/b")
-    assert page.url == f"{below}/view/a/b"
+    assert address(page) == f"{below}/view/a/b"
 
 
 @pytest.mark.parametrize("name", ["", "chat.html", "live.html", "replay.html"])

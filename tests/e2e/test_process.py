@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from tests.conftest import lacking, need
 from tests.e2e.server import Answer, Crowd, CurlPoll, Serving, allow_files, curl, receive, until
 from tests.running import PATIENCE, Running
@@ -39,7 +40,7 @@ def serve_fixture(tmp_path: Path) -> Iterator[Serve]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "kill -9"])
 def test_a_cursor_from_before_a_restart_gives_reset(serve: Serve, number: signal.Signals) -> None:
     """The messages are gone with the process, and the reader is told so."""
-    before = serve()
+    before = serve(port=free_port())
     curl(f"{before.topic()}?wait=0")
     cursor = before.post(b'"before"').json["next"]
     before.tell(number)
@@ -141,27 +142,28 @@ def test_a_storm_of_resets_while_being_written_to_leaves_the_server_healthy(serv
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_shutting_down_answers_held_polls_and_exits_0_within_drain(serve: Serve, number: signal.Signals) -> None:
-    server = serve("--drain=8")
+    server = serve("--drain=60")
     size = 300
 
-    async def drained() -> None:
+    async def drained() -> float:
         async with Crowd(server.port, size) as crowd:
             crowd.send(POLL)
             await asyncio.to_thread(server.until_watched, size)
             server.tell(number)
+            told_at = time.monotonic()
             answers = await crowd.receive()
         assert all(b"\r\nConnection: close\r\n" in head for head, _ in answers)
         assert all(b'"timeout":true' in body for _, body in answers)
+        return told_at
 
-    began = time.monotonic()
-    asyncio.run(drained())
+    told_at = asyncio.run(drained())
     assert server.end() == 0
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - told_at < 60
     assert "Traceback" not in server.output
 
 
 def test_nobody_is_accepted_any_more_while_it_shuts_down(serve: Serve) -> None:
-    server = serve("--drain=5")
+    server = serve("--drain=60")
 
     async def hold() -> None:
         async with Crowd(server.port, 1) as crowd:

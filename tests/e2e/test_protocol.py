@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import need
 from tests.e2e.server import Answer, CurlPoll, Serving, curl
+from tests.running import PATIENCE
 
 MIB = 1024 * 1024
 
@@ -101,7 +102,7 @@ def test_an_answer_lost_on_the_wire_comes_again(server: Serving) -> None:
     message = b'"%b"' % (b"y" * (MIB - 2))
     server.post(message, "again")
     torn = CurlPoll("-o", "/dev/null", f"{url}?since={start}", "--max-filesize", "1000")
-    assert torn.wait(30) != 0
+    assert torn.wait(PATIENCE) != 0
     assert message in curl(f"{url}?since={start}").body
 
 

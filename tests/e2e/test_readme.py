@@ -79,10 +79,10 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     if not (CHECKOUT / ".git").exists():
         pytest.skip("this is no checkout of git")
     folder = tmp_path_factory.mktemp("fresh") / "slosh"
-    run_group([need("git"), "clone", "--quiet", str(CHECKOUT), str(folder)], check=True, timeout=60)
+    run_group([need("git"), "clone", "--quiet", str(CHECKOUT), str(folder)], check=True, timeout=200)
     copy = Copy(folder)
     assert shell_lines()[0] == "make run"
-    run_group([need("make"), ".venv/.installed"], cwd=folder, check=True, timeout=300)
+    run_group([need("make"), ".venv/.installed"], cwd=folder, check=True, timeout=600)
     return copy
 
 
@@ -98,7 +98,7 @@ LINES = (
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_make_run_serves_and_what_stands_below_it_works_in_the_same_folder(copy: Copy) -> None:
     with copy.run("make run") as server:
         server.hear(rf"is ready on {copy.url}, serving example/")
@@ -116,7 +116,7 @@ def test_make_run_serves_and_what_stands_below_it_works_in_the_same_folder(copy:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("line", LINES)
 def test_a_door_of_the_readme_opens(copy: Copy, line: str) -> None:
     if "slosh.tac" in line:
@@ -136,7 +136,7 @@ def test_a_door_of_the_readme_opens(copy: Copy, line: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 def test_pages_of_ones_own_are_served(copy: Copy) -> None:
     """With the README's first page, and without a 404 for an icon that it does not name."""
     (page,) = re.findall(

@@ -76,11 +76,24 @@ def ask(
 
 def await_slosh(front: Recipe) -> None:
     """Wait until the proxy has found out that slosh is there."""
-    until(lambda: ask(front.port, "GET", "/-/healthy")[0], lambda status: status == 200)
+
+    def status() -> int:
+        with contextlib.suppress(ConnectionError):  # a proxy that begins or ends may cut
+            return ask(front.port, "GET", "/-/healthy")[0]
+        return 0
+
+    until(status, lambda told: told == 200)
 
 
 def post(port: int, body: bytes, topic: str = "test", **fields: str) -> tuple[int, bytes]:
     return ask(port, "POST", f"/topics/{topic}", body, **fields)
+
+
+def reached(port: int, body: bytes) -> bool:
+    """Whether a message was taken, and not lost with a connection."""
+    with contextlib.suppress(ConnectionError):
+        return post(port, body)[0] == 200
+    return False
 
 
 def kept(slosh: Serving, topic: str = "test") -> list[object]:
@@ -109,12 +122,12 @@ def test_a_websocket_passes_both_ways(start: Start) -> None:
 
 
 def test_a_held_poll_ends_before_the_proxy_gives_up(start: Start) -> None:
-    """Everything ten times as quick as in the page: `--max-wait 50s` within 60 s."""
+    """Everything five times as quick as in the page: `--max-wait 50s` within 60 s."""
     changes = (
-        ("nginx: proxy_read_timeout 60s", "proxy_read_timeout 6s"),
-        ("haproxy: timeout server 60s", "timeout server 6s"),
+        ("nginx: proxy_read_timeout 60s", "proxy_read_timeout 12s"),
+        ("haproxy: timeout server 60s", "timeout server 12s"),
     )
-    front, _ = start("--max-wait=5s", changes=changes)
+    front, _ = start("--max-wait=10s", changes=changes)
     status, body = ask(front.port, "GET", "/topics/test")
     assert (status, json.loads(body)["timeout"]) == (200, True)
 
@@ -130,7 +143,7 @@ def test_a_client_that_leaves_is_no_watcher(start: Start, target: str) -> None:
 def test_a_client_that_leaves_behind_haproxy_without_the_option_stays_a_watcher(tmp_path: Path) -> None:
     """So the option is what does it. `wait` bounds how long."""
     with (
-        Serving(tmp_path, "--max-wait=5s") as slosh,
+        Serving(tmp_path, "--max-wait=15s") as slosh,
         Recipe("haproxy", tmp_path, slosh.port, ("option abortonclose ", "no option abortonclose ")) as front,
     ):
         await_slosh(front)
@@ -189,7 +202,8 @@ def test_held_polls_and_streams_outlive_a_reload_of_the_proxy(start: Start) -> N
         slosh.until_watched(2)
         front.reload()
         await_slosh(front)
-        assert post(front.port, b'"behind"')[0] == 200
+        # The one that ends resets connections that it has not accepted yet.
+        until(lambda: reached(front.port, b'"behind"'), bool)
         assert b'"behind"' in poll.answer()[1]
         stream.hear(rb'"behind"')
 

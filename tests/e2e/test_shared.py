@@ -41,6 +41,12 @@ SHARE = """async ({ topics, ...options }) => {
 LIVE = "followings.every(({ state }) => state.name === 'live')"
 
 
+@pytest.fixture(name="slosh")
+def slosh_with_long_rings(serve: Callable[..., Slosh]) -> Slosh:
+    """A server whose rings hold what comes while tabs find another that leads, also on a busy machine."""
+    return serve(queue=100_000)
+
+
 @pytest.fixture
 def context(new_context: "Callable[[], BrowserContext]") -> "BrowserContext":
     """One person's browser."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from tests.conftest import need
-from tests.e2e.conftest import Slosh, until
-from tests.e2e.test_view import column, press, row, view
+from tests.e2e.conftest import Slosh, address, until
+from tests.e2e.test_view import column, press, row, still, view
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -30,12 +30,13 @@ def test_booleans_and_states_are_bands_and_texts_are_not(slosh: Slosh, new_page:
       .map(({ changes }) => changes.map(({ text }) => text))"""
     found = until(lambda: page.evaluate(script), lambda states: states[0] == ["false", "true"])
     assert found[1] == ["idle", "heating", "idle", "heating"]
-    width, drawn = page.evaluate("""() => {
+    band = """() => {
       const canvas = document.querySelector(".band canvas");
       const { data } = canvas.getContext("2d").getImageData(0, 5, canvas.width, 1);
       return [canvas.width, data.filter((value, i) => i % 4 === 3 && value > 0).length];
-    }""")
-    assert 0 < drawn < width, "from where it is known on, and not left of the axis"
+    }"""
+    # From where it is known on, and not left of the axis.
+    until(lambda: page.evaluate(band), lambda seen: 0 < seen[1] < seen[0])
 
 
 def test_units_are_told_by_names_and_by_the_address(slosh: Slosh, new_page: Open) -> None:
@@ -55,7 +56,7 @@ def test_what_is_chosen_is_in_the_address_and_a_link_shows_the_same(slosh: Slosh
     page.locator("#menu summary").click()
     page.get_by_label("Logarithmic").check()
     page.get_by_label("Axis from zero").check()
-    assert page.url == f"{slosh.url}/view/kitchen?hide=temp&span=300&log&zero"
+    assert address(page) == f"{slosh.url}/view/kitchen?hide=temp&span=300&log&zero"
     again = view(new_page, slosh, "kitchen?hide=temp&span=300&log&zero")
     expect(again.locator(".key[aria-pressed=false]")).to_contain_text("temp")
     expect(again.locator("#span")).to_have_value("300")
@@ -70,7 +71,7 @@ def test_one_line_can_be_drawn_alone_and_all_again(slosh: Slosh, new_page: Open)
     expect(page.locator("#rows tr:visible")).to_have_count(1)
     press(page.locator("#rows tr:visible"), "only")
     expect(page.locator(".key span")).to_have_text(["n7"])
-    assert page.url.endswith("?only=n7")
+    assert address(page).endswith("?only=n7")
     linked = view(new_page, slosh, "many?only=n7")
     expect(linked.locator(".key span")).to_have_text(["n7"])
     page.get_by_role("button", name="only", exact=True).click()
@@ -150,7 +151,7 @@ def test_the_keyboard_does_what_the_pointer_does(slosh: Slosh, new_page: Open) -
     assert page.evaluate("sloshView.shown.isZero") is True
     page.keyboard.press("Shift+ArrowLeft")
     expect(page.locator("#zoomed")).to_be_visible()
-    assert re.search(r"from=\d+\.\d{3}&to=\d+\.\d{3}", page.url)
+    assert re.search(r"from=\d+\.\d{3}&to=\d+\.\d{3}", address(page))
     page.keyboard.press("0")
     expect(page.locator("#zoomed")).to_be_hidden()
     page.keyboard.press("ArrowLeft")
@@ -160,11 +161,11 @@ def test_the_keyboard_does_what_the_pointer_does(slosh: Slosh, new_page: Open) -
 def test_the_pointer_shows_the_time_and_each_value_on_all_charts(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "kitchen")
     slosh.post("kitchen", {"temp": 20, "bytes": 5000}, {"temp": 20, "bytes": 5000})
+    expect(page.locator("#received")).to_have_text("2")
     expect(page.locator(".chart")).to_have_count(2)
     page.keyboard.press("p")  # else what is pointed at moves on
     expect(page.locator("#notice")).to_be_visible()
-    box = page.locator(".u-over").first.bounding_box()
-    assert box
+    box = still(page.locator(".u-over").first)
     last, left, right = page.evaluate("[sloshView.lines.last, sloshView.shown.from, sloshView.shown.to]")
     page.mouse.move(box["x"] + box["width"] * (last - left) / (right - left) - 2, box["y"] + 30)
     for chart in range(2):
@@ -241,7 +242,7 @@ def test_longitude_and_latitude_are_a_path_that_breaks_where_something_is_missin
     until(lambda: page.evaluate(inked), lambda count: count > 50)
     page.locator("#paths .key").click()
     until(lambda: page.evaluate(inked), lambda count: count == 0)
-    assert page.url.endswith("?hide=gps")
+    assert address(page).endswith("?hide=gps")
 
 
 def test_what_is_pinned_stays_on_top_and_drawn(slosh: Slosh, new_page: Open) -> None:
@@ -257,7 +258,7 @@ def test_what_is_pinned_stays_on_top_and_drawn(slosh: Slosh, new_page: Open) -> 
     expect(names).to_have_text(["n14", "n3"])
     press(page.locator("#rows tr:visible").nth(1), "only")
     expect(page.locator(".key span")).to_have_text(["n14", "n3"])
-    linked = view(new_page, slosh, page.url.rpartition("/view/")[2])
+    linked = view(new_page, slosh, address(page).rpartition("/view/")[2])
     expect(linked.locator(".key span")).to_have_text(["n14", "n3"])
     linked.get_by_role("button", name="pinned").click()
     expect(linked.locator("#rows .name").first).to_have_text("n0")
@@ -268,12 +269,12 @@ def test_what_is_ticked_in_the_table_is_in_the_address(slosh: Slosh, new_page: O
     slosh.post("kitchen", {"temp": 21, "rain": 0.4, "step": 7})
     page.get_by_role("checkbox", name="rain").uncheck()
     page.get_by_role("checkbox", name="step").check()
-    assert page.url.endswith("?only=temp&only=step")
+    assert address(page).endswith("?only=temp&only=step")
     linked = view(new_page, slosh, "kitchen?only=temp&only=step")
     expect(linked.locator(".key span")).to_have_text(["temp", "step"])
     for name in ("temp", "step"):
         page.get_by_role("checkbox", name=name).uncheck()
-    assert page.url.endswith("?only")
+    assert address(page).endswith("?only")
     none = view(new_page, slosh, "kitchen?only")
     expect(none.locator("#rows tr")).to_have_count(3)
     expect(none.locator(".chart")).to_have_count(0)

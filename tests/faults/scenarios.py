@@ -27,7 +27,7 @@ class Times(NamedTuple):
     turns: int
 
 
-SHORT: Final = Times(pause=3.5, cut=4, forgotten=0.3, drops=3, turns=4)
+SHORT: Final = Times(pause=5, cut=4, forgotten=0.3, drops=3, turns=4)
 LONG: Final = Times(pause=5, cut=20, forgotten=1, drops=10, turns=30)
 WORKERS: Final = 3
 NOTICED: Final = 1.5

