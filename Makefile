@@ -69,7 +69,7 @@ demo: $(VENV)/.demo $(VENV)/.installed ## serve, with feeders: this machine's ow
 	 wait $$server
 
 test: $(VENV)/.test $(VENV)/.servers $(VENV)/.npm $(VENV)/.installed ## install what the tests need and run them, but for the long ones
-	@$(PYTEST) -m 'not long' $(ARGS)
+	@QUICK=1 $(PYTEST) -m 'not long' $(ARGS)
 
 test-all: $(VENV)/.notebooks $(VENV)/.dev $(VENV)/.test $(VENV)/.servers $(VENV)/.npm $(VENV)/.installed ## all tests, as CI runs them
 	@$(PYTEST) $(ARGS)

@@ -1,9 +1,19 @@
-"""How property tests run: no deadline for one example, because the machine may be busy with something else."""
+"""How property tests run: no deadline for one example, because the machine may be busy with something else.
+
+`make test` tries fewer examples of the stories, each of which takes many steps; CI and `make test-all` try all.
+"""
+
+import os
 
 from hypothesis import HealthCheck, settings
 
 PROPERTY = settings(deadline=None, max_examples=200)
 """For a property of one function."""
 
-STORY = settings(deadline=None, max_examples=60, stateful_step_count=60, suppress_health_check=[HealthCheck.too_slow])
+STORIES = 20 if os.environ.get("QUICK") else 60
+"""How many examples of a story are tried."""
+
+STORY = settings(
+    deadline=None, max_examples=STORIES, stateful_step_count=60, suppress_health_check=[HealthCheck.too_slow]
+)
 """For a machine that plays out many steps."""

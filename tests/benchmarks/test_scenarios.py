@@ -17,7 +17,24 @@ from benchmarks.servers import SERVERS
 from benchmarks.turns import Turns, available, possible
 from tests.conftest import need
 
-SMALL = [name for name in SCENARIOS if name not in ONLY_GROWTH and "most" not in name]
+QUICK = {
+    "fanout-100",
+    "idle-10000",
+    "latency",
+    "publish",
+    "publish-token",
+    "readers-mix",
+    "return-sse",
+    "saturation",
+    "sse",
+}
+QUICK |= {"storm", "topics-cookie", "websocket"}
+"""One of each kind of measurement; `make test-all` tries all."""
+SMALL = [
+    pytest.param(name, marks=[pytest.mark.long] * (name not in QUICK))
+    for name in SCENARIOS
+    if name not in ONLY_GROWTH and "most" not in name
+]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conformance.wire import parse
+from tests.properties import STORIES
 from tests.web.harness import Site
 
 CURSORS = (
@@ -145,13 +146,13 @@ def test_every_cursor_after_every_other_is_read_as_if_it_were_the_first(query: s
     same_as_first([poll(usual, query), *(poll(since, query) for since in CURSORS)])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=STORIES)
 @given(st.lists(requests(), min_size=1, max_size=8))
 def test_what_was_asked_before_changes_no_answer(asked: list[bytes]) -> None:
     same_as_first(asked)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=STORIES)
 @given(st.lists(requests(), min_size=2, max_size=8))
 def test_nor_does_it_on_one_connection(asked: list[bytes]) -> None:
     with loaded() as site:

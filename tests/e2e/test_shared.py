@@ -128,6 +128,7 @@ def test_tabs_have_one_connection_and_each_all_that_it_wants(slosh: Slosh, conte
     assert got(pages[0], "b") == []
 
 
+@pytest.mark.long
 def test_ten_tabs_of_which_three_die_count_every_message(
     slosh: Slosh, tmp_path: Path, feeding: Callable[..., Feeder]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.properties import STORIES
 from tests.web.harness import Site
 from tests.web.transports import TRANSPORTS, Event, Reader
 
@@ -286,7 +287,7 @@ QUERIES = st.builds(
 
 @pytest.mark.parametrize("kind", TOPICS)
 @pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda each: each.transport)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=STORIES)
 @given(query=QUERIES, schedule=SCHEDULES)
 def test_nothing_goes_missing_in_silence(
     transport: type[Reader], kind: str, query: dict[str, str], schedule: list[Step]

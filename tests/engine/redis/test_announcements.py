@@ -12,6 +12,7 @@ from slosh.engine.redis.client.command import Command
 from slosh.engine.redis.scripts import SYNC
 from tests.engine.contract import Poller
 from tests.engine.nodes import Node
+from tests.properties import STORIES
 from tests.stores.server import Store
 
 Nodes = Callable[..., list[Node]]
@@ -109,7 +110,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=STORIES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_nothing_is_lost_doubled_or_disordered_however_announcements_come(
     pair: tuple[Node, Node, Road], steps: list[tuple[Any, ...]]
