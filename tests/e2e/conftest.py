@@ -1,5 +1,6 @@
 """A real server, a real browser, real feeders: what the end-to-end tests are made of."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -177,6 +178,16 @@ def until(look: Callable[[], T], right: Callable[[T], bool]) -> T:
             pytest.fail(f"not within {PATIENCE} s; last seen: {seen!r}")
         time.sleep(0.05)
     return seen
+
+
+@contextlib.contextmanager
+def trying(case: object) -> Iterator[None]:
+    """Name the case in what fails: for a loop on one server and one page, where each of its own would cost a second."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"with {case!r}")
+        raise
 
 
 @pytest.fixture

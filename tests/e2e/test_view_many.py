@@ -85,7 +85,9 @@ def kept(serve: "Callable[..., Slosh]") -> Slosh:
     return serve(unwatched="keep", linger="1h")
 
 
-@pytest.mark.parametrize("count", [12, 24, 25, 30, 60, 100])
+@pytest.mark.parametrize(
+    "count", [12, 25, 60, *(pytest.param(count, marks=pytest.mark.long) for count in (24, 30, 100))]
+)
 def test_each_of_many_lines_is_drawn_in_the_colour_of_its_key(kept: Slosh, new_page: Open, count: int) -> None:
     page = view_many(kept, new_page, count)
     drawn = min(count, DRAWN)

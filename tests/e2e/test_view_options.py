@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-import pytest
-
 from tests.conftest import need
-from tests.e2e.conftest import Slosh, address, until
+from tests.e2e.conftest import Slosh, address, trying, until
 from tests.e2e.test_view import column, press, row, still, view
 
 need("module:playwright")
@@ -198,22 +196,24 @@ def test_in_a_frame_only_the_charts_are_seen(serve: Callable[..., Slosh], new_pa
         expect(inside.locator(hidden)).to_be_hidden()
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "words"),
-    [
-        (401, "unauthorized", "The server refused: Not for you. It wants a token"),
-        (403, "forbidden", "The server refused: Not for you. This reader has no right to it"),
-        (404, "not_found", "The server refused: Not for you. There is no slosh server"),
-        (503, "unavailable", "The server asks to wait: Not for you."),
-    ],
-)
-def test_a_refusal_says_the_way_out(slosh: Slosh, new_page: Open, status: int, code: str, words: str) -> None:
+REFUSALS = [
+    (401, "unauthorized", "The server refused: Not for you. It wants a token"),
+    (403, "forbidden", "The server refused: Not for you. This reader has no right to it"),
+    (404, "not_found", "The server refused: Not for you. There is no slosh server"),
+    (503, "unavailable", "The server asks to wait: Not for you."),
+]
+
+
+def test_a_refusal_says_the_way_out(slosh: Slosh, new_page: Open) -> None:
     page = new_page(f"{slosh.url}/favicon.svg")
-    problem = json.dumps({"status": status, "code": code, "detail": "Not for you."})
-    page.route("**/topics/**", lambda route: route.fulfill(status=status, body=problem))
-    page.goto(f"{slosh.url}/view/kitchen")
-    expect(page.locator("#why")).to_contain_text(words)
-    expect(page.locator("#retry")).to_be_visible(visible=status == 503)
+    answers: list[tuple[int, str]] = []
+    page.route("**/topics/**", lambda route: route.fulfill(status=answers[-1][0], body=answers[-1][1]))
+    for status, code, words in REFUSALS:
+        with trying(status):
+            answers.append((status, json.dumps({"status": status, "code": code, "detail": "Not for you."})))
+            page.goto(f"{slosh.url}/view/kitchen")
+            expect(page.locator("#why")).to_contain_text(words)
+            expect(page.locator("#retry")).to_be_visible(visible=status == 503)
 
 
 def test_longitude_and_latitude_are_a_path_that_breaks_where_something_is_missing(slosh: Slosh, new_page: Open) -> None:
