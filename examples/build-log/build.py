@@ -53,7 +53,7 @@ def run(client: Client, topic: str, command: list[str]) -> tuple[int, str]:
             running.terminate()
             raise
     if missing := lines.dropped + lines.refused:
-        print(f"{missing} lines were not stored: {lines.error}", file=sys.stderr)
+        print(f"{missing} {'line was' if missing == 1 else 'lines were'} not stored: {lines.error}", file=sys.stderr)
     return (code if code >= 0 else BY_SIGNAL - code), ""
 
 

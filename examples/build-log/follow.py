@@ -17,7 +17,7 @@ def main(topic: str) -> int:
             if item.reset:
                 print("… the server began again; what it held is gone")
             if item.lost:
-                print(f"… {item.lost} lines are not kept any more")
+                print(f"… {item.lost} {'line is' if item.lost == 1 else 'lines are'} not kept any more")
             if isinstance(item.message, dict) and isinstance(item.message.get("exit"), int):
                 if "why" in item.message:
                     print(item.message["why"], file=sys.stderr)

@@ -44,6 +44,6 @@ name.value = keepName();
 name.addEventListener("change", () => keepName(name.value));
 addEventListener("hashchange", () => location.reload());
 for await (const { message, lost } of watch(topic, { since: "-50" })) {
-  if (lost && log.childElementCount) add(`${lost} messages are missing here`);
+  if (lost && log.childElementCount) add(`${lost} ${lost === 1 ? "message is" : "messages are"} missing here`);
   add(String(message?.text ?? JSON.stringify(message)), String(message?.from ?? "somebody"));
 }

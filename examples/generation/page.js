@@ -17,7 +17,7 @@ async function read() {
     for await (const { message, lost, reset } of mine) {
       if (reset) answer.textContent = "";
       if (message?.failed) failed = message.failed; // the last message of a model that could not go on
-      else answer.append(lost ? `[${lost} tokens are missing] ` : "", typeof message === "string" ? message : JSON.stringify(message));
+      else answer.append(lost ? `[${lost} ${lost === 1 ? "token is" : "tokens are"} missing] ` : "", typeof message === "string" ? message : JSON.stringify(message));
     }
   } catch (error) {
     failed = error.message;

@@ -22,7 +22,9 @@ def answer(client: Client, topic: str, prompt: str) -> None:
         for number, token in enumerate(write(prompt, pace=PACE)):
             if not (published := client.publish(topic, token)):
                 why = "its reader ended it" if published.ended else "nobody reads"  # for the class's `linger`
-                print(f"{topic}: stopped after {number} tokens, because {why}", flush=True)
+                print(
+                    f"{topic}: stopped after {number} {'token' if number == 1 else 'tokens'}, because {why}", flush=True
+                )
                 return
     except Exception as error:  # whatever a model raises: its reader would wait for more
         client.publish(topic, {"failed": str(error)}, end=True)

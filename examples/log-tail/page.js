@@ -44,7 +44,7 @@ async function read() {
   for await (const { message, time, lost, reset, topic: from } of watching) {
     if (reset) add(row("the log began again", "gap"));
     // Before the first line it is what was there before this page.
-    if (lost && lines.childElementCount) add(row(`${lost.toLocaleString("en")} lines are missing here`, "gap"));
+    if (lost && lines.childElementCount) add(row(`${lost.toLocaleString("en")} ${lost === 1 ? "line is" : "lines are"} missing here`, "gap"));
     const text = typeof message === "string" ? message : JSON.stringify(message);
     add(row(topic.includes("*") ? `${from}  ${text}` : text, KINDS.find(([, words]) => words.test(text))?.[0] ?? "", time));
   }

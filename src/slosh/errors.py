@@ -305,6 +305,10 @@ class ForeignOrigin(SloshError):
     status = 403
 
 
+CHALLENGE: Final = 'Bearer realm="slosh"'
+"""The value of `WWW-Authenticate` (RFC 6750 §3) where no token came."""
+
+
 class Unauthorized(SloshError):
     """What was asked for needs a token, and there is none, or one that does not count (RFC 6750 §3.1).
 
@@ -315,7 +319,7 @@ class Unauthorized(SloshError):
     status = 401
 
     def __init__(self, why: str = "") -> None:
-        challenge = 'Bearer realm="slosh", error="invalid_token"' if why else 'Bearer realm="slosh"'
+        challenge = f'{CHALLENGE}, error="invalid_token"' if why else CHALLENGE
         detail = f"The token does not count. {why}" if why else "This needs a token: Authorization: Bearer <token>."
         super().__init__(detail, fields=(("WWW-Authenticate", challenge),))
 

@@ -57,7 +57,7 @@ def test_a_server_that_is_away_stops_no_loop() -> None:
         training = run("away", client=client)
         training.publisher._timeout = 0.1
         training.log(loss=1.0)
-        with pytest.warns(RuntimeWarning, match="1 values of runs/away were not stored"):
+        with pytest.warns(RuntimeWarning, match="1 value of runs/away was not stored"):
             training.finish()
         assert training.publisher.dropped == 1
 
@@ -70,7 +70,7 @@ def test_without_a_server_the_end_tells_what_was_not_stored_and_waits_for_the_pu
     training = run("away", client=Client("http://127.0.0.1:1"))
     training.publisher._timeout = 0.2
     training.log(loss=1.0)
-    with pytest.warns(RuntimeWarning, match="1 values of runs/away were not stored"):
+    with pytest.warns(RuntimeWarning, match="1 value of runs/away was not stored"):
         training.finish()
     assert ended == []
 

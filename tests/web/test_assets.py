@@ -55,13 +55,15 @@ SCRIPT = """/*! kept */
  *  all of it. */
 const url = "http://a//b"; // stays
   // gone
+
   const text = "/* stays */"; /* stays */
   /* gone */
+
 const end = `/**`;
 """
 
 
-def test_indentation_and_comments_on_lines_of_their_own_are_left_out() -> None:
+def test_indentation_empty_lines_and_comments_on_lines_of_their_own_are_left_out() -> None:
     assert shortened(SCRIPT, is_script=True).splitlines() == [
         "/*! kept */",
         'const url = "http://a//b"; // stays',

@@ -106,3 +106,13 @@ def test_a_cookie_allows_nothing_to_who_sends_another(site: Site) -> None:
     for cookie, status in ((TOKEN, 200), ("slosh_9876543210", 401), (TOKEN, 200), ("", 401)):
         session = {"Cookie": f"a=b; slosh_session={cookie}"} | OWN
         assert client.get("/topics/a?wait=0", **session).next().status == status
+
+
+def test_a_list_that_a_token_may_make_longer_says_so(site: Site, make_site: MakeSite) -> None:
+    """RFC 9110 §11.6.1: the challenge may stand in an answer that is no refusal. The viewer offers to sign in by it."""
+    for method in ("GET", "HEAD"):
+        answer = site.ask(method, "/topics")
+        assert (answer.status, answer["WWW-Authenticate"]) == (200, 'Bearer realm="slosh"')
+    assert "WWW-Authenticate" not in site.get("/topics", **BEARER)
+    assert "WWW-Authenticate" not in make_site(access=AccessRules(Rights(["**"]))).get("/topics")
+    assert "WWW-Authenticate" not in make_site().get("/topics")

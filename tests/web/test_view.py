@@ -18,6 +18,8 @@ FILES = {
     "/-/chart.js": "text/javascript; charset=utf-8",
     "/-/lines.js": "text/javascript; charset=utf-8",
     "/-/plot.js": "text/javascript; charset=utf-8",
+    "/-/signin.js": "text/javascript; charset=utf-8",
+    "/-/topics.css": "text/css; charset=utf-8",
     "/-/topics.js": "text/javascript; charset=utf-8",
     "/-/numbers.js": "text/javascript; charset=utf-8",
     "/-/slosh.svg": "image/svg+xml",
@@ -179,10 +181,17 @@ def test_the_pages_files_come_with_the_package(site: Site, path: str) -> None:
     assert site.post(path, b"1").code == "method_not_allowed"
 
 
-def test_every_file_that_the_page_names_is_served(site: Site) -> None:
-    page = (FOLDER / "view.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("name", "some"),
+    [
+        ("view.html", {"../-/view.js", "../-/view.css", "../-/uplot/uPlot.min.css"}),
+        ("topics.html", {"../-/topics.js", "../-/view.css", "../-/topics.css"}),
+    ],
+)
+def test_every_file_that_a_page_names_is_served(site: Site, name: str, some: set[str]) -> None:
+    page = (FOLDER / name).read_text(encoding="utf-8")
     named = {part.partition('"')[0] for mark in ('href="', 'src="') for part in page.split(mark)[1:]}
-    assert {"../-/view.js", "../-/view.css", "../-/uplot/uPlot.min.css"} <= named
+    assert some <= named
     for path in named - {"../", "#main"}:
         assert site.get(path.removeprefix("..")).status == 200, path
 

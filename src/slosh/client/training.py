@@ -82,7 +82,8 @@ class Run:
             reason = (
                 f": {self.publisher.error}" if self.publisher.error else ", because the server did not answer in time."
             )
-            warnings.warn(f"{left} values of {self.topic} were not stored{reason}", RuntimeWarning, stacklevel=2)
+            values, were = ("value", "was") if left == 1 else ("values", "were")
+            warnings.warn(f"{left} {values} of {self.topic} {were} not stored{reason}", RuntimeWarning, stacklevel=2)
         else:
             with contextlib.suppress(ClientError):
                 self._client.end(self.topic)

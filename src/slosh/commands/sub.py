@@ -118,7 +118,7 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
         if watch.timed_out:
             ctx.exit(EXIT_TIMED_OUT)
         if count is not None:
-            tell(f"the end came after {given} of {count} messages")
+            tell(f"the end came after {given} of {count} {'message' if count == 1 else 'messages'}")
             ctx.exit(EXIT_ENDED)
 
 

@@ -3,8 +3,8 @@
 The rules of this file:
 
 * A file is read once. It is sent compressed to clients that take gzip, from a copy that was made once.
-* Scripts and sheets are sent without their comments and their indentation. A comment that begins with an exclamation
-  mark stays. A template literal over several lines loses its indentation too, so no script may depend on it.
+* Scripts and sheets are sent without their comments, their indentation and their empty lines. A comment that begins
+  with an exclamation mark stays. A template literal over several lines loses these too, so no script may depend on it.
 * The two forms of a file have entity tags of their own (RFC 9110 §8.8.3.3), and each answer says that it may depend on
   `Accept-Encoding` (§12.5.5).
 """
@@ -29,7 +29,8 @@ _GZIP: Final = field("Content-Encoding", "gzip")
 
 _BLOCK: Final = re.compile(r"^[ \t]*/\*(?!!).*?\*/[ \t]*\n", re.DOTALL | re.MULTILINE)
 """A comment that has its lines for itself. What stands behind code, or in it, is left alone."""
-_INDENTATION: Final = re.compile(r"^[ \t]+", re.MULTILINE)
+_INDENTATION: Final = re.compile(r"^\s+", re.MULTILINE)
+"""Of lines, and those that are empty."""
 _LINE: Final = re.compile(r"^[ \t]*//[^\n]*\n", re.MULTILINE)
 
 
@@ -63,7 +64,7 @@ def pack(kind: str, body: bytes) -> Asset:
 
 
 def shortened(text: str, *, is_script: bool) -> str:
-    """A script or a sheet without indentation and without the comments that stand on lines of their own."""
+    """A script or a sheet without indentation, empty lines and the comments that stand on lines of their own."""
     text = _BLOCK.sub("", text)
     return _INDENTATION.sub("", _LINE.sub("", text) if is_script else text)
 

@@ -12,14 +12,10 @@ from slosh.access.rights import Rights
 from slosh.core.classes import Classes
 from slosh.core.topic import Shared
 from slosh.engine.base import Engine, TopicFacts
-from slosh.errors import BadQuery, SloshError
+from slosh.errors import CHALLENGE, BadQuery, SloshError
 from slosh.http1.connection import Connection
 from slosh.http1.handler import Action
-from slosh.http1.response import (
-    JSON,
-    NO_SNIFF,
-    NO_STORE,
-)
+from slosh.http1.response import JSON, NO_SNIFF, NO_STORE, field
 from slosh.settings import Settings
 from slosh.web.gate import find_rights
 from slosh.web.later import LaterAnswer
@@ -27,6 +23,7 @@ from slosh.web.pattern_list import tell_patterns
 from slosh.web.query import read_count, read_flag
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
+_CHALLENGE: Final = field("WWW-Authenticate", CHALLENGE)
 _LISTED: Final = 1000
 """Topics in one answer of the list; `after` asks for the next."""
 _PORTION: Final = 100
@@ -141,9 +138,15 @@ class _Listing(LaterAnswer):
             if self.settle(None):
                 after = b', "after": ' + _encode(self._last) if found else b""
                 body = b'{"topics": [%b]%b}\n' % (b", ".join(parts), after)
-                self.connection.respond(200, _FIELDS, body)
+                self.connection.respond(200, self._fields(), body)
         else:
             self._engine.hub.put_off(self._go_on)
+
+    def _fields(self) -> bytes:
+        """With a challenge, where a token could show more (RFC 9110 §11.6.1): the viewer offers to sign in by it."""
+        grant = self.connection.grant
+        is_whole = grant is None or grant.key or self._rights.sees_all
+        return _FIELDS if is_whole else _FIELDS + _CHALLENGE
 
     def _go_on(self, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
         if not self.connection.is_held_by(self):

@@ -201,7 +201,8 @@ export class Series {
     let [count, sum, low, high] = found;
     for (let row = first; row < last; row++) {
       const value = means[row];
-      if (value !== value) continue; // a break: NaN is the one number that is not itself
+      // A break: NaN is the one number that is not itself.
+      if (value !== value) continue;
       if (lows[row] < low) low = lows[row];
       if (highs[row] > high) high = highs[row];
       sum += value;

@@ -4,48 +4,68 @@
  *     <script type="module" src="/-/signin.js"></script>
  *
  * A page below /view/ asks for its topic, any other for the list of topics. It looks when it is loaded, and whenever
- * something on the page gets data-state="failed". The token becomes the session cookie (POST /-/session), which scripts
- * cannot read; then the page is loaded again. A token is never kept here, nor shown.
+ * something on the page gets data-state="failed". Where the list holds only what is public, it offers a button. The token
+ * becomes the session cookie (POST /-/session), which scripts cannot read; then the page is loaded again. A token is never
+ * kept here, nor shown.
  */
 
 const home = new URL("../", import.meta.url);
 const session = new URL("-/session", home);
 const WORDS = {
-  401: "This server asks for a token.",
+  200: "What is not public here needs a token.",
+  401: "This server asks for a token. Whoever runs it gives you one.",
   403: "The token of this browser does not allow this page. Another one may.",
 };
 
-/** The status of a look at what this page shows. It makes no topic active (HEAD). */
-async function look() {
+/** Look at what this page shows. It makes no topic active (HEAD). */
+function look() {
   const view = new URL("view/", home).href;
   const here = location.origin + location.pathname;
   const name = here.startsWith(view) ? here.slice(view.length) : "";
   const target = new URL(name ? `topics/${name}` : "topics", home);
-  const answer = await fetch(target, { method: "HEAD", cache: "no-store" });
-  return answer.status;
+  return fetch(target, { method: "HEAD", cache: "no-store" });
 }
 
 function element(kind, properties, ...children) {
-  const made = Object.assign(document.createElement(kind), properties);
+  const { css = "", ...rest } = properties;
+  const made = Object.assign(document.createElement(kind), rest);
+  made.style.cssText = css;
   made.append(...children);
+  return made;
+}
+
+const button = (textContent, act, rest) => element("button", { type: "button", textContent, onclick: act, ...rest });
+
+/** A button that asks, where the page tells its state. */
+function offer(status) {
+  document.getElementById("sign-in")?.remove();
+  const made = button("Sign in", () => ask(status), { id: "sign-in" });
+  const state = document.querySelector("#state, [data-state]");
+  if (state) state.after(made);
+  else document.body.prepend(made);
   return made;
 }
 
 /** Ask for a token. `status` says why. */
 function ask(status) {
-  if (document.getElementById("sign-in")) return;
+  const before = document.getElementById("sign-in");
+  if (before?.open) return;
+  before?.remove();
   const input = element("input", { id: "token", type: "password", required: true, autocomplete: "off", spellcheck: false });
-  input.style.width = "100%";
-  const told = element("p", { role: "alert", textContent: WORDS[status] });
+  input.setAttribute("aria-describedby", "sign-in-why sign-in-told");
+  const told = element("p", { id: "sign-in-told", role: "alert", css: "margin:0" });
   const send = element("button", { type: "submit", textContent: "Sign in" });
-  const leave = element("button", { type: "button", textContent: "Sign out", hidden: status !== 403 });
-  const form = element("form", {}, told, element("label", { htmlFor: "token", textContent: "Token" }), input, element("p", {}, send, " ", leave));
+  const later = button("Not now", () => dialog.close());
+  const leave = button("Sign out", () => fetch(session, { method: "DELETE" }).then(() => location.reload()), { hidden: status !== 403 });
+  const form = element("form", { css: "display:grid;gap:.6rem" },
+    element("p", { id: "sign-in-why", textContent: WORDS[status], css: "margin:0" }),
+    element("label", { htmlFor: "token", textContent: "Token" }), input, told, element("div", {}, send, " ", later, " ", leave));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     open(input, told);
   });
-  leave.addEventListener("click", () => fetch(session, { method: "DELETE" }).then(() => location.reload()));
-  const dialog = element("dialog", { id: "sign-in", ariaLabel: "Sign in" }, form);
+  const dialog = element("dialog", { id: "sign-in", ariaLabel: "Sign in", css: "width:20rem;border:1px solid;border-radius:12px;padding:1.2rem" }, form);
+  dialog.addEventListener("close", () => offer(status).focus());
   document.body.append(dialog);
   dialog.showModal();
   input.focus();
@@ -57,23 +77,26 @@ async function open(input, told) {
   try {
     const answer = await fetch(session, { method: "POST", headers: { Authorization: `Bearer ${input.value.trim()}` } });
     if (answer.ok) {
-      location.reload();
-      return;
-    }
-    words = answer.status === 401 ? "This token does not count: it is not known here, or has expired." : "The server refuses this. Try again later.";
+      if ((await look()).status !== 401) return location.reload();
+      words = "This browser keeps no cookie here. Open this page in a tab of its own.";
+    } else words = answer.status === 401 ? "This token does not count: it is not known here, or has expired." : "The server refuses this. Try again later.";
   } catch (error) {
     if (!navigator.onLine) words = "This device is offline.";
     else if (!(error instanceof TypeError) || !/^[\x21-\x7e]+$/.test(input.value.trim())) words = "A token has no spaces and no letters beyond ASCII.";
   }
   told.textContent = words;
+  input.ariaInvalid = "true";
   input.select();
 }
 
 async function check() {
   try {
-    const status = await look();
-    if (status in WORDS) ask(status);
-  } catch { /* The page itself says that the server is out of reach. */ }
+    const { status, headers } = await look();
+    if (status === 401 || status === 403) ask(status);
+    else if (headers.has("WWW-Authenticate")) offer(200);
+  } catch {
+    // The page itself says that the server is out of reach.
+  }
 }
 
 new MutationObserver((changes) => {

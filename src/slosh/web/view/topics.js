@@ -57,7 +57,7 @@ async function explain() {
     if (response.ok) return tell("offline", "The connection was lost; this page tries again by itself.");
     if (response.status < 500) clearTimeout(again);
     const { detail } = await response.json().catch(() => ({}));
-    tell(response.status < 500 ? "failed" : "waiting", `The server refused: ${detail ?? response.status}`);
+    tell(response.status < 500 ? "failed" : "waiting", response.status === 401 ? "No topic here is public. Sign in with a token; whoever runs this server gives you one." : `The server refused: ${detail ?? response.status}`);
   } catch {
     tell("offline", "The server cannot be reached; this page tries again by itself.");
   }
@@ -122,7 +122,9 @@ function show() {
   }
   $("count").textContent = all.length.toLocaleString("en");
   $("rate").textContent = perSecond(all.reduce((sum, { facts }) => sum + facts.rate, 0));
-  $("watchers").textContent = all.reduce((sum, { facts }) => sum + facts.watchers, 0).toLocaleString("en");
+  const watchers = all.reduce((sum, { facts }) => sum + facts.watchers, 0);
+  $("watchers").textContent = watchers.toLocaleString("en");
+  $("watchers-word").textContent = watchers === 1 ? "watcher" : "watchers";
   $("empty").hidden = all.length > 0;
   $("rest").hidden = all.length <= MOST;
   $("rest").textContent = `The first ${MOST.toLocaleString("en")} by name are here.`;

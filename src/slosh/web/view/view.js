@@ -212,7 +212,7 @@ function showFacts() {
   $("pause").textContent = feed.waiting ? "Go on" : "Pause";
   const words = [];
   if (feed.waiting) words.push(`Paused. ${plural(behind, "message")} came meanwhile.`);
-  if (feed.dropped) words.push(`${plural(feed.dropped, "message")} of the pause will not be drawn, they were too many.`);
+  if (feed.dropped) words.push(`Too many for a pause: ${plural(feed.dropped, "message")} will not be drawn.`);
   $("notice").textContent = words.join(" ");
   $("notice").hidden = !words.length;
 }
@@ -252,7 +252,7 @@ const WORDS = {
   failed: "refused", ended: "the topic has ended", closed: "closed",
 };
 const WAYS = {
-  401: "It wants a token: open a session, or ask whoever runs it for one.", 403: "This reader has no right to it.", 404: "There is no slosh server behind this address.",
+  401: "It wants a token: sign in, or ask whoever runs it for one.", 403: "This reader has no right to it.", 404: "There is no slosh server behind this address.",
 };
 
 function showState({ name, reason, error }) {
@@ -270,7 +270,8 @@ function showState({ name, reason, error }) {
   const way = isTooMany ? `This page tries again every ${AGAIN / 1000} s.` : (WAYS[error?.status] ?? "");
   const isTold = reason && ["live", "connecting", "failed", "offline", "waiting"].includes(name);
   const begin = name === "live" ? "Not all is shown" : name === "failed" ? "The server refused" : WORDS[name][0].toUpperCase() + WORDS[name].slice(1);
-  $("why").textContent = isTold ? `${begin}: ${reason} ${way}` : "";
+  // How a program sends its token is nothing that a person can do here.
+  $("why").textContent = isTold ? `${begin}: ${reason.replace(/^This needs.+>\./, "")} ${way}` : "";
   $("why").hidden = !isTold;
   $("empty-words").textContent = name === "failed" ? "This page waits for nothing: see above." : "This page waits for the next message, and every number in it becomes a line.";
   schedule();

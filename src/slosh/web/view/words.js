@@ -28,14 +28,14 @@ export function leftOut(lines, feed, view, edge, span, isUnticked) {
     words.push(`Of ${plural(past.length, "topic")} the server keeps less than the last ${duration(span)}.`);
   }
   if (lines.merged && lines.mergedUntil > view.from) words.push(`Before ${clock(lines.mergedUntil)} each ${duration(lines.moment)} is one point, with its lowest and highest, because more came than can be kept: ${plural(lines.merged, "point")} merged.`);
-  if (lines.dropped) words.push(`${plural(lines.dropped, "point")} were too many to be kept.`);
+  if (lines.dropped) words.push(`Too many came to be kept: ${plural(lines.dropped, "point")} left out.`);
   const undrawn = [...lines.all.values()].filter((line) => !line.isDrawn && !line.isPlace && isUnticked(line));
   const counters = undrawn.filter((line) => line.isCounter);
   const others = undrawn.length - counters.length;
   if (counters.length) words.push(`Not drawn, because they only count or tell the time: ${named(counters.map((line) => line.label))}`);
   if (others) words.push(`${others.toLocaleString("en")} more ${others === 1 ? "is" : "are"} not drawn: ${named(undrawn.filter((line) => !line.isCounter).map((line) => line.label))}`);
   if (undrawn.length) words.push("Tick what you want to see in the table.");
-  if (rest.size) words.push(`${rest.size >= MAX_REST ? "At least " : ""}${rest.size} beyond ${MAX_LINES} lines are not kept: ${named([...rest])}`);
+  if (rest.size) words.push(`${rest.size >= MAX_REST ? "At least " : ""}${rest.size} beyond ${MAX_LINES} lines ${rest.size === 1 ? "is" : "are"} not kept: ${named([...rest])}`);
   if (lines.without) words.push(`${plural(lines.without, "message")} had no number where the axis is.`);
   if (view.isLog && [...lines.all.values()].some((line) => line.isDrawn && line.facts?.low <= 0)) words.push("Numbers of 0 and below have no place on a logarithmic axis.");
   if (lines.huge) words.push("Numbers beyond 10³⁰ are not drawn.");
