@@ -883,4 +883,28 @@ ROWS: tuple[Row, ...] = (
         "if False:",
         "test_stalls.py::test_late_it_is_made_once_and_a_moment_later",
     ),
+    row(
+        "web/readers/stream.py",
+        "if self._goes_on and not self._is_outliving:",
+        "if False:",
+        "web/readers/test_stream.py::test_a_stream_that_gathers_for_longer_than_it_lives_gives_what_it_has_at_its_end[sse-0]",
+    ),
+    row(
+        "web/readers/stream.py",
+        "if self.give_gathered(now):",
+        "if True:",
+        "web/readers/test_stream.py::test_a_stream_that_gathers_for_longer_than_it_lives_gives_what_it_has_at_its_end[sse-0]",
+    ),
+    row(
+        "web/readers/stream.py",
+        "if self.give_gathered(self.connection.server.now()):",
+        "if True:",
+        "web/readers/test_stream.py::test_shutting_down_gives_what_streams_have_gathered[sse]",
+    ),
+    row(
+        "web/readers/websocket/websocket.py",
+        "if not self.give_gathered(self.connection.server.now()):",
+        "if False:",
+        "web/readers/test_stream.py::test_shutting_down_gives_what_streams_have_gathered[websocket]",
+    ),
 )

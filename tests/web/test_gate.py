@@ -325,6 +325,21 @@ def test_what_is_held_ends_when_its_token_is_taken_out_of_the_file(site: Site, k
     assert_ended(site, client, kind)
 
 
+@pytest.mark.parametrize("target", ["/topics/mine/a?format=sse", "/topics/mine/a?format=ndjson", "/topics/mine/a"])
+def test_a_stream_that_loses_its_right_is_not_given_what_it_has_gathered(site: Site, target: str) -> None:
+    more = HANDSHAKE if "format" not in target else {}
+    client = site.connect().get(f"{target}{'&' if '?' in target else '?'}every=1m", **bearer(READER), **more)
+    posted = site.connect().send(
+        b"POST /topics/mine/a HTTP/1.1\r\nHost: slosh.test\r\nAuthorization: Bearer %b\r\nContent-Length: 8\r\n\r\n"
+        b'"secret"' % ALMIGHTY.encode()
+    )
+    assert posted.next().status == 200
+    site.advance(1)
+    reload(site, AccessRules(NOTHING, (token_row(ALMIGHTY, read=["**"]),)))
+    assert site.server.closed["access"] == 1
+    assert b"secret" not in client.wire.arrived
+
+
 @pytest.mark.parametrize("kind", HELD)
 def test_what_is_held_stays_when_its_right_stays(site: Site, kind: str) -> None:
     client = hold(site, kind, **bearer(READER))

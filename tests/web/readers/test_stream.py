@@ -168,6 +168,36 @@ def test_shutting_down_ends_streams_cleanly(site: Site, stream: type[Reader]) ->
     assert site.watchers("a") == 0
 
 
+@pytest.mark.parametrize("room", [None, 0])
+def test_a_stream_that_gathers_for_longer_than_it_lives_gives_what_it_has_at_its_end(
+    make_site: MakeSite, stream: type[Reader], room: int | None
+) -> None:
+    """Else it would never give anything, however often it comes back. Also where this turn has no room left."""
+    site = make_site(stream_life=10.0, queue=20)
+    reader = stream(site, since="earliest", every="1m")
+    for number in range(100):
+        post(site, number)
+        site.advance(0.999)
+        if room is not None:
+            site.hub.room = room
+        site.advance(0.001)
+        if reader.listen().ended:
+            reader.cut()
+            reader.connect()
+    site.advance(12.0)
+    assert reader.listen().messages == list(range(100))
+    assert "lost" not in str(reader.events)
+
+
+def test_shutting_down_gives_what_streams_have_gathered(site: Site, stream: type[Reader]) -> None:
+    reader = stream(site, every="1m")
+    post(site, 1, 2)
+    assert reader.listen().messages == []
+    site.drain()
+    assert reader.listen().messages == [1, 2]
+    assert reader.ended
+
+
 def test_while_shutting_down_no_stream_begins(make_site: MakeSite) -> None:
     site = make_site()
     early, held = site.connect(), Ndjson(site)

@@ -9,6 +9,8 @@ The rules of this file:
 * One stream is given no more than the setting `portion` in a turn, and the rest in later ones: however much waits for
   it, the others wait for a portion.
 * A stream has one deadline: the earliest of the end of its gathering, its heartbeat and its own end.
+* Nothing that a stream has gathered is kept back when it ends, or one that gathers for longer than it lives would never
+  give anything.
 """
 
 import math
@@ -32,6 +34,10 @@ several WebSocket libraries take no more than 64 KiB by default, some 32 KiB."""
 
 _LIFE_JITTER: Final = 0.2
 """Part of its life by which a stream may end earlier, so that streams opened together do not end together."""
+
+
+_LAST: Final = 1.0
+"""Seconds for which a stream outlives its end, where what it has gathered takes more turns than one."""
 
 
 def end_of_life(connection: Connection, now: float, life: float) -> float:
@@ -118,6 +124,7 @@ class Stream(Exchange):
         "_gathers_until",
         "_goes_on",
         "_heartbeat_at",
+        "_is_outliving",
         "_is_untold",
         "_minor",
         "_sift",
@@ -131,6 +138,7 @@ class Stream(Exchange):
         self.action = action
         self.subscription = subscription
         self._minor = connection.head.minor
+        self._is_outliving = False  # its end, to give what it has gathered
         self._is_untold = False  # that topics are left out which its patterns take in
         self._goes_on = False  # in a later turn, with what this one had no room for
         self._sift: Sift | None = None  # what was found for `key` while it catches up
@@ -192,8 +200,8 @@ class Stream(Exchange):
         """One of the clocks has run down."""
         now = self.connection.server.now()
         if now >= self._ends_at:
-            self.connection.server.closed["stream_life"] += 1
-            self.end()
+            if self.give_gathered(now):
+                self._end_life(now)
             return
         if now >= self._gathers_until:
             self._gathers_until = math.inf
@@ -206,9 +214,26 @@ class Stream(Exchange):
         if self.connection.is_open:
             self._rearm()
 
+    def _end_life(self, now: float) -> None:
+        if self._goes_on and not self._is_outliving:
+            self._is_outliving = True
+            self._ends_at = now + _LAST
+            self._rearm()
+            return
+        self.connection.server.closed["stream_life"] += 1
+        self.end()
+
+    def give_gathered(self, now: float) -> bool:
+        """Give what is gathered at once, as far as the client takes it. Whether the stream has not ended by that."""
+        if self._gathers_until < math.inf:
+            self._gathers_until = math.inf
+            self._write(Shared(now))
+        return self.connection.is_held_by(self)
+
     def end(self) -> None:
-        """End the body; the client comes back with its cursor."""
-        self._finish(self.action.farewell(self.connection))
+        """Give what is gathered, and end the body; the client comes back with its cursor."""
+        if self.give_gathered(self.connection.server.now()):
+            self._finish(self.action.farewell(self.connection))
 
     def end_for_good(self) -> None:
         """End the body: all topics have ended, and the client was told."""
@@ -221,8 +246,8 @@ class Stream(Exchange):
         self.connection.finish(last + LAST_CHUNK if chunked else last, close=not chunked)
 
     def revoke(self, error: SloshError) -> None:  # noqa: ARG002 - the client comes back, and is told then
-        """As the base says."""
-        self.end()
+        """As the base says. It is given nothing more, for it may not read that."""
+        self._finish(self.action.farewell(self.connection))
 
     def lost(self) -> None:
         """The client has gone: it is no watcher any more."""

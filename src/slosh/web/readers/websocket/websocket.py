@@ -206,7 +206,9 @@ class Socket(Stream):
         self.connection.count_incoming(self._speak().size)
 
     def end(self) -> None:
-        """Close; the client comes back with its cursor."""
+        """Give what is gathered, and close; the client comes back with its cursor."""
+        if not self.give_gathered(self.connection.server.now()):
+            return
         conversation = self._speak()
         conversation.close()
         self._reply(conversation, close=True)
