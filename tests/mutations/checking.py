@@ -152,4 +152,28 @@ ROWS: tuple[Row, ...] = (
         "return _SMALLEST <= size",
         "web/readers/websocket/test_deflate.py::test_what_is_very_large_is_sent_as_it_is",
     ),
+    row(
+        "web/readers/shared.py",
+        "hub.room -= _PLACE * len(batch.before)",
+        "pass",
+        "web/test_portions.py::TestTurns::test_readers_of_very_many_topics_are_written_to_some_at_a_time[100-ndjson]",
+    ),
+    row(
+        "core/listeners.py",
+        "self._turns.spend(_TELLING * len(followers))",
+        "pass",
+        "web/test_portions.py::TestTurns::test_topics_come_to_life_under_very_many_readers_of_patterns_some_at_a_time[read]",
+    ),
+    row(
+        "web/publish_several.py",
+        "if hub.room <= 0:  # A topic that comes to life is told to very many readers of patterns.",
+        "if False:",
+        "web/test_portions.py::TestTurns::test_topics_come_to_life_under_very_many_readers_of_patterns_some_at_a_time[publish]",
+    ),
+    row(
+        "web/readers/opening.py",
+        "if before and hub.room <= 0:  # A topic that comes to life is told to very many readers of patterns.",
+        "if False:",
+        "web/test_portions.py::TestTurns::test_topics_come_to_life_under_very_many_readers_of_patterns_some_at_a_time[read]",
+    ),
 )

@@ -285,6 +285,62 @@ class TestTurns:
             before = arrived
         assert all(len(client.wire.arrived) > size for client in clients)
 
+    @pytest.mark.parametrize("reader", [LongPoll, EventSource, Ndjson, WebSocket], ids=lambda each: each.transport)
+    @pytest.mark.parametrize("count", [30, 100])
+    def test_readers_of_very_many_topics_are_written_to_some_at_a_time(
+        self, site: Site, reader: type[Reader], count: int
+    ) -> None:
+        """Each has other topics too, so that nothing is made once for all."""
+        names = [f"t/{number:03}" for number in range(200)]
+        for name in names:
+            kept(site, 0, topic=name)
+        fields = reader.headers | ({"websocket": HANDSHAKE}.get(reader.transport, {}))
+        clients = [site.connect().get(f"/topics/t/*,own{number}", **fields) for number in range(count)]
+        for client in clients:
+            client.wire.arrived.clear()
+        for name in names:
+            site.engine.accept(name, [b"1"], site.loop.time())
+        before = 0
+        for _ in range(count):
+            turn(site)
+            written = sum(bool(client.wire.arrived) for client in clients)
+            assert written - before <= 3 * WORK // (512 * len(names))
+            before = written
+        assert before == count
+
+    @pytest.mark.parametrize("way", ["publish", "read"])
+    def test_topics_come_to_life_under_very_many_readers_of_patterns_some_at_a_time(self, site: Site, way: str) -> None:
+        names = [f"t/{number}" for number in range(40)]
+        for number in range(300):
+            site.connect().get(f"/topics/t/*,own{number}", Accept="application/x-ndjson")
+        client = site.connect()
+        body = b"\n".join(b'{"topic":"%b","message":1}' % name.encode() for name in names)
+        reading = request("GET", f"/topics/{','.join(names)}?wait=0")
+        client.wire.unread.append(request("POST", "/topics", body) if way == "publish" else reading)
+        client.wire.feed()
+        before = 0
+        for _ in range(100):
+            born = sum(site.hub.find(name, site.loop.time()) is not None for name in names)
+            assert born - before <= 2 * WORK // (300 * 1024) + 2
+            before = born
+            turn(site)
+        assert before == len(names)
+        site.loop.settle()
+        answer = client.next()
+        assert answer.status == 200
+        assert len(answer.json["topics"] if way == "publish" else answer.json["next"].split(",")) == len(names)
+
+    def test_a_reader_that_goes_while_its_topics_come_to_life_is_forgotten(self, site: Site) -> None:
+        names = [f"t/{number}" for number in range(40)]
+        for number in range(300):
+            site.connect().get(f"/topics/t/*,own{number}")
+        client = site.connect()
+        client.wire.unread.append(request("GET", f"/topics/{','.join(names)}"))
+        client.wire.feed()
+        client.reset()
+        site.loop.settle()
+        assert site.watchers("t/0") == 300
+
     @pytest.mark.parametrize(
         "target", ["/topics/a,b,c,d?since=earliest&key=host&wait=0", "/topics/a,b,c,d?since=earliest&key=host&wait=9"]
     )

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 L = TypeVar("L")
 
 _ENDLESS: Final = 1 << 60
+_TELLING: Final = 1024
+"""Bytes of other work that a turn does less for each reader of patterns that is told of a topic."""
 _TOLD: Final = 128
 """Feeders that are told in one turn that their topic is watched."""
 
@@ -119,7 +121,9 @@ class Listeners:
     def tell_followers(self, topic: Topic) -> None:
         """Tell the readers of patterns that take `topic` in."""
         if self._followers:
-            tell_each(self._followers.patterns_for(topic.name), lambda follower: follower.topic_born(topic))
+            followers = tuple(self._followers.patterns_for(topic.name))
+            self._turns.spend(_TELLING * len(followers))
+            tell_each(followers, lambda follower: follower.topic_born(topic))
 
     def announce(self) -> None:
         """Tell of the topics that have come to life since the last call."""

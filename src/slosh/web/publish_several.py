@@ -207,11 +207,14 @@ class _Publishing(Checking):
 
     def _publish_more(self, shared: Shared | None = None) -> None:  # noqa: ARG002 - as the hub calls it
         """Publish to the next topics. Nothing is left out any more, also where the client has gone."""
+        hub = self._action.engine.hub
         self._waiting += 1  # so that an engine that answers at once does not end it before all are begun
         for name in self._names[self._at : self._at + _TOPICS]:
             self._at += 1
             self._waiting += 1
             self._publish(name, tuple(self._messages.pop(name)))
+            if hub.room <= 0:  # A topic that comes to life is told to very many readers of patterns.
+                break
         self._settled()
 
     def _publish(self, name: str, messages: tuple[bytes, ...]) -> None:

@@ -171,6 +171,7 @@ class _Opening(Exchange):
         "_attempts",
         "_connection",
         "_is_over",
+        "_is_put_off",
         "_names",
         "_since",
         "_stale",
@@ -187,15 +188,21 @@ class _Opening(Exchange):
         self._stale: list[str] = []  # topics that have to be asked for as they are now
         self._asks = False
         self._is_over = False
+        self._is_put_off = False  # until the next turn, with the topics that are missing
         self._attempts = _ATTEMPTS
         self.is_done = False
 
     def open(self) -> None:
         """Ask for the topics that are missing, then for those that the patterns take in, then begin."""
         now = self._connection.server.now()
+        hub = self._action.engine.hub
         self._asks = True
         while len(self._topics) < len(self._names) and not self.is_done:
             before = len(self._topics)
+            if before and hub.room <= 0:  # A topic that comes to life is told to very many readers of patterns.
+                self._asks, self._is_put_off = False, True
+                hub.put_off(self._open_more)
+                return
             name = self._names[before]
             self._action.find(name, now, self._opened, fresh=name in self._stale)
             if len(self._topics) == before:
@@ -206,6 +213,11 @@ class _Opening(Exchange):
             self._action.engine.gather(self._action.asked.patterns, now, self._gathered)
         else:
             self._gathered(None)
+
+    def _open_more(self, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
+        self._is_put_off = False
+        if not self._is_over and self._connection.is_open:
+            self.open()
 
     def _gathered(self, refusal: SloshError | None) -> None:
         connection = self._connection
@@ -264,5 +276,5 @@ class _Opening(Exchange):
     def lost(self) -> None:
         """The client has gone: nobody waits for the topics any more."""
         self._is_over = True
-        if len(self._topics) < len(self._names):
+        if len(self._topics) < len(self._names) and not self._is_put_off:
             self._action.engine.unopen(self._names[len(self._topics)], self._opened)

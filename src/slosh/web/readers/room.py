@@ -4,6 +4,7 @@ They travel in the URL of its next request, or in a header field, and both are b
 proxies in between.
 """
 
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -25,7 +26,12 @@ def length_in_url(name: str, cursor: Cursor) -> int:
     Clients encode a vector once more when they put it into a URL, and its offset may have become longer by then.
     """
     digits = max(_DIGITS, len(str(cursor.offset)) + 2)
-    return len(quote(spell(name), safe="")) + len("%3D.%2C") + len(cursor.epoch) + digits
+    return _spelled_length(name) + len("%3D.%2C") + len(cursor.epoch) + digits
+
+
+@lru_cache(maxsize=256)  # A topic that comes to life is measured for all readers of patterns that take it in.
+def _spelled_length(name: str) -> int:
+    return len(quote(spell(name), safe=""))
 
 
 def check_room(length: int, room: int) -> None:

@@ -37,6 +37,8 @@ _LONGEST_FIELD: Final = 2048
 more, so a longer vector stands in the body alone."""
 _TIME: Final = 24
 """Bytes of the time of a message."""
+_PLACE: Final = 512
+"""Bytes that each topic of a reader of several counts where what it gets is read and told."""
 
 _TOO_MANY: Final = f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer topics at a time."
 _SOME_CURSOR: Final = Cursor("0" * EPOCH_LENGTH, 0)
@@ -222,6 +224,8 @@ class Reader(Opener):
         batch = subscription.read(wanted, self._most, sift, self._besides, tells_places=self.tells_places)
         if batch.is_part:
             hub.portions += 1
+        if batch.several:
+            hub.room -= _PLACE * len(batch.before)
         return batch
 
     def put_off(self, subscription: Subscription, shared: Shared, go_on: "GoOn") -> None:

@@ -323,6 +323,8 @@ class Stream(Exchange):
                 self._goes_on = True
                 return None
             made = SharedAnswer(subscription, action.key, self._minor, batch, self.frame(action.encode(batch)))
+            if batch.several:
+                action.engine.hub.room -= len(made.data)
             remember(shared, subscription, made)
         return made
 
