@@ -15,6 +15,7 @@ import uvloop
 
 from slosh.access.rights import NOTHING, Rights
 from slosh.access.rules import AccessRules, ClientName
+from slosh.http1.arrivals import BEGUN_AT_A_TIME, _Arrival
 from slosh.server import Server
 from slosh.settings import Settings
 from tests.http1.certificates import Issuer
@@ -338,5 +339,41 @@ def test_a_client_that_breaks_off_anywhere_leaves_nothing(run: Any, issuer: Issu
             await turns_until(lambda: not (kept.waiting or kept.tasks))
             assert server.state is not None
             assert not server.state.carried
+
+    run(work())
+
+
+def test_handshakes_that_come_together_begin_some_in_a_turn(
+    run: Any, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three hundred of them made one turn of 160 ms."""
+    begun = [0]
+    begin = _Arrival.begin
+
+    def counted(arrival: _Arrival) -> None:
+        begun[-1] += 1
+        begin(arrival)
+
+    monkeypatch.setattr(_Arrival, "begin", counted)
+
+    async def work() -> None:
+        async with serving(with_tls(issuer)) as (_, port):
+            clients = []
+            for _ in range(40):
+                client = socket.create_connection(("127.0.0.1", port))
+                clients.append(client)
+            for _ in range(100):  # All are accepted, and have said nothing.
+                await asyncio.sleep(0)
+            for client in clients:
+                outgoing = ssl.MemoryBIO()
+                with suppress(ssl.SSLWantReadError):
+                    trusting(issuer).wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
+                client.sendall(outgoing.read())
+            while sum(begun) < len(clients):
+                begun.append(0)
+                await asyncio.sleep(0)
+            assert max(begun) <= BEGUN_AT_A_TIME
+            for client in clients:
+                client.close()
 
     run(work())

@@ -303,7 +303,7 @@ def test_a_long_line_has_one_long_member_which_is_the_message() -> None:
 
 @pytest.mark.parametrize("space", [b"", b" "])
 @pytest.mark.parametrize("inside", [b"\\\\" * 5000, b'\\"' * 5000, b"\\\\" * 5000 + b'\\"'])
-def test_backslashes_before_the_end_of_a_long_message_are_counted_from_their_first(space: bytes, inside: bytes) -> None:
+def test_a_long_message_may_end_with_very_many_backslashes(space: bytes, inside: bytes) -> None:
     message = b'"%b"' % inside
     name, text = take_out(b'{"message":%b,%b"topic":"a"}' % (message, space), DEPTH)
     assert text is not None

@@ -8,12 +8,14 @@ The rules of this file:
 * Nothing is read that does not belong here: the header is taken off the socket byte for byte, and of TLS one byte is
   looked at. Plain HTTP at a port of TLS is answered in plain text, because its client cannot read anything else.
 * What waits here is bounded in number and in time, and holds one descriptor each.
+* Some handshakes begin in a turn: each takes a signature, with RSA up to a millisecond, which cannot be divided.
 """
 
 import asyncio
 import logging
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -29,6 +31,8 @@ WAITING: Final = 1024
 left."""
 AT_A_TIME: Final = 2
 """Connections that are accepted in one turn, as `listening.py` says."""
+BEGUN_AT_A_TIME: Final = 4
+"""Connections that go on to TLS, or to HTTP, in one turn."""
 _PAUSE: Final = 1.0
 """Seconds until accepting is tried again where the system had nothing for it."""
 _LINGER: Final = 1.0
@@ -79,6 +83,7 @@ class Arrivals:
         self.most = WAITING
         self.waiting: dict[_Arrival, None] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        self._ready: deque[_Arrival] = deque()  # to go on
         self._listeners: list[socket.socket] = []
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
 
@@ -94,6 +99,7 @@ class Arrivals:
         for pause in self._pauses.values():
             pause.cancel()
         self._listeners = []
+        self._ready.clear()
         for each in list(self.waiting):
             each.drop()
         for task in self.tasks:
@@ -117,6 +123,22 @@ class Arrivals:
                 next(iter(self.waiting)).drop()
             peer = str(address[0]) if isinstance(address, tuple) else ""
             self.waiting[_Arrival(self, accepted, peer)] = None
+
+    def begin_soon(self, arrival: "_Arrival") -> None:
+        """Have `begin` of `arrival` called, in this turn or a later one, unless it has gone until then."""
+        self._ready.append(arrival)
+        if len(self._ready) == 1:
+            self.server.loop.call_soon(self._begin_some)
+
+    def _begin_some(self) -> None:
+        left = BEGUN_AT_A_TIME
+        while left and self._ready:
+            arrival = self._ready.popleft()
+            if arrival in self.waiting:
+                left -= 1
+                arrival.begin()
+        if self._ready:
+            self.server.loop.call_soon(self._begin_some)
 
     def _accept_again(self, listener: socket.socket) -> None:
         del self._pauses[listener]
@@ -228,9 +250,13 @@ class _Arrival:
         self._expire_in(_LINGER)
 
     def _hand_over(self) -> None:
-        """Let HTTP begin, behind TLS where that is spoken here."""
+        """Let HTTP begin in its turn, behind TLS where that is spoken here."""
+        self._arrivals.server.loop.remove_reader(self._socket.fileno())
+        self._arrivals.begin_soon(self)
+
+    def begin(self) -> None:
+        """Let HTTP begin now."""
         loop = self._arrivals.server.loop
-        loop.remove_reader(self._socket.fileno())
         self._task = loop.create_task(self._begin())
         self._arrivals.tasks.add(self._task)
         self._task.add_done_callback(self._end)

@@ -318,7 +318,7 @@ def find_long_value(line: bytes) -> tuple[int, int]:
     for mark, at in _find_outermost(_find_marks(blank(line[: BESIDE + 1])), b"[{"):
         begin = at + 1 if mark == b":" else 0
     start = max(begin, len(line) - BESIDE - 1)
-    start = len(line[:start].rstrip(b"\\"))  # Of a row of backslashes every other one escapes.
+    # Where that cuts a row of backslashes, a quote behind it may be taken for another, but nothing stands before that.
     end = len(line.rstrip(WHITE_SPACE)) - 1  # at the closing brace
     for mark, at in _find_outermost(reversed(list(_find_marks(blank(line[start:])))), b"]}"):
         if mark == b",":
