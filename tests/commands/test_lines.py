@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.client.errors import BadUse
-from slosh.commands.lines import CsvLines, Encoder, encode_line, make_parser, parse_influx, parse_logfmt, value_of
+from slosh.commands.lines import (
+    BadHeading,
+    CsvLines,
+    Encoder,
+    encode_line,
+    make_parser,
+    parse_influx,
+    parse_logfmt,
+    value_of,
+)
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"))
 QUOTING = {ord('"'): r"\"", ord("\\"): r"\\"}
@@ -42,6 +51,38 @@ def test_csv_that_does_not_fit_its_heading_is_an_error() -> None:
         parse("1,2")
     with pytest.raises(BadUse, match="no line of CSV"):
         parse('"1,2,3')
+
+
+@pytest.mark.parametrize("heading", ["a,a", "a, a ", "x,a,y,a", ",column1", "column2,", '"a","a"'])
+def test_a_heading_of_csv_that_names_a_column_twice_is_an_error(heading: str) -> None:
+    """Of two values with one name one would be lost, so nothing at all is published."""
+    with pytest.raises(BadHeading, match=r"names '(a|column1|column2)' twice"):
+        CsvLines()(heading)
+
+
+@pytest.mark.parametrize("line", ["a=1 a=2", "a=1 b=2 a", 'a a="x"', "a= a="])
+def test_logfmt_that_names_a_value_twice_is_an_error(line: str) -> None:
+    with pytest.raises(BadUse, match="names 'a' twice"):
+        parse_logfmt(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("cpu,host=a host=3", "host"),
+        ("cpu,host=a,host=b load=1", "host"),
+        ("cpu load=1,load=2", "load"),
+        (r"cpu,a\ b=1 a\ b=2", "a b"),
+        ("cpu,measurement=x load=1", "measurement"),
+        ("cpu measurement=x", "measurement"),
+        ("cpu,time=x load=1 1465839830100400200", "time"),
+        ("cpu time=5 1465839830100400200", "time"),
+    ],
+)
+def test_line_protocol_that_names_a_value_twice_is_an_error(line: str, name: str) -> None:
+    with pytest.raises(BadUse, match=f"two values for '{name}'"):
+        parse_influx(line)
+    assert parse_influx("cpu time=5") == {"measurement": "cpu", "time": 5}
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z_.]+", fullmatch=True), TEXTS, min_size=1))

@@ -1,13 +1,14 @@
 """What a line of standard input means, for `slosh pub --as`: CSV, logfmt, InfluxDB's line protocol, or a pattern.
 
 Each form makes an object of a line. A value that is written as a JSON number becomes one, `true` and `false` become
-booleans, an empty value is `null`, and all else is a text.
+booleans, an empty value is `null`, and all else is a text. An object has each name once, so a line that gives two
+values one name is refused: none of them is lost in silence.
 """
 
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Final
 
@@ -75,7 +76,10 @@ class CsvLines:
                 f"This is no line of CSV: {line[:60]!r} ({error})."
             ) from error
         if not self._columns:
-            self._columns = [name.strip() or f"column{number}" for number, name in enumerate(row, 1)]
+            names = [name.strip() or f"column{number}" for number, name in enumerate(row, 1)]
+            if (twice := _find_twice(names)) is not None:
+                raise BadHeading(f"This heading of CSV names {twice!r} twice; give each column a name of its own.")
+            self._columns = names
             return None
         if len(row) != len(self._columns):
             raise BadUse(
@@ -99,6 +103,8 @@ def parse_logfmt(line: str) -> object:
             shown = line[at : at + 40]
             raise BadUse(f'This is no logfmt, from {shown!r} on. It looks like: level=info msg="a b" took=1.5')
         name, quoted, plain = pair.groups()
+        if name in said:
+            raise BadUse(f"This line of logfmt names {name!r} twice, and a message has each name once.")
         if quoted is not None:
             said[name] = _ESCAPED.sub(_unescape, quoted)
         else:
@@ -122,12 +128,17 @@ def parse_influx(line: str) -> object:
             f"This is no line protocol: {shown!r}. It looks like: air,place=roof temp=21.5,wet=f 1465839830100400200"
         )
     measurement, tags, fields, when = found.groups()
-    said: dict[str, object] = {"measurement": _plain(measurement)}
-    said |= {_plain(name): _plain(value) for name, value in _MEMBER.findall(tags[1:])}
-    said |= {_plain(name): _field(value) for name, value in _MEMBER.findall(fields)}
+    said: list[tuple[str, object]] = [("measurement", _plain(measurement))]
+    said += [(_plain(name), _plain(value)) for name, value in _MEMBER.findall(tags[1:])]
+    said += [(_plain(name), _field(value)) for name, value in _MEMBER.findall(fields)]
     if when is not None:
-        said["time"] = int(when) / 1_000_000
-    return said
+        said.append(("time", int(when) / 1_000_000))
+    if (twice := _find_twice(name for name, _ in said)) is not None:
+        raise BadUse(
+            f"This line protocol has two values for {twice!r}; a message has each name once: of a tag, of a field, "
+            "measurement, and time where the line has one."
+        )
+    return dict(said)
 
 
 def make_parser(form: str) -> Parse | None:
@@ -164,6 +175,16 @@ def make_parser(form: str) -> Parse | None:
         return {name: None if text is None else value_of(text) for name, text in found.groupdict().items()}
 
     return parse
+
+
+def _find_twice(names: Iterable[str]) -> str | None:
+    """The first name that was there before; None where each is there once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _unescape(found: re.Match[str]) -> str:
