@@ -53,6 +53,67 @@ def test_csv_that_does_not_fit_its_heading_is_an_error() -> None:
         parse('"1,2,3')
 
 
+def encode_all(*lines: bytes, form: str = "csv", together: bool = True) -> tuple[list[object], list[str]]:
+    """What lines became, read at once or one by one, and what was told of those that were left out."""
+    told: list[str] = []
+    source = iter([list(lines)] if together else [[line] for line in lines])
+    encoder = Encoder(form)
+    made = [
+        json.loads(each)
+        for several in encoder.encode_all(source, lambda *said: told.append(f"{said[0]}-{said[1]} {said[2].detail}"))
+        for each in several
+    ]
+    assert encoder.number == len(lines)
+    assert encoder.made == len(made)
+    assert not encoder.held
+    return made, told
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_value_of_csv_in_quotes_may_have_several_lines(together: bool) -> None:
+    """Spreadsheets write them (RFC 4180 §2.6). The rest of such a value is no row of its own."""
+    lines = [b"a,b", b'"x', b"", b'y ""1"",",2', b"", b"3,4", b'5,"', b'6,7"', b'8" pipe,"x"', b'"9', b'",""']
+    assert encode_all(*lines, together=together) == (
+        [
+            {"a": 'x\n\ny "1",', "b": 2},
+            {"a": 3, "b": 4},
+            {"a": 5, "b": "6,7"},
+            {"a": '8" pipe', "b": "x"},
+            {"a": 9, "b": None},
+        ],
+        [],
+    )
+
+
+def test_a_heading_of_csv_may_have_several_lines() -> None:
+    assert encode_all(b'"a', b'b",c', b"1,2") == ([{"a\nb": 1, "c": 2}], [])
+
+
+@given(st.lists(st.lists(st.text('a",\n 1', max_size=5), min_size=2, max_size=2), max_size=5))
+def test_rows_of_csv_are_read_as_the_library_wrote_them(rows: list[list[str]]) -> None:
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows(rows)
+    lines = written.getvalue().removesuffix("\n").split("\n") if rows else []
+    found, told = encode_all(b"a,b", *(line.encode() for line in lines))
+    assert (found, told) == ([{"a": value_of(a.strip()), "b": value_of(b.strip())} for a, b in rows], [])
+
+
+def test_a_row_of_csv_that_is_none_is_left_out_with_all_its_lines() -> None:
+    made, told = encode_all(b"a,b", b'"x', b'y"', b'"x', b'y"z,3', b"1,2", b'3,"4', b"5,6")
+    assert made == [{"a": 1, "b": 2}]
+    assert [each.split(" ")[0] for each in told] == ["2-3", "4-5", "7-8"]
+    assert "1 values, and the heading 2" in told[0]
+    assert "a value in quotes has no end" in told[2]
+
+
+@pytest.mark.parametrize(("line", "last"), [(b"x", 1002), (b"x" * 1000, 133), (b'""' * 500, 133)])
+def test_a_quote_too_many_holds_back_no_more_than_a_row_may_have(line: bytes, last: int) -> None:
+    made, told = encode_all(b"a,b", b'"x', *[line] * (last - 2), b"1,2")
+    assert made == [{"a": 1, "b": 2}]
+    assert [each.split(" ")[0] for each in told] == [f"2-{last}"]
+    assert "at most 1,000 lines and 131,072 bytes" in told[0]
+
+
 @pytest.mark.parametrize("heading", ["a,a", "a, a ", "x,a,y,a", ",column1", "column2,", '"a","a"'])
 def test_a_heading_of_csv_that_names_a_column_twice_is_an_error(heading: str) -> None:
     """Of two values with one name one would be lost, so nothing at all is published."""

@@ -203,6 +203,7 @@ def test_a_line_that_is_no_json_is_left_out_and_told_and_the_others_are_publishe
     [
         ("logfmt", b"level=info ms=12\n=x\n", [{"level": "info", "ms": 12}], b"line 2 is left out: This is no logfmt"),
         ("csv", b"t,u\n1,2\n3\n5,6\n", [{"t": 1, "u": 2}, {"t": 5, "u": 6}], b"line 3 is left out"),
+        ("csv", b't,u\n"a\nb",2\n"c\nd"\n', [{"t": "a\nb", "u": 2}], b"lines 4 to 5 are left out"),
         ("influx", b"cpu\ncpu load=1\n", [{"measurement": "cpu", "load": 1}], b"line 1 is left out"),
         ("json", b"{\n" * 30, [], b"30 lines left out"),
     ],

@@ -137,7 +137,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "commands/lines.py",
-        "self.broken += 1",
+        "self.broken += count",
         "raise",
         "commands/test_pub.py::test_a_line_that_is_no_json_is_left_out_and_told_and_the_others_are_published",
     ),

@@ -37,6 +37,16 @@ _INFLUX: Final = re.compile(
     re.VERBOSE,
 )
 _MEMBER: Final = re.compile(r'((?:[^\\,=]|\\.)+)=("(?:[^"\\]|\\.)*"|(?:[^\\,]|\\.)+)(?:,|$)')
+_LEFT_OPEN: Final = re.compile(
+    rb"""(?:(?:"[^"]*+(?:""[^"]*+)*+"   # values that have ended: quoted,
+         |[^",][^,]*)?,)*+              # others, and empty ones
+        "[^"]*+(?:""[^"]*+)*+           # one in quotes that has not""",
+    re.VERBOSE,
+)
+_LINES_OF_RECORD: Final = 1000
+"""Lines of one row of CSV. A quote too many would else hold back all that comes behind it."""
+_BYTES_OF_RECORD: Final = 128 * 1024
+"""Bytes of one row of CSV that has several lines; as many as the csv library takes for one value."""
 _TOLD: Final = 10
 """Lines that are told one by one where they are left out."""
 _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "": None}
@@ -62,18 +72,22 @@ class BadHeading(BadUse):
 
 
 class CsvLines:
-    """Lines of comma-separated values (RFC 4180), the first of which names the columns. No value has a line's end."""
+    """Rows of comma-separated values (RFC 4180), the first of which names the columns."""
 
     def __init__(self) -> None:
         self._columns: list[str] = []
 
     def __call__(self, line: str) -> object:
-        """The row as an object; None for the heading."""
+        """The row as an object; None for the heading. A quoted value may have several lines, all of which are here."""
         try:
             row = next(csv.reader([line], strict=True))
         except csv.Error as error:
+            reason = str(error)
+            if _LEFT_OPEN.fullmatch(line.encode()):
+                most = f"{_LINES_OF_RECORD:,} lines and {_BYTES_OF_RECORD:,} bytes"
+                reason = f"a value in quotes has no end; a row has at most {most}"
             raise (BadUse if self._columns else BadHeading)(
-                f"This is no line of CSV: {line[:60]!r} ({error})."
+                f"This is no line of CSV: {line[:60]!r} ({reason})."
             ) from error
         if not self._columns:
             names = [name.strip() or f"column{number}" for number, name in enumerate(row, 1)]
@@ -215,6 +229,7 @@ class Encoder:
         broken: lines that had another form, and were left out.
         number: of the line that came last, from 1 on.
         made: messages that lines became.
+        held: the lines of a row of CSV that goes on in the next line.
 
     Raises:
         BadUse: there is no such form.
@@ -223,7 +238,8 @@ class Encoder:
     def __init__(self, form: str) -> None:
         self._form = form
         self._parse = make_parser(form)
-        self.skipped = self.broken = self.number = self.made = 0
+        self.skipped = self.broken = self.number = self.made = self._told = 0
+        self.held: list[bytes] = []
 
     def encode(self, line: bytes) -> bytes | None:
         """The message of a line, without a line's end in it; None where it has none.
@@ -239,11 +255,14 @@ class Encoder:
             return None
         return msgspec.json.encode(said)
 
-    def encode_all(self, source: Iterator[list[bytes]], tell: Callable[[int, BadUse], None]) -> Iterator[list[bytes]]:
+    def encode_all(
+        self, source: Iterator[list[bytes]], tell: Callable[[int, int, BadUse], None]
+    ) -> Iterator[list[bytes]]:
         """The messages of lines. Empty lines have none, and those of another form are left out.
 
         Args:
-            tell: is called with the number of a line that is left out, and with the reason: for the first `_TOLD`.
+            tell: is called with the numbers of the first and the last line that are left out, and with the reason: for
+                the first `_TOLD`.
 
         Raises:
             BadUse: the heading of CSV cannot be read, without which no line means anything.
@@ -252,19 +271,42 @@ class Encoder:
             messages: list[bytes] = []
             for line in lines:
                 self.number += 1
-                try:
-                    message = self.encode(line) if line.strip() else None
-                except BadHeading:
-                    raise
-                except BadUse as error:
-                    self.broken += 1
-                    if self.broken <= _TOLD:
-                        tell(self.number, error)
-                    continue
-                if message is not None:
-                    messages.append(message)
-                    self.made += 1
+                self.held.append(line)
+                if self._form != "csv" or not self._goes_on():
+                    self._make(messages, tell)
             yield messages
+        if self.held:
+            messages = []
+            self._make(messages, tell)
+            yield messages
+
+    def _goes_on(self) -> bool:
+        """Whether a value in quotes, and with it the row of CSV, goes on in the next line (RFC 4180 §2.6)."""
+        size = sum(map(len, self.held)) + len(self.held) - 1
+        if len(self.held) > _LINES_OF_RECORD or size > _BYTES_OF_RECORD:
+            return False
+        if len(self.held) > 1 and b'"' not in self.held[-1]:
+            return True
+        return _LEFT_OPEN.fullmatch(b"\n".join(self.held)) is not None
+
+    def _make(self, messages: list[bytes], tell: Callable[[int, int, BadUse], None]) -> None:
+        """Make a message of the lines that are held, which are one in every form but CSV."""
+        count = len(self.held)
+        row = b"\n".join(self.held)
+        self.held = []
+        try:
+            message = self.encode(row) if row.strip() else None
+        except BadHeading:
+            raise
+        except BadUse as error:
+            self.broken += count
+            self._told += 1
+            if self._told <= _TOLD:
+                tell(self.number - count + 1, self.number, error)
+            return
+        if message is not None:
+            messages.append(message)
+            self.made += 1
 
 
 def encode_line(line: bytes, form: str) -> bytes:

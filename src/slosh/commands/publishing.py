@@ -122,9 +122,16 @@ class Paced:
 
 def _tell_left(source: Paced, encoder: Encoder, became: int) -> None:
     """Say how much was read and not published. Of `became` messages it is known what became of them."""
+    _tell_held(encoder)
     left = source.read - encoder.number + encoder.made - became
     if left > 0:
         tell(f"{count(left, 'message')} {were(left)} read and not published")
+
+
+def _tell_held(encoder: Encoder) -> None:
+    """Say that a row of CSV had not ended when the reading did."""
+    if encoder.held:
+        tell(f"the last row, {count(len(encoder.held), 'line')} so far, had no end yet, and was not published")
 
 
 def publish_strictly(
@@ -222,9 +229,10 @@ def publish_lines(
         ctx.exit(EXIT_UNWATCHED)
 
 
-def _tell_broken(number: int, error: BadUse) -> None:
-    """Say which line is left out. Of very many the first ones are told, and all are counted at the end."""
-    tell(f"line {number} is left out: {printable(error.detail)}")
+def _tell_broken(first: int, last: int, error: BadUse) -> None:
+    """Say which lines are left out. Of very many the first ones are told, and all are counted at the end."""
+    which = f"line {first} is" if first == last else f"lines {first} to {last} are"
+    tell(f"{which} left out: {printable(error.detail)}")
 
 
 def _tell_skipped(encoder: Encoder) -> None:
@@ -253,6 +261,7 @@ def publish_spooled(  # noqa: PLR0913, PLR0917 - the command's options
             for messages in encoder.encode_all(iter(source), _tell_broken):
                 sender.put(messages)
         except KeyboardInterrupt:
+            _tell_held(encoder)
             sender.finish(_PARTING)
             if spool.waiting:
                 tell(_told_waiting(spool, file))
