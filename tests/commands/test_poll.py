@@ -109,6 +109,33 @@ def test_only_changes_and_what_goes_wrong_is_told_once(client: Client, source: S
         assert running.output.count("answered 500") == 1
 
 
+@pytest.mark.parametrize("changed", [True, False])
+@pytest.mark.parametrize("body", [b"x" * 1_100_000, b"[" * 2000 + b"]" * 2000], ids=["too large", "too deep"])
+def test_an_answer_that_the_server_does_not_take_is_told_once_and_the_next_one_is_published(
+    client: Client, source: Source, tmp_path: Any, body: bytes, changed: bool
+) -> None:
+    topic = f"poll/{len(body)}/{changed}"
+    with poll(client, source, topic, tmp_path, *["--changed"] * changed) as running:
+        with client.watch(topic, deadline=PATIENCE) as watch:
+            assert next(watch).message == 1
+            source.body = body
+            said = running.hear(r"gave an answer that is left out: (.*) Trying again")[1]
+            assert "Line" not in said
+            _ask_again(source)
+            assert running.output.count("left out") == 1
+            source.body = b"2"
+            assert next(item for item in watch if item.message != 1).message == 2
+            source.body = body
+            _ask_again(source)
+        until(lambda: (source.asked, _later(source)), lambda pair: pair[0] == pair[1])  # nobody watches any more
+
+
+def _ask_again(source: Source) -> None:
+    """Wait until the address was asked some times more."""
+    asked = source.asked
+    until(lambda: source.asked, lambda count: count > asked + 2)
+
+
 @pytest.mark.parametrize("address", ["printer/status", "ftp://printer/status", "http://:s3cret@", "http://[::"])
 def test_an_address_that_is_none_is_a_sentence(client: Client, source: Source, tmp_path: Any, address: str) -> None:
     """At once, before anybody watches, and without what may be a secret in it."""

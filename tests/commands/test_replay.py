@@ -109,6 +109,21 @@ def test_a_line_that_is_none_is_left_out_and_told_and_the_others_are_published(c
         assert [next(watch).offset for _ in range(2)] == [1, 2]
 
 
+def test_a_message_that_the_server_does_not_take_costs_none_of_its_neighbours(client: Client, tmp_path: Path) -> None:
+    """Neither does a batch that is larger than a request may be."""
+    file = tmp_path / "r"
+    messages: list[object] = [1, 2, "x" * 1_100_000, 3, *(["y" * 600_000] * 15), 4]
+    file.write_text(
+        "".join(json.dumps({"topic": "replay/big", "time": 1, "message": each}) + "\n" for each in messages)
+    )
+    client.open("replay/big")
+    done = replay(client, str(file), "--speed=0")
+    assert done.returncode == EXIT_REFUSED, done.stderr
+    assert "1 message was refused, the last one of replay/big: " in done.stderr
+    assert f"{len(messages) - 1} messages published" in done.stderr
+    assert client.publish("replay/big", 0).max == len(messages)
+
+
 @pytest.mark.parametrize("name", ["a,b", "a/*", "..", "a//b", "$x"])
 def test_a_name_that_no_topic_has_keeps_none_of_the_others_back(client: Client, tmp_path: Path, name: str) -> None:
     """Whether it is the client or the server that knows it."""

@@ -6,11 +6,13 @@ from typing import Final
 
 import click
 import httpx2
+import msgspec
 
 from slosh.client.addresses import one_topic_path
 from slosh.client.answers import THROUGH, is_passing
+from slosh.client.batching import may_be_one
 from slosh.client.connections import open_transport
-from slosh.client.errors import BadUse, ClientError
+from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.proxies import find_proxy, shown_proxy
 from slosh.client.synchronous import Client
 from slosh.commands.lines import encode_line
@@ -62,7 +64,8 @@ def poll(
 ) -> None:
     """Ask URL again and again and publish its answers to TOPIC, while somebody watches the topic.
 
-    While nobody does, URL is not asked at all.
+    While nobody does, URL is not asked at all. An answer that cannot be published, because it is too large for a
+    message or is none of the form, is told and left out, and URL is asked again.
     """
     one_topic_path(topic)
     shown = _checked(address)
@@ -81,18 +84,22 @@ def poll(
         while published != most:
             began = time.monotonic()
             message, failure = _ask(source, address, shown, form)
+            is_new = message is not None and not (changed and message == before)
+            is_taken = False
+            if message is not None and is_new:
+                is_taken, failure = _publish(client, topic, message, shown)
+                before = message
             if failure and failure != trouble:
                 tell(failure)
             trouble = failure
-            if message is not None and not (changed and message == before):
-                if _is_taken(client, topic, message):
+            if is_new and not failure:
+                if is_taken:
                     published += 1
-                    before = message
                 else:
                     before = None
                     _wait_for_watchers(client, topic, progress)
                     continue  # at once: somebody has just begun to look
-            elif (message is None or changed) and not keep_trying(partial(client.watchers, topic)):
+            elif not keep_trying(partial(client.watchers, topic)):
                 before = None
                 _wait_for_watchers(client, topic, progress)
                 continue
@@ -160,14 +167,22 @@ def _ask(source: httpx2.Client, address: str, shown: str, form: str) -> tuple[by
         return None, error.detail
 
 
-def _is_taken(client: Client, topic: str, message: bytes) -> bool:
-    """Whether it was taken. Where the server is away it is dropped: it would be old when the server is back."""
+def _publish(client: Client, topic: str, message: bytes, shown: str) -> tuple[bool, str]:
+    """Whether it was taken, and why the server takes no such message, which the next answer need not be.
+
+    Where the server is away it is dropped: it would be old when the server is back.
+
+    Raises:
+        ClientError: the server takes no message of this topic from us.
+    """
     try:
-        return client.publish_encoded(topic, [message]).taken
+        return client.publish(topic, msgspec.Raw(message)).taken, ""
     except ClientError as error:
+        if isinstance(error, Refused) and may_be_one(error):
+            return False, f"{shown} gave an answer that is left out: {error.detail} Trying again."
         if not is_passing(error):
             raise
-        return False
+        return False, ""
 
 
 def _wait_for_watchers(client: Client, topic: str, progress: Progress) -> None:

@@ -4,7 +4,7 @@ import secrets
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Final
@@ -12,6 +12,7 @@ from typing import IO, Final
 import click
 
 from slosh.client.addresses import one_topic_path
+from slosh.client.batching import halve, may_be_one
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.synchronous import Client
 from slosh.commands.progress import Progress, count, were
@@ -74,7 +75,8 @@ def replay(
 ) -> None:
     """Publish the messages in FILE, which `slosh record` wrote, with the pauses that they had. - is standard input.
 
-    While the server is away, or answers that it is busy, it is tried again, and nothing is left out.
+    While the server is away, or answers that it is busy, it is tried again, and nothing is left out. A message that the
+    server refuses is left out alone, and counted.
     """
     if loop and file == "-":
         raise BadUse("Standard input can be read once only; --loop needs a file.")
@@ -178,18 +180,26 @@ class _Player:
             return topic
         return self._to + topic if self._to.endswith("/") else self._to
 
-    def _publish(self, topic: str, messages: list[bytes]) -> None:
-        key = secrets.token_urlsafe(12)
+    def _publish(self, topic: str, messages: Sequence[bytes]) -> None:
         began = time.monotonic()
-        try:
-            taken = keep_trying(lambda: self._client.publish_encoded(topic, messages, key=key))
-        except Refused as error:
-            self._refuse(topic, len(messages), error)
-        else:
-            self._tally["sent" if taken else "unwatched"] += len(messages)
+        self._send(topic, messages)
         took = time.monotonic() - began
         if took > _AWAY:
             self._late += took
+
+    def _send(self, topic: str, messages: Sequence[bytes]) -> None:
+        """Publish messages of one topic. A batch that is refused for one of them, or its size, is sent in halves."""
+        key = secrets.token_urlsafe(12)
+        try:
+            taken = keep_trying(lambda: self._client.publish_encoded(topic, messages, key=key))
+        except Refused as error:
+            if len(messages) == 1 or not may_be_one(error):
+                self._refuse(topic, len(messages), error)
+                return
+            for half in halve(messages):
+                self._send(topic, half)
+        else:
+            self._tally["sent" if taken else "unwatched"] += len(messages)
 
     def _refuse(self, topic: str, number: int, error: ClientError) -> None:
         """Leave messages out that are not taken, by their topic's name or by the server."""
