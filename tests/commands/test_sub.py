@@ -15,7 +15,7 @@ from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 from slosh.client import Client
 from slosh.client.pieces import members
-from slosh.commands.shared import EXIT_ENDED, EXIT_REFUSED, EXIT_TIMED_OUT
+from slosh.commands.shared import EXIT_ENDED, EXIT_FOUND, EXIT_REFUSED, EXIT_TIMED_OUT
 from slosh.commands.sub import _clock
 from tests.client.scripted import Scripted
 from tests.commands.terminal import Terminal
@@ -94,6 +94,28 @@ def test_a_refusal_is_a_sentence(client: Client) -> None:
 def test_a_command_is_run_for_each_message(client: Client) -> None:
     client.publish_many("sub/exec", [1, 2])
     assert sub(client, "sub/exec", "--since=earliest", "--count=2", "--exec=cat").stdout == "1\n2\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--count=3",), EXIT_FOUND),
+        ((), EXIT_FOUND),
+        (("--count=4",), EXIT_ENDED),
+        (("--count=1",), 0),
+    ],
+)
+def test_a_command_that_fails_is_told_and_gives_the_exit_code(
+    client: Client, words: tuple[str, ...], code: int
+) -> None:
+    """At the end: the messages that come later are read as well."""
+    topic = f"sub/fails/{len(words)}/{code}"
+    client.publish_many(topic, [1, 2, 3], open=True, end=True)
+    done = sub(client, topic, "--since=earliest", *words, "--exec=read n; echo $n; test $n != 2")
+    assert done.returncode == code, done.stderr
+    assert done.stdout.split() == ["1", "2", "3"][: 1 if code == 0 else 3]
+    assert done.stderr.count("the command ended with 1") == (code != 0)
+    assert ("the command failed for 1 of 3 messages" in done.stderr) == (code != 0)
 
 
 def test_a_reader_that_has_enough_is_no_mistake(client: Client) -> None:

@@ -40,7 +40,7 @@ class RecordCommand(ClientCommand):
         ("slosh record '**' --timeout 1h -o all.jsonl", "an hour of everything"),
         ("slosh record kitchen -o - | gzip > k.jsonl.gz", "into a pipe"),
     )
-    exits = ("0", "2", "4", "124", "130")
+    exits = ("0", "1", "2", "4", "124", "130")
 
 
 @click.command(cls=RecordCommand)

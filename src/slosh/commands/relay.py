@@ -50,7 +50,7 @@ class RelayCommand(ClientCommand):
         ("slosh relay 'sensors/**' https://example.org/topics/", "all of them, under the names that they have"),
         ("slosh relay orders audit backup --state r.place", "to two topics; go on there after a restart"),
     )
-    exits = ("0", "2", "4", "124", "130")
+    exits = ("0", "1", "2", "4", "124", "130")
 
 
 @dataclass(frozen=True, slots=True)

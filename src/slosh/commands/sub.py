@@ -11,6 +11,7 @@ import click
 from slosh.client.items import Item, Note
 from slosh.commands.shared import (
     EXIT_ENDED,
+    EXIT_FOUND,
     EXIT_TIMED_OUT,
     ClientCommand,
     complete_topics,
@@ -43,7 +44,7 @@ class SubCommand(ClientCommand):
             "run a command for each message, which it reads from its input",
         ),
     )
-    exits = ("0", "2", "4", "6", "124", "130")
+    exits = ("0", "1", "2", "4", "6", "124", "130")
 
 
 @click.command(cls=SubCommand)
@@ -83,7 +84,8 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
 
     A line is the message's JSON; where several topics are read, or on a terminal with --times, their name or the time
     stands before it. What was missed is told on standard error. After a cut it goes on where it was, so no message
-    comes twice.
+    comes twice. Where the command of --exec fails for a message, that is told, the next one is read, and the exit code
+    is 1 at the end.
     """
     given_options = {
         "since": since,
@@ -101,7 +103,7 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
         client.watch(*topics, notes=True, **options) as watch,
         ending_unread(watch.close),
     ):
-        given = 0
+        given = failed = 0
         teller = Teller(client.where, " ".join(topics))
         ctx.call_on_close(teller.tell_missed)
         for each in watch:
@@ -109,17 +111,22 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
             if isinstance(each, Note) or not is_read(each):
                 continue
             if command is not None:
-                _run(command, each)
+                failed += not _run(command, each)
             else:
                 show(each)
             given += 1
             if given == count:
-                return
-        if watch.timed_out:
-            ctx.exit(EXIT_TIMED_OUT)
-        if count is not None:
-            tell(f"the end came after {given} of {count} {'message' if count == 1 else 'messages'}")
-            ctx.exit(EXIT_ENDED)
+                break
+        if failed:
+            tell(f"the command failed for {failed:,} of {given:,} {'message' if given == 1 else 'messages'}")
+        if given != count:
+            if watch.timed_out:
+                ctx.exit(EXIT_TIMED_OUT)
+            if count is not None:
+                tell(f"the end came after {given} of {count} {'message' if count == 1 else 'messages'}")
+                ctx.exit(EXIT_ENDED)
+        if failed:
+            ctx.exit(EXIT_FOUND)
 
 
 class _Printer:
@@ -159,8 +166,9 @@ def _clock(seconds: float | None) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(milliseconds // 1000)) + f".{milliseconds % 1000:03d}"
 
 
-def _run(command: str, item: Item) -> None:
-    """Run `command` with a message as its standard input, and its topic in the environment."""
+def _run(command: str, item: Item) -> bool:
+    """Run `command` with a message as its standard input. Gives whether it ended well; where not, that is told."""
     ended = subprocess.run(["/bin/sh", "-c", command], input=item.raw.encode() + b"\n", check=False)  # noqa: S603 - the user's own command
     if ended.returncode:
         tell(f"the command ended with {ended.returncode}")
+    return not ended.returncode

@@ -15,7 +15,7 @@ EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
 
 EXITS: Final = (
     ("0", "done: all was published, or the reading ended as asked"),
-    ("1", "something was found that needs a change, a line had no such form, or the command of --exec failed"),
+    ("1", "something needs a change, a line had no such form, the command of --exec failed, or a file was not written"),
     ("2", "the command line or a setting is wrong"),
     ("3", "nobody watches the topic, so nothing was published"),
     ("4", "the server refused it"),
