@@ -140,8 +140,19 @@ def test_without_its_library_it_names_the_extra(command: str, monkeypatch: pytes
     assert "slosh-server[terminal]" in done.output
 
 
+@pytest.mark.parametrize("size", [(100, 30), (20, 5), (1, 1)])
+@pytest.mark.parametrize("numbers", [(1e300, -1e300), (1e308, -1e308), (0, 1e307), (5e-324, 0), (0.3, 0.1 + 0.2)])
+def test_every_number_that_a_publisher_can_send_leaves_the_chart_standing(
+    numbers: tuple[float, float], size: tuple[int, int]
+) -> None:
+    chart = Chart("k", 60.0)
+    for when, number in enumerate(numbers):
+        chart.add(item({"t": number}, float(when)))
+    assert chart.render(*size)
+
+
 def test_numbers_too_large_to_draw_and_messages_that_cannot_be_read_are_told() -> None:
-    for large in (10**400, -(10**400), Decimal("1e400")):
+    for large in (10**400, -(10**400), Decimal("1e400"), 1e308, -1e308, 1.1e300):
         chart = Chart("k", 60.0)
         chart.add(item({"t": large, "u": 1}, 1.0))
         assert list(chart.series) == ["u"]

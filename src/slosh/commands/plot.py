@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _MOST_SERIES: Final = 12
 _MOST_POINTS: Final = 20_000
 """Points of one series that are kept; on no terminal are more seen."""
+_LARGEST: Final = 1e300
+"""The largest number that is drawn. plotext adds numbers, and multiplies them, and those near a float's end overflow
+there."""
 _SPANS: Final = (4, 8, 20, 40, 60, 120, 300, 600, 1200, 2400, 3600, 7200, 14400, 28800, 86400)
 """Seconds of the axis, until there is enough for the span that is asked for: a quarter of each reads well."""
 _FRAME: Final = 0.1
@@ -181,7 +184,7 @@ class Chart:
             if self._paths and path not in self._paths:
                 continue
             name = f"{item.topic} {path}".strip() if self._several else path or item.topic
-            if math.isinf(value):
+            if abs(value) > _LARGEST:
                 self._told = f"a number of {printable(name)} is too large to draw"
                 continue
             points = self.series.get(name)
