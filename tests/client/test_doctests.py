@@ -31,6 +31,7 @@ def test_those_of_the_page() -> None:
     assert run(doctest.DocTestParser().get_doctest(text, {}, "python.md", str(PAGE), 0)) > 10
 
 
+@pytest.mark.slosh(topics={"runs/**": {"unwatched": "keep"}})  # a run that nobody watches would be warned
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.usefixtures("slosh")
 def test_those_of_a_module(name: str) -> None:

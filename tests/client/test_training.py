@@ -8,6 +8,7 @@ import pytest
 
 from slosh.client import Client, run
 from slosh.client.errors import BadUse
+from slosh.client.log_handler import Handler
 from slosh.testing.server import TestingServer
 from tests.running import PATIENCE
 
@@ -50,6 +51,28 @@ def test_a_run_without_a_name_has_that_of_its_time(slosh: TestingServer) -> None
     with pytest.raises(BadUse, match="log"):
         training.log()
     training.finish()
+
+
+@pytest.mark.parametrize("name", ["x,y", "a/b*", "a//b", "/a", "..", "x" * 255, "a\n"])
+def test_a_name_that_no_topic_can_have_is_told_before_the_loop_begins(name: str) -> None:
+    with pytest.raises(BadUse, match="topic"):
+        run(name, client="http://127.0.0.1:1")
+    with pytest.raises(BadUse, match="topic"):
+        Handler(f"log/{name}", "http://127.0.0.1:1")
+
+
+def test_a_run_that_nobody_watched_is_told_at_its_end_and_one_that_somebody_did_is_not(slosh: TestingServer) -> None:
+    training = run("alone", client=slosh.client)
+    training.log(loss=1.0)
+    with pytest.warns(RuntimeWarning, match="Nothing of runs/alone was stored, because nobody watched it"):
+        training.finish()
+    training = run("watched", client=slosh.client)
+    training.log(loss=1.0)
+    assert training.publisher.flush(PATIENCE)
+    slosh.client.open("runs/watched")
+    training.log(loss=2.0)
+    training.finish()
+    assert (training.publisher.unwatched, training.publisher.sent) == (1, 1)
 
 
 def test_a_server_that_is_away_stops_no_loop() -> None:

@@ -6,6 +6,8 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
 from slosh.client.errors import BadUse
+from slosh.core.names import check_name
+from slosh.errors import BadTopic
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 """Where `slosh serve` listens when nothing else is said."""
@@ -113,3 +115,16 @@ def one_topic_path(topic: object) -> str:
     if "*" in path:
         raise BadUse(f"A message is published to one topic; {topic!r} is a pattern, which only readers use.")
     return path
+
+
+def check_topic(topic: object) -> None:
+    """See that a topic may have this name, before anything is sent: for what publishes later, in the background.
+
+    Raises:
+        BadUse: it is no name, also by the rules that only the server knows otherwise.
+    """
+    one_topic_path(topic)
+    try:
+        check_name(str(topic))
+    except BadTopic as error:
+        raise BadUse(error.detail) from error

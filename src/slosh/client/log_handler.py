@@ -3,6 +3,7 @@
 import logging
 from typing import Final
 
+from slosh.client.addresses import check_topic
 from slosh.client.publisher import Publisher
 from slosh.client.synchronous import Client
 
@@ -19,9 +20,13 @@ class Handler(logging.Handler):
         topic: to publish to.
         client: a `Client`, or the server's address; None for the one that SLOSH_URL names.
         level: of the least important records that are published.
+
+    Raises:
+        BadUse: no topic can have this name, or the address is none.
     """
 
     def __init__(self, topic: str, client: Client | str | None = None, level: int = logging.NOTSET) -> None:
+        check_topic(topic)
         super().__init__(level)
         self._topic = topic
         self.publisher = Publisher(client, when_watched=True)

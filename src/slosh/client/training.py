@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from slosh.client.addresses import check_topic
 from slosh.client.errors import BadUse, ClientError
 from slosh.client.publisher import Publisher
 from slosh.client.synchronous import Client
@@ -31,6 +32,9 @@ class Run:
     Attributes:
         topic: `runs/<name>`.
         publisher: counts what became of the values; see `Publisher`.
+
+    Raises:
+        BadUse: no topic can have this name, or the address is none.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Run:
         client: Client | str | None = None,
     ) -> None:
         self.topic = f"runs/{name or time.strftime('%Y-%m-%dT%H-%M-%S')}"
+        check_topic(self.topic)
         self._owned = not isinstance(client, Client)
         self._client = client if isinstance(client, Client) else Client(client)
         self.publisher = Publisher(self._client)
@@ -73,7 +78,8 @@ class Run:
         """Send what waits, and end the topic. Its last values stay readable for the server's `linger`.
 
         A server that is away is no error. It is waited for as long as the publisher waits, 5 s; what was not sent then
-        is counted by `publisher.dropped`, and told by a RuntimeWarning.
+        is counted by `publisher.dropped`, and told by a RuntimeWarning. So is a run of which nothing was stored
+        because nobody watched it.
         """
         before = self.publisher.dropped
         self.publisher.close()
@@ -87,6 +93,10 @@ class Run:
         else:
             with contextlib.suppress(ClientError):
                 self._client.end(self.topic)
+            if self.publisher.unwatched and not self.publisher.sent:
+                told = f"Nothing of {self.topic} was stored, because nobody watched it"
+                hint = 'a class for runs/** with unwatched = "keep" stores it in any case'
+                warnings.warn(f"{told}; {hint}.", RuntimeWarning, stacklevel=2)
         if self._owned:
             self._client.close()
 
