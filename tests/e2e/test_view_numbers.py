@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from slosh.client import Client
 from tests.conftest import need
 from tests.e2e.conftest import Slosh
 
 need("module:playwright")
+from playwright.sync_api import expect  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, Page
 
@@ -28,6 +30,17 @@ RANGES: list[tuple[float, float]] = [
     (-1e-9, 0),
     (0.1, 0.3),
     (123456.25, 123456.75),
+    # What differs by rounding alone, as what was added up beside what was written.
+    (0.3, 0.1 + 0.2),
+    (-0.1 - 0.2, -0.3),
+    (100, 100.00000000000001),
+    (20, 20.000000000000004),
+    (1, 1.0000000000000002),
+    (1700000000.1234567, 1700000000.1234569),
+    (1e15, 1e15 + 0.125),
+    (2**53, 2**53 + 2),
+    (0, 5e-324),
+    (1e300, 1.0000000000000002e300),
 ]
 
 AXIS = """async ([low, high, most]) => {
@@ -51,6 +64,36 @@ def page(browser: "Browser") -> "Iterator[Page]":
         page.goto(f"{slosh.url}/favicon.svg")
         yield page
         assert not errors
+
+
+SAME = (
+    (0.3, 0.1 + 0.2),
+    (100, 100.00000000000001),
+    (1700000000.1234567, 1700000000.1234569),
+    (1e29, 1.0000000000000002e29),
+    (1e-29, 1.0000000000000002e-29),
+    (0, 5e-324),
+)
+"""Numbers that differ by rounding alone."""
+
+
+@pytest.mark.parametrize("query", ["", "?x=v", "?embed", "?log"])
+def test_numbers_that_differ_by_rounding_alone_do_not_stop_the_page(
+    slosh: Slosh, new_page: "Callable[[str], Page]", query: str
+) -> None:
+    """As axes, as the other axis, and on a scale of powers of ten."""
+    with Client(slosh.url) as client:
+        for number, values in enumerate(SAME):
+            topic = f"rounding/{number}"
+            client.open(topic)
+            for count, value in enumerate(values):
+                client.publish(topic, {"v": value, "w": count})
+            page = new_page(f"{slosh.url}/view/{topic}{query}")
+            expect(page.locator("canvas").first).to_be_visible()
+            client.publish(topic, {"v": values[0], "w": 3})
+            # Some pictures more, each of which would not end.
+            page.evaluate("async () => { for (let i = 0; i < 5; i++) await new Promise(requestAnimationFrame); }")
+            page.close()
 
 
 def number_of(label: str) -> float:

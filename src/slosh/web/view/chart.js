@@ -12,7 +12,7 @@
 
 import { Feed } from "./feed.js";
 import { Lines, MAX_DRAWN } from "./lines.js";
-import { duration } from "./numbers.js";
+import { duration, widen } from "./numbers.js";
 import { Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
@@ -120,7 +120,7 @@ export class SloshChart extends HTMLElement {
       const edge = feed.ended ?? Math.max(feed.now, lines.last ?? 0);
       const { first = edge, last } = lines;
       lines.forget(edge - span);
-      [view.from, view.to] = x ? [first, Math.max(last ?? 0, first + 1e-9)] : [Math.max(edge - span, Math.min(first, edge - SHORTEST)), edge];
+      [view.from, view.to] = x ? widen(first, last ?? 0, 1e-9) : [Math.max(edge - span, Math.min(first, edge - SHORTEST)), edge];
       view.marks = lines.marks;
       const all = [...lines.all.values()];
       for (const line of all) line.label = lines.label(line, fields?.length === 1);

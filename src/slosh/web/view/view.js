@@ -13,7 +13,7 @@
 import { LONGEST, names, pathOf, readAddress, rootOf, topicOf, viewOf, writeAddress } from "./address.js";
 import { Feed } from "./feed.js";
 import { Lines, MAX_DRAWN } from "./lines.js";
-import { clock, duration, number, perSecond, plural } from "./numbers.js";
+import { clock, duration, number, perSecond, plural, widen } from "./numbers.js";
 import { Bands, Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
@@ -113,7 +113,7 @@ function draw(now) {
 /** Where the charts begin and end. */
 function move() {
   if (!view.isTime) {
-    [view.from, view.to] = shown.zoom ? [shown.zoom.from, shown.zoom.to] : [lines.first ?? 0, Math.max(lines.last ?? 1, (lines.first ?? 0) + 1e-9)];
+    [view.from, view.to] = shown.zoom ? widen(shown.zoom.from, shown.zoom.to, 1e-9) : widen(lines.first ?? 0, lines.last ?? 1, 1e-9);
     return view.to;
   }
   // Now by the server's clock; a message cannot have come later.
@@ -121,8 +121,8 @@ function move() {
   lines.forget(edge - kept);
   // The chart grows with what there is, up to the span.
   const first = lines.first ?? feed.newest.time;
-  view.from = shown.zoom?.from ?? Math.max(edge - shown.span, Math.min(first, edge - Math.min(SHORTEST, shown.span)));
-  view.to = shown.zoom?.to ?? edge;
+  const from = shown.zoom?.from ?? Math.max(edge - shown.span, Math.min(first, edge - Math.min(SHORTEST, shown.span)));
+  [view.from, view.to] = widen(from, shown.zoom?.to ?? edge, 1e-3);
   const silentSince = feed.silentSince;
   view.marks = silentSince === undefined ? lines.marks : [...lines.marks, { time: silentSince, until: edge, text: "", kind: "silent" }];
   return edge;
