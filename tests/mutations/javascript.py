@@ -25,8 +25,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/view/numbers.js",
-        "const room = (high - low || Math.abs(high) || 1) * 0.1;",
-        "const room = (high - low) * 0.1;",
+        "const range = high - low > size * 2e-15 ? high - low : size;",
+        "const range = high - low;",
         "web/test_scripts.py::test_an_axis_begins_at_nothing_where_that_is_near[5-5-expected6]",
     ),
     row(

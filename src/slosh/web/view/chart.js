@@ -120,7 +120,7 @@ export class SloshChart extends HTMLElement {
       const edge = feed.ended ?? Math.max(feed.now, lines.last ?? 0);
       const { first = edge, last } = lines;
       lines.forget(edge - span);
-      [view.from, view.to] = x ? widen(first, last ?? 0, 1e-9) : [Math.max(edge - span, Math.min(first, edge - SHORTEST)), edge];
+      [view.from, view.to] = x ? widen(first, last ?? 0) : [Math.max(edge - span, Math.min(first, edge - SHORTEST)), edge];
       view.marks = lines.marks;
       const all = [...lines.all.values()];
       for (const line of all) line.label = lines.label(line, fields?.length === 1);

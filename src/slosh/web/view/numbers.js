@@ -97,7 +97,7 @@ export function ticks(low, high, step) {
   const found = [];
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.min(Math.floor(high / step + 1e-9), first + 99);
-  // By their count: beyond 2 ** 53 one more is the same number again.
+  // Beyond 2 ** 53 k + 1 may be k.
   for (let i = 0; i <= last - first; i++) {
     const k = first + i;
     // 3 * 0.1 is 0.30000000000000004: take the short one, where it is the same number for the eye.
@@ -164,13 +164,13 @@ export function labels(values, step, how) {
   }
 }
 
-/** A range that uPlot can divide: at least so wide, and wide enough that what lies between is not lost to rounding. */
-export const widen = (low, high, least) => [low, Math.max(high, low + Math.max(least, Math.abs(low) * 1e-12))];
+/** A range wide enough to be divided. */
+export const widen = (low, high) => [low, Math.max(high, low + 1e-9 + Math.abs(low) * 1e-12)];
 
 /** What the y axis spans: from nothing where that is near, else what is there and a little more. */
 export function span(low, high) {
   if (low == null || high == null) return [0, 1];
-  // Numbers that differ by rounding alone are one: there is nothing between them to be told.
+  // Numbers that differ by rounding alone are one.
   const size = Math.max(Math.abs(low), Math.abs(high));
   const range = high - low > size * 2e-15 ? high - low : size;
   const room = range > 1e-300 ? range * 0.1 : 0.1;

@@ -113,7 +113,7 @@ function draw(now) {
 /** Where the charts begin and end. */
 function move() {
   if (!view.isTime) {
-    [view.from, view.to] = shown.zoom ? widen(shown.zoom.from, shown.zoom.to, 1e-9) : widen(lines.first ?? 0, lines.last ?? 1, 1e-9);
+    [view.from, view.to] = widen(shown.zoom?.from ?? lines.first ?? 0, shown.zoom?.to ?? lines.last ?? 1);
     return view.to;
   }
   // Now by the server's clock; a message cannot have come later.
@@ -121,8 +121,8 @@ function move() {
   lines.forget(edge - kept);
   // The chart grows with what there is, up to the span.
   const first = lines.first ?? feed.newest.time;
-  const from = shown.zoom?.from ?? Math.max(edge - shown.span, Math.min(first, edge - Math.min(SHORTEST, shown.span)));
-  [view.from, view.to] = widen(from, shown.zoom?.to ?? edge, 1e-3);
+  view.from = shown.zoom?.from ?? Math.max(edge - shown.span, Math.min(first, edge - Math.min(SHORTEST, shown.span)));
+  view.to = shown.zoom?.to ?? edge;
   const silentSince = feed.silentSince;
   view.marks = silentSince === undefined ? lines.marks : [...lines.marks, { time: silentSince, until: edge, text: "", kind: "silent" }];
   return edge;
