@@ -96,9 +96,9 @@ export function stepFor(low, high, most) {
 export function ticks(low, high, step) {
   const found = [];
   const first = Math.ceil(low / step - 1e-9);
-  const last = Math.min(Math.floor(high / step + 1e-9), first + 99);
+  const count = Math.floor(high / step + 1e-9) - first;
   // Beyond 2 ** 53 k + 1 may be k.
-  for (let i = 0; i <= last - first; i++) {
+  for (let i = 0; i <= count && i < 100; i++) {
     const k = first + i;
     // 3 * 0.1 is 0.30000000000000004: take the short one, where it is the same number for the eye.
     const short = Number((k * step).toPrecision(15));
@@ -173,7 +173,7 @@ export function span(low, high) {
   // Numbers that differ by rounding alone are one.
   const size = Math.max(Math.abs(low), Math.abs(high));
   const range = high - low > size * 2e-15 ? high - low : size;
-  const room = range > 1e-300 ? range * 0.1 : 0.1;
+  const room = (range > 1e-300 ? range : 1) * 0.1;
   if (low >= 0 && low <= high * 0.6) return [0, high + room];
   if (high <= 0 && high >= low * 0.6) return [low - room, 0];
   return [low - room, high + room];
