@@ -39,6 +39,24 @@ def test_messages_that_are_no_objects_and_several_topics() -> None:
     assert len(to_dataframe([])) == 0
 
 
+def test_two_members_with_one_path_are_two_columns() -> None:
+    """Of two values in one column, one would be lost in silence."""
+    need("module:pandas")
+    first = {"cpu": {"load": 1, "user": 3}, "cpu.load": 2, "cpu.load (2)": 4}
+    frame = to_dataframe([item(first), item({"cpu.load": {"x": 5}, "cpu": {"load.x": 6, "load": {"x": 7}}})])
+    assert sorted(frame.columns) == [
+        "cpu.load",
+        "cpu.load (2)",
+        "cpu.load (2) (2)",
+        "cpu.load.x",
+        "cpu.load.x (2)",
+        "cpu.load.x (3)",
+        "cpu.user",
+    ]
+    assert frame.iloc[0].dropna().tolist() == [1.0, 3.0, 2.0, 4.0]
+    assert frame.iloc[1].dropna().tolist() == [5.0, 6.0, 7.0]
+
+
 @pytest.mark.slosh(unwatched="keep")
 def test_a_watch_that_ends_is_a_frame(slosh: "TestingServer") -> None:
     need("module:pandas")

@@ -3,7 +3,7 @@
 Both libraries are optional (`pip install 'slosh-server[data]'`) and are loaded by the functions that need them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,8 @@ def to_dataframe(items: Iterable[Item]) -> "pd.DataFrame":
 
     The index is the time at which the server took each message (UTC), NaT where the server did not say; where there
     are several topics, the topic stands before it. The columns are the members of the messages, named by their paths
-    with dots (`cpu.load`). Messages that are no objects stand in the column `value`.
+    with dots (`cpu.load`). Messages that are no objects stand in the column `value`. Where two members of a message
+    have one path, as those of `{"cpu": {"load": 1}, "cpu.load": 2}`, the second is called `cpu.load (2)`.
 
     >>> to_dataframe([Item({"t": 21.5}, "kitchen", 1, 0.0, "e.1")])
                                   t
@@ -48,7 +49,7 @@ def to_dataframe(items: Iterable[Item]) -> "pd.DataFrame":
     """
     pandas = load("pandas")
     kept = list(items)
-    rows = [each.message if isinstance(each.message, dict) else {"value": each.message} for each in kept]
+    rows = [_distinct(each.message) if isinstance(each.message, dict) else {"value": each.message} for each in kept]
     # As whole milliseconds, which they are: as fractions of seconds they would be off by some nanoseconds.
     stamps = pandas.Series([None if each.time is None else round(each.time * 1000) for each in kept], dtype="Int64")
     times = pandas.DatetimeIndex(pandas.to_datetime(stamps, unit="ms", utc=True), name="time")
@@ -57,3 +58,28 @@ def to_dataframe(items: Iterable[Item]) -> "pd.DataFrame":
     index = times if len(set(topics)) < 2 else pandas.MultiIndex.from_arrays([topics, times], names=["topic", "time"])
     frame.index = index
     return frame
+
+
+def _distinct(message: Mapping[str, object]) -> Mapping[str, object]:
+    """A message whose members have a path each: itself, or one where a path that comes again has a number."""
+    found = list(_walk(message))
+    if len({path for path, _ in found}) == len(found):
+        return message
+    distinct: dict[str, object] = {}
+    for path, value in found:
+        name = path
+        number = 2
+        while name in distinct:
+            name = f"{path} ({number})"
+            number += 1
+        distinct[name] = value
+    return distinct
+
+
+def _walk(message: Mapping[str, object], front: str = "") -> Iterator[tuple[str, object]]:
+    """The members of a message and of the objects in it, with their paths."""
+    for name, each in message.items():
+        if isinstance(each, dict):
+            yield from _walk(each, f"{front}{name}.")
+        else:
+            yield front + name, each
