@@ -137,6 +137,36 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "commands/lines.py",
+        "if len(self.held) > _LINES_OF_RECORD or size > _BYTES_OF_RECORD:",
+        "if size > _BYTES_OF_RECORD:",
+        "commands/test_lines.py::test_a_quote_too_many_holds_back_no_more_than_a_row_may_have[x-1002]",
+    ),
+    row(
+        "commands/lines.py",
+        """if len(self.held) > 1 and b'"' not in self.held[-1]:""",
+        "if len(self.held) > 1:",
+        "commands/test_lines.py::test_a_value_of_csv_in_quotes_may_have_several_lines[True]",
+    ),
+    row(
+        "commands/lines.py",
+        "seen.add(name)",
+        "seen = {name}",
+        "commands/test_lines.py::test_a_heading_of_csv_that_names_a_column_twice_is_an_error[x,a,y,a]",
+    ),
+    row(
+        "commands/replay.py",
+        "if len(messages) == 1 or not may_be_one(error):",
+        "if True:",
+        "commands/test_replay.py::test_a_message_that_the_server_does_not_take_costs_none_of_its_neighbours",
+    ),
+    row(
+        "client/dataframe.py",
+        "while name in distinct:",
+        "if name in distinct:",
+        "client/test_dataframe.py::test_two_members_with_one_path_are_two_columns",
+    ),
+    row(
+        "commands/lines.py",
         "self.broken += count",
         "raise",
         "commands/test_pub.py::test_a_line_that_is_no_json_is_left_out_and_told_and_the_others_are_published",
