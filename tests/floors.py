@@ -1,6 +1,7 @@
 """Each module's tests run so much of it: `python -m tests.floors FILE`, with the JSON that coverage wrote.
 
 Processes that tests start are counted too, where they end by themselves: what is killed tells nothing.
+A module without a row has the usual floor, so a new one needs none, and one that nothing imports is below it.
 """
 
 import argparse

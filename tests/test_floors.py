@@ -18,6 +18,14 @@ def test_modules_at_their_floor_are_well_and_those_below_are_named() -> None:
     assert line.startswith("a.py: ")
 
 
+def test_a_new_module_has_the_usual_floor_and_needs_no_row() -> None:
+    others = {module: floor for module, (floor, _) in floors.OTHERS.items()}
+    assert "client/brand_new.py" not in others
+    assert list(missing(others | {"client/brand_new.py": 0.0})) == [
+        f"client/brand_new.py: its tests run 0.0 % of it, and the floor is {USUAL:g} %"
+    ]
+
+
 def test_an_exception_has_its_floor_and_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(floor != USUAL and reason for floor, reason in floors.OTHERS.values())
     monkeypatch.setattr(floors, "OTHERS", {"a.py": (50.0, "a reason")})
