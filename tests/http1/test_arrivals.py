@@ -15,7 +15,7 @@ import uvloop
 
 from slosh.access.rights import NOTHING, Rights
 from slosh.access.rules import AccessRules, ClientName
-from slosh.http1.arrivals import BEGUN_AT_A_TIME, _Arrival
+from slosh.http1.arrivals import BEGUN_AT_A_TIME
 from slosh.server import Server
 from slosh.settings import Settings
 from tests.http1.certificates import Issuer
@@ -343,21 +343,21 @@ def test_a_client_that_breaks_off_anywhere_leaves_nothing(run: Any, issuer: Issu
     run(work())
 
 
-def test_handshakes_that_come_together_begin_some_in_a_turn(
-    run: Any, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_handshakes_that_come_together_begin_some_in_a_turn(run: Any, issuer: Issuer) -> None:
     """Three hundred of them made one turn of 160 ms."""
     begun = [0]
-    begin = _Arrival.begin
-
-    def counted(arrival: _Arrival) -> None:
-        begun[-1] += 1
-        begin(arrival)
-
-    monkeypatch.setattr(_Arrival, "begin", counted)
 
     async def work() -> None:
-        async with serving(with_tls(issuer)) as (_, port):
+        async with serving(with_tls(issuer)) as (server, port):
+            arrivals = server._arrivals
+            assert arrivals is not None
+            make = arrivals.make
+
+            def counted() -> asyncio.Protocol:
+                begun[-1] += 1
+                return make()
+
+            arrivals.make = counted
             clients = []
             for _ in range(40):
                 client = socket.create_connection(("127.0.0.1", port))

@@ -1,6 +1,7 @@
 """A client that is refused in the midst of an upload gets its answer, and may not go on for ever (RFC 9112 §9.6)."""
 
 import asyncio
+import errno
 import http.client
 import socket
 import time
@@ -150,3 +151,21 @@ def test_python_s_own_client_is_told_413(new_loop: type) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as listener, asyncio.Runner(loop_factory=new_loop) as runner:
         assert runner.run(serve(listener)) == 413
+
+
+@pytest.mark.parametrize("closing", ["Connection: close\r\n", "Content-Length: x\r\n"])
+def test_a_client_that_has_sent_a_reset_meanwhile_is_no_fault_of_ours(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, closing: str
+) -> None:
+    """The reset is not yet read, and asyncio's `write_eof` raises it; a second answer could not be written then."""
+    client = site.connect()
+
+    def shutdown() -> None:
+        client.wire._eof_written = True
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(client.wire, "write_eof", shutdown)
+    client.send(f"GET /-/healthy HTTP/1.1\r\nHost: slosh.test\r\n{closing}\r\n".encode())
+    site.advance(PAUSE + 1)
+    assert not client.served()
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]

@@ -330,6 +330,38 @@ class TestTurns:
         assert answer.status == 200
         assert len(answer.json["topics"] if way == "publish" else answer.json["next"].split(",")) == len(names)
 
+    def test_while_topics_come_to_life_some_in_a_turn_more_requests_may_come(self, site: Site) -> None:
+        """A reader that waits for its own topics is not refused because its client has sent much more."""
+        for number in range(300):
+            site.connect().get(f"/topics/t/*,own{number}", Accept="application/x-ndjson")
+        client = site.connect()
+        groups = [[f"t/{group}-{number}" for number in range(20)] for group in range(40)]
+        first, *others = (request("GET", f"/topics/{','.join(names)}?wait=0", Filling="x" * 2000) for names in groups)
+        client.wire.unread.append(first)
+        client.wire.feed()
+        assert client.silent()
+        client.wire.unread.append(b"".join(others))
+        client.wire.feed()
+        site.loop.settle()
+        for names in groups:
+            answer = client.next()
+            assert answer.status == 200
+            assert len(answer.json["next"].split(",")) == len(names)
+
+    def test_a_reader_that_waits_for_its_own_topics_is_not_refused_for_want_of_a_store(self, site: Site) -> None:
+        for number in range(300):
+            site.connect().get(f"/topics/t/*,own{number}", Accept="application/x-ndjson")
+        client = site.connect()
+        names = [f"t/{number}" for number in range(40)]
+        client.wire.unread.append(request("GET", f"/topics/{','.join(names)}?wait=0"))
+        client.wire.feed()
+        turn(site)
+        assert client.silent()
+        held = list(site.server.connections)[-1]
+        held._exchange.deadline_passed()  # type: ignore[attr-defined]  # the virtual loop takes no time for a turn
+        site.loop.settle()
+        assert client.next().status == 200
+
     def test_a_reader_that_goes_while_its_topics_come_to_life_is_forgotten(self, site: Site) -> None:
         names = [f"t/{number}" for number in range(40)]
         for number in range(300):

@@ -12,6 +12,7 @@ object, because two for each waiting client would cost more memory. For the same
 """
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from slosh.access.limits import address_key
@@ -308,6 +309,10 @@ class Connection:
         self._worker = exchange
         self._wait()
 
+    def _has_work(self) -> bool:
+        """Whether an exchange goes on in the next turn."""
+        return self._worker is not None
+
     def resume(self, action: object) -> None:
         """Do `action`, an `Action`, for the present request, which was held until now and has no body that matters."""
         raise NotImplementedError
@@ -453,7 +458,8 @@ class Connection:
         self._read_on()
         self._close_outlet()
         if not self.is_encrypted:  # TLS has no half of a connection; it is ended as a whole, after the same pause.
-            transport.write_eof()
+            with suppress(OSError):  # A client that has sent a reset is found by the reading; asyncio raises it here.
+                transport.write_eof()
         if not self._stalled:  # Else it has its write_timeout; `resume_writing` sets this deadline then.
             self._untaken = 0
             self._deadline_in(PAUSE)

@@ -165,7 +165,7 @@ class HttpConnection(Connection):
         exchange = self._exchange
         if self.is_encrypted:
             return self._end_with_tls()
-        if (self._pending or self._worker is not None) and (exchange is None or exchange.takes_data):
+        if (self._pending or self._has_work()) and (exchange is None or exchange.takes_data):
             self._at_eof = True
             self._wait()
             return True
@@ -202,7 +202,7 @@ class HttpConnection(Connection):
             settings = self.server.settings
             idle = settings.body_timeout if self.phase == READING_BODY else settings.idle_timeout
             self._deadline_in(PAUSE if self.phase >= CLOSING else idle)
-        if self._pending or self._at_eof or self._worker is not None:
+        if self._pending or self._at_eof or self._has_work():
             self._wait()
         self._read_on()
 
@@ -515,7 +515,7 @@ class HttpConnection(Connection):
         if exchange is not None:
             if worker is exchange:
                 worker.take_turn()
-                if self._pending and exchange.takes_data and self._worker is None:
+                if self._pending and exchange.takes_data and not self._has_work():
                     self._wait()
             elif exchange.takes_data and self._pending:
                 self._hear(exchange)

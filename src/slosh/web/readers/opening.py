@@ -261,12 +261,17 @@ class _Opening(Exchange):
         if not self._asks:
             self.open()
 
+    def deadline_passed(self) -> None:
+        """The engine has not answered in time. Where it is this process that has no time, it is waited on."""
+        if self._is_put_off:
+            self._connection.set_deadline(self._connection.server.now() + self._action.settings.engine_timeout)
+        else:
+            self.revoke(EngineUnreachable(_NOT_FOUND))
+
     def end(self) -> None:
-        """The engine has not answered in time, or the server shuts down."""
-        self.lost()
-        draining = self._connection.server.draining
-        gone = Draining() if draining else EngineUnreachable(_NOT_FOUND)
-        self._connection.refuse(gone)
+        """The server is shutting down, or the client has sent much more; it is answered in its turn."""
+        if self._connection.server.draining:
+            self.revoke(Draining())
 
     def revoke(self, error: SloshError) -> None:
         """As the base says."""
