@@ -34,19 +34,19 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "http1/protocol.py",
-        "if (self._pending or self._worker is not None) and (exchange is None or exchange.takes_data):",
+        "if (self._pending or self._has_work()) and (exchange is None or exchange.takes_data):",
         "if self._pending and (exchange is None or exchange.takes_data):",
         CHECKING + "test_a_websocket_is_not_read_while_a_message_is_checked",
     ),
     row(
         "http1/protocol.py",
-        "if self._pending or self._at_eof or self._worker is not None:",
+        "if self._pending or self._at_eof or self._has_work():",
         "if self._pending or self._at_eof:",
         CHECKING + "test_a_message_is_checked_on_once_its_sender_takes_what_others_say",
     ),
     row(
         "http1/protocol.py",
-        "if self._pending and exchange.takes_data and self._worker is None:",
+        "if self._pending and exchange.takes_data and not self._has_work():",
         "if False:",
         CHECKING + "test_a_long_message_on_a_websocket_is_checked_a_portion_in_a_turn_and_keeps_its_place",
     ),

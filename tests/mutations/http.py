@@ -907,4 +907,16 @@ ROWS: tuple[Row, ...] = (
         "if False:",
         "web/readers/test_stream.py::test_shutting_down_gives_what_streams_have_gathered[websocket]",
     ),
+    row(
+        "http1/connection.py",
+        "with suppress(OSError):  # A client that has sent a reset is found by the reading; asyncio raises it here.",
+        "if True:",
+        "http1/test_lingering.py::test_a_client_that_has_sent_a_reset_meanwhile_is_no_fault_of_ours[Connection: close\\r\\n]",
+    ),
+    row(
+        "web/readers/opening.py",
+        "if self._connection.server.draining:\nself.revoke(Draining())",
+        "if True:\nself.revoke(Draining())",
+        "web/test_portions.py::TestTurns::test_while_topics_come_to_life_some_in_a_turn_more_requests_may_come",
+    ),
 )
