@@ -110,3 +110,12 @@ def test_deadlines_that_a_stalled_process_comes_to_wait_until_what_came_meanwhil
     assert [each.told for each in items] == [[1005.0 + MOMENT], [1000.0 + each for each in come]]
     loop.advance(30.0)
     assert [len(each.told) for each in items] == [1, 1]
+
+
+def test_a_second_stall_just_behind_the_first_passes_over_nothing_either(server: ServerState, loop: EdgeLoop) -> None:
+    first, second = (Waiting(server, 1000.0 + each) for each in (0.05, 5.1))
+    loop.stall(5.0)
+    loop.stall(3.0)
+    assert [first.told, second.told] == [[1008.0], []], "what the second has was not yet read"
+    loop.advance(MOMENT)
+    assert second.told == [1008.0 + MOMENT]

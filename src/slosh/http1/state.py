@@ -7,6 +7,7 @@ import random
 import sys
 import time
 from collections import Counter, deque
+from functools import partial
 from typing import Final, Protocol
 
 from slosh.core.timers import Timers
@@ -208,13 +209,14 @@ class ServerState:
         """Serve deadlines that have come; where one came long ago, once what clients sent meanwhile is read."""
         now = self.now()
         if now - self.timers.first() > LATE:
-            self.loop.call_at(now + MOMENT, self._expire_at_last)
+            self.loop.call_at(now + MOMENT, partial(self._serve_due, now))
         else:
-            self._expire_at_last()
+            self._serve_due(now)
 
-    def _expire_at_last(self) -> None:
+    def _serve_due(self, now: float) -> None:
+        """Serve those whose deadline had come at the time `now`: this call may be late again."""
         is_under_way = bool(self._due)
-        self._due.extend(self.timers.due(self.now()))
+        self._due.extend(self.timers.due(now))
         if not is_under_way:
             self._expire_some()
 
