@@ -78,12 +78,12 @@ def test_the_form_is_used_by_keyboard_and_read_aloud_and_fits_a_small_phone(
     page.keyboard.type("slosh_nobody_knows_me")
     page.keyboard.press("Enter")
     expect(field).to_have_accessible_description(
-        "This server asks for a token. Whoever runs it gives you one. "
+        "This server asks for a token. Its operator gives you one. "
         "This token does not count: it is not known here, or has expired."
     )
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
-    # Whoever closes it finds a way back.
+    # A person who closes it can open it again.
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(page.get_by_role("button", name="Sign in")).to_be_focused()

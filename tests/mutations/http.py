@@ -319,8 +319,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/topic_list.py",
-        'after = b\', "after": \' + _encode(self._last) if found else b""',
-        'after = b\', "after": \' + _encode(self._after) if found else b""',
+        'after = b\', "after": \' + write_json(self._last) if found else b""',
+        'after = b\', "after": \' + write_json(self._after) if found else b""',
         "web/test_topic_list.py::TestList::test_many_come_in_pages_that_miss_none",
     ),
     row(

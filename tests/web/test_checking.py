@@ -9,7 +9,7 @@ from slosh.web.jsontext import check_json
 from slosh.web.longtext import PORTION
 from tests.web.conftest import MakeSite
 from tests.web.frames import TEXT, frame, frames, open_socket
-from tests.web.harness import request
+from tests.web.harness import Client, Site, request
 from tests.web.posting import kept
 from tests.web.test_portions import KIB, slow_down, turn, turns_until_answered
 
@@ -91,14 +91,20 @@ def test_a_websocket_is_not_read_while_a_message_is_checked(make_site: MakeSite)
     assert site.hub.find("a", site.loop.time()).last == 23  # type: ignore[union-attr]
 
 
-def test_a_message_is_checked_on_once_its_sender_takes_what_others_say(make_site: MakeSite) -> None:
-    size = 4 * KIB * KIB
-    site = make_site(max_message=size)
+def begin_to_check(site: Site) -> Client:
+    """A WebSocket whose message, the largest there may be, is being checked."""
+    size = site.settings.max_message
     slow_down(site)
     client = open_socket(site)
     client.wire.unread.append(frame(TEXT, b"[" + b"1," * (size // 2 - 2) + b"1]"))
     client.wire.feed()
     turn(site)
+    return client
+
+
+def test_a_message_is_checked_on_once_its_sender_takes_what_others_say(make_site: MakeSite) -> None:
+    site = make_site(max_message=4 * KIB * KIB)
+    client = begin_to_check(site)
     client.take_nothing()
     site.engine.accept("a", [b'"%b"' % (b"x" * 100_000)], site.loop.time())
     site.loop.settle()
@@ -109,13 +115,8 @@ def test_a_message_is_checked_on_once_its_sender_takes_what_others_say(make_site
 
 
 def test_a_websocket_that_goes_while_its_message_is_checked_has_published_nothing(make_site: MakeSite) -> None:
-    size = 4 * KIB * KIB
-    site = make_site(max_message=size)
-    slow_down(site)
-    client = open_socket(site)
-    client.wire.unread.append(frame(TEXT, b"[" + b"1," * (size // 2 - 2) + b"1]"))
-    client.wire.feed()
-    turn(site)
+    site = make_site(max_message=4 * KIB * KIB)
+    client = begin_to_check(site)
     client.reset()
     site.loop.settle()
     assert site.get("/topics/a?since=earliest&wait=0").json["saw"] == 0

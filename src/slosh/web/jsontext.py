@@ -1,10 +1,11 @@
-"""Checking that a message is JSON, without making anything of it.
+"""Checking that a message is JSON, without making anything of it; and writing what the server itself tells.
 
 A message travels as the bytes that were posted, so nothing is decoded: msgspec skips over the value and
 says where it is wrong. Bounds come first, because a decoder is what hostile input is made for
 (CVE-2024-27454, CVE-2020-10735).
 """
 
+import json
 import re
 from itertools import accumulate
 from operator import add
@@ -29,6 +30,11 @@ OCTET: Final = 8
 _POSITION: Final = re.compile(r" \(byte ([0-9]+)\)")
 _is_ascii: Final = bytes.isascii
 _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def write_json(told: object) -> bytes:
+    """JSON in UTF-8, with each character as itself."""
+    return json.dumps(told, ensure_ascii=False).encode()
 
 
 def check_json(text: bytes, max_depth: int) -> bytes:

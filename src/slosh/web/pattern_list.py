@@ -4,7 +4,6 @@ A producer that has very many topics, such as a bridge, learns here which of the
 no topic active until there is a message for it.
 """
 
-import json
 from itertools import islice
 from typing import Final
 
@@ -12,6 +11,7 @@ from slosh.engine.base import Engine
 from slosh.http1.connection import Connection
 from slosh.http1.response import JSON, NO_SNIFF, NO_STORE
 from slosh.web.gate import find_rights
+from slosh.web.jsontext import write_json
 
 _FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _LISTED: Final = 100
@@ -26,4 +26,4 @@ def tell_patterns(connection: Connection, engine: Engine) -> None:
     told: dict[str, object] = {"patterns": seen}
     if len(found) > _LISTED:
         told["more"] = True
-    connection.respond(200, _FIELDS, json.dumps(told, ensure_ascii=False).encode() + b"\n")
+    connection.respond(200, _FIELDS, write_json(told) + b"\n")

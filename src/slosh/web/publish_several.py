@@ -28,7 +28,7 @@ from slosh.http1.response import JSON, NO_SNIFF, NO_STORE
 from slosh.settings import Settings
 from slosh.web.checking import Checking
 from slosh.web.gate import find_rights
-from slosh.web.jsontext import WHITE_SPACE, check_json
+from slosh.web.jsontext import WHITE_SPACE, check_json, write_json
 from slosh.web.longtext import LONG, LongText, blank
 from slosh.web.publish import KEY, check_coding, parse_key
 from slosh.web.query import PUBLISHING_SEVERAL, ignored_field, parse_query
@@ -243,9 +243,9 @@ class _Publishing(Checking):
             self._replayed = self._replayed or outcome.replayed
             place = f"{outcome.epoch}.{outcome.newest}"
             told = {"max": outcome.newest, "next": place, "watchers": outcome.watchers}
-            self._taken.append(_encode({name: told})[1:-1])
+            self._taken.append(write_json({name: told})[1:-1])
         else:
-            self._refused.append(_encode({name: {"code": outcome.code, "count": count}})[1:-1])
+            self._refused.append(write_json({name: {"code": outcome.code, "count": count}})[1:-1])
         self._settled()
 
     def _settled(self) -> None:
@@ -265,10 +265,6 @@ class _Publishing(Checking):
             answer = b'{"accepted": %d, "topics": {%b}, "refused": {%b}}\n'
             answer %= self._accepted, b", ".join(self._taken), b", ".join(self._refused)
             self.connection.respond(200, _FIELDS + (_REPLAYED if self._replayed else b""), answer)
-
-
-def _encode(told: object) -> bytes:
-    return json.dumps(told, ensure_ascii=False).encode()
 
 
 def take_apart(line: bytes) -> tuple[str, bytes]:

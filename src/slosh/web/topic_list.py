@@ -3,7 +3,6 @@
 A producer learns here what to work out. `watcher_count.py` tells of a single topic.
 """
 
-import json
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -18,6 +17,7 @@ from slosh.http1.handler import Action
 from slosh.http1.response import JSON, NO_SNIFF, NO_STORE, field
 from slosh.settings import Settings
 from slosh.web.gate import find_rights
+from slosh.web.jsontext import write_json
 from slosh.web.later import LaterAnswer
 from slosh.web.pattern_list import tell_patterns
 from slosh.web.query import read_count, read_flag
@@ -132,11 +132,11 @@ class _Listing(LaterAnswer):
         for _ in range(min(_PORTION, len(found), self._limit - len(parts))):
             facts = found.popleft()
             self._last = facts.name
-            parts.append(_encode(describe(facts, classes)))
+            parts.append(write_json(describe(facts, classes)))
         is_full = len(parts) == self._limit
         if (is_full and found) or (self._is_all and not found):
             if self.settle(None):
-                after = b', "after": ' + _encode(self._last) if found else b""
+                after = b', "after": ' + write_json(self._last) if found else b""
                 # Joined once: copies of so many bytes, of many clients at a time, would stay with the process.
                 parts[:1] = [b'{"topics": [' + b"".join(parts[:1])]
                 parts[-1] += b"]%b}\n" % after
@@ -160,7 +160,3 @@ class _Listing(LaterAnswer):
             self._write()
         else:
             self.look()
-
-
-def _encode(told: object) -> bytes:
-    return json.dumps(told, ensure_ascii=False).encode()

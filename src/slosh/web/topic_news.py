@@ -4,7 +4,6 @@ With `every` a stream also tells, so often, of those whose counts have changed. 
 topic's counts is kept once for all such streams, so the memory does not grow with how many there are.
 """
 
-import json
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
@@ -22,6 +21,7 @@ from slosh.http1.head import Head
 from slosh.http1.response import EVENT_STREAM, LAST_CHUNK, STREAMING, chunk, render_stream_head
 from slosh.settings import Settings
 from slosh.web.gate import find_rights
+from slosh.web.jsontext import write_json
 from slosh.web.readers.eventsource import place_event
 from slosh.web.readers.stream import end_of_life
 from slosh.web.refusals import find_retry
@@ -386,4 +386,4 @@ class _Watching(Exchange):
 
 
 def _event(name: bytes, facts: dict[str, object]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name, json.dumps(facts, ensure_ascii=False).encode())
+    return b"event: %b\ndata: %b\n\n" % (name, write_json(facts))

@@ -1,10 +1,10 @@
 """The answer that a reader gets, as JSON. The messages are spliced in as the bytes that were posted."""
 
-import json
 from typing import Final
 
 from slosh.core.reading import Reading
 from slosh.core.subscription import Batch
+from slosh.web.jsontext import write_json
 
 _INCOMPLETE: Final = b',"incomplete":true'
 
@@ -28,10 +28,10 @@ def encode_envelope(batch: Batch, *, timed_out: bool = False, cursor: bytes = b"
             )
         return _encode_reading(reading, b',"timeout":true' if timed_out else b"")
     timeout = b',"timeout":true' if timed_out else b""
-    topics = b",".join(b"%b:%b" % (_quote(name), _encode_reading(reading)) for name, reading in batch.parts)
+    topics = b",".join(b"%b:%b" % (write_json(name), _encode_reading(reading)) for name, reading in batch.parts)
     ended = b',"ended":true' if batch.ended else b""
     incomplete = _INCOMPLETE if batch.incomplete else b""
-    return b'{"topics":{%b},"next":%b%b%b%b}' % (topics, _quote(batch.cursor), timeout, ended, incomplete)
+    return b'{"topics":{%b},"next":%b%b%b%b}' % (topics, write_json(batch.cursor), timeout, ended, incomplete)
 
 
 def encode_place(cursor: str, *, incomplete: bool = False) -> bytes:
@@ -40,7 +40,7 @@ def encode_place(cursor: str, *, incomplete: bool = False) -> bytes:
     Args:
         incomplete: whether it says, too, that topics are left out which its patterns take in.
     """
-    return b'{"topics":{},"next":%b%b}' % (_quote(cursor), _INCOMPLETE if incomplete else b"")
+    return b'{"topics":{},"next":%b%b}' % (write_json(cursor), _INCOMPLETE if incomplete else b"")
 
 
 def _encode_reading(reading: Reading, timeout: bytes = b"") -> bytes:
@@ -58,7 +58,3 @@ def _encode_reading(reading: Reading, timeout: bytes = b"") -> bytes:
         timeout,
         b',"ended":true' if reading.ended else b"",
     )
-
-
-def _quote(text: str) -> bytes:
-    return json.dumps(text, ensure_ascii=False).encode()

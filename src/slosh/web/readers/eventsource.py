@@ -9,7 +9,6 @@ The `id` is the last line of its event. An `EventSource` takes it with the whole
 clients take it as soon as they have read that line: they would come back behind a message that was cut off.
 """
 
-import json
 from typing import ClassVar, Final
 
 from slosh.core.cursor import ENDED, Cursor, join_cursors
@@ -17,6 +16,7 @@ from slosh.core.reading import Reading
 from slosh.core.subscription import Batch, Subscription
 from slosh.http1.connection import Connection
 from slosh.http1.response import EVENT_STREAM, NO_STORE
+from slosh.web.jsontext import write_json
 from slosh.web.readers.formats import AS_EVENTS, Format
 from slosh.web.readers.shared import next_field
 from slosh.web.readers.stream import FRAME, Stream, StreamAction
@@ -87,7 +87,7 @@ def place_event(place: str) -> bytes:
     It has data and a name: many parsers forget the `id` of an event without data, and give one without a name to the
     page as a message.
     """
-    return b'event: place\ndata: {"next":%b}\nid: %b\n\n' % (_json(place), place.encode())
+    return b'event: place\ndata: {"next":%b}\nid: %b\n\n' % (write_json(place), place.encode())
 
 
 def _encode_one(batch: Batch) -> list[bytes]:
@@ -111,7 +111,7 @@ def _encode_several(batch: Batch) -> list[bytes]:
     places = dict(batch.before)
     for name, reading in batch.parts:
         events.append(_control(name, reading, several=True))
-        topic = _json(name)
+        topic = write_json(name)
         times = [b""] * len(reading.messages)
         if reading.times is not None:
             times = [b',"time":%d' % time for time in reading.times]
@@ -146,11 +146,11 @@ def _control(name: str, reading: Reading, *, several: bool) -> bytes:
     counts = b"".join(_event(word, b"%d" % count, name, several=several) for word, count in told if count)
     if not reading.truncated:
         return counts
-    return b"event: truncated\ndata: {%b}\n\n%b" % (b'"topic":' + _json(name) if several else b"", counts)
+    return b"event: truncated\ndata: {%b}\n\n%b" % (b'"topic":' + write_json(name) if several else b"", counts)
 
 
 def _event(word: bytes, value: bytes, name: str, *, several: bool) -> bytes:
-    topic = b',"topic":' + _json(name) if several else b""
+    topic = b',"topic":' + write_json(name) if several else b""
     return b'event: %b\ndata: {"%b":%b%b}\n\n' % (word, word, value, topic)
 
 
@@ -165,7 +165,3 @@ def _data(message: bytes) -> bytes:
     if len(message) > FRAME and ends * len(_NEXT_LINE) > len(message):
         return message.translate(_AS_SPACES)
     return message.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", _NEXT_LINE)
-
-
-def _json(text: str) -> bytes:
-    return json.dumps(text, ensure_ascii=False).encode()

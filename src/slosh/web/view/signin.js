@@ -13,7 +13,7 @@ const home = new URL("../", import.meta.url);
 const session = new URL("-/session", home);
 const WORDS = {
   200: "What is not public here needs a token.",
-  401: "This server asks for a token. Whoever runs it gives you one.",
+  401: "This server asks for a token. Its operator gives you one.",
   403: "The token of this browser does not allow this page. Another one may.",
 };
 

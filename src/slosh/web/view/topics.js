@@ -57,7 +57,7 @@ async function explain() {
     if (response.ok) return tell("offline", "The connection was lost; this page tries again by itself.");
     if (response.status < 500) clearTimeout(again);
     const { detail } = await response.json().catch(() => ({}));
-    tell(response.status < 500 ? "failed" : "waiting", response.status === 401 ? "No topic here is public. Sign in with a token; whoever runs this server gives you one." : `The server refused: ${detail ?? response.status}`);
+    tell(response.status < 500 ? "failed" : "waiting", response.status === 401 ? "No topic here is public. Sign in with a token; its operator gives you one." : `The server refused: ${detail ?? response.status}`);
   } catch {
     tell("offline", "The server cannot be reached; this page tries again by itself.");
   }

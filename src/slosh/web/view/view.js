@@ -252,7 +252,7 @@ const WORDS = {
   failed: "refused", ended: "the topic has ended", closed: "closed",
 };
 const WAYS = {
-  401: "It wants a token: sign in, or ask whoever runs it for one.", 403: "This reader has no right to it.", 404: "There is no slosh server behind this address.",
+  401: "It wants a token: sign in, or ask its operator for one.", 403: "This reader has no right to it.", 404: "There is no slosh server behind this address.",
 };
 
 function showState({ name, reason, error }) {
