@@ -11,6 +11,8 @@ from slosh.core.cursor import (
     EPOCH_LENGTH,
     MAX_OFFSET,
     Cursor,
+    Vector,
+    join_cursors,
     make_epoch,
     parse_cursor,
     spell,
@@ -113,6 +115,24 @@ def test_a_name_travels_in_a_header_an_event_and_a_url_as_it_is(name: str) -> No
     assert unspell(unquote(quote(spelled, safe=""))) == name
     if "%" not in name:
         assert unspell(unquote(spelled)) == name
+
+
+@PROPERTY
+@given(st.dictionaries(NAMES, OFFSETS), st.lists(st.tuples(NAMES, OFFSETS)), st.booleans())
+def test_places_that_move_one_at_a_time_are_spelled_as_all_of_them_are(
+    offsets: dict[str, int], moves: list[tuple[str, int]], starred: bool
+) -> None:
+    places = {name: Cursor("a", offset) for name, offset in offsets.items()}
+    vector = Vector(places, starred=starred)
+    for name, offset in moves:
+        places[name] = Cursor("a", offset)
+        vector.move(name, places[name])
+        assert str(vector) == join_cursors(places, starred=starred)
+    while places:
+        assert str(vector) == join_cursors(places, starred=starred)
+        name, _ = places.popitem()
+        vector.leave(name)
+    assert str(vector) == ("*" if starred else "")
 
 
 @PROPERTY

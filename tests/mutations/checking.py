@@ -176,4 +176,28 @@ ROWS: tuple[Row, ...] = (
         "left = 1000",
         "http1/test_arrivals.py::test_handshakes_that_come_together_begin_some_in_a_turn[asyncio]",
     ),
+    row(
+        "web/readers/shared.py",
+        "if made.batch.several:",
+        "if False:",
+        "web/test_portions.py::TestTurns::test_readers_of_the_same_very_many_topics_are_written_to_some_at_a_time[ndjson-message]",
+    ),
+    row(
+        "core/several.py",
+        "self._hub.room -= _LEAVING * len(over)",
+        "pass",
+        "web/test_portions.py::TestTurns::test_readers_of_the_same_very_many_topics_are_written_to_some_at_a_time[ndjson-ends]",
+    ),
+    row(
+        "core/several.py",
+        "told = len(reading.messages) + reading.ended",
+        "told = len(reading.messages)",
+        "web/test_portions.py::TestTurns::test_ends_of_very_many_topics_are_told_a_portion_in_a_turn[sse]",
+    ),
+    row(
+        "core/cursor.py",
+        'self._pairs[name] = f"{spell(name)}={cursor}"',
+        "pass",
+        "core/test_cursor.py::test_places_that_move_one_at_a_time_are_spelled_as_all_of_them_are",
+    ),
 )

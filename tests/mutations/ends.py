@@ -37,7 +37,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/several.py",
-        "return {over[-1]: places[over[-1]]}, True",
+        "return {last: places[last]}, True",
         "return {}, True",
         "web/test_ends.py::test_when_all_have_ended_the_last_place_is_the_end[ndjson]",
     ),

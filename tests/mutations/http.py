@@ -631,8 +631,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/readers/stream.py",
-        "made = recall(shared, subscription, action.key, self._minor)",
-        "made = recall(shared, subscription, action.key, 1)",
+        "made = recall(action.engine.hub, shared, subscription, action.key, self._minor)",
+        "made = recall(action.engine.hub, shared, subscription, action.key, 1)",
         "web/test_sharing.py::test_readers_of_one_way_who_differ_in_one_thing[sse]",
     ),
     row(

@@ -308,6 +308,55 @@ class TestTurns:
             before = written
         assert before == count
 
+    @pytest.mark.parametrize("what", ["message", "ends"])
+    @pytest.mark.parametrize("reader", [LongPoll, EventSource, Ndjson, WebSocket], ids=lambda each: each.transport)
+    def test_readers_of_the_same_very_many_topics_are_written_to_some_at_a_time(
+        self, site: Site, reader: type[Reader], what: str
+    ) -> None:
+        """What they get is made once for all, but the places of each are its own."""
+        names = [f"t/{number:03}" for number in range(200)]
+        for name in names:
+            kept(site, 0, topic=name)
+        fields = reader.headers | ({"websocket": HANDSHAKE}.get(reader.transport, {}))
+        clients = [site.connect().get("/topics/t/*", **fields) for _ in range(200)]
+        for client in clients:
+            client.wire.arrived.clear()
+        if what == "message":
+            site.engine.accept("t/007", [b"1"], site.loop.time())
+        else:
+            for name in names:
+                site.hub.end(site.hub.open(name, site.loop.time()))
+        leaves = what == "ends" and reader is not LongPoll
+        before = 0
+        for _ in range(len(clients)):
+            turn(site)
+            written = sum(bool(client.wire.arrived) for client in clients)
+            assert written - before <= WORK // ((64 + 256 * leaves) * len(names)) + 5
+            before = written
+        assert before == len(clients)
+
+    def test_ends_of_very_many_topics_are_told_a_portion_in_a_turn(self, site: Site, stream: type[Reader]) -> None:
+        """Each is told with the places in all topics, in an event stream."""
+        names = [f"t/{number:03}" for number in range(250)]
+        for name in names:
+            kept(site, 0, topic=name)
+        fields = stream.headers | ({"websocket": HANDSHAKE}.get(stream.transport, {}))
+        clients = [site.connect().get("/topics/t/*", **fields) for _ in range(3)]
+        for client in clients:
+            client.wire.arrived.clear()
+        arrived = [0 for _ in clients]
+        for name in names:
+            site.hub.end(site.hub.open(name, site.loop.time()))
+        for _ in range(100):
+            turn(site)
+            for at, client in enumerate(clients):
+                assert len(client.wire.arrived) - arrived[at] < 2 * site.settings.portion
+                arrived[at] = len(client.wire.arrived)
+        told = [bytes(client.wire.arrived) for client in clients]
+        assert told[0] == told[1] == told[2]
+        assert told[0].count(b"event: end\n") + told[0].count(b'"ended":true') == len(names)
+        assert all(site.watchers(name) == 0 for name in names)
+
     @pytest.mark.parametrize("way", ["publish", "read"])
     def test_topics_come_to_life_under_very_many_readers_of_patterns_some_at_a_time(self, site: Site, way: str) -> None:
         names = [f"t/{number}" for number in range(40)]

@@ -93,15 +93,37 @@ def unspell(text: str) -> str:
         return text
 
 
-def join_cursors(cursors: Mapping[str, Cursor], *, starred: bool) -> str:
-    """The vector of places in several topics, as text.
+class Vector:
+    """Places in several topics, of which one moves at a time: the others are not spelled again for that.
 
     Args:
+        cursors: the places, by the names of the topics.
         starred: whether the reader reads patterns. The star tells such a vector from no cursor at all where
             nothing matched yet: what comes to life later is new to that reader from its first message on.
     """
-    pairs = [f"{spell(name)}={cursor}" for name, cursor in cursors.items()]
-    return ",".join([STAR, *pairs] if starred else pairs)
+
+    __slots__ = ("_first", "_pairs")
+
+    def __init__(self, cursors: Mapping[str, Cursor], *, starred: bool) -> None:
+        self._first = [STAR] if starred else []
+        self._pairs = {name: f"{spell(name)}={cursor}" for name, cursor in cursors.items()}
+
+    def move(self, name: str, cursor: Cursor) -> None:
+        """Let the place in the topic `name` be `cursor`."""
+        self._pairs[name] = f"{spell(name)}={cursor}"
+
+    def leave(self, name: str) -> None:
+        """Tell no place in the topic `name` any more."""
+        del self._pairs[name]
+
+    def __str__(self) -> str:
+        """The text that travels."""
+        return ",".join([*self._first, *self._pairs.values()])
+
+
+def join_cursors(cursors: Mapping[str, Cursor], *, starred: bool) -> str:
+    """The vector of places in several topics, as text; see `Vector`."""
+    return str(Vector(cursors, starred=starred))
 
 
 def make_epoch(random_bits: Callable[[int], int]) -> str:

@@ -11,7 +11,7 @@ clients take it as soon as they have read that line: they would come back behind
 
 from typing import ClassVar, Final
 
-from slosh.core.cursor import ENDED, Cursor, join_cursors
+from slosh.core.cursor import ENDED, Cursor, Vector
 from slosh.core.reading import Reading
 from slosh.core.subscription import Batch, Subscription
 from slosh.http1.connection import Connection
@@ -108,7 +108,7 @@ def _encode_one(batch: Batch) -> list[bytes]:
 def _encode_several(batch: Batch) -> list[bytes]:
     """Events that say of which topic they are, each with the places in all of them."""
     events = _resets(batch)  # before the places in the new lives, which come with the first message
-    places = dict(batch.before)
+    places = Vector(batch.before, starred=batch.starred)
     for name, reading in batch.parts:
         events.append(_control(name, reading, several=True))
         topic = write_json(name)
@@ -116,8 +116,8 @@ def _encode_several(batch: Batch) -> list[bytes]:
         if reading.times is not None:
             times = [b',"time":%d' % time for time in reading.times]
         for offset, time, message in zip(reading.offsets, times, reading.messages, strict=True):
-            places[name] = Cursor(reading.epoch, offset)
-            place = join_cursors(places, starred=batch.starred).encode()
+            places.move(name, Cursor(reading.epoch, offset))
+            place = str(places).encode()
             events.append(b'data: {"topic":%b%b,"message":%b}\nid: %b\n\n' % (topic, time, _data(message), place))
         if reading.ended:
             place = _place_behind_end(places, name, reading, batch).encode()
@@ -125,14 +125,14 @@ def _encode_several(batch: Batch) -> list[bytes]:
     return events
 
 
-def _place_behind_end(places: dict[str, Cursor], name: str, reading: Reading, batch: Batch) -> str:
+def _place_behind_end(places: Vector, name: str, reading: Reading, batch: Batch) -> str:
     """The places once the topic `name` has ended, as `SeveralTopics.read` tells them."""
-    places[name] = Cursor(reading.epoch, ENDED if batch.starred else reading.place)
-    told = join_cursors(places, starred=batch.starred)
+    places.move(name, Cursor(reading.epoch, ENDED if batch.starred else reading.place))
+    told = str(places)
     if batch.starred:
         return told
-    del places[name]
-    return join_cursors(places, starred=False) or told
+    places.leave(name)
+    return str(places) or told
 
 
 def _resets(batch: Batch) -> list[bytes]:

@@ -198,7 +198,7 @@ class Poll(Exchange):
         """The answer, if nobody has made it already; None if it takes another turn."""
         action, subscription = self._action, self._subscription
         variant = self._connection.connection_field()
-        made = recall(shared, subscription, action.key, variant)
+        made = recall(action.engine.hub, shared, subscription, action.key, variant)
         if made is None:
             batch = action.read(subscription, shared, sift)
             if batch is None:

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from slosh.access.rights import Rights
 from slosh.compiled import mypyc_attr
 from slosh.core.cursor import EPOCH_LENGTH, Cursor
+from slosh.core.hub import Hub
 from slosh.core.patterns import MAX_MATCHES
 from slosh.core.reading import Offset, Sift, Since, locate
 from slosh.core.several import PatternSubscription, Room, SeveralTopics
@@ -39,6 +40,8 @@ _TIME: Final = 24
 """Bytes of the time of a message."""
 _PLACE: Final = 512
 """Bytes that each topic of a reader of several counts where what it gets is read and told."""
+_SAME_PLACE: Final = 64
+"""The same where another reader at the same places has made what it gets."""
 
 _TOO_MANY: Final = f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer topics at a time."
 _SOME_CURSOR: Final = Cursor("0" * EPOCH_LENGTH, 0)
@@ -344,13 +347,15 @@ class SharedAnswer:
             self.ends = self.ends or reading.ended
 
 
-def recall(shared: Shared, subscription: Subscription, key: str, variant: object) -> SharedAnswer | None:
+def recall(hub: Hub, shared: Shared, subscription: Subscription, key: str, variant: object) -> SharedAnswer | None:
     """What another reader has made in this wake-up that does for this one too, or None."""
     if shared.alone:
         return None
     made: SharedAnswer | None = shared.made.get((subscription.key(), key, variant))
     if made is not None:
         shared.latest = made
+        if made.batch.several:
+            hub.room -= _SAME_PLACE * len(made.batch.before)
     return made
 
 

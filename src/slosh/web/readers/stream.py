@@ -315,7 +315,9 @@ class Stream(Exchange):
     def _make(self, shared: Shared) -> SharedAnswer | None:
         """The bytes for the next portion, if nobody has made them already; None if that takes another turn."""
         action, subscription = self.action, self.subscription
-        made = recall(shared, subscription, action.key, self._minor)
+        if self._goes_on and action.asked.several:
+            return None  # To find out whether others stand at the same places costs as much as to read on.
+        made = recall(action.engine.hub, shared, subscription, action.key, self._minor)
         if made is None and not self._goes_on:
             batch = action.read(subscription, shared, self._sift)
             if batch is None:
