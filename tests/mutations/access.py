@@ -52,7 +52,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/gate.py",
-        "if self._checked is not grant or isinstance(said, str):",
+        "if self._checked is not grant or isinstance(variable, str):",
         "if self._checked is not grant:",
         GATE + "test_a_remembered_head_carries_no_right_beyond_new_rules",
         GATE + "test_a_name_in_a_remembered_head_is_looked_at_each_time",
@@ -95,7 +95,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/gate.py",
-        "return self._action.find_path(said)",
+        "return self._action.find_path(variable)",
         'return ""',
         GUARDS + "test_the_logs_name_the_topic_of_each_request_and_not_of_the_first_with_such_a_head",
     ),

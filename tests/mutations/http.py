@@ -349,7 +349,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/publish.py",
-        'return f"/topics/{said}"',
+        'return f"/topics/{variable}"',
         'return ""',
         "http1/test_refusal_log.py::test_the_path_is_that_of_the_request_also_where_its_body_is_late",
     ),

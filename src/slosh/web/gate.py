@@ -334,7 +334,7 @@ class Guard(Action):
         self._credential = credential
         self._grant: Grant | None = None  # what the token gave when it was last asked
         self._may_hold = action.may_hold or (isinstance(action, ByTrust) and action.other.may_hold)
-        self._checked: Grant | None = None  # with which the action was allowed, whatever its changing part says
+        self._checked: Grant | None = None  # with which the action was allowed, whatever its variable part says
         self.fields = action.fields
         self.max_body = action.max_body
         self.body_bound = action.body_bound
@@ -354,16 +354,16 @@ class Guard(Action):
         self._action.run(connection, body)
         self._note(connection, grant)
 
-    def run_with(self, connection: Connection, body: bytes, said: object) -> None:
-        """The same for a head whose changing part says `said`."""
-        grant = self._admit(connection, body, said)
-        self._action.run_with(connection, body, said)
+    def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
+        """The same for a head whose variable part says `variable`."""
+        grant = self._admit(connection, body, variable)
+        self._action.run_with(connection, body, variable)
         self._note(connection, grant)
 
     def refuse_early(
         self,
         connection: Connection,
-        said: object | None,
+        variable: object | None,
         asks_first: bool,  # noqa: FBT001 - as the base has it
     ) -> SloshError | None:
         """As the base says.
@@ -372,11 +372,11 @@ class Guard(Action):
         came whole. Any other is counted when its body is here.
         """
         try:
-            self._check(self._find_grant(connection), said)
+            self._check(self._find_grant(connection), variable)
         except SloshError as error:
             refusal: SloshError | None = error
         else:
-            refusal = self._action.refuse_early(connection, said, asks_first)
+            refusal = self._action.refuse_early(connection, variable, asks_first)
             if not asks_first:
                 return refusal
         if refusal is not None:
@@ -386,9 +386,9 @@ class Guard(Action):
                 return too_many
         return refusal
 
-    def find_path(self, said: object) -> str:
+    def find_path(self, variable: object) -> str:
         """As the action does."""
-        return self._action.find_path(said)
+        return self._action.find_path(variable)
 
     def look_again(self, connection: Connection) -> SloshError | None:
         """Whether what is held may be held on. Gives the error where it may not."""
@@ -411,12 +411,12 @@ class Guard(Action):
             raise self._refusal(grant)
         self._gate.check_messages(connection, grant, 1)
 
-    def _admit(self, connection: Connection, body: bytes, said: object | None) -> Grant:
+    def _admit(self, connection: Connection, body: bytes, variable: object | None) -> Grant:
         gate, action = self._gate, self._action
         gate.check_rate(connection, self._grant)
         grant = self._find_grant(connection)
-        if self._checked is not grant or isinstance(said, str):
-            self._check(grant, said)
+        if self._checked is not grant or isinstance(variable, str):
+            self._check(grant, variable)
         gate.check_token_rate(connection, grant)
         if gate.messages is not None:
             gate.check_messages(connection, grant, action.count_messages(body))
@@ -438,10 +438,10 @@ class Guard(Action):
             self._grant = grant
         return grant
 
-    def _check(self, grant: Grant, said: object | None) -> None:
-        if not self._action.is_allowed(grant.rights, said):
+    def _check(self, grant: Grant, variable: object | None) -> None:
+        if not self._action.is_allowed(grant.rights, variable):
             raise self._refusal(grant)
-        if not isinstance(said, str):
+        if not isinstance(variable, str):
             self._checked = grant
 
     def _refusal(self, grant: Grant) -> SloshError:

@@ -199,7 +199,7 @@ class Metrics(_About):
 
     takes_time: bool = True
 
-    def is_allowed(self, rights: Rights, said: object | None) -> bool:  # noqa: ARG002 - it has no changing part
+    def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - it has no variable part
         """They tell of all topics together, so they are for who may read all."""
         return rights.reads_all
 

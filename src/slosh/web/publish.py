@@ -138,9 +138,9 @@ class Publish(Action):
         self.max_body = settings.max_body if self.is_batch else self.max_message
         self.body_bound = "max_body" if self.is_batch else "max_message"
 
-    def is_allowed(self, rights: Rights, said: object | None) -> bool:
+    def is_allowed(self, rights: Rights, variable: object | None) -> bool:
         """Whether the topic may be published to."""
-        return rights.may_publish(said if isinstance(said, str) else self._topic)
+        return rights.may_publish(variable if isinstance(variable, str) else self._topic)
 
     def count_messages(self, body: bytes) -> int:
         """One, or each line of a batch."""
@@ -157,7 +157,7 @@ class Publish(Action):
     def refuse_early(
         self,
         connection: Connection,
-        said: object | None,
+        variable: object | None,
         asks_first: bool,  # noqa: FBT001 - as the base has it
     ) -> SloshError | None:
         """As the base says: for an idempotency key that is none, and a topic that takes nothing, where that is known.
@@ -171,55 +171,55 @@ class Publish(Action):
         if key or not asks_first:
             return None
         engine, now = self._engine, connection.server.now()
-        topic = said if isinstance(said, str) else self._topic
+        topic = variable if isinstance(variable, str) else self._topic
         if not self._opens and engine.is_unwatched(topic, now):
             return NoWatchers()
         known = engine.hub.find(topic, now) if engine.knows_all else None
         return TopicEnded() if known is not None and known.ended else None
 
-    def find_path(self, said: object) -> str:
-        """That of the topic `said`."""
-        return f"/topics/{said}"
+    def find_path(self, variable: object) -> str:
+        """That of the topic whose name `variable` is."""
+        return f"/topics/{variable}"
 
     def run(self, connection: Connection, body: bytes) -> None:
         """Check what came and hand it to the engine."""
         self.run_with(connection, body, self._topic)
 
-    def run_with(self, connection: Connection, body: bytes, said: object) -> None:
-        """The same for the topic `said`."""
-        if not isinstance(said, str):
+    def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
+        """The same for the topic whose name `variable` is."""
+        if not isinstance(variable, str):
             raise InternalError
         if 0 < len(body) <= LONG:
-            self.check(connection, body, said)
+            self.check(connection, body, variable)
         elif body:
-            if not (self._is_keyed or self._opens) and self._engine.is_unwatched(said, connection.server.now()):
+            if not (self._is_keyed or self._opens) and self._engine.is_unwatched(variable, connection.server.now()):
                 raise NoWatchers
-            self.check(connection, body, said)
+            self.check(connection, body, variable)
         elif self._opens and not self._ends:
-            self.publish(connection, (), said)
+            self.publish(connection, (), variable)
         elif self._ends:
             raise BadJson("The last message is missing: the body is empty. DELETE ends a topic without a message.", 0)
         else:
-            self.check(connection, body, said)
+            self.check(connection, body, variable)
 
-    def check(self, connection: Connection, body: bytes, said: str) -> None:
-        """Check the body, and publish what it holds to the topic `said`.
+    def check(self, connection: Connection, body: bytes, topic: str) -> None:
+        """Check the body, and publish what it holds to `topic`.
 
         Raises:
             BadJson: it is not JSON.
         """
         if len(body) > LONG:
-            self.check_lines(connection, [body], said)
+            self.check_lines(connection, [body], topic)
         else:
-            self.publish(connection, (check_json(body, self.settings.max_depth),), said)
+            self.publish(connection, (check_json(body, self.settings.max_depth),), topic)
 
-    def check_lines(self, connection: Connection, lines: list[bytes], said: str) -> None:
-        """Check messages that may take more than one turn, and publish them to the topic `said`.
+    def check_lines(self, connection: Connection, lines: list[bytes], topic: str) -> None:
+        """Check messages that may take more than one turn, and publish them to `topic`.
 
         Raises:
             SloshError: the first ones cannot be accepted.
         """
-        _Checking(connection, self, lines, said).start()
+        _Checking(connection, self, lines, topic).start()
 
     def check_size(self, number: int, line: bytes) -> None:
         """See that a line, counted from 1 on, is no larger than a message may be; of one alone that is known.
@@ -232,29 +232,29 @@ class Publish(Action):
         """What is answered where `error` is found in a line."""
         return error
 
-    def publish(self, connection: Connection, messages: Sequence[bytes], said: str) -> None:
-        """Hand `messages`, which were checked, to the engine for the topic `said`."""
+    def publish(self, connection: Connection, messages: Sequence[bytes], topic: str) -> None:
+        """Hand `messages`, which were checked, to the engine for `topic`."""
         now = connection.server.now()
         hub = self._engine.hub
         key = self._find_key(connection)
         client = find_client(connection) if key else ""
         if self._is_special or hub.classes.keeps_some or hub.listeners.has_followers:
-            if hub.find(said, now) is None and (self._opens or self._engine.may_begin(said)):
+            if hub.find(topic, now) is None and (self._opens or self._engine.may_begin(topic)):
                 take_share(connection, self._engine, 1, publishes=True)
             outcome = None
             if not (self._opens or self._ends):
-                outcome = self._engine.accept(said, messages, now, key, client)
+                outcome = self._engine.accept(topic, messages, now, key, client)
             if outcome is None:
-                self._publish_slowly(connection, messages, said, now, key, client)
+                self._publish_slowly(connection, messages, topic, now, key, client)
             give_share(self._engine)
             if outcome is not None:
-                self.settle(outcome, connection, said, now)
+                self.settle(outcome, connection, topic, now)
             return
-        outcome = self._engine.accept(said, messages, now, key, client)
+        outcome = self._engine.accept(topic, messages, now, key, client)
         if outcome is not None:
-            self.settle(outcome, connection, said, now)
+            self.settle(outcome, connection, topic, now)
         else:
-            self._publish_slowly(connection, messages, said, now, key, client)
+            self._publish_slowly(connection, messages, topic, now, key, client)
 
     def _find_key(self, connection: Connection) -> str:
         """The idempotency key of the present request, or nothing.
@@ -265,24 +265,24 @@ class Publish(Action):
         return parse_key(connection.head) if self._is_keyed else ""
 
     def _publish_slowly(
-        self, connection: Connection, messages: Sequence[bytes], said: str, now: float, key: str, client: str
+        self, connection: Connection, messages: Sequence[bytes], topic: str, now: float, key: str, client: str
     ) -> None:
         """Have the engine take what it does not take at once."""
-        pending = _Pending(connection, self, said)
+        pending = _Pending(connection, self, topic)
         opens, ends = self._opens, self._ends
-        self._engine.publish(said, messages, now, pending.done, key, client, opens=opens, ends=ends)
+        self._engine.publish(topic, messages, now, pending.done, key, client, opens=opens, ends=ends)
         if not pending.is_done:
             connection.hold(pending)
 
-    def settle(self, outcome: Published | SloshError, connection: Connection, said: str, now: float = 0.0) -> None:
-        """Answer with what became of a publish to `said`, at the time `now`, seconds, where that is known."""
+    def settle(self, outcome: Published | SloshError, connection: Connection, topic: str, now: float = 0.0) -> None:
+        """Answer with what became of a publish to `topic`, at the time `now`, seconds, where that is known."""
         if isinstance(outcome, Published):
-            connection.finish(self.answer(outcome, connection, said), now=now)
+            connection.finish(self.answer(outcome, connection, topic), now=now)
         else:
-            connection.refuse(outcome, said)
+            connection.refuse(outcome, topic)
 
-    def answer(self, outcome: Published, connection: Connection, said: str) -> bytes:
-        """The whole response to a publish to the topic `said`."""
+    def answer(self, outcome: Published, connection: Connection, topic: str) -> bytes:
+        """The whole response to a publish to `topic`."""
         date, closing = connection.server.date(), connection.connection_field()
         newest, epoch = b"%d" % outcome.newest, outcome.epoch.encode("ascii")
         size = 2 * len(newest) + len(epoch)
@@ -292,28 +292,28 @@ class Publish(Action):
             self._size = 0
         # Within a second nearly all answers differ in the place alone, so what stands around it is kept.
         if size != self._size or outcome.watchers != self._watchers or self.is_batch or outcome.replayed:
-            self._prepare(outcome, size, said)
+            self._prepare(outcome, size, topic)
         return b'%b%b,"next":"%b.%b%b' % (self._start, newest, epoch, newest, self._rest)
 
-    def _prepare(self, outcome: Published, size: int, said: str) -> None:
+    def _prepare(self, outcome: Published, size: int, topic: str) -> None:
         """Make what stands around the place in the answers to publishes like `outcome`.
 
         Args:
             size: bytes of the offset, which stands there twice, and of the epoch.
-            said: the topic's name.
+            topic: the topic's name.
         """
         fixed = self._fixed + _REPLAYED if outcome.replayed else self._fixed
         watchers = b"%d" % outcome.watchers
-        accepted = self._tell_batch(outcome, said) if self.is_batch else b""
+        accepted = self._tell_batch(outcome, topic) if self.is_batch else b""
         self._rest = b'","watchers":%b%b%b}\n' % (watchers, accepted, self._ended)
         length = _BODY + size + len(watchers) + len(accepted) + len(self._ended)
         self._start = b'%bSlosh-Watchers: %b\r\nContent-Length: %d\r\n\r\n{"max":' % (fixed, watchers, length)
         self._watchers = outcome.watchers
         self._size = 0 if outcome.replayed else size
 
-    def _tell_batch(self, outcome: Published, said: str) -> bytes:
+    def _tell_batch(self, outcome: Published, topic: str) -> bytes:
         """What the answer to a batch has beside: how many messages, and how many of the next batch would be kept."""
-        kept = self._engine.hub.classes.find(said)
+        kept = self._engine.hub.classes.find(topic)
         return b',"accepted":%d,"queue":%d,"queue_bytes":%d' % (outcome.accepted, kept.queue, kept.queue_bytes)
 
 
@@ -324,7 +324,7 @@ class PublishBatch(Publish):
 
     is_batch: ClassVar[bool] = True
 
-    def check(self, connection: Connection, body: bytes, said: str) -> None:
+    def check(self, connection: Connection, body: bytes, topic: str) -> None:
         """As the base says; empty lines mean nothing, and errors name the line, from 1 on.
 
         Raises:
@@ -333,7 +333,7 @@ class PublishBatch(Publish):
         most = self.settings.max_batch
         if body.count(b"\n") + (not body.endswith(b"\n")) > most:
             raise TooLarge(f"A batch has at most {most} lines (max_batch).", most)
-        self.check_lines(connection, body.split(b"\n"), said)
+        self.check_lines(connection, body.split(b"\n"), topic)
 
     def check_size(self, number: int, line: bytes) -> None:
         """As the base says."""
@@ -402,7 +402,7 @@ class EndTopic(Publish):
     def refuse_early(
         self,
         connection: Connection,
-        said: object | None,  # noqa: ARG002 - it has no body, whatever the topic
+        variable: object | None,  # noqa: ARG002 - it has no body, whatever the topic
         asks_first: bool,  # noqa: ARG002, FBT001
     ) -> SloshError | None:
         """As the base says: for a body, and an idempotency key that is none."""
@@ -412,7 +412,7 @@ class EndTopic(Publish):
             return error
         return BadRequest(_NO_BODY) if connection.head.length > 0 else None
 
-    def run_with(self, connection: Connection, body: bytes, said: object) -> None:
+    def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
         """End it.
 
         Raises:
@@ -420,11 +420,11 @@ class EndTopic(Publish):
         """
         if body:
             raise BadRequest(_NO_BODY)
-        self.publish(connection, (), str(said))
+        self.publish(connection, (), str(variable))
 
-    def settle(self, outcome: Published | SloshError, connection: Connection, said: str, now: float = 0.0) -> None:
+    def settle(self, outcome: Published | SloshError, connection: Connection, topic: str, now: float = 0.0) -> None:
         """As the base says."""
-        super().settle(NoWatchers(_INACTIVE) if isinstance(outcome, NoWatchers) else outcome, connection, said, now)
+        super().settle(NoWatchers(_INACTIVE) if isinstance(outcome, NoWatchers) else outcome, connection, topic, now)
 
 
 def choose_end(engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> EndTopic:
@@ -480,18 +480,18 @@ def parse_key(head: Head) -> str:
 class _Pending(Exchange):
     """A publish that the engine has not answered yet."""
 
-    __slots__ = ("_action", "_connection", "_said", "is_done")
+    __slots__ = ("_action", "_connection", "_topic", "is_done")
 
     outlives_eof: ClassVar[bool] = True
 
-    def __init__(self, connection: Connection, action: Publish, said: str) -> None:
+    def __init__(self, connection: Connection, action: Publish, topic: str) -> None:
         self._connection = connection
         self._action = action
-        self._said = said
+        self._topic = topic
         self.is_done = False
 
     def done(self, outcome: Published | SloshError) -> None:
         """The engine has taken the message, or not."""
         self.is_done = True
         if self._connection.is_open:
-            self._action.settle(outcome, self._connection, self._said)
+            self._action.settle(outcome, self._connection, self._topic)

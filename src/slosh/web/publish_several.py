@@ -67,7 +67,7 @@ class PublishSeveral(Action):
         self.fields = fields
         self.max_body = settings.max_body
 
-    def is_allowed(self, rights: Rights, said: object | None) -> bool:  # noqa: ARG002 - it has no changing part
+    def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - it has no variable part
         """Whether anything may be published at all; the lines say what, and each topic is looked at."""
         return bool(rights.publish)
 

@@ -183,7 +183,7 @@ class Routes(Application):
         return render_refusal(error, head, server, FORMATS)
 
     def split(self, block: bytes) -> tuple[int, int]:
-        """The changing part of a long-poll is its cursor or its offset, that of a publish the name of its topic.
+        """The variable part of a long-poll is its cursor or its offset, that of a publish the name of its topic.
 
         The patterns take only what reads the same in every parser, and is decided in the same way, with anything else
         of its kind in that place: plain characters, HTTP/1.1; the first `since`, or the first `n` where there is no

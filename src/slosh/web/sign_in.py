@@ -108,7 +108,7 @@ class TellSession(Action):
         self._gate = gate
         self.max_body = 0
 
-    def is_allowed(self, rights: Rights, said: object | None) -> bool:  # noqa: ARG002 - it tells them
+    def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - it tells them
         """Everybody may know his own."""
         return True
 

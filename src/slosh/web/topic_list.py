@@ -74,7 +74,7 @@ class ListTopics(Action):
         self.fields = fields
         self.max_body = settings.max_body
 
-    def is_allowed(self, rights: Rights, said: object | None) -> bool:  # noqa: ARG002 - it has no changing part
+    def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - it has no variable part
         """Whether anything may be seen at all; what it is, is chosen topic by topic."""
         return bool(rights.read or rights.publish)
 

@@ -46,7 +46,7 @@ class CountWatchers(Action):
         self.fields = fields
         self.max_body = settings.max_body
 
-    def is_allowed(self, rights: Rights, said: object | None) -> bool:  # noqa: ARG002 - it has no changing part
+    def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - it has no variable part
         """Whether the topic may be read or published to."""
         return rights.may_see(self._name)
 

@@ -109,7 +109,7 @@ class History(Reader):
         """Find the topic, then begin. Where the reader was before does not count."""
         self.start(connection, Now())
 
-    def run_with(self, connection: Connection, body: bytes, said: object) -> None:  # noqa: ARG002 - as above
+    def run_with(self, connection: Connection, body: bytes, variable: object) -> None:  # noqa: ARG002 - as above
         """The same."""
         self.run(connection, body)
 

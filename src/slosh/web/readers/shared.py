@@ -113,7 +113,7 @@ class Reader(Opener):
 
     may_hold: ClassVar[bool] = True
 
-    def is_allowed(self, rights: Rights, said: object | None) -> bool:  # noqa: ARG002 - another cursor, the same topics
+    def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - another cursor, the same topics
         """Whether all the topics may be read that are named, and all that the patterns could ever match."""
         asked = self.asked
         return all(map(rights.may_read, asked.names)) and all(map(rights.may_follow, asked.patterns))
@@ -136,11 +136,11 @@ class Reader(Opener):
             return None
         return Cursor(self._epoch, number)
 
-    def run_with(self, connection: Connection, body: bytes, said: object) -> None:
-        """Begin at the place `said`, unless something else says where."""
+    def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
+        """Begin at the place `variable`, unless something else says where."""
         since: Since | None = None
-        if isinstance(said, Cursor) or isinstance(said, Offset):  # noqa: SIM101 - a union would be made for each poll
-            since = said
+        if isinstance(variable, Cursor) or isinstance(variable, Offset):  # noqa: SIM101 - a union would be made for each poll
+            since = variable
         if since is not None and not self.asked.several and not self.asked.resumes:
             self.start(connection, since)
         else:

@@ -237,14 +237,14 @@ class Socket(Stream):
 
     def _reply(self, conversation: Conversation, *, close: bool = False) -> None:
         """Write what the protocol has to say, and finish when it has nothing to say any more."""
-        said = conversation.reply()
+        reply = conversation.reply()
         if close or not conversation.is_open:
             if conversation.failure:
                 self.connection.server.closed[f"websocket_{conversation.failure}"] += 1
             self.leave()
-            self.connection.finish(said, close=True)
-        elif said:
-            self.connection.write(said)
+            self.connection.finish(reply, close=True)
+        elif reply:
+            self.connection.write(reply)
 
     def _publish(self, text: bytes) -> None:
         """Publish what the client said to the topic that it watches."""
