@@ -98,7 +98,9 @@ LEVELS: tuple[frozenset[str], ...] = (
     inside("web", "checking", "credentials", "files")
     | {"slosh.web.readers.request", "slosh.web.readers.websocket.conversation"},
     inside("web", "assets", "gate", "publish", "refusals", "readers.opening", "readers.shared"),
-    inside("web", "pages", "publish_several", "sign_in", "readers.history", "readers.longpoll", "readers.stream"),
+    inside(
+        "web", "guard", "pages", "publish_several", "sign_in", "readers.history", "readers.longpoll", "readers.stream"
+    ),
     inside("web.readers", "websocket.websocket") | {"slosh.web.readers"},  # transports
     inside("web", "pattern_list"),
     inside("web", "topic_list", "topic_news", "watcher_count"),

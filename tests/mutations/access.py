@@ -5,7 +5,7 @@ from tests.mutations.row import Row
 row = Row.of
 
 GATE = "web/test_gate.py::"
-GUARDS = "web/test_guards.py::"
+GUARDS = "web/test_guard.py::"
 ROWS: tuple[Row, ...] = (
     row(
         "access/patterns.py",
@@ -51,7 +51,7 @@ ROWS: tuple[Row, ...] = (
         "access/test_authority.py::test_a_token_ends_at_its_time_also_where_it_is_remembered",
     ),
     row(
-        "web/gate.py",
+        "web/guard.py",
         "if self._checked is not grant or isinstance(variable, str):",
         "if self._checked is not grant:",
         GATE + "test_a_remembered_head_carries_no_right_beyond_new_rules",
@@ -94,13 +94,13 @@ ROWS: tuple[Row, ...] = (
         "test_listening.py::test_what_other_machines_reach_has_rules_or_says_that_it_wants_none",
     ),
     row(
-        "web/gate.py",
+        "web/guard.py",
         "return self._action.find_path(variable)",
         'return ""',
         GUARDS + "test_the_logs_name_the_topic_of_each_request_and_not_of_the_first_with_such_a_head",
     ),
     row(
-        "web/gate.py",
+        "web/guard.py",
         "self.body_bound = action.body_bound",
         'self.body_bound = "max_body"',
         GUARDS + "test_a_body_that_is_too_large_is_told_its_own_bound",
@@ -131,7 +131,7 @@ ROWS: tuple[Row, ...] = (
         GUARDS + "test_probes_have_no_rate",
     ),
     row(
-        "web/gate.py",
+        "web/guard.py",
         "self._gate.check_rate(connection, self._grant)",
         "pass",
         GUARDS + "test_a_guess_at_a_token_is_counted_however_it_is_sent",

@@ -10,22 +10,21 @@ The rules of this file:
 * A request that is held is looked at again when its token expires, and when the rules change. What does not count any
   more is ended: a poll is answered 401, a stream ends, a WebSocket is closed with 1008.
 
-It is longer than other files because a gate and the guards that it puts before actions look into each other: what is
-checked before a request runs is checked again while it is held.
+What stands before a single action, and asks the gate, is its guard (`guard.py`).
 """
 
 import logging
 import math
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from slosh.access.authority import Authority
 from slosh.access.jwt import BadToken
 from slosh.access.limits import Buckets, address_key
 from slosh.access.rights import ALL, Grant, Rights
-from slosh.errors import Forbidden, SloshError, TooManyHeld, TooManyRequests, Unauthorized
+from slosh.errors import SloshError, TooManyRequests, Unauthorized
 from slosh.http1.connection import Connection
-from slosh.http1.handler import Action, ByTrust
+from slosh.http1.handler import Action
 from slosh.http1.state import Client, ServerState
 from slosh.settings.table import Settings
 from slosh.web.credentials import Credential
@@ -60,6 +59,20 @@ def make_authority(settings: Settings) -> Authority | None:
     if settings.access is None:
         return None
     return Authority(settings.access, skew=settings.clock_skew, max_token=settings.max_token)
+
+
+class Guarded(Action):
+    """An action whose request may be held, and is looked at again meanwhile."""
+
+    __slots__ = ()
+
+    def look_again(self, connection: Connection) -> SloshError | None:
+        """Whether the request that `connection` holds may be held on: None where it may.
+
+        Returns:
+            The error to end it with, where it may not.
+        """
+        raise NotImplementedError
 
 
 class Gate:
@@ -274,7 +287,7 @@ class Gate:
 
     def _look_at(self, connection: Connection, authority: Authority) -> None:
         grant, action = connection.grant, connection.held_action
-        if grant is None or not isinstance(action, Guard):
+        if grant is None or not isinstance(action, Guarded):
             return
         if not authority.is_current(grant, connection.server.wall()):
             error = action.look_again(connection)
@@ -304,162 +317,7 @@ def named(error: SloshError, grant: Grant | None) -> SloshError:
     return error
 
 
-class Guard(Action):
-    """An action, and what has to be looked at before it is run.
-
-    Args:
-        gate: knows rights and rates.
-        action: what is done then.
-        credential: what the head brings.
-    """
-
-    __slots__ = (
-        "_action",
-        "_checked",
-        "_credential",
-        "_gate",
-        "_grant",
-        "_may_hold",
-        "body_bound",
-        "fields",
-        "max_body",
-        "takes_time",
-    )
-
-    is_open: ClassVar[bool] = True
-
-    def __init__(self, gate: Gate, action: Action, credential: Credential) -> None:
-        self._gate = gate
-        self._action = action
-        self._credential = credential
-        self._grant: Grant | None = None  # what the token gave when it was last asked
-        self._may_hold = action.may_hold or (isinstance(action, ByTrust) and action.other.may_hold)
-        self._checked: Grant | None = None  # with which the action was allowed, whatever its variable part says
-        self.fields = action.fields
-        self.max_body = action.max_body
-        self.body_bound = action.body_bound
-        self.takes_time = action.takes_time
-
-    def understand(self, part: bytes) -> object | None:
-        """As the action does."""
-        return self._action.understand(part)
-
-    def run(self, connection: Connection, body: bytes) -> None:
-        """Run the action, if it may be.
-
-        Raises:
-            Unauthorized, Forbidden, TooManyRequests, TooManyHeld: it may not.
-        """
-        grant = self._admit(connection, body, None)
-        self._action.run(connection, body)
-        self._note(connection, grant)
-
-    def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
-        """The same for a head whose variable part says `variable`."""
-        grant = self._admit(connection, body, variable)
-        self._action.run_with(connection, body, variable)
-        self._note(connection, grant)
-
-    def refuse_early(
-        self,
-        connection: Connection,
-        variable: object | None,
-        asks_first: bool,  # noqa: FBT001 - as the base has it
-    ) -> SloshError | None:
-        """As the base says.
-
-        A request is counted here where it is refused without its body: a guess at a token costs as much as one that
-        came whole. Any other is counted when its body is here.
-        """
-        try:
-            self._check(self._find_grant(connection), variable)
-        except SloshError as error:
-            refusal: SloshError | None = error
-        else:
-            refusal = self._action.refuse_early(connection, variable, asks_first)
-            if not asks_first:
-                return refusal
-        if refusal is not None:
-            try:
-                self._gate.check_rate(connection, self._grant)
-            except TooManyRequests as too_many:
-                return too_many
-        return refusal
-
-    def find_path(self, variable: object) -> str:
-        """As the action does."""
-        return self._action.find_path(variable)
-
-    def look_again(self, connection: Connection) -> SloshError | None:
-        """Whether what is held may be held on. Gives the error where it may not."""
-        try:
-            grant = self._find_grant(connection)
-            self._check(grant, None)
-        except SloshError as error:
-            return error
-        connection.grant = grant
-        return None
-
-    def check_message(self, connection: Connection, topic: str) -> None:
-        """See that a message may be published to `topic` on a WebSocket that was opened with this head.
-
-        Raises:
-            Unauthorized, Forbidden, TooManyRequests: it may not.
-        """
-        grant = self._find_grant(connection)
-        if not grant.rights.may_publish(topic):
-            raise self._refusal(grant)
-        self._gate.check_messages(connection, grant, 1)
-
-    def _admit(self, connection: Connection, body: bytes, variable: object | None) -> Grant:
-        gate, action = self._gate, self._action
-        gate.check_rate(connection, self._grant)
-        grant = self._find_grant(connection)
-        if self._checked is not grant or isinstance(variable, str):
-            self._check(grant, variable)
-        gate.check_token_rate(connection, grant)
-        if gate.messages is not None:
-            gate.check_messages(connection, grant, action.count_messages(body))
-        connection.grant = grant
-        if self._may_hold and gate.held.most:
-            setting = gate.held.find_excess(connection, grant)
-            if setting:
-                error = TooManyHeld(f"{setting} has {gate.held.most} requests held already (max_held_per_address).")
-                raise named(error, grant)
-        return grant
-
-    def _find_grant(self, connection: Connection) -> Grant:
-        grant, authority = self._grant, self._gate.authority
-        if grant is not None and (authority is None or authority.is_current(grant, connection.server.wall())):
-            return grant
-        self._grant = self._checked = None
-        grant = self._gate.identify(self._credential, connection)
-        if authority is None or not authority.rules.clients:  # else it is the connection's, and not the head's
-            self._grant = grant
-        return grant
-
-    def _check(self, grant: Grant, variable: object | None) -> None:
-        if not self._action.is_allowed(grant.rights, variable):
-            raise self._refusal(grant)
-        if not isinstance(variable, str):
-            self._checked = grant
-
-    def _refusal(self, grant: Grant) -> SloshError:
-        is_public = self._gate.authority is not None and grant is self._gate.authority.public
-        return Unauthorized() if is_public else named(Forbidden(), grant)
-
-    def _note(self, connection: Connection, grant: Grant) -> None:
-        if connection.held_action is self:
-            self._gate.note_held(connection, grant)
-
-
 def find_rights(connection: Connection) -> Rights:
     """What may be seen by whoever sends the present request; all where there are no rules."""
     grant = connection.grant
     return ALL if grant is None else grant.rights
-
-
-def find_guard(connection: Connection) -> Guard | None:
-    """The guard of the present request, which is held; None where there are no rules."""
-    action = connection.held_action
-    return action if isinstance(action, Guard) else None

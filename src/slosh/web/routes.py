@@ -17,7 +17,8 @@ from slosh.http1.state import ServerState
 from slosh.settings import Settings
 from slosh.web.credentials import COOKIE, NO_CREDENTIAL, find_credential
 from slosh.web.files import DocumentRoot, ServeFile
-from slosh.web.gate import Gate, Guard
+from slosh.web.gate import Gate
+from slosh.web.guard import Guard
 from slosh.web.hosts import Hosts
 from slosh.web.origins import Origins, frame_ancestors, tell_how_to_allow
 from slosh.web.pages import VIEW, Healthy, Ready, route_pages, route_view

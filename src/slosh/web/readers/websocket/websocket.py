@@ -19,7 +19,7 @@ from slosh.http1.head import Head
 from slosh.http1.response import problem_document
 from slosh.settings import Settings
 from slosh.web.credentials import SUBPROTOCOL, list_subprotocols
-from slosh.web.gate import find_guard
+from slosh.web.guard import find_guard
 from slosh.web.jsontext import check_json
 from slosh.web.longtext import LONG, LongText
 from slosh.web.readers.envelope import encode_envelope, encode_place

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from slosh.http1.handler import Action, ByTrust
-from slosh.web.gate import Guard
+from slosh.web.guard import Guard
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
 from tests.web.test_gate import ALMIGHTY, RULES, bearer
@@ -83,7 +83,7 @@ def test_the_access_log_names_no_token_of_the_request_before(
 def test_what_needs_no_right_needs_no_token_that_counts(make_site: MakeSite, fields: dict[str, str]) -> None:
     """A proxy may send a token of its own kind to all that stands behind it."""
     site = make_site(access=RULES, trusted_proxies="192.0.2.0/24")
-    for target in ("/test_guards.py", "/view/mine/a", "/-/slosh.js", "/-/healthy", "/-/ready"):
+    for target in ("/test_guard.py", "/view/mine/a", "/-/slosh.js", "/-/healthy", "/-/ready"):
         assert site.get(target, **bearer("nonsense"), **fields).status == 200, target
 
 

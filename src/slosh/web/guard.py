@@ -1,0 +1,172 @@
+"""What stands before an action where there are rules or rates: each request passes its guard before it is run.
+
+The rules of this file:
+
+* A guard belongs to a head, as its action does, and keeps nothing of a request but what its token gave.
+* What is checked before a request runs is checked again while it is held, and in the same way.
+* Each of an action's methods that http1 calls is passed on; one that is forgotten would be answered by the base class.
+"""
+
+from typing import ClassVar
+
+from slosh.access.rights import Grant
+from slosh.errors import Forbidden, SloshError, TooManyHeld, TooManyRequests, Unauthorized
+from slosh.http1.connection import Connection
+from slosh.http1.handler import Action, ByTrust
+from slosh.web.credentials import Credential
+from slosh.web.gate import Gate, Guarded, named
+
+
+class Guard(Guarded):
+    """An action, and what has to be looked at before it is run.
+
+    Args:
+        gate: knows rights and rates.
+        action: what is done then.
+        credential: what the head brings.
+    """
+
+    __slots__ = (
+        "_action",
+        "_checked",
+        "_credential",
+        "_gate",
+        "_grant",
+        "_may_hold",
+        "body_bound",
+        "fields",
+        "max_body",
+        "takes_time",
+    )
+
+    is_open: ClassVar[bool] = True
+
+    def __init__(self, gate: Gate, action: Action, credential: Credential) -> None:
+        self._gate = gate
+        self._action = action
+        self._credential = credential
+        self._grant: Grant | None = None  # what the token gave when it was last asked
+        self._may_hold = action.may_hold or (isinstance(action, ByTrust) and action.other.may_hold)
+        self._checked: Grant | None = None  # with which the action was allowed, whatever its variable part says
+        self.fields = action.fields
+        self.max_body = action.max_body
+        self.body_bound = action.body_bound
+        self.takes_time = action.takes_time
+
+    def understand(self, part: bytes) -> object | None:
+        """As the action does."""
+        return self._action.understand(part)
+
+    def run(self, connection: Connection, body: bytes) -> None:
+        """Run the action, if it may be.
+
+        Raises:
+            Unauthorized, Forbidden, TooManyRequests, TooManyHeld: it may not.
+        """
+        grant = self._admit(connection, body, None)
+        self._action.run(connection, body)
+        self._note(connection, grant)
+
+    def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
+        """The same for a head whose variable part says `variable`."""
+        grant = self._admit(connection, body, variable)
+        self._action.run_with(connection, body, variable)
+        self._note(connection, grant)
+
+    def refuse_early(
+        self,
+        connection: Connection,
+        variable: object | None,
+        asks_first: bool,  # noqa: FBT001 - as the base has it
+    ) -> SloshError | None:
+        """As the base says.
+
+        A request is counted here where it is refused without its body: a guess at a token costs as much as one that
+        came whole. Any other is counted when its body is here.
+        """
+        try:
+            self._check(self._find_grant(connection), variable)
+        except SloshError as error:
+            refusal: SloshError | None = error
+        else:
+            refusal = self._action.refuse_early(connection, variable, asks_first)
+            if not asks_first:
+                return refusal
+        if refusal is not None:
+            try:
+                self._gate.check_rate(connection, self._grant)
+            except TooManyRequests as too_many:
+                return too_many
+        return refusal
+
+    def find_path(self, variable: object) -> str:
+        """As the action does."""
+        return self._action.find_path(variable)
+
+    def look_again(self, connection: Connection) -> SloshError | None:
+        """Whether what is held may be held on. Gives the error where it may not."""
+        try:
+            grant = self._find_grant(connection)
+            self._check(grant, None)
+        except SloshError as error:
+            return error
+        connection.grant = grant
+        return None
+
+    def check_message(self, connection: Connection, topic: str) -> None:
+        """See that a message may be published to `topic` on a WebSocket that was opened with this head.
+
+        Raises:
+            Unauthorized, Forbidden, TooManyRequests: it may not.
+        """
+        grant = self._find_grant(connection)
+        if not grant.rights.may_publish(topic):
+            raise self._refusal(grant)
+        self._gate.check_messages(connection, grant, 1)
+
+    def _admit(self, connection: Connection, body: bytes, variable: object | None) -> Grant:
+        gate, action = self._gate, self._action
+        gate.check_rate(connection, self._grant)
+        grant = self._find_grant(connection)
+        if self._checked is not grant or isinstance(variable, str):
+            self._check(grant, variable)
+        gate.check_token_rate(connection, grant)
+        if gate.messages is not None:
+            gate.check_messages(connection, grant, action.count_messages(body))
+        connection.grant = grant
+        if self._may_hold and gate.held.most:
+            setting = gate.held.find_excess(connection, grant)
+            if setting:
+                error = TooManyHeld(f"{setting} has {gate.held.most} requests held already (max_held_per_address).")
+                raise named(error, grant)
+        return grant
+
+    def _find_grant(self, connection: Connection) -> Grant:
+        grant, authority = self._grant, self._gate.authority
+        if grant is not None and (authority is None or authority.is_current(grant, connection.server.wall())):
+            return grant
+        self._grant = self._checked = None
+        grant = self._gate.identify(self._credential, connection)
+        if authority is None or not authority.rules.clients:  # else it is the connection's, and not the head's
+            self._grant = grant
+        return grant
+
+    def _check(self, grant: Grant, variable: object | None) -> None:
+        if not self._action.is_allowed(grant.rights, variable):
+            raise self._refusal(grant)
+        if not isinstance(variable, str):
+            self._checked = grant
+
+    def _refusal(self, grant: Grant) -> SloshError:
+        is_public = self._gate.authority is not None and grant is self._gate.authority.public
+        return Unauthorized() if is_public else named(Forbidden(), grant)
+
+    def _note(self, connection: Connection, grant: Grant) -> None:
+        if connection.held_action is self:
+            self._gate.note_held(connection, grant)
+
+
+def find_guard(connection: Connection) -> Guard | None:
+    """The guard of the present request, which is held; None where there are no rules."""
+    action = connection.held_action
+    return action if isinstance(action, Guard) else None
