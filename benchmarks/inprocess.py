@@ -16,7 +16,7 @@ from slosh.engine.memory import MemoryEngine
 from slosh.http1.heads import Heads
 from slosh.http1.protocol import HttpConnection
 from slosh.http1.state import ServerState
-from slosh.server import find_root, make_hub
+from slosh.parts import find_root, make_hub
 from slosh.settings import Settings
 from slosh.startup import spare_collector
 from slosh.web.files import DocumentRoot

@@ -106,7 +106,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     inside("web", "topic_list", "topic_news", "watcher_count"),
     inside("web", "routes"),
     # A server, and the programs around it.
-    frozenset({"slosh.descriptors", "slosh.listening", "slosh.startup"}),
+    frozenset({"slosh.descriptors", "slosh.listening", "slosh.parts", "slosh.reloading", "slosh.startup"}),
     frozenset({"slosh.server"}),
     frozenset({"slosh.dump"}),
     frozenset({"slosh.private_store", "slosh.signals", "slosh.supervisor", "slosh.takeover"}),

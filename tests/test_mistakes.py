@@ -25,7 +25,7 @@ from slosh.errors import SettingError
 from slosh.http1.proxies import Proxies
 from slosh.http1.tls import make_context
 from slosh.listening import _check_nothing_else, check_protected
-from slosh.server import check_engine, find_root, make_tls
+from slosh.parts import check_engine, find_root, make_tls
 from slosh.settings import Settings
 from slosh.settings.sources import from_keywords, load
 from slosh.web.hosts import Hosts
@@ -196,7 +196,7 @@ ELSEWHERE = {
     "listening.py adopt": "tests/test_takeover.py: sockets of a server that listens elsewhere",
     "private_store.py find_program": "tests/test_private_store.py: without the library, and without a program",
     "service.py privilegedStartService": "tests/test_service.py: in a real twistd",
-    "server.py check_engine": "tests/test_server.py: in a Python without the extra",
+    "parts.py check_engine": "tests/test_server.py: in a Python without the extra",
     "access/jwt.py check_library": "tests/access/test_jwt.py: without the library",
     "engine/redis/client/link.py start": "tests/engine/redis: a store that is there and cannot be used",
     "engine/redis/client/cluster.py _watch": "the same for a cluster",

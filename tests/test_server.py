@@ -8,7 +8,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from slosh.access.rights import Rights
 from slosh.access.rules import AccessRules, ClientName
 from slosh.descriptors import OWN_FILES, SPARE_FILES
 from slosh.errors import CannotListen, SettingError
-from slosh.server import Server, check_engine, find_root
+from slosh.server import Server
 from slosh.settings import Settings
 from slosh.startup import loop_factory
 from tests.web.harness import open_files
@@ -175,26 +174,6 @@ def test_a_document_root_that_is_no_folder_is_a_setting_error(tmp_path: Path) ->
             Server(Settings(root=str(wrong)))
 
 
-def test_the_example_is_the_document_root_where_none_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = find_root(Settings())
-    assert found is not None
-    assert (found / "index.html").is_file()
-    assert find_root(Settings(root=str(tmp_path))) == tmp_path
-    monkeypatch.chdir(tmp_path)
-    assert find_root(Settings(root="example")) == found
-    (tmp_path / "example").mkdir()
-    assert find_root(Settings(root="example")) == Path("example")  # a folder of one's own goes before the word
-    assert find_root(Settings()) == found
-
-
-@pytest.mark.parametrize("where", [{"host": "0.0.0.0"}, {"host": "127.0.0.1,::"}, {"uds": "/run/s"}, {"fd": 3}])
-def test_the_example_is_not_served_to_others_unless_asked_for(where: dict[str, Any]) -> None:
-    """It has a chat in which everybody may write."""
-    assert find_root(Settings(**where)) is None
-    assert find_root(Settings(root="example", **where)) is not None
-    assert find_root(Settings(root="none")) is None
-
-
 def test_a_root_that_goes_away_is_404_and_harms_nobody(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
@@ -290,26 +269,3 @@ def test_names_in_certificates_need_those_who_issue_them() -> None:
     rules = AccessRules(clients=(ClientName("sensor", Rights([], ["a"]), 0.0),))
     with pytest.raises(SettingError, match="tls_client_ca is not set"):
         Server(Settings(access=rules))
-
-
-@pytest.mark.parametrize(
-    ("engine", "told"),
-    [
-        ("redsi://x", "Did you mean redis://?"),
-        ("http://:secret@x", "One begins with redis://"),
-        ("memroy", "Did you mean memory?"),
-        ("redis", "Did you mean redis://?"),
-    ],
-)
-def test_an_address_with_a_mistake_is_told_as_that_also_where_the_library_is_missing(
-    monkeypatch: pytest.MonkeyPatch, engine: str, told: str
-) -> None:
-    """To install a package would not mend it."""
-    monkeypatch.setitem(sys.modules, "slosh.engine.redis.client.address", None)
-    with pytest.raises(SettingError) as caught:
-        check_engine(Settings(engine=engine))
-    assert told in caught.value.detail
-    assert "pip install" not in caught.value.detail
-    assert "secret" not in caught.value.detail
-    with pytest.raises(SettingError, match="pip install"):
-        check_engine(Settings(engine="redis://x"))

@@ -1,25 +1,18 @@
 """One server as one object: listen, serve, drain. Each entry point (command line, .tac, plugin) starts this one.
 
-It is longer than other files because the parts of a server are put together here, and made from its settings.
+What it is put together of is made from its settings in `parts.py`; what a reload changes is decided in `reloading.py`.
 """
 
 import asyncio
 import math
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from slosh.core.classes import DEFAULT, Classes, TopicClass
 from slosh.core.cursor import make_epoch
-from slosh.core.hub import Hub
 from slosh.descriptors import check_file_limit, open_files, share_files
 from slosh.engine.base import Engine
-from slosh.engine.memory import MemoryEngine
-from slosh.errors import SettingError
 from slosh.http1.accepting import Accepting
 from slosh.http1.arrivals import Arrivals
 from slosh.http1.drain import drain
@@ -27,29 +20,17 @@ from slosh.http1.heads import Heads
 from slosh.http1.protocol import connect
 from slosh.http1.shortage import silence_reports
 from slosh.http1.state import ServerState
-from slosh.http1.tls import make_context
 from slosh.listening import AT_A_TIME, BACKLOG, adopt, describe, listen, loopback_ports, release
-from slosh.settings.row import show
+from slosh.parts import check_engine, find_root, make_classes, make_engine, make_hub, make_tls
+from slosh.reloading import Reloaded, plan_reload
 from slosh.settings.sources import from_keywords
-from slosh.settings.table import EXAMPLE, NO_FILES, TABLE, Settings, find_scheme, is_local
+from slosh.settings.table import Settings
 from slosh.web.files import DocumentRoot
 from slosh.web.routes import Routes
 
 if TYPE_CHECKING:
     import socket
-    import ssl
-
-
-class Reloaded(NamedTuple):
-    """What became of settings that were read again.
-
-    Attributes:
-        taken: those that have another value now, each with it and the former one.
-        waiting: the names of those that need a restart.
-    """
-
-    taken: list[str]
-    waiting: list[str]
+    from collections.abc import Callable
 
 
 class Server:
@@ -225,15 +206,7 @@ class Server:
         Raises:
             SettingError: a file that they name is not sound; nothing has changed.
         """
-        former = self.settings
-        rows = [row for row in TABLE if getattr(settings, row.name) != getattr(former, row.name)]
-        waiting = [row.name for row in rows if not row.reloads]
-        changed = merge(former, settings)
-        if (settings.access is None) != (former.access is None):
-            waiting.append("access")
-        if changed.tls_cert != settings.tls_cert:
-            rows = [row for row in rows if row.name not in _TLS]
-            waiting.append("tls_cert")
+        changed, reloaded = plan_reload(self.settings, settings)
         context = make_tls(changed)
         if self._state is not None and self._routes is not None:
             self._routes.reload(changed, self._state)
@@ -256,16 +229,7 @@ class Server:
                 max_series=self.settings.max_series,
                 now=asyncio.get_running_loop().time(),
             )
-        told = [
-            f"{row.name}={show(row, getattr(settings, row.name))} (was {show(row, getattr(former, row.name))})"
-            for row in rows
-            if row.reloads
-        ]
-        if settings.topics != former.topics:
-            told.append("the [topics] tables")
-        if changed.access != former.access:
-            told.append("the [access] rules")
-        return Reloaded(told, waiting)
+        return reloaded
 
     def _bound_files(self, state: ServerState) -> None:
         """Share out the files that the system grants."""
@@ -293,127 +257,3 @@ class Server:
             await self._engine.stop()
         self._unsilence()
         self._closed.set()
-
-
-_TLS: Final = ("tls_cert", "tls_key", "tls_client_ca")
-
-
-def merge(former: Settings, settings: Settings) -> Settings:
-    """The settings of a running server that is given new ones, of which it can take some alone.
-
-    Rules, and TLS, are changed and neither begun nor ended: what was decided without them would go on without.
-    """
-    taken = {row.name: getattr(settings, row.name) for row in TABLE if row.reloads}
-    if settings.access is not None and former.access is not None:
-        taken["access"] = settings.access
-    if bool(settings.tls_cert) != bool(former.tls_cert):
-        taken |= {name: getattr(former, name) for name in _TLS}
-    return replace(former, topics=settings.topics, **taken)
-
-
-def make_tls(settings: Settings) -> "ssl.SSLContext | None":
-    """The context for TLS, None for plain HTTP.
-
-    Raises:
-        SettingError: a file cannot be read or used, or nobody could tell who a client is.
-    """
-    if settings.access is not None and settings.access.clients and not settings.tls_client_ca:
-        raise SettingError(
-            "[[access.clients]] names clients by their certificates, and tls_client_ca is not set. Name in it the "
-            "certificates of those who issue theirs, or leave the rows out."
-        )
-    if not settings.tls_cert:
-        return None
-    return make_context(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-
-
-def make_hub(settings: Settings, loop: asyncio.AbstractEventLoop, new_epoch: Callable[[], str]) -> Hub:
-    """A hub within the bounds of the settings, which `loop` wakes and whose time it is.
-
-    Args:
-        new_epoch: makes the epoch of a topic's new life.
-    """
-
-    def flush() -> None:
-        hub.flush(loop.time())
-
-    def arm(when: float) -> None:
-        loop.call_at(when, lambda: hub.expire(loop.time()))
-
-    hub = Hub(
-        classes=make_classes(settings),
-        max_topics=settings.max_topics,
-        max_watchers=settings.max_watchers,
-        max_bytes=settings.max_bytes,
-        max_series=settings.max_series,
-        new_epoch=new_epoch,
-        wake=partial(loop.call_soon, flush),
-        arm=arm,
-    )
-    hub.clock = loop.time
-    return hub
-
-
-def make_classes(settings: Settings) -> Classes:
-    """The classes of topics that the settings have."""
-    return Classes(_make_class(DEFAULT, settings), [_make_class(pattern, settings) for pattern in settings.topics])
-
-
-def _make_class(pattern: str, settings: Settings) -> TopicClass:
-    """A class that has of its own what its table says, and all else as the settings do."""
-    own = settings.topics.get(pattern, {})
-    values: dict[str, Any] = {row.name: own.get(row.name, getattr(settings, row.name)) for row in TABLE if row.of_class}
-    keeps = values.pop("unwatched") == "keep"
-    return TopicClass(pattern, keeps=keeps, **values)
-
-
-def make_engine(hub: Hub, settings: Settings, loop: asyncio.AbstractEventLoop) -> Engine:
-    """The engine that the settings ask for, over `hub`. The caller must call `start`, and `stop` at the end.
-
-    Raises:
-        SettingError: it is no address of a store, or the library for it is missing.
-    """
-    if settings.engine == "memory":
-        return MemoryEngine(hub, max_keys=settings.max_keys)
-    check_engine(settings)
-    from slosh.engine.redis.engine import RedisEngine  # noqa: PLC0415 - an extra that not everybody has
-
-    return RedisEngine(hub, settings, now=loop.time, call_at=loop.call_at, random_bits=secrets.randbits)
-
-
-def check_engine(settings: Settings) -> None:
-    """See that an engine can be made, before anything listens.
-
-    Raises:
-        SettingError: it is no address of a store, or the library for it is missing.
-    """
-    if settings.engine == "memory":
-        return
-    find_scheme(settings.engine)  # which needs no library
-    try:
-        from slosh.engine.redis.client.address import parse_address  # noqa: PLC0415 - as above
-    except ModuleNotFoundError as error:
-        raise SettingError(
-            f"engine: a Redis or Valkey needs the Python package {error.name}: pip install 'slosh-server[redis]'"
-        ) from None
-    parse_address(settings.engine)
-
-
-def find_root(settings: Settings) -> Path | None:
-    """The document root: the folder that `root` names, or the example that comes with slosh; None for no files.
-
-    Where nothing is said the example is served to this machine alone: it holds a chat in which everybody may write.
-
-    Raises:
-        SettingError: it is no folder.
-    """
-    if settings.root == NO_FILES or (not settings.root and not is_local(settings)):
-        return None
-    path = Path(settings.root)
-    if settings.root and path.is_dir():
-        return path
-    if settings.root not in ("", EXAMPLE):
-        raise SettingError(f"root: {settings.root} is no folder. Name the folder whose files are to be served.")
-    packaged = Path(__file__).with_name("example")
-    # In a checkout the example stands at the top, beside src.
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "example"

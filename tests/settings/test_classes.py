@@ -7,7 +7,8 @@ import pytest
 
 from slosh import service
 from slosh.errors import SettingError
-from slosh.server import Server, make_classes
+from slosh.parts import make_classes
+from slosh.server import Server
 from slosh.settings import Settings
 from slosh.settings.sources import load
 from slosh.settings.table import TABLE

@@ -18,7 +18,7 @@ from slosh.http1.handler import Application
 from slosh.http1.heads import Heads
 from slosh.http1.protocol import HttpConnection
 from slosh.http1.state import ServerState
-from slosh.server import make_hub
+from slosh.parts import make_hub
 from slosh.settings import Settings
 from slosh.web.files import DocumentRoot
 from slosh.web.routes import Routes

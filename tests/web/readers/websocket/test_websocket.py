@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from slosh.server import make_classes
+from slosh.parts import make_classes
 from tests.web.conftest import MakeSite
 from tests.web.frames import BINARY, CLOSE, CONT, HANDSHAKE, PING, PONG, TEXT, frame, frames, open_socket
 from tests.web.harness import Client, Response, Site, request
