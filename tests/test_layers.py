@@ -89,6 +89,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     inside("http1", "accepting", "connection", "drain"),
     inside("http1", "arrivals", "handler", "reserve"),
     inside("http1", "heads"),
+    inside("http1", "request_reader"),
     inside("http1", "protocol"),
     # Topics over HTTP.
     inside("web", "conditions", "error_page", "held", "hosts", "jsontext", "later", "origins", "query", "shares")

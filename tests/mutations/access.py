@@ -137,7 +137,7 @@ ROWS: tuple[Row, ...] = (
         GUARDS + "test_a_guess_at_a_token_is_counted_however_it_is_sent",
     ),
     row(
-        "http1/protocol.py",
+        "http1/request_reader.py",
         "if refusal is not None and (asks_first or isinstance(refusal, Unauthorized | Forbidden | TooManyRequests)):",
         "if refusal is not None and (asks_first or isinstance(refusal, Unauthorized | Forbidden)):",
         GUARDS + "test_a_guess_at_a_token_is_counted_however_it_is_sent",

@@ -111,19 +111,19 @@ ROWS: tuple[Row, ...] = (
         "http1/test_turns.py::TestBursts::test_they_take_turns[0-a pattern]",
     ),
     row(
-        "http1/protocol.py",
+        "http1/request_reader.py",
         "is_late = self._heads.latest.action.takes_time and self.server.turns.is_late()",
         "is_late = False",
         "http1/test_turns.py::TestBursts::test_they_take_turns[1-a pattern]",
     ),
     row(
-        "http1/protocol.py",
+        "http1/request_reader.py",
         "if self._is_heavy() and self.server.turns.is_late():",
         "if False:",
         "http1/test_turns.py::TestBursts::test_messages_on_websockets_take_turns[off]",
     ),
     row(
-        "http1/protocol.py",
+        "http1/request_reader.py",
         "return is_slow or len(self._pending) + self._incoming > SMALL",
         "return len(self._pending) + self._incoming > SMALL",
         "http1/test_turns.py::TestBursts::test_messages_on_websockets_take_turns[websocket]",

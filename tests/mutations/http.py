@@ -90,19 +90,19 @@ ROWS: tuple[Row, ...] = (
         "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-a post that is too large]",
     ),
     row(
-        "http1/protocol.py",
+        "http1/request_reader.py",
         "check_size(len(reader.body), action.max_body, action.body_bound)",
         "pass",
         "http1/test_connection.py::test_a_chunked_body_is_refused_as_soon_as_it_passes_the_bound",
     ),
     row(
-        "http1/protocol.py",
+        "http1/request_reader.py",
         "self.phase = READING_BODY",
         "pass",
         "http1/test_phases.py::test_each_step_of_the_table_is_taken_by_some_client",
     ),
     row(
-        "http1/protocol.py",
+        "http1/request_reader.py",
         "if self.phase != READING_HEAD:",
         "if True:",
         "web/test_bounds.py::test_a_head_that_takes_too_long_is_refused_though_it_drips",

@@ -7,8 +7,9 @@ The rules of this file:
 * A connection has one deadline. `HttpConnection.on_timer` says what it means in each phase.
 * `phase` changes only by the steps of the table in `phases.py`.
 
-What clients send is read in `protocol.py`, whose `HttpConnection` is the class that connections have. The two are one
-object, because two for each waiting client would cost more memory. For the same reason this file is longer than others.
+What clients send is read in `request_reader.py`; `HttpConnection` in `protocol.py`, which the event loop calls, is the
+class that connections have. The three are one object, because more of them for each waiting client would cost memory.
+For the same reason this file is longer than others.
 """
 
 import math
