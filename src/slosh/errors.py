@@ -404,11 +404,20 @@ class MemoryFull(Unavailable):
 
     code = "memory"
 
-    def __init__(self, most: int, detail: str = "") -> None:
-        super().__init__(
-            detail
-            or f"The messages of all topics together have {most} bytes (max_bytes), and every topic that has more than "
+    @classmethod
+    def of_messages(cls, most: int) -> "MemoryFull":
+        """What is stored has `most` bytes, which is `max_bytes`."""
+        return cls(
+            f"The messages of all topics together have {most} bytes (max_bytes), and every topic that has more than "
             f"its newest message is watched. Nothing was stored."
+        )
+
+    @classmethod
+    def of_buffers(cls, most: int) -> "MemoryFull":
+        """What is on its way in and out has `most` bytes, which is `max_buffered`."""
+        return cls(
+            f"The bodies that are coming in or are checked, and the answers that clients do not take, have {most} "
+            f"bytes together (max_buffered), as many as they may have. Nothing was stored."
         )
 
 

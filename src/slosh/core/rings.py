@@ -156,7 +156,7 @@ class Rings(Waking):
         growth = topic.growth(messages, kind.queue, kind.queue_bytes)
         over = self.budget.held + growth - self.budget.most
         if growth > 0 and over > 0 and self._find_room(over, growth, topic, now) < over:
-            raise MemoryFull(self.budget.most)
+            raise MemoryFull.of_messages(self.budget.most)
 
     def check_memory_of_birth(self, name: str, messages: Sequence[bytes], now: float) -> None:
         """As `check_memory`, for a topic that is about to come to life with `messages`."""

@@ -37,10 +37,6 @@ logger = logging.getLogger(__name__)
 
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
 _CR: Final = 0x0D
-NO_ROOM: Final = (
-    "The bodies that are coming in, and the answers that clients do not take, have as many bytes together as they may "
-    "have (max_buffered). Nothing was stored."
-)
 
 
 class RequestReader(Connection):
@@ -203,7 +199,7 @@ class RequestReader(Connection):
             whole = reader.feed(data)
             check_size(len(reader.body), action.max_body, action.body_bound)
             if not self.count_incoming(len(reader.body)):
-                raise MemoryFull(self.server.settings.max_buffered, NO_ROOM)
+                raise MemoryFull.of_buffers(self.server.settings.max_buffered)
         except SloshError as error:
             self.refuse(error, self._variable)
             return None

@@ -24,6 +24,8 @@ STREAMING: Final = (
 EVENT_STREAM: Final = b"Content-Type: text/event-stream; charset=utf-8\r\n"
 """The charset is the only one there is, and some clients take another where it is not named."""
 NO_SNIFF: Final = b"X-Content-Type-Options: nosniff\r\n"
+JSON_ANSWER: Final = JSON + NO_STORE + NO_SNIFF
+"""Header lines of every answer in JSON: it is kept by no cache, and taken for nothing else by a browser."""
 CLOSE: Final = b"Connection: close\r\n"
 KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"

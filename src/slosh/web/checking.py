@@ -20,10 +20,6 @@ from slosh.web.longtext import PORTION, LongText
 
 _LINE: Final = 400
 """Bytes that a line counts more, because each has its own cost."""
-_NO_ROOM: Final = (
-    "The bodies that are coming in or are checked have as many bytes together as they may have (max_buffered). "
-    "Nothing was stored."
-)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -97,7 +93,7 @@ class Checking(Exchange):
                 connection.hold(self)
         elif not connection.count_incoming(size):
             self.stop()
-            raise MemoryFull(connection.server.settings.max_buffered, _NO_ROOM)
+            raise MemoryFull.of_buffers(connection.server.settings.max_buffered)
         else:
             connection.hold(self)
             connection.ask_for_turn(self)

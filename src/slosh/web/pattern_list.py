@@ -9,11 +9,10 @@ from typing import Final
 
 from slosh.engine.base import Engine
 from slosh.http1.connection import Connection
-from slosh.http1.response import JSON, NO_SNIFF, NO_STORE
+from slosh.http1.response import JSON_ANSWER
 from slosh.web.gate import find_rights
 from slosh.web.jsontext import write_json
 
-_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _LISTED: Final = 100
 """Patterns that are looked at for one answer; each is compared with up to 256 that are granted, some 20 ms in all."""
 
@@ -26,4 +25,4 @@ def tell_patterns(connection: Connection, engine: Engine) -> None:
     told: dict[str, object] = {"patterns": seen}
     if len(found) > _LISTED:
         told["more"] = True
-    connection.respond(200, _FIELDS, write_json(told) + b"\n")
+    connection.respond(200, JSON_ANSWER, write_json(told) + b"\n")

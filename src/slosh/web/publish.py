@@ -35,7 +35,7 @@ from slosh.http1.connection import Connection
 from slosh.http1.exchange import Exchange
 from slosh.http1.handler import Action
 from slosh.http1.head import Head
-from slosh.http1.response import JSON, NO_SNIFF, NO_STORE, render_start
+from slosh.http1.response import JSON_ANSWER, render_start
 from slosh.settings import Settings
 from slosh.web.checking import Checking
 from slosh.web.jsontext import check_json
@@ -43,7 +43,6 @@ from slosh.web.longtext import LONG, LongText
 from slosh.web.query import ENDING, PUBLISHING, ignored_field, parse_query, read_flag
 from slosh.web.shares import find_client, give_share, take_share
 
-_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _BODY: Final = len(b'{"max":,"next":".","watchers":}\n')
 """Bytes of an answer's body, without what differs from one to the next."""
 _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
@@ -288,7 +287,7 @@ class Publish(Action):
         size = 2 * len(newest) + len(epoch)
         if date is not self._date or closing is not self._closing:
             self._date, self._closing = date, closing
-            self._fixed = render_start(200, date, _FIELDS + self.fields, closing)
+            self._fixed = render_start(200, date, JSON_ANSWER + self.fields, closing)
             self._size = 0
         # Within a second nearly all answers differ in the place alone, so what stands around it is kept.
         if size != self._size or outcome.watchers != self._watchers or self.is_batch or outcome.replayed:

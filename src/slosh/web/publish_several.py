@@ -24,7 +24,7 @@ from slosh.errors import BadJson, BadQuery, BadTopic, Forbidden, SloshError, Too
 from slosh.http1.connection import Connection
 from slosh.http1.handler import Action
 from slosh.http1.head import Head
-from slosh.http1.response import JSON, NO_SNIFF, NO_STORE
+from slosh.http1.response import JSON_ANSWER
 from slosh.settings import Settings
 from slosh.web.checking import Checking
 from slosh.web.gate import find_rights
@@ -34,7 +34,6 @@ from slosh.web.publish import KEY, check_coding, parse_key
 from slosh.web.query import PUBLISHING_SEVERAL, ignored_field, parse_query
 from slosh.web.shares import find_client, give_share, take_share
 
-_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
 BESIDE: Final = 4096
 """Bytes that a line may have beside its message: the topic's name may be written in escapes."""
@@ -264,7 +263,7 @@ class _Publishing(Checking):
         if self.connection.is_open:
             answer = b'{"accepted": %d, "topics": {%b}, "refused": {%b}}\n'
             answer %= self._accepted, b", ".join(self._taken), b", ".join(self._refused)
-            self.connection.respond(200, _FIELDS + (_REPLAYED if self._replayed else b""), answer)
+            self.connection.respond(200, JSON_ANSWER + (_REPLAYED if self._replayed else b""), answer)
 
 
 def take_apart(line: bytes) -> tuple[str, bytes]:

@@ -15,13 +15,12 @@ from slosh.access.rights import Grant, Rights
 from slosh.errors import NotFound, Unauthorized
 from slosh.http1.connection import Connection
 from slosh.http1.handler import Action
-from slosh.http1.response import JSON, NO_SNIFF, NO_STORE
+from slosh.http1.response import JSON_ANSWER, NO_STORE
 from slosh.web.credentials import COOKIE, find_bearer
 from slosh.web.gate import Gate
 
 SESSION: Final = "/-/session"
 ALLOW_SESSION: Final = "GET, HEAD, POST, DELETE, OPTIONS"
-_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _LONGEST: Final = 400 * 86_400
 """Seconds of a cookie's life that browsers grant at most (RFC 6265bis §5.5)."""
 
@@ -80,7 +79,7 @@ class OpenSession(Action):
         grant = self._gate.identify(credential, connection)
         left = min(grant.expires - connection.server.wall(), _LONGEST)
         cookie = self._cookie.line(credential.token, max(1, int(left)))
-        connection.respond(200, _FIELDS + cookie, describe(grant))
+        connection.respond(200, JSON_ANSWER + cookie, describe(grant))
 
 
 class CloseSession(Action):
@@ -117,4 +116,4 @@ class TellSession(Action):
         grant = connection.grant
         if grant is None:
             raise NotFound
-        connection.respond(200, _FIELDS, describe(grant))
+        connection.respond(200, JSON_ANSWER, describe(grant))

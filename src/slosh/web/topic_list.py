@@ -14,7 +14,7 @@ from slosh.engine.base import Engine, TopicFacts
 from slosh.errors import CHALLENGE, BadQuery, SloshError
 from slosh.http1.connection import Connection
 from slosh.http1.handler import Action
-from slosh.http1.response import JSON, NO_SNIFF, NO_STORE, field
+from slosh.http1.response import JSON_ANSWER, field
 from slosh.settings import Settings
 from slosh.web.gate import find_rights
 from slosh.web.jsontext import write_json
@@ -22,7 +22,6 @@ from slosh.web.later import LaterAnswer
 from slosh.web.pattern_list import tell_patterns
 from slosh.web.query import read_count, read_flag
 
-_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _CHALLENGE: Final = field("WWW-Authenticate", CHALLENGE)
 _LISTED: Final = 1000
 """Topics in one answer of the list; `after` asks for the next."""
@@ -150,7 +149,7 @@ class _Listing(LaterAnswer):
         """With a challenge, where a token could show more (RFC 9110 §11.6.1): the viewer offers to sign in by it."""
         grant = self.connection.grant
         is_whole = grant is None or grant.key or self._rights.sees_all
-        return _FIELDS if is_whole else _FIELDS + _CHALLENGE
+        return JSON_ANSWER if is_whole else JSON_ANSWER + _CHALLENGE
 
     def _go_on(self, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
         if not self.connection.is_held_by(self):

@@ -3,7 +3,7 @@
 A producer learns here when to start, instead of finding out with each POST that nobody looks.
 """
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from slosh.access.rights import Rights
 from slosh.engine.base import Engine, Watched
@@ -11,12 +11,10 @@ from slosh.errors import BadQuery, SloshError
 from slosh.http1.connection import Connection
 from slosh.http1.exchange import Exchange
 from slosh.http1.handler import Action
-from slosh.http1.response import JSON, NO_SNIFF, NO_STORE
+from slosh.http1.response import JSON_ANSWER
 from slosh.settings import Settings
 from slosh.web.later import LaterAnswer
 from slosh.web.readers.request import ReadRequest
-
-_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 
 
 class CountWatchers(Action):
@@ -60,7 +58,7 @@ class CountWatchers(Action):
 
 def tell(connection: Connection, watchers: int, *, ended: bool = False) -> None:
     """Answer with a number of watchers, and where the topic has ended with that."""
-    connection.respond(200, _FIELDS, b'{"watchers":%d%b}\n' % (watchers, b',"ended":true' if ended else b""))
+    connection.respond(200, JSON_ANSWER, b'{"watchers":%d%b}\n' % (watchers, b',"ended":true' if ended else b""))
 
 
 class _Counting(LaterAnswer):

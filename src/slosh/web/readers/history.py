@@ -26,7 +26,7 @@ from slosh.engine.base import Engine
 from slosh.errors import BadQuery, Draining, InternalError, SloshError
 from slosh.http1.connection import Connection
 from slosh.http1.exchange import Exchange
-from slosh.http1.response import JSON, NO_SNIFF, NO_STORE
+from slosh.http1.response import JSON_ANSWER
 from slosh.settings.table import Settings
 from slosh.web.query import read_count
 from slosh.web.readers.formats import AS_JSON
@@ -38,7 +38,6 @@ _POINTS: Final = 600
 _CELLS: Final = 65_536
 """Elements of all arrays of one kind in an answer: an answer has four of each series, some 20 bytes each at most."""
 _PATHS: Final = 64
-_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _BUCKET: Final = 100
 _POINT: Final = 900
 """Bytes that a bucket to be gone over, and a step to be written, count, by the time that they take."""
@@ -225,7 +224,7 @@ class _Answer(Exchange):
         place = next_field(str(self._told["next"]))
         body = b'%b,"series":[%b]}\n' % (_encode(self._told)[:-1], b",".join(self._parts))
         self._parts = []
-        self._connection.respond(200, _FIELDS + place, body)
+        self._connection.respond(200, JSON_ANSWER + place, body)
 
     def end(self) -> None:
         """The server is shutting down."""

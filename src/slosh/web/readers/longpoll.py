@@ -25,14 +25,13 @@ from slosh.engine.base import Engine
 from slosh.errors import SloshError
 from slosh.http1.connection import Connection
 from slosh.http1.exchange import Exchange
-from slosh.http1.response import JSON, NO_SNIFF, NO_STORE, render, render_start
+from slosh.http1.response import JSON_ANSWER, render, render_start
 from slosh.settings import Settings
 from slosh.web.readers.envelope import encode_envelope
 from slosh.web.readers.request import ReadRequest
 from slosh.web.readers.shared import Reader, SharedAnswer, next_field, recall, remember
 from slosh.web.readers.state import ReaderState
 
-_FIELDS: Final = JSON + NO_STORE + NO_SNIFF
 _NO_EPOCH: Final = "0" * EPOCH_LENGTH
 """Of a topic that is not there."""
 
@@ -92,13 +91,13 @@ class LongPoll(Reader):
         cursor = batch.cursor.encode("ascii")
         cookie = b"" if self.asked.cookie is None else cursor.join(self.asked.cookie)
         if timed_out or batch.several:
-            fields = _FIELDS + self.fields + next_field(batch.cursor) + cookie
+            fields = JSON_ANSWER + self.fields + next_field(batch.cursor) + cookie
             if timed_out and self.asked.minimal:
                 return render(204, date, fields, b"", closing)
             return render(200, date, fields, encode_envelope(batch, timed_out=timed_out) + b"\n", closing)
         if date is not self._date or closing is not self._closing:
             self._date, self._closing = date, closing
-            self._start = render_start(200, date, _FIELDS + self.fields, closing)
+            self._start = render_start(200, date, JSON_ANSWER + self.fields, closing)
         body = encode_envelope(batch, cursor=cursor)
         length = len(body) + 1
         return b"%bSlosh-Next: %b\r\n%bContent-Length: %d\r\n\r\n%b\n" % (self._start, cursor, cookie, length, body)
@@ -137,7 +136,7 @@ class Peek(LongPoll):
         """As the base says."""
         # Where there is no topic the answer has the right length, and a cursor that means nothing is not told.
         # There is no cookie either, for a look moves nobody's place.
-        fields = _FIELDS if _NO_EPOCH in batch.cursor else _FIELDS + next_field(batch.cursor)
+        fields = JSON_ANSWER if _NO_EPOCH in batch.cursor else JSON_ANSWER + next_field(batch.cursor)
         if self.asked.minimal and not (batch.saw or batch.ends) and _NO_EPOCH not in batch.cursor:
             connection.respond(204, fields, b"")
         else:
