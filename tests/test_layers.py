@@ -96,11 +96,19 @@ LEVELS: tuple[frozenset[str], ...] = (
     | {"slosh.web", "slosh.web.process"},
     inside("web.readers", "cookies", "envelope", "formats", "room", "state")
     | {"slosh.web.longtext", "slosh.web.readers.websocket", "slosh.web.readers.websocket.deflate"},
-    inside("web", "checking", "credentials", "files")
+    inside("web", "checking", "credentials", "files", "post_head")
     | {"slosh.web.readers.request", "slosh.web.readers.websocket.conversation"},
     inside("web", "assets", "gate", "publish", "refusals", "readers.opening", "readers.shared"),
     inside(
-        "web", "guard", "pages", "publish_several", "sign_in", "readers.history", "readers.longpoll", "readers.stream"
+        "web",
+        "ends",
+        "guard",
+        "pages",
+        "publish_several",
+        "sign_in",
+        "readers.history",
+        "readers.longpoll",
+        "readers.stream",
     ),
     inside("web.readers", "websocket.websocket") | {"slosh.web.readers"},  # transports
     inside("web", "pattern_list"),

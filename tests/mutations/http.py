@@ -529,7 +529,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/publish.py",
-        "fixed = self._fixed + _REPLAYED if outcome.replayed else self._fixed",
+        "fixed = self._fixed + REPLAYED if outcome.replayed else self._fixed",
         "fixed = self._fixed",
         "web/test_publish.py::TestOneHeadForManyTopics::test_a_key_is_a_key_of_each_topic",
     ),
@@ -547,8 +547,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/publish.py",
-        '__slots__ = ("_action", "_connection", "_said", "is_done")\n\noutlives_eof: ClassVar[bool] = True',
-        '__slots__ = ("_action", "_connection", "_said", "is_done")\n\noutlives_eof: ClassVar[bool] = False',
+        '__slots__ = ("_action", "_connection", "_topic", "is_done")\n\noutlives_eof: ClassVar[bool] = True',
+        '__slots__ = ("_action", "_connection", "_topic", "is_done")\n\noutlives_eof: ClassVar[bool] = False',
         "web/test_publish.py::test_a_client_that_half_closes_before_the_engine_has_taken_the_message_is_answered_all_the_same",
     ),
     row(

@@ -1,18 +1,12 @@
 """POST to a topic: one JSON value, whatever the Content-Type says, and the mailbox rule."""
 
 import json
-import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from slosh.core.names import check_name
 from slosh.engine.base import Published
-from slosh.errors import BadTopic, NoWatchers
-from slosh.web.publish import read_plain_name
-from tests.properties import PROPERTY
+from slosh.errors import NoWatchers
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, SiteEngine, request
 
@@ -168,24 +162,6 @@ def test_one_topic_does_not_see_what_is_posted_to_another(watched: Site) -> None
         assert watched.post(f"/topics/{topic}", b"1").status == 404
     assert watched.post("/topics/%61", b'"the same name, written otherwise"').status == 200
     assert watched.get("/topics/a?since=earliest").json["max"] == 1
-
-
-@PROPERTY
-@given(
-    st.lists(
-        st.sampled_from([b"a", b"7", b"/", b".", b"..", b"-", b"~", b"_", b"$", b",", b"*", b"%", b" ", b"\xc3\xa9"])
-    )
-    .map(b"".join)
-    .flatmap(lambda part: st.sampled_from([part, part * 40]))
-)
-def test_what_is_read_as_a_plain_name_is_a_name(part: bytes) -> None:
-    """It is asked for a part of a request line that nobody has judged, and may say no, but never a wrong yes."""
-    name = read_plain_name(part)
-    if name is not None:
-        assert check_name(name) == name == part.decode("ascii")
-    elif re.fullmatch(rb"[a7/._~-]+", part):
-        with pytest.raises(BadTopic):
-            check_name(part.decode("ascii"))
 
 
 class TestOneHeadForManyTopics:

@@ -10,27 +10,15 @@ The rules of this file:
 * A topic that a publisher opens counts like one that a reader brought to life (`max_topics`, `max_topics_per_address`),
   and is active for as long (`linger`).
 
-It is longer than other files because a POST alone, as a batch and with an end are steps of one action.
+What a POST's head says apart from that is read in `post_head.py`; a DELETE is an action of its own (`ends.py`).
 """
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from slosh.access.rights import Rights
-from slosh.core.names import MAX_NAME_BYTES, MAX_SEGMENTS
 from slosh.engine.base import Engine, Published
-from slosh.errors import (
-    BadJson,
-    BadQuery,
-    BadRequest,
-    InternalError,
-    NoWatchers,
-    SloshError,
-    TooLarge,
-    TopicEnded,
-    UnsupportedEncoding,
-)
+from slosh.errors import BadJson, BadQuery, BadRequest, InternalError, NoWatchers, SloshError, TooLarge, TopicEnded
 from slosh.http1.connection import Connection
 from slosh.http1.exchange import Exchange
 from slosh.http1.handler import Action
@@ -40,33 +28,13 @@ from slosh.settings import Settings
 from slosh.web.checking import Checking
 from slosh.web.jsontext import check_json
 from slosh.web.longtext import LONG, LongText
-from slosh.web.query import ENDING, PUBLISHING, ignored_field, parse_query, read_flag
+from slosh.web.post_head import KEY, REPLAYED, check_coding, parse_key, read_plain_name
+from slosh.web.query import PUBLISHING, ignored_field, parse_query, read_flag
 from slosh.web.shares import find_client, give_share, take_share
 
 _BODY: Final = len(b'{"max":,"next":".","watchers":}\n')
 """Bytes of an answer's body, without what differs from one to the next."""
-_REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
-PLAIN_NAME: Final = rb"(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+(?:/(?!\.{1,2}[/ ])[A-Za-z0-9._~-]+){0,%d}" % (MAX_SEGMENTS - 1)
-"""Names of topics that need no thought, as they stand in a request line, in front of a space."""
-_plain_name: Final = re.compile(
-    rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+){0,%d}" % (MAX_SEGMENTS - 1)
-)
-KEY: Final = b"idempotency-key"
-_MAX_KEY: Final = 255
-"""Characters of an `Idempotency-Key`."""
 _ENDED: Final = b',"ended":true'
-_NO_BODY: Final = "DELETE ends a topic without a message. POST ?end publishes its body as the last message."
-_INACTIVE: Final = "This topic is not active, so there is nothing to end."
-
-
-def read_plain_name(part: bytes) -> str | None:
-    """The topic's name that `part` of a request line spells; None where that needs more thought.
-
-    To read it costs less than to look it up among thousands, and nothing need be remembered.
-    """
-    if len(part) > MAX_NAME_BYTES or not (part.isalnum() or _plain_name.fullmatch(part)):
-        return None
-    return part.decode("ascii")
 
 
 class Publish(Action):
@@ -301,7 +269,7 @@ class Publish(Action):
             size: bytes of the offset, which stands there twice, and of the epoch.
             topic: the topic's name.
         """
-        fixed = self._fixed + _REPLAYED if outcome.replayed else self._fixed
+        fixed = self._fixed + REPLAYED if outcome.replayed else self._fixed
         watchers = b"%d" % outcome.watchers
         accepted = self._tell_batch(outcome, topic) if self.is_batch else b""
         self._rest = b'","watchers":%b%b%b}\n' % (watchers, accepted, self._ended)
@@ -393,45 +361,6 @@ class _Checking(Checking):
         self.refuse(error)
 
 
-class EndTopic(Publish):
-    """The action of a DELETE: the topic ends, without a message."""
-
-    __slots__ = ()
-
-    def refuse_early(
-        self,
-        connection: Connection,
-        variable: object | None,  # noqa: ARG002 - it has no body, whatever the topic
-        asks_first: bool,  # noqa: ARG002, FBT001
-    ) -> SloshError | None:
-        """As the base says: for a body, and an idempotency key that is none."""
-        try:
-            self._find_key(connection)
-        except BadRequest as error:
-            return error
-        return BadRequest(_NO_BODY) if connection.head.length > 0 else None
-
-    def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
-        """End it.
-
-        Raises:
-            BadRequest: there is a body, which would be lost (RFC 9110 §9.3.5 gives it no meaning).
-        """
-        if body:
-            raise BadRequest(_NO_BODY)
-        self.publish(connection, (), str(variable))
-
-    def settle(self, outcome: Published | SloshError, connection: Connection, topic: str, now: float = 0.0) -> None:
-        """As the base says."""
-        super().settle(NoWatchers(_INACTIVE) if isinstance(outcome, NoWatchers) else outcome, connection, topic, now)
-
-
-def choose_end(engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> EndTopic:
-    """What is done for a DELETE of `topic`."""
-    fields += ignored_field(parse_query(head.query), ENDING, settings.token_in_query)
-    return EndTopic(engine, settings, topic, fields, is_keyed=head.has(KEY), ends=True)
-
-
 def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> Publish:
     """What is done for a POST to `topic`: whether it has one message, or one a line.
 
@@ -449,31 +378,6 @@ def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, f
     opens, ends = read_flag(parameters, "open"), read_flag(parameters, "end")
     fields += ignored_field(parameters, PUBLISHING, settings.token_in_query)
     return publish(engine, settings, topic, fields, is_keyed=head.has(KEY), opens=opens, ends=ends)
-
-
-def check_coding(head: Head) -> None:
-    """See that the body comes as it is.
-
-    Raises:
-        UnsupportedEncoding: it does not.
-    """
-    if any(coding != "identity" for coding in head.tokens(b"content-encoding")):
-        raise UnsupportedEncoding("A message is posted as it is, without a Content-Encoding.")
-
-
-def parse_key(head: Head) -> str:
-    """The idempotency key of a request, or nothing.
-
-    Raises:
-        BadRequest: it is none.
-    """
-    keys = head.late(KEY)
-    if not keys:
-        return ""
-    key = keys[0].decode("latin-1").strip('"')
-    if len(keys) > 1 or not 0 < len(key) <= _MAX_KEY:
-        raise BadRequest(f"An Idempotency-Key is one text of 1 to {_MAX_KEY} characters.")
-    return key
 
 
 class _Pending(Exchange):

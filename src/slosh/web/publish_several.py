@@ -30,11 +30,10 @@ from slosh.web.checking import Checking
 from slosh.web.gate import find_rights
 from slosh.web.jsontext import WHITE_SPACE, check_json, write_json
 from slosh.web.longtext import LONG, LongText, blank
-from slosh.web.publish import KEY, check_coding, parse_key
+from slosh.web.post_head import KEY, REPLAYED, check_coding, parse_key
 from slosh.web.query import PUBLISHING_SEVERAL, ignored_field, parse_query
 from slosh.web.shares import find_client, give_share, take_share
 
-_REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
 BESIDE: Final = 4096
 """Bytes that a line may have beside its message: the topic's name may be written in escapes."""
 _TOPICS: Final = 64
@@ -263,7 +262,7 @@ class _Publishing(Checking):
         if self.connection.is_open:
             answer = b'{"accepted": %d, "topics": {%b}, "refused": {%b}}\n'
             answer %= self._accepted, b", ".join(self._taken), b", ".join(self._refused)
-            self.connection.respond(200, JSON_ANSWER + (_REPLAYED if self._replayed else b""), answer)
+            self.connection.respond(200, JSON_ANSWER + (REPLAYED if self._replayed else b""), answer)
 
 
 def take_apart(line: bytes) -> tuple[str, bytes]:

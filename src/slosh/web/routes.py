@@ -16,13 +16,15 @@ from slosh.http1.response import field
 from slosh.http1.state import ServerState
 from slosh.settings import Settings
 from slosh.web.credentials import COOKIE, NO_CREDENTIAL, find_credential
+from slosh.web.ends import choose_end
 from slosh.web.files import DocumentRoot, ServeFile
 from slosh.web.gate import Gate
 from slosh.web.guard import Guard
 from slosh.web.hosts import Hosts
 from slosh.web.origins import Origins, frame_ancestors, tell_how_to_allow
 from slosh.web.pages import VIEW, Healthy, Ready, route_pages, route_view
-from slosh.web.publish import PLAIN_NAME, choose_end, choose_publish
+from slosh.web.post_head import PLAIN_NAME
+from slosh.web.publish import choose_publish
 from slosh.web.publish_several import choose_publish_several
 from slosh.web.query import (
     ENDING,
