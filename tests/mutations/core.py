@@ -292,6 +292,7 @@ ROWS: tuple[Row, ...] = (
         "return list(dict.fromkeys([*left, *found]))",
         "return found",
         "web/readers/test_opening.py::test_ends_that_were_given_stay_known_where_topics_are_left_out[sse]",
+        "web/test_ends.py::test_a_reader_of_a_name_and_a_pattern_is_told_of_its_end_once[longpoll-job,q/**]",
     ),
     row(
         "core/several.py",

@@ -84,6 +84,18 @@ ROWS: tuple[Row, ...] = (
         "web/test_ends.py::test_a_topic_that_ended_leaves_the_vector_and_the_others_go_on[longpoll]",
     ),
     row(
+        "web/readers/request.py",
+        "self._left = {name: epoch for name, epoch in left.items() if self._asks_for(name)}",
+        "self._left = left",
+        "web/test_ends.py::test_an_end_in_a_vector_of_what_was_not_asked_for_means_nothing[longpoll]",
+    ),
+    row(
+        "web/readers/shared.py",
+        "return _check_room(SeveralTopics(hub, {topic: Place(topic.last) for topic in found}), longest)",
+        "over.clear()",
+        "web/test_ends.py::test_a_reader_that_names_what_its_patterns_took_in_is_given_nothing_twice[longpoll]",
+    ),
+    row(
         "engine/redis/mirrors.py",
         "if topic.last == newest and mirror.is_at(carried):",
         "if True:",

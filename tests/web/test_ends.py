@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slosh.core.patterns import MAX_MATCHES
 from tests.properties import STORY
 from tests.web.conftest import MakeSite
 from tests.web.frames import CLOSE, frames, open_socket
@@ -417,6 +418,66 @@ def test_a_pattern_reader_goes_on_and_is_told_once(site: Site, transport: type[R
     assert reader.listen().story("gen/1")[3:] == [("message", 4)], "a new life is new as a whole, and no reset"
 
 
+@pytest.mark.parametrize("topics", ["job,q/**", "q/**,job"])
+def test_a_reader_of_a_name_and_a_pattern_is_told_of_its_end_once(
+    site: Site, transport: type[Reader], topics: str
+) -> None:
+    """The pattern does not take the name in. When the topic lingers no more, a new life of it is new as a whole."""
+    kept(site, 1, 2, topic="job")
+    end(site, b"3", topic="job")
+    life = site.hub.find("job", site.loop.time())
+    reader = reader_of(site, transport, topics, since="earliest")
+    for number in range(5):
+        reader.listen()
+        site.advance(5.0)
+        reader.cut()
+        reader.connect()
+        kept(site, number, topic="q/1")
+        assert reader.listen().story("job") == [*(("message", each) for each in (1, 2, 3)), ("ended", True)]
+        assert reader.told("message", "q/1") == list(range(number + 1))
+    assert ",job=" in reader.place
+    assert site.hub.find("job", site.loop.time()) is life
+    site.advance(10.0)
+    assert site.hub.find("job", site.loop.time()) is not life, "a reader that has left it does not let it linger"
+    reader.cut()
+    reader.connect()
+    kept(site, 4, topic="job")
+    assert reader.listen().story("job")[4:] == [("message", 4)]
+
+
+def test_a_reader_that_names_what_its_patterns_took_in_is_given_nothing_twice(
+    site: Site, transport: type[Reader]
+) -> None:
+    """The place that it had as a reader of patterns is good for names too."""
+    for topic in ("a", "b"):
+        kept(site, 1, topic=topic)
+        end(site, topic=topic)
+    reader = reader_of(site, transport, "*", since="earliest")
+    assert reader.messages == [1, 1]
+    reader.cut()
+    reader.topics = "a,b"
+    reader.connect()
+    assert reader.listen().messages == [1, 1]
+    assert reader.over or isinstance(reader, EventSource)
+
+
+def test_an_end_in_a_vector_of_what_was_not_asked_for_means_nothing(site: Site, transport: type[Reader]) -> None:
+    """Whether it may be read was not looked at: it is not read, however much there is, nor told whether it lingers."""
+    kept(site, "of another", topic="secret")
+    life = site.hub.find("secret", site.loop.time())
+    assert life is not None
+    kept(site, topic="open/0")
+    for most in (1, MAX_MATCHES + 1):
+        for number in range(most):
+            kept(site, topic=f"open/{number}")
+        for epoch in (life.epoch, "epoch999"):
+            reader = transport(site, "open/*", since=f"*,secret={epoch}.end").listen()
+            post(site, "and more", topic="secret")
+            post(site, "open", topic="open/0")
+            assert set(reader.listen().messages) == {"open"}
+            assert "secret" not in reader.place
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda each: each.__name__.lower())
 def test_a_pattern_reader_forgets_what_is_gone(site: Site, transport: type[Reader]) -> None:
     """A stream too, which asks once and is told of all that come after."""
@@ -432,7 +493,7 @@ def test_a_pattern_reader_forgets_what_is_gone(site: Site, transport: type[Reade
 
 
 @STORY
-@given(data=st.data(), transport=st.sampled_from(TRANSPORTS), topics=st.sampled_from(["a", "a,b", "a,*"]))
+@given(data=st.data(), transport=st.sampled_from(TRANSPORTS), topics=st.sampled_from(["a", "a,b", "a,*", "a,q/**"]))
 def test_wherever_a_reader_is_cut_nothing_is_lost_or_doubled_and_it_hears_of_the_end(
     data: st.DataObject, transport: type[Reader], topics: str
 ) -> None:

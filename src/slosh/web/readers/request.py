@@ -129,7 +129,7 @@ class ReadRequest:
         self.cookie: tuple[bytes, bytes] | None = None
         self.cookie_name = ""
         self._vector: Mapping[str, Since] = {}
-        self._left: Mapping[str, str] = {}  # epochs of lives that the reader was given the end of, of patterns
+        self._left: Mapping[str, str] = {}  # epochs of lives that the reader of patterns was given the end of, by name
         self._leaves = False  # whether a topic that is missing in the vector is one that has ended, if it has
         self._since: Since = Now()
         self.goes_on = False
@@ -161,7 +161,7 @@ class ReadRequest:
 
     @property
     def left(self) -> Iterable[str]:
-        """The names of topics of which the reader of patterns was given the end."""
+        """The names of topics that are asked for, and of which the reader of patterns was given the end."""
         return self._left
 
     def has_left(self, topic: Topic) -> bool:
@@ -224,13 +224,14 @@ class ReadRequest:
 
     def _take_since(self, text: str) -> None:
         if self.several and ("=" in text or text == STAR):
-            self._vector, self._left = _parse_vector(text)
+            self._vector, left = _parse_vector(text)
+            # Only those that are asked for: whether others may be read was not looked at.
+            self._left = {name: epoch for name, epoch in left.items() if self._asks_for(name)}
             if self.patterns and (text + ",").startswith(STAR + ","):
                 # What this reader does not name has come to life since, and is new to it as a whole.
                 self.goes_on = True
                 self._since = Offset(0)
-                read_before = [name for name in self._vector if any(matches(each, name) for each in self.patterns)]
-                read_on = [name for name in read_before if name not in self._left]
+                read_on = [name for name in self._vector if name not in self._left and self._asks_for(name)]
                 self.names = tuple(dict.fromkeys([*self.names, *read_on]))
             self._leaves = bool(self._vector) and not self.patterns
             return
@@ -239,6 +240,9 @@ class ReadRequest:
             raise BadQuery(
                 "since", "since is a vector where several topics are resumed, a=k3f9.4,b=x01c.9, as next gives it."
             )
+
+    def _asks_for(self, name: str) -> bool:
+        return name in self.names or any(matches(pattern, name) for pattern in self.patterns)
 
 
 def parse_names(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

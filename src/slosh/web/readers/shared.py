@@ -10,7 +10,7 @@ from slosh.compiled import mypyc_attr
 from slosh.core.cursor import EPOCH_LENGTH, Cursor
 from slosh.core.hub import Hub
 from slosh.core.patterns import MAX_MATCHES
-from slosh.core.reading import Offset, Sift, Since, locate
+from slosh.core.reading import Offset, Place, Sift, Since, locate
 from slosh.core.several import PatternSubscription, Room, SeveralTopics
 from slosh.core.subscription import Batch, OneTopic, Subscription
 from slosh.core.topic import Shared, Topic
@@ -201,7 +201,8 @@ class Reader(Opener):
             found, incomplete = _choose(found, longest)
         over = {topic: None for topic in found if asked.has_left(topic)}
         if len(over) == len(found) and not asked.patterns:
-            over.clear()  # Nothing else is left to read, and the reader is told so again.
+            # Nothing else is left to read, and the reader is told so again.
+            return _check_room(SeveralTopics(hub, {topic: Place(topic.last) for topic in found}), longest)
         places = {topic: locate(topic, asked.since(topic.name), now) for topic in found if topic not in over}
         if asked.patterns:
             if len(found) > MAX_MATCHES:
@@ -237,9 +238,11 @@ class Reader(Opener):
         self.engine.hub.put_off(partial(go_on, sift))
 
     def matched(self, now: float) -> list[Topic]:
-        """The topics that the reader's patterns take in, as far as they are known here.
+        """The topics that a reader of patterns reads besides those that it opens, as far as they are known here.
 
-        Of a reader that goes on these are enough to say whether it can have all, and those whose end it was given.
+        These are the topics whose end it was given, also those that it named, because without them its cursor would
+        forget that they have ended, and they would be new once more. Then those that its patterns take in; of a reader
+        that goes on, enough to say whether it can have all.
 
         Raises:
             BadTopic: they are too many for one that begins, or to find them takes too much.
@@ -248,11 +251,8 @@ class Reader(Opener):
         if not asked.patterns:
             return []
         found = hub.matching(asked.patterns, now, MAX_MATCHES)
-        if len(found) <= MAX_MATCHES:
-            return found
-        if not asked.goes_on:
+        if len(found) > MAX_MATCHES and not asked.goes_on:
             raise BadTopic(_TOO_MANY)
-        # Without these the cursor would forget that they have ended, and they would be new once more.
         left = [topic for name in asked.left if (topic := hub.find(name, now)) is not None]
         return list(dict.fromkeys([*left, *found]))
 
