@@ -163,3 +163,25 @@ def test_a_reader_of_patterns_is_told_of_the_life_that_took_the_place_of_one_it_
     topic = hub.get("a")
     hub.replace(topic, "other", hub.loop.now())
     assert follower.told == [("born", "a"), ("born", "a")]
+
+
+def test_very_many_followers_are_told_in_several_turns_but_for_those_that_have_no_room(hub: HubOnLoop) -> None:
+    """A topic that nobody watched yet might not live until the next turn, so as many are told as that takes."""
+
+    class Full(Roomy):
+        def topic_born(self, topic: Topic) -> None:
+            pass
+
+    class Follower(Roomy):
+        def topic_born(self, topic: Topic) -> None:
+            Watching(hub, topic, 0, stays=True)
+
+    for _ in range(3000):
+        hub.listeners.follow("t/*", Full())
+    for _ in range(3000):
+        hub.listeners.follow("t/*", Follower())
+    topic = hub.get("t/a")
+    assert 0 < len(topic.watchers) < 1024
+    assert topic.count_watchers() == 3000
+    hub.turn()
+    assert len(topic.watchers) == topic.count_watchers() == 3000

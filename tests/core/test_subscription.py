@@ -233,6 +233,19 @@ def make_pattern_reader(hub: Hub) -> PatternSubscription:
     return PatternSubscription(hub, places, ["*"], room)
 
 
+def test_to_leave_topics_that_have_ended_counts_as_work(hub: Hub) -> None:
+    """Else very many readers that share what they are given leave very many topics in one turn."""
+    for number in range(8):
+        hub.end(hub.open(f"t/{number}", 0.0))
+    reader, waiting = make_pattern_reader(hub), Waiting()
+    reader.watch(waiting, 0.0)
+    batch = reader.read(ALL)
+    room = hub.room
+    reader.leave_ended(batch, waiting, 0.0)
+    assert room - hub.room >= 8 * 200
+    assert hub.watching == 0
+
+
 def test_a_topic_too_many_is_left_out_and_that_is_told_once(hub: Hub) -> None:
     told: list[bool] = []
     room = Room(2, 1000, lambda name, cursor: len(name) + len(str(cursor)))

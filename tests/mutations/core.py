@@ -127,8 +127,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/waking.py",
-        "late = [(topic, watcher) for topic, watcher in self._late if not topic.dirty]",
-        "late = list(self._late)",
+        "if not topic.dirty:\nlate.setdefault(topic, []).append(watcher)",
+        "if True:\nlate.setdefault(topic, []).append(watcher)",
         "core/test_waking.py::TestWaking::test_one_who_comes_between_a_message_and_its_flush_behind_it_is_woken_once",
     ),
     row(
@@ -393,7 +393,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/hub.py",
-        "self.listeners.tell_followers(successor)  # Those that were given the end of `topic` watched it no more.",
+        "self.listeners.tell_followers(successor, now)  # Those that were given the end of `topic` watched it no more.",
         "pass",
         "core/test_subscription.py::test_a_life_behind_an_end_that_the_store_forgot_is_read_by_a_reader_of_patterns",
     ),

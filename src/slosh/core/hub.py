@@ -157,7 +157,7 @@ class Hub(Rings):
         if topic.kind.history:
             self.histories.begin(topic)
         self.deadlines.linger(topic, now)
-        self.listeners.born(topic)
+        self.listeners.born(topic, now)
         return topic
 
     def replace(self, topic: Topic, epoch: str, now: float) -> Topic:
@@ -180,7 +180,7 @@ class Hub(Rings):
                 watcher.moved(topic, successor)
             except Exception:
                 logger.exception("a watcher of %r failed; the others go on", topic.name)
-        self.listeners.tell_followers(successor)  # Those that were given the end of `topic` watched it no more.
+        self.listeners.tell_followers(successor, now)  # Those that were given the end of `topic` watched it no more.
         return successor
 
     def matching(self, patterns: Iterable[str], now: float, most: int = 0) -> list[Topic]:
@@ -235,7 +235,7 @@ class Hub(Rings):
         """How many watch the topic `name` at the time `now`, seconds; also where it does not live, by patterns."""
         topic = self.find(name, now)
         if topic is not None:
-            return len(topic.watchers)
+            return topic.count_watchers()
         return self.listeners.count_followers(name)
 
     def watch(self, topic: Topic, watcher: Watcher, offset: int) -> None:

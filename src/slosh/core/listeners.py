@@ -3,20 +3,23 @@
 The rules of this file:
 
 * A birth is told at the end of the turn, when whoever brought the topic to life watches it already; a reader of a
-  pattern is told at once, because it has to watch the topic before its first message.
+  pattern is told at once, because it has to watch the topic before its first message. Where these are very many, some
+  are told in later turns. They watch the topic from its first message on, like the others, and count as watchers of it
+  meanwhile (`Topic.untold`). The topic lives until all are told.
 * The birth of a topic is told before its end: `announce` comes before `ended` and `dropped`.
 * Those who wait for a topic to be watched are told once, and very many of them over several turns.
 * A listener that fails keeps none of the others from hearing it, nor what else has to be done in that turn.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
 from slosh.core.patterns import Tree, Walk
 from slosh.core.portions import WAKE, Portions
-from slosh.core.topic import Topic
+from slosh.core.topic import Shared, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +28,10 @@ L = TypeVar("L")
 _ENDLESS: Final = 1 << 60
 _TELLING: Final = 1024
 """Bytes of other work that a turn does less for each reader of patterns that is told of a topic."""
+_FOLLOWERS: Final = 1024
+"""Readers of patterns that are told of a topic in one turn."""
+_LASTS: Final = 1.0
+"""Seconds that a topic lasts at least after some of them were told, while there are more."""
 _TOLD: Final = 128
 """Feeders that are told in one turn that their topic is watched."""
 
@@ -49,7 +56,10 @@ class PatternSubscriber(Protocol):
     """A reader of all topics that a pattern takes in."""
 
     def topic_born(self, topic: Topic) -> None:
-        """A topic has come to life that the pattern takes in. The follower is to watch it, unless it does already."""
+        """A topic has come to life that the pattern takes in. The follower is to watch it, unless it does already.
+
+        Where very many follow some are called in a later turn, and may have given up meanwhile.
+        """
 
     def has_room_for(self, name: str) -> bool:
         """Whether it would watch the topic `name`, which the pattern takes in, if that came to life now."""
@@ -111,19 +121,33 @@ class Listeners:
 
     # What the hub calls.
 
-    def born(self, topic: Topic) -> None:
-        """`topic` has come to life."""
+    def born(self, topic: Topic, now: float) -> None:
+        """`topic` has come to life, at the time `now`, seconds."""
         if self._life_listeners:
             self.unannounced[topic] = None
             self._turns.ask_for_flush()
-        self.tell_followers(topic)
+        self.tell_followers(topic, now)
 
-    def tell_followers(self, topic: Topic) -> None:
-        """Tell the readers of patterns that take `topic` in."""
+    def tell_followers(self, topic: Topic, now: float) -> None:
+        """Tell the readers of patterns that take `topic` in: some of very many, and the others in the next turns."""
         if self._followers:
-            followers = tuple(self._followers.patterns_for(topic.name))
-            self._turns.spend(_TELLING * len(followers))
-            tell_each(followers, lambda follower: follower.topic_born(topic))
+            self._tell_some(topic, deque(self._followers.patterns_for(topic.name)), now)
+
+    def _tell_some(self, topic: Topic, followers: deque[PatternSubscriber], now: float) -> None:
+        while followers:
+            portion = [followers.popleft() for _ in range(min(_FOLLOWERS, len(followers)))]
+            self._turns.spend(_TELLING * len(portion))
+            tell_each(portion, lambda follower: follower.topic_born(topic))
+            if topic.watchers:
+                break  # Where nobody of those has room for it, one of the others may have.
+        topic.untold = len(followers)
+        if followers:
+            topic.active_until = max(topic.active_until, now + _LASTS)
+            self._turns.put_off(lambda shared: self._tell_more(topic, followers, shared))
+
+    def _tell_more(self, topic: Topic, followers: deque[PatternSubscriber], shared: Shared) -> None:
+        if not topic.is_over:  # Else they have heard of the life in its place.
+            self._tell_some(topic, followers, shared.now)
 
     def announce(self) -> None:
         """Tell of the topics that have come to life since the last call."""
@@ -228,9 +252,9 @@ class Listeners:
         portion = list(islice(rest, _TOLD))
         tell_each(portion, lambda listener: listener.topic_watched(watchers))
         if len(portion) == _TOLD:
-            self._turns.put_off(lambda _: self._tell_more(rest, watchers))
+            self._turns.put_off(lambda _: self._tell_rest(rest, watchers))
 
-    def _tell_more(self, rest: Iterator[WatcherCountListener], watchers: int) -> None:
+    def _tell_rest(self, rest: Iterator[WatcherCountListener], watchers: int) -> None:
         self._turns.room -= _TOLD * WAKE
         self._tell(rest, watchers)
 

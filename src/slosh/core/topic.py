@@ -106,6 +106,7 @@ class Topic:
         size: bytes of all the messages kept.
         born: when this life began, seconds.
         watchers: who waits here, in the order of arrival, and the offset that each had seen when it came.
+        untold: how many readers of patterns are about to wait here, in one of the next turns.
         active_until: until when it lingers without watchers, seconds.
         lingering: whether the hub's timers hold it.
         dirty: whether its watchers have still to be woken.
@@ -140,6 +141,7 @@ class Topic:
         "rollups",
         "share",
         "size",
+        "untold",
         "watchers",
     )
 
@@ -151,6 +153,7 @@ class Topic:
         self.last = 0
         self.born = now
         self.watchers: dict[Watcher, int] = {}
+        self.untold = 0
         self.active_until = now
         self.lingering = False
         self.ages = False
@@ -165,6 +168,10 @@ class Topic:
         self._base = 1
         self.first = 1
         self.size = 0
+
+    def count_watchers(self) -> int:
+        """How many watch it, as publishers are told."""
+        return len(self.watchers) + self.untold
 
     def append(self, messages: Sequence[bytes], now: float, queue: int, queue_bytes: int, wall: int = 0) -> int:
         """Put `messages` at the end and let the oldest fall off where the ring is full.

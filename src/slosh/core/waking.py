@@ -103,11 +103,7 @@ class Waking(Portions):
     def _wake_marked(self, shared: Shared) -> None:
         """Wake the watchers of topics for whom something has come in, except those of crowds."""
         dirty, self._dirty = self._dirty, []
-        # A watcher that came late to a marked topic is woken with its others.
-        late: list[tuple[Topic, Watcher]] = []
-        if self._late:
-            late = [(topic, watcher) for topic, watcher in self._late if not topic.dirty]
-            self._late = {}
+        late = self._take_late() if self._late else None
         for topic in dirty:
             topic.dirty = False
             # A copy, because watchers leave while they are woken: going on in the living dict is how
@@ -126,11 +122,26 @@ class Waking(Portions):
             else:
                 self._waking[topic] = False
                 self._small.append((topic, iter(watchers)))
-        for topic, watcher in late:
-            if self.room > 0:
-                self._wake_all(topic, [watcher], shared, counts=False)
-            else:
-                self._late[topic, watcher] = None
+        if late is not None:
+            self._wake_late(late, shared)
+
+    def _take_late(self) -> dict[Topic, list[Watcher]]:
+        """Those that came late, except those to marked topics: they are woken with the others of these."""
+        late: dict[Topic, list[Watcher]] = {}
+        for topic, watcher in self._late:
+            if not topic.dirty:
+                late.setdefault(topic, []).append(watcher)
+        self._late = {}
+        return late
+
+    def _wake_late(self, late: dict[Topic, list[Watcher]], shared: Shared) -> None:
+        """Wake those of `late` that this turn has room for."""
+        for topic, watchers in late.items():
+            for start in range(0, len(watchers), _PORTION):
+                portion = watchers[start : start + _PORTION]
+                woken = self._wake_all(topic, portion, shared, counts=False) if self.room > 0 else 0
+                for watcher in portion[woken:]:
+                    self._late[topic, watcher] = None
 
     def _wake_small(self, shared: Shared) -> None:
         """Wake the watchers of topics for which the turns before had no room."""

@@ -91,7 +91,7 @@ class TopicFacts(NamedTuple):
 def facts_of(topic: Topic, now: float) -> TopicFacts:
     """The facts of a topic that is known here, at the time `now`, seconds."""
     rate = topic.rate(now, RATE_WINDOW)
-    return TopicFacts(topic.name, len(topic.watchers), topic.last, now - topic.born, rate, topic.ended)
+    return TopicFacts(topic.name, topic.count_watchers(), topic.last, now - topic.born, rate, topic.ended)
 
 
 class Watched(NamedTuple):

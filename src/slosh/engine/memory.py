@@ -79,7 +79,7 @@ class MemoryEngine(Engine):
         if full := self._is_full_for(topic, messages, now):
             return full
         self.hub.append(topic, messages, now, int(self._wall() * 1000))
-        published = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))
+        published = Published(topic.epoch, topic.last, topic.count_watchers(), len(messages))
         if key:
             self.replays.keep(name, key, now, published, client)
         return published
@@ -146,7 +146,7 @@ class MemoryEngine(Engine):
         topic = hub.find(name, now)
         if topic is not None and topic.ended:
             is_repeated = ends and not opens and not messages
-            return Published(topic.epoch, topic.last, len(topic.watchers), 0) if is_repeated else TopicEnded()
+            return Published(topic.epoch, topic.last, topic.count_watchers(), 0) if is_repeated else TopicEnded()
         keeps = topic.kind.keeps if topic is not None else hub.classes.find(name).keeps
         if opens or (messages and (keeps or (topic is None and hub.listeners.is_wanted(name)))):
             is_new = topic is None
@@ -163,7 +163,7 @@ class MemoryEngine(Engine):
             return full
         if messages:
             hub.append(topic, messages, now, int(self._wall() * 1000))
-        answer = Published(topic.epoch, topic.last, len(topic.watchers), len(messages))
+        answer = Published(topic.epoch, topic.last, topic.count_watchers(), len(messages))
         if ends:
             hub.finished += 1
             hub.end(topic)

@@ -179,7 +179,7 @@ class RedisEngine(Engine):
         view = self._view
         kind, times = view.kind_of(name), view.times_of(name)
         topic = self.hub.find(name, view.now())
-        here = len(topic.watchers) if topic is not None else 0
+        here = topic.count_watchers() if topic is not None else 0
         may_begin = opens or (bool(messages) and (kind.keeps or here > 0 or self._directory.is_wanted(name)))
         no_room = used_up if may_begin and not here else None
         most = self.hub.max_topics

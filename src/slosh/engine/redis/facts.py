@@ -40,7 +40,7 @@ class Facts:
                 told(reply)
                 return
             topic = self._hub.find(name, self._view.now())
-            watchers = reply[0] + (len(topic.watchers) if topic is not None else 0)
+            watchers = reply[0] + (topic.count_watchers() if topic is not None else 0)
             if len(reply) == 2:
                 if doubt is not None and not watchers:
                     doubt(reply[1])

@@ -222,7 +222,7 @@ class Mirrors:
         asked = mirror.asked = mirror.waiting
         mirror.waiting = {}
         topic, now = mirror.topic, self._view.now()
-        here = len(topic.watchers) if topic is not None else 0
+        here = topic.count_watchers() if topic is not None else 0
         linger = max(self._view.kind_of(mirror.name).linger, _WATCHED_WITHIN)
         if topic is not None and not here and not asked:
             linger = max(0.0, topic.active_until - now)
