@@ -25,9 +25,15 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
-def record(client: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
+def record(client: Client, *arguments: str, most: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the command.
+
+    Args:
+        most: 512 bytes so many times are what its file may have, as on a disk that is full then; 0 for any number.
+    """
+    bounded = ["sh", "-c", f'ulimit -f {most} && exec "$@"', "sh"] if most else []
     return subprocess.run(
-        [*SLOSH, "record", *arguments],
+        [*bounded, *SLOSH, "record", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -74,6 +80,46 @@ def test_a_file_that_is_there_is_not_overwritten(client: Client, tmp_path: Path)
     assert "--append" in refused.stderr
     assert record(client, "record/there", "--last=1", "--count=1", "-o", str(file), "--append").returncode == 0
     assert len(file.read_text().splitlines()) == 2
+
+
+def test_a_directory_is_no_file_to_write_behind(client: Client, tmp_path: Path) -> None:
+    """--append would not help."""
+    for arguments in ((), ("--append",)):
+        refused = record(client, "record/there", "-o", str(tmp_path), *arguments)
+        assert refused.returncode == EXIT_USAGE
+        assert "--append" not in refused.stderr
+        assert "is a directory" in refused.stderr.lower()
+
+
+def test_behind_a_torn_line_the_next_recording_begins_a_line_of_its_own(client: Client, tmp_path: Path) -> None:
+    """Else its first message would be lost in that line. A message counts when all of it is in the file."""
+    client.publish_many("record/torn", [{"i": number, "pad": "x" * 1500} for number in range(5)])
+    file = tmp_path / "torn.jsonl"
+    full = record(client, "record/torn", "--last=5", "--count=5", "-o", str(file), most=8)
+    assert full.returncode == 1, full.stderr
+    assert "2 messages recorded" in full.stderr
+    assert f"{file} cannot be written" in full.stderr
+    assert file.stat().st_size == 8 * 512
+    done = record(client, "record/torn", "--last=2", "--count=2", "--append", "-o", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "2 messages recorded" in done.stderr
+    assert f"{file} ends within a line" in done.stderr
+    replayed = CliRunner().invoke(main, ["replay", str(file), "--to", "torn", "--speed", "0", "-u", client.url])
+    assert "Line 3 is no line of a recording" in replayed.output
+    with client.watch("torn", since="earliest", deadline=PATIENCE) as watch:
+        assert [json.loads(next(watch).raw)["i"] for _ in range(4)] == [0, 1, 3, 4]
+    again = record(client, "record/torn", "--last=1", "--count=1", "--append", "-o", str(file))
+    assert "ends within" not in again.stderr
+    assert len(file.read_text().splitlines()) == 6
+
+
+def test_what_was_written_without_a_last_line_end_stays_whole(client: Client, tmp_path: Path) -> None:
+    """Another program may have written it so: it is no torn line, and none of it is cut off."""
+    client.publish("record/endless", 2)
+    file = tmp_path / "endless.jsonl"
+    file.write_text('{"topic":"a","message":1}')
+    assert record(client, "record/endless", "--last=1", "--count=1", "--append", "-o", str(file)).returncode == 0
+    assert [json.loads(line)["message"] for line in file.read_text().splitlines()] == [1, 2]
 
 
 def test_it_writes_into_a_pipe_and_ends_in_time(client: Client) -> None:

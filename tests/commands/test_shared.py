@@ -60,6 +60,19 @@ def test_no_option_takes_a_number_that_cannot_be_counted_with(text: str) -> None
     assert numbers >= 2
 
 
+@pytest.mark.parametrize("text", ["inf", "nan", "1e999"])
+def test_what_the_error_of_a_number_says_to_write_means_no_bound(text: str) -> None:
+    """An option that has a default is left out in vain: it has that then."""
+    group = click.Context(main)
+    for name, wanted, told in (("replay", "speed", "write 0 for no pauses"), ("pub", "rate", "leave the option out")):
+        command = main.get_command(group, name)
+        assert command is not None
+        (option,) = (each for each in command.params if each.name == wanted)
+        with pytest.raises(click.BadParameter, match=told):
+            option.type_cast_value(click.Context(command), text)
+        assert ("leave" in told) == (option.to_info_dict()["default"] is None)
+
+
 def test_nothing_that_a_terminal_obeys_is_left() -> None:
     assert printable("a\x1b[2J\x07\u202e\U000e0001") == "a\\x1b[2J\\x07\\u202e\\U000e0001"
     assert printable("Zürich 日本") == "Zürich 日本"

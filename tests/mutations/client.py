@@ -154,6 +154,24 @@ ROWS: tuple[Row, ...] = (
         "commands/test_lines.py::test_a_heading_of_csv_that_names_a_column_twice_is_an_error[x,a,y,a]",
     ),
     row(
+        "commands/record.py",
+        'return file.read(1) != b"\\n"',
+        "return False",
+        "commands/test_record.py::test_what_was_written_without_a_last_line_end_stays_whole",
+    ),
+    row(
+        "commands/record.py",
+        "_write(file, write_item(each, time.time()))\nwritten += 1",
+        "written += 1\n_write(file, write_item(each, time.time()))",
+        "commands/test_record.py::test_behind_a_torn_line_the_next_recording_begins_a_line_of_its_own",
+    ),
+    row(
+        "commands/shared.py",
+        'self.fail(f"{value!r} is no number; {self._unbounded}.", param, ctx)',
+        'self.fail(f"{value!r} is no number; leave the option out.", param, ctx)',
+        "commands/test_shared.py::test_what_the_error_of_a_number_says_to_write_means_no_bound[inf]",
+    ),
+    row(
         "commands/replay.py",
         "if len(messages) == 1 or not may_be_one(error):",
         "if True:",

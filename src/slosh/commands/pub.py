@@ -91,7 +91,12 @@ class PubCommand(ClientCommand):
     "as many as wait, up to half of what the topic keeps]",
 )
 @click.option("--when-watched", is_flag=True, help="While nobody watches, drop lines without asking each time.")
-@click.option("--rate", type=Number(min=0, min_open=True), metavar="N", help="At most N lines a second.")
+@click.option(
+    "--rate",
+    type=Number(0, above=True, unbounded="leave the option out for no bound"),
+    metavar="N",
+    help="At most N lines a second.",
+)
 @click.option("--spool", metavar="FILE", help="Keep lines in FILE until they are published, also over restarts.")
 @click.option("--open", "opens", is_flag=True, help="Make the topic active first, so that nobody need watch it yet.")
 @click.option("--end", "ends", is_flag=True, help="End the topic behind the last message.")

@@ -1,5 +1,6 @@
 """`slosh record`: write the messages of topics into a file, for `slosh replay`."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -88,13 +89,12 @@ def record(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
                     told(each)
                 else:
                     lost += each.count if each.kind == "lost" else 0
-                    file.write(write_note(each, time.time()))
+                    _write(file, write_note(each, time.time()))
             elif is_read(each):
-                file.write(write_item(each, time.time()))
+                _write(file, write_item(each, time.time()))
                 written += 1
             else:
-                file.write(write_note(Note("unreadable", each.topic, 1), time.time()))
-            file.flush()
+                _write(file, write_note(Note("unreadable", each.topic, 1), time.time()))
             progress.update()
             if written == most:
                 return
@@ -112,13 +112,38 @@ def _or_nothing(watch: Watch[Item | Note], file: IO[str], output: str) -> Iterat
         raise
 
 
+def _write(file: IO[str], line: str) -> None:
+    """Write a line, which counts when this returns: what a full disk does not take raises."""
+    file.write(line)
+    file.flush()
+
+
 def _open(output: str, *, append: bool) -> IO[str]:
     """The file to write to; one that is there is not overwritten."""
     if output == "-":
         return open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)
+    if Path(output).is_dir():
+        raise BadUse(f"{output} is a directory. Name a file in it.")
+    is_torn = append and _is_torn(Path(output))
     try:
-        return Path(output).open("a" if append else "x", encoding="utf-8")
+        file = Path(output).open("a" if append else "x", encoding="utf-8")  # noqa: SIM115 - the caller closes it
     except FileExistsError:
         raise BadUse(f"{output} is there already. Write behind it with --append, or name another file.") from None
     except OSError as error:
         raise BadUse(f"{output} cannot be written: {error.strerror}.") from None
+    if is_torn:
+        tell(f"{output} ends within a line, as after a full disk; what is recorded begins on a line of its own")
+        _write(file, "\n")
+    return file
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether there is a file whose last line has no end: one written behind it would be lost in that line."""
+    try:
+        if not path.is_file() or not path.stat().st_size:
+            return False
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:  # it may be written, and not be read
+        return False

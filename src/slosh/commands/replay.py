@@ -58,7 +58,13 @@ class ReplayCommand(ClientCommand):
 
 @click.command(cls=ReplayCommand)
 @click.argument("file")
-@click.option("--speed", type=Number(0), default=1.0, show_default=True, help="How fast; 0 for no pauses.")
+@click.option(
+    "--speed",
+    type=Number(0, unbounded="write 0 for no pauses"),
+    default=1.0,
+    show_default=True,
+    help="How fast; 0 for no pauses.",
+)
 @click.option("--loop", is_flag=True, help="Begin again at the end, until Ctrl-C.")
 @click.option("--to", metavar="TOPIC", help="Publish everything to this topic; a name that ends with / is a prefix.")
 @click.option("--when-watched", is_flag=True, help="Wait until somebody watches the first topic.")

@@ -241,13 +241,23 @@ def parse_duration(ctx: click.Context, param: click.Parameter, value: str | None
 
 
 class Number(click.FloatRange):
-    """A number of the command line within bounds, which NaN passes and infinity may."""
+    """A number of the command line within bounds, which NaN passes and infinity may.
+
+    Args:
+        least: the lowest.
+        unbounded: what to write instead of `inf`, for the error.
+        above: whether it has to be more than the lowest.
+    """
+
+    def __init__(self, least: float, *, unbounded: str, above: bool = False) -> None:
+        super().__init__(min=least, min_open=above)
+        self._unbounded = unbounded
 
     def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """As click says."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value!r} is no number; leave the option out for no bound.", param, ctx)
+            self.fail(f"{value!r} is no number; {self._unbounded}.", param, ctx)
         return number
 
 
