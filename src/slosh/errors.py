@@ -445,6 +445,12 @@ class TooManyWatchers(Unavailable):
     code = "too_many_watchers"
 
 
+class TooManyPatterns(Unavailable):
+    """Readers have patterns of too many different shapes. `slosh.core.patterns` tells what that is for."""
+
+    code = "too_many_patterns"
+
+
 class Draining(Unavailable):
     """The server is shutting down.
 

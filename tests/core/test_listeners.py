@@ -2,6 +2,7 @@
 
 import pytest
 
+from slosh.core.portions import STEP
 from slosh.core.topic import Topic
 from tests.core.hubs import HubOnLoop, Roomy, Watching
 from tests.core.loops import Loop
@@ -185,3 +186,45 @@ def test_very_many_followers_are_told_in_several_turns_but_for_those_that_have_n
     assert topic.count_watchers() == 3000
     hub.turn()
     assert len(topic.watchers) == topic.count_watchers() == 3000
+
+
+def test_names_that_wait_are_told_of_a_reader_of_patterns_in_portions(hub: HubOnLoop) -> None:
+    """Each once, whether its walk through the names is short enough or it is compared with each of them."""
+    names = [f"{number}/b/c/d/e/f/g/h" for number in range(4000)]
+    for pattern, least in (("**", 15), ("*/b/*/d/*/f/*/h", 15), ("*/b/c/d/e/f/g/x", 2)):
+        waiting = {name: Noting() for name in names}
+        for name, noting in waiting.items():
+            hub.listeners.expect(name, noting)
+        follower = Noting()
+        hub.listeners.follow(pattern, follower)
+        turns = 0
+        while hub.flushes_owed:
+            hub.flushes_owed -= 1
+            hub.flush(hub.loop.now())
+            turns += 1
+        told = [noting.told for noting in waiting.values()]
+        assert turns >= least
+        assert told == [[] if pattern.endswith("x") else [("watched", "1")]] * len(names)
+        hub.listeners.unfollow(pattern, follower)
+        for name, noting in waiting.items():
+            hub.listeners.unexpect(name, noting)
+
+
+def test_a_reader_of_patterns_that_leaves_before_its_turn_is_told_of_to_nobody(hub: HubOnLoop) -> None:
+    noting, follower = Noting(), Noting()
+    hub.listeners.expect("a", noting)
+    hub.room = 0
+    hub.listeners.follow("*", follower)
+    hub.listeners.unfollow("*", follower)
+    hub.turn()
+    assert noting.told == []
+    hub.listeners.follow("*", follower)
+    assert noting.told == [("watched", "1")], "those that come later are told of as ever"
+
+
+def test_a_walk_of_a_name_through_the_patterns_counts_as_work(hub: HubOnLoop) -> None:
+    for number in range(64):
+        hub.listeners.follow("/".join("*" if number >> bit & 1 else "a" for bit in range(6)) + "/a", Noting())
+    room = hub.room
+    assert not hub.listeners.is_wanted("a/a/a/a/a/a/b")
+    assert hub.room == room - 127 * STEP

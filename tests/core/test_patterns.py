@@ -1,14 +1,26 @@
 """Patterns over topics' names: both trees against the plain rule, and the rule against a regular expression."""
 
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.core.patterns import MAX_STEPS, Tree, Walk, check_pattern, covers, intersect, is_pattern, matches
-from slosh.errors import BadTopic
+from slosh.core.patterns import (
+    MAX_SHAPES,
+    MAX_STEPS,
+    Shapes,
+    Tree,
+    Walk,
+    check_pattern,
+    covers,
+    intersect,
+    is_pattern,
+    matches,
+)
+from slosh.errors import BadTopic, TooManyPatterns
 from tests.properties import PROPERTY
 
 NAMES = st.lists(st.sampled_from(["a", "b", "cpu"]), min_size=1, max_size=4).map("/".join)
@@ -177,3 +189,74 @@ def test_each_path_of_a_tree_is_told_once() -> None:
         tree.add(path, value)
     tree.remove("gone/*", 5)
     assert sorted(tree.paths()) == ["a", "a/*", "a/b/**"]
+
+
+SHAPES = st.lists(
+    st.builds(
+        lambda stars, rest: "/".join(["*" if star else "a" for star in stars] + ["**"] * rest),
+        st.lists(st.booleans(), min_size=1, max_size=16),
+        st.booleans(),
+    ),
+    max_size=40,
+)
+
+
+@PROPERTY
+@given(SHAPES, st.data())
+def test_the_shapes_that_are_counted_are_those_of_the_patterns_that_are_left(patterns: list[str], data: Any) -> None:
+    shapes = Shapes()
+    for pattern in patterns:
+        shapes.add(pattern)
+    left = list(patterns)
+    for pattern in data.draw(st.permutations(patterns))[: len(patterns) // 2]:
+        shapes.remove(pattern)
+        left.remove(pattern)
+    counted = Counter(
+        "/".join(segments[:length]).replace("a", "x").replace("/", "")
+        for segments in ([each for each in pattern.split("/") if each != "**"] for pattern in left)
+        for length in range(9, len(segments) + 1)
+    )
+    assert shapes._counts == dict(counted)
+
+
+def test_no_name_takes_a_long_walk_whatever_patterns_there_are() -> None:
+    """One of each shape there is, as many as are let in."""
+    tree: Tree[str] = Tree()
+    shapes = Shapes()
+    refused = 0
+    for number in range(1 << 15):
+        pattern = "/".join("*" if number >> bit & 1 else "a" for bit in range(15)) + "/a"
+        try:
+            shapes.add(pattern)
+        except TooManyPatterns:
+            refused += 1
+        else:
+            tree.add(pattern, pattern)
+    assert 0 < refused < 1 << 15
+    walk = Walk()
+    assert list(tree.patterns_for("a/" * 15 + "z", walk)) == []
+    assert MAX_SHAPES < walk.taken <= 511 + MAX_SHAPES
+
+
+def test_a_pattern_that_is_refused_takes_nothing_of_the_room_for_others() -> None:
+    shapes = Shapes()
+    added = fill_shapes(shapes)
+    with pytest.raises(TooManyPatterns, match=str(MAX_SHAPES)):
+        shapes.add("*/a/" * 7 + "*/b")
+    shapes.add("/".join("a*"[number % 2] for number in range(8)))  # of eight segments: they need no room
+    shapes.add(added[0])
+    for each in (added[0], *added):
+        shapes.remove(each)
+    assert not shapes._counts
+
+
+def fill_shapes(shapes: Shapes) -> list[str]:
+    """Add patterns until there is no room for another shape; gives them."""
+    added: list[str] = []
+    for number in range(MAX_SHAPES):
+        added.append("/".join("*" if number >> bit & 1 else "a" for bit in range(10)) + "/**")
+        try:
+            shapes.add(added[-1])
+        except TooManyPatterns:
+            return added[:-1]
+    raise AssertionError("no bound")

@@ -121,6 +121,42 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/listeners.py",
+        "turns.spend(walk.taken * STEP)",
+        "pass",
+        "web/test_portions.py::test_a_batch_whose_names_take_long_walks_through_patterns_takes_several_turns",
+    ),
+    row(
+        "core/listeners.py",
+        "self._shapes.add(pattern)",
+        "pass",
+        "web/test_bounds.py::test_one_shape_of_long_patterns_more_than_there_may_be_is_refused",
+    ),
+    row(
+        "core/listeners.py",
+        "self._newcomers.pop((pattern, follower), None)",
+        "pass",
+        "core/test_listeners.py::test_a_reader_of_patterns_that_leaves_before_its_turn_is_told_of_to_nobody",
+    ),
+    row(
+        "core/listeners.py",
+        "turns.spend(WAKE * min(len(listeners), _TOLD))",
+        "pass",
+        "core/test_listeners.py::test_names_that_wait_are_told_of_a_reader_of_patterns_in_portions",
+    ),
+    row(
+        "core/patterns.py",
+        "return [shape[:length] for length in range(_UNCOUNTED + 1, len(shape) + 1)]",
+        "return [shape[:length] for length in range(_UNCOUNTED + 1, len(shape))]",
+        "core/test_patterns.py::test_the_shapes_that_are_counted_are_those_of_the_patterns_that_are_left",
+    ),
+    row(
+        "core/several.py",
+        "followed.append(pattern)",
+        "pass",
+        "web/test_bounds.py::test_one_shape_of_long_patterns_more_than_there_may_be_is_refused",
+    ),
+    row(
+        "core/listeners.py",
         "self.tell_count_listeners_of(pattern, follower)",
         "pass",
         "core/test_listeners.py::test_a_reader_of_a_pattern_is_interest_in_topics_that_do_not_live",
@@ -193,8 +229,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/patterns.py",
-        "if rest := node._branches.get(REST):  # noqa: SLF001",
-        "if rest := None:",
+        "found += [rest._values for node in nodes if (rest := node._branches.get(REST)) is not None]  # noqa: SLF001",
+        "pass",
         "core/test_patterns.py::test_the_patterns_that_take_in_a_name_are_found",
     ),
     row(

@@ -185,6 +185,23 @@ def test_one_watcher_more_than_max_watchers_is_refused(make_site: MakeSite) -> N
     assert site.refused("too_many_watchers") == 1
 
 
+def test_one_shape_of_long_patterns_more_than_there_may_be_is_refused(make_site: MakeSite) -> None:
+    """All of the reader is refused, and what it has of others is as it was."""
+    site = make_site()
+    patterns = ["/".join("*" if number >> bit & 1 else "a" for bit in range(10)) for number in range(1, 513)]
+    held = [site.connect().get(f"/topics/{','.join(patterns[at : at + 60])}") for at in range(0, 480, 60)]
+    late = site.connect().get(f"/topics/x,b/*,{','.join(patterns[480:])},*/*/*/*/*/*/*/*/*/b?since=now")
+    assert_no_room(late.next(), "too_many_patterns")
+    assert site.refused("too_many_patterns") == 1
+    stream = site.get(f"/topics/{','.join(patterns[480:])},*/*/*/*/*/*/*/*/*/b?format=sse")
+    assert b"event: refused\ndata: " in stream.body
+    assert b'"too_many_patterns"' in stream.body
+    assert site.post("/topics/b/c", b"1").status == 404, "no pattern of it is read by"
+    assert site.get("/topics/x?watchers").json["watchers"] == 0
+    held[0].reset()
+    assert late.get(f"/topics/x,b/*,{','.join(patterns[480:])}").silent()
+
+
 def test_heads_past_their_bounds_are_refused(make_site: MakeSite) -> None:
     site = make_site(max_head=1000, max_fields=10)
     long = request("GET", "/nothing", X="y" * (1000 - len(request("GET", "/nothing", X=""))))

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from slosh.core.portions import WORK
+from slosh.core.portions import STEP, WORK
 from slosh.web.longtext import PORTION
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
@@ -677,3 +677,14 @@ def test_a_poller_goes_on_portion_by_portion_on_one_connection(make_site: MakeSi
     reader = LongPoll(site, since="earliest")
     reader.listen()
     assert [each["n"] for each in reader.messages] == list(range(20))
+
+
+def test_a_batch_whose_names_take_long_walks_through_patterns_takes_several_turns(make_site: MakeSite) -> None:
+    site = make_site()
+    patterns = ["/".join("*" if number >> bit & 1 else "a" for bit in range(8)) + "/b" for number in range(256)]
+    for at in range(0, 256, 64):
+        site.connect().get(f"/topics/{','.join(patterns[at : at + 64])}")
+    lines = b"\n".join(b'{"topic":"a/a/a/a/a/a/a/a/z%d","message":1}' % number for number in range(64))
+    client = site.connect()
+    assert turns_until_answered(site, client, request("POST", "/topics", lines)) >= 64 * 511 * STEP // WORK
+    assert len(client.next().json["refused"]) == 64

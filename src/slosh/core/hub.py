@@ -16,19 +16,16 @@ that a message goes through all of them without a call more.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
 
 from slosh.compiled import mypyc_attr
 from slosh.core.classes import Classes
 from slosh.core.patterns import Walk
+from slosh.core.portions import STEP
 from slosh.core.rings import Rings
 from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import SloshError, TooManyTopics, TooManyWatchers
 
 logger = logging.getLogger(__name__)
-
-_STEP: Final = 256
-"""Bytes that a step of a walk through the topics' names counts."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -190,7 +187,7 @@ class Hub(Rings):
             return self._topics.matching(tuple(patterns), now, most, walk)
         finally:
             if walk.taken:
-                self.spend(walk.taken * _STEP)
+                self.spend(walk.taken * STEP)
 
     def listed(self, after: str, now: float) -> Iterator[Topic]:
         """As `Topics.listed`."""

@@ -8,6 +8,7 @@ The rules of this file:
   meanwhile (`Topic.untold`). The topic lives until all are told.
 * The birth of a topic is told before its end: `announce` comes before `ended` and `dropped`.
 * Those who wait for a topic to be watched are told once, and very many of them over several turns.
+* A name's walk through the patterns, and a pattern's through the names that are waited for, count as work of the turn.
 * A listener that fails keeps none of the others from hearing it, nor what else has to be done in that turn.
 """
 
@@ -17,15 +18,15 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
-from slosh.core.patterns import Tree, Walk
-from slosh.core.portions import WAKE, Portions
+from slosh.core.patterns import Shapes, Tree, Walk, matches
+from slosh.core.portions import STEP, WAKE, Portions
 from slosh.core.topic import Shared, Topic
+from slosh.errors import BadTopic
 
 logger = logging.getLogger(__name__)
 
 L = TypeVar("L")
 
-_ENDLESS: Final = 1 << 60
 _TELLING: Final = 1024
 """Bytes of other work that a turn does less for each reader of patterns that is told of a topic."""
 _FOLLOWERS: Final = 1024
@@ -78,6 +79,10 @@ class WatcherCountListener(Protocol):
         """
 
 
+_Newcomer = tuple[str, PatternSubscriber | None]
+"""A pattern, and who has begun to read by it; None for somebody at another node."""
+
+
 def tell_each(listeners: Iterable[L], tell: Callable[[L], object]) -> None:
     """Call `tell` with each of `listeners`. One that fails keeps none of the others from hearing it."""
     for listener in tuple(listeners):
@@ -85,6 +90,16 @@ def tell_each(listeners: Iterable[L], tell: Callable[[L], object]) -> None:
             tell(listener)
         except Exception:
             logger.exception("a listener failed; the others go on")
+
+
+def find_patterns(tree: Tree[L], name: str, turns: Portions) -> Iterator[L]:
+    """The values of `tree` at all patterns that take in `name`. The walk counts as work of this turn."""
+    if not tree:
+        return iter(())
+    walk = Walk()
+    found = tree.patterns_for(name, walk)
+    turns.spend(walk.taken * STEP)
+    return found
 
 
 def _has_room(follower: PatternSubscriber, name: str) -> bool:
@@ -108,15 +123,29 @@ class Listeners:
         patterned: called with a pattern that has got (True) or lost a follower. For an engine that tells others of it.
     """
 
-    __slots__ = ("_expected", "_followers", "_life_listeners", "_turns", "count_listeners", "patterned", "unannounced")
+    __slots__ = (
+        "_expected",
+        "_followers",
+        "_life_listeners",
+        "_looking",
+        "_newcomers",
+        "_shapes",
+        "_turns",
+        "count_listeners",
+        "patterned",
+        "unannounced",
+    )
 
     def __init__(self, turns: Portions) -> None:
         self._turns = turns
         self._life_listeners: dict[LifeListener, None] = {}
         self.unannounced: dict[Topic, None] = {}
         self._followers: Tree[PatternSubscriber] = Tree()
+        self._shapes = Shapes()  # of their patterns
         self.count_listeners: dict[str, dict[WatcherCountListener, None]] = {}
         self._expected: Tree[str] = Tree()  # names of the topics that they wait for
+        self._newcomers: dict[_Newcomer, None] = {}  # of whom they are yet to be told
+        self._looking: tuple[_Newcomer, Iterator[str]] | None = None  # the first of these, and names still to look at
         self.patterned: Callable[[str, bool], None] | None = None
 
     # What the hub calls.
@@ -130,8 +159,7 @@ class Listeners:
 
     def tell_followers(self, topic: Topic, now: float) -> None:
         """Tell the readers of patterns that take `topic` in: some of very many, and the others in the next turns."""
-        if self._followers:
-            self._tell_some(topic, deque(self._followers.patterns_for(topic.name)), now)
+        self._tell_some(topic, deque(self._find_followers(topic.name)), now)
 
     def _tell_some(self, topic: Topic, followers: deque[PatternSubscriber], now: float) -> None:
         while followers:
@@ -185,37 +213,47 @@ class Listeners:
         """Whether anybody reads by a pattern, so that a publish may bring its topic to life."""
         return bool(self._followers)
 
+    def _find_followers(self, name: str) -> Iterator[PatternSubscriber]:
+        """All whose pattern takes in the topic `name`. Nothing may follow or unfollow until they are read."""
+        return find_patterns(self._followers, name, self._turns)
+
     def is_followed(self, name: str) -> bool:
         """Whether somebody reads by a pattern that takes in the topic `name`."""
-        return bool(self._followers) and any(True for _ in self._followers.patterns_for(name))
+        return any(True for _ in self._find_followers(name))
 
     def is_wanted(self, name: str) -> bool:
         """Whether somebody would watch the topic `name` if it came to life, so that it counts as watched before."""
-        return bool(self._followers) and any(_has_room(each, name) for each in self._followers.patterns_for(name))
+        return any(_has_room(each, name) for each in self._find_followers(name))
 
     def count_followers(self, name: str) -> int:
         """How many would watch the topic `name` if it came to life."""
-        return sum(_has_room(each, name) for each in self._followers.patterns_for(name)) if self._followers else 0
+        return sum(_has_room(each, name) for each in self._find_followers(name))
 
     def leave_out(self, name: str) -> None:
         """A message for the topic `name` was refused because nobody would watch it: tell those who read it."""
-        if self._followers:
-            tell_each(self._followers.patterns_for(name), lambda follower: follower.leave_out())
+        tell_each(self._find_followers(name), lambda follower: follower.leave_out())
 
     def patterns(self) -> Iterator[str]:
         """Each pattern by which somebody reads. Nothing may follow or unfollow until it is read."""
         return self._followers.paths()
 
     def follow(self, pattern: str, follower: PatternSubscriber) -> None:
-        """Tell `follower` of topics that come to life and that `pattern` takes in. It must call `unfollow` later."""
+        """Tell `follower` of topics that come to life and that `pattern` takes in. It must call `unfollow` later.
+
+        Raises:
+            TooManyPatterns: those who follow already have patterns of too many other shapes. It does not follow.
+        """
+        self._shapes.add(pattern)
         self._followers.add(pattern, follower)
         if self.patterned is not None:
             self.patterned(pattern, True)  # noqa: FBT003 - of the signature
         self.tell_count_listeners_of(pattern, follower)
 
     def unfollow(self, pattern: str, follower: PatternSubscriber) -> None:
-        """Tell it no more."""
+        """Tell `follower`, which follows, no more."""
+        self._shapes.remove(pattern)
         self._followers.remove(pattern, follower)
+        self._newcomers.pop((pattern, follower), None)
         if self.patterned is not None:
             self.patterned(pattern, False)  # noqa: FBT003 - of the signature
 
@@ -261,10 +299,48 @@ class Listeners:
     def tell_count_listeners_of(self, pattern: str, follower: PatternSubscriber | None = None) -> None:
         """Tell all who wait for a topic that `pattern` takes in that somebody reads it by that.
 
+        Those for whom this turn has no room are told in a later one.
+
         Args:
             follower: who reads; None for one at another node, of whom nothing more is known.
         """
-        if self.count_listeners:
-            for name in list(self._expected.names_for(pattern, Walk(_ENDLESS))):
-                if follower is None or _has_room(follower, name):
+        if not self.count_listeners:
+            return
+        are_waiting = bool(self._newcomers)
+        self._newcomers[pattern, follower] = None
+        if not are_waiting:
+            if self._turns.is_free():
+                self._look_at_newcomers()
+            else:
+                self._turns.put_off(lambda _: self._look_at_newcomers())
+
+    def _look_at_newcomers(self) -> None:
+        """Tell of as many newcomers as this turn has room for, and of the others in the next turns."""
+        turns = self._turns
+        while self._newcomers and turns.room > 0:
+            newcomer = next(iter(self._newcomers))
+            pattern, follower = newcomer
+            if self._looking is None or self._looking[0] != newcomer:
+                self._looking = newcomer, iter(self._find_expected(pattern))
+            for name in self._looking[1]:
+                turns.spend(STEP)
+                listeners = self.count_listeners.get(name)
+                if listeners and matches(pattern, name) and (follower is None or _has_room(follower, name)):
+                    turns.spend(WAKE * min(len(listeners), _TOLD))
                     self.tell_count_listeners(name, 1)
+                if turns.room <= 0:
+                    break
+            else:
+                self._newcomers.pop(newcomer, None)
+        if self._newcomers:
+            turns.put_off(lambda _: self._look_at_newcomers())
+
+    def _find_expected(self, pattern: str) -> list[str]:
+        """The names that are waited for and that `pattern` takes in; all, where to find these is a walk too long."""
+        walk = Walk()
+        try:
+            return list(self._expected.names_for(pattern, walk))
+        except BadTopic:
+            return list(self.count_listeners)
+        finally:
+            self._turns.spend(walk.taken * STEP)

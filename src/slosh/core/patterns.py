@@ -5,10 +5,11 @@ pattern at all topics. A topic that lives costs a publish nothing: its pattern's
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final, Generic, TypeVar
 
 from slosh.core.names import check_name
-from slosh.errors import BadTopic
+from slosh.errors import BadTopic, TooManyPatterns
 
 MAX_MATCHES: Final = 256
 """Topics that one reader may come to by its patterns: it sends the cursors of all of them with each request."""
@@ -18,6 +19,12 @@ REST: Final = "**"
 
 MAX_STEPS: Final = 10_000
 """Segments of names that are looked at for one request; some 5 ms."""
+
+MAX_SHAPES: Final = 1000
+"""Shapes of patterns, behind the segments whose shapes are not counted, that there are at a time."""
+
+_UNCOUNTED: Final = 8
+"""Segments at the beginning of patterns whose shapes are not counted: they have 510 at most."""
 
 V = TypeVar("V")
 
@@ -101,6 +108,10 @@ class Walk:
         """Steps that it has taken."""
         return self._most - self.left
 
+    def count(self, steps: int) -> None:
+        """Note that so many steps were taken, of a walk that is bounded otherwise."""
+        self.left -= steps
+
     def step(self) -> None:
         """Take one step.
 
@@ -156,21 +167,26 @@ class Tree(Generic[V]):
                 yield path
             yield from branch.paths(path + "/")
 
-    def patterns_for(self, name: str) -> Iterator[V]:
-        """The values at all patterns that take in `name`. The paths of this tree are patterns."""
+    def patterns_for(self, name: str, walk: Walk | None = None) -> Iterator[V]:
+        """The values at all patterns that take in `name`. The paths of this tree are patterns.
+
+        Args:
+            walk: counts the steps; `Shapes` bounds how many there can be. They are taken before this returns.
+        """
+        found: list[dict[V, None]] = []
         nodes = [self]
         for segment in name.split("/"):
-            for node in nodes:
-                if rest := node._branches.get(REST):  # noqa: SLF001
-                    yield from rest._values  # noqa: SLF001
+            if walk is not None:
+                walk.count(len(nodes))
+            found += [rest._values for node in nodes if (rest := node._branches.get(REST)) is not None]  # noqa: SLF001
             nodes = [
                 branch
                 for node in nodes
                 for key in (segment, ONE)
                 if (branch := node._branches.get(key)) is not None  # noqa: SLF001
             ]
-        for node in nodes:
-            yield from node._values  # noqa: SLF001
+        found += [node._values for node in nodes]  # noqa: SLF001
+        return chain.from_iterable(found)
 
     def names_for(self, pattern: str, walk: Walk) -> Iterator[V]:
         """The values at all names that `pattern` takes in. The paths of this tree are names.
@@ -198,3 +214,48 @@ class Tree(Generic[V]):
         yield from self._values
         for branch in self._branches.values():
             yield from branch._all(walk)  # noqa: SLF001
+
+
+class Shapes:
+    """Which shapes the patterns of a tree have, so that no name takes a long walk through it.
+
+    The shape of a pattern says which of its segments are `*`. `Tree.patterns_for` comes at each segment of a name to
+    no more places than there are shapes of so many segments, because what is no `*` has to be that segment itself. Up
+    to the eighth segment there are 510 of them, whatever the patterns are; those of more segments are counted here.
+    """
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def add(self, pattern: str) -> None:
+        """Count the shapes of `pattern`.
+
+        Raises:
+            TooManyPatterns: there would be too many of them.
+        """
+        shapes = _shapes(pattern)
+        if len(self._counts) + sum(each not in self._counts for each in shapes) > MAX_SHAPES:
+            wider = "/".join([*pattern.split("/")[:_UNCOUNTED], REST])
+            raise TooManyPatterns(
+                f"Of patterns with more than {_UNCOUNTED} segments there are as many shapes as may be ({MAX_SHAPES}); "
+                f"the shape is which of them are '*'. Ask for {wider}, or try again in some seconds."
+            )
+        for each in shapes:
+            self._counts[each] = self._counts.get(each, 0) + 1
+
+    def remove(self, pattern: str) -> None:
+        """Count those of `pattern`, which was added, no more."""
+        for each in _shapes(pattern):
+            self._counts[each] -= 1
+            if not self._counts[each]:
+                del self._counts[each]
+
+
+def _shapes(pattern: str) -> list[str]:
+    """The shapes of the beginnings of `pattern` that are counted."""
+    if pattern.count("/") < _UNCOUNTED:
+        return []
+    shape = "".join("*" if segment == ONE else "x" for segment in pattern.removesuffix("/" + REST).split("/"))
+    return [shape[:length] for length in range(_UNCOUNTED + 1, len(shape) + 1)]

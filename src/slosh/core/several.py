@@ -270,8 +270,15 @@ class PatternSubscription(SeveralTopics):
         """As the base says."""
         super().watch(watcher, now)
         self._watcher = watcher
-        for pattern in self._patterns:
-            self._hub.listeners.follow(pattern, self)
+        followed: list[str] = []
+        try:
+            for pattern in self._patterns:
+                self._hub.listeners.follow(pattern, self)
+                followed.append(pattern)
+        except BaseException:
+            self._patterns = followed
+            self.leave(watcher, now)
+            raise
 
     def leave(self, watcher: Watcher, now: float) -> None:
         """As the base says."""

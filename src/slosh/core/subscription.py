@@ -100,6 +100,7 @@ class Subscription:
 
         Raises:
             TooManyWatchers: a topic has all the watchers that it may have.
+            TooManyPatterns: others read by patterns of too many other shapes.
         """
 
     @abstractmethod

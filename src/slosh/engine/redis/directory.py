@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from slosh.core.hub import Hub
-from slosh.core.listeners import tell_each
+from slosh.core.listeners import find_patterns, tell_each
 from slosh.core.patterns import Tree
 from slosh.engine.base import TopicFacts, TopicListener, Watched
 from slosh.engine.redis.client.command import Argument
@@ -290,13 +290,14 @@ class Directory:
 
     def is_wanted(self, name: str) -> bool:
         """Whether somebody would watch topic `name` if it came to life; of other nodes each pattern would."""
-        return self._hub.listeners.is_wanted(name) or (
-            bool(self._foreign) and any(True for _ in self._foreign.patterns_for(name))
-        )
+        return self._hub.listeners.is_wanted(name) or any(True for _ in self._find_foreign(name))
 
     def count_followers(self, name: str) -> int:
         """How many would watch topic `name` if it came to life; of other nodes each pattern counts once."""
-        return self._hub.listeners.count_followers(name) + sum(1 for _ in self._foreign.patterns_for(name))
+        return self._hub.listeners.count_followers(name) + sum(1 for _ in self._find_foreign(name))
+
+    def _find_foreign(self, name: str) -> Iterator[str]:
+        return find_patterns(self._foreign, name, self._hub)
 
     def patterns(self) -> Iterator[str]:
         """Those that are read here, then those of other nodes."""
