@@ -185,4 +185,16 @@ ROWS: tuple[Row, ...] = (
         "web/test_remembered_rights.py::test_requests_with_any_tokens_are_answered_as_if_nothing_had_come_before",
         "web/test_remembered_rights.py::test_a_place_in_a_cookie_beside_the_session_is_not_routed_again",
     ),
+    row(
+        "web/gate.py",
+        "if clock() >= until:",
+        "if False:",
+        "web/test_revoked.py::test_very_many_that_are_held_are_looked_at_some_in_a_turn",
+    ),
+    row(
+        "web/guard.py",
+        "self.takes_time = action.takes_time or looks_like_jwt(credential.token)",
+        "self.takes_time = action.takes_time",
+        "web/test_revoked.py::test_signatures_of_very_many_new_tokens_are_checked_some_in_a_turn[/topics/mine/a?wait=0]",
+    ),
 )

@@ -1,13 +1,17 @@
 """A token that is taken away while its request waits for a turn of the server is no token when the turn comes."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from slosh.access.rights import NOTHING
-from slosh.access.rules import AccessRules
-from tests.access.tokens import token_row
+from slosh.access.rules import AccessRules, parse_access
+from tests.access.tokens import jwk, sign, token_row, write_jwks
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
-from tests.web.test_gate import ALMIGHTY, RULES, bearer, reload, with_clock
+from tests.web.test_gate import ALMIGHTY, NOW, RULES, bearer, reload, with_clock
+from tests.web.test_portions import slow_down, turn
 
 LINES = 1_900
 """Of a batch, which is checked over several turns."""
@@ -63,3 +67,42 @@ def test_what_waits_goes_on_when_its_token_stays(site: Site, kind: str) -> None:
     else:
         assert site.watchers("mine/a") == 1
     assert not site.server.closed["access"]
+
+
+def test_very_many_that_are_held_are_looked_at_some_in_a_turn(site: Site) -> None:
+    """Each of them may have a token whose signature is checked anew."""
+    clients = [site.connect().get("/topics/mine/a", **bearer(ALMIGHTY)) for _ in range(100)]
+    slow_down(site)
+    site.settings = site.server.settings = replace(site.settings, access=WITHOUT)
+    site.routes.reload(site.settings, site.server)
+    turns = 0
+    while not all(client.wire.arrived for client in clients):
+        turn(site)
+        turns += 1
+        assert turns < 1000
+    assert turns >= len(clients) // 2
+    assert {client.next().status for client in clients} == {401}
+
+
+@pytest.mark.parametrize("path", ["/topics/mine/a?wait=0", "/topics/mine/a?since=epoch000.0&wait=0"])
+def test_signatures_of_very_many_new_tokens_are_checked_some_in_a_turn(
+    make_site: MakeSite, tmp_path: Path, path: str
+) -> None:
+    """Also where each comes alone, on a connection that had a request before."""
+    write_jwks(tmp_path / "keys", jwk("ES256"))
+    site = with_clock(make_site(access=parse_access({"jwt": {"jwks_file": "keys"}}, tmp_path)))
+    clients = [site.connect().get("/-/healthy") for _ in range(50)]
+    assert {client.next().status for client in clients} == {200}
+    slow_down(site)
+    for number, client in enumerate(clients):
+        client.wire.unread.append(request("GET", path, **bearer(sign("ES256", sub=str(number), exp=NOW + 60))))
+        client.wire.feed()
+    turns, before = 0, 0
+    while before < len(clients):
+        answered = sum(bool(client.wire.arrived) for client in clients)
+        assert answered - before <= 2
+        before = answered
+        turn(site)
+        turns += 1
+        assert turns < 1000
+    assert {client.next().status for client in clients} == {200}

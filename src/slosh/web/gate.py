@@ -15,7 +15,6 @@ What stands before a single action, and asks the gate, is its guard (`guard.py`)
 
 import logging
 import math
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from slosh.access.authority import Authority
@@ -26,6 +25,7 @@ from slosh.errors import SloshError, TooManyRequests, Unauthorized
 from slosh.http1.connection import Connection
 from slosh.http1.handler import Action
 from slosh.http1.state import Client, ServerState
+from slosh.http1.turns import TURN
 from slosh.settings.table import Settings
 from slosh.web.credentials import Credential
 from slosh.web.held import Held
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("slosh.access")
 
-_PORTION: Final = 500
-"""Connections that are looked at in one turn, some millisecond."""
 _PEERS: Final = 10_000
 """Addresses whose keys are remembered."""
 _SOON: Final = 0.25
@@ -272,18 +270,19 @@ class Gate:
         walking, authority = self._walking, self.authority
         if walking is None or authority is None:
             return
-        portion = list(islice(walking, _PORTION))
-        for connection in portion:
+        clock = server.turns.clock
+        until = clock() + TURN
+        for connection in walking:
             try:
                 if isinstance(connection, Connection):
                     self._look_at(connection, authority)
             except Exception:
                 log.exception("a connection could not be looked at, and is cut")
                 connection.abandon()
-        if len(portion) == _PORTION:
-            server.loop.call_soon(self._walk_on, server)
-        else:
-            self._walking = None
+            if clock() >= until:
+                server.loop.call_soon(self._walk_on, server)
+                return
+        self._walking = None
 
     def _look_at(self, connection: Connection, authority: Authority) -> None:
         grant, action = connection.grant, connection.held_action
