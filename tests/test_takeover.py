@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import itertools
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -320,6 +322,45 @@ def test_what_was_begun_is_taken_back_where_the_successor_dies(folder: Path, las
             assert not talk.handover.done.is_set()
             talk.channel = talk.connect()  # Another one is heard.
             assert (await talk.greet()).kind == SOCKETS
+
+    run(work)
+
+
+def test_topics_are_handed_over_some_in_a_turn_however_quickly_they_are_taken(folder: Path) -> None:
+    """The readers of the server that runs are served meanwhile."""
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        turns, seen, is_done = itertools.count(), set(), False
+        turn = next(turns)
+
+        def tick() -> None:
+            nonlocal turn
+            turn = next(turns)
+            if not is_done:
+                loop.call_soon(tick)
+
+        def clock() -> float:
+            """As if each topic took all the time of a turn."""
+            seen.add(turn)
+            return time.perf_counter() * 1e6
+
+        async with Talk(folder / "takeover") as talk:
+            assert talk.server.engine is not None
+            assert talk.server.state is not None
+            for number in range(200):
+                talk.server.engine.hub.open(f"t/{number}", loop.time())
+            for each in (await talk.greet()).sockets:
+                each.close()
+            talk.server.state.turns.clock = clock
+            tick()
+            await talk.channel.send(PREPARED)
+            parts = 0
+            while (await talk.channel.receive(PART, END)).kind == PART:
+                parts += 1
+            is_done = True
+            assert parts == 200
+            assert len(seen) >= parts
 
     run(work)
 

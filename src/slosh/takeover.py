@@ -8,7 +8,8 @@ The rules of this file:
   a mistake in its settings for instance, changes nothing.
 * There is one moment at which the word is given (GO). Before it the one that runs can take everything back; after it
   the successor alone accepts clients and takes messages. So no message is taken at two places.
-* Between the snapshot and that moment a POST is answered 503, and new clients wait in the system's queue.
+* Between the snapshot and that moment a POST is answered 503, and new clients wait in the system's queue. Readers are
+  served as before, so the snapshot is taken and sent some topics in a turn.
 
 | who | sends | with |
 | --- | --- | --- |
@@ -27,6 +28,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -36,6 +38,7 @@ import msgspec
 from slosh.engine import snapshot
 from slosh.engine.memory import MemoryEngine
 from slosh.errors import CannotListen
+from slosh.http1.turns import TURN
 from slosh.listening import bind_unix
 from slosh.server import Server
 
@@ -326,8 +329,13 @@ class Handover:
         if engine is not None:
             engine.is_handed_over = True
             await _settle_histories(engine)
+            clock = self._server.state.turns.clock if self._server.state is not None else time.perf_counter
+            until = clock() + TURN
             for part in snapshot.take(engine, asyncio.get_running_loop().time()):
-                await channel.send(PART, part)
+                await channel.send(PART, part)  # which waits only where the successor is slower than this
+                if clock() >= until:
+                    await asyncio.sleep(0)
+                    until = clock() + TURN
         await channel.send(END)
         await channel.receive(RESTORED)
         await channel.send(GO)

@@ -290,4 +290,10 @@ ROWS: tuple[Row, ...] = (
         "pass",
         "engine/redis/test_clusters.py::test_topics_have_the_bounds_of_their_class_at_every_server",
     ),
+    row(
+        "takeover.py",
+        "await asyncio.sleep(0)\nuntil = clock() + TURN",
+        "pass\nuntil = clock() + TURN",
+        "test_takeover.py::test_topics_are_handed_over_some_in_a_turn_however_quickly_they_are_taken",
+    ),
 )

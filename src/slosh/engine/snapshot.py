@@ -128,12 +128,13 @@ def take(engine: MemoryEngine, now: float) -> Iterator[bytes]:
         if engine.hub.holds(topic) and (topic.watchers or now < topic.active_until):
             yield _encoder.encode(Snapshot(topics=[_state_of(topic, now)]))
             yield from _take_history(engine, topic)
-    keys = [
-        KeyState(topic, key, left, answer.epoch, answer.newest, answer.watchers, answer.accepted, client)
-        for topic, key, left, answer, client in engine.replays.all_kept(now)
-    ]
-    for start in range(0, len(keys), _KEYS_AT_A_TIME):
-        yield _encoder.encode(Snapshot(keys=keys[start : start + _KEYS_AT_A_TIME]))
+    kept = engine.replays.all_kept(now)
+    for start in range(0, len(kept), _KEYS_AT_A_TIME):
+        keys = [
+            KeyState(topic, key, left, answer.epoch, answer.newest, answer.watchers, answer.accepted, client)
+            for topic, key, left, answer, client in kept[start : start + _KEYS_AT_A_TIME]
+        ]
+        yield _encoder.encode(Snapshot(keys=keys))
 
 
 def _take_history(engine: MemoryEngine, topic: Topic) -> Iterator[bytes]:
