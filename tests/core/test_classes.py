@@ -1,14 +1,20 @@
 """Which class a topic has: that of the first pattern which takes its name in."""
 
+import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slosh.core.classes import DEFAULT, Classes, TopicClass
+from slosh.core.patterns import matches
 from slosh.core.reading import Earliest, locate, read
 from slosh.core.topic import Topic
 from tests.core.hubs import HubOnLoop, Watching
 from tests.core.loops import Loop
+from tests.core.test_patterns import NAMES, PATTERNS
+from tests.properties import PROPERTY
 
 
 def make(pattern: str = DEFAULT, **settings: Any) -> TopicClass:
@@ -42,6 +48,27 @@ def hub() -> HubOnLoop:
 )
 def test_the_first_pattern_that_takes_a_name_in_decides(name: str, pattern: str) -> None:
     assert Classes(make(), RULES).find(name).pattern == pattern
+
+
+@PROPERTY
+@given(st.lists(PATTERNS, max_size=6), NAMES)
+def test_the_class_is_that_of_a_look_at_each_rule(patterns: list[str], name: str) -> None:
+    rules = [make(pattern) for pattern in patterns]
+    default = make()
+    expected = next((rule for rule in rules if matches(rule.pattern, name)), default)
+    assert Classes(default, rules).find(name) is expected
+
+
+def test_a_class_among_very_many_is_found_without_a_look_at_each() -> None:
+    """A topic that comes to life, a line of a batch and a reload look for it, a reload for that of each topic."""
+    classes = Classes(make(), [make(f"gen/{number}/**") for number in range(2000)])
+    took = []
+    for _ in range(5):
+        before = time.thread_time()
+        for number in range(200):
+            classes.find(f"gen/{number * 9}/x")
+        took.append(time.thread_time() - before)
+    assert min(took) < 0.02
 
 
 def test_what_all_classes_have_in_common() -> None:

@@ -7,8 +7,8 @@ row = Row.of
 ROWS: tuple[Row, ...] = (
     row(
         "core/classes.py",
-        "if matches(rule.pattern, name):\nreturn rule",
-        "if matches(rule.pattern, name):\nreturn self.rules[-1]",
+        "place = min(self._places.patterns_for(name), default=-1)",
+        "place = max(self._places.patterns_for(name), default=-1)",
         "core/test_classes.py::test_the_first_pattern_that_takes_a_name_in_decides",
     ),
     row(

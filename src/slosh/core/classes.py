@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from slosh.compiled import mypyc_attr
-from slosh.core.patterns import matches
+from slosh.core.patterns import Tree
 
 DEFAULT: Final = "default"
 """What the class is called that is no table's."""
@@ -93,7 +93,7 @@ class Classes:
         former: counts of the classes that this server had before, and has no more.
     """
 
-    __slots__ = ("default", "every", "former", "keeps_some", "longest_linger", "rules")
+    __slots__ = ("_places", "default", "every", "former", "keeps_some", "longest_linger", "rules")
 
     def __init__(self, default: TopicClass, rules: Sequence[TopicClass] = ()) -> None:
         self.default = default
@@ -102,6 +102,9 @@ class Classes:
         self.keeps_some = any(each.keeps for each in self.every)
         self.longest_linger = max(each.linger for each in self.every)
         self.former = ClassCounts()
+        self._places: Tree[int] = Tree()
+        for place, rule in enumerate(self.rules):
+            self._places.add(rule.pattern, place)
 
     @property
     def published(self) -> int:
@@ -124,9 +127,9 @@ class Classes:
             self.former.fell_off += gone.fell_off
 
     def find(self, name: str) -> TopicClass:
-        """The class of the topic `name`. Costs a look at each rule, about a microsecond each."""
+        """The class of the topic `name`: that of the first rule which takes it in. Not every rule is looked at."""
         if self.rules:
-            for rule in self.rules:
-                if matches(rule.pattern, name):
-                    return rule
+            place = min(self._places.patterns_for(name), default=-1)
+            if place >= 0:
+                return self.rules[place]
         return self.default
