@@ -236,4 +236,28 @@ ROWS: tuple[Row, ...] = (
         "for watcher in portion[:0]:",
         "web/test_portions.py::TestBirths::test_a_topic_comes_to_life_under_some_of_them_in_a_turn[POST]",
     ),
+    row(
+        "core/several.py",
+        "if self._hub.is_free():",
+        "if True:",
+        "web/test_portions.py::TestGoing::test_they_leave_some_in_a_turn_and_are_given_nothing_meanwhile[False--ndjson]",
+    ),
+    row(
+        "web/readers/stream.py",
+        "self._gathers_until = 0.0",
+        "pass",
+        "web/test_portions.py::TestGoing::test_they_leave_some_in_a_turn_and_are_given_nothing_meanwhile[False-?every=5s-ndjson]",
+    ),
+    row(
+        "web/readers/longpoll.py",
+        "self._gathers = True\nself._subscription.leave_soon(self, self._connection.server.now())",
+        "self._subscription.leave_soon(self, self._connection.server.now())\npass",
+        "web/test_portions.py::TestGoing::test_they_leave_some_in_a_turn_and_are_given_nothing_meanwhile[False--longpoll]",
+    ),
+    row(
+        "web/readers/longpoll.py",
+        "if self._subscription.is_over() and self._connection.is_held_by(self):",
+        "if self._subscription.is_over():",
+        "web/test_portions.py::TestGoing::test_they_leave_some_in_a_turn_and_are_given_nothing_meanwhile[True--longpoll]",
+    ),
 )

@@ -44,8 +44,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/memory.py",
-        "published = Published(topic.epoch, topic.last, topic.count_watchers(), len(messages))\nif key:\nself.replays.keep(name, key, now, published, client)",
-        'published = Published(topic.epoch, topic.last, topic.count_watchers(), len(messages))\nif key:\nself.replays.keep("", key, now, published, client)',
+        "published = Published(topic.epoch, topic.last, watchers, len(messages))\nif key:\nself.replays.keep(name, key, now, published, client)",
+        'published = Published(topic.epoch, topic.last, watchers, len(messages))\nif key:\nself.replays.keep("", key, now, published, client)',
         "engine/test_memory.py::TestMemory::test_a_publish_that_comes_again_with_its_key_is_taken_once",
     ),
     row(

@@ -499,6 +499,45 @@ def test_a_stream_with_a_key_looks_at_each_message_once(make_site: MakeSite) -> 
     assert [each["k"] for each in reader.messages] == list(range(4000))
 
 
+class TestGoing:
+    """Very many readers of very many topics that go at once leave these some in a turn."""
+
+    @pytest.mark.parametrize("reader", [LongPoll, EventSource, Ndjson, WebSocket], ids=lambda each: each.transport)
+    @pytest.mark.parametrize("every", ["", "?every=5s"])
+    @pytest.mark.parametrize("named", [False, True])
+    def test_they_leave_some_in_a_turn_and_are_given_nothing_meanwhile(
+        self, site: Site, reader: type[Reader], every: str, *, named: bool
+    ) -> None:
+        names = [f"t/{number:03}" for number in range(60)]
+        topics = ",".join(names) if named else "t/*"
+        for name in names:
+            kept(site, 0, topic=name)
+        fields = reader.headers | ({"websocket": HANDSHAKE}.get(reader.transport, {}))
+        clients = [site.connect().get(f"/topics/{topics}{every}", **fields) for _ in range(300)]
+        assert site.watchers("t/000") == len(clients)
+        for client in clients:
+            client.wire.lose(ConnectionResetError())
+        before, turns = len(clients), 0
+        given = site.routes.readers.answers
+        site.engine.accept("t/001", [b"1"], site.loop.time())
+        for name in names:
+            site.hub.end(site.hub.open(name, site.loop.time()))
+        site.hub.open("t/new", site.loop.time())
+        while before:
+            turn(site)
+            turns += 1
+            left = site.watchers("t/000")
+            assert before - left <= 2 * WORK // (256 * len(names)) + 5
+            before = left
+        assert turns > 2
+        site.loop.settle()
+        assert not len(site.server.timers)
+        site.advance(60)
+        assert site.hub.watching == 0
+        assert not site.hub.listeners.has_followers
+        assert site.routes.readers.answers == given
+
+
 class TestBirths:
     """Very many readers of patterns are told of a topic over several turns, and miss nothing by that."""
 

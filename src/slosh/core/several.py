@@ -27,7 +27,7 @@ _PART: Final = 128
 """Bytes of an envelope that a topic's part has at most, apart from its name and its messages."""
 
 _LEAVING: Final = 256
-"""Bytes of other work that a turn does less for each topic that a reader leaves because it has ended."""
+"""Bytes of other work that a turn does less for each topic that a reader leaves: either of them has ended."""
 
 Measure = Callable[[str, Cursor], int]
 """Gives what a topic with this name takes of the room for a cursor at most, until its reader asks again."""
@@ -83,6 +83,21 @@ class SeveralTopics(Subscription):
         """As the base says."""
         for topic in self._places:
             self._hub.leave(topic, watcher, now)
+
+    def leave_soon(self, watcher: Watcher, now: float) -> None:
+        """As the base says."""
+        if self._hub.is_free():
+            self._leave_for(watcher, now)
+        else:
+            self._hub.put_off(lambda shared: self._leave_for(watcher, shared.now))
+
+    def _leave_for(self, watcher: Watcher, now: float) -> None:
+        self._hub.spend(_LEAVING * self._count_left())
+        self.leave(watcher, now)
+
+    def _count_left(self) -> int:
+        """How much there is to leave."""
+        return len(self._places)
 
     def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:
         """As the base says."""
@@ -287,6 +302,10 @@ class PatternSubscription(SeveralTopics):
         self._watcher = None
         self._tell_incomplete = _tell_nobody
         super().leave(watcher, now)
+
+    def _count_left(self) -> int:
+        """As the base says."""
+        return len(self._places) + len(self._patterns)
 
     def topic_born(self, topic: Topic) -> None:
         """A topic has come to life; the reader gets all of it, or is told that one is left out."""

@@ -107,6 +107,10 @@ class Subscription:
     def leave(self, watcher: Watcher, now: float) -> None:
         """Let `watcher` go, at the time `now`, seconds."""
 
+    def leave_soon(self, watcher: Watcher, now: float) -> None:
+        """As `leave`, in a later turn where this one has no room for that. It may be woken until then, for nothing."""
+        self.leave(watcher, now)
+
     @abstractmethod
     def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:
         """Let `watcher` wait at `successor`, which has begun in place of `topic`, and be told of the reset there."""

@@ -79,7 +79,9 @@ class MemoryEngine(Engine):
         if full := self._is_full_for(topic, messages, now):
             return full
         self.hub.append(topic, messages, now, int(self._wall() * 1000))
-        published = Published(topic.epoch, topic.last, topic.count_watchers(), len(messages))
+        # As `count_watchers` says; the call would be half a percent of a publish.
+        watchers = len(topic.watchers) + topic.untold
+        published = Published(topic.epoch, topic.last, watchers, len(messages))
         if key:
             self.replays.keep(name, key, now, published, client)
         return published

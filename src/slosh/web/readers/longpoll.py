@@ -159,7 +159,8 @@ class Poll(Exchange):
     def wake(self, topic: Topic, shared: Shared) -> bool:  # noqa: ARG002 - whichever topic it was
         """Answer with what has come in; the answer is made once for all who wait at the same places."""
         if self._gathers:
-            if self._subscription.is_over():  # There is nothing more to gather.
+            # Where there is nothing more to gather. Its client may have gone.
+            if self._subscription.is_over() and self._connection.is_held_by(self):
                 self._connection.bring_forward(shared.now)
             return False
         every = self._action.asked.every
@@ -249,9 +250,10 @@ class Poll(Exchange):
 
     def revoke(self, error: SloshError) -> None:
         """As the base says."""
-        self.lost()
+        self._subscription.leave(self, self._connection.server.now())
         self._connection.refuse(error)
 
     def lost(self) -> None:
-        """The client has gone: it is no watcher any more."""
-        self._subscription.leave(self, self._connection.server.now())
+        """The client has gone: it is no watcher any more, or soon. Nothing is answered meanwhile."""
+        self._gathers = True
+        self._subscription.leave_soon(self, self._connection.server.now())

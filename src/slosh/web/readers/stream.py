@@ -250,8 +250,9 @@ class Stream(Exchange):
         self._finish(self.action.farewell(self.connection))
 
     def lost(self) -> None:
-        """The client has gone: it is no watcher any more."""
-        self.leave()
+        """The client has gone: it is no watcher any more, or soon. Nothing is gathered or written meanwhile."""
+        self._gathers_until = 0.0
+        self.subscription.leave_soon(self, self.connection.server.now())
 
     def leave(self) -> None:
         """Be no watcher any more."""
