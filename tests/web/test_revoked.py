@@ -70,7 +70,7 @@ def test_what_waits_goes_on_when_its_token_stays(site: Site, kind: str) -> None:
 
 
 def test_very_many_that_are_held_are_looked_at_some_in_a_turn(site: Site) -> None:
-    """Each of them may have a token whose signature is checked anew."""
+    """Each of them may have a token whose signature is checked again."""
     clients = [site.connect().get("/topics/mine/a", **bearer(ALMIGHTY)) for _ in range(100)]
     slow_down(site)
     site.settings = site.server.settings = replace(site.settings, access=WITHOUT)
