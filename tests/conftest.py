@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 
 from benchmarks.processes import ending_all
-from tests import left_behind
+from tests import forking, left_behind
 
 # A shell has its background jobs ignore Ctrl-C, and so would the commands that are started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -64,7 +64,8 @@ def need_fixture() -> Callable[[str], str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have each session look for what its tests left running."""
+    """Have each session fork commands of slosh, and look for what its tests left running."""
+    config.pluginmanager.register(forking)
     config.pluginmanager.register(left_behind)
 
 

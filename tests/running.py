@@ -89,10 +89,6 @@ def lives(pid: int) -> bool:
     return False
 
 
-def _take_sigint() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 class Running:
     """A process, ended with all that it started at the end of the with block, whatever happens.
 
@@ -110,8 +106,6 @@ class Running:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # A shell that started the tests in the background has them ignore SIGINT, and their children too.
-            preexec_fn=_take_sigint,
         )
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()

@@ -33,6 +33,7 @@ from tests.running import (
     without_uvloop,
 )
 
+pytestmark = pytest.mark.usefixtures("fresh")
 READY = r"^slosh (\S+) is ready on (http://127\.0\.0\.1:(\d+)), serving (\S+) \((?:compiled|plain Python; .*)\)$"
 
 

@@ -46,6 +46,8 @@ from tests.stores.server import Store
 
 SMALL = Load(restarts=2, pollers=24, streams=8, websockets=8, rate=60, topics=8, publishers=4, every=0.3)
 
+pytestmark = pytest.mark.usefixtures("fresh")
+
 
 @pytest.fixture(name="folder")
 def folder_fixture(tmp_path: Path) -> Path:

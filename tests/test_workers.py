@@ -16,6 +16,8 @@ from benchmarks.processes import run_group
 from tests.running import PATIENCE, SLOSH, Running, children, get, hear_from, hold_publisher, lives
 from tests.stores.server import Store
 
+pytestmark = pytest.mark.usefixtures("fresh")
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
