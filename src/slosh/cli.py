@@ -157,7 +157,7 @@ class Commands(click.Group):
                 raise
             raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx=ctx) from None
 
-    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401  # click's
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's
         """Run the command line. A disk that is full under standard output is told in one sentence."""
         try:
             return super().main(*args, **extra)
@@ -169,7 +169,7 @@ class Commands(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in its buffer is written nowhere
             sys.exit(EXIT_FOUND)
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's
         """Find the command, read its options, and run it."""
         try:
             with without_secrets(), ending_as_by_ctrl_c():

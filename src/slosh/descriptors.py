@@ -42,7 +42,7 @@ def open_files() -> int:
     """How many files this process may open; a number that is never reached where the system sets none."""
     if sys.platform == "win32":
         return sys.maxsize
-    import resource  # noqa: PLC0415  # Unix only
+    import resource  # noqa: PLC0415 - Unix only
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
@@ -91,7 +91,7 @@ def raise_file_limit(settings: Settings) -> str:
     """
     if sys.platform == "win32":  # it has no such limit
         return ""
-    import resource  # noqa: PLC0415  # Unix only
+    import resource  # noqa: PLC0415 - Unix only
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = enough_files(settings)

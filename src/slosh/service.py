@@ -65,7 +65,7 @@ class SloshService(Service):
         """Where the server listens, empty before it does; with port 0 this tells the port."""
         return list(self.server.addresses) if self.server else []
 
-    def privilegedStartService(self) -> None:  # noqa: N802  # Twisted's name
+    def privilegedStartService(self) -> None:  # noqa: N802 - Twisted's name
         """Bind the listening sockets."""
         require_asyncio_reactor()
         self._bridge.open()
@@ -84,9 +84,9 @@ class SloshService(Service):
             raise SystemExit(f"slosh cannot start: {hide_login(error.detail)}") from error
         self.server = server
 
-    def startService(self) -> None:  # noqa: N802  # Twisted's name
+    def startService(self) -> None:  # noqa: N802 - Twisted's name
         """Serve, as soon as the reactor runs."""
-        from twisted.internet import reactor  # noqa: PLC0415  # importing it installs one
+        from twisted.internet import reactor  # noqa: PLC0415 - importing it installs one
 
         if self.server is None:  # the parent started without its privileged half, as a service added later does
             self.privilegedStartService()
@@ -94,7 +94,7 @@ class SloshService(Service):
         # callWhenRunning comes just before the asyncio loop runs, callLater just after: start() needs it running.
         _methods_of(reactor).callLater(0, self._start)
 
-    def stopService(self) -> "Deferred[None]":  # noqa: N802  # Twisted's name
+    def stopService(self) -> "Deferred[None]":  # noqa: N802 - Twisted's name
         """Drain; the Deferred fires when that is done, so that the reactor stops after it."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         server, self.server = self.server, None
@@ -113,7 +113,7 @@ class SloshService(Service):
             await server.start()
         except SloshError as error:
             self._give_up(f"slosh cannot start: {hide_login(error.detail)}")
-        except Exception:  # noqa: BLE001  # nothing above this task would show it
+        except Exception:  # noqa: BLE001 - nothing above this task would show it
             log.failure("slosh cannot start")
             self._give_up("")
         else:
@@ -128,12 +128,12 @@ class SloshService(Service):
         await server.stop()
 
     def _quit(self) -> None:
-        from twisted.internet import reactor  # noqa: PLC0415  # importing it installs one
+        from twisted.internet import reactor  # noqa: PLC0415 - importing it installs one
 
         _methods_of(reactor).stop()
 
     def _give_up(self, why: str) -> None:
-        from twisted.internet import reactor  # noqa: PLC0415  # importing it installs one
+        from twisted.internet import reactor  # noqa: PLC0415 - importing it installs one
 
         if why:
             log.critical("{why}", why=why)
@@ -141,7 +141,7 @@ class SloshService(Service):
             _methods_of(reactor).stop()
 
 
-def make_service(**said: Any) -> SloshService:  # noqa: ANN401  # one keyword for each row of the table
+def make_service(**said: Any) -> SloshService:  # noqa: ANN401 - one keyword for each row of the table
     """A service from keywords, as a .tac file writes them.
 
     `make_service(port=8000, linger="5m").setServiceParent(application)` is all that a .tac needs.
@@ -170,7 +170,7 @@ def _warn(loaded: LoadedSettings) -> None:
         raise SystemExit(f"slosh cannot start: {error.detail}") from error
     for warning in (*loaded.warnings, limit):
         if warning:
-            log.warn("{warning}", warning=warning)  # noqa: G010  # Twisted's logger has no other
+            log.warn("{warning}", warning=warning)  # noqa: G010 - Twisted's logger has no other
 
 
 class Options(TwistedOptions):
@@ -182,11 +182,11 @@ class Options(TwistedOptions):
         "Times take ms, s, m, h, d (30s, 2m), sizes k, m, g, KiB, MiB, GiB (64k, 8MiB). Every option can also be set "
         "in the environment (SLOSH_PORT) or in slosh.toml."
     )
-    optParameters: ClassVar[list[list[str | None]]] = [  # noqa: N815  # Twisted's name
+    optParameters: ClassVar[list[list[str | None]]] = [  # noqa: N815 - Twisted's name
         [row.option.removeprefix("--"), None, None, f"{row.about} [{told_default(row)}]"] for row in TABLE
     ] + [["config", None, None, "Settings file, TOML [default slosh.toml here, where there is one]"]]
 
-    def postOptions(self) -> None:  # noqa: N802  # Twisted's name
+    def postOptions(self) -> None:  # noqa: N802 - Twisted's name
         """Read the settings.
 
         Raises:
@@ -201,7 +201,7 @@ class Options(TwistedOptions):
             raise SystemExit(f"slosh cannot start: {hide_login(error.detail)}") from error
 
 
-def makeService(options: Options) -> SloshService:  # noqa: N802  # the name that twistd asks for
+def makeService(options: Options) -> SloshService:  # noqa: N802 - the name that twistd asks for
     """The service for `twistd slosh`, on a reactor over uvloop where nobody has chosen one."""
     # Nothing has imported the reactor at this point, unless --reactor or a plugin of somebody else's did.
     if "twisted.internet.reactor" not in sys.modules:
@@ -224,10 +224,10 @@ def install_reactor() -> None:
     if "twisted.internet.reactor" in sys.modules:
         require_asyncio_reactor()
         return
-    from twisted.internet import asyncioreactor  # noqa: PLC0415  # only who installs it needs it
+    from twisted.internet import asyncioreactor  # noqa: PLC0415 - only who installs it needs it
 
     try:
-        import uvloop  # noqa: PLC0415  # not everywhere
+        import uvloop  # noqa: PLC0415 - not everywhere
     except ImportError:
         loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
     else:
@@ -246,13 +246,13 @@ def require_asyncio_reactor() -> None:
     if reactor is None:
         found = "none (so Twisted would choose its own)"
         raise SystemExit(WRONG_REACTOR.format(found=found))
-    from twisted.internet.asyncioreactor import AsyncioSelectorReactor  # noqa: PLC0415  # not needed to import slosh
+    from twisted.internet.asyncioreactor import AsyncioSelectorReactor  # noqa: PLC0415 - not needed to import slosh
 
     if not isinstance(reactor, AsyncioSelectorReactor):
         raise SystemExit(WRONG_REACTOR.format(found=type(reactor).__name__))
 
 
-def _methods_of(reactor: object) -> Any:  # noqa: ANN401  # zope's interfaces leave out self, which mypy cannot read
+def _methods_of(reactor: object) -> Any:  # noqa: ANN401 - zope's interfaces leave out self, which mypy cannot read
     return reactor
 
 
@@ -279,7 +279,7 @@ class Bridge(logging.Handler):
             self._source.setLevel(logging.INFO)
         self._source.addHandler(self)
 
-    def close(self, result: object = None) -> Any:  # noqa: ANN401  # whatever a Deferred carries
+    def close(self, result: object = None) -> Any:  # noqa: ANN401 - whatever a Deferred carries
         """End, and leave the logger as it was; gives its argument back, as a Deferred's callback does."""
         if self in self._source.handlers:
             self._source.removeHandler(self)

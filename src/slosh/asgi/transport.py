@@ -15,7 +15,6 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__({"peername": _PEER})
         self.connection: asyncio.Protocol | None = None
-        self.is_aborted = False
         self._parts: list[bytes] = []
         self._size = 0
         self._stopped = False
@@ -74,7 +73,6 @@ class Transport(asyncio.Transport):
 
     def abort(self) -> None:
         """Close in the middle of an answer."""
-        self.is_aborted = True
         self.close()
 
     # What the ASGI side calls.

@@ -94,7 +94,7 @@ _decoder: Final = json.JSONDecoder(parse_int=_whole_number, parse_float=_number)
 def _plain(value: object) -> object:
     """A value that the encoder knows, in place of one that it does not."""
     if isinstance(value, dt.datetime):  # a subclass, as pandas has; the one that is not equal to itself is NaT
-        return dt.datetime.combine(value.date(), value.timetz()) if value == value else None  # noqa: PLR0124
+        return dt.datetime.combine(value.date(), value.timetz()) if value == value else None  # noqa: PLR0124 - NaT
     if str(getattr(value, "dtype", "")) == "datetime64[ns]":  # numpy makes integers of nanoseconds
         value = value.astype("datetime64[us]")  # type: ignore[attr-defined]  # what has this dtype has that method
     for name in ("tolist", "item"):

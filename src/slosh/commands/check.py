@@ -27,7 +27,7 @@ class CheckCommand(TeachingCommand):
 
 @click.command(cls=CheckCommand, params=[option_of(row) for row in TABLE])
 @click.option("--config", metavar="FILE", help="Settings file, TOML.  [default: slosh.toml here, where there is one]")
-def check(config: str | None, **said: Any) -> None:  # noqa: ANN401  # one keyword for each row of the table
+def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keyword for each row of the table
     """Check slosh.toml, the environment and these options, as `slosh serve` reads them, and start nothing.
 
     Prints every mistake, and exits with 2 where there is one. Files that the settings name (certificates, keys, tokens)

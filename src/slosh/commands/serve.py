@@ -99,7 +99,7 @@ def option_of(row: Setting) -> click.Option:
 
 @click.command(cls=ServeCommand, params=[option_of(row) for row in TABLE])
 @click.option("--config", metavar="FILE", help="Settings file, TOML.  [default: slosh.toml here, where there is one]")
-def serve(config: str | None, **said: Any) -> None:  # noqa: ANN401  # one keyword for each row of the table
+def serve(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keyword for each row of the table
     """Serve topics at /topics/<name>, and a folder of files at every other URL.
 
     Every option is also an environment variable (--max-body is SLOSH_MAX_BODY) and a line in slosh.toml

@@ -1,7 +1,7 @@
 """`slosh top`: the active topics, live."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from io import StringIO
 from typing import Final
@@ -102,9 +102,12 @@ class View:
         """The topics that are shown, in their order. Numbers begin with the largest, names with the first."""
         found = [each for each in topics if self._pattern is None or fnmatchcase(str(each["name"]), self._pattern)]
         found.sort(key=lambda each: str(each["name"]))
-        key: Callable[[Row], float] = lambda each: float(str(each.get(self._sort, 0)))  # noqa: E731
+
+        def size(row: Row) -> float:
+            return float(str(row.get(self._sort, 0)))
+
         if self._sort != "name":
-            found.sort(key=key, reverse=True)
+            found.sort(key=size, reverse=True)
         return found[::-1] if self._turned else found
 
     def render(self, topics: Iterable[Row], width: int, height: int, trouble: str = "") -> str:

@@ -143,7 +143,7 @@ class Tree(Generic[V]):
         node = self
         for segment in path.split("/"):
             node = node._branches.setdefault(segment, Tree())
-        node._values[value] = None  # noqa: SLF001
+        node._values[value] = None  # noqa: SLF001 - a node of this tree, here and below
 
     def remove(self, path: str, value: V) -> None:
         """Take `value` away from `path`, and the branches that hold nothing any more."""

@@ -54,7 +54,7 @@ class Action:
         self,
         connection: Connection,  # noqa: ARG002 - most are refused when they run
         variable: object | None,  # noqa: ARG002
-        asks_first: bool,  # noqa: ARG002, FBT001
+        asks_first: bool,  # noqa: ARG002, FBT001 - by position, because names cost a call more
     ) -> SloshError | None:
         """The error, where a request will be refused whatever its body; None where that is not known yet.
 

@@ -67,7 +67,7 @@ def check_value(row: Setting, value: object, said: str) -> Value:
     """
     if wrong := wrong_value(row, value):
         raise SettingError(f"{said}{refused_value(row, value)}: {wrong}")
-    assert isinstance(value, str | int | float)  # noqa: S101  # for the type checker; wrong_value() said so
+    assert isinstance(value, str | int | float)  # noqa: S101 - for the type checker; wrong_value() said so
     return float(value) if row.kind is Kind.SECONDS else value
 
 

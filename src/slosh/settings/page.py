@@ -75,4 +75,4 @@ def _allowed(row: Setting) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")  # noqa: T201  # that is the whole command
+    print(page(), end="")  # noqa: T201 - that is the whole command

@@ -109,7 +109,7 @@ def wrong_value(row: Setting, value: object) -> str:
         return f"is not {_expected(row)}."
     if isinstance(value, str):
         return _wrong_text(row, value)
-    assert isinstance(value, int | float)  # noqa: S101  # for the type checker; _TYPES said so
+    assert isinstance(value, int | float)  # noqa: S101 - for the type checker; _TYPES said so
     if not row.lowest <= value <= row.highest:  # NaN is refused here too
         return f"is out of bounds; {row.name} goes from {show(row, row.lowest)} to {show(row, row.highest)}."
     return ""

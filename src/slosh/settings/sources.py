@@ -141,15 +141,13 @@ def load(
     return LoadedSettings(settings, tuple(warnings), sources)
 
 
-def find_mistakes(
-    said: Mapping[str, object], *, environ: Mapping[str, str] | None = None, config: str | None = None
-) -> list[str]:
+def find_mistakes(said: Mapping[str, object], *, config: str | None = None) -> list[str]:
     """Every mistake in the settings of all sources, each as a sentence; none where `load` takes them.
 
     Args:
-        said, environ, config: as of `load`.
+        said, config: as of `load`.
     """
-    environ = os.environ if environ is None else environ
+    environ = os.environ
     mistakes: list[str] = []
     file = _File(Path(FILE_NAME), {})
     with _noting(mistakes):
@@ -176,7 +174,7 @@ def find_mistakes(
     mistakes += contradictions(sound, names)
     if not mistakes:  # what only all of them together show
         with _noting(mistakes):
-            load(said, environ=environ, config=config)
+            load(said, config=config)
     return mistakes
 
 
@@ -316,7 +314,7 @@ def _from_file(file: _File) -> Iterator[GivenValue]:
         if row is None:
             raise SettingError(f"{name} in {path}: is no setting of slosh.{_did_you_mean(name)}")
         if row.kind is Kind.PATH and isinstance(value, str) and value not in ("", EXAMPLE, NO_FILES):
-            value = str(path.parent / value)  # noqa: PLW2901  # the same value, told from where we are
+            value = str(path.parent / value)  # noqa: PLW2901 - the same value, told from where we are
         yield GivenValue(row, value, f"{name} in {path}")
 
 

@@ -160,13 +160,12 @@ class ServeFile(Action):
         connection.respond(301, field("Location", location) + NO_CACHE, b"")
 
 
-def send_file(connection: Connection, path: Path, extra: bytes = b"") -> None:
+def send_file(connection: Connection, path: Path) -> None:
     """Answer the present request with a file, as far as the client has not got it already.
 
     Args:
         connection: whose request it is.
         path: of the file.
-        extra: further header lines.
 
     Raises:
         NotFound: it is not a regular file, or cannot be read.
@@ -185,7 +184,7 @@ def send_file(connection: Connection, path: Path, extra: bytes = b"") -> None:
         if not stat.S_ISREG(facts.st_mode):
             raise NotFound  # noqa: TRY301 - the handle is closed below
         version = Version(facts, now)
-        fields = version.fields() + NO_CACHE + NO_SNIFF + extra
+        fields = version.fields() + NO_CACHE + NO_SNIFF
         if not is_meant(head, version):
             raise PreconditionFailed  # noqa: TRY301 - the handle is closed below
         if is_unchanged(head, version):

@@ -136,7 +136,7 @@ class Healthy(_About):
 
     is_open: ClassVar[bool] = True
 
-    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - it has none, here and below
         """Say so."""
         connection.respond(200, _TEXT, b"ok\n")
 
@@ -219,8 +219,23 @@ class _Counts(Collector):
         self._state = server
 
     def collect(self) -> Iterator[Metric]:
+        build = {"version": __version__, "compiled": "yes" if is_compiled() else "no"}
+        yield InfoMetricFamily("slosh_build", "Which slosh this is.", value=build)
+        for name, about, count in self._counts():
+            yield CounterMetricFamily(name, about, value=count)
+        for name, about, level in self._levels():
+            yield GaugeMetricFamily(name, about, value=level)
+        yield from collect_process()
+        yield from collect_times(self._engine.hub, self._state)
+        yield from collect_classes(self._engine.hub)
+        yield _labelled("slosh_refused", "Requests refused, by the error's code.", "code", self._state.refused)
+        about = "Connections and streams closed for a bound's sake, by which."
+        yield _labelled("slosh_closed", about, "reason", self._state.closed)
+
+    def _counts(self) -> tuple[tuple[str, str, int], ...]:
+        """What was counted since the start: name, help and number."""
         server, readers, hub = self._state, self._readers, self._engine.hub
-        counters = (
+        return (
             ("slosh_published_messages", "Messages taken from publishers.", hub.published),
             ("slosh_fell_off_messages", "Messages that fell off a full ring (queue, queue_bytes).", hub.fell_off),
             (
@@ -260,7 +275,11 @@ class _Counts(Collector):
             ),
             ("slosh_connections_accepted", "Connections accepted.", server.accepted),
         )
-        gauges = (
+
+    def _levels(self) -> tuple[tuple[str, str, int], ...]:
+        """What is so just now: name, help and number."""
+        server, hub = self._state, self._engine.hub
+        return (
             ("slosh_topics", "Topics held.", len(hub)),
             ("slosh_watchers", "Held polls and open streams.", hub.watching),
             ("slosh_connections", "Open connections.", len(server.connections)),
@@ -273,19 +292,6 @@ class _Counts(Collector):
             ("slosh_held_bytes", "Bytes that rings and histories take, of max_bytes.", hub.budget.held),
             ("slosh_max_bytes", "Bytes that they may take (max_bytes).", hub.budget.most),
             ("slosh_max_connections", "Connections that there may be (max_connections).", server.max_connections),
-        )
-        build = {"version": __version__, "compiled": "yes" if is_compiled() else "no"}
-        yield InfoMetricFamily("slosh_build", "Which slosh this is.", value=build)
-        for name, about, value in counters:
-            yield CounterMetricFamily(name, about, value=value)
-        for name, about, value in gauges:
-            yield GaugeMetricFamily(name, about, value=value)
-        yield from collect_process()
-        yield from collect_times(hub, server)
-        yield from collect_classes(hub)
-        yield _labelled("slosh_refused", "Requests refused, by the error's code.", "code", server.refused)
-        yield _labelled(
-            "slosh_closed", "Connections and streams closed for a bound's sake, by which.", "reason", server.closed
         )
 
 

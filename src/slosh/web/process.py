@@ -71,7 +71,7 @@ def count_open_files() -> int:
 
 
 def _most_files() -> float:
-    import resource  # noqa: PLC0415  # Unix only
+    import resource  # noqa: PLC0415 - Unix only
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return float("inf") if soft == resource.RLIM_INFINITY else soft

@@ -122,7 +122,7 @@ class History(Reader):
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:  # noqa: ARG002 - the base's
         """Wait for the turn of this answer."""
-        assert isinstance(subscription, OneTopic)  # noqa: S101  # of one topic, which was checked
+        assert isinstance(subscription, OneTopic)  # noqa: S101 - of one topic, which was checked
         topic = subscription.topic
         hub = self.engine.hub
         rollups = hub.begin_history(topic, self.wanted.by)

@@ -1,0 +1,44 @@
+"""An exception to a rule of ruff or mypy says why it is one, the first time that a file makes it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import slosh
+
+PACKAGE = Path(slosh.__file__).parent
+EXCEPTION = re.compile(r"# (?:noqa: (?P<ruff>[A-Z0-9, ]*[0-9])|type: ignore\[(?P<mypy>[a-z, -]+)\])(?P<rest>.*)")
+
+
+def unexplained(text: str) -> Iterator[str]:
+    """Lines that make an exception for the first time, without a reason behind it."""
+    explained: set[str] = set()
+    for line in text.splitlines():
+        if found := EXCEPTION.search(line):
+            rules = set((found["ruff"] or found["mypy"]).split(", "))
+            if re.match(r" +[-#] +\S", found["rest"]):
+                explained |= rules
+            elif not rules <= explained:
+                yield line.strip()
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_an_exception_has_its_reason(file: Path) -> None:
+    assert not list(unexplained(file.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("f(x)  # noqa: S101", 1),
+        ("f(x)  # noqa: S101 - the type checker's", 0),
+        ("f(x)  # noqa: S101 - as below\ng(x)  # noqa: S101", 0),
+        ("f(x)  # noqa: S101 - as below\ng(x)  # noqa: S101, ARG002", 1),
+        ("f(x)  # type: ignore[misc]", 1),
+        ("f(x)  # type: ignore[arg-type]  # it was read as such", 0),
+    ],
+)
+def test_one_without_a_reason_is_found(text: str, found: int) -> None:
+    assert len(list(unexplained(text))) == found
