@@ -67,6 +67,7 @@ def publish(history: float) -> float:
         max_topics=9,
         max_watchers=0,
         max_bytes=ENDLESS,
+        max_series=64,
         new_epoch=lambda: "abcdefgh",
         wake=lambda: owed.append(True),
         arm=lambda _: None,

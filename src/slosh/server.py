@@ -4,7 +4,6 @@ What it is put together of is made from its settings in `parts.py`; what a reloa
 """
 
 import asyncio
-import math
 import secrets
 import time
 from functools import partial
@@ -214,9 +213,7 @@ class Server:
         if self._arrivals is not None:
             self._arrivals.context = context
         if self._state is not None:
-            self._state.settings = self.settings
-            self._state.set_access_log()
-            self._state.idle = self.settings.idle_timeout or math.inf
+            self._state.use(self.settings)
             self._bound_files(self._state)
             if self._heads is not None:
                 self._heads.forget(self._state)  # What is done for them has bounds in it.

@@ -27,7 +27,7 @@ class HubOnLoop(Hub):
         default = TopicClass(**{name: bounds.pop(name, value) for name, value in of_class.items()})
         super().__init__(
             classes=Classes(default, bounds.pop("rules", ())),
-            **({"max_topics": 1000, "max_watchers": 0, "max_bytes": 1 << 40} | bounds),
+            **({"max_topics": 1000, "max_watchers": 0, "max_bytes": 1 << 40, "max_series": 64} | bounds),
             new_epoch=lambda: f"e{next(epochs)}",
             wake=self._ask_for_a_flush,
             arm=lambda when: loop.call_at(when, lambda: self.expire(loop.now())),

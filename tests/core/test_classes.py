@@ -133,6 +133,7 @@ def test_new_classes_change_rings_in_place_and_reset_nobody(hub: HubOnLoop) -> N
         max_topics=1000,
         max_watchers=0,
         max_bytes=1 << 40,
+        max_series=64,
         now=hub.loop.now(),
     )
     assert hub.get("gen/a") is topic
@@ -141,7 +142,12 @@ def test_new_classes_change_rings_in_place_and_reset_nobody(hub: HubOnLoop) -> N
     hub.loop.advance(5.1)
     assert topic.after(0) == []
     hub.set_bounds(
-        classes=Classes(make(queue=100)), max_topics=1000, max_watchers=0, max_bytes=1 << 40, now=hub.loop.now()
+        classes=Classes(make(queue=100)),
+        max_topics=1000,
+        max_watchers=0,
+        max_bytes=1 << 40,
+        max_series=64,
+        now=hub.loop.now(),
     )
     fill(hub, "gen/a", 100)
     hub.turn()
@@ -155,14 +161,18 @@ def test_a_class_that_keeps_fewer_bytes_than_before_shortens_its_rings() -> None
     topic = hub.get("a")
     hub.append(topic, [b"x" * 100] * 10, hub.loop.now())
     kind = TopicClass(queue=100, queue_bytes=350, linger=8.0)
-    hub.set_bounds(classes=Classes(kind), max_topics=9, max_watchers=0, max_bytes=1 << 40, now=hub.loop.now())
+    hub.set_bounds(
+        classes=Classes(kind), max_topics=9, max_watchers=0, max_bytes=1 << 40, max_series=64, now=hub.loop.now()
+    )
     assert (len(topic.after(0)), hub.fell_off) == (3, 7)
 
 
 def read_again(hub: HubOnLoop, *rules: TopicClass, **default: Any) -> None:
     """Have the hub take new classes, as a server does that is sent SIGHUP."""
     classes = Classes(make(**default), rules)
-    hub.set_bounds(classes=classes, max_topics=1000, max_watchers=0, max_bytes=1 << 40, now=hub.loop.now())
+    hub.set_bounds(
+        classes=classes, max_topics=1000, max_watchers=0, max_bytes=1 << 40, max_series=64, now=hub.loop.now()
+    )
 
 
 @pytest.mark.parametrize("age", [10.0, 3600.0])

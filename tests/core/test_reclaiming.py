@@ -35,7 +35,7 @@ STEPS = st.lists(
 def test_whatever_happens_what_is_held_is_the_sum_of_all_rings_and_within_the_bound(steps: Any) -> None:
     loop = Loop()
     hub = HubOnLoop(loop, queue=5, linger=8.0, age=6.0, max_bytes=1000)
-    engine = MemoryEngine(hub, wall=loop.now)
+    engine = MemoryEngine(hub, max_keys=10_000, wall=loop.now)
     watching: dict[str, Watching] = {}
     for what, *about in steps:
         name = str(about[0])
@@ -44,7 +44,9 @@ def test_whatever_happens_what_is_held_is_the_sum_of_all_rings_and_within_the_bo
             loop.advance(about[0])
         elif what == "bounds":
             default = TopicClass(queue=about[0], queue_bytes=about[1], linger=8.0, age=6.0)
-            hub.set_bounds(classes=Classes(default), max_topics=9, max_watchers=0, max_bytes=1000, now=loop.now())
+            hub.set_bounds(
+                classes=Classes(default), max_topics=9, max_watchers=0, max_bytes=1000, max_series=64, now=loop.now()
+            )
         elif what == "post":
             hub.get(name)
             engine.accept(name, about[1], loop.now())
@@ -84,7 +86,7 @@ def fill(hub: HubOnLoop, name: str, count: int, size: int = 100 - EACH) -> None:
 
 
 def take(hub: HubOnLoop, name: str) -> object:
-    return MemoryEngine(hub).accept(name, [b"x" * (100 - EACH)], hub.loop.now())
+    return MemoryEngine(hub, max_keys=10_000).accept(name, [b"x" * (100 - EACH)], hub.loop.now())
 
 
 def test_rings_that_nobody_watches_are_shortened_first_and_those_that_are_watched_never() -> None:

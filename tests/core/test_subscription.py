@@ -42,6 +42,7 @@ def make_hub() -> Hub:
         max_topics=10,
         max_watchers=1,
         max_bytes=1 << 40,
+        max_series=64,
         new_epoch=lambda: next(epochs),
         wake=lambda: None,
         arm=lambda _: None,

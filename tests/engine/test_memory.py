@@ -20,7 +20,7 @@ class MemoryHarness(Harness):
     def __init__(self, *, keep: bool = False, **bounds: Any) -> None:
         self.loop = Loop()
         self.hub = HubOnLoop(self.loop, keeps=keep, **bounds)
-        self.engine: Engine = MemoryEngine(self.hub)
+        self.engine: Engine = MemoryEngine(self.hub, max_keys=10_000)
         asyncio.run(self.engine.start())
         self.stopped = False
 

@@ -28,7 +28,7 @@ LATER = 1000.0
 
 
 def engine(**bounds: object) -> MemoryEngine:
-    return MemoryEngine(HubOnLoop(Loop(), **bounds), wall=lambda: float(CLOCK[0]))
+    return MemoryEngine(HubOnLoop(Loop(), **bounds), max_keys=10_000, wall=lambda: float(CLOCK[0]))
 
 
 def carry(before: MemoryEngine, after: MemoryEngine, now: float) -> int:

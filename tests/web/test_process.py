@@ -76,7 +76,12 @@ def test_each_class_has_its_own_counts_which_a_reload_keeps(make_site: MakeSite)
     assert told("ring_bytes") == (2, 0, 3)
     kinds = [TopicClass(name, queue=5, queue_bytes=1 << 20, linger=30.0) for name in ("default", "gen/**")]
     site.engine.hub.set_bounds(
-        classes=Classes(kinds[0], kinds[1:]), max_topics=9, max_watchers=0, max_bytes=1 << 30, now=site.loop.time()
+        classes=Classes(kinds[0], kinds[1:]),
+        max_topics=9,
+        max_watchers=0,
+        max_bytes=1 << 30,
+        max_series=64,
+        now=site.loop.time(),
     )
     metrics = site.metrics()
     assert metrics['slosh_class_published_messages_total{class="gen/**"}'] == 3

@@ -50,7 +50,7 @@ class Hub(Rings):
         max_topics: int,
         max_watchers: int,
         max_bytes: int,
-        max_series: int = 64,
+        max_series: int,
         new_epoch: Callable[[], str],
         wake: Callable[[], object],
         arm: Callable[[float], None],
@@ -83,7 +83,7 @@ class Hub(Rings):
         return sum(len(topic.watchers) for topic in self._topics.by_name.values())
 
     def set_bounds(
-        self, *, classes: Classes, max_topics: int, max_watchers: int, max_bytes: int, max_series: int = 64, now: float
+        self, *, classes: Classes, max_topics: int, max_watchers: int, max_bytes: int, max_series: int, now: float
     ) -> None:
         """Take new bounds at the time `now`, seconds. Rings become shorter or longer in place, and no life ends.
 

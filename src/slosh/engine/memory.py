@@ -31,7 +31,7 @@ class MemoryEngine(Engine):
     page: ClassVar[int] = 128
     knows_all: ClassVar[bool] = True
 
-    def __init__(self, hub: Hub, *, max_keys: int = 10_000, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, hub: Hub, *, max_keys: int, wall: Callable[[], float] = time.time) -> None:
         super().__init__(hub)
         self.replays = Replays(max_keys)
         self._wall = wall

@@ -94,7 +94,6 @@ class ServerState:
     """
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
-        self.settings = settings
         self.loop = loop
         self.now = loop.time
         self.wall = time.time  # seconds since 1970, for people and the `Date`
@@ -108,7 +107,6 @@ class ServerState:
         self.turns = Turns(loop)
         self.shortage = Shortage(loop)
         self.lag = LoopLag(loop)
-        self.idle = settings.idle_timeout or math.inf
         self.proxies = Proxies(settings.trusted_proxies)
         self.timers: Timers[Client] = Timers(self._arm)
         self.connections: dict[Client, None] = {}
@@ -122,8 +120,7 @@ class ServerState:
         self.requests = 0
         self.refused: Counter[str] = Counter()
         self.refusal_log = RefusalLog()
-        self.access_log: AccessLog | None = None
-        self.set_access_log()
+        self.use(settings)
         self.closed: Counter[str] = Counter()
         self._due: deque[Client] = deque()  # whose deadline has come
         self.emptied: asyncio.Future[None] | None = None
@@ -139,10 +136,12 @@ class ServerState:
             self._date_until = int(now) + 1.0
         return self._date
 
-    def set_access_log(self) -> None:
-        """Log as many requests as the settings say from now on."""
-        every = self.settings.access_log
-        self.access_log = AccessLog(every, self.now, self.random) if every else None
+    def use(self, settings: Settings) -> None:
+        """Let the bounds of `settings` count from now on, also for connections that are open."""
+        self.settings = settings
+        self.idle = settings.idle_timeout or math.inf
+        every = settings.access_log
+        self.access_log: AccessLog | None = AccessLog(every, self.now, self.random) if every else None
 
     def has_buffer_room(self) -> bool:
         """Whether what all connections have buffered is within `max_buffered`."""

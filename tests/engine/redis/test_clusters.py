@@ -152,7 +152,9 @@ def test_classes_that_are_read_again_hold_for_the_next_message_at_every_server(
     one.settle()
     for node in pair:
         classes = Classes(node.hub.classes.default, [TopicClass("gen/**", queue=6, queue_bytes=1000, linger=60.0)])
-        node.hub.set_bounds(classes=classes, max_topics=1000, max_watchers=0, max_bytes=1 << 40, now=node.now)
+        node.hub.set_bounds(
+            classes=classes, max_topics=1000, max_watchers=0, max_bytes=1 << 40, max_series=64, now=node.now
+        )
     for name in names:
         for number in range(8):
             one.taken(name, b"%d" % number)

@@ -235,6 +235,7 @@ def test_another_max_message_holds_for_one_that_is_open(make_site: MakeSite, bef
         max_topics=9,
         max_watchers=0,
         max_bytes=1 << 40,
+        max_series=64,
         now=site.loop.time(),
     )
     client.wire.arrived.clear()
