@@ -215,7 +215,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "client/values.py",
-        "return dt.datetime.combine(value.date(), value.timetz()) if value == value else None  # noqa: PLR0124",
+        "return dt.datetime.combine(value.date(), value.timetz()) if value == value else None  # noqa: PLR0124 - NaT",
         "return dt.datetime.combine(value.date(), value.timetz())",
         "client/test_values.py::test_numpy_and_pandas_values_are_numbers_lists_and_texts",
     ),
