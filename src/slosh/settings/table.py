@@ -289,7 +289,7 @@ class Settings:
     unwatched: str = _text(
         "reject",
         Group.TOPICS,
-        "What becomes of a message for a topic that nobody watches: reject answers 404 and stores nothing, so that a "
+        "Whether a message for a topic that nobody watches is kept: reject answers 404 and stores nothing, so that a "
         "producer can stop working; keep brings the topic to life and keeps the message for linger.",
         kind=Kind.CHOICE,
         choices=("reject", "keep"),
@@ -435,7 +435,7 @@ class Settings:
     compression: str = _text(
         "off",
         Group.HTTP,
-        "What is compressed: off is nothing; websocket is the messages of WebSockets, both ways, where a client offers "
+        "Compression: off for none; websocket for the messages of WebSockets, both ways, where a client offers "
         "permessage-deflate, as browsers do. It takes CPU, once for all readers of a message, and saves bytes.",
         kind=Kind.CHOICE,
         choices=("off", "websocket"),
@@ -607,7 +607,7 @@ class Settings:
     portion: int = _number(
         256 * KIB,
         Group.CAPACITY,
-        "Messages that one answer of a poll holds, and that a stream is given in one turn. What is more follows at "
+        "Messages that one answer of a poll holds, and that a stream is given in one turn. The rest follows at "
         "once, with the next poll or in the next turn. A single larger message is given whole.",
         unit="bytes",
         lowest=1,
@@ -621,14 +621,14 @@ class Settings:
         "workers; or the address of a Redis or Valkey that nodes share: "
         "redis://user:password@host:6379/0, rediss:// over TLS, unix:///run/redis.sock?db=0, "
         "redis+sentinel://host:26379,host:26379/mymaster/0, redis+cluster://host:6379,host:6379. It needs the extra "
-        "slosh-server[redis]. What stands on a command line every user of the machine can read: put a password into "
+        "slosh-server[redis]. Every user of the machine can read a command line: put a password into "
         "SLOSH_ENGINE or slosh.toml.",
         secret=True,
     )
     engine_prefix: str = _text(
         "slosh",
         Group.NODES,
-        "What the store's keys begin with. Installations with different prefixes can share a store.",
+        "How the store's keys begin. Installations with different prefixes can share a store.",
     )
     engine_timeout: float = _seconds(
         2.0,
