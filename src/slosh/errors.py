@@ -387,9 +387,17 @@ class TooManyDownloads(Unavailable):
 
 
 class TooManyTopics(Unavailable):
-    """`max_topics` is reached."""
+    """`max_topics` is reached.
+
+    Args:
+        most: the bound.
+        where: of what it is: a server, or a node of several.
+    """
 
     code = "too_many_topics"
+
+    def __init__(self, most: int, where: str = "server") -> None:
+        super().__init__(f"This {where} has all the active topics that it may have: {most} (max_topics).")
 
 
 class ShareUsedUp(Unavailable):

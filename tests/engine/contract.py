@@ -18,8 +18,25 @@ from slosh.core.reading import Earliest, Now, Place, Reading, Since, locate, rea
 from slosh.core.topic import Shared, Topic, Watcher
 from slosh.core.window import Window, work_out_columns
 from slosh.engine.base import Engine, Published
-from slosh.errors import NoWatchers, SloshError, TooManyTopics, TooManyWatchers
+from slosh.errors import (
+    Draining,
+    EngineBusy,
+    EngineFailed,
+    EngineFull,
+    EngineUnreachable,
+    MemoryFull,
+    NoWatchers,
+    SloshError,
+    TooManyTopics,
+    TooManyWatchers,
+    TopicEnded,
+)
 from tests.properties import STORY
+
+REFUSALS = (EngineUnreachable, EngineBusy, EngineFull, EngineFailed, Draining)
+"""Errors that any method may give its callback."""
+PUBLISH_REFUSALS = (*REFUSALS, NoWatchers, TopicEnded, MemoryFull, TooManyTopics)
+OPEN_REFUSALS = (*REFUSALS, TooManyTopics)
 
 
 class Harness(ABC):
@@ -68,6 +85,7 @@ class Harness(ABC):
         answers = self.publish_soon(name, *messages, key=key, opens=opens, ends=ends)
         self.settle()
         assert len(answers) == 1, "every callback is called exactly once"
+        assert isinstance(answers[0], (Published, *PUBLISH_REFUSALS)), "an error that the contract does not name"
         return answers[0]
 
     def taken(self, name: str, *messages: bytes, key: str = "", opens: bool = False, ends: bool = False) -> Published:
@@ -82,6 +100,7 @@ class Harness(ABC):
         self.engine.open(name, self.now, answers.append)
         self.settle()
         assert len(answers) == 1, "every callback is called exactly once"
+        assert isinstance(answers[0], (Topic, *OPEN_REFUSALS)), "an error that the contract does not name"
         return answers[0]
 
     def opened(self, name: str) -> Topic:

@@ -226,7 +226,7 @@ class Hub(Rings):
             )
 
     def _no_room(self) -> TooManyTopics:
-        return TooManyTopics(f"This server has all the active topics that it may have: {self.max_topics} (max_topics).")
+        return TooManyTopics(self.max_topics)
 
     def interest(self, name: str, now: float) -> int:
         """How many watch the topic `name` at the time `now`, seconds; also where it does not live, by patterns."""

@@ -133,14 +133,15 @@ class Engine:
       trace, unless the engine was set to keep such messages.
     * The end: a topic ends together with the last messages that come with the end, or not at all. Every reader is given
       what comes before the end, then the end. A later publish is refused with `TopicEnded` and leaves no trace.
-    * Every callback is called exactly once, also when the answer is an error, never after `stop`.
+    * Every callback is called exactly once, also when the answer is an error, unless `unopen` or `stop` comes first.
 
     Alike in all methods:
 
     * `name` is a sound name (`check_name`), and `now` the time on the event loop's clock, seconds.
     * Nothing but `start` raises. A refusal is given to the callback, as one of these errors: `EngineUnreachable`,
-      `EngineBusy`, `EngineFull` or `EngineFailed` where the place of the messages is the reason, which a client may try
-      again; beside them those that a method names.
+      `EngineBusy`, `EngineFull` or `EngineFailed` where the place of the messages is the reason, and `Draining` where
+      another process has taken over the topics, all of which a client may try again; beside them those that a method
+      names.
     * A callback may be called before the method returns. Do not rely on either: have everything that it needs ready
       before the call, and let the callback look whether its client is still there.
 
@@ -235,8 +236,9 @@ class Engine:
             messages: as they are to be stored, checked before. None are allowed where the topic is opened or ended. To
                 end without a message a topic that has ended changes nothing, and is answered as the first time.
             done: called with what became of it. Beside the errors of the class: `NoWatchers`, `TopicEnded`,
-                `MemoryFull`, and `TooManyTopics` where it would bring a topic to life. With `EngineUnreachable` the
-                messages may have been taken all the same: pass a `key`, and publish again with it.
+                `MemoryFull`, and where it would bring a topic to life `TooManyTopics`, or the one in `hub.used_up`.
+                With `EngineUnreachable` the messages may have been taken all the same: pass a `key`, and publish again
+                with it.
             opens: make the topic active before, as `open` does for a reader.
             ends: end it behind the messages, in the same step.
             key: an idempotency key: a publish that was taken with the same key less than five minutes ago is

@@ -103,7 +103,7 @@ def test_a_poll_that_comes_back_keeps_its_own_place_while_it_waits(site: Site, l
 def test_a_refusal_is_answered_and_the_connection_serves_on(site: Site, later: Later) -> None:
     client = site.connect().get("/topics/a,b")
     later.give()
-    later.refuse(TooManyTopics("no room"))
+    later.refuse(TooManyTopics(1))
     answer = client.next()
     assert (answer.status, answer.code) == (503, "too_many_topics")
     assert client.get("/-/healthy").next().status == 200

@@ -184,7 +184,7 @@ class RedisEngine(Engine):
         no_room = used_up if may_begin and not here else None
         most = self.hub.max_topics
         if may_begin and not here and self._directory.active >= most:
-            no_room = TooManyTopics(f"This node has all the active topics that it may have: {most} (max_topics).")
+            no_room = TooManyTopics(most, "node")
         keys = view.keys.of_topic(name)
         view.send(
             keys[0],

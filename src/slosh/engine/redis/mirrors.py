@@ -119,7 +119,7 @@ class Mirrors:
             if len(self._mirrors) >= most:
                 self._hub.expire(now)
             if len(self._mirrors) >= most:
-                opened(TooManyTopics(f"This node has all the active topics that it may have: {most} (max_topics)."))
+                opened(TooManyTopics(most, "node"))
                 return
             mirror = self._mirrors[name] = Mirror(name, self._hub.opener)
             self._hub.shares.expect_birth(mirror.opener)
