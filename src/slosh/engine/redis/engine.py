@@ -4,8 +4,8 @@ The rules of this engine:
 
 * Order, offsets and the mailbox rule are the store's; one script does each step (`lua/`). Nothing is decided here
   that two nodes could decide differently.
-* A publish needs no mirror, and costs one round trip. What is read, and how it stays true, is told in `redis_mirrors`;
-  what is known of all the other topics, in `redis_directory`.
+* A publish needs no mirror, and costs one round trip. What is read, and how it stays true, is told in `mirrors.py`;
+  what is known of all the other topics, in `directory.py`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What a node has of one topic, kept by `redis_mirrors`."""
+"""What a node has of one topic, kept by `mirrors.py`."""
 
 from collections.abc import Callable
 from itertools import accumulate, groupby, pairwise

@@ -1,4 +1,4 @@
-"""Which servers an address leads to. What happens on the way is under test in test_redis_link and test_redis_roads."""
+"""Which servers an address leads to. What happens on the way is under test in test_link.py and test_roads.py."""
 
 import pytest
 
