@@ -8,7 +8,7 @@ from slosh.core.cursor import make_epoch
 from slosh.core.hub import Hub
 from slosh.engine.redis.client.cluster import make_servers
 from slosh.engine.redis.client.command import Command
-from slosh.engine.redis.client.servers import StoreEvents
+from slosh.engine.redis.client.servers import StoreEvents, StoreTerms
 from slosh.engine.redis.keys import Keys
 from slosh.engine.redis.scripts import PUBLISH, SCRIPTS
 from slosh.engine.redis.time import Times
@@ -20,7 +20,7 @@ class View:
 
     Args:
         settings: where the store is, and the bounds.
-        told: who is told what happens there.
+        events: notified of what happens there.
         hub: knows the classes of topics.
         now: gives the time of the hub's clock, seconds.
         call_at: has a function called at such a time.
@@ -40,7 +40,7 @@ class View:
     def __init__(
         self,
         settings: Settings,
-        told: StoreEvents,
+        events: StoreEvents,
         hub: Hub,
         *,
         now: Callable[[], float],
@@ -57,15 +57,14 @@ class View:
         self._hub = hub
         self._times: dict[float, Times] = {}
         self.keys = Keys(settings.engine_prefix)
-        self.servers = make_servers(
-            settings.engine,
-            told,
+        terms = StoreTerms(
             timeout=settings.engine_timeout,
             most=settings.engine_queue,
             news=self.keys.news,
             scripts=SCRIPTS,
             probe=self._make_probe,
         )
+        self.servers = make_servers(settings.engine, events, terms)
         self.is_stopped = False
 
     @property

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -12,10 +11,10 @@ from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 
 from slosh.engine.redis.client.address import Address, parse_address
 from slosh.engine.redis.client.backoff import end_all
-from slosh.engine.redis.client.command import Command, PendingCommand, Scripts
+from slosh.engine.redis.client.command import PendingCommand
 from slosh.engine.redis.client.link import REMINDERS, WAITING, Link
 from slosh.engine.redis.client.refusals import reason_of, why_wrong
-from slosh.engine.redis.client.servers import Servers, StoreEvents, key_of
+from slosh.engine.redis.client.servers import Servers, StoreEvents, StoreTerms, key_of
 from slosh.engine.redis.client.wire import as_broken
 from slosh.errors import EngineUnreachable, SettingError
 
@@ -28,18 +27,8 @@ _REFRESH_PAUSE: Final = 0.2
 class Cluster(Servers):
     """The masters of a cluster, each with a link of its own."""
 
-    def __init__(
-        self,
-        address: Address,
-        told: StoreEvents,
-        *,
-        timeout: float,
-        most: int,
-        news: str,
-        scripts: Scripts,
-        probe: Callable[[int, str], Command],
-    ) -> None:
-        super().__init__(address, told, timeout=timeout, most=most, news=news, scripts=scripts, probe=probe)
+    def __init__(self, address: Address, events: StoreEvents, terms: StoreTerms) -> None:
+        super().__init__(address, events, terms)
         self._slots: list[tuple[int, int, tuple[str, int]]] = []
         self._channels: dict[str, Link | None] = {}
         self._redirected: list[PendingCommand] = []
@@ -185,11 +174,11 @@ class Cluster(Servers):
                 client, clustered=True, redirected=self._take_redirected, moved_away=self._move_channel
             )
             try:
-                await link.start([self.news])
+                await link.start([self.terms.news])
             except EngineUnreachable as error:
                 return error.detail
             self.links[host, port] = link
-            self.told.came_up()
+            self.events.came_up()
         if self._slots not in ([], slots):
             logger.info("the cluster shares its keys in another way now")
         self._slots = slots
@@ -212,16 +201,7 @@ class Cluster(Servers):
         return Redis.from_pool(ConnectionPool(host=host, port=port, **options))
 
 
-def make_servers(
-    address: str,
-    told: StoreEvents,
-    *,
-    timeout: float,
-    most: int,
-    news: str,
-    scripts: Scripts,
-    probe: Callable[[int, str], Command],
-) -> Servers:
+def make_servers(address: str, events: StoreEvents, terms: StoreTerms) -> Servers:
     """The servers at `address`, not reached yet.
 
     Raises:
@@ -229,4 +209,4 @@ def make_servers(
     """
     parsed = parse_address(address)
     kind = Cluster if parsed.kind == "cluster" else Servers
-    return kind(parsed, told, timeout=timeout, most=most, news=news, scripts=scripts, probe=probe)
+    return kind(parsed, events, terms)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from redis.asyncio import Redis, Sentinel
 from redis.asyncio.connection import ConnectionPool
@@ -41,37 +41,38 @@ def _once() -> "Retry":
     return Retry(NoBackoff(), 0)
 
 
+class StoreTerms(NamedTuple):
+    """What holds for all the servers of a store.
+
+    Attributes:
+        timeout: seconds that a server has to answer.
+        most: commands that wait for one server at most.
+        news: a channel that all nodes listen to.
+        scripts: what has to be known of those that are sent.
+        probe: gives the command that publishes a message to nobody, for a number that chooses its key, and the command
+            that announces there.
+    """
+
+    timeout: float
+    most: int
+    news: str
+    scripts: Scripts
+    probe: Callable[[int, str], Command]
+
+
 class Servers:
     """A single server, or the one that Sentinel names the master. Call `stop` after `start`.
 
     Args:
         address: where they are.
-        told: who is told what happens.
-        timeout: seconds that a server has to answer.
-        most: commands that wait for one server at most.
-        news: a channel that all nodes listen to.
-        scripts: what has to be known of those that are sent.
-        probe: gives the command that publishes a message to nobody, for a number that chooses its key.
+        events: notified of what happens.
+        terms: what holds for all of them.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        told: StoreEvents,
-        *,
-        timeout: float,
-        most: int,
-        news: str,
-        scripts: Scripts,
-        probe: Callable[[int, str], Command],
-    ) -> None:
-        self.scripts = scripts
+    def __init__(self, address: Address, events: StoreEvents, terms: StoreTerms) -> None:
         self.address = address
-        self.probe = probe
-        self.told = told
-        self.timeout = timeout
-        self.most = most
-        self.news = news
+        self.events = events
+        self.terms = terms
         self.links: dict[tuple[str, int], Link] = {}
         self._loop: asyncio.AbstractEventLoop
         self._outstanding: deque[PendingCommand] = deque()
@@ -87,7 +88,7 @@ class Servers:
         self._loop = asyncio.get_running_loop()
         link = self.links["", 0] = self.make_link(self._make_client(), clustered=False)
         try:
-            await link.start([self.news], patient=True)
+            await link.start([self.terms.news], patient=True)
         except EngineUnreachable as error:
             raise EngineUnreachable(f"engine: {self.address.text} cannot be used. {error.detail}") from None
 
@@ -138,18 +139,18 @@ class Servers:
         self._outstanding.append(sent)
         if not self._checks:
             self._checks = True
-            AfterReading(loop, loop.time() + self.timeout / _CHECKS, self._give_up_old)
+            AfterReading(loop, loop.time() + self.terms.timeout / _CHECKS, self._give_up_old)
         link.send(sent, must=must)
 
     def _give_up_old(self) -> None:
         loop = self._loop
         # One check before the time is over rather than one after it.
-        oldest = loop.time() - self.timeout * (1 - 1 / _CHECKS)
+        oldest = loop.time() - self.terms.timeout * (1 - 1 / _CHECKS)
         while self._outstanding and (self._outstanding[0].is_settled or self._outstanding[0].at < oldest):
             self._outstanding.popleft().give_up()
         self._checks = bool(self._outstanding)
         if self._checks:
-            AfterReading(loop, loop.time() + self.timeout / _CHECKS, self._give_up_old)
+            AfterReading(loop, loop.time() + self.terms.timeout / _CHECKS, self._give_up_old)
 
     def listen(self, channel: str) -> None:
         """Listen to a topic's channel; `StoreEvents.subscribed` says from when on."""
@@ -173,24 +174,24 @@ class Servers:
         """A link to the server that `client` is for, not started yet."""
         return Link(
             client,
-            timeout=self.timeout,
-            most=self.most,
+            timeout=self.terms.timeout,
+            most=self.terms.most,
             clustered=clustered,
-            up=self.told.came_up,
-            subscribed=self.told.subscribed,
-            heard=self.told.heard,
+            up=self.events.came_up,
+            subscribed=self.events.subscribed,
+            heard=self.events.heard,
             redirected=redirected,
             moved_away=moved_away,
             address=self.address,
-            scripts=self.scripts,
+            scripts=self.terms.scripts,
             probe=self._make_probe,
         )
 
     def _make_probe(self, link: Link) -> Command:
         """What publishes a message to nobody at the server that `link` goes to, which has a part of all keys."""
         announcing = "SPUBLISH" if link.is_sharded else "PUBLISH"
-        probes = (self.probe(number, announcing) for number in range(_PROBES))
-        return next((probe for probe in probes if self.link_of(key_of(probe)) is link), self.probe(0, announcing))
+        probes = (self.terms.probe(number, announcing) for number in range(_PROBES))
+        return next((probe for probe in probes if self.link_of(key_of(probe)) is link), self.terms.probe(0, announcing))
 
     def options(self) -> dict[str, Any]:
         """What every connection is made with."""
@@ -200,8 +201,8 @@ class Servers:
             **self.address.options,
             "decode_responses": False,
             "encoding": "utf-8",
-            "socket_timeout": self.timeout,
-            "socket_connect_timeout": self.timeout,
+            "socket_timeout": self.terms.timeout,
+            "socket_connect_timeout": self.terms.timeout,
             "retry": _once(),
             "retry_on_error": [],
         }
