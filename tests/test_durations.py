@@ -1,10 +1,14 @@
 """One grammar of time spans, wherever one is written."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slosh.durations import LONGEST, parse_duration, write_duration
+import slosh
+from slosh.durations import _DURATION, _UNITS, LONGEST, parse_duration, write_duration
 from tests.properties import PROPERTY
 
 
@@ -97,3 +101,13 @@ def test_what_is_written_is_read_as_the_same_to_the_microsecond(seconds: float) 
 )
 def test_how_a_duration_is_written(seconds: float, text: str) -> None:
     assert write_duration(seconds) == text
+
+
+def test_the_viewer_reads_the_same_grammar() -> None:
+    """A page's address has durations too, which the page itself reads."""
+    script = (Path(slosh.__file__).parent / "web" / "view" / "numbers.js").read_text(encoding="utf-8")
+    assert f"/^{_DURATION.pattern}$/" in script
+    units = re.search(r"const SECONDS = \{(.*)\};", script)
+    assert units is not None
+    told = {name: float(seconds.replace("_", "")) for name, seconds in re.findall(r"(\w+): ([\d._]+)", units[1])}
+    assert told == {name: ms / 1000 for name, ms in _UNITS.items()}

@@ -197,9 +197,9 @@ export function duration(seconds) {
 
 const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400 };
 
-/** Seconds of `90s`, `10m`, `1h` or a bare number; undefined for anything else. */
+/** Seconds of `90s`, `10m`, `1h` or a bare number, in the grammar of durations.py; undefined for anything else. */
 export function parseDuration(text) {
-  const [, count, unit] = /^(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)?$/.exec(text ?? "") ?? [];
+  const [, count, unit] = /^([0-9]{1,15}(?:\.[0-9]{1,15})?)(?: ?(ms|s|m|h|d))?$/.exec(text ?? "") ?? [];
   return Number(count) > 0 ? Number(count) * SECONDS[unit ?? "s"] : undefined;
 }
 
