@@ -31,6 +31,8 @@ _TOGETHER: Final = 0.05
 """Seconds: messages that are due within this go together where a rate bounds them."""
 _PAUSE: Final = 0.5
 """Seconds after a batch that got no answer."""
+_LOOK_BACK: Final = 64 * 1024
+"""Bytes that are read at a time, from the end of the file, to find where its last whole line ends."""
 _LAST: Final = 15.0
 """Seconds that a request under way may still take when all else has ended."""
 
@@ -134,7 +136,7 @@ class Spool:
         size = self._file.seek(0, os.SEEK_END)
         at = size
         while at > 0:
-            start = max(0, at - 65536)
+            start = max(0, at - _LOOK_BACK)
             self._file.seek(start)
             found = self._file.read(at - start).rfind(b"\n")
             if found >= 0:
