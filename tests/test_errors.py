@@ -14,7 +14,14 @@ from slosh.errors import Draining, SloshError
 from slosh.http1.response import problem
 
 EXAMPLES: dict[str, Any] = {"detail": "Something is wrong.", "parameter": "wait", "position": 7, "limit": 100}
-EXAMPLES |= {"allow": "GET, HEAD", "size": 10, "version": "13", "bound": "max_downloads", "most": 65536}
+EXAMPLES |= {
+    "allow": "GET, HEAD",
+    "size": 10,
+    "version": "13",
+    "bound": "max_downloads",
+    "most": 65536,
+    "whose": "Your address",
+}
 
 
 def tree(root: type[SloshError] = SloshError) -> Iterator[type[SloshError]]:
@@ -113,3 +120,21 @@ def test_a_connection_whose_next_request_nobody_can_find_closes(kind: type[Slosh
 )
 def test_a_request_with_sound_framing_leaves_the_connection_open(kind: type[SloshError]) -> None:
     assert not kind.closes
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.TooManyTopics(7),
+        errors.TooManyTopics(7, "node"),
+        errors.TooManyWatchers(7),
+        errors.TooManyHeld("Your token", 7),
+        errors.TooManyDownloads("max_downloads"),
+        errors.MemoryFull.of_messages(7),
+        errors.MemoryFull.of_buffers(7),
+    ],
+    ids=lambda error: error.detail.partition(":")[0],
+)
+def test_a_bound_that_is_reached_is_named_and_what_follows_is_said(error: SloshError) -> None:
+    """The setting stands in brackets; behind it, what to do, or what became of the request."""
+    assert re.search(r"\(max_\w+\).*\. [A-Z][^.]+\.$", error.detail), error.detail

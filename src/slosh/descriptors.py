@@ -76,7 +76,8 @@ def check_file_limit() -> None:
     if limit < FEWEST_FILES:
         raise TooFewFiles(
             f"The system lets this process open {limit} files (ulimit -n), and slosh needs {FEWEST_FILES} to start, "
-            f"and one more for each connection. Raise the limit: ulimit -n {ENOUGH_FILES}, or LimitNOFILE={ENOUGH_FILES} in systemd."
+            f"and one more for each connection. Raise the limit: ulimit -n {ENOUGH_FILES}, or "
+            f"LimitNOFILE={ENOUGH_FILES} in systemd."
         )
 
 

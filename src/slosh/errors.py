@@ -397,7 +397,10 @@ class TooManyTopics(Unavailable):
     code = "too_many_topics"
 
     def __init__(self, most: int, where: str = "server") -> None:
-        super().__init__(f"This {where} has all the active topics that it may have: {most} (max_topics).")
+        super().__init__(
+            f"This {where} has all the active topics that it may have: {most} (max_topics). Try again in some seconds: "
+            f"a topic ends when nobody has read it for a while (linger)."
+        )
 
 
 class ShareUsedUp(Unavailable):
@@ -441,16 +444,37 @@ class TooManyRequests(Unavailable):
 
 
 class TooManyHeld(Unavailable):
-    """`max_held_per_address` is reached."""
+    """`max_held_per_address` is reached.
+
+    Args:
+        whose: of what the bound is: the client's address, or its token.
+        most: the bound.
+    """
 
     code = "too_many_held"
     status = 429
 
+    def __init__(self, whose: str, most: int) -> None:
+        super().__init__(
+            f"{whose} has {most} requests held already (max_held_per_address). End one of them, or read several topics "
+            f"in one request."
+        )
+
 
 class TooManyWatchers(Unavailable):
-    """`max_watchers` of one topic is reached."""
+    """`max_watchers` of one topic is reached.
+
+    Args:
+        most: the bound.
+    """
 
     code = "too_many_watchers"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"This topic has all the watchers that it may have: {most} (max_watchers). Try again in some seconds, when "
+            f"one may have left."
+        )
 
 
 class TooManyPatterns(Unavailable):

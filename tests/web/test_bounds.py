@@ -7,6 +7,7 @@ from slosh.errors import SloshError
 from slosh.http1.connection import Connection
 from slosh.http1.handler import Action, Application
 from slosh.http1.head import Head
+from tests.test_errors import KINDS, example
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site, request
 
@@ -220,30 +221,9 @@ def test_heads_past_their_bounds_are_refused(make_site: MakeSite) -> None:
 # Every error, as the client and the metrics see it.
 
 
-def every_error() -> list[SloshError]:
-    """One of each class of the tree that a request can be refused with."""
-    found: list[SloshError] = [
-        errors.BadQuery("wait", "detail"),
-        errors.BadJson("detail", 3),
-        errors.TooLarge("detail", 100),
-        errors.MethodNotAllowed("GET"),
-        errors.RangeNotSatisfiable(3),
-        errors.UpgradeRequired("13"),
-    ]
-    made = {type(error) for error in found}
-    classes = [SloshError]
-    while classes:
-        kind = classes.pop()
-        classes += kind.__subclasses__()
-        if kind in made or kind in (SloshError, errors.SettingError, errors.CannotListen):
-            continue
-        if kind.__module__ != errors.__name__:
-            continue  # of the client, which is refused and refuses nobody
-        try:
-            found.append(kind("detail"))
-        except TypeError:
-            found.append(kind())  # type: ignore[call-arg]  # those whose detail is fixed
-    return sorted(found, key=lambda error: error.code)
+NO_ANSWERS = (SloshError, errors.SettingError, errors.CannotListen)
+EVERY_ERROR = sorted((example(kind) for kind in KINDS if kind not in NO_ANSWERS), key=lambda error: error.code)
+"""One of each class of the tree that a request can be refused with."""
 
 
 class Refusing(Application):
@@ -267,7 +247,7 @@ class Raise(Action):
         raise self.error
 
 
-@pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 def test_every_error_is_a_problem_document_and_counted_by_its_code(
     make_site: MakeSite, error: SloshError, method: str
@@ -291,9 +271,9 @@ def test_every_error_is_a_problem_document_and_counted_by_its_code(
 
 def test_metrics_tell_each_refusal_by_its_code(site: Site) -> None:
     assert site.refused("not_found") == 0
-    for error in every_error():
+    for error in EVERY_ERROR:
         site.server.refused[error.code] += 3
-    assert all(site.refused(error.code) == 3 for error in every_error())
+    assert all(site.refused(error.code) == 3 for error in EVERY_ERROR)
 
 
 @pytest.mark.parametrize(

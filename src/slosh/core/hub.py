@@ -221,9 +221,7 @@ class Hub(Rings):
 
     def _check_watchers(self, topic: Topic) -> None:
         if self._max_watchers and len(topic.watchers) >= self._max_watchers:
-            raise TooManyWatchers(
-                f"This topic has all the watchers that it may have: {self._max_watchers} (max_watchers)."
-            )
+            raise TooManyWatchers(self._max_watchers)
 
     def _no_room(self) -> TooManyTopics:
         return TooManyTopics(self.max_topics)

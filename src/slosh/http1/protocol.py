@@ -224,7 +224,11 @@ class HttpConnection(RequestReader):
         if len(server.connections) <= server.max_connections:
             server.note_few_files()
         bound = "max_connections" if len(server.connections) > server.settings.max_connections else OPEN_FILES
-        self.refuse(TooManyConnections(f"This server has all the connections that it may have ({bound})."))
+        self.refuse(
+            TooManyConnections(
+                f"This server has all the connections that it may have ({bound}). Try again in some seconds."
+            )
+        )
 
     def _count_address(self, limit: int) -> None:
         self._address = address_key(self.peer) if self.peer else ""
@@ -232,7 +236,11 @@ class HttpConnection(RequestReader):
             return  # A Unix socket: all its clients are on this machine.
         self.server.per_address[self._address] += 1
         if self.server.per_address[self._address] > limit:
-            self.refuse(TooManyConnections(f"One address may have {limit} connections (max_connections_per_address)."))
+            self.refuse(
+                TooManyConnections(
+                    f"One address may have {limit} connections (max_connections_per_address). Close one first."
+                )
+            )
 
     def take_turn(self) -> None:
         """Look at a portion of what was received, unless something stands in its way; wait again where more is left."""

@@ -220,7 +220,10 @@ class Gate:
         wait = buckets.take(key, amount, connection.server.now())
         if wait:
             what = "requests" if buckets is self.requests else "messages"
-            error = TooManyRequests(f"One client may send {buckets.rate:g} {what} a second ({setting}).", wait)
+            error = TooManyRequests(
+                f"One client may send {buckets.rate:g} {what} a second ({setting}). Wait as long as Retry-After says.",
+                wait,
+            )
             raise named(error, grant)
 
     # Ending what was begun with a token that does not count any more.

@@ -137,10 +137,9 @@ class Guard(Guarded):
             gate.check_messages(connection, grant, action.count_messages(body))
         connection.grant = grant
         if self._may_hold and gate.held.most:
-            setting = gate.held.find_excess(connection, grant)
-            if setting:
-                error = TooManyHeld(f"{setting} has {gate.held.most} requests held already (max_held_per_address).")
-                raise named(error, grant)
+            whose = gate.held.find_excess(connection, grant)
+            if whose:
+                raise named(TooManyHeld(whose, gate.held.most), grant)
         return grant
 
     def _find_grant(self, connection: Connection) -> Grant:
