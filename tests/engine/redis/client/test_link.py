@@ -13,7 +13,7 @@ import uvloop
 
 from slosh.engine.redis.client.cluster import make_servers
 from slosh.engine.redis.client.command import NOT_SENT, UNKNOWN, Command, PendingCommand
-from slosh.engine.redis.client.servers import Servers
+from slosh.engine.redis.client.servers import Servers, StoreTerms
 from slosh.engine.redis.scripts import PUBLISH, SCRIPTS, SYNC, gives_ring
 from slosh.errors import EngineBusy, EngineUnreachable, SettingError
 from tests.stores.between import Between
@@ -96,7 +96,9 @@ def send(servers: Servers, *command: str | bytes | int) -> list[Any]:
 
 def make(address: str, told: StoreEvents, patience: float, most: int) -> Servers:
     """Servers that are not started."""
-    return make_servers(address, told, timeout=patience, most=most, news="news", scripts=SCRIPTS, probe=probe)
+    return make_servers(
+        address, told, StoreTerms(timeout=patience, most=most, news="news", scripts=SCRIPTS, probe=probe)
+    )
 
 
 def probe(number: int, announcing: str) -> Command:

@@ -3,7 +3,7 @@
 import pytest
 
 from slosh.engine.redis.client.cluster import Cluster, make_servers
-from slosh.engine.redis.client.servers import Servers
+from slosh.engine.redis.client.servers import Servers, StoreTerms
 from slosh.engine.redis.scripts import SCRIPTS
 from tests.engine.redis.client.test_link import probe
 
@@ -23,4 +23,5 @@ class Deaf:
 
 @pytest.mark.parametrize(("text", "kind"), [("redis://host", Servers), ("redis+cluster://host", Cluster)])
 def test_a_cluster_is_told_from_a_single_server(text: str, kind: type[Servers]) -> None:
-    assert type(make_servers(text, Deaf(), timeout=1.0, most=10, news="news", scripts=SCRIPTS, probe=probe)) is kind
+    terms = StoreTerms(timeout=1.0, most=10, news="news", scripts=SCRIPTS, probe=probe)
+    assert type(make_servers(text, Deaf(), terms)) is kind

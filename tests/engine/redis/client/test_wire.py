@@ -10,6 +10,7 @@ import pytest
 from redis.exceptions import RedisError, ResponseError
 
 from slosh.engine.redis.client.cluster import make_servers
+from slosh.engine.redis.client.servers import StoreTerms
 from slosh.engine.redis.client.wire import Wire, pack
 from slosh.engine.redis.scripts import SCRIPTS
 from tests.conftest import need
@@ -51,7 +52,7 @@ def road(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Store
 def client_of(url: str) -> "Redis":
     """The library's client, as slosh makes it."""
     return make_servers(
-        url, StoreEvents(), timeout=PATIENCE, most=9, news="news", scripts=SCRIPTS, probe=probe
+        url, StoreEvents(), StoreTerms(timeout=PATIENCE, most=9, news="news", scripts=SCRIPTS, probe=probe)
     )._make_client()
 
 
