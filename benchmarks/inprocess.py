@@ -33,6 +33,7 @@ READERS = {
     "publish-ids": 0,
     "publish-lengths": 0,
     "publish-keys": 0,
+    "publish-keys-full": 0,
     "fan": 200,
     "fan-2000": 2_000,
     "fan-20000": 20_000,
@@ -40,6 +41,7 @@ READERS = {
     "topics": 500,
 }
 """Work -> how many wait for messages; those that publish have one that left, so that its topic takes messages."""
+PEER = ("127.0.0.1", 50_000)
 PUBLISHES = 200
 """In a round of the works that publish alone."""
 
@@ -74,8 +76,9 @@ class Transport:
     def set_write_buffer_limits(self, high: int) -> None:
         """There are none to set."""
 
-    def get_extra_info(self, name: str) -> None:
-        """Nothing is known."""
+    def get_extra_info(self, name: str) -> tuple[str, int] | None:
+        """Where the client is: on this machine, as the load generator's are. Nothing else is known."""
+        return PEER if name == "peername" else None
 
 
 class Client:
@@ -131,15 +134,15 @@ def vary(name: str, number: int) -> tuple[bytes, bytes]:
     """The fields and the body of a publish, different for each, in the work of that name."""
     if name == "publish-ids":
         return proxy_fields(number), MESSAGE
-    if name == "publish-keys":
+    if name.startswith("publish-keys"):
         return b"Idempotency-Key: %032x\r\n" % (number * 7_919), MESSAGE
     length = 20 + number * 7_919 % 301  # 301 is a prime, so each length comes once in 301
     return b"", b'{"bench":"%b"}' % (b"x" * (length - len(b'{"bench":""}')))
 
 
-def make_server(loop: Loop) -> tuple[ServerState, Heads]:
-    """A server apart from its listeners, with default settings."""
-    settings, any_loop = Settings(), cast("Any", loop)
+def make_server(loop: Loop, max_keys: int = Settings().max_keys) -> tuple[ServerState, Heads]:
+    """A server apart from its listeners, with default settings but for `max_keys`."""
+    settings, any_loop = Settings(max_keys=max_keys), cast("Any", loop)
     # What a clock says would decide how many times of arrival are made, and two counts would differ.
     hub = make_hub(settings, any_loop, lambda: "abcdefgh")
     engine = MemoryEngine(hub, max_keys=settings.max_keys, wall=repeat(NOON).__next__)
@@ -151,7 +154,8 @@ def make_server(loop: Loop) -> tuple[ServerState, Heads]:
 def work(name: str, rounds: int) -> None:
     """Do it. In a round each reader gets one message, and asks again."""
     loop = Loop()
-    server, heads = make_server(loop)
+    # So few that they are there before anything is counted.
+    server, heads = make_server(loop, PUBLISHES) if name == "publish-keys-full" else make_server(loop)
     topics = [b"bench%d" % number if name == "topics" else b"bench" for number in range(READERS[name] or 1)]
     fields = [browser_fields(number) if name == "browser" else b"" for number in range(len(topics))]
     readers = [Client(server, heads, each) for each in fields]

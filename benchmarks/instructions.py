@@ -49,6 +49,7 @@ WORKS = {
     "publish-ids": Work(200, "the same behind a proxy that numbers requests, so that no head comes twice"),
     "publish-lengths": Work(200, "the same with bodies of 20 to 320 bytes"),
     "publish-keys": Work(200, "the same with an Idempotency-Key on each"),
+    "publish-keys-full": Work(200, "the same where there are as many keys as are kept"),
     "browser": Work(200, "a delivery to one of 200 readers with a browser's header fields, and its next poll"),
 }
 
