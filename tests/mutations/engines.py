@@ -8,8 +8,8 @@ ROWS: tuple[Row, ...] = (
     row("commands/serve.py", "spare_collector()", "pass", "test_cli.py::test_serving_spares_the_garbage_collector"),
     row(
         "engine/idempotency.py",
-        "return found[1].again() if found is not None else None",
-        "return found[1] if found is not None else None",
+        "return found.answer.again() if found is not None else None",
+        "return found.answer if found is not None else None",
         "engine/test_idempotency.py::test_an_answer_is_given_again_and_marked",
     ),
     row(
@@ -20,7 +20,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/idempotency.py",
-        "if until > now:",
+        "if oldest.until > now:",
         "if True:",
         "engine/test_idempotency.py::test_against_a_list_of_all_that_was_ever_kept",
     ),
@@ -29,6 +29,24 @@ ROWS: tuple[Row, ...] = (
         "self._drop_oldest(next(iter(self._by_count[self._greatest])))",
         "self._drop_oldest(next(iter(self._by_client)))",
         "engine/test_idempotency.py::test_the_client_that_has_the_most_loses_its_oldest",
+    ),
+    row(
+        "engine/idempotency.py",
+        "if before == self._greatest:",
+        "if before:",
+        "engine/test_idempotency.py::test_no_client_pushes_out_what_another_has_that_has_less",
+    ),
+    row(
+        "engine/idempotency.py",
+        "if now >= self._next:",
+        "if now > self._next:",
+        "engine/test_idempotency.py::test_it_is_given_again_for_five_minutes_and_no_longer",
+    ),
+    row(
+        "engine/idempotency.py",
+        "if not self._answers:\nself._next = until",
+        "if False:\nself._next = until",
+        "engine/test_idempotency.py::test_against_a_list_of_all_that_was_ever_kept",
     ),
     row(
         "engine/idempotency.py",

@@ -8,16 +8,31 @@ The rules of this file:
   oldest. So one client alone may have all of them, and beside others it pushes out its own.
 """
 
+import math
 from collections import OrderedDict, deque
 from typing import Final
 
+from slosh.compiled import mypyc_attr
 from slosh.engine.base import Published
 
 REPLAY_SECONDS: Final = 300.0
 """How long an answer is given again."""
 
-_Key = tuple[str, str]
-"""The topic, and the key."""
+
+@mypyc_attr(acyclic=True, free_list_len=1)
+class _Kept:
+    """An answer, until when it is kept, and the client for whom it counts.
+
+    No tuple, because compiled it is nothing that Python's garbage collector looks at: with very many keys that is a
+    pause of milliseconds.
+    """
+
+    __slots__ = ("answer", "client", "until")
+
+    def __init__(self, until: float, answer: Published, client: str) -> None:
+        self.until = until
+        self.answer = answer
+        self.client = client
 
 
 class Replays:
@@ -27,22 +42,24 @@ class Replays:
         most: how many are kept; beyond that some go early.
     """
 
-    __slots__ = ("_answers", "_by_client", "_by_count", "_greatest", "_most", "forgotten")
+    __slots__ = ("_answers", "_by_client", "_by_count", "_greatest", "_most", "_next", "forgotten")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._answers: OrderedDict[_Key, tuple[float, Published, str]] = OrderedDict()  # the oldest first
-        self._by_client: dict[str, deque[_Key]] = {}  # the oldest first
+        self._answers: OrderedDict[str, _Kept] = OrderedDict()  # the oldest first
+        self._by_client: dict[str, deque[str]] = {}  # the oldest first
         self._by_count: dict[int, OrderedDict[str, None]] = {}  # clients by how many keys they have
         self._greatest = 0  # such number
+        self._next = math.inf  # before that time nothing is to be forgotten
         self.forgotten = 0
         """Answers that went before their time."""
 
     def find(self, topic: str, key: str, now: float) -> Published | None:
         """The answer that was given for `key` before the time `now`, seconds, marked as given again."""
-        self._forget_old(now)
-        found = self._answers.get((topic, key))
-        return found[1].again() if found is not None else None
+        if now >= self._next:
+            self._forget_old(now)
+        found = self._answers.get(_join(topic, key))
+        return found.answer.again() if found is not None else None
 
     def keep(self, topic: str, key: str, now: float, answer: Published, client: str = "") -> None:
         """Keep `answer`, given at the time `now`, for a key that `find` does not find.
@@ -55,48 +72,73 @@ class Replays:
     def all_kept(self, now: float) -> list[tuple[str, str, float, Published, str]]:
         """Topic, key, seconds left, answer and client of each that is kept at the time `now`, the oldest first."""
         self._forget_old(now)
-        return [
-            (topic, key, until - now, answer, client) for (topic, key), (until, answer, client) in self._answers.items()
-        ]
+        return [(*_split(name), kept.until - now, kept.answer, kept.client) for name, kept in self._answers.items()]
 
     def put_back(self, topic: str, key: str, until: float, answer: Published, client: str = "") -> None:
         """Keep an answer that was given elsewhere, until the time `until`, seconds. Put the oldest back first."""
-        if (topic, key) in self._answers:
+        name = _join(topic, key)
+        if name in self._answers:
             return
-        self._answers[topic, key] = (until, answer, client)
-        keys = self._by_client.get(client)
-        if keys is None:
-            keys = self._by_client[client] = deque()
-        keys.append((topic, key))
-        self._count(client, len(keys) - 1, len(keys))
-        if len(self._answers) > self._most:
+        if not self._answers:
+            self._next = until
+        self._answers[name] = _Kept(until, answer, client)
+        names = self._by_client.get(client)
+        if names is None:
+            names = self._by_client[client] = deque()
+        before = len(names)
+        names.append(name)
+        if len(self._answers) <= self._most:
+            self._count(client, before, before + 1)
+            return
+        self.forgotten += 1
+        if before == self._greatest:
+            del self._answers[names.popleft()]  # Now this client alone has the most, so its own oldest goes.
+        else:
+            self._count(client, before, before + 1)
             self._drop_oldest(next(iter(self._by_count[self._greatest])))
-            self.forgotten += 1
 
     def _forget_old(self, now: float) -> None:
         # All are kept equally long, so the first to be forgotten always stands first.
+        self._next = math.inf
         while self._answers:
-            until, _, client = next(iter(self._answers.values()))
-            if until > now:
+            oldest = next(iter(self._answers.values()))
+            if oldest.until > now:
+                self._next = oldest.until
                 break
-            self._drop_oldest(client)
+            self._drop_oldest(oldest.client)
 
     def _drop_oldest(self, client: str) -> None:
         """Forget the oldest key of `client`."""
-        keys = self._by_client[client]
-        del self._answers[keys.popleft()]
-        self._count(client, len(keys) + 1, len(keys))
-        if not keys:
+        names = self._by_client[client]
+        del self._answers[names.popleft()]
+        self._count(client, len(names) + 1, len(names))
+        if not names:
             del self._by_client[client]
 
     def _count(self, client: str, before: int, after: int) -> None:
         """Note that `client` has `after` keys now, one more or one less than `before`."""
-        if before:
-            others = self._by_count[before]
+        alone: OrderedDict[str, None] | None = None  # of this client
+        others = self._by_count.get(before)
+        if others is not None and len(others) > 1:
             del others[client]
-            if not others:
-                del self._by_count[before]
+        elif others is not None:
+            alone = self._by_count.pop(before)
         if after:
-            self._by_count.setdefault(after, OrderedDict())[client] = None
+            equals = self._by_count.get(after)
+            if equals is not None:
+                equals[client] = None
+            else:
+                self._by_count[after] = alone if alone is not None else OrderedDict({client: None})
         if after > self._greatest or self._greatest not in self._by_count:
             self._greatest = after
+
+
+def _join(topic: str, key: str) -> str:
+    """One text for both. A topic's name has no line feed."""
+    return f"{topic}\n{key}"
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Topic and key of a text that `_join` has made."""
+    topic, _, key = name.partition("\n")
+    return topic, key

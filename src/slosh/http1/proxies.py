@@ -70,8 +70,9 @@ class Proxies:
         Returns:
             An IP address in its canonical form; nothing where only a Unix socket is known.
         """
-        found = self._look_at(peer)[0] or peer
-        if not self.trusts(peer):
+        found, is_trusted = self._look_at(peer)
+        found = found or peer
+        if not (is_trusted if peer else self._local):
             return found
         for hop in reversed(_find_hops(head)[-_MOST_HOPS:]):
             address, is_trusted = self._look_at(hop)
@@ -131,8 +132,11 @@ def _find_hops(head: Head) -> list[str]:
 
 def _parse_forwarded(head: Head) -> list[dict[str, str]]:
     """The elements of all `Forwarded` fields, with the names in lower case. One that is malformed is empty."""
+    fields = head.all(b"forwarded")
+    if not fields:
+        return []
     elements: list[dict[str, str]] = [{}]
-    text = b",".join(head.all(b"forwarded")).decode("latin-1")
+    text = b",".join(fields).decode("latin-1")
     at = 0
     while at < len(text):
         match = _PAIR.match(text, at)
