@@ -813,8 +813,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "http1/fields.py",
-        "if at < 2 or block[at - 2] != _CR:",
-        "if at < 2:",
+        "if line_end < 2 or block[line_end - 2] != _CR:",
+        "if line_end < 2:",
         "http1/test_fields.py::test_the_request_line_is_one_line",
     ),
     row(

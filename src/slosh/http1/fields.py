@@ -47,8 +47,14 @@ def _place(first: int, length: int) -> int:
     return (first & 31) << 6 | length
 
 
-_MAYBE: Final = bytes(at in {_place(name[0], len(name)) for name in READ | LATE} for at in range(32 << 6))
-"""Whether a name may be one that is read, so that nearly all others need not be looked up."""
+_IN_READ: Final = 1
+_IN_LATE: Final = 2
+_MAYBE: Final = bytes(
+    _IN_READ * (at in {_place(name[0], len(name)) for name in READ})
+    + _IN_LATE * (at in {_place(name[0], len(name)) for name in LATE})
+    for at in range(32 << 6)
+)
+"""Whether a name may be one that is read, and of which set, so that nearly all others need not be looked up."""
 
 _NAMES: Final = {
     spelled: name for name in READ | LATE for spelled in (name, b"-".join(map(bytes.capitalize, name.split(b"-"))))
@@ -58,7 +64,7 @@ _NAMES: Final = {
 _IS_COMPILED: Final = is_compiled()
 
 
-def scan(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) -> bool:
+def scan(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) -> int:
     """Check the fields of a head, and set apart those that are read.
 
     Args:
@@ -69,7 +75,7 @@ def scan(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) ->
         late: gets the names and values of those in `LATE`.
 
     Returns:
-        False where a field is none, or there are too many.
+        Where the fields begin, behind the request line; 0 where a field is none, or there are too many.
     """
     if _IS_COMPILED:
         return scan_bytes(block, max_fields, read, late)
@@ -78,13 +84,14 @@ def scan(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) ->
 
 def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call for each would cost more than the part
     block: bytes, max_fields: int, read: list[bytes], late: list[bytes]
-) -> bool:
+) -> int:
     """As `scan` says, byte by byte. A block ends with an empty line, so no loop runs over its end."""
     left: i64 = max_fields
-    at: i64 = block.find(b"\n") + 1
+    line_end: i64 = block.find(b"\n") + 1
     # `find_meaning` joins the request line and the fields by line feeds.
-    if at < 2 or block[at - 2] != _CR:
-        return False
+    if line_end < 2 or block[line_end - 2] != _CR:
+        return 0
+    at: i64 = line_end
     end: i64 = len(block) - 2
     longest: i64 = _LONGEST
     is_token, maybe = _IS_TOKEN, _MAYBE  # as locals they are looked up once
@@ -96,7 +103,7 @@ def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call fo
             byte = block[at]
         length: i64 = at - start
         if byte != _COLON or length == 0:
-            return False
+            return 0
         begin: i64 = at + 1
         at = begin
         byte = block[at]
@@ -105,8 +112,9 @@ def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call fo
             byte = block[at]
         left -= 1
         if byte != _CR or block[at + 1] != _LF or left < 0:
-            return False
-        if length <= longest and maybe[(block[start] & 31) << 6 | length]:
+            return 0
+        kind: i64 = maybe[(block[start] & 31) << 6 | length] if length <= longest else 0
+        if kind:
             spelled = block[start : start + length]
             name = _NAMES.get(spelled)
             if name is None:
@@ -118,31 +126,31 @@ def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call fo
                 while begin < stop and (block[stop - 1] == _SPACE or block[stop - 1] == _TAB):
                     stop -= 1
                 read.append(name)
-                if name in LATE:
+                if kind == _IN_LATE:
                     late.append(name)
                     late.append(block[begin:stop])
                     read.append(b"")
                 else:
                     read.append(block[begin:stop])
         at += 2
-    return True
+    return line_end
 
 
-def scan_lines(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) -> bool:
+def scan_lines(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) -> int:
     """As `scan` says, line by line."""
     lines = block.split(b"\r\n")
     ends = len(lines) - 1
     # The line ends are the only control characters, so neither CR nor LF stands alone.
     if ends - 2 > max_fields or len(block.translate(None, _CONTROLS)) != len(block) - 2 * ends:
-        return False
+        return 0
     for line in lines[1:-2]:
         spelled, colon, value = line.partition(b":")
         if not (spelled and colon):
-            return False
+            return 0
         name = _NAMES.get(spelled)
         if name is None:
             if spelled.translate(None, _TOKEN):
-                return False
+                return 0
             if not (len(spelled) <= _LONGEST and _MAYBE[(spelled[0] & 31) << 6 | len(spelled)]):
                 continue
             name = _NAMES.get(spelled.lower())
@@ -154,4 +162,4 @@ def scan_lines(block: bytes, max_fields: int, read: list[bytes], late: list[byte
             read.append(b"")
         else:
             read.append(value.strip(_WHITE_SPACE))
-    return True
+    return len(lines[0]) + 2

@@ -96,20 +96,20 @@ class CachedHead:
             block, self.meaning, self.asked, head, self.action, self.start, weight=weight, line=self._line
         )
 
-    def find_part(self, block: bytes, read: list[bytes]) -> tuple[int, object | None]:
+    def find_part(self, block: bytes, line_end: int, read: list[bytes]) -> tuple[int, object | None]:
         """Where the variable part ends in a head that asks for the same, and what it means there.
 
         (0, None) where there is no such part, (-1, None) where the head asks for something else.
 
         Args:
             block: the head.
+            line_end: where its fields begin.
             read: the fields of it that count.
         """
         if read != self.asked:
             return -1, None
         if not self.start:
             return (0 if block.startswith(self._line) else -1), None
-        line_end = block.find(b"\r\n") + 2
         end = line_end - len(self._line)
         if self.start < end and block.startswith(self._before) and block[end:line_end] == self._line:
             variable = self.action.understand(block[self.start : end])
@@ -358,14 +358,15 @@ class Heads:
                 return known
         read: list[bytes] = []
         late: list[bytes] = []
-        if not is_short or not scan(block, self._max_fields, read, late):
+        line_end = scan(block, self._max_fields, read, late) if is_short else 0
+        if not line_end:
             self._parse(block)  # That refuses it, and says why.
             raise InternalError
         if self.application.reads_cookies:
             read += self.application.pick_cookies(late)
         # What comes on one connection mostly asks for the same: that is seen without a look at the memory.
         found: CachedHead | None = known
-        end, variable = known.find_part(block, read) if known is not None else (-1, None)
+        end, variable = known.find_part(block, line_end, read) if known is not None else (-1, None)
         if found is not None and end >= 0:
             start, meaning = found.start, found.meaning
         else:
