@@ -110,6 +110,15 @@ def test_it_goes_on_where_its_file_says(clients: tuple[Client, Client], tmp_path
     assert kept(target, "state") == list(range(6))
 
 
+def test_a_file_that_holds_no_place_is_left_as_it_is(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    source, target = clients
+    notes = tmp_path / "notes.txt"
+    notes.write_text("my notes\n\n")
+    refused = relay(source, "a", f"{target.url}/topics/b", f"--state={notes}")
+    assert (refused.returncode, "holds no place" in refused.stderr) == (EXIT_USAGE, True)
+    assert notes.read_text() == "my notes\n\n"
+
+
 def test_the_topics_of_a_pattern_keep_their_names(clients: tuple[Client, Client]) -> None:
     source, target = clients
     source.publish("relay/p/one", 1)

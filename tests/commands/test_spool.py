@@ -1,10 +1,12 @@
 """Lines on disk: none is lost or stored twice, whenever the publisher is ended."""
 
+import fcntl
 import json
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,10 +80,58 @@ def test_a_crash_between_emptying_and_remembering_loses_nothing(tmp_path: Path) 
 
 def test_files_that_do_not_belong_together_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "s").write_bytes(b"1\n")
-    for told in ("name 99 99\n", "name 0 99", "nonsense", "name x 1"):
+    name = "0123456789abcdef"
+    for told in (f"{name} 99 99\n", f"{name} 0 99\n", f"{name} 1 0", "nonsense", f"{name} x 1\n", "", "\xff"):
         (tmp_path / "s.place").write_text(told)
         with pytest.raises(BadUse):
             Spool(str(tmp_path / "s"))
+    assert (tmp_path / "s").read_bytes() == b"1\n"
+
+
+def test_what_is_no_spool_is_left_as_it_is(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_bytes(b"my notes\nand half a line")
+    with pytest.raises(BadUse, match="is no spool"):
+        Spool(str(notes))
+    with pytest.raises(BadUse, match="is no file"):
+        Spool("/dev/null")
+    assert notes.read_bytes() == b"my notes\nand half a line"
+    assert list(tmp_path.iterdir()) == [notes]
+    with publisher(free_port(), notes) as group:
+        _, error = group.communicate(b"1\n", timeout=60)
+        assert (group.returncode, b"is no spool" in error) == (2, True), error
+
+
+def test_one_publisher_has_a_spool_at_a_time(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with Spool(path) as spool:
+        spool.put([b"1"])
+        with pytest.raises(BadUse, match="Another slosh pub"):
+            Spool(path)
+        assert drained(spool) == [b"1"]
+    with Spool(path) as spool:
+        spool.put([b"2"])
+        assert drained(spool) == [b"2"]
+
+
+def test_a_file_that_is_removed_while_it_is_opened_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The publisher before ended between the opening and the locking: lines in that file would be in no file."""
+    path = tmp_path / "s"
+    lock = fcntl.flock
+
+    def remove_then_lock(file: Any, how: int) -> None:
+        monkeypatch.undo()
+        path.unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_then_lock)
+    with Spool(str(path)) as spool:
+        spool.put([b"1"])
+        assert path.read_bytes() == b"1\n"
+        spool.next_batch(at_most(1))
+        spool.sent()
 
 
 def publisher(port: int, file: Path, *more: str) -> "ProcessGroup[bytes]":

@@ -226,6 +226,8 @@ class _Kept:
             except (OSError, ValueError) as error:
                 told = error.strerror if isinstance(error, OSError) else error
                 raise BadUse(f"{file} cannot be read: {told}.") from None
+            if any(map(str.isspace, self.place)):
+                raise BadUse(f"{file} holds no place of a relay. Name a file that is not there yet.")
             try:
                 self._write(self._file)  # before the first message is carried
             except OSError as error:

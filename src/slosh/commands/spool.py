@@ -7,9 +7,15 @@ The rules of this file:
 * A batch is published under a key made of the file's own name and its first byte, so one that is sent again after a
   crash is stored once. Where it ends is in `FILE.place` before it is sent, because a key stands for just these bytes.
 * A file of which all was sent is emptied.
+* One publisher has the file at a time: it is locked (`flock`) from before it is read until after it is removed.
+* What is no spool is left alone: a file with something in it is one where `FILE.place` is there too, as it is from
+  before the first line.
 """
 
+import contextlib
+import fcntl
 import os
+import re
 import secrets
 import threading
 import time
@@ -33,6 +39,8 @@ _PAUSE: Final = 0.5
 """Seconds after a batch that got no answer."""
 _LOOK_BACK: Final = 64 * 1024
 """Bytes that are read at a time, from the end of the file, to find where its last whole line ends."""
+_PLACE: Final = re.compile(r"([0-9a-f]{16}) ([0-9]{1,15}) ([0-9]{1,15})\n")
+"""What `FILE.place` says: the name of the batches' keys, how far all is sent, and where the batch under way ends."""
 _LAST: Final = 15.0
 """Seconds that a request under way may still take when all else has ended."""
 
@@ -58,18 +66,25 @@ class Spool:
     def __init__(self, path: str) -> None:
         self._place = Path(f"{path}.place")
         try:
-            self._file: IO[bytes] = Path(path).open("a+b")  # noqa: SIM115 - `close` closes it
-            told = self._place.read_text(encoding="ascii").split() if self._place.exists() else []
-            self._name, self._sent, self._until = (
-                (told[0], int(told[1]), int(told[2])) if told else (secrets.token_hex(8), 0, 0)
-            )
-            self._end = self._mend()
-        except (OSError, ValueError, IndexError) as error:
+            self._file = _open_alone(path)
+            size = os.fstat(self._file.fileno()).st_size
+            told = self._place.read_text(encoding="ascii") if size and self._place.exists() else ""
+        except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise BadUse(f"{path} cannot be used as a spool: {reason}.") from error
-        if not self._end:
-            self._name, self._sent, self._until = secrets.token_hex(8), 0, 0  # it ended just when all was sent
+        place = _PLACE.fullmatch(told)
+        if size and place is None:
+            self._file.close()
+            raise BadUse(
+                f"{path} is no spool: no {self._place} of one is beside it. Name a file that is not there, or publish "
+                f"the lines of this one with: slosh pub TOPIC < {path}"
+            )
+        self._end = self._mend()
+        self._name, self._sent, self._until = secrets.token_hex(8), 0, 0
+        if self._end and place is not None:  # It ended just when all was sent where nothing is left.
+            self._name, self._sent, self._until = place[1], int(place[2]), int(place[3])
         if not self._sent <= self._end >= self._until:
+            self._file.close()
             raise BadUse(f"{self._place} tells of more than {path} holds. Remove both to begin again.")
         self._remember()
 
@@ -116,11 +131,11 @@ class Spool:
 
     def close(self) -> None:
         """Close the file. Where nothing waits both files are removed."""
-        self._file.close()
-        self._remember()
-        if not self.waiting:
-            Path(self._file.name).unlink(missing_ok=True)
-            self._place.unlink(missing_ok=True)
+        with self._file:
+            self._remember()
+            if not self.waiting:
+                Path(self._file.name).unlink(missing_ok=True)
+                self._place.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -153,6 +168,32 @@ class Spool:
         beside.replace(self._place)
 
 
+def _open_alone(path: str) -> IO[bytes]:
+    """Open the file, which no other process has as its spool until it is closed.
+
+    Raises:
+        BadUse: another has it, or it is no file.
+        OSError: it cannot be opened.
+    """
+    if Path(path).exists() and not Path(path).is_file():
+        raise BadUse(f"{path} is no file, so it cannot be a spool. Name one that is not there yet.")
+    while True:
+        file: IO[bytes] = Path(path).open("a+b")  # noqa: SIM115 - the caller closes it
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            if not isinstance(error, BlockingIOError):
+                raise
+            raise BadUse(
+                f"Another slosh pub has {path} as its spool. Give each its own file, or wait until that one has ended."
+            ) from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), Path(path).stat()):
+                return file
+        file.close()  # The one before removed it as it ended.
+
+
 class SpoolSender:
     """Publishes what a spool holds, in a thread of its own, for as long as it takes.
 
@@ -177,7 +218,7 @@ class SpoolSender:
         self._due = 0.0  # when the next batch may be sent, seconds of the monotonic clock
         self._changed = threading.Condition()
         self._ending = self._stopped = False
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
         self.tally: Counter[str] = Counter()
         self.refusal: Refused | None = None
         self._thread = threading.Thread(target=self._work, name="slosh spool", daemon=True)
@@ -222,7 +263,7 @@ class SpoolSender:
     def _work(self) -> None:
         try:
             self._send_all()
-        except OSError as error:  # of the files; no answer of the server's is raised here
+        except Exception as error:  # noqa: BLE001 - of the files, mostly; it is raised where this is waited for
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
