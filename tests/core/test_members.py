@@ -117,6 +117,8 @@ def test_two_values_are_equal_exactly_when_the_standard_library_says_so(
         (b'{"x":"\\ud83d"}', b""),
         (b"[1]", b""),
         (b'"k"', b""),
+        (b'"\\ud800"', b""),
+        (b'["\\ud800"]', b""),
     ],
 )
 def test_a_member_is_given_as_it_is_written(message: bytes, letters: bytes) -> None:
@@ -167,3 +169,19 @@ def test_half_a_character_is_no_other_name() -> None:
     message = b'{"\\u0e01":1,"\\uc83d":2,"\\ude01":3,"\\ud83d":4}'
     assert find_member(message, ("\u0e01",)) == b"1"
     assert find_member(message, ("\uc83d",)) == b"2"
+
+
+TEXTS = st.text(st.sampled_from(["k", "\ud83d", "\ude00", "\\", '"', "u", "d"]), max_size=4)
+
+
+@PROPERTY
+@given(
+    st.recursive(
+        TEXTS | st.integers() | st.none(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS | st.just("k"), inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_a_member_beside_halves_of_characters_is_what_json_finds_in_any_value(value: Any) -> None:
+    found = raw_member(json.dumps(value).encode(), "k")
+    assert found.decode() == (json.dumps(value["k"]) if isinstance(value, dict) and "k" in value else "")

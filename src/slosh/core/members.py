@@ -88,7 +88,7 @@ def raw_member(message: bytes, name: str) -> bytes:
     except msgspec.ValidationError:
         return b""  # It is no object.
     except (msgspec.DecodeError, RecursionError):
-        return _replace_halves(_step_to(name)(_mark_halves(message, name)).strip())
+        return _find_letters(_mark_halves(message, name), [_step_to(name)])
 
 
 def mend(value: bytes) -> bytes:
@@ -121,16 +121,22 @@ def _make_step(name: str) -> Step:
 
 def _find_beside_halves(message: bytes, path: tuple[str, ...], steps: list[Step]) -> bytes | str | None:
     """As `Finder.find`, for a message that has halves of characters."""
-    text = _mark_halves(message, "".join(path))
+    text = _find_letters(_mark_halves(message, "".join(path)), steps)
+    if text.startswith(b'"'):
+        return cast("str", json.loads(text))
+    return text or None
+
+
+def _find_letters(marked: bytes, steps: list[Step]) -> bytes:
+    """The letters of a member of a message whose halves are marked; none where there is no such member."""
     try:
         for step in steps:
-            text = step(text)
-            if not text:
-                return None
+            marked = step(marked)
+            if not marked:
+                return b""
     except (msgspec.DecodeError, RecursionError):
-        return None
-    text = _replace_halves(text.strip())
-    return cast("str", json.loads(text)) if text.startswith(b'"') else text
+        return b""  # There is no object where the path goes on.
+    return _replace_halves(marked.strip())
 
 
 def _mark_halves(message: bytes, names: str) -> bytes:

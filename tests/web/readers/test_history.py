@@ -211,3 +211,12 @@ def test_an_answer_that_fails_is_refused_and_holds_up_neither_the_next_nor_the_h
     post(site, 2)
     (series,) = ask(site)["series"]
     assert sum(series["count"]) == 2
+
+
+def test_names_and_values_with_half_a_character_are_told_as_they_were_written(make_site: MakeSite) -> None:
+    site = make_site(topics={"a": {"history": 60.0}})
+    site.get("/topics/a?wait=0")
+    assert site.post("/topics/a", b'{"\\ud800":1,"who":"\\udc00","deep":{"\\ud83d":2}}').status == 200
+    assert [each["path"] for each in ask(site)["series"]] == ["\ud800", "deep.\ud83d"]
+    assert {each["by"] for each in ask(site, HISTORY + "&by=who")["series"]} == {"\udc00"}
+    assert b'"\\ud800"' in site.get(HISTORY).body

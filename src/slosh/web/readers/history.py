@@ -9,6 +9,7 @@ The rules of this file:
   is not in them, and none that is.
 """
 
+import json
 from collections import deque
 from typing import Any, ClassVar, Final
 
@@ -42,7 +43,7 @@ _BUCKET: Final = 100
 _POINT: Final = 900
 """Bytes that a bucket to be gone over, and a step to be written, count, by the time that they take."""
 
-_encode: Final = msgspec.json.Encoder().encode
+_encoder: Final = msgspec.json.Encoder()
 
 
 class HistoryRequest:
@@ -239,6 +240,14 @@ def work_out(series: deque[Series], window: Window, room: int, parts: list[bytes
         parts.append(_encode(told))
         spent += _BUCKET * columns + _POINT * window.points
     return spent
+
+
+def _encode(told: dict[str, Any]) -> bytes:
+    """JSON. Halves of characters, that names and values of messages may have, are escaped, as they were there."""
+    try:
+        return _encoder.encode(told)
+    except UnicodeEncodeError:
+        return json.dumps(told, separators=(",", ":")).encode()
 
 
 def check_span(engine: Engine, name: str, span: float) -> None:
