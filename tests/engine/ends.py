@@ -104,6 +104,20 @@ class EndsContract(EngineContract):
             assert harness.taken("a", b"2").newest == 1
             assert not harness.look("a").ended
 
+    def test_readers_of_patterns_that_return_do_not_let_an_ended_topic_linger(self) -> None:
+        """Its end was given to them. Else very many such topics would be active, and in their places, for ever."""
+        with self.make(linger=5.0) as harness:
+            harness.opened("s/1")
+            harness.taken("s/1", b"1", ends=True)
+            for _ in range(4):
+                gathered: list[SloshError | None] = []
+                harness.engine.gather(["s/*"], harness.now, gathered.append)
+                harness.settle()
+                assert gathered == [None]
+                harness.advance(2.0)
+            assert isinstance(harness.publish("s/1", b"2"), NoWatchers)
+            assert not list(harness.engine.hub)
+
     def test_with_keep_too(self) -> None:
         with self.make(keep=True, linger=5.0) as harness:
             assert isinstance(harness.publish("a", ends=True), NoWatchers)

@@ -113,6 +113,9 @@ class TopicOpener(Protocol):
     def __contains__(self, name: str) -> bool:
         """Whether the topic is mirrored here."""
 
+    def has_ended(self, name: str) -> bool:
+        """Whether the topic is mirrored here, and a publisher has ended it."""
+
 
 class Seeking:
     """Topics that patterns take in, being opened; also those that come to life meanwhile."""

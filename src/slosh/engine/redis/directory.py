@@ -172,7 +172,8 @@ class Directory:
             if isinstance(reply, SloshError):
                 seeker.fail(reply)
             else:
-                seeker.found([name.decode() for name in reply])
+                # What has ended is known whole here. To open it would let it linger, however often its reader returns.
+                seeker.found([name for name in map(bytes.decode, reply) if not self.mirrors.has_ended(name)])
                 seeker.end()
 
         seeker.ended = lambda: self._seekers.pop(seeker, None)

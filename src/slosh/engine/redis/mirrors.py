@@ -77,6 +77,11 @@ class Mirrors:
         """Whether this node listens to the topic `name`."""
         return name in self._mirrors
 
+    def has_ended(self, name: str) -> bool:
+        """Whether a publisher has ended the topic `name`, of which this node has all."""
+        topic = self._hub.find(name, self._view.now()) if name in self._mirrors else None
+        return topic is not None and topic.ended
+
     @property
     def are_heard(self) -> bool:
         """Whether all announcements are heard; for tests."""
