@@ -5,13 +5,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import httpx2
+import numpy as np
 import pytest
 
-from slosh.client import AsyncClient, Client, Publisher, Refused, Unreachable
+from slosh.client import AsyncClient, BadUse, Client, Publisher, Refused, Unreachable
 from slosh.client.connections import told_lasting
 from slosh.client.simple import default_client
 from tests.client.scripted import Scripted
@@ -238,3 +240,26 @@ def test_tls_at_a_port_that_speaks_none_is_told_with_what_to_write_and_at_once(a
                 with pytest.raises(Unreachable, match=f"does not speak TLS; write {speaking.url}\\.$"):
                     way()
     assert time.monotonic() - began < PATIENCE
+
+
+@pytest.mark.parametrize("odd", ["5", "x", float("inf"), float("nan"), -1, 1e10, True, [5]], ids=repr)
+def test_a_time_that_nobody_can_wait_is_refused_at_once(odd: Any) -> None:
+    """By the same error, whatever is wrong with it, and not by a thread that dies later."""
+    told = r"is a number of seconds (above 0|from 0 on), at most 1000000000, not "
+    for make in (Client, AsyncClient):
+        with pytest.raises(BadUse, match=f"timeout {told}"):
+            make(timeout=odd)
+        with pytest.raises(BadUse, match=f"deadline {told}"):
+            make().watch("kitchen", deadline=odd)
+    for name in ("every", "timeout"):
+        with pytest.raises(BadUse, match=f"{name} {told}"):
+            Publisher(**{name: odd})
+
+
+def test_times_may_be_numbers_of_any_kind() -> None:
+    times: list[Any] = [1, 0.5, np.float32(0.5), Fraction(1, 2), 1e9]
+    for time_of_it in times:
+        Client(timeout=time_of_it).watch("kitchen", deadline=time_of_it)
+    Publisher(every=0, timeout=0).close()
+    with pytest.raises(BadUse, match="not None"):
+        Client(timeout=None)  # type: ignore[arg-type]  # as a program without a type checker may

@@ -27,6 +27,7 @@ from slosh.client.addresses import one_topic_path
 from slosh.client.answers import Published, passes
 from slosh.client.batching import BatchSize, halve, may_be_one
 from slosh.client.errors import BadUse, ClientError, Refused
+from slosh.client.request import check_seconds
 from slosh.client.synchronous import Client
 from slosh.client.values import encode
 
@@ -83,8 +84,9 @@ class Publisher:
     ) -> None:
         if when_full not in _CHOICES:
             raise BadUse(f"when_full is one of {', '.join(_CHOICES)}, not {when_full!r}.")
-        if max_bytes < 1 or (batch is not None and batch < 1) or every < 0:
-            raise BadUse("max_bytes and batch are 1 or more, and every is a number of seconds, 0 or more.")
+        if max_bytes < 1 or (batch is not None and batch < 1):
+            raise BadUse("max_bytes and batch are 1 or more.")
+        every, timeout = check_seconds("every", every, least=0), check_seconds("timeout", timeout, least=0)
         self._client = client if isinstance(client, Client) else Client(client)
         self._owned = not isinstance(client, Client)
         self._every = every

@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Final, TypedDict
 
@@ -53,8 +54,7 @@ def make_options(url: str | None, token: str | None, headers: Mapping[str, str] 
         token: sent as `Authorization: Bearer`; None for SLOSH_TOKEN, else what stands in the file that
             SLOSH_TOKEN_FILE names, if one of them is set.
     """
-    if not timeout > 0:
-        raise BadUse(f"timeout is a number of seconds above 0, not {timeout!r}.")
+    timeout = check_seconds("timeout", timeout)
     all_headers = {"User-Agent": "slosh-client"} | dict(headers or {})
     secret = token if token is not None else os.environ.get("SLOSH_TOKEN", "") or _read_token()
     if secret:
@@ -162,9 +162,24 @@ def check_deadline(deadline: float | None) -> float | None:
     Raises:
         BadUse: it is none.
     """
-    if deadline is not None and not deadline > 0:
-        raise BadUse(f"deadline is a number of seconds above 0, not {deadline!r}.")
-    return deadline
+    return None if deadline is None else check_seconds("deadline", deadline)
+
+
+def check_seconds(name: str, value: object, *, least: float | None = None) -> float:
+    """Give back the seconds that the argument `name` is, where it is a time that can be waited.
+
+    Args:
+        least: what it may be at least; None for anything above 0.
+
+    Raises:
+        BadUse: it is none. Infinity is none either, because neither a thread nor a socket can wait for that.
+    """
+    bound = "above 0" if least is None else f"from {least:g} on"
+    if not isinstance(value, bool) and isinstance(value, Real):
+        seconds = float(value)
+        if (seconds > 0 if least is None else seconds >= least) and seconds <= LONGEST:
+            return seconds
+    raise BadUse(f"{name} is a number of seconds {bound}, at most {LONGEST:.0f}, not {value!r}.")
 
 
 def is_stream(answer: httpx2.Response, ask: Ask) -> bool:
