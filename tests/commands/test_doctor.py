@@ -19,6 +19,7 @@ NGINX_FAULTS: dict[str, tuple[tuple[str, str], ...]] = {
     "compression": (("# location", "gzip on; gzip_types *; gzip_min_length 0; gzip_proxied any;"),),
     "held polls": (("proxy_read_timeout 60s", "proxy_read_timeout 1s"),),
     "WebSocket": (("proxy_set_header Upgrade $http_upgrade;", ""), ("Connection upgrade", "Connection close")),
+    "own pages": (("proxy_set_header Host $http_host;", ""),),
     "cookies": (("# location", "proxy_cookie_path / /elsewhere/;"),),
     "CORS": (("# location", "add_header Access-Control-Allow-Origin *;"),),
     "large messages": (("client_max_body_size 8m", "client_max_body_size 100k"),),
@@ -32,6 +33,7 @@ NGINX_FAULTS: dict[str, tuple[tuple[str, str], ...]] = {
 HAPROXY_FAULTS: dict[str, tuple[tuple[str, str], ...]] = {
     "held polls": (("timeout server 60s", "timeout server 1s"),),
     "WebSocket": (("# frontend", "http-request del-header Upgrade\n    http-request del-header Connection"),),
+    "own pages": (("# frontend", "http-request set-header Host 127.0.0.1:1"),),
     "cookies": (("# backend", "http-response del-header Set-Cookie"),),
     "CORS": (("# backend", "http-response add-header Access-Control-Allow-Origin *"),),
     "large messages": (
@@ -70,6 +72,13 @@ def slosh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield serving
 
 
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Of whose pages none but its own may post."""
+    with Serving(tmp_path_factory.mktemp("strict"), "--linger=2s") as serving:
+        yield serving
+
+
 def doctor(url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*SLOSH, "doctor", url, "--hold=3s", *arguments],
@@ -103,9 +112,15 @@ def test_nothing_is_found_behind_a_sound_proxy(kind: type[Front], slosh: Serving
     ids=lambda each: each.__name__ if isinstance(each, type) else each if isinstance(each, str) else "",
 )
 def test_each_fault_is_found_and_its_line_is_shown(
-    kind: type[Front], check: str, changes: tuple[tuple[str, str], ...], slosh: Serving, tmp_path: Path
+    kind: type[Front],
+    check: str,
+    changes: tuple[tuple[str, str], ...],
+    slosh: Serving,
+    strict: Serving,
+    tmp_path: Path,
 ) -> None:
-    with kind(tmp_path, slosh.port, *changes) as front:
+    serving = strict if check == "own pages" else slosh
+    with kind(tmp_path, serving.port, *changes) as front:
         done = doctor(front.url)
     assert done.returncode == 1, done.stdout + done.stderr
     assert check in faults(done.stdout), done.stdout
@@ -116,6 +131,18 @@ def test_each_fault_is_found_and_its_line_is_shown(
 def test_a_server_without_a_proxy_is_well(slosh: Serving) -> None:
     done = doctor(slosh.url)
     assert (done.returncode, faults(done.stdout)) == (0, []), done.stdout
+
+
+@pytest.mark.parametrize("kind", [Nginx, HAProxy])
+def test_the_pages_of_the_address_itself_need_no_cors(kind: type[Front], strict: Serving, tmp_path: Path) -> None:
+    """Whether they may post depends on `Host`, and the setting `origins` would be the wrong cure."""
+    for changes in ((), (NGINX_FAULTS if kind is Nginx else HAPROXY_FAULTS)["own pages"]):
+        folder = tmp_path / str(len(changes))
+        folder.mkdir()
+        with kind(folder, strict.port, *changes) as front:
+            done = doctor(front.url, f"--origin={front.url}", "--hold=1s")
+        assert faults(done.stdout) == (["own pages"] if changes else []), done.stdout
+        assert "setting origins" not in done.stdout
 
 
 def test_what_is_no_slosh_is_told_in_one_sentence(slosh: Serving, tmp_path: Path) -> None:

@@ -273,4 +273,22 @@ ROWS: tuple[Row, ...] = (
         'topics = ["" for each in kept]',
         "client/test_dataframe.py::test_messages_that_are_no_objects_and_several_topics",
     ),
+    row(
+        "client/request.py",
+        "if (seconds > 0 if least is None else seconds >= least) and seconds <= LONGEST:",
+        "if seconds > 0 if least is None else seconds >= least:",
+        "client/test_connections.py::test_a_time_that_nobody_can_wait_is_refused_at_once[inf]",
+    ),
+    row(
+        "commands/checks.py",
+        'if answer.status_code == 200:\nyield Finding("own pages", "they may post and open WebSockets")',
+        'if True:\nyield Finding("own pages", "they may post and open WebSockets")',
+        "commands/test_doctor.py::test_each_fault_is_found_and_its_line_is_shown[Nginx-own pages-]",
+    ),
+    row(
+        "commands/checks.py",
+        'if origin.rstrip("/").lower() == _own_origin(examination):',
+        "if False:",
+        "commands/test_doctor.py::test_the_pages_of_the_address_itself_need_no_cors[Nginx]",
+    ),
 )

@@ -230,6 +230,35 @@ def _websocket(examination: Examination) -> Iterator[Finding]:
         yield Finding("WebSocket", f"the handshake {told}", is_fault=True)
 
 
+def _own_origin(examination: Examination) -> str:
+    """What a browser says that the pages at this address are of."""
+    parts = urlsplit(examination.options.base)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    is_default = parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme))
+    return f"{parts.scheme}://{host}" + ("" if is_default else f":{parts.port}")
+
+
+def _pages(examination: Examination) -> Iterator[Finding]:
+    """What slosh tells from the host that it is asked for and the origin of a page, if both arrive as they were."""
+    if socket_path(examination.url):
+        return
+    origin = _own_origin(examination)
+    answer = examination.http.post(
+        examination.at("page"), params={"open": ""}, content=b"1", headers={"Origin": origin}
+    )
+    if answer.status_code == 200:
+        yield Finding("own pages", "they may post and open WebSockets")
+    elif read_json(answer).get("code") == "foreign_origin":
+        yield Finding(
+            "own pages",
+            f"pages of {origin} may neither post nor open a WebSocket: slosh is asked for another host, as `Host` is "
+            "changed on its way",
+            is_fault=True,
+        )
+    else:
+        yield Finding("posts of pages", f"one is answered {answer.status_code}", is_fault=True)
+
+
 def _leaving(examination: Examination) -> Iterator[Finding]:
     topic = examination.at("left")
     with open_connections(examination.options) as http, contextlib.suppress(httpx2.ReadTimeout):
@@ -289,6 +318,9 @@ def _cors(examination: Examination) -> Iterator[Finding]:
         else:
             yield Finding("CORS", "pages of other origins may not read, unless the setting origins names them")
         return
+    if origin.rstrip("/").lower() == _own_origin(examination):
+        yield Finding("CORS", f"pages of {origin} are this address's own, and need none")
+        return
     if allowed not in ([origin], ["*"]):
         yield Finding("CORS", f"pages of {origin} may not read: add it to the setting origins", is_fault=True)
         return
@@ -342,6 +374,7 @@ _CHECKS: Final = (
     _streams,
     _compression,
     _websocket,
+    _pages,
     _leaving,
     _large,
     _long,

@@ -25,6 +25,11 @@ REMEDIES: Final[dict[str, dict[str, str]]] = {
         "HAProxy": "do not delete `Upgrade` and `Connection`; `timeout tunnel 1h`",
         "Caddy": "nothing is needed; look for a `header_up -Upgrade`",
     },
+    "own pages": {
+        "nginx": "`proxy_set_header Host $http_host;`",
+        "HAProxy": "take out `http-request set-header Host …`; HAProxy passes on the client's",
+        "Caddy": "take out `header_up Host …`; Caddy passes on the client's",
+    },
     "cookies": {
         "nginx": "`proxy_set_header X-Forwarded-Prefix /the-prefix;`, no `proxy_hide_header Set-Cookie`",
         "HAProxy": "`http-request set-header X-Forwarded-Prefix /the-prefix`, and leave `Set-Cookie` alone",
