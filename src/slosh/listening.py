@@ -63,6 +63,29 @@ def listen(settings: Settings, environ: MutableMapping[str, str] = os.environ) -
     return sockets
 
 
+def find_impossible(settings: Settings) -> list[str]:
+    """Why there will be no place to listen, as far as that shows without listening, each reason in one sentence.
+
+    A port may be another's by the time that a server starts, or free again, so none is tried.
+    """
+    wrong = []
+    for name, path in (("uds", settings.uds), ("takeover", settings.takeover)):
+        if path and not Path(path).parent.is_dir():
+            wrong.append(f"{name}: {path} cannot be listened on: there is no folder {Path(path).parent}.")
+    if settings.uds or settings.fd >= 0:
+        return wrong
+    for host in split_hosts(settings.host):
+        try:
+            for family, kind, protocol, _, address in _look_up(host, 0):
+                with socket.socket(family, kind, protocol) as probe:
+                    probe.bind(address)
+        except CannotListen as error:
+            wrong.append(error.detail)
+        except OSError as error:
+            wrong.append(_explain(host, settings.port, error))
+    return wrong
+
+
 def adopt(sockets: list[socket.socket], settings: Settings) -> None:
     """Make ready to serve listening sockets that another server made.
 

@@ -1,5 +1,6 @@
 """`slosh check`: every mistake at once, with nothing started."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,29 @@ def test_contradictions_and_what_only_the_server_sees_are_told(folder: Path) -> 
         done = check(*words)
         assert done.exit_code == 2, words
         assert "1 to mend." in done.output
+
+
+def test_a_place_that_cannot_be_listened_on_is_told(folder: Path) -> None:
+    """As far as that shows without listening: a port may be taken meanwhile, and one that is taken may be free then."""
+    away = folder / "away"
+    for words, told in (
+        ((f"--uds={away / 'x.sock'}",), f"uds: {away / 'x.sock'} cannot be listened on: there is no folder {away}."),
+        ((f"--takeover={away / 't'}",), f"takeover: {away / 't'} cannot be listened on: there is no folder {away}."),
+        (("--host=10MiB/s",), "host: 10MiB/s is no address of this machine"),
+        (("--host=nosuch.invalid",), "host: nosuch.invalid is no address of this machine"),
+        (("--host=192.0.2.1",), "192.0.2.1 is no address of this machine"),  # RFC 5737: of no machine
+    ):
+        done = check(*words)
+        assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 to mend."), done.output
+        assert told in done.output
+    both = check("--host=nosuch.invalid", f"--takeover={away / 't'}")
+    assert both.output.splitlines()[-1] == "2 to mend."
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for words in ((f"--uds={folder / 'x.sock'}",), ("--host=::",), (f"--port={taken.getsockname()[1]}",)):
+            assert check(*words).exit_code == 0, words
+    assert not list(folder.iterdir())
 
 
 def test_no_secret_is_repeated(folder: Path) -> None:

@@ -291,4 +291,10 @@ ROWS: tuple[Row, ...] = (
         "if False:",
         "commands/test_doctor.py::test_the_pages_of_the_address_itself_need_no_cors[Nginx]",
     ),
+    row(
+        "commands/check.py",
+        "mistakes += find_impossible(loaded.settings)",
+        "pass",
+        "commands/test_check.py::test_a_place_that_cannot_be_listened_on_is_told",
+    ),
 )

@@ -10,6 +10,7 @@ import click
 from slosh.commands.serve import EXIT_SETTING, option_of
 from slosh.commands.teaching import TeachingCommand
 from slosh.errors import SloshError
+from slosh.listening import find_impossible
 from slosh.settings.row import hide_login
 from slosh.settings.sources import FILE_NAME, find_mistakes, load
 from slosh.settings.table import TABLE, Settings
@@ -40,6 +41,7 @@ def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keywor
             asyncio.run(_try(loaded.settings))
         except SloshError as error:
             mistakes.append(error.detail)
+        mistakes += find_impossible(loaded.settings)
     for mistake in mistakes:
         click.echo(f"Error: {hide_login(mistake)}", err=True)
     if mistakes:
