@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import unicodedata
 from decimal import Decimal
 
 import pytest
@@ -18,6 +19,11 @@ from tests.commands.terminal import Terminal
 from tests.running import PATIENCE, SLOSH, clean_environment
 
 BRAILLE = re.compile("[\u2801-\u28ff]")
+
+
+def columns(text: str) -> int:
+    """Of a terminal."""
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def item(message: object, when: float, topic: str = "k", **more: int) -> Item:
@@ -82,6 +88,32 @@ def test_paths_choose_and_too_many_series_are_told() -> None:
     many.add(item({f"p{n:02}": n for n in range(20)}, 1.0))
     assert len(many.series) == 12
     assert "8 more series" in many.render(80, 20)
+
+
+def test_wide_letters_take_the_columns_that_a_terminal_gives_them() -> None:
+    """Else a row is wider than the terminal, wraps, and moves the picture."""
+    chart = Chart("温度 kitchen", 60.0)
+    for second in range(20):
+        chart.add(item({"a": second, "温度 °C": 2 * second}, 1000.0 + second))
+    chart.note(Note("lost", "한국어" * 30, 3))
+    *drawn, told = chart.render(60, 20).split("\n")
+    assert {columns(line) for line in drawn} == {60}
+    assert any("温度 °C 38" in line for line in drawn)
+    assert 58 <= columns(told) <= 60
+
+
+@pytest.mark.parametrize("height", range(1, 30))
+def test_a_low_window_has_no_wrong_labels(height: int) -> None:
+    """A value beside the axis stands for one row, and not where there is no row for it."""
+    chart = Chart("kitchen", 60.0)
+    for second in range(20):
+        chart.add(item(3600 * second / 19, 1000.0 + second))
+    lines = chart.render(60, height).split("\n")
+    assert len(lines) <= max(height, 2)
+    labels = [int(found[1]) for line in lines if (found := re.match(r" *(\d+)", line))]
+    assert all("┤" in line for line in lines if re.match(r" *\d", line))
+    assert labels == sorted(set(labels), reverse=True)
+    assert bool(labels) == (height >= 6) or "too low" in lines[-1]
 
 
 def test_what_happened_is_told_below() -> None:

@@ -297,4 +297,16 @@ ROWS: tuple[Row, ...] = (
         "pass",
         "commands/test_check.py::test_a_place_that_cannot_be_listened_on_is_told",
     ),
+    row(
+        "commands/plot.py",
+        'return "".join(each + _SECOND if unicodedata.east_asian_width(each) in "WF" else each for each in text)',
+        "return text",
+        "commands/test_plot.py::test_wide_letters_take_the_columns_that_a_terminal_gives_them",
+    ),
+    row(
+        "commands/plot.py",
+        "if height <= _AROUND:",
+        "if False:",
+        "commands/test_plot.py::test_a_low_window_has_no_wrong_labels[4]",
+    ),
 )

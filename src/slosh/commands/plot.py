@@ -5,6 +5,7 @@ import queue
 import sys
 import threading
 import time
+import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -40,6 +41,10 @@ _SPANS: Final = (4, 8, 20, 40, 60, 120, 300, 600, 1200, 2400, 3600, 7200, 14400,
 """Seconds of the axis, until there is enough for the span that is asked for: a quarter of each reads well."""
 _FRAME: Final = 0.1
 """Seconds between two drawings."""
+_AROUND: Final = 5
+"""Lines around what is drawn: a title, a frame, the times, and what is told."""
+_SECOND: Final = "\0"
+"""Stands for the second column of a wide letter. It is in no text that is `printable`."""
 
 
 class PlotCommand(ClientCommand):
@@ -214,16 +219,18 @@ class Chart:
         import plotext  # noqa: PLC0415 - an extra
 
         newest = max((points[-1][0] for points in self.series.values() if points), default=time.time())
+        if height <= _AROUND:
+            return "\n".join([_cut(self._title, width), _cut(self._told or "this window is too low to draw in", width)])
         plotext.clear_figure()
         plotext.theme("pro" if has_colour() else "clear")
         plotext.plot_size(width, height - 1)
-        plotext.title(self._title)
+        plotext.title(_in_columns(self._title))
         for name, points in sorted(self.series.items()):
             shown = [(when - newest, value) for when, value in points if when >= newest - self._span]
             label: str | None = f"{printable(name)} {shown[-1][1]:.6g}" if shown else printable(name)
             for part in _unbroken(shown):
                 xs, ys = zip(*part, strict=True)
-                plotext.plot(list(xs), list(ys), label=label, marker="braille")
+                plotext.plot(list(xs), list(ys), label=label and _in_columns(label), marker="braille")
                 label = None  # one entry of the legend for all parts of a line
         span = self._span_at(newest)
         plotext.xlim(-span, 0)
@@ -234,8 +241,8 @@ class Chart:
         told = self._told or ("" if self.series else "waiting for numbers")
         if self._hidden:
             told = f"{told}  {len(self._hidden)} more series are not shown; choose with --path".strip()
-        drawn = plotext.build().rstrip("\n")
-        return f"{drawn if has_colour() else plotext.uncolorize(drawn)}\n{told[:width]}"
+        drawn = plotext.build().rstrip("\n").replace(_SECOND, "")
+        return f"{drawn if has_colour() else plotext.uncolorize(drawn)}\n{_cut(told, width)}"
 
     def _span_at(self, newest: float) -> float:
         """Seconds of the axis: as many as there are, rounded up, and no more than the span."""
@@ -274,6 +281,19 @@ def _unbroken(points: list[tuple[float, float]]) -> Iterator[list[tuple[float, f
             part.append(point)
     if part:
         yield part
+
+
+def _in_columns(text: str) -> str:
+    """Printable text with a second letter, `_SECOND`, behind each that takes two columns of a terminal.
+
+    What counts letters counts columns then. Take the second ones out again of what it gives.
+    """
+    return "".join(each + _SECOND if unicodedata.east_asian_width(each) in "WF" else each for each in text)
+
+
+def _cut(text: str, width: int) -> str:
+    """As much of a printable text as so many columns have room for."""
+    return _in_columns(text)[: max(width, 0)].replace(_SECOND, "")
 
 
 def _ago(seconds: float) -> str:
