@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, address, until
+from tests.e2e.test_view import still
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -58,6 +59,24 @@ def test_a_chart_without_a_topic_or_a_server_says_so(slosh: Slosh, new_page: Ope
     page.goto(f"{slosh.url}/mine")
     expect(page.locator(".state").nth(0)).to_have_text("slosh-chart needs a topic")
     expect(page.locator(".state").nth(1)).to_contain_text('write "http://localhost:8000"')
+
+
+def test_a_drag_over_a_chart_of_a_page_selects_nothing(
+    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
+) -> None:
+    """It has no zoom, so there is nothing to select."""
+    (tmp_path / "index.html").write_text(PAGE.format(url="", elements='<slosh-chart topic="t"></slosh-chart>'))
+    slosh = serve(root=tmp_path)
+    page = new_page(f"{slosh.url}/")
+    slosh.post_when_watched("t", {"temp": 21})
+    expect(page.locator(".key b")).to_have_text("21")
+    box = still(page.locator(".u-over"))
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 50, steps=4)
+    seen = page.locator(".u-select").evaluate("({ clientWidth }) => clientWidth")
+    page.mouse.up()
+    assert [seen, page.locator(".u-select").evaluate("({ clientWidth }) => clientWidth")] == [0, 0]
 
 
 def test_the_list_shows_what_is_alive_and_watches_nothing(slosh: Slosh, new_page: Open) -> None:

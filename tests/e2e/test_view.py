@@ -1,6 +1,7 @@
 """The viewer in a real browser against a real server: what it promises of any topic."""
 
 import contextlib
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -240,6 +241,96 @@ def test_pause_holds_the_picture_and_loses_nothing(slosh: Slosh, new_page: Open)
     page.get_by_role("button", name="Go on").click()
     expect(row(page, "value")).to_have_text(["value", "3", "1", "3"])
     expect(page.locator("#notice")).to_be_hidden()
+
+
+def drag(page: "Page", left: float, right: float) -> None:
+    """Drag over the first chart, between these parts of its width."""
+    box = still(page.locator(".u-over").first)
+    page.mouse.move(box["x"] + box["width"] * left, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * right, box["y"] + 50, steps=4)
+    page.mouse.up()
+
+
+def span(page: "Page") -> float:
+    """Seconds from the left end of the charts to the right one, as they are drawn."""
+    found: float = page.evaluate("sloshView.shown.to - sloshView.shown.from")
+    return found
+
+
+def test_while_paused_what_is_chosen_is_drawn_and_what_comes_is_not(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", *({"a": n, "far": 1000 + n, "lat": 52 + n / 9, "lng": 13.4} for n in (1, 2, 3)))
+    expect(row(page, "a").nth(1)).to_have_text("3")
+    expect(page.locator(".chart")).to_have_count(2)
+    until(lambda: page.evaluate("sloshView.shown.to - sloshView.lines.first"), lambda age: age > 0.5)
+    page.keyboard.press("p")
+    expect(page.locator("#notice")).to_be_visible()
+    whole, end = until(lambda: (span(page), page.evaluate("sloshView.shown.to")), lambda seen: seen[0] > 0)
+    slosh.post("kitchen", {"a": 4, "far": 1004})
+    expect(page.locator("#notice")).to_contain_text("1 message came meanwhile")
+    drag(page, 0.25, 0.75)
+    expect(page.locator("#zoomed-words")).to_have_text(re.compile(r"^Zoomed: [\d:.]+ to [\d:.]+\.$"))
+    until(lambda: span(page), lambda seen: 0.4 * whole < seen < 0.6 * whole)
+    zoomed = page.evaluate("sloshView.shown.from")
+    page.keyboard.press("Shift+ArrowLeft")
+    until(lambda: page.evaluate("sloshView.shown.from"), lambda seen: seen < zoomed)
+    page.keyboard.press("0")
+    expect(page.locator("#zoomed")).to_be_hidden()
+    until(lambda: page.evaluate("sloshView.shown.to"), lambda seen: seen == end)
+    page.get_by_role("checkbox", name="far").uncheck()
+    expect(page.locator(".chart")).to_have_count(1)
+    page.keyboard.press("l")
+    labels = "sloshView.plots()[0].labels"
+    until(lambda: page.evaluate(labels), lambda seen: seen == ["1", "10"])
+    page.locator("#span").select_option("10")
+    until(lambda: page.evaluate("sloshView.shown.to"), lambda seen: seen == end)
+    assert column(page) == [1, 2, 3]
+    page.keyboard.press("p")
+    expect(page.locator("#notice")).to_be_hidden()
+    until(lambda: page.evaluate("sloshView.shown.to"), lambda seen: seen > end)
+    assert column(page) == [1, 2, 3, 4]
+
+
+def test_while_paused_a_chart_that_is_scrolled_into_sight_is_drawn(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "many")
+    page.set_viewport_size({"width": 500, "height": 200})
+    slosh.post("many", *({f"n{size}": n * 100**size for size in range(8)} for n in (10, 11)))
+    expect(page.locator(".chart")).to_have_count(8)
+    page.keyboard.press("p")
+    expect(page.locator("#notice")).to_be_visible()
+    until(lambda: page.evaluate("sloshView.plots().at(-1).isSeen"), lambda seen: seen is False)
+    lowest = "sloshView.plots().map(({ labels }) => labels[0])"
+    page.keyboard.press("z")
+    until(lambda: page.evaluate(lowest), lambda seen: seen[0] == "0")
+    page.locator(".chart").last.scroll_into_view_if_needed()
+    until(lambda: page.evaluate(lowest), lambda seen: seen[-1] == "0")
+
+
+def test_while_paused_the_ring_of_a_path_goes_with_the_pointer(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "bus")
+    slosh.post("bus", *({"speed": n, "lat": 52 + n / 9, "lng": 13.4} for n in (1, 2, 3)))
+    expect(page.locator("#paths .key b")).to_have_text("52.3333°, 13.4000°")
+    page.keyboard.press("p")
+    expect(page.locator("#notice")).to_be_visible()
+    picture = "document.querySelector('#paths canvas').toDataURL()"
+    still_seen = until(lambda: [page.evaluate(picture) for _ in range(2)], lambda seen: seen[0] == seen[1])[0]
+    page.keyboard.press("ArrowLeft")
+    until(lambda: page.evaluate(picture), lambda seen: seen != still_seen)
+
+
+def test_nothing_stays_selected_after_a_drag(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", {"a": 1, "far": 1000}, {"a": 2, "far": 2000})
+    expect(page.locator(".chart")).to_have_count(2)
+    selected = "[...document.querySelectorAll('.u-select')].map(({ clientWidth }) => clientWidth)"
+    drag(page, 0.25, 0.75)
+    expect(page.locator("#zoomed")).to_be_visible()
+    assert page.evaluate(selected) == [0, 0]
+    zoomed = address(page)
+    drag(page, 0.5, 0.505)  # too little to be meant
+    assert page.evaluate(selected) == [0, 0]
+    assert address(page) == zoomed
 
 
 @pytest.mark.parametrize("name", ["house/*", "house/kitchen,house/cellar"])

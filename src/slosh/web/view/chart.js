@@ -105,7 +105,7 @@ export class SloshChart extends HTMLElement {
     view.smoothing = Math.min(0.98, Math.max(0, Number(this.getAttribute("smooth")) || 0));
     const fields = this.getAttribute("fields")?.split(",").map((field) => field.trim());
     const calls = {
-      onZoom: () => {}, onPan: () => {}, onPoint: () => panels.showValues(),
+      onPoint: () => panels.showValues(),
       onHide: (line) => ((line.shown = !line.shown), panels.show(line)), onSolo: (only) => {
         for (const line of lines.all.values()) panels.show(Object.assign(line, { shown: line === only }));
       },

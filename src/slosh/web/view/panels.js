@@ -109,8 +109,8 @@ export class Panels {
       for (const line of group.slice(0, MOST_KEYS)) keys.append(this.#key(line, plot));
       if (group.length > MOST_KEYS) keys.append(make("span", { className: "quiet small", textContent: `and ${group.length - MOST_KEYS} more, in the table` }));
       Object.assign(plot, { keys, at, unitPlace: unit, panel });
-      // What is scrolled out of sight is not drawn.
-      new IntersectionObserver((entries) => (plot.isSeen = entries.at(-1).isIntersecting), { rootMargin: "100% 0px" }).observe(panel);
+      // What is scrolled out of sight is not drawn, and comes into sight also while the page is paused.
+      new IntersectionObserver((entries) => ((plot.isSeen = entries.at(-1).isIntersecting), this.#calls.onChange?.()), { rootMargin: "100% 0px" }).observe(panel);
       return plot;
     });
   }

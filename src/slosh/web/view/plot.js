@@ -67,7 +67,7 @@ export class Plot {
    * @param {HTMLElement} place  what it fills
    * @param {object[]} lines  with `series`, `colour`, `dash`, `shown`, `unit`
    * @param {object} view  of `newView`
-   * @param {{onZoom: Function, onPan: Function, onPoint: Function}} calls
+   * @param {{onZoom: Function, onPan: Function, onPoint: Function}} calls  without one of them its gesture does nothing
    */
   constructor(place, lines, view, calls) {
     this.#lines = lines;
@@ -80,7 +80,7 @@ export class Plot {
         legend: { show: false },
         padding: [10, RIGHT, 0, 0],
         cursor: {
-          sync: { key: view.sync }, y: false, drag: { x: true, y: false, setScale: false }, points: { size: 8, width: 2 },
+          sync: { key: view.sync }, y: false, drag: { x: Boolean(calls.onZoom), y: false, setScale: false }, points: { size: 8, width: 2 },
           dataIdx: (plot, series, row, time) => (series === 0 ? row : this.#rowOf(series - 1, time)),
         },
         scales: { x: { time: view.isTime, range: () => [view.from, view.to] }, y: { distr: view.isLog ? 3 : 1, range: () => this.#range } },
@@ -98,14 +98,14 @@ export class Plot {
           drawAxes: [(plot) => drawSpans(plot, view)],
           draw: [(plot) => drawMarks(plot, view)],
           setCursor: [() => calls.onPoint?.(this)],
-          setSelect: [({ select, posToVal }) => select.width > NEAR && calls.onZoom(posToVal(select.left, "x"), posToVal(select.left + select.width, "x"))],
+          setSelect: [(plot) => selected(plot, calls)],
         },
       },
       [[], ...lines.map(() => [])],
       place,
     );
-    this.#plot.over.addEventListener("dblclick", () => calls.onZoom());
-    pannable(this.#plot, view, calls);
+    if (calls.onZoom) this.#plot.over.addEventListener("dblclick", () => calls.onZoom());
+    if (calls.onPan) pannable(this.#plot, view, calls);
     this.#observer = new ResizeObserver(() => this.#plot.setSize(size()));
     this.#observer.observe(place);
   }
@@ -394,6 +394,13 @@ function timeLabels(found, { to, from }) {
 }
 
 const numberLabels = (found) => found.map((tick) => (Math.abs(tick) >= 1e6 || (tick !== 0 && Math.abs(tick) < 1e-3) ? tick.toExponential().replace("e+", "e") : tick.toLocaleString("en")));
+
+/** What was dragged over is zoomed. uPlot leaves the selection where it was, in pixels, which then are other times. */
+function selected(plot, { onZoom }) {
+  const { left, width } = plot.select;
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  if (width > NEAR) onZoom(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
+}
 
 /** With the shift key the time is moved instead of chosen. */
 function pannable(plot, view, { onPan }) {

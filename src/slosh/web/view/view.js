@@ -43,7 +43,7 @@ const kept = Math.min(LONGEST, Math.max(KEPT, shown.span));
 const lines = new Lines(shown.several, shown.by, kept, shown.x);
 const feed = new Feed(lines, shown.topic, shown.several);
 const view = Object.assign(newView(), { isTime: !shown.x, isZero: shown.isZero, isLog: shown.isLog, smoothing: shown.smoothing });
-const calls = { onZoom: zoom, onPan: zoom, onPoint: () => panels.showValues(), onHide: hide, onSolo: solo, onPin: pin, onChoose: choose, onChange: () => schedule() };
+const calls = { onZoom: zoom, onPan: zoom, onPoint: point, onHide: hide, onSolo: solo, onPin: pin, onChoose: choose, onChange: change };
 const panels = new Panels($("charts"), view, shown.units, calls);
 const paths = new Paths($("paths"), view, calls);
 const bands = new Bands($("bands"), view);
@@ -59,6 +59,11 @@ let lastDrawn = 0;
 let lastTexts = 0;
 /** Milliseconds that a drawing takes, with what the browser does to show it, on the average. */
 let cost = 0;
+/** Where now is while the page is paused; and whether something was chosen that is not drawn yet, which a pause does not hold up. */
+let held;
+let isChosen = false;
+/** The time at which the paths have their rings. */
+let ringed;
 /** Pixels. Kept, because to look at it makes the browser lay the page out, and each answer would. */
 let width = 0;
 new ResizeObserver(() => (width = $("charts").clientWidth)).observe($("charts"));
@@ -84,6 +89,12 @@ function schedule() {
   else draws();
 }
 
+/** Draw what was chosen: also while the page is paused. */
+function change() {
+  isChosen = true;
+  schedule();
+}
+
 const shownAt = new MessageChannel();
 
 /** Learn what a drawing costs. A message of one's own comes behind the frame: strokes are made into pixels after the script. */
@@ -98,17 +109,21 @@ function draw(now) {
     lastTexts = now;
     showFacts();
   }
-  if (feed.waiting || !feed.newest) return;
+  if ((feed.waiting && !isChosen) || !feed.newest) return;
   const edge = move();
   const drawn = drawnLines();
   panels.draw(drawn);
   paths.draw(tracks(), (track) => lines.label(track), panels.plots[0]?.pointed?.time);
-  bands.draw(view.isTime ? lines.states.shown : [], (state) => lines.label(state), feed.waiting ? lines.last : edge);
+  bands.draw(view.isTime ? lines.states.shown : [], (state) => lines.label(state), edge);
   if (!isDue) return;
+  isChosen = false;
   panels.showValues();
   table.draw([...lines.all.values()], new Set(drawn), view.isTime ? view.from : -Infinity, view.isTime ? view.to : Infinity);
   showTexts(edge);
 }
+
+/** The end of all that can be drawn: now, by the server's clock, or where the topic ended. A message cannot have come later. */
+const latest = () => feed.ended ?? Math.max(feed.now, lines.last ?? 0);
 
 /** Where the charts begin and end. */
 function move() {
@@ -116,15 +131,14 @@ function move() {
     [view.from, view.to] = widen(shown.zoom?.from ?? lines.first ?? 0, shown.zoom?.to ?? lines.last ?? 1);
     return view.to;
   }
-  // Now by the server's clock; a message cannot have come later.
-  const edge = feed.ended !== undefined ? feed.ended : Math.max(feed.now, lines.last ?? 0);
+  const edge = held ?? latest();
   lines.forget(edge - kept);
   // The chart grows with what there is, up to the span.
   const first = lines.first ?? feed.newest.time;
   view.from = shown.zoom?.from ?? Math.max(edge - shown.span, Math.min(first, edge - Math.min(SHORTEST, shown.span)));
   view.to = shown.zoom?.to ?? edge;
   const silentSince = feed.silentSince;
-  view.marks = silentSince === undefined ? lines.marks : [...lines.marks, { time: silentSince, until: edge, text: "", kind: "silent" }];
+  view.marks = silentSince === undefined || silentSince >= edge ? lines.marks : [...lines.marks, { time: silentSince, until: edge, text: "", kind: "silent" }];
   return edge;
 }
 
@@ -155,12 +169,21 @@ function tracks() {
   return whole;
 }
 
+/** The charts' pointer moved. The ring of a path moves with it. */
+function point() {
+  panels.showValues();
+  const at = panels.plots[0]?.pointed?.time;
+  if (at === ringed) return;
+  ringed = at;
+  if (lines.tracks.whole.length) change();
+}
+
 function hide(line) {
   line.shown = !line.shown;
   shown.hidden[line.shown ? "delete" : "add"](line.label);
   writeAddress({ hide: shown.hidden });
   panels.show(line);
-  schedule();
+  change();
 }
 
 /** Which lines are drawn was chosen in the table. */
@@ -170,7 +193,7 @@ function choose() {
   // None is a choice too.
   shown.only = new Set(isTooLong ? [] : chosen.length ? chosen : [""]);
   writeAddress({ only: shown.only });
-  schedule();
+  change();
 }
 
 /** Keep a line on top, and drawn; or no longer. */
@@ -179,7 +202,7 @@ function pin(line) {
   shown.pinned[line.isPinned ? "add" : "delete"](line.label);
   if (line.isPinned) line.isDrawn = true;
   writeAddress({ pin: shown.pinned });
-  schedule();
+  change();
 }
 
 /** Draw one line alone, beside those that are pinned, or all again. */
@@ -190,13 +213,13 @@ function solo(line) {
   for (const each of lines.all.values()) Object.assign(each, { isDrawn: isAlone ? each.isPinned || (!each.isCounter && !each.isPlace && count++ < MAX_DRAWN) : each === line || each.isPinned, isTouched: !isAlone, shown: true });
   shown.hidden.clear();
   writeAddress({ only: shown.only, hide: shown.hidden });
-  schedule();
+  change();
 }
 
 function zoom(from, to) {
   shown.zoom = from === undefined ? null : { from, to };
   writeAddress({ from: shown.zoom && from.toFixed(3), to: shown.zoom && to.toFixed(3) });
-  schedule();
+  change();
 }
 
 function showFacts() {
@@ -233,7 +256,7 @@ function showTexts(edge) {
   $("values").hidden = !hasLines;
   $("zoomed").hidden = !shown.zoom;
   const told = (at) => (view.isTime ? clock(at, 1) : number(at, 0.001, { unit: 1, suffix: "" }));
-  if (shown.zoom) $("zoomed-words").textContent = `Zoomed: ${told(shown.zoom.from)} to ${told(shown.zoom.to)}. New messages are drawn when you go back.`;
+  if (shown.zoom) $("zoomed-words").textContent = `Zoomed: ${told(shown.zoom.from)} to ${told(shown.zoom.to)}.${feed.waiting ? "" : " New messages are drawn when you go back."}`;
   if ($("messages").hidden && !shown.isEmbedded) {
     $("messages").hidden = false;
     $("messages").open = !hasLines;
@@ -292,9 +315,10 @@ function fillPast({ topics = {} }) {
 
 function pause() {
   feed.pause();
+  held = feed.waiting ? latest() : undefined;
   $("pause").setAttribute("aria-pressed", String(Boolean(feed.waiting)));
   lastTexts = 0;
-  schedule();
+  change();
 }
 
 /** Choose the span of the page's address; one that is not in the list is added to it. */
@@ -312,7 +336,7 @@ function chooseSpan() {
     shown.span = Number(select.value);
     shown.zoom = null;
     writeAddress({ from: null, to: null });
-    schedule();
+    change();
   });
 }
 
@@ -343,7 +367,7 @@ function bindOptions() {
     const input = $(id);
     input.addEventListener(input.type === "range" ? "input" : "change", () => {
       writeAddress({ [name]: take(input) });
-      schedule();
+      change();
     });
   };
   $("zero").checked = view.isZero;
