@@ -1,11 +1,12 @@
 """The viewer in a real browser against a real server: what it promises of any topic."""
 
 import contextlib
+import itertools
 import re
 import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -170,7 +171,38 @@ def test_what_was_missed_is_told_and_breaks_the_line(serve: Serve, new_page: Ope
         expect(page.locator("#received")).to_have_text("11")
         expect(page.locator("#state")).to_have_attribute("data-state", "live")
         assert column(page) == [1, None, *range(28, 38)]
-        assert page.evaluate("sloshView.lines.marks.map(({ text }) => text)") == ["26 missed"]
+        assert page.evaluate("sloshView.lines.marks.map(({ kind, count }) => [kind, count])") == [["lost", 26]]
+
+
+def test_the_words_on_a_chart_come_to_all_that_was_missed(slosh: Slosh, new_page: Open) -> None:
+    """Where there is no room for the words of each loss, those of the first say what all of them come to."""
+    page = view(new_page, slosh, "kitchen?span=5m")
+    page.evaluate("""() => {
+      const written = (globalThis.written = []);
+      const write = CanvasRenderingContext2D.prototype.fillText;
+      CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...rest) {
+        if (/missed|again/.test(text)) written.push([text, x, x + this.measureText(text).width, y]);
+        return write.call(this, text, x, y, ...rest);
+      };
+      const now = sloshView.feed.now * 1000;
+      for (let n = 0; n < 80; n++) {
+        const times = [now - 250_000 + n * 3000];
+        sloshView.feed.take({ res: [n], times, ...(n % 20 ? { lost: 900 } : { reset: true }) });
+      }
+    }""")
+    expect(page.locator(".chart")).to_have_count(1)
+    # One drawing: uPlot draws in a microtask.
+    draw = "async () => { written.length = 0; sloshView.plots()[0].redraw(); await 0; return [...written]; }"
+
+    def all_of(found: list[list[Any]]) -> int:
+        return sum(int(text.split()[0].replace(",", "")) for text, *_ in found if "missed" in text)
+
+    found = until(lambda: page.evaluate(draw), lambda seen: all_of(seen) == 76 * 900)
+    expect(page.locator("#missed")).to_have_text("68,400")
+    assert 2 < len(found) < 40
+    assert any(text == "began again" for text, *_ in found)
+    for (_, left, right, y), (_, other_left, other_right, other_y) in itertools.combinations(found, 2):
+        assert y != other_y or right <= other_left or other_right <= left, "no words lie over others"
 
 
 def test_a_topic_that_began_again_is_told(slosh: Slosh, new_page: Open) -> None:

@@ -209,4 +209,28 @@ ROWS: tuple[Row, ...] = (
         "",
         "e2e/test_view.py::test_a_script_that_did_not_come_is_asked_for_again[kitchen-view.js]",
     ),
+    row(
+        "web/view/lines.js",
+        "mark.count += count;",
+        "",
+        "web/test_scripts.py::test_each_loss_is_marked_shaded_and_counted[100]",
+    ),
+    row(
+        "web/view/lines.js",
+        "mark.until = Math.max(mark.until ?? mark.time, until ?? time);",
+        "",
+        "web/test_scripts.py::test_each_loss_is_marked_shaded_and_counted[100]",
+    ),
+    row(
+        "web/view/lines.js",
+        "if (this.marks.length > MAX_MARKS) this.#thin();",
+        "if (this.marks.length > MAX_MARKS) this.marks.shift();",
+        "web/test_scripts.py::test_marks_that_are_too_many_are_joined_with_the_nearest_of_their_kind",
+    ),
+    row(
+        "web/view/feed.js",
+        "for (const given of this.#given.values()) this.#lines.breakLines(undefined, given);",
+        "",
+        "web/test_scripts.py::test_what_a_pause_gave_up_is_marked_and_breaks_the_line",
+    ),
 )

@@ -544,3 +544,76 @@ def test_a_view_that_moves_on_for_long_keeps_what_it_draws_and_no_more(play: Any
     tell([wrong, series.moments(2, 3800, series.length).counts.length]);
     """
     assert play("series.js", "Series, frame", HISTORY + words) == [[0, 2048]]
+
+
+FEED = """
+const { Lines, wordsOf } = await import("./lines.js");
+const lines = new Lines(false, null, 1e6);
+const feed = new Feed(lines, "t", false);
+const began = Date.now() - 900_000;
+const take = (at, count, more = {}) => {
+  const res = Array.from({ length: count }, (_, i) => i);
+  feed.take({ res, times: res.map((i) => began + at + i * 0.01), ...more });
+};
+const sum = (kind) => lines.marks.filter((mark) => mark.kind === kind).reduce((all, { count }) => all + count, 0);
+"""
+
+
+@pytest.mark.parametrize("apart", [20, 100, 999, 1100, 5000])
+def test_each_loss_is_marked_shaded_and_counted(play: Any, apart: int) -> None:
+    """However close they are, and however many: a mark that stands for several says what all of them come to."""
+    words = """
+    const apart = APART;
+    take(0, 10);
+    const gaps = [];
+    for (let n = 1; n <= 150; n++) {
+      gaps.push([lines.last, (began + n * apart) / 1000]);
+      take(n * apart, 10, { lost: 7 });
+    }
+    tell([feed.missed, sum("lost"), lines.marks.length <= 100]);
+    tell(gaps.filter(([from, to]) => !lines.marks.some(({ time, until }) => time <= from && to <= until)));
+    """.replace("APART", str(apart))
+    assert play("feed.js", "Feed", FEED + words) == [[1050, 1050, True], []]
+
+
+def test_marks_that_are_too_many_are_joined_with_the_nearest_of_their_kind(play: Any) -> None:
+    words = """
+    for (let n = 0; n < 300; n++) {
+      const [time, kind] = [n * 10 + (n % 2), ["lost", "reset", "silent"][n % 3]];
+      if (kind === "silent") lines.mark({ time, until: time + 5, kind, count: 5 });
+      else lines.breakLines(undefined, { time, until: time, kind, count: 1 });
+    }
+    tell([lines.marks.length, sum("lost"), sum("reset"), sum("silent")]);
+    tell([["reset", 1], ["reset", 3], ["ended", 1]].map(([kind, count]) => wordsOf({ kind, count, name: "t" })));
+    """
+    assert play("feed.js", "Feed", FEED + words) == [
+        [100, 100, 100, 500],
+        ["began again", "began again 3 times", "t ended"],
+    ]
+
+
+def test_what_a_pause_gave_up_is_marked_and_breaks_the_line(play: Any) -> None:
+    """Five thousand messages wait. Those before them are counted as not drawn, and what they lost as missed."""
+    words = """
+    take(0, 10);
+    feed.pause();
+    take(1000, 100, { lost: 7 });
+    take(2000, 5000, { lost: 8 });
+    tell(feed.dropped);
+    feed.pause();
+    tell([sum("undrawn"), sum("lost"), feed.missed]);
+    const [{ series }] = lines.all.values();
+    tell([series.values.slice(9, 12), series.length]);
+    const found = lines.marks.find(({ kind }) => kind === "undrawn");
+    tell([found.time * 1000 - began, found.until * 1000 - began].map(Math.round));
+    """
+    assert play("feed.js", "Feed", FEED + words) == [100, [100, 15, 15], [[9, None, 0], 5011], [1000, 1001]]
+
+
+def test_a_topic_that_began_again_and_lost_something_since_has_a_mark_of_each(play: Any) -> None:
+    words = """
+    take(0, 10);
+    take(5000, 10, { lost: 7, reset: true });
+    tell(lines.marks.map(wordsOf));
+    """
+    assert play("feed.js", "Feed", FEED + words) == [["began again", "7 missed"]]

@@ -1,6 +1,6 @@
 /** What comes in: counted at once, also while the page is paused, and its messages given to the lines then or later. */
 
-import { duration, ServerClock } from "./numbers.js";
+import { ServerClock } from "./numbers.js";
 
 /** Messages that wait while the page is paused, and those that are listed. */
 const MAX_WAITING = 5000;
@@ -28,6 +28,8 @@ export class Feed {
   /** The messages of a pause, or null while the page is live. */
   waiting = null;
   dropped = 0;
+  /** What happened to messages of a pause that are not kept: as much as is marked, by its kind. */
+  #given = new Map();
   /** Of topics of which less is kept than was asked for: how many messages came, and from when. */
   pasts = new Map();
   #clock = new ServerClock();
@@ -68,14 +70,14 @@ export class Feed {
     for (const [source, each] of answer.topics ? Object.entries(answer.topics) : [[this.#topic, answer]]) this.#sort(source, each, now, here, batch);
     this.#lostAt = undefined;
     if (answer.topics) batch.sort((a, b) => a.time - b.time);
-    const told = batch.filter(({ breaks }) => !breaks);
+    const told = batch.filter(({ kind }) => !kind);
     this.#began ??= now;
     this.#arrived.push([here, told.filter(({ time }) => time > Math.max(this.#began, now - RATE_SPAN)).length]);
     if (this.#arrived.length > 1000) this.#arrived = this.#arrived.filter(([time]) => time > here - RATE_SPAN);
     if (told.length) this.#noteArrival(told[0].time, told.at(-1).time, told.length);
     if (this.waiting) {
       this.waiting.push(...batch);
-      if (this.waiting.length > MAX_WAITING) this.dropped += this.waiting.splice(0, this.waiting.length - MAX_WAITING).length;
+      for (const each of this.waiting.splice(0, Math.max(0, this.waiting.length - MAX_WAITING))) this.#give(each);
     } else this.#show(batch);
   }
 
@@ -88,16 +90,14 @@ export class Feed {
     this.missed += each.lost ?? 0;
     if (each.reset) this.resets++;
     if (each.truncated) this.pasts.set(source, { kept: res.length, from: times[0] ?? now });
-    if (each.lost || each.reset) {
-      const first = times[0] ?? now;
-      const time = each.reset ? Math.min(this.#lostAt ?? Infinity, first) : (this.lastArrival ?? first);
-      const breaks = each.reset ? "began again" : `${each.lost.toLocaleString("en")} missed`;
-      batch.push({ source, time: Math.min(time, first), until: first, breaks, kind: each.reset ? "reset" : "lost" });
-    }
+    const first = times[0] ?? now;
+    const since = Math.min(this.lastArrival ?? first, first);
+    if (each.reset) batch.push({ source, time: Math.min(this.#lostAt ?? first, first), until: first, kind: "reset", count: 1 });
+    if (each.lost) batch.push({ source, time: since, until: first, kind: "lost", count: each.lost });
     res.forEach((message, i) => batch.push({ source, message, time: times[i] }));
     if (each.ended) {
       this.ended = times.at(-1) ?? this.lastArrival ?? now;
-      this.#lines.mark({ time: this.ended, text: this.#several ? `${source} ended` : "ended", kind: "ended" });
+      this.#lines.mark({ time: this.ended, kind: "ended", count: 1, name: this.#several ? source : undefined });
     }
   }
 
@@ -106,7 +106,7 @@ export class Feed {
     if (before !== undefined) {
       const pause = first - before;
       if (pause > Math.max(MARKED, MARKED_INTERVALS * (this.#interval ?? Infinity))) {
-        this.#lines.mark({ time: before, until: first, text: `silent for ${duration(pause)}`, kind: "silent" });
+        this.#lines.mark({ time: before, until: first, kind: "silent", count: pause });
       }
       const usual = (last - before) / count;
       if (usual > 0) this.#interval = this.#interval === undefined ? usual : this.#interval + 0.2 * (usual - this.#interval);
@@ -115,9 +115,10 @@ export class Feed {
   }
 
   #show(batch) {
-    for (const { source, message, time, until, breaks, kind } of batch) {
-      if (breaks) {
-        this.#lines.breakLines(this.#several ? source : undefined, time, breaks, kind, until);
+    for (const each of batch) {
+      const { source, message, time } = each;
+      if (each.kind) {
+        this.#lines.breakLines(this.#several ? source : undefined, each);
         continue;
       }
       this.#lines.add(source, message, time);
@@ -139,10 +140,21 @@ export class Feed {
     return age >= Math.max(SILENT, SILENT_INTERVALS * (this.#interval ?? 0)) ? this.lastArrival : undefined;
   }
 
+  /** Give up what came in a pause, but for what is marked of it. */
+  #give({ time, until = time, kind = "undrawn", count = 1 }) {
+    if (kind === "undrawn") this.dropped++;
+    const given = this.#given.get(kind) ?? { time, until, kind, count: 0 };
+    [given.time, given.until, given.count] = [Math.min(given.time, time), Math.max(given.until, until), given.count + count];
+    this.#given.set(kind, given);
+  }
+
   /** Hold the picture, or go on with what came meanwhile. */
   pause() {
     const batch = this.waiting;
     this.waiting = batch ? null : [];
+    // All lines break where something was given up, whichever topic it was of.
+    for (const given of this.#given.values()) this.#lines.breakLines(undefined, given);
+    this.#given.clear();
     if (batch) this.#show(batch);
     this.dropped = 0;
   }

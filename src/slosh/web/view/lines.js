@@ -8,7 +8,7 @@
  * 3. Everything is bounded, and what is left out is counted.
  */
 
-import { findNumbers, isCounter, numberAt, textAt, timeUnit } from "./numbers.js";
+import { duration, findNumbers, isCounter, numberAt, plural, textAt, timeUnit } from "./numbers.js";
 import { Series } from "./series.js";
 import { States } from "./states.js";
 import { Tracks } from "./tracks.js";
@@ -32,8 +32,9 @@ const AT_ONCE = 0.05;
 const JUST_AFTER = 1e-6;
 /** The least span of a line that is made thinner: points of one time are one point. */
 const TINY = 1e-9;
-/** Breaks that are marked. */
-const MAX_MARKS = 100;
+/** Marks that are kept, and seconds within which those of one kind are one. One that stands for several says what all of them come to. */
+export const MAX_MARKS = 100;
+const MARKED_TOGETHER = 1;
 /** Members that name a message's origin, where the page does not say which one does: a line for each of its values. */
 const ORIGINS = ["host", "hostname", "device", "device_id", "sensor", "sensor_id", "node", "station", "instance", "worker", "room", "run", "vehicle", "bus", "train", "ship", "tracker"];
 
@@ -150,20 +151,34 @@ export class Lines {
   }
 
   /** Break the lines of a topic, or all: something is missing between what came before and what comes. */
-  breakLines(source, time, text, kind = "lost", until = undefined) {
+  breakLines(source, { time, until, kind, count }) {
     if (this.#x === undefined) {
       for (const line of this.all.values()) if (source === undefined || line.source === source) this.#push(line, (line.series.last ?? time) + JUST_AFTER, NaN);
       this.states.end(source, time);
     }
-    const mark = this.marks.at(-1);
-    if (mark && mark.text === text && Math.abs(time - mark.time) < 1) return;
-    this.mark({ time, text, kind, until });
+    const before = this.marks.findLast((each) => each.kind === kind && Math.abs(time - each.time) < MARKED_TOGETHER);
+    if (before) join(before, { time, until, count });
+    else this.mark({ time, until, kind, count });
   }
 
-  /** Note that something happened: `{time, text, kind}`, with `until` for what took a while. */
+  /** Note that something happened: `{time, kind, count}`, with `until` for what took a while, and `name` for what it happened to. */
   mark(mark) {
     this.marks.push(mark);
-    if (this.marks.length > MAX_MARKS) this.marks.shift();
+    if (this.marks.length > MAX_MARKS) this.#thin();
+  }
+
+  /** Of two marks of one kind, those that are nearest to each other, make one. */
+  #thin() {
+    const last = new Map();
+    let [least, first, second] = [Infinity];
+    for (const mark of this.marks) {
+      const before = last.get(mark.kind);
+      last.set(mark.kind, mark);
+      if (!before || mark.time - before.time >= least) continue;
+      [least, first, second] = [mark.time - before.time, before, mark];
+    }
+    join(first, second);
+    this.marks.splice(this.marks.indexOf(second), 1);
   }
 
   /** Forget what is older. */
@@ -251,6 +266,24 @@ export class Lines {
     line.count++;
     line.row++;
     line.mates = present;
+  }
+}
+
+/** Let a mark stand for another one too, and for all between them. */
+function join(mark, { time, until, count }) {
+  mark.until = Math.max(mark.until ?? mark.time, until ?? time);
+  mark.time = Math.min(mark.time, time);
+  mark.count += count;
+}
+
+/** What a mark says: how many messages, seconds or times it stands for. */
+export function wordsOf({ kind, count, name }) {
+  switch (kind) {
+    case "lost": return `${count.toLocaleString("en")} missed`;
+    case "undrawn": return `${count.toLocaleString("en")} not drawn`;
+    case "reset": return count === 1 ? "began again" : `began again ${plural(count, "time")}`;
+    case "silent": return `silent for ${duration(count)}`;
+    default: return count === 1 ? `${name ?? ""} ended`.trim() : `${count} ended`;
   }
 }
 

@@ -1,7 +1,7 @@
 /** A chart that moves: a thin layer over uPlot, with the sheet's colours, lines that break, bands, and marks. */
 
 import { clock, labels, notation, number, resolution, span, stepFor, ticks } from "./numbers.js";
-import { rowAt } from "./lines.js";
+import { rowAt, wordsOf } from "./lines.js";
 import { frame, smooth } from "./series.js";
 import { scaleOf, withUnit } from "./units.js";
 import uPlot from "./uplot/uPlot.min.js";
@@ -437,7 +437,10 @@ function drawSpans(plot, view) {
   ctx.restore();
 }
 
-/** A dashed line where something is missing, and beside it what happened, where there is room. */
+/**
+ * A dashed line where something is missing, and beside it what happened. Where there is no room for the words of each, those of
+ * the first say what all of its kind come to.
+ */
 function drawMarks(plot, view) {
   const { ctx, bbox } = plot;
   const ratio = bbox.width / Math.max(1, plot.over.clientWidth);
@@ -447,20 +450,38 @@ function drawMarks(plot, view) {
   ctx.textAlign = "left";
   ctx.lineWidth = ratio;
   ctx.setLineDash([3 * ratio, 3 * ratio]);
-  let free = -Infinity;
-  for (const { time, text, kind } of view.marks) {
+  const colourOf = (kind) => view.colour(kind === "silent" || kind === "ended" ? "--muted" : "--warn");
+  const right = bbox.left + bbox.width;
+  const said = [];
+  /** Where the words of a mark begin, and where they end. */
+  const lay = (label) => {
+    const width = ctx.measureText((label.text = wordsOf(label))).width + 4 * ratio;
+    label.left = label.x + width < right ? label.x + 4 * ratio : label.x - width;
+    label.end = label.left + width;
+    return label;
+  };
+  for (const { time, kind, count, name } of [...view.marks].sort((a, b) => a.time - b.time)) {
     if (time < view.from || time > view.to) continue;
-    ctx.strokeStyle = ctx.fillStyle = view.colour(kind === "silent" || kind === "ended" ? "--muted" : "--warn");
+    ctx.strokeStyle = colourOf(kind);
     const x = Math.round(plot.valToPos(time, "x", true));
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
-    const width = ctx.measureText(text).width + 4 * ratio;
-    const at = x + width < bbox.left + bbox.width ? x + 4 * ratio : x - width;
-    if (at < free) continue;
-    ctx.fillText(text, at, bbox.top + 2 * ratio);
-    free = at + width;
+    if (!count) continue;
+    const label = lay({ x, kind, count, name });
+    const before = said.findLast((each) => each.kind === kind);
+    if (before?.end > label.left) lay(Object.assign(before, { count: before.count + count }));
+    else said.push(label);
+  }
+  // Words of other kinds that would lie over these stand below them.
+  const rows = [];
+  for (const { text, kind, left, end } of said) {
+    let row = rows.findIndex((free) => left >= free);
+    if (row < 0) row = rows.length;
+    rows[row] = end;
+    ctx.fillStyle = colourOf(kind);
+    ctx.fillText(text, left, bbox.top + (2 + 14 * row) * ratio);
   }
   ctx.restore();
 }

@@ -138,7 +138,7 @@ function move() {
   view.from = shown.zoom?.from ?? Math.max(edge - shown.span, Math.min(first, edge - Math.min(SHORTEST, shown.span)));
   view.to = shown.zoom?.to ?? edge;
   const silentSince = feed.silentSince;
-  view.marks = silentSince === undefined || silentSince >= edge ? lines.marks : [...lines.marks, { time: silentSince, until: edge, text: "", kind: "silent" }];
+  view.marks = silentSince === undefined || silentSince >= edge ? lines.marks : [...lines.marks, { time: silentSince, until: edge, count: 0, kind: "silent" }];
   return edge;
 }
 
