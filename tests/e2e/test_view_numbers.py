@@ -7,7 +7,7 @@ import pytest
 
 from slosh.client import Client
 from tests.conftest import need
-from tests.e2e.conftest import Slosh
+from tests.e2e.conftest import Slosh, until
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -193,3 +193,31 @@ def test_a_line_breaks_where_nothing_came_for_long(page: "Page") -> None:
     assert page.evaluate(script, [*range(100, 106), 171, 172]) == [1] * 6 + [None, 1, 1]
     assert page.evaluate(script, [100, 160, 220, 290]) == [1] * 4, "an hourly rate has no silence of a minute"
     assert page.evaluate(script, [*[100 + i / 1000 for i in range(20)], 110]) == [1] * 20 + [None, 1]
+
+
+@pytest.mark.parametrize("query", ["", "?log", "?x=x", "?log&x=x"])
+@pytest.mark.parametrize("others", [[1, 5], []])
+def test_a_number_that_is_nearly_nothing_leaves_an_axis(
+    serve: "Callable[..., Slosh]", new_page: "Callable[[str], Page]", query: str, others: list[float]
+) -> None:
+    """A subnormal number: its power of ten is 0, which has no place on a logarithmic axis and divides nothing."""
+    slosh = serve(unwatched="keep", linger="1h")
+    values = [5e-324, 1e-310, *others]
+    slosh.post("t", *({"y": y, "beside": 2, "x": x} for y, x in zip(values, [5e-324, 1, 2, 3], strict=False)))
+    page = new_page(f"{slosh.url}/view/t{query}")
+    expect(page.locator("#rest")).to_contain_text("Numbers nearer to 0 than 10⁻³⁰⁰ are drawn as 0.")
+    expect(page.locator("#rows .name")).to_have_text(["y", "beside"] if "x=" in query else ["y", "beside", "x"])
+    labels = page.evaluate("sloshView.plots().map(({ labels }) => labels)")
+    assert all(len(set(each)) == len(each) > 1 for each in labels), labels
+    drawn = """() => sloshView.plots().flatMap(({ canvas }) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const colours = ["--s1", "--s2"].map((name) => getComputedStyle(document.documentElement).getPropertyValue(name));
+      return colours.map((text) => {
+        const wanted = text.match(/\\w\\w/g).map((part) => parseInt(part, 16));
+        let count = 0;
+        for (let i = 0; i < data.length; i += 4) count += wanted.every((c, k) => Math.abs(c - data[i + k]) < 12);
+        return count;
+      });
+    }).reduce((sums, count, i) => ((sums[i % 2] += count), sums), [0, 0])"""
+    is_both = bool(others) or "log" not in query
+    until(lambda: page.evaluate(drawn), lambda seen: seen[1] > 0 and (seen[0] > 0 or not is_both))

@@ -23,6 +23,8 @@ export const MAX_REST = 200;
 const MAX_ALIKE = 60;
 /** Numbers beyond this are not drawn: an axis that spans them would show nothing else. */
 const LARGEST = 1e30;
+/** Numbers nearer to 0 than this are drawn as 0: below some 1e-308 a power of ten, as axes are made of, may be 0 itself. */
+const SMALLEST = 1e-300;
 /** A line breaks where nothing came for so many times its usual interval, and for so many seconds. */
 const SILENT_INTERVALS = 8;
 const SILENT = 3;
@@ -45,6 +47,7 @@ export class Lines {
   states;
   tracks = new Tracks();
   huge = false;
+  tiny = false;
   isPartial = false;
   /** Messages without the member that is the x axis. */
   without = 0;
@@ -108,7 +111,7 @@ export class Lines {
   /** Add the numbers of a message. */
   add(source, message, time) {
     const value = this.#origin(message);
-    const at = this.#x === undefined ? time : numberAt(message, this.#x);
+    const at = this.#x === undefined ? time : this.#near(numberAt(message, this.#x));
     // One that is too large to be drawn, as 1e999, would be the end of the axis for ever.
     if (at === undefined || Math.abs(at) > LARGEST) {
       this.without++;
@@ -140,8 +143,15 @@ export class Lines {
     for (const [line, number] of row) this.#push(line, at, number);
   }
 
+  /** What is drawn of a number. */
+  #near(number) {
+    const isTiny = number !== 0 && Math.abs(number) < SMALLEST;
+    this.tiny ||= isTiny;
+    return isTiny ? 0 : number;
+  }
+
   #push(line, time, number) {
-    line.series.push(time, number);
+    line.series.push(time, this.#near(number));
     const { series } = line;
     if (!series.isFull) return;
     // Of what is here, not of what could be: a long span begins as fine as a short one. Moments double, so that a later
@@ -202,7 +212,7 @@ export class Lines {
         const time = (from + (i + 0.5) * step) / 1000;
         // What the ring holds is known message by message.
         if ((from + (i + 1) * step) / 1000 > until) break;
-        points.push(count[i] ? [time, mean[i], min[i], max[i]] : [time, NaN]);
+        points.push(count[i] ? [time, ...[mean[i], min[i], max[i]].map((number) => this.#near(number))] : [time, NaN]);
       }
       line.series.prepend(points);
       if (points.length) this.first = Math.min(this.first ?? Infinity, points.find(([, value]) => !Number.isNaN(value))?.[0] ?? Infinity);

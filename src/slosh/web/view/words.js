@@ -39,6 +39,7 @@ export function leftOut(lines, feed, view, edge, span, isUnticked) {
   if (lines.without) words.push(`${plural(lines.without, "message")} had no number where the axis is.`);
   if (view.isLog && [...lines.all.values()].some((line) => line.isDrawn && line.facts?.low <= 0)) words.push("Numbers of 0 and below have no place on a logarithmic axis.");
   if (lines.huge) words.push("Numbers beyond 10³⁰ are not drawn.");
+  if (lines.tiny) words.push("Numbers nearer to 0 than 10⁻³⁰⁰ are drawn as 0.");
   if (lines.isPartial) words.push("Some messages were too large to be searched for numbers to their end.");
   return words;
 }
