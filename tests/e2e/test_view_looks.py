@@ -1,20 +1,22 @@
 """How the viewer looks on phones, with long numbers, and with numbers of very different size."""
 
+import base64
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, trying, until
-from tests.e2e.test_view import press, view
+from tests.e2e.test_view import press, still, view
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Locator, Page
 
 Open: TypeAlias = "Callable[[str], Page]"
 
@@ -173,3 +175,68 @@ def test_an_axis_of_a_share_ends_at_all_of_it(kept: Slosh, new_page: Open) -> No
         page.wait_for_function("sloshView.plots()[0]?.labels.includes('100')")
         labels = page.evaluate("sloshView.plots()[0].labels")
         assert any(float(label) > 100 for label in labels) is is_over
+
+
+#: How many pixels of a picture are of a colour, `#0b8a83` or `rgb(11, 138, 131)`, as far as the eye can tell.
+TINTED = """async ([text, name]) => {
+  const image = await createImageBitmap(new Blob([Uint8Array.from(atob(text), (each) => each.charCodeAt(0))]));
+  const context = new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true });
+  context.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(name).trim() || name;
+  context.fillRect(0, 0, 1, 1);
+  const wanted = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, image.width, image.height);
+  let count = 0;
+  for (let i = 0; i < data.length; i += 4) count += wanted.every((c, k) => Math.abs(c - data[i + k]) < 12);
+  return count;
+}"""
+
+
+def until_tinted(place: "Locator", colour: str) -> None:
+    """Wait until something of this colour is seen there."""
+
+    def tinted() -> int:
+        picture = base64.b64encode(place.screenshot(animations="disabled")).decode()
+        found: int = place.page.evaluate(TINTED, [picture, colour])
+        return found
+
+    until(tinted, lambda count: count > 10)
+
+
+def test_with_colours_that_are_forced_lines_and_states_are_told_apart(
+    serve: "Callable[..., Slosh]", new_context: "Callable[..., BrowserContext]", tmp_path: "Path"
+) -> None:
+    """As with the high contrast of Windows, which takes away each background."""
+    script = '<!doctype html><script type="module" src="/-/chart.js"></script><slosh-chart topic="t"></slosh-chart>'
+    (tmp_path / "index.html").write_text(script, encoding="utf-8")
+    slosh = serve(root=tmp_path, unwatched="keep", linger="1h")
+    slosh.post("t", {"a": 1, "b": 2}, {"a": 2, "b": 1})
+    page = new_context(forced_colors="active", color_scheme="light").new_page()
+    page.goto(f"{slosh.url}/view/t")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    page.keyboard.press("p")
+    expect(page.locator("#notice")).to_be_visible()
+    for number, colour in enumerate(("--s1", "--s2")):
+        with trying(colour):
+            until_tinted(page.locator(".key").nth(number), colour)
+            until_tinted(page.locator("#rows label").nth(number), colour)
+    silent = page.locator("#state").get_attribute("data-silent") == "true"
+    until_tinted(page.locator("#state"), "--s2" if silent else "--good")
+    over = page.locator(".u-over")
+    before = over.screenshot()
+    box = still(over)
+    page.mouse.move(box["x"] + 50, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 250, box["y"] + 50, steps=4)
+    selected = page.locator(".u-select").evaluate("(each) => getComputedStyle(each).backgroundColor")
+    assert selected == "rgba(19, 35, 43, 0.2)"
+    assert over.screenshot() != before
+    page.mouse.up()
+    page.goto(f"{slosh.url}/")
+    expect(page.locator(".key")).to_have_count(2)
+    for number, colour in enumerate(("#0b8a83", "#d9772b")):
+        with trying(colour):
+            until_tinted(page.locator(".key").nth(number), colour)
+    page.goto(f"{slosh.url}/view/")
+    expect(page.locator("#state")).to_have_attribute("data-state", "live")
+    until_tinted(page.locator("#state"), "--good")

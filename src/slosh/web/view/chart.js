@@ -60,6 +60,7 @@ figcaption { display: flex; gap: 8px; align-items: baseline; font-weight: 600; }
 .plot { height: var(--height, 240px); }
 canvas[role="img"] { display: block; width: 100%; height: var(--height, 240px); }
 .waiting { color: var(--muted); display: grid; place-content: center; height: var(--height, 240px); text-align: center; }
+.key::before, .u-cursor-pt { forced-color-adjust: none; }
 .u-over { cursor: crosshair; }`;
 
 export class SloshChart extends HTMLElement {
