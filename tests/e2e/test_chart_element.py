@@ -79,6 +79,36 @@ def test_a_drag_over_a_chart_of_a_page_selects_nothing(
     assert [seen, page.locator(".u-select").evaluate("({ clientWidth }) => clientWidth")] == [0, 0]
 
 
+def test_a_path_that_no_message_has_is_told_with_what_there_is(
+    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
+) -> None:
+    asked = ('fields="nope"', 'x="host"', 'fields="temp,nope"', 'fields="temp"')
+    elements = "".join(f'<slosh-chart topic="t" {more}></slosh-chart>' for more in asked)
+    elements += "<slosh-chart topic='words'></slosh-chart>"
+    (tmp_path / "index.html").write_text(PAGE.format(url="", elements=elements), encoding="utf-8")
+    slosh = serve(root=tmp_path, unwatched="keep", linger="1h")
+    slosh.post("t", {"temp": 21, "fan": {"speed": 700}, "host": "a"})
+    slosh.post("words", "hello")
+    page = new_page(f"{slosh.url}/")
+    there = " There is: temp, fan.speed."
+    told = page.locator(".waiting")
+    expect(told).to_have_text(
+        [
+            "No message has had a number at nope." + there,
+            "No message has had a number at host." + there,
+            "No message has had a number at nope.",
+            "Nothing has come yet",
+            "No message has had a number.",
+        ]
+    )
+    for number, is_seen in enumerate([True, True, True, False, True]):
+        expect(told.nth(number)).to_be_visible(visible=is_seen)
+    expect(page.locator(".key")).to_have_text(["temp21", "temp21"])
+    slosh.post("t", {"nope": 5})
+    expect(told.nth(0)).to_be_hidden()
+    expect(told.nth(2)).to_be_hidden()
+
+
 def test_the_list_shows_what_is_alive_and_watches_nothing(slosh: Slosh, new_page: Open) -> None:
     page = new_page(f"{slosh.url}/view/")
     expect(page.locator("#empty")).to_be_visible()

@@ -2,6 +2,7 @@
 
 import base64
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import quote
 
 import pytest
 
@@ -240,3 +241,59 @@ def test_with_colours_that_are_forced_lines_and_states_are_told_apart(
     page.goto(f"{slosh.url}/view/")
     expect(page.locator("#state")).to_have_attribute("data-state", "live")
     until_tinted(page.locator("#state"), "--good")
+
+
+#: The words of the page itself in a place whose last letter stands left of their first one.
+ORDER = """(place) => {
+  const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  const turned = [];
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    if (node.parentElement.closest("bdi")) continue;
+    for (const { 0: word, index } of node.data.matchAll(/[A-Za-z0-9]{2,}/g)) {
+      const at = (i) => {
+        range.setStart(node, index + i);
+        range.setEnd(node, index + i + 1);
+        return range.getBoundingClientRect();
+      };
+      const [first, last] = [at(0), at(word.length - 1)];
+      if (first.top === last.top && first.left > last.left) turned.push(word);
+    }
+  }
+  return turned;
+}"""
+#: It turns the direction of writing, and is not closed; the others leave the isolation first.
+TURNS = ["\u202eevil", "\u2069\u202eevil", "\u2029\u202eevil", "\x85\u202eevil", "\x1c\u202eevil"]
+
+
+def test_no_name_turns_what_stands_beside_it(serve: "Callable[..., Slosh]", new_page: "Callable[[str], Page]") -> None:
+    slosh = serve(unwatched="keep", linger="1h")
+    names = [*TURNS, "long" * 60, "plain"]
+    message = {f"{name}{number}": 10 + number for number, name in enumerate(names)}
+    host, topic = "\u2069\u202ehost", quote("house/\u202eevil")
+    for each in (host, "other"):
+        slosh.post(topic, {"host": each, "drawn": 1, "step": 3, "on": True, **message})
+        slosh.post(topic, {"host": each, "drawn": 2, "step": 4, "on": False, "lat": 52, "lng": 13, **message})
+    page = new_page(f"{slosh.url}/view/house/*?only=drawn&log")
+    expect(page.locator("#rest")).to_contain_text("Tick what you want to see in the table.")
+    expect(page.locator("#rest")).to_contain_text("are not drawn: ")
+    page.locator("#messages summary").click()
+    expect(page.locator("#list li")).to_have_count(4)
+    expect(page.locator("#paths .key")).to_have_count(2)
+    for place in (
+        "#rest",
+        "#list li:first-child .quiet",
+        "#rows",
+        "#charts .keys",
+        "#paths .keys",
+        "#bands",
+        "#newest-panel h2",
+    ):
+        with trying(place):
+            found = page.locator(place)
+            expect(found.locator("bdi").first).to_be_attached()
+            assert found.evaluate(ORDER) == []
+    for width in (1200, 360):
+        page.set_viewport_size({"width": width, "height": 740})
+        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
+        assert page.locator("#rest").evaluate("(each) => each.scrollWidth <= each.clientWidth")

@@ -12,15 +12,17 @@
 
 import { Feed } from "./feed.js";
 import { Lines, MAX_DRAWN } from "./lines.js";
-import { duration, widen } from "./numbers.js";
+import { duration, findNumbers, widen } from "./numbers.js";
 import { Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
-import { make, newView } from "./plot.js";
+import { isolated, make, newView } from "./plot.js";
 import { follow } from "./slosh.js";
 import { pathOf, spanIn } from "./address.js";
 
 const SHORTEST = 5;
+/** Paths that are told where nothing is drawn. */
+const MOST_TOLD = 12;
 const FASTEST = 33;
 const SLOWEST = 250;
 
@@ -61,6 +63,8 @@ figcaption { display: flex; gap: 8px; align-items: baseline; font-weight: 600; }
 canvas[role="img"] { display: block; width: 100%; height: var(--height, 240px); }
 .waiting { color: var(--muted); display: grid; place-content: center; height: var(--height, 240px); text-align: center; }
 .key::before, .u-cursor-pt { forced-color-adjust: none; }
+.waiting p { margin: 0 8px; overflow-wrap: anywhere; }
+.waiting.beside { height: auto; }
 .u-over { cursor: crosshair; }`;
 
 export class SloshChart extends HTMLElement {
@@ -69,6 +73,7 @@ export class SloshChart extends HTMLElement {
   #parts;
   #end = () => {};
   #isRestarting = false;
+  #told;
 
   connectedCallback() {
     this.#restart();
@@ -117,18 +122,20 @@ export class SloshChart extends HTMLElement {
     let isOver = false;
     const draw = () => {
       if (isOver || !feed.newest) return;
-      this.#parts.waiting.hidden = true;
       const edge = feed.ended ?? Math.max(feed.now, lines.last ?? 0);
       const { first = edge, last } = lines;
       lines.forget(edge - span);
       [view.from, view.to] = x ? widen(first, last ?? 0) : [Math.max(edge - span, Math.min(first, edge - SHORTEST)), edge];
       view.marks = lines.marks;
       const all = [...lines.all.values()];
-      for (const line of all) line.label = lines.label(line, fields?.length === 1);
-      panels.draw(fields ? all.filter(({ path, isPlace }) => fields.includes(path) && !isPlace) : all.filter((line) => line.isDrawn).slice(0, MAX_DRAWN));
+      for (const line of all) [line.parts, line.label] = [lines.parts(line, fields?.length === 1), lines.label(line, fields?.length === 1)];
+      const drawn = fields ? all.filter(({ path, isPlace }) => fields.includes(path) && !isPlace) : all.filter((line) => line.isDrawn).slice(0, MAX_DRAWN);
+      panels.draw(drawn);
       panels.showValues();
       const isWanted = ({ latitude, longitude }) => !fields || [latitude, longitude].every(({ path }) => fields.includes(path));
-      paths.draw(lines.tracks.whole.filter(isWanted), (track) => lines.label(track), panels.plots[0]?.pointed?.time);
+      const tracks = lines.tracks.whole.filter(isWanted);
+      this.#tellMissing(x && !all.length ? [x] : (fields ?? []).filter((field) => !all.some(({ path }) => path === field)), drawn.length + tracks.length > 0, feed.newest.message);
+      paths.draw(tracks, (track) => lines.parts(track), panels.plots[0]?.pointed?.time);
       const since = feed.silentSince;
       const { state } = this.#parts;
       if (state.dataset.state === "live") state.textContent = since === undefined ? state.title : `nothing for ${duration(feed.now - since)}`;
@@ -178,6 +185,7 @@ export class SloshChart extends HTMLElement {
     const waiting = make("div", { className: "waiting", textContent: "Nothing has come yet" });
     const charts = make("div");
     const paths = make("div", { hidden: true });
+    this.#told = undefined;
     this.#parts = { state, waiting, charts, paths };
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(SHEET);
@@ -187,6 +195,21 @@ export class SloshChart extends HTMLElement {
     const height = Number(this.getAttribute("height"));
     if (height > 0) figure.style.setProperty("--height", `${height}px`);
     this.#root.replaceChildren(link, figure);
+  }
+
+  /** Say which paths no message has had a number at, and what there is instead where nothing is drawn. */
+  #tellMissing(missing, isDrawn, message) {
+    const { waiting } = this.#parts;
+    waiting.hidden = isDrawn && !missing.length;
+    waiting.classList.toggle("beside", isDrawn);
+    const found = new Set();
+    if (!isDrawn) findNumbers(message, (path, number) => number !== null && found.size < MOST_TOLD && found.add(path));
+    const told = JSON.stringify([missing, ...found]);
+    if (waiting.hidden || told === this.#told) return;
+    this.#told = told;
+    const at = missing.length ? [" at ", ...isolated(missing, ", ")] : [];
+    const there = found.size ? [" There is: ", ...isolated([...found], ", "), "."] : [];
+    waiting.replaceChildren(make("p", {}, "No message has had a number", ...at, ".", ...there));
   }
 
   #tell(name, words) {

@@ -34,6 +34,8 @@ const AT_ONCE = 0.05;
 const JUST_AFTER = 1e-6;
 /** The least span of a line that is made thinner: points of one time are one point. */
 const TINY = 1e-9;
+/** Between the parts of a line's name. */
+export const BETWEEN = ": ";
 /** Marks that are kept, and seconds within which those of one kind are one. One that stands for several says what all of them come to. */
 export const MAX_MARKS = 100;
 const MARKED_TOGETHER = 1;
@@ -42,7 +44,8 @@ const ORIGINS = ["host", "hostname", "device", "device_id", "sensor", "sensor_id
 
 export class Lines {
   all = new Map();
-  rest = new Set();
+  /** By their labels: the parts of the names of lines that are not kept. */
+  rest = new Map();
   marks = [];
   states;
   tracks = new Tracks();
@@ -97,15 +100,20 @@ export class Lines {
     return sum;
   }
 
-  /** How a line is called; which of several hosts it is stands there only if there are several. Where all that is drawn has
+  /** How a line is called, in one text. */
+  label(line, isOnePath = false) {
+    return this.parts(line, isOnePath).join(BETWEEN);
+  }
+
+  /** The parts of how a line is called; which of several hosts it is stands there only if there are several. Where all that is drawn has
    *  `isOnePath`, what tells lines apart is enough. */
-  label({ source, value, path }, isOnePath = false) {
+  parts({ source, value, path }, isOnePath = false) {
     const parts = [];
     if (this.#several) parts.push(source);
     if (value !== undefined && this.#values.size > 1) parts.push(value);
     // A message that is a number by itself has no name but its topic's.
     if (!(path === "value" && this.#several) && !(isOnePath && parts.length)) parts.push(path);
-    return parts.join(": ");
+    return parts;
   }
 
   /** Add the numbers of a message. */
@@ -232,7 +240,7 @@ export class Lines {
     const known = this.all.get(key);
     if (known || number === null) return known;
     if (this.all.size >= MAX_LINES) {
-      if (this.rest.size < MAX_REST) this.rest.add(this.label({ source, value, path }));
+      if (this.rest.size < MAX_REST) this.rest.set(this.label({ source, value, path }), this.parts({ source, value, path }));
       return undefined;
     }
     const isHidden = isCounter(path, number, time);

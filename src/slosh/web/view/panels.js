@@ -1,7 +1,8 @@
 /** The charts of a page: which lines share one, what its head says, and the bands of states. */
 
 import { clock, number } from "./numbers.js";
-import { make, Plot, RIGHT } from "./plot.js";
+import { BETWEEN } from "./lines.js";
+import { make, nameIn, Plot, RIGHT } from "./plot.js";
 import { unitOf, withUnit } from "./units.js";
 
 /** Numbers whose sizes differ by more than this factor get charts of their own, so that each has an eighth of the height at
@@ -116,7 +117,8 @@ export class Panels {
   }
 
   #key(line, plot) {
-    const key = make("button", { type: "button", className: "key", title: "Click: hide or show. Double-click, or Alt: only this one" }, make("span", { textContent: line.label }), make("b"));
+    const key = make("button", { type: "button", className: "key", title: "Click: hide or show. Double-click, or Alt: only this one" }, make("span"), make("b"));
+    nameIn(key.firstChild, line.parts);
     paintSwatch(key, line);
     key.setAttribute("aria-pressed", String(line.shown));
     key.addEventListener("click", (event) => (event.altKey ? this.#calls.onSolo(line) : this.#calls.onHide(line)));
@@ -208,7 +210,7 @@ export class Bands {
     this.#view = view;
   }
 
-  draw(states, label, edge) {
+  draw(states, partsOf, edge) {
     this.#host.hidden = !states.length;
     for (const [state, row] of this.#rows) {
       if (states.includes(state)) continue;
@@ -221,17 +223,17 @@ export class Bands {
         this.#rows.set(state, row);
         this.#host.append(row);
       }
-      this.#paint(this.#rows.get(state), state, label(state), edge);
+      this.#paint(this.#rows.get(state), state, partsOf(state), edge);
     }
   }
 
-  #paint(row, state, name, edge) {
+  #paint(row, state, parts, edge) {
     const newest = state.changes.at(-1);
     const [head, canvas] = row.children;
-    head.firstChild.textContent = name;
+    nameIn(head.firstChild, parts);
     head.lastChild.textContent = newest?.text ?? "";
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${name}: now ${newest?.text ?? "unknown"}, ${state.changes.length} changes`);
+    canvas.setAttribute("aria-label", `${parts.join(BETWEEN)}: now ${newest?.text ?? "unknown"}, ${state.changes.length} changes`);
     const ratio = globalThis.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     if (canvas.width !== Math.round(width * ratio)) [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];

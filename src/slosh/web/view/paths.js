@@ -1,7 +1,8 @@
 /** Longitude and latitude drawn as a path: all tracks of the page on one plan, north up, one scale both ways. */
 
 import { decimals, stepFor, ticks } from "./numbers.js";
-import { make } from "./plot.js";
+import { BETWEEN } from "./lines.js";
+import { make, nameIn } from "./plot.js";
 import { placesOf } from "./tracks.js";
 
 const COLOURS = 12;
@@ -41,13 +42,16 @@ export class Paths {
   }
 
   /** Draw these tracks, with a ring where each was at the time that is pointed at. */
-  draw(tracks, label, pointed) {
+  draw(tracks, partsOf, pointed) {
     this.#host.hidden = !tracks.length;
     if (!tracks.length || performance.now() - this.#drawn < FASTEST) return;
     this.#drawn = performance.now();
     this.#parts ??= this.#build();
     this.#tracks = tracks.slice(0, MOST_TRACKS);
-    this.#tracks.forEach((track, i) => Object.assign(track, { label: label(track), colour: `--s${(i % COLOURS) + 1}` }));
+    this.#tracks.forEach((track, i) => {
+      const parts = partsOf(track);
+      Object.assign(track, { parts, label: parts.join(BETWEEN), colour: `--s${(i % COLOURS) + 1}` });
+    });
     const { from, to } = this.#view;
     const all = this.#tracks.map((track) => (track.shown ? placesOf(track, from, to) : []));
     this.#tell(all, tracks.length);
@@ -74,7 +78,7 @@ export class Paths {
       const key = this.#keys.get(track);
       key.style.setProperty("--colour", `var(${track.colour})`);
       key.setAttribute("aria-pressed", String(track.shown));
-      if (key.firstChild.textContent !== track.label) key.firstChild.textContent = track.label;
+      nameIn(key.firstChild, track.parts);
       const newest = all[i].findLast(Boolean);
       key.lastChild.textContent = newest ? `${newest.latitude.toFixed(4)}°, ${newest.longitude.toFixed(4)}°` : "";
     });

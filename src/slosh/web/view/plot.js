@@ -1,7 +1,7 @@
 /** A chart that moves: a thin layer over uPlot, with the sheet's colours, lines that break, bands, and marks. */
 
 import { clock, labels, notation, number, resolution, span, stepFor, ticks } from "./numbers.js";
-import { rowAt, wordsOf } from "./lines.js";
+import { BETWEEN, rowAt, wordsOf } from "./lines.js";
 import { frame, smooth } from "./series.js";
 import { scaleOf, withUnit } from "./units.js";
 import uPlot from "./uplot/uPlot.min.js";
@@ -28,6 +28,22 @@ export function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
+}
+
+/** Characters that end the isolation of a `bdi`: U+2069, and those that a bidirectional paragraph ends with. None is seen. */
+const ENDS = /[\x1c-\x1e\x85\u2029\u2069]/g;
+
+/** Names that strangers chose, with the page's own text between them: none turns the direction of writing of what stands beside it. */
+export function isolated(names, between) {
+  return names.flatMap((name, i) => [...(i ? [between] : []), make("bdi", { textContent: name.replaceAll(ENDS, "") })]);
+}
+
+/** Write the parts of a line's name into an element, where it has another one. */
+export function nameIn(element, parts) {
+  const name = parts.join(BETWEEN);
+  if (element.named === name) return;
+  element.named = name;
+  element.replaceChildren(...isolated(parts, BETWEEN));
 }
 
 /** What several charts show together: from where, to where, what happened when, and how they are drawn. */

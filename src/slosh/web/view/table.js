@@ -2,7 +2,7 @@
 
 import { clock, notation, resolution } from "./numbers.js";
 import { naturally, paintSwatch } from "./panels.js";
-import { make } from "./plot.js";
+import { make, nameIn } from "./plot.js";
 import { scaleOf, unitOf, withUnit } from "./units.js";
 
 /** A filter is offered where there are so many lines. */
@@ -114,7 +114,7 @@ export class Table {
     const [tick, swatch, name] = cells[0].firstChild.children;
     if (tick.checked !== isDrawn) tick.checked = isDrawn;
     paintSwatch(swatch, line, isDrawn);
-    if (name.textContent !== line.label) name.textContent = line.label;
+    nameIn(name, line.parts);
     const facts = isDrawn && line.facts ? line.facts : line.series.facts(from, to);
     if (!isDrawn || !line.how) {
       line.unit ??= unitOf(line.path, this.#units);

@@ -17,7 +17,7 @@ import { clock, duration, number, perSecond, plural, widen } from "./numbers.js"
 import { Bands, Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
-import { make, newView } from "./plot.js";
+import { isolated, make, newView } from "./plot.js";
 import { csvOf, download, pictureOf } from "./save.js";
 import { follow } from "./slosh.js";
 import { Table } from "./table.js";
@@ -113,8 +113,8 @@ function draw(now) {
   const edge = move();
   const drawn = drawnLines();
   panels.draw(drawn);
-  paths.draw(tracks(), (track) => lines.label(track), panels.plots[0]?.pointed?.time);
-  bands.draw(view.isTime ? lines.states.shown : [], (state) => lines.label(state), edge);
+  paths.draw(tracks(), (track) => lines.parts(track), panels.plots[0]?.pointed?.time);
+  bands.draw(view.isTime ? lines.states.shown : [], (state) => lines.parts(state), edge);
   if (!isDue) return;
   isChosen = false;
   panels.showValues();
@@ -146,7 +146,7 @@ function move() {
 function drawnLines() {
   const all = [...lines.all.values()];
   for (const line of all) {
-    line.label = lines.label(line);
+    [line.parts, line.label] = [lines.parts(line), lines.label(line)];
     if (line.isKnown) continue;
     line.isKnown = true;
     if (shown.only.size) Object.assign(line, { isDrawn: names(shown.only, line), isTouched: true });
@@ -263,7 +263,9 @@ function showTexts(edge) {
   }
   const words = leftOut(lines, feed, view, edge, shown.span, (line) => table.has(line) === false);
   if (isTooLong) words.push("So many lines are chosen that the address has no room for their names: a link does not show the same.");
-  $("rest").textContent = words.join(" ");
+  const all = make("p", {}, ...words.flatMap((sentence) => [sentence, " "].flat()).slice(0, -1));
+  // One that stays as it was can be selected.
+  if (all.textContent !== $("rest").textContent) $("rest").replaceChildren(...all.childNodes);
   $("rest").hidden = !words.length;
   list.show(feed, $("messages").open);
 }
@@ -294,7 +296,8 @@ function showState({ name, reason, error }) {
   const isTold = reason && ["live", "connecting", "failed", "offline", "waiting"].includes(name);
   const begin = name === "live" ? "Not all is shown" : name === "failed" ? "The server refused" : WORDS[name][0].toUpperCase() + WORDS[name].slice(1);
   // How a program sends its token is nothing that a person can do here.
-  $("why").textContent = isTold ? `${begin}: ${reason.replace(/^This needs.+>\./, "")} ${way}` : "";
+  // The server's words may have names in them.
+  $("why").replaceChildren(...(isTold ? [`${begin}: `, ...isolated([reason.replace(/^This needs.+>\./, "")]), ` ${way}`] : []));
   $("why").hidden = !isTold;
   $("empty-words").textContent = name === "failed" ? "This page waits for nothing: see above." : "This page waits for the next message, and every number in it becomes a line.";
   schedule();

@@ -2,19 +2,26 @@
 
 import { LONGEST } from "./address.js";
 import { MAX_LISTED } from "./feed.js";
-import { MAX_LINES, MAX_REST } from "./lines.js";
+import { BETWEEN, MAX_LINES, MAX_REST } from "./lines.js";
 import { clip, clock, duration, plural } from "./numbers.js";
-import { make } from "./plot.js";
+import { isolated, make } from "./plot.js";
 import { withUnit } from "./units.js";
 
 /** How many of the names of what is not drawn are told; characters shown of one message, and of one in the list. */
 const TOLD_REST = 12;
 const MAX_TEXT = 20_000;
 const MAX_ROW = 1000;
+/** Characters of each part of a name in a sentence. */
+const MAX_NAME = 60;
 
-const named = (names) => `${clip(names.slice(0, TOLD_REST).join(", "), MAX_ROW)}${names.length > TOLD_REST ? ", …" : "."}`;
+/** The first of some names, for the end of a sentence. */
+function named(names) {
+  const short = (part) => (part.length > MAX_NAME ? `${Array.from(part).slice(0, MAX_NAME).join("")}…` : part);
+  const told = names.slice(0, TOLD_REST).flatMap((parts, i) => [...(i ? [", "] : []), ...isolated(parts.map(short), BETWEEN)]);
+  return [...told, names.length > TOLD_REST ? ", …" : "."];
+}
 
-/** Sentences on what is not drawn. `isUnticked` tells whether the table offers a line that is not drawn. */
+/** Sentences on what is not drawn, each a text or a list of texts and elements. `isUnticked` tells whether the table offers a line that is not drawn. */
 export function leftOut(lines, feed, view, edge, span, isUnticked) {
   const { rest } = lines;
   const words = [];
@@ -32,10 +39,10 @@ export function leftOut(lines, feed, view, edge, span, isUnticked) {
   const undrawn = [...lines.all.values()].filter((line) => !line.isDrawn && !line.isPlace && isUnticked(line));
   const counters = undrawn.filter((line) => line.isCounter);
   const others = undrawn.length - counters.length;
-  if (counters.length) words.push(`Not drawn, because they only count or tell the time: ${named(counters.map((line) => line.label))}`);
-  if (others) words.push(`${others.toLocaleString("en")} more ${others === 1 ? "is" : "are"} not drawn: ${named(undrawn.filter((line) => !line.isCounter).map((line) => line.label))}`);
+  if (counters.length) words.push(["Not drawn, because they only count or tell the time: ", ...named(counters.map((line) => line.parts))]);
+  if (others) words.push([`${others.toLocaleString("en")} more ${others === 1 ? "is" : "are"} not drawn: `, ...named(undrawn.filter((line) => !line.isCounter).map((line) => line.parts))]);
   if (undrawn.length) words.push("Tick what you want to see in the table.");
-  if (rest.size) words.push(`${rest.size >= MAX_REST ? "At least " : ""}${rest.size} beyond ${MAX_LINES} lines ${rest.size === 1 ? "is" : "are"} not kept: ${named([...rest])}`);
+  if (rest.size) words.push([`${rest.size >= MAX_REST ? "At least " : ""}${rest.size} beyond ${MAX_LINES} lines ${rest.size === 1 ? "is" : "are"} not kept: `, ...named([...rest.values()])]);
   if (lines.without) words.push(`${plural(lines.without, "message")} had no number where the axis is.`);
   if (view.isLog && [...lines.all.values()].some((line) => line.isDrawn && line.facts?.low <= 0)) words.push("Numbers of 0 and below have no place on a logarithmic axis.");
   if (lines.huge) words.push("Numbers beyond 10³⁰ are not drawn.");
@@ -71,13 +78,13 @@ export class List {
     const { items, message, from } = this.#elements;
     if (feed.newest !== this.#told) {
       this.#told = feed.newest;
-      from.textContent = this.#several ? feed.newest.source : "";
+      from.replaceChildren(...(this.#several ? isolated([feed.newest.source]) : []));
       message.textContent = clip(JSON.stringify(feed.newest.message, null, 2), MAX_TEXT);
     }
     if (!isOpen || !feed.unlisted.length) return;
     const rows = feed.unlisted.slice(-MAX_LISTED).map(({ source, message: each, time }) =>
       make("li", {},
-        make("span", { className: "quiet", textContent: this.#several ? `${clock(time)} ${source}` : clock(time) }),
+        make("span", { className: "quiet" }, clock(time), ...(this.#several ? [" ", ...isolated([source])] : [])),
         make("span", { className: "json", textContent: clip(JSON.stringify(each), MAX_ROW) })),
     );
     feed.unlisted = [];
