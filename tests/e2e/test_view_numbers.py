@@ -203,7 +203,10 @@ def test_a_number_that_is_nearly_nothing_leaves_an_axis(
     """A subnormal number: its power of ten is 0, which has no place on a logarithmic axis and divides nothing."""
     slosh = serve(unwatched="keep", linger="1h")
     values = [5e-324, 1e-310, *others]
-    slosh.post("t", *({"y": y, "beside": 2, "x": x} for y, x in zip(values, [5e-324, 1, 2, 3], strict=False)))
+    beside = (7, 8, 9, 8)  # above the others, so that no line lies over another one
+    slosh.post(
+        "t", *({"y": y, "beside": b, "x": x} for y, b, x in zip(values, beside, [5e-324, 1, 2, 3], strict=False))
+    )
     page = new_page(f"{slosh.url}/view/t{query}")
     expect(page.locator("#rest")).to_contain_text("Numbers nearer to 0 than 10⁻³⁰⁰ are drawn as 0.")
     expect(page.locator("#rows .name")).to_have_text(["y", "beside"] if "x=" in query else ["y", "beside", "x"])
@@ -219,5 +222,5 @@ def test_a_number_that_is_nearly_nothing_leaves_an_axis(
         return count;
       });
     }).reduce((sums, count, i) => ((sums[i % 2] += count), sums), [0, 0])"""
-    is_both = bool(others) or "log" not in query
-    until(lambda: page.evaluate(drawn), lambda seen: seen[1] > 0 and (seen[0] > 0 or not is_both))
+    if others:  # two equal numbers of one millisecond have no line between them
+        until(lambda: page.evaluate(drawn), lambda seen: min(seen) > 0)
