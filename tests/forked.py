@@ -1,4 +1,4 @@
-"""The program that forks commands of slosh for tests; `tests/forking.py` starts it.
+"""The program that forks others for tests; `tests/forking.py` starts it.
 
 Its words are the number of the socket on which it is asked, and which modules it imports. Each order forks twice, so
 that what is started loses its parent and becomes a child of the tests' process, which waits for that. The program that
@@ -16,6 +16,7 @@ import runpy
 import signal
 import socket
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -82,8 +83,8 @@ def become(order: dict[str, Any], files: list[int], told: int) -> list[str]:
     os.environb.clear()
     os.environb.update(order["environment"])
     make_standard_files()
+    time.tzset()
     sys.orig_argv = [os.fsdecode(word) for word in order["words"]]
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it
     os.write(told, os.getpid().to_bytes(8))
     os.close(told)
     return sys.orig_argv
@@ -126,5 +127,11 @@ def make_standard_files() -> None:
 
 
 if __name__ == "__main__":
-    sys.argv = main()[2:]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    _, *sys.argv = main()
+    if sys.argv[0] == "-m":
+        del sys.argv[0]
+        sys.path.insert(0, str(Path.cwd()))
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
+        runpy.run_path(sys.argv[0], run_name="__main__")

@@ -1,12 +1,12 @@
-"""Commands of slosh that tests start are forked from a process that has imported slosh already.
+"""Programs that tests start are forked from a process that has imported slosh already.
 
 A new Python takes a quarter of a second of CPU until a server is ready, nearly all of it for imports, and the tests
 start more than a thousand. `tests/forked.py` is the process that forks; this module asks it.
 
 The rules of this file:
 
-* What is forked is `python -m slosh ...` of this very Python, however it is started: by `ProcessGroup`, by
-  `subprocess.run`, by asyncio. All of it ends in `Popen._execute_child`, which is the only seam that Python has there.
+* What is forked is `python -m slosh ...` and `python script.py ...` of this very Python, however it is started: by
+  `ProcessGroup`, `subprocess.run`, asyncio. All end in `Popen._execute_child`, the only seam that Python has there.
 * It is a child of this process, and has what a new process would have: its words, folder, environment, files, session,
   limits. So signals, exit codes and process groups need no care.
 * What a fork cannot follow is started afresh: another LD_PRELOAD, PYTHON... or locale, another user, a function to call
@@ -31,9 +31,9 @@ from typing import Any, Final, TypedDict
 import pytest
 
 _PROGRAM: Final = Path(__file__).with_name("forked.py")
-_COMMAND: Final = [os.fsencode(sys.executable), b"-m", b"slosh"]
+_PYTHON: Final = os.fsencode(sys.executable)
 _ADOPT: Final = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
-_OF_THE_START: Final = (b"PYTHON", b"LD_", b"LC_", b"LANG", b"MALLOC_", b"GLIBC_", b"TZ", b"OPENSSL_", b"SSL_")
+_OF_THE_START: Final = (b"PYTHON", b"LD_", b"LC_", b"LANG", b"MALLOC_", b"GLIBC_", b"OPENSSL_", b"SSL_")
 """Where the names of variables begin that a process reads when it starts."""
 _READ_LATER: Final = frozenset({b"PYTHONUNBUFFERED"})
 """The variables of these names that what is forked obeys all the same."""
@@ -68,7 +68,7 @@ class Forker:
 
     def __init__(self, kind: str) -> None:
         self._ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, fresh_starts():
             words = [sys.executable, str(_PROGRAM), str(theirs.fileno()), kind]
             self._process = subprocess.Popen(words, pass_fds=[theirs.fileno()])
         self.environment = dict(os.environb)
@@ -123,6 +123,15 @@ def _of_the_start(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     }
 
 
+def _kind(words: list[bytes]) -> str:
+    """What the process that forks it has imported; nothing where the command has to be started afresh."""
+    if words[:1] == [_PYTHON] and words[1:3] == [b"-m", b"slosh"]:
+        return "serve" if words[3:4] in ([b"serve"], [b"check"]) else "others"
+    if words[:1] == [_PYTHON] and len(words) > 1 and words[1].endswith(b".py"):
+        return "others"
+    return ""
+
+
 def _order(words: list[bytes], said: Mapping[str, Any]) -> Order | None:
     """What is to be started, where a fork can do it."""
     usual: dict[str, object] = {
@@ -157,9 +166,8 @@ def _order(words: list[bytes], said: Mapping[str, Any]) -> Order | None:
 def _fork(said: Mapping[str, Any]) -> int:
     """Fork what is to be started; 0 where it has to be started otherwise."""
     words = _words(said["args"])
-    if _blocks or words[:3] != _COMMAND or (order := _order(words, said)) is None:
+    if _blocks or not (kind := _kind(words)) or (order := _order(words, said)) is None:
         return 0
-    kind = "serve" if words[3:4] in ([b"serve"], [b"check"]) else "others"
     with _lock:
         if kind not in _forkers:
             _forkers[kind] = Forker(kind)

@@ -1,6 +1,7 @@
 """A command that is forked is as one that is started afresh, and one that a fork cannot give is started afresh."""
 
 import contextlib
+import fcntl
 import os
 import resource
 import signal
@@ -80,6 +81,34 @@ def test_it_prints_and_returns_the_same(words: list[str], tmp_path: Path) -> Non
     assert (done[0].returncode, done[0].stdout, done[0].stderr) == (done[1].returncode, done[1].stdout, done[1].stderr)
 
 
+SCRIPT = """
+import os, sys, time
+from beside import NAME
+
+print(NAME, __name__, __file__, sys.argv, sys.orig_argv, sys.path[0], os.getcwd(), time.tzname, sys.stdin.read())
+raise SystemExit(7)
+"""
+
+
+def test_a_script_has_its_words_its_folder_and_its_time_zone(tmp_path: Path) -> None:
+    script = tmp_path / "scripts" / "it.py"
+    script.parent.mkdir()
+    script.write_text(SCRIPT)
+    script.with_name("beside.py").write_text("NAME = 'beside'")
+    done = []
+    for start in STARTS.values():
+        with start():
+            command = [sys.executable, str(script), "--a", "b c"]
+            environment = clean_environment(TZ="Asia/Tokyo")
+            run = subprocess.run(
+                command, input="in", capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+            )
+            done.append(run)
+    assert done[0].returncode == 7
+    assert "JST" in done[0].stdout
+    assert (done[0].stdout, done[0].stderr) == (done[1].stdout, done[1].stderr)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_signals_end_it_as_they_do_a_fresh_one(number: signal.Signals, tmp_path: Path) -> None:
     codes = []
@@ -93,19 +122,19 @@ def test_signals_end_it_as_they_do_a_fresh_one(number: signal.Signals, tmp_path:
 
 def test_it_has_the_files_that_are_passed_and_no_other(tmp_path: Path) -> None:
     reading, writing = os.pipe()
-    os.dup2(writing, 57)
+    passed = fcntl.fcntl(writing, fcntl.F_DUPFD, 500)
     with Running([*SLOSH, "serve", "--port", "0"], tmp_path) as other:
         other.hear("is ready on")
         process = ProcessGroup[str](
             [*SLOSH, "pub", "a"],
-            pass_fds=[57],
+            pass_fds=[passed],
             stdin=subprocess.PIPE,
             env=clean_environment(SLOSH_URL="http://[::1]:9"),
         )
-        os.close(57)
+        os.close(passed)
         os.close(writing)
         assert is_forked(process.pid)
-        assert f"/proc/{process.pid}/fd/57" in map(str, Path(f"/proc/{process.pid}/fd").iterdir())
+        assert f"/proc/{process.pid}/fd/{passed}" in map(str, Path(f"/proc/{process.pid}/fd").iterdir())
         process.end()
         assert os.read(reading, 1) == b""  # no other process has the end that is written to
     os.close(reading)
