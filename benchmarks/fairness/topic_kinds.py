@@ -98,6 +98,12 @@ def key_path(number: int) -> bytes:
     return request("HEAD", f"/topics/nobody?key=k{number:06d}{'a' * 15_000}")
 
 
+def wide(number: int) -> list[str]:
+    """64 patterns that no other number gives, each with `*` in other places of 15 segments."""
+    numbers = range(number * 64, number * 64 + 64)
+    return ["/".join("*" if (each * 641) % 32768 >> bit & 1 else "a" for bit in range(15)) + "/a" for each in numbers]
+
+
 TOPIC_KINDS = (
     Kind(
         name="pattern-heads",
@@ -141,6 +147,44 @@ TOPIC_KINDS = (
             )
         ),
         prepare=deep,
+    ),
+    Kind(
+        name="wide-patterns",
+        title="batches of 200 names, under 50 streams whose patterns have `*` in any of 15 places",
+        crews=lambda: [
+            *(Crew(opening=get(f"/topics/{','.join(wide(number))}?format=sse&since=now")) for number in range(50)),
+            Crew(
+                burst=request(
+                    "POST",
+                    "/topics",
+                    body=b"\n".join(b'{"topic":"%bz%d","message":1}' % (b"a/" * 15, number) for number in range(200)),
+                )
+            ),
+        ],
+    ),
+    Kind(
+        name="patterns-leave",
+        title="500 polls of 64 patterns of 16 segments that are cut and return",
+        crews=lambda: [
+            Crew(
+                burst=get("/topics/" + ",".join(f"a/{number}" + "/*" * 14 for number in range(64))),
+                connections=500,
+                reopen=1,
+                pause=0.1,
+            ),
+        ],
+    ),
+    Kind(
+        name="wide-streams",
+        title="1,000 streams of a pattern over 250 topics, and a message each 50 ms",
+        crews=lambda: [
+            Crew(opening=get("/topics/w/*?format=sse"), connections=1000),
+            Crew(burst=request("POST", "/topics/w/7", body=b"1"), pause=0.05),
+        ],
+        prepare=lambda: [
+            get("/topics/" + ",".join(f"w/{number}" for number in range(begin, begin + 50)) + "?wait=0")
+            for begin in range(0, 250, 50)
+        ],
     ),
     Kind(
         name="vectors",
