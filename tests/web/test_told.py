@@ -160,6 +160,7 @@ ELSEWHERE: Final = {
     "too_many_downloads": "tests/web/test_downloads.py",
     "rate_limited": "tests/web/test_gate.py",
     "too_many_held": "tests/web/test_gate.py",
+    "too_many_patterns": "tests/web/test_bounds.py",
     "memory": "tests/core/test_hub.py",
     "engine_unreachable": "tests/engine",
     "engine_busy": "tests/engine",
