@@ -191,6 +191,9 @@ REQUESTS = {
 """As clients send them, and each bound from both sides. A head is new, known, or known but for its changing part."""
 
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""Comes only where the head came before its body (RFC 9110 §10.1.1), so a cut between them makes the difference."""
+
 Sent = tuple[int, tuple[bytes, ...], tuple[bytes, ...]]
 
 
@@ -239,10 +242,13 @@ def tell_apart(requests: list[Sent]) -> None:
     """
     with closing(Site(**BOUNDS)) as one, closing(Site(**BOUNDS)) as other:
         knows, forgets = Server(one, forgets=False), Server(other, forgets=True)
+        is_cut = False
         for place, packets, each in requests:
             knows.ask(place, *packets)
             forgets.ask(place, *each)
-            assert knows.said == forgets.said, packets
+            is_cut = is_cut or packets != each
+            said = [server.said.replace(CONTINUE, b"") if is_cut else server.said for server in (knows, forgets)]
+            assert said[0] == said[1], packets
         assert one.get("/topics/a?since=earliest&wait=0").body == other.get("/topics/a?since=earliest&wait=0").body
 
 
