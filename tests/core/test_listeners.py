@@ -190,7 +190,7 @@ def test_very_many_followers_are_told_in_several_turns_but_for_those_that_have_n
 
 def test_names_that_wait_are_told_of_a_reader_of_patterns_in_portions(hub: HubOnLoop) -> None:
     """Each once, whether its walk through the names is short enough or it is compared with each of them."""
-    names = [f"{number}/b/c/d/e/f/g/h" for number in range(4000)]
+    names = [f"{number}/b/c/d/e/f/g/h" for number in range(4500)]
     for pattern, least in (("**", 15), ("*/b/*/d/*/f/*/h", 15), ("*/b/c/d/e/f/g/x", 2)):
         waiting = {name: Noting() for name in names}
         for name, noting in waiting.items():
@@ -220,6 +220,32 @@ def test_a_reader_of_patterns_that_leaves_before_its_turn_is_told_of_to_nobody(h
     assert noting.told == []
     hub.listeners.follow("*", follower)
     assert noting.told == [("watched", "1")], "those that come later are told of as ever"
+
+
+def test_each_that_waits_is_told_of_readers_at_another_node_however_often_they_are_told_of(hub: HubOnLoop) -> None:
+    """Of those nothing is known but the pattern, so the one who reads next is told of as the one before."""
+    for _ in range(3):
+        noting = Noting()
+        hub.listeners.expect("q/a", noting)
+        hub.listeners.tell_count_listeners_of("q/*")
+        hub.turn()
+        assert noting.told == [("watched", "1")]
+
+
+def test_a_reader_that_comes_again_while_it_is_told_of_is_told_of_to_all(hub: HubOnLoop) -> None:
+    waiting = {f"q/{number}": Noting() for number in range(1000)}
+    for name, noting in waiting.items():
+        hub.listeners.expect(name, noting)
+    follower = Noting()
+    hub.listeners.follow("q/*", follower)
+    assert not all(noting.told for noting in waiting.values())
+    hub.listeners.unfollow("q/*", follower)
+    late = Noting()
+    hub.listeners.expect("q/late", late)
+    hub.listeners.follow("q/*", follower)
+    hub.turn()
+    assert all(noting.told for noting in waiting.values())
+    assert late.told
 
 
 def test_a_walk_of_a_name_through_the_patterns_counts_as_work(hub: HubOnLoop) -> None:

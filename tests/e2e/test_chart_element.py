@@ -84,11 +84,12 @@ def test_a_path_that_no_message_has_is_told_with_what_there_is(
 ) -> None:
     asked = ('fields="nope"', 'x="host"', 'fields="temp,nope"', 'fields="temp"')
     elements = "".join(f'<slosh-chart topic="t" {more}></slosh-chart>' for more in asked)
-    elements += "<slosh-chart topic='words'></slosh-chart>"
+    elements += "<slosh-chart topic='words'></slosh-chart><slosh-chart topic='counts'></slosh-chart>"
     (tmp_path / "index.html").write_text(PAGE.format(url="", elements=elements), encoding="utf-8")
     slosh = serve(root=tmp_path, unwatched="keep", linger="1h")
     slosh.post("t", {"temp": 21, "fan": {"speed": 700}, "host": "a"})
     slosh.post("words", "hello")
+    slosh.post("counts", {"step": 7})
     page = new_page(f"{slosh.url}/")
     there = " There is: temp, fan.speed."
     told = page.locator(".waiting")
@@ -99,9 +100,10 @@ def test_a_path_that_no_message_has_is_told_with_what_there_is(
             "No message has had a number at nope.",
             "Nothing has come yet",
             "No message has had a number.",
+            "Nothing is drawn by itself; name what is, in fields. There is: step.",
         ]
     )
-    for number, is_seen in enumerate([True, True, True, False, True]):
+    for number, is_seen in enumerate([True, True, True, False, True, True]):
         expect(told.nth(number)).to_be_visible(visible=is_seen)
     expect(page.locator(".key")).to_have_text(["temp21", "temp21"])
     slosh.post("t", {"nope": 5})

@@ -113,7 +113,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "http1/handler.py",
-        "return self._choose(connection).refuse_early(connection, variable, asks_first)",
+        "return self._choose(connection).refuse_early(connection, variable, asks_first=asks_first)",
         "return None",
         GUARDS + "test_a_key_that_is_none_is_refused_before_the_body_below_a_prefix_too",
     ),

@@ -727,3 +727,30 @@ def test_a_batch_whose_names_take_long_walks_through_patterns_takes_several_turn
     client = site.connect()
     assert turns_until_answered(site, client, request("POST", "/topics", lines)) >= 64 * 511 * STEP // WORK
     assert len(client.next().json["refused"]) == 64
+
+
+@pytest.mark.parametrize("wait", ["0", "20"])
+def test_a_poll_of_patterns_that_is_answered_in_a_later_turn_leaves_once(make_site: MakeSite, wait: str) -> None:
+    """Whoever reads by the same pattern is a reader as before, until it goes too."""
+    site = make_site(queue_bytes=16 * KIB * KIB)
+    told: list[bool] = []
+    site.hub.listeners.patterned = lambda _, is_read: told.append(is_read)
+    pattern, name = "*/" * 9 + "*", "a/" * 9 + "a"
+    other = site.connect().get(f"/topics/{pattern}?format=sse")
+    assert site.post(f"/topics/{name}", b"0").status == 200
+    client = site.connect()
+    if wait == "20":
+        client.get(f"/topics/{pattern}?key=v&wait=20&since=now")
+    site.engine.accept(name, [b'{"v":1,"pad":"%b"}' % (b"x" * 90_000)] * 60, site.loop.time())
+    if wait == "0":
+        client.get(f"/topics/{pattern}?key=v&wait=0&since=*")
+    site.loop.settle()
+    assert client.next().status == 200
+    assert told == ([True, True, False] if wait == "20" else [True])
+    assert site.get(f"/topics/{name}?watchers").json["watchers"] == 1
+    client.reset()
+    other.reset()
+    site.loop.settle()
+    assert told.count(True) == told.count(False)
+    assert site.get(f"/topics/{name}?watchers").json["watchers"] == 0
+    assert not site.hub.listeners.is_followed(name)

@@ -126,8 +126,8 @@ class Listeners:
     __slots__ = (
         "_expected",
         "_followers",
+        "_is_put_off",
         "_life_listeners",
-        "_looking",
         "_newcomers",
         "_shapes",
         "_turns",
@@ -144,8 +144,8 @@ class Listeners:
         self._shapes = Shapes()  # of their patterns
         self.count_listeners: dict[str, dict[WatcherCountListener, None]] = {}
         self._expected: Tree[str] = Tree()  # names of the topics that they wait for
-        self._newcomers: dict[_Newcomer, None] = {}  # of whom they are yet to be told
-        self._looking: tuple[_Newcomer, Iterator[str]] | None = None  # the first of these, and names still to look at
+        self._newcomers: dict[_Newcomer, Iterator[str] | None] = {}  # to be told of; names to look at, once that began
+        self._is_put_off = False  # whether that goes on in a later turn
         self.patterned: Callable[[str, bool], None] | None = None
 
     # What the hub calls.
@@ -306,23 +306,27 @@ class Listeners:
         """
         if not self.count_listeners:
             return
-        are_waiting = bool(self._newcomers)
         self._newcomers[pattern, follower] = None
-        if not are_waiting:
+        if not self._is_put_off:
             if self._turns.is_free():
                 self._look_at_newcomers()
             else:
-                self._turns.put_off(lambda _: self._look_at_newcomers())
+                self._look_later()
+
+    def _look_later(self) -> None:
+        self._is_put_off = True
+        self._turns.put_off(lambda _: self._look_at_newcomers())
 
     def _look_at_newcomers(self) -> None:
         """Tell of as many newcomers as this turn has room for, and of the others in the next turns."""
         turns = self._turns
+        self._is_put_off = False
         while self._newcomers and turns.room > 0:
-            newcomer = next(iter(self._newcomers))
+            newcomer, names = next(iter(self._newcomers.items()))
             pattern, follower = newcomer
-            if self._looking is None or self._looking[0] != newcomer:
-                self._looking = newcomer, iter(self._find_expected(pattern))
-            for name in self._looking[1]:
+            if names is None:
+                names = self._newcomers[newcomer] = iter(self._find_expected(pattern))
+            for name in names:
                 turns.spend(STEP)
                 listeners = self.count_listeners.get(name)
                 if listeners and matches(pattern, name) and (follower is None or _has_room(follower, name)):
@@ -333,7 +337,7 @@ class Listeners:
             else:
                 self._newcomers.pop(newcomer, None)
         if self._newcomers:
-            turns.put_off(lambda _: self._look_at_newcomers())
+            self._look_later()
 
     def _find_expected(self, pattern: str) -> list[str]:
         """The names that are waited for and that `pattern` takes in; all, where to find these is a walk too long."""

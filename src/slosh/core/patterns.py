@@ -21,10 +21,12 @@ MAX_STEPS: Final = 10_000
 """Segments of names that are looked at for one request; some 5 ms."""
 
 MAX_SHAPES: Final = 1000
-"""Shapes of patterns, behind the segments whose shapes are not counted, that there are at a time."""
+"""Shapes of patterns that there are at a time, of those that are counted. It bounds a walk, as `MAX_STEPS` does."""
 
 _UNCOUNTED: Final = 8
-"""Segments at the beginning of patterns whose shapes are not counted: they have 510 at most."""
+"""Segments at the beginning of patterns whose shapes are not counted."""
+_UNCOUNTED_STARS: Final = 4
+"""Stars of longer ones that are not counted."""
 
 V = TypeVar("V")
 
@@ -171,7 +173,8 @@ class Tree(Generic[V]):
         """The values at all patterns that take in `name`. The paths of this tree are patterns.
 
         Args:
-            walk: counts the steps; `Shapes` bounds how many there can be. They are taken before this returns.
+            walk: counts the steps, which are taken before this returns. For patterns of which `Shapes` keeps account
+                there are some 10,000 at most.
         """
         found: list[dict[V, None]] = []
         nodes = [self]
@@ -221,7 +224,8 @@ class Shapes:
 
     The shape of a pattern says which of its segments are `*`. `Tree.patterns_for` comes at each segment of a name to
     no more places than there are shapes of so many segments, because what is no `*` has to be that segment itself. Up
-    to the eighth segment there are 510 of them, whatever the patterns are; those of more segments are counted here.
+    to the eighth segment there are 510 of them, and 9,020 longer ones with four `*` at most, whatever the patterns are.
+    They are always taken, so that nobody can use up what others need; the others are counted here.
     """
 
     __slots__ = ("_counts",)
@@ -239,8 +243,9 @@ class Shapes:
         if len(self._counts) + sum(each not in self._counts for each in shapes) > MAX_SHAPES:
             wider = "/".join([*pattern.split("/")[:_UNCOUNTED], REST])
             raise TooManyPatterns(
-                f"Of patterns with more than {_UNCOUNTED} segments there are as many shapes as may be ({MAX_SHAPES}); "
-                f"the shape is which of them are '*'. Ask for {wider}, or try again in some seconds."
+                f"Of patterns with more than {_UNCOUNTED} segments and {_UNCOUNTED_STARS} '*' there are as many shapes "
+                f"as may be ({MAX_SHAPES}); the shape is which segments are '*'. Write '*' for fewer segments, ask for "
+                f"{wider}, or try again in some seconds."
             )
         for each in shapes:
             self._counts[each] = self._counts.get(each, 0) + 1
@@ -258,4 +263,5 @@ def _shapes(pattern: str) -> list[str]:
     if pattern.count("/") < _UNCOUNTED:
         return []
     shape = "".join("*" if segment == ONE else "x" for segment in pattern.removesuffix("/" + REST).split("/"))
-    return [shape[:length] for length in range(_UNCOUNTED + 1, len(shape) + 1)]
+    lengths = range(_UNCOUNTED + 1, len(shape) + 1)
+    return [shape[:length] for length in lengths if shape.count("*", 0, length) > _UNCOUNTED_STARS]

@@ -21,7 +21,7 @@ WORK: Final = 1024 * 1024
 """Bytes that may be looked at or written in one turn for each kind of work; some 3 ms."""
 WAKE: Final = 4096
 """Bytes that the waking of a watcher counts: an answer takes as long as the copying of so many."""
-STEP: Final = 512
+STEP: Final = 256
 """Bytes that a step of a walk through topics' names, or through patterns, counts."""
 COPIES: Final = 4
 """How many times as quickly bytes that are made already are written for one more watcher as they are looked at."""

@@ -297,8 +297,9 @@ class PatternSubscription(SeveralTopics):
 
     def leave(self, watcher: Watcher, now: float) -> None:
         """As the base says."""
-        for pattern in self._patterns:
-            self._hub.listeners.unfollow(pattern, self)
+        if self._watcher is not None:
+            for pattern in self._patterns:
+                self._hub.listeners.unfollow(pattern, self)
         self._watcher = None
         self._tell_incomplete = _tell_nobody
         super().leave(watcher, now)

@@ -105,10 +105,13 @@ class Subscription:
 
     @abstractmethod
     def leave(self, watcher: Watcher, now: float) -> None:
-        """Let `watcher` go, at the time `now`, seconds."""
+        """Let `watcher` go, at the time `now`, seconds. It may have gone already, or never have watched."""
 
     def leave_soon(self, watcher: Watcher, now: float) -> None:
-        """As `leave`, in a later turn where this one has no room for that. It may be woken until then, for nothing."""
+        """As `leave`, in a later turn where this one has no room for that.
+
+        Until then it may be woken for nothing, and counts as a watcher.
+        """
         self.leave(watcher, now)
 
     @abstractmethod

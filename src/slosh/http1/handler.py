@@ -54,7 +54,8 @@ class Action:
         self,
         connection: Connection,  # noqa: ARG002 - most are refused when they run
         variable: object | None,  # noqa: ARG002
-        asks_first: bool,  # noqa: ARG002, FBT001 - by position, because names cost a call more
+        *,
+        asks_first: bool,  # noqa: ARG002
     ) -> SloshError | None:
         """The error, where a request will be refused whatever its body; None where that is not known yet.
 
@@ -181,14 +182,9 @@ class ByTrust(Action):
         """As either."""
         return self.other.count_messages(body)
 
-    def refuse_early(
-        self,
-        connection: Connection,
-        variable: object | None,
-        asks_first: bool,  # noqa: FBT001 - as the base has it
-    ) -> SloshError | None:
+    def refuse_early(self, connection: Connection, variable: object | None, *, asks_first: bool) -> SloshError | None:
         """As the one that counts."""
-        return self._choose(connection).refuse_early(connection, variable, asks_first)
+        return self._choose(connection).refuse_early(connection, variable, asks_first=asks_first)
 
     def find_path(self, variable: object) -> str:
         """As either."""
@@ -221,7 +217,8 @@ class Refusal(Action):
         self,
         connection: Connection,  # noqa: ARG002 - the same whatever they are
         variable: object | None,  # noqa: ARG002
-        asks_first: bool,  # noqa: ARG002, FBT001
+        *,
+        asks_first: bool,  # noqa: ARG002
     ) -> SloshError | None:
         """As the base says."""
         return self.error

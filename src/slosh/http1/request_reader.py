@@ -175,7 +175,7 @@ class RequestReader(Connection):
             self.refuse(error, latest.variable)
             return None
         asks_first = head.expects_continue and not data
-        refusal = action.refuse_early(self, latest.variable, asks_first)
+        refusal = action.refuse_early(self, latest.variable, asks_first=asks_first)
         # A client that asks before it sends the body is spared that (RFC 9110 §10.1.1). And no client fills the memory
         # with what it may not send.
         if refusal is not None and (asks_first or isinstance(refusal, Unauthorized | Forbidden | TooManyRequests)):

@@ -24,7 +24,8 @@ class EndTopic(Publish):
         self,
         connection: Connection,
         variable: object | None,  # noqa: ARG002 - it has no body, whatever the topic
-        asks_first: bool,  # noqa: ARG002, FBT001 - as the base has it
+        *,
+        asks_first: bool,  # noqa: ARG002
     ) -> SloshError | None:
         """As the base says: for a body, and an idempotency key that is none."""
         try:

@@ -75,12 +75,7 @@ class Guard(Guarded):
         self._action.run_with(connection, body, variable)
         self._note(connection, grant)
 
-    def refuse_early(
-        self,
-        connection: Connection,
-        variable: object | None,
-        asks_first: bool,  # noqa: FBT001 - as the base has it
-    ) -> SloshError | None:
+    def refuse_early(self, connection: Connection, variable: object | None, *, asks_first: bool) -> SloshError | None:
         """As the base says.
 
         A request is counted here where it is refused without its body: a guess at a token costs as much as one that
@@ -91,7 +86,7 @@ class Guard(Guarded):
         except SloshError as error:
             refusal: SloshError | None = error
         else:
-            refusal = self._action.refuse_early(connection, variable, asks_first)
+            refusal = self._action.refuse_early(connection, variable, asks_first=asks_first)
             if not asks_first:
                 return refusal
         if refusal is not None:

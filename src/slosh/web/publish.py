@@ -121,12 +121,7 @@ class Publish(Action):
             return None
         return name
 
-    def refuse_early(
-        self,
-        connection: Connection,
-        variable: object | None,
-        asks_first: bool,  # noqa: FBT001 - as the base has it
-    ) -> SloshError | None:
+    def refuse_early(self, connection: Connection, variable: object | None, *, asks_first: bool) -> SloshError | None:
         """As the base says: for an idempotency key that is none, and a topic that takes nothing, where that is known.
 
         With a key it is not known: the request may be a second one, and is answered as the first.

@@ -122,13 +122,13 @@ export class SloshChart extends HTMLElement {
     let isOver = false;
     const draw = () => {
       if (isOver || !feed.newest) return;
-      const edge = feed.ended ?? Math.max(feed.now, lines.last ?? 0);
+      const edge = feed.latest;
       const { first = edge, last } = lines;
       lines.forget(edge - span);
       [view.from, view.to] = x ? widen(first, last ?? 0) : [Math.max(edge - span, Math.min(first, edge - SHORTEST)), edge];
       view.marks = lines.marks;
       const all = [...lines.all.values()];
-      for (const line of all) [line.parts, line.label] = [lines.parts(line, fields?.length === 1), lines.label(line, fields?.length === 1)];
+      for (const line of all) lines.name(line, fields?.length === 1);
       const drawn = fields ? all.filter(({ path, isPlace }) => fields.includes(path) && !isPlace) : all.filter((line) => line.isDrawn).slice(0, MAX_DRAWN);
       panels.draw(drawn);
       panels.showValues();
@@ -202,14 +202,16 @@ export class SloshChart extends HTMLElement {
     const { waiting } = this.#parts;
     waiting.hidden = isDrawn && !missing.length;
     waiting.classList.toggle("beside", isDrawn);
+    if (waiting.hidden) return;
     const found = new Set();
     if (!isDrawn) findNumbers(message, (path, number) => number !== null && found.size < MOST_TOLD && found.add(path));
     const told = JSON.stringify([missing, ...found]);
-    if (waiting.hidden || told === this.#told) return;
+    if (told === this.#told) return;
     this.#told = told;
     const at = missing.length ? [" at ", ...isolated(missing, ", ")] : [];
     const there = found.size ? [" There is: ", ...isolated([...found], ", "), "."] : [];
-    waiting.replaceChildren(make("p", {}, "No message has had a number", ...at, ".", ...there));
+    const words = missing.length || !found.size ? ["No message has had a number", ...at, "."] : ["Nothing is drawn by itself; name what is, in fields."];
+    waiting.replaceChildren(make("p", {}, ...words, ...there));
   }
 
   #tell(name, words) {

@@ -53,6 +53,11 @@ export class Feed {
     return this.#clock.now(local());
   }
 
+  /** The end of all that can be drawn: now, by the server's clock, or where the topic ended. A message cannot have come later. */
+  get latest() {
+    return this.ended ?? Math.max(this.now, this.#lines.last ?? 0);
+  }
+
   /** Messages a second, over the last ten. */
   get rate() {
     const here = local();

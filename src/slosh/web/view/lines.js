@@ -101,8 +101,14 @@ export class Lines {
   }
 
   /** How a line is called, in one text. */
-  label(line, isOnePath = false) {
-    return this.parts(line, isOnePath).join(BETWEEN);
+  label(line) {
+    return this.parts(line).join(BETWEEN);
+  }
+
+  /** Note at a line how it is called. */
+  name(line, isOnePath = false) {
+    line.parts = this.parts(line, isOnePath);
+    line.label = line.parts.join(BETWEEN);
   }
 
   /** The parts of how a line is called; which of several hosts it is stands there only if there are several. Where all that is drawn has
@@ -240,7 +246,8 @@ export class Lines {
     const known = this.all.get(key);
     if (known || number === null) return known;
     if (this.all.size >= MAX_LINES) {
-      if (this.rest.size < MAX_REST) this.rest.set(this.label({ source, value, path }), this.parts({ source, value, path }));
+      const parts = this.parts({ source, value, path });
+      if (this.rest.size < MAX_REST) this.rest.set(parts.join(BETWEEN), parts);
       return undefined;
     }
     const isHidden = isCounter(path, number, time);

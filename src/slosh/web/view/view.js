@@ -122,16 +122,13 @@ function draw(now) {
   showTexts(edge);
 }
 
-/** The end of all that can be drawn: now, by the server's clock, or where the topic ended. A message cannot have come later. */
-const latest = () => feed.ended ?? Math.max(feed.now, lines.last ?? 0);
-
 /** Where the charts begin and end. */
 function move() {
   if (!view.isTime) {
     [view.from, view.to] = widen(shown.zoom?.from ?? lines.first ?? 0, shown.zoom?.to ?? lines.last ?? 1);
     return view.to;
   }
-  const edge = held ?? latest();
+  const edge = held ?? feed.latest;
   lines.forget(edge - kept);
   // The chart grows with what there is, up to the span.
   const first = lines.first ?? feed.newest.time;
@@ -146,7 +143,7 @@ function move() {
 function drawnLines() {
   const all = [...lines.all.values()];
   for (const line of all) {
-    [line.parts, line.label] = [lines.parts(line), lines.label(line)];
+    lines.name(line);
     if (line.isKnown) continue;
     line.isKnown = true;
     if (shown.only.size) Object.assign(line, { isDrawn: names(shown.only, line), isTouched: true });
@@ -318,7 +315,7 @@ function fillPast({ topics = {} }) {
 
 function pause() {
   feed.pause();
-  held = feed.waiting ? latest() : undefined;
+  held = feed.waiting ? feed.latest : undefined;
   $("pause").setAttribute("aria-pressed", String(Boolean(feed.waiting)));
   lastTexts = 0;
   change();
