@@ -103,6 +103,25 @@ def test_a_cancelled_stop_goes_on_and_can_be_waited_for_again() -> None:
     run(work)
 
 
+def test_from_the_moment_when_another_has_the_sockets_each_answer_is_the_last_on_its_connection() -> None:
+    """Also where a request comes before the process has got as far as to stop: its client belongs to the other one."""
+
+    async def work() -> None:
+        server = Server(Settings(port=0))
+        await server.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.addresses[0].rpartition(":")[2]))
+        asked = request("GET", "/topics/a?wait=0").replace(b"Connection: close\r\n", b"")
+        writer.write(asked)
+        assert b"Connection: close" not in await reader.readuntil(b"\r\n\r\n")
+        server.give_up_sockets()
+        writer.write(asked)
+        assert b"Connection: close\r\n" in await reader.read()
+        writer.close()
+        await server.stop()
+
+    run(work)
+
+
 def test_it_binds_before_it_starts() -> None:
     """So that a port below 1024 can be had before rights are given up; the system queues who comes meanwhile."""
     server = Server(Settings(port=0))

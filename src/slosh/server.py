@@ -191,13 +191,17 @@ class Server:
         return self._sockets
 
     def give_up_sockets(self) -> None:
-        """Another server has the listening sockets now. What `stop` does from here on is quick, because it is there."""
+        """Another server has the listening sockets now. Call `stop` next, which is quick, because that one is there.
+
+        Each answer from here on is the last on its connection, also before `stop` has begun.
+        """
         for each in self._sockets:
             each.close()
         self._sockets = []
         self._owns_sockets = False
         if self._state is not None:
             self._state.has_successor = True
+            self._state.draining = True
 
     def reload(self, settings: Settings) -> Reloaded:
         """Take the values of the settings that a running server can change, and the rules of `[access]`.

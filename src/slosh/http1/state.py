@@ -84,7 +84,7 @@ class ServerState:
         lag: how late the event loop is.
         shortage: notices that there is no descriptor left to accept a client with.
         idle: how long a connection may be idle, seconds, `inf` for any time.
-        emptied: done when the last connection has gone; there while the server is draining.
+        emptied: done when the last connection has gone; None until `drain` waits for that.
         refused: how often each error was answered, by its code.
         refusal_log: which of them are logged.
         access_log: which requests are logged; None where none is.
