@@ -50,9 +50,12 @@ def heard(url: str, publish: Callable[[], object]) -> object:
 
 
 def streams(url: str) -> bool:
-    """Whether an EventSource gets a stream there, and no error of a proxy whose parts are not yet together."""
+    """Whether an EventSource gets a stream there, and no error of a proxy whose parts are not yet together.
+
+    Such a proxy may also say nothing, for ever, so each try is short.
+    """
     try:
-        with httpx2.stream("GET", url, headers={"Accept": "text/event-stream"}, timeout=PATIENCE) as answer:
+        with httpx2.stream("GET", url, headers={"Accept": "text/event-stream"}, timeout=PATIENCE / 10) as answer:
             return answer.status_code == 200 and answer.headers.get("Content-Type") == "text/event-stream"
     except httpx2.TransportError:
         return False
