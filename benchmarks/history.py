@@ -15,7 +15,7 @@ from typing import Final
 
 from slosh.compiled import is_compiled
 from slosh.core.budget import Budget
-from slosh.core.classes import Classes, TopicClass
+from slosh.core.classes import Bounds, Classes, TopicClass
 from slosh.core.hub import Hub
 from slosh.core.portions import WORK
 from slosh.core.rollups import Rollups
@@ -63,11 +63,13 @@ def publish(history: float) -> float:
     """Seconds for a message of five numbers that is put into a topic, and what follows for its history."""
     owed: list[bool] = []
     hub = Hub(
-        classes=Classes(TopicClass(queue=100, queue_bytes=1 << 20, linger=1e6, history=history)),
-        max_topics=9,
-        max_watchers=0,
-        max_bytes=ENDLESS,
-        max_series=64,
+        Bounds(
+            Classes(TopicClass(queue=100, queue_bytes=1 << 20, linger=1e6, history=history)),
+            max_topics=9,
+            max_watchers=0,
+            max_bytes=ENDLESS,
+            max_series=64,
+        ),
         new_epoch=lambda: "abcdefgh",
         wake=lambda: owed.append(True),
         arm=lambda _: None,

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slosh.core.classes import DEFAULT, Classes, TopicClass
+from slosh.core.classes import DEFAULT, Bounds, Classes, TopicClass
 from slosh.core.hub import Hub
 from slosh.engine.base import Engine
 from slosh.engine.memory import MemoryEngine
@@ -54,18 +54,20 @@ def make_hub(settings: Settings, loop: asyncio.AbstractEventLoop, new_epoch: Cal
     def arm(when: float) -> None:
         loop.call_at(when, lambda: hub.expire(loop.time()))
 
-    hub = Hub(
-        classes=make_classes(settings),
+    hub = Hub(make_bounds(settings), new_epoch=new_epoch, wake=partial(loop.call_soon, flush), arm=arm)
+    hub.clock = loop.time
+    return hub
+
+
+def make_bounds(settings: Settings) -> Bounds:
+    """The bounds of topics that the settings have."""
+    return Bounds(
+        make_classes(settings),
         max_topics=settings.max_topics,
         max_watchers=settings.max_watchers,
         max_bytes=settings.max_bytes,
         max_series=settings.max_series,
-        new_epoch=new_epoch,
-        wake=partial(loop.call_soon, flush),
-        arm=arm,
     )
-    hub.clock = loop.time
-    return hub
 
 
 def make_classes(settings: Settings) -> Classes:

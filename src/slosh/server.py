@@ -20,7 +20,7 @@ from slosh.http1.protocol import connect
 from slosh.http1.shortage import silence_reports
 from slosh.http1.state import ServerState
 from slosh.listening import AT_A_TIME, BACKLOG, adopt, describe, listen, loopback_ports, release
-from slosh.parts import check_engine, find_root, make_classes, make_engine, make_hub, make_tls
+from slosh.parts import check_engine, find_root, make_bounds, make_engine, make_hub, make_tls
 from slosh.reloading import Reloaded, plan_reload
 from slosh.settings.sources import from_keywords
 from slosh.settings.table import Settings
@@ -222,14 +222,7 @@ class Server:
             if self._heads is not None:
                 self._heads.forget(self._state)  # What is done for them has bounds in it.
         if self._engine is not None:
-            self._engine.hub.set_bounds(
-                classes=make_classes(self.settings),
-                max_topics=self.settings.max_topics,
-                max_watchers=self.settings.max_watchers,
-                max_bytes=self.settings.max_bytes,
-                max_series=self.settings.max_series,
-                now=asyncio.get_running_loop().time(),
-            )
+            self._engine.hub.set_bounds(make_bounds(self.settings), asyncio.get_running_loop().time())
         return reloaded
 
     def _bound_files(self, state: ServerState) -> None:

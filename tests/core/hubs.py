@@ -4,11 +4,16 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from slosh.core.classes import Classes, TopicClass
+from slosh.core.classes import Bounds, Classes, TopicClass
 from slosh.core.hub import Hub
 from slosh.core.reading import Place, read
 from slosh.core.topic import Shared, Topic, Watcher
 from tests.core.loops import Loop
+
+
+def generous(classes: Classes, **bounds: int) -> Bounds:
+    """Bounds of topics with these classes, so wide that nothing meets those that are left out."""
+    return Bounds(classes, **({"max_topics": 1000, "max_watchers": 0, "max_bytes": 1 << 40, "max_series": 64} | bounds))
 
 
 class HubOnLoop(Hub):
@@ -16,7 +21,7 @@ class HubOnLoop(Hub):
 
     Args:
         loop: where its calls are made.
-        bounds: as `Hub` takes them; generous where left out.
+        bounds: as `Bounds` and `TopicClass` take them; generous where left out.
     """
 
     def __init__(self, loop: Loop, **bounds: Any) -> None:
@@ -26,8 +31,7 @@ class HubOnLoop(Hub):
         of_class = {"queue": 100, "queue_bytes": 1_000_000, "linger": 30.0, "age": 0.0, "keeps": False, "history": 0.0}
         default = TopicClass(**{name: bounds.pop(name, value) for name, value in of_class.items()})
         super().__init__(
-            classes=Classes(default, bounds.pop("rules", ())),
-            **({"max_topics": 1000, "max_watchers": 0, "max_bytes": 1 << 40, "max_series": 64} | bounds),
+            generous(Classes(default, bounds.pop("rules", ())), **bounds),
             new_epoch=lambda: f"e{next(epochs)}",
             wake=self._ask_for_a_flush,
             arm=lambda when: loop.call_at(when, lambda: self.expire(loop.now())),

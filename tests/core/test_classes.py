@@ -11,7 +11,7 @@ from slosh.core.classes import DEFAULT, Classes, TopicClass
 from slosh.core.patterns import matches
 from slosh.core.reading import Earliest, locate, read
 from slosh.core.topic import Topic
-from tests.core.hubs import HubOnLoop, Watching
+from tests.core.hubs import HubOnLoop, Watching, generous
 from tests.core.loops import Loop
 from tests.core.test_patterns import NAMES, PATTERNS
 from tests.properties import PROPERTY
@@ -128,27 +128,13 @@ def test_new_classes_change_rings_in_place_and_reset_nobody(hub: HubOnLoop) -> N
     reader = Watching(hub, topic, 55, stays=True)
     hub.turn()
     assert reader.got == [b"55", b"56", b"57", b"58", b"59"]
-    hub.set_bounds(
-        classes=Classes(make(), [make("gen/**", queue=3, age=5.0)]),
-        max_topics=1000,
-        max_watchers=0,
-        max_bytes=1 << 40,
-        max_series=64,
-        now=hub.loop.now(),
-    )
+    hub.set_bounds(generous(Classes(make(), [make("gen/**", queue=3, age=5.0)])), hub.loop.now())
     assert hub.get("gen/a") is topic
     assert topic.after(0) == [b"57", b"58", b"59"]
     assert hub.fell_off == 10 + 47
     hub.loop.advance(5.1)
     assert topic.after(0) == []
-    hub.set_bounds(
-        classes=Classes(make(queue=100)),
-        max_topics=1000,
-        max_watchers=0,
-        max_bytes=1 << 40,
-        max_series=64,
-        now=hub.loop.now(),
-    )
+    hub.set_bounds(generous(Classes(make(queue=100))), hub.loop.now())
     fill(hub, "gen/a", 100)
     hub.turn()
     assert len(topic.after(0)) == 100
@@ -161,18 +147,13 @@ def test_a_class_that_keeps_fewer_bytes_than_before_shortens_its_rings() -> None
     topic = hub.get("a")
     hub.append(topic, [b"x" * 100] * 10, hub.loop.now())
     kind = TopicClass(queue=100, queue_bytes=350, linger=8.0)
-    hub.set_bounds(
-        classes=Classes(kind), max_topics=9, max_watchers=0, max_bytes=1 << 40, max_series=64, now=hub.loop.now()
-    )
+    hub.set_bounds(generous(Classes(kind)), hub.loop.now())
     assert (len(topic.after(0)), hub.fell_off) == (3, 7)
 
 
 def read_again(hub: HubOnLoop, *rules: TopicClass, **default: Any) -> None:
     """Have the hub take new classes, as a server does that is sent SIGHUP."""
-    classes = Classes(make(**default), rules)
-    hub.set_bounds(
-        classes=classes, max_topics=1000, max_watchers=0, max_bytes=1 << 40, max_series=64, now=hub.loop.now()
-    )
+    hub.set_bounds(generous(Classes(make(**default), rules)), hub.loop.now())
 
 
 @pytest.mark.parametrize("age", [10.0, 3600.0])

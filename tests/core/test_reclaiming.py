@@ -9,7 +9,7 @@ from slosh.core.classes import Classes, TopicClass
 from slosh.core.topic import EACH, Topic
 from slosh.engine.memory import MemoryEngine
 from slosh.errors import MemoryFull
-from tests.core.hubs import HubOnLoop, Watching
+from tests.core.hubs import HubOnLoop, Watching, generous
 from tests.core.loops import Loop
 from tests.properties import PROPERTY
 
@@ -44,9 +44,7 @@ def test_whatever_happens_what_is_held_is_the_sum_of_all_rings_and_within_the_bo
             loop.advance(about[0])
         elif what == "bounds":
             default = TopicClass(queue=about[0], queue_bytes=about[1], linger=8.0, age=6.0)
-            hub.set_bounds(
-                classes=Classes(default), max_topics=9, max_watchers=0, max_bytes=1000, max_series=64, now=loop.now()
-            )
+            hub.set_bounds(generous(Classes(default), max_bytes=1000), loop.now())
         elif what == "post":
             hub.get(name)
             engine.accept(name, about[1], loop.now())

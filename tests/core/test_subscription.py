@@ -14,6 +14,7 @@ from slosh.core.several import PatternSubscription, Room, SeveralTopics
 from slosh.core.subscription import Batch, OneTopic, Subscription
 from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyWatchers
+from tests.core.hubs import generous
 from tests.properties import PROPERTY
 
 
@@ -38,11 +39,7 @@ def hub() -> Hub:
 def make_hub() -> Hub:
     epochs = (f"e{number}" for number in itertools.count())
     return Hub(
-        classes=Classes(TopicClass(queue=5, queue_bytes=1000, linger=30.0)),
-        max_topics=10,
-        max_watchers=1,
-        max_bytes=1 << 40,
-        max_series=64,
+        generous(Classes(TopicClass(queue=5, queue_bytes=1000, linger=30.0)), max_topics=10, max_watchers=1),
         new_epoch=lambda: next(epochs),
         wake=lambda: None,
         arm=lambda _: None,

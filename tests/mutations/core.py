@@ -103,8 +103,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/hub.py",
-        "if self._max_watchers and len(topic.watchers) >= self._max_watchers:",
-        "if self._max_watchers and len(topic.watchers) > self._max_watchers:",
+        "if most and len(topic.watchers) >= most:",
+        "if most and len(topic.watchers) > most:",
         "core/test_hub.py::TestBounds::test_one_watcher_too_many_is_refused",
     ),
     row(

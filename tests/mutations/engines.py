@@ -292,13 +292,13 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/redis/engine.py",
-        "most = self.hub.max_topics",
+        "most = self.hub.bounds.max_topics",
         "most = view.settings.max_topics",
         "engine/redis/test_directory.py::test_settings_that_are_read_again_make_room_for_more_topics_at_a_node",
     ),
     row(
         "engine/redis/mirrors.py",
-        "most = self._hub.max_topics",
+        "most = self._hub.bounds.max_topics",
         "most = self._view.settings.max_topics",
         "engine/redis/test_directory.py::test_settings_that_are_read_again_make_room_for_more_topics_at_a_node",
     ),

@@ -11,6 +11,7 @@ import pytest
 from slosh.core.classes import Classes, TopicClass
 from slosh.settings import Settings
 from slosh.web.process import count_open_files, find_start, read_memory
+from tests.core.hubs import generous
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site
 
@@ -75,14 +76,7 @@ def test_each_class_has_its_own_counts_which_a_reload_keeps(make_site: MakeSite)
     assert told("watchers") == (1, 0, 0)
     assert told("ring_bytes") == (2, 0, 3)
     kinds = [TopicClass(name, queue=5, queue_bytes=1 << 20, linger=30.0) for name in ("default", "gen/**")]
-    site.engine.hub.set_bounds(
-        classes=Classes(kinds[0], kinds[1:]),
-        max_topics=9,
-        max_watchers=0,
-        max_bytes=1 << 30,
-        max_series=64,
-        now=site.loop.time(),
-    )
+    site.engine.hub.set_bounds(generous(Classes(kinds[0], kinds[1:])), site.loop.time())
     metrics = site.metrics()
     assert metrics['slosh_class_published_messages_total{class="gen/**"}'] == 3
     assert 'slosh_class_topics{class="rare"}' not in metrics

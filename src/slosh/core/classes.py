@@ -1,4 +1,4 @@
-"""Classes of topics: which settings hold for a topic, by its name.
+"""Classes of topics, which say what holds for a topic by its name, and the bounds of all topics together.
 
 The first pattern that takes a name in decides, and the default class has all the other names. A topic is given its
 class once, when it comes to life, so that no message asks for it.
@@ -133,3 +133,27 @@ class Classes:
             if place >= 0:
                 return self.rules[place]
         return self.default
+
+
+@mypyc_attr(acyclic=True)
+class Bounds:
+    """What the topics of a hub may be. Never changed: a server that reads its settings again makes new ones.
+
+    Attributes:
+        classes: what holds for each topic, by its name.
+        max_topics: how many may be active at a time.
+        max_watchers: how many watchers one topic may have, 0 for any number.
+        max_bytes: how much all rings and histories take together, bytes.
+        max_series: how many series the history of one topic has.
+    """
+
+    __slots__ = ("classes", "max_bytes", "max_series", "max_topics", "max_watchers")
+
+    def __init__(
+        self, classes: Classes, *, max_topics: int, max_watchers: int, max_bytes: int, max_series: int
+    ) -> None:
+        self.classes = classes
+        self.max_topics = max_topics
+        self.max_watchers = max_watchers
+        self.max_bytes = max_bytes
+        self.max_series = max_series

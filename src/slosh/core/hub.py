@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from slosh.compiled import mypyc_attr
-from slosh.core.classes import Classes
+from slosh.core.classes import Bounds
 from slosh.core.patterns import Walk
 from slosh.core.portions import STEP
 from slosh.core.rings import Rings
@@ -33,32 +33,21 @@ class Hub(Rings):
     """Topics by name, their liveness, and the watchers that are to be woken.
 
     Args:
-        classes: of topics; each topic gets its class when it comes to life.
-        max_topics: how many topics may be active at a time.
-        max_bytes: how much all rings and histories take together, bytes.
-        max_series: how many series the history of one topic has.
-        max_watchers: how many watchers one topic may have, 0 for any number.
+        bounds: of its topics; each gets its class when it is created.
         new_epoch: gives the random text of a new life.
         wake: called when there is something to flush; the caller must call `flush` soon.
         arm: called with a time, seconds; the caller must call `expire` then.
     """
 
-    def __init__(  # noqa: PLR0913 - its bounds are settings, one each
+    def __init__(
         self,
+        bounds: Bounds,
         *,
-        classes: Classes,
-        max_topics: int,
-        max_watchers: int,
-        max_bytes: int,
-        max_series: int,
         new_epoch: Callable[[], str],
         wake: Callable[[], object],
         arm: Callable[[float], None],
     ) -> None:
-        super().__init__(classes, max_bytes, max_series, wake, arm)
-        self.max_topics = max_topics
-        """How many topics may be active at a time. Change it by `set_bounds`."""
-        self._max_watchers = max_watchers
+        super().__init__(bounds, wake, arm)
         self._new_epoch = new_epoch
         self.used_up: SloshError | None = None
         """Why `opener` may bring none to life. For an engine that has to ask whether its topic is active."""
@@ -82,21 +71,18 @@ class Hub(Rings):
         """How many watchers there are on all topics; counts them, so it is for tests and metrics only."""
         return sum(len(topic.watchers) for topic in self._topics.by_name.values())
 
-    def set_bounds(
-        self, *, classes: Classes, max_topics: int, max_watchers: int, max_bytes: int, max_series: int, now: float
-    ) -> None:
-        """Take new bounds at the time `now`, seconds. Rings become shorter or longer in place, and no life ends.
+    def set_bounds(self, bounds: Bounds, now: float) -> None:
+        """Take new `bounds` at the time `now`, seconds. Rings become shorter or longer in place, and no life ends.
 
         Topics that linger already do so for the time that they had.
         """
-        classes.count_on(self.classes)
-        self.classes = classes
-        self.max_topics = max_topics
-        self._max_watchers = max_watchers
-        self.budget.most = max_bytes
-        self.histories.most = max_series
+        bounds.classes.count_on(self.classes)
+        self.bounds = bounds
+        self.classes = bounds.classes
+        self.budget.most = bounds.max_bytes
+        self.histories.most = bounds.max_series
         for topic in self._topics.by_name.values():
-            kind = topic.kind = classes.find(topic.name)
+            kind = topic.kind = self.classes.find(topic.name)
             before = topic.weight
             kind.counts.fell_off += topic.fit(kind.queue, kind.queue_bytes)
             topic.share.give_back(before - topic.weight)
@@ -210,21 +196,22 @@ class Hub(Rings):
         Raises:
             TooManyTopics: there is none left.
         """
-        if len(self) + births <= self.max_topics:
+        if len(self) + births <= self.bounds.max_topics:
             return
         self.expire(now)
-        while len(self) + births > self.max_topics:
+        while len(self) + births > self.bounds.max_topics:
             if not self._expire_some(now):
                 break
-        if len(self) + births > self.max_topics:
+        if len(self) + births > self.bounds.max_topics:
             raise self._no_room()
 
     def _check_watchers(self, topic: Topic) -> None:
-        if self._max_watchers and len(topic.watchers) >= self._max_watchers:
-            raise TooManyWatchers(self._max_watchers)
+        most = self.bounds.max_watchers
+        if most and len(topic.watchers) >= most:
+            raise TooManyWatchers(most)
 
     def _no_room(self) -> TooManyTopics:
-        return TooManyTopics(self.max_topics)
+        return TooManyTopics(self.bounds.max_topics)
 
     def interest(self, name: str, now: float) -> int:
         """How many watch the topic `name` at the time `now`, seconds; also where it does not live, by patterns."""

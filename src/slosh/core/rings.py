@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from slosh.compiled import mypyc_attr
 from slosh.core.budget import Budget, Shares
-from slosh.core.classes import Classes
+from slosh.core.classes import Bounds
 from slosh.core.histories import Histories
 from slosh.core.reclaiming import Reclaiming
 from slosh.core.rollups import Rollups
@@ -27,30 +27,23 @@ class Rings(Waking):
     """The rings and histories of a hub's topics.
 
     Args:
-        classes: of topics.
-        max_bytes: how much all rings and histories take together, bytes.
-        max_series: how many series the history of one topic has.
+        bounds: of its topics.
         wake: called when there is something to flush; the caller must call `flush` soon.
         arm: called with a time, seconds; the caller must call `Hub.expire` then.
     """
 
-    def __init__(
-        self,
-        classes: Classes,
-        max_bytes: int,
-        max_series: int,
-        wake: Callable[[], object],
-        arm: Callable[[float], None],
-    ) -> None:
+    def __init__(self, bounds: Bounds, wake: Callable[[], object], arm: Callable[[float], None]) -> None:
         super().__init__(wake, arm)
-        self.classes = classes
-        """Of topics. Change them by `Hub.set_bounds`."""
+        self.bounds = bounds
+        """Of its topics. Change them by `Hub.set_bounds`."""
+        self.classes = bounds.classes
+        """Those of `bounds`, because each publish asks for them."""
         self._topics = Topics()
-        self.budget = Budget(max_bytes)
+        self.budget = Budget(bounds.max_bytes)
         """How much all rings and histories take, and may take."""
         self.shares: Shares[Topic] = Shares(self.budget)
         """Of those for whom topics count, and that of all others."""
-        self.histories = Histories(max_series)
+        self.histories = Histories(bounds.max_series)
         """Of those topics that have one."""
         self.reclaiming = Reclaiming(self.budget, self.histories)
         self.opener = ""

@@ -12,6 +12,7 @@ from slosh.core.classes import Classes, TopicClass
 from slosh.core.topic import Topic
 from slosh.core.window import Window, work_out_columns
 from slosh.errors import NoWatchers
+from tests.core.hubs import generous
 from tests.e2e.server import CurlPoll, Serving, curl, until
 from tests.engine.contract import Harness, Poller
 from tests.engine.ends import EndsContract
@@ -152,9 +153,7 @@ def test_classes_that_are_read_again_hold_for_the_next_message_at_every_server(
     one.settle()
     for node in pair:
         classes = Classes(node.hub.classes.default, [TopicClass("gen/**", queue=6, queue_bytes=1000, linger=60.0)])
-        node.hub.set_bounds(
-            classes=classes, max_topics=1000, max_watchers=0, max_bytes=1 << 40, max_series=64, now=node.now
-        )
+        node.hub.set_bounds(generous(classes), node.now)
     for name in names:
         for number in range(8):
             one.taken(name, b"%d" % number)

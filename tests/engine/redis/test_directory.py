@@ -11,7 +11,7 @@ from slosh.core.topic import Topic, Watcher
 from slosh.engine.base import TopicFacts
 from slosh.engine.redis.collecting import _MOST_GATHERED, Seeking
 from slosh.errors import NoWatchers, TooManyTopics
-from tests.core.hubs import Roomy
+from tests.core.hubs import Roomy, generous
 from tests.engine.contract import Poller
 from tests.engine.nodes import Node
 
@@ -244,9 +244,7 @@ def test_settings_that_are_read_again_make_room_for_more_topics_at_a_node(nodes:
         begin(name)
         one.advance(1.0)
     assert isinstance(begin("c"), TooManyTopics)
-    one.hub.set_bounds(
-        classes=one.hub.classes, max_topics=3, max_watchers=0, max_bytes=1 << 40, max_series=64, now=one.now
-    )
+    one.hub.set_bounds(generous(one.hub.classes, max_topics=3), one.now)
     assert not isinstance(begin("c"), TooManyTopics)
     one.advance(1.0)
     assert isinstance(begin("d"), TooManyTopics)

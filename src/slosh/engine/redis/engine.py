@@ -182,7 +182,7 @@ class RedisEngine(Engine):
         here = topic.count_watchers() if topic is not None else 0
         may_begin = opens or (bool(messages) and (kind.keeps or here > 0 or self._directory.is_wanted(name)))
         no_room = used_up if may_begin and not here else None
-        most = self.hub.max_topics
+        most = self.hub.bounds.max_topics
         if may_begin and not here and self._directory.active >= most:
             no_room = TooManyTopics(most, "node")
         keys = view.keys.of_topic(name)

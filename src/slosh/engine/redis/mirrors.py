@@ -120,7 +120,7 @@ class Mirrors:
             return
         mirror = self._mirrors.get(name)
         if mirror is None:
-            most = self._hub.max_topics
+            most = self._hub.bounds.max_topics
             if len(self._mirrors) >= most:
                 self._hub.expire(now)
             if len(self._mirrors) >= most:

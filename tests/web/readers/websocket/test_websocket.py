@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from slosh.parts import make_classes
+from slosh.parts import make_bounds
 from tests.web.conftest import MakeSite
 from tests.web.frames import BINARY, CLOSE, CONT, HANDSHAKE, PING, PONG, TEXT, frame, frames, open_socket
 from tests.web.harness import Client, Response, Site, request
@@ -230,14 +230,7 @@ def test_another_max_message_holds_for_one_that_is_open(make_site: MakeSite, bef
     client = open_socket(site)
     client.send(frame(TEXT, b"1" * before))
     assert [payload.count(b"1") > 900 for _, payload in frames(client)] == [True]
-    site.hub.set_bounds(
-        classes=make_classes(replace(site.settings, max_message=after)),
-        max_topics=9,
-        max_watchers=0,
-        max_bytes=1 << 40,
-        max_series=64,
-        now=site.loop.time(),
-    )
+    site.hub.set_bounds(make_bounds(replace(site.settings, max_message=after)), site.loop.time())
     client.wire.arrived.clear()
     client.send(frame(TEXT, b"1" * after))
     assert [payload.count(b"1") > 900 for _, payload in frames(client)] == [True]
