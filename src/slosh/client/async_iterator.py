@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import TracebackType
 from typing import Final, Generic, Self, TypeVar, cast
 
 import httpx2
 
+from slosh.client.bases import AsyncClosing, Progress
 from slosh.client.connections import MAX_EVENT, WATCH, told_lasting
 from slosh.client.errors import BadUse, ClientError, Unreachable
 from slosh.client.items import Item, Note
@@ -20,7 +20,7 @@ _AHEAD: Final = 16
 """Events that are read before the program asks for them."""
 
 
-class AsyncWatch(Generic[Received]):
+class AsyncWatch(AsyncClosing, Progress, Generic[Received]):
     """An asynchronous iterator over the messages of topics; made by `AsyncClient.watch`.
 
     Call `aclose`, or use it in an `async with` block, when you leave it before its end. One that is dropped ends its
@@ -52,31 +52,6 @@ class AsyncWatch(Generic[Received]):
         self._closed = asyncio.Event()
         self._steps = False  # whether a task is in `__anext__`
         self.timed_out = False
-
-    @property
-    def place(self) -> str:
-        """The place behind the last message given; give it as `since` to go on there. Empty before any."""
-        return self._watching.place
-
-    @property
-    def lost(self) -> int:
-        """How many messages were missed so far."""
-        return self._watching.lost
-
-    @property
-    def truncated(self) -> bool:
-        """Whether a part of the window that `since` asked for had left the ring before this reader came."""
-        return self._watching.truncated
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether the patterns take in more topics than one reader may come to, so that some are left out."""
-        return self._watching.incomplete
-
-    @property
-    def ended(self) -> bool:
-        """Whether the topics ended, so that nothing follows."""
-        return self._watching.is_over
 
     def __aiter__(self) -> Self:
         return self
@@ -119,14 +94,6 @@ class AsyncWatch(Generic[Received]):
         """End the iteration and its connection."""
         self._closed.set()
         await self._disconnect()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def __del__(self) -> None:
         connection = getattr(self, "_connection", None)  # there is none where __init__ raised

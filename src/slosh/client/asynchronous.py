@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Literal, Self, Unpack, overload
+from typing import Literal, Unpack, overload
 
 import httpx2
 
 from slosh.client.addresses import topic_path
 from slosh.client.answers import Published, read_answer, read_patterns, read_problem
 from slosh.client.async_iterator import AsyncWatch
+from slosh.client.bases import Addressed, AsyncClosing
 from slosh.client.connections import open_async_connections, told_lasting, unreachable
 from slosh.client.errors import ClientError, Refused
 from slosh.client.history import History, history_query, read_history
@@ -31,7 +31,7 @@ from slosh.client.request import (
 )
 
 
-class AsyncClient:
+class AsyncClient(AsyncClosing, Addressed):
     """A slosh server, as seen from a program with an event loop. See `Client`; the arguments are the same.
 
     Call `aclose`, or use it in an `async with` block. It belongs to the loop in which it is first used.
@@ -47,21 +47,6 @@ class AsyncClient:
     ) -> None:
         self._options: Options = make_options(url, token, headers, timeout)
         self.http = open_async_connections(self._options)
-
-    @property
-    def url(self) -> str:
-        """The server's address."""
-        return self._options.url
-
-    @property
-    def where(self) -> str:
-        """The server's address, and the proxy of the environment that is asked for it, as errors name both."""
-        return self._options.where
-
-    @property
-    def base(self) -> str:
-        """What the address of each request begins with: `url`, or a name where that is of a Unix socket."""
-        return self._options.base
 
     async def publish(self, topic: str, value: object, **options: Unpack[PublishOptions]) -> Published:
         """Publish one message. See `Client.publish`."""
@@ -135,14 +120,6 @@ class AsyncClient:
     async def aclose(self) -> None:
         """Close the connections. The client cannot be used afterwards."""
         await self.http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def _post(self, post: Post) -> Published:
         now = asyncio.get_running_loop().time

@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
 import httpx2
 
+from slosh.client.bases import Closing, Progress
 from slosh.client.connections import MAX_EVENT, WATCH, open_connections, told_lasting
 from slosh.client.errors import BadUse, Unreachable
 from slosh.client.items import Item, Note
@@ -20,7 +20,7 @@ from slosh.client.request import Options, is_envelope, is_stream
 Received = TypeVar("Received", bound=Item | Note)
 
 
-class Watch(Generic[Received]):
+class Watch(Closing, Progress, Generic[Received]):
     """An iterator over the messages of topics; made by `Client.watch`.
 
     Close it, use it in a `with` block, or drop it: each ends its connection. `close` may be called by another thread,
@@ -30,34 +30,10 @@ class Watch(Generic[Received]):
 
     def __init__(self, reader: "Reader", *, notes: bool) -> None:
         self._reader = reader
+        self._watching = reader.watching
         self._notes = notes
         self._step = threading.Lock()  # held while a thread is in `__next__`
         self._items = reader.run(notes=notes)  # the reader does not know it, so it ends as soon as nobody iterates
-
-    @property
-    def place(self) -> str:
-        """The place behind the last message given; give it as `since` to go on there. Empty before any."""
-        return self._reader.watching.place
-
-    @property
-    def lost(self) -> int:
-        """How many messages were missed so far."""
-        return self._reader.watching.lost
-
-    @property
-    def truncated(self) -> bool:
-        """Whether a part of the window that `since` asked for had left the ring before this reader came."""
-        return self._reader.watching.truncated
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether the patterns take in more topics than one reader may come to, so that some are left out."""
-        return self._reader.watching.incomplete
-
-    @property
-    def ended(self) -> bool:
-        """Whether the topics ended, so that nothing follows."""
-        return self._reader.watching.is_over
 
     @property
     def timed_out(self) -> bool:
@@ -80,14 +56,6 @@ class Watch(Generic[Received]):
             raise
         finally:
             self._step.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the iteration, also one that another thread waits in."""

@@ -20,11 +20,11 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 from slosh.client.addresses import one_topic_path
 from slosh.client.answers import Published, passes
+from slosh.client.bases import Closing
 from slosh.client.batching import BatchSize, halve, may_be_one
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.request import check_seconds
@@ -40,7 +40,7 @@ _PAUSE: Final = 0.5
 """Seconds after a failed batch."""
 
 
-class Publisher:
+class Publisher(Closing):
     """Publishes in the background, in batches.
 
     >>> with Publisher() as publisher:
@@ -171,14 +171,6 @@ class Publisher:
 
         It does nothing. A subclass may tell somebody; it is called in the publisher's own thread.
         """
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _begin(self) -> None:
         """Start with nothing waiting, and a thread of this process."""

@@ -4,13 +4,13 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Literal, Self, Unpack, overload
+from typing import Literal, Unpack, overload
 
 import httpx2
 
 from slosh.client.addresses import topic_path
 from slosh.client.answers import Published, read_answer, read_patterns, read_problem
+from slosh.client.bases import Addressed, Closing
 from slosh.client.connections import open_connections, told_lasting, unreachable
 from slosh.client.errors import ClientError, Refused
 from slosh.client.history import History, history_query, read_history
@@ -34,7 +34,7 @@ from slosh.client.request import (
 )
 
 
-class Client:
+class Client(Closing, Addressed):
     """A slosh server, as seen from a program without an event loop. Threads may share it.
 
     >>> with Client() as client:
@@ -66,21 +66,6 @@ class Client:
         self._http: httpx2.Client | None = None
         self._process = os.getpid()
         self._lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        """The server's address."""
-        return self._options.url
-
-    @property
-    def where(self) -> str:
-        """The server's address, and the proxy of the environment that is asked for it, as errors name both."""
-        return self._options.where
-
-    @property
-    def base(self) -> str:
-        """What the address of each request begins with: `url`, or a name where that is of a Unix socket."""
-        return self._options.base
 
     def publish(self, topic: str, value: object, **options: Unpack[PublishOptions]) -> Published:
         """Publish one message.
@@ -211,14 +196,6 @@ class Client:
             http, self._http = self._http, None
         if http is not None:
             http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def connect(self) -> httpx2.Client:
         """The connections of this process."""
