@@ -28,7 +28,6 @@ import os
 import socket
 import struct
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -260,6 +259,9 @@ class Handover:
     """
 
     def __init__(self, server: Server, path: str, listener: socket.socket | None = None) -> None:
+        if server.state is None:
+            raise RuntimeError("This server has not been started.")
+        self._turns = server.state.turns
         self._server = server
         self._path = path
         self.done = asyncio.Event()
@@ -329,7 +331,7 @@ class Handover:
         if engine is not None:
             engine.is_handed_over = True
             await _settle_histories(engine)
-            clock = self._server.state.turns.clock if self._server.state is not None else time.perf_counter
+            clock = self._turns.clock
             until = clock() + TURN
             for part in snapshot.take(engine, asyncio.get_running_loop().time()):
                 await channel.send(PART, part)  # which waits only where the successor is slower than this

@@ -25,7 +25,9 @@ _PLAIN: Final = "=/:;@!$'()*"
 """What needs no encoding in a vector, beside letters, digits and `_.-~`."""
 _IS_PLAIN: Final = re.compile(rf"[A-Za-z0-9_.~{re.escape(_PLAIN)}-]*", re.ASCII)
 _EPOCH_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
-EPOCH: Final = r"[0-9a-z]{1,32}"
+LONGEST_EPOCH: Final = 32
+"""Characters of the longest epoch that is read."""
+EPOCH: Final = rf"[0-9a-z]{{1,{LONGEST_EPOCH}}}"
 """What an epoch looks like, as a pattern: also one that another version has made."""
 _CURSOR: Final = re.compile(rf"({EPOCH})\.(0|[1-9][0-9]{{0,15}})", re.ASCII)
 _END: Final = re.compile(rf"({EPOCH})\.end", re.ASCII)

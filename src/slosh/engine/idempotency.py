@@ -10,6 +10,7 @@ The rules of this file:
 
 import math
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from typing import Final
 
 from slosh.compiled import mypyc_attr
@@ -69,10 +70,15 @@ class Replays:
         """
         self.put_back(topic, key, now + REPLAY_SECONDS, answer, client)
 
-    def all_kept(self, now: float) -> list[tuple[str, str, float, Published, str]]:
-        """Topic, key, seconds left, answer and client of each that is kept at the time `now`, the oldest first."""
+    def all_kept(self, now: float) -> Iterator[tuple[str, str, float, Published, str]]:
+        """Topic, key, seconds left, answer and client of each that is kept at the time `now`, the oldest first.
+
+        Call nothing else before all of it is read, or the rest of it is discarded.
+        """
         self._forget_old(now)
-        return [(*_split(name), kept.until - now, kept.answer, kept.client) for name, kept in self._answers.items()]
+        for name, kept in self._answers.items():
+            topic, key = _split(name)
+            yield topic, key, kept.until - now, kept.answer, kept.client
 
     def put_back(self, topic: str, key: str, until: float, answer: Published, client: str = "") -> None:
         """Keep an answer that was given elsewhere, until the time `until`, seconds. Put the oldest back first."""

@@ -12,7 +12,7 @@ The rules of this file:
 
 from array import array
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, islice
 
 import msgspec
 
@@ -129,10 +129,10 @@ def take(engine: MemoryEngine, now: float) -> Iterator[bytes]:
             yield _encoder.encode(Snapshot(topics=[_state_of(topic, now)]))
             yield from _take_history(engine, topic)
     kept = engine.replays.all_kept(now)
-    for start in range(0, len(kept), _KEYS_AT_A_TIME):
+    while portion := list(islice(kept, _KEYS_AT_A_TIME)):
         keys = [
             KeyState(topic, key, left, answer.epoch, answer.newest, answer.watchers, answer.accepted, client)
-            for topic, key, left, answer, client in kept[start : start + _KEYS_AT_A_TIME]
+            for topic, key, left, answer, client in portion
         ]
         yield _encoder.encode(Snapshot(keys=keys))
 

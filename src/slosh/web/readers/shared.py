@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from slosh.access.rights import Rights
 from slosh.compiled import mypyc_attr
-from slosh.core.cursor import EPOCH_LENGTH, Cursor
+from slosh.core.cursor import EPOCH_LENGTH, LONGEST_EPOCH, Cursor
 from slosh.core.hub import Hub
 from slosh.core.patterns import MAX_MATCHES
 from slosh.core.reading import Offset, Place, Sift, Since, locate
@@ -28,7 +28,7 @@ from slosh.web.shares import take_share
 
 _PLAIN_DIGITS: Final = 15
 _ZERO: Final = ord("0")
-PLAIN_CURSOR: Final = rb"[0-9a-z]{%d,32}\.(?:0|[1-9][0-9]{0,%d})" % (EPOCH_LENGTH, _PLAIN_DIGITS - 1)
+PLAIN_CURSOR: Final = rb"[0-9a-z]{%d,%d}\.(?:0|[1-9][0-9]{0,%d})" % (EPOCH_LENGTH, LONGEST_EPOCH, _PLAIN_DIGITS - 1)
 """Cursors that need no thought. Those with longer offsets are read with more; a shorter epoch may be seconds."""
 PLAIN_OFFSET: Final = rb"[0-9]{1,%d}" % _PLAIN_DIGITS
 """Offsets likewise."""
