@@ -115,7 +115,7 @@ ROWS = {
         "9MiB",
         "Lower max_message",
     ),
-    "folder": Mistake(lambda _: load({"root": "/no/such"}, environ={}), "--root", "/no/such", "Name one that exists"),
+    "folder": Mistake(lambda _: load({"root": "/no/such"}, environ={}), "--root", "/no/such", "Name the folder"),
     "variable": Mistake(lambda _: load({}, environ={"SLOSH_PORT": "x"}), "SLOSH_PORT", "'x'", "whole number"),
     "keyword": Mistake(lambda _: from_keywords({"queu": 1}, Settings()), "queu", "", "Did you mean queue?"),
     "file": Mistake(lambda f: load({}, environ={}, config=str(f / "no.toml")), "settings file", "no.toml", "cannot be"),

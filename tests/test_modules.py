@@ -13,6 +13,7 @@ TESTS = Path(__file__).parent
 ELSEWHERE = {
     "__init__.py": ("test_exports.py", "tested as what it exports"),
     "__main__.py": ("test_cli.py", "one line that starts the command line"),
+    "client/bases.py": ("client/test_synchronous.py", "blocks, addresses and progress, by each client and watch"),
     "client/async_iterator.py": ("client/test_asynchronous.py", "the iterator, by what a client is given"),
     "client/request.py": ("client/test_synchronous.py", "options and requests, by what a client does with them"),
     "asgi/exchange.py": ("asgi/test_asgi.py", "requests, by real ASGI servers"),
@@ -34,6 +35,7 @@ ELSEWHERE = {
     "commands/upstream_postgres.py": ("commands/test_bridge.py", "one of three, by a real PostgreSQL"),
     "commands/upstream_redis.py": ("commands/test_bridge.py", "one of three, by a real Redis"),
     "commands/serve.py": ("test_cli.py", "real processes, by the command line"),
+    "settings/fields.py": ("settings/test_table.py", "how a row is written, by the table of them"),
     "core/several.py": ("core/test_subscription.py", "the same for several topics, by the same model"),
     "web/readers/shared.py": ("web/test_sharing.py", "which readers share an answer, by what each of them is given"),
     "engine/redis/client/cluster.py": ("engine/redis/test_roads.py", "real clusters, while they move their keys"),

@@ -189,7 +189,7 @@ def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:
 def test_a_document_root_that_is_no_folder_is_a_setting_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for wrong in (tmp_path / "nothing", tmp_path / "file"):
-        with pytest.raises(SettingError, match="is no folder"):
+        with pytest.raises(SettingError, match="is not a folder"):
             Server(Settings(root=str(wrong)))
 
 

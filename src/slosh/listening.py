@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from slosh.errors import CannotListen, SettingError
-from slosh.settings.table import BY_NAME, Settings, split_hosts
+from slosh.settings.meanings import split_hosts
+from slosh.settings.table import BY_NAME, Settings
 
 BACKLOG: Final = 4096
 """Connections that the system holds for us before they are accepted; it takes the smaller of this and its own

@@ -19,7 +19,8 @@ from slosh.engine.base import Engine
 from slosh.engine.memory import MemoryEngine
 from slosh.errors import SettingError
 from slosh.http1.tls import make_context
-from slosh.settings.table import EXAMPLE, NO_FILES, TABLE, Settings, find_scheme, is_local
+from slosh.settings.meanings import EXAMPLE, NO_FILES, find_scheme, is_local, no_such_root
+from slosh.settings.table import TABLE, Settings
 
 if TYPE_CHECKING:
     import ssl
@@ -129,7 +130,7 @@ def find_root(settings: Settings) -> Path | None:
     if settings.root and path.is_dir():
         return path
     if settings.root not in ("", EXAMPLE):
-        raise SettingError(f"root: {settings.root} is no folder. Name the folder whose files are to be served.")
+        raise no_such_root(settings.root, "root")
     packaged = Path(__file__).with_name("example")
     # In a checkout the example stands at the top, beside src.
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "example"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from slosh.compiled import told_build
-from slosh.settings.table import EXAMPLE, NO_FILES, Settings, is_local
+from slosh.settings.meanings import EXAMPLE, NO_FILES, is_local
+from slosh.settings.table import Settings
 from slosh.version import __version__
 
 _WILDCARDS: Final = (

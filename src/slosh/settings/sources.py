@@ -26,8 +26,10 @@ from slosh.access.rules import AccessRules, parse_access
 from slosh.durations import parse_duration
 from slosh.errors import SettingError
 from slosh.settings.classes import TOPICS, read_tables
+from slosh.settings.meanings import EXAMPLE, NO_FILES, no_such_root
+from slosh.settings.relations import contradictions
 from slosh.settings.row import KIB, MIB, SWITCH, Kind, Setting, refused_value, wrong_value
-from slosh.settings.table import BY_NAME, EXAMPLE, NO_FILES, TABLE, Settings, contradictions
+from slosh.settings.table import BY_NAME, TABLE, Settings
 
 FILE_NAME: Final = "slosh.toml"
 """Read from the working directory where no other file is named."""
@@ -131,13 +133,12 @@ def load(
         chosen[given.row.name] = given
     values |= {name: read(given) for name, given in chosen.items()}
     sources = {name: given.called for name, given in chosen.items()}
-    for wrong in contradictions(values, sources):
+    for wrong in contradictions(values, sources, BY_NAME):
         raise SettingError(wrong)
     settings = Settings(**values)  # type: ignore[arg-type]  # read() gave each its type
     # The server checks this too; here it can still be told by the name of the source.
     if settings.root not in ("", EXAMPLE, NO_FILES) and not Path(settings.root).is_dir():
-        shown = refused_value(BY_NAME["root"], settings.root)
-        raise SettingError(f"{sources['root']}{shown}: is not a folder. Name one that exists.")
+        raise no_such_root(settings.root, sources["root"])
     return LoadedSettings(settings, tuple(warnings), sources)
 
 
@@ -171,7 +172,7 @@ def find_mistakes(said: Mapping[str, object], *, config: str | None = None) -> l
             for each in one:
                 sound[each.row.name] = read(each)
                 names[each.row.name] = each.called
-    mistakes += contradictions(sound, names)
+    mistakes += contradictions(sound, names, BY_NAME)
     if not mistakes:  # what only all of them together show
         with _noting(mistakes):
             load(said, config=config)

@@ -12,74 +12,17 @@ It is longer than other files because a table is best read in one place.
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from difflib import get_close_matches
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from slosh.errors import SettingError
 from slosh.settings import classes
 from slosh.settings.classes import TOPICS, Tables, check_value, read_tables
-from slosh.settings.row import DAY, KIB, MIB, SWITCH, Group, Kind, Setting, refused_value, show, wrong_value
+from slosh.settings.fields import number, seconds, switch, text
+from slosh.settings.relations import contradictions
+from slosh.settings.row import KIB, MIB, SWITCH, Group, Kind, Setting, refused_value, wrong_value
 
 if TYPE_CHECKING:
     from slosh.access.rules import AccessRules
-
-
-def _text(  # noqa: PLR0913 - a row of the table, each by its name
-    default: str,
-    group: Group,
-    about: str,
-    *,
-    kind: Kind = Kind.TEXT,
-    choices: tuple[str, ...] = (),
-    empty: str = "",
-    secret: bool = False,
-    reloads: bool = False,
-    of_class: bool = False,
-) -> str:
-    row: dict[str, Any] = {"kind": kind, "unit": "", "about": about, "group": group, "choices": choices}
-    row |= {"zero": empty, "is_secret": secret, "reloads": reloads, "of_class": of_class}
-    value: str = field(default=default, metadata=row, repr=not secret)
-    return value
-
-
-def _number(  # noqa: PLR0913 - a row of the table, each by its name
-    default: int,
-    group: Group,
-    about: str,
-    *,
-    unit: str,
-    lowest: int,
-    highest: int,
-    zero: str = "",
-    reloads: bool = False,
-    of_class: bool = False,
-) -> int:
-    kind = Kind.BYTES if unit == "bytes" else Kind.NUMBER
-    row = {"kind": kind, "unit": unit, "about": about, "group": group, "reloads": reloads}
-    row |= {"lowest": lowest, "highest": highest, "zero": zero, "of_class": of_class}
-    value: int = field(default=default, metadata=row)
-    return value
-
-
-def _seconds(
-    default: float,
-    group: Group,
-    about: str,
-    *,
-    lowest: float = 0.0,
-    zero: str = "",
-    reloads: bool = False,
-    of_class: bool = False,
-) -> float:
-    row = {"kind": Kind.SECONDS, "unit": "seconds", "about": about, "group": group, "reloads": reloads}
-    row |= {"lowest": lowest, "highest": DAY, "zero": zero, "of_class": of_class}
-    value: float = field(default=default, metadata=row)
-    return value
-
-
-def _switch(default: str, group: Group, about: str, *, reloads: bool = False) -> str:
-    return _text(default, group, about, kind=Kind.CHOICE, choices=SWITCH, reloads=reloads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +33,13 @@ class Settings:
         SettingError: a value is of the wrong type or out of its bounds, or two contradict each other.
     """
 
-    host: str = _text(
+    host: str = text(
         "127.0.0.1",
         Group.LISTEN,
         "Addresses to listen on: names or IP addresses, with commas between. 127.0.0.1 is reached from this machine "
         "only; 0.0.0.0 from everywhere over IPv4, and :: from everywhere over IPv6 and IPv4.",
     )
-    port: int = _number(
+    port: int = number(
         8000,
         Group.LISTEN,
         "TCP port to listen on.",
@@ -105,13 +48,13 @@ class Settings:
         highest=65_535,
         zero="takes a free one and says which",
     )
-    uds: str = _text(
+    uds: str = text(
         "",
         Group.LISTEN,
         "Path of a Unix domain socket to listen on instead of host and port, as behind nginx on the same machine.",
         kind=Kind.PATH,
     )
-    fd: int = _number(
+    fd: int = number(
         -1,
         Group.LISTEN,
         "Number of an open listening socket to serve instead; -1 is none. Sockets of systemd's socket activation are "
@@ -120,7 +63,7 @@ class Settings:
         lowest=-1,
         highest=1_000_000,
     )
-    takeover: str = _text(
+    takeover: str = text(
         "",
         Group.LISTEN,
         "Path of a Unix domain socket at which the next server of slosh serve takes over: one that is started with the "
@@ -128,7 +71,7 @@ class Settings:
         "For one process.",
         kind=Kind.PATH,
     )
-    root: str = _text(
+    root: str = text(
         "",
         Group.LISTEN,
         "Document root: the folder whose files are served on the same port. example is the one that comes with slosh, "
@@ -136,20 +79,20 @@ class Settings:
         kind=Kind.PATH,
         empty="the example on a loopback address, else none",
     )
-    view: str = _text(
+    view: str = text(
         "on",
         Group.LISTEN,
         "Whether the live viewer is served at /view/<name>. With off it is answered 404.",
         kind=Kind.CHOICE,
         choices=SWITCH,
     )
-    frame_origins: str = _text(
+    frame_origins: str = text(
         "",
         Group.LISTEN,
         "Pages of which other origins may show the viewer in a frame: origins with spaces between, or * for all.",
         empty="only pages of the same origin",
     )
-    hosts: str = _text(
+    hosts: str = text(
         "",
         Group.LISTEN,
         "Names that this server answers to, with spaces between, such as slosh.example or *.example; a request for "
@@ -157,7 +100,7 @@ class Settings:
         empty="any; on a loopback address none that a stranger's page could have pointed there",
     )
 
-    trusted_proxies: str = _text(
+    trusted_proxies: str = text(
         "127.0.0.0/8 ::1 unix",
         Group.LISTEN,
         "Proxies in front of this server: addresses and networks with spaces between, and unix for a Unix socket. Only "
@@ -167,13 +110,13 @@ class Settings:
 
     access: "AccessRules | None" = field(default=None, repr=False)
     """The section `[access]` of slosh.toml; it is no row of the table, because it is no single value."""
-    open: str = _switch(
+    open: str = switch(
         "off",
         Group.ACCESS,
         "Whether a server without [access] may listen on more than loopback addresses, so that everybody who reaches "
         "it may read and publish everything. Without it such a server does not start.",
     )
-    tls_cert: str = _text(
+    tls_cert: str = text(
         "",
         Group.ACCESS,
         "Certificate for TLS, PEM, with those that lead to its issuer behind it. With it this server speaks HTTPS, and "
@@ -182,7 +125,7 @@ class Settings:
         empty="plain HTTP",
         reloads=True,
     )
-    tls_key: str = _text(
+    tls_key: str = text(
         "",
         Group.ACCESS,
         "Private key of that certificate, PEM, without a password.",
@@ -190,7 +133,7 @@ class Settings:
         empty="it stands in the file of tls_cert",
         reloads=True,
     )
-    tls_client_ca: str = _text(
+    tls_client_ca: str = text(
         "",
         Group.ACCESS,
         "Certificates of those who issue certificates to clients, PEM. A client that shows one has the rights that "
@@ -199,20 +142,20 @@ class Settings:
         empty="clients are not asked for certificates",
         reloads=True,
     )
-    proxy_protocol: str = _switch(
+    proxy_protocol: str = switch(
         "off",
         Group.ACCESS,
         "Whether trusted_proxies begin each connection with a header of the PROXY protocol, version 1 or 2, which says "
         "the client's address; send-proxy in HAProxy. With it a connection of theirs without one is refused.",
     )
-    token_in_query: str = _switch(
+    token_in_query: str = switch(
         "off",
         Group.ACCESS,
         "Whether a token may stand in the query, ?access_token=, for clients that can send it in no other way. Proxies "
         "and browsers write down queries.",
         reloads=True,
     )
-    max_token: int = _number(
+    max_token: int = number(
         8 * KIB,
         Group.ACCESS,
         "Longest token that is looked at; a longer one is answered 401, before anything of it is decoded.",
@@ -221,7 +164,7 @@ class Settings:
         highest=64 * KIB,
         reloads=True,
     )
-    clock_skew: float = _seconds(
+    clock_skew: float = seconds(
         10.0,
         Group.ACCESS,
         "How much the clock of whoever issues JWTs may differ from this server's: exp and nbf are met with this "
@@ -229,7 +172,7 @@ class Settings:
         reloads=True,
     )
 
-    linger: float = _seconds(
+    linger: float = seconds(
         30.0,
         Group.TOPICS,
         "How long a topic stays active after its last reader left. Then its messages go, and who posts to it is "
@@ -238,7 +181,7 @@ class Settings:
         reloads=True,
         of_class=True,
     )
-    queue: int = _number(
+    queue: int = number(
         100,
         Group.TOPICS,
         "Messages that one topic keeps. When one more comes the oldest falls out, and who had not read it is told "
@@ -249,7 +192,7 @@ class Settings:
         reloads=True,
         of_class=True,
     )
-    queue_bytes: int = _number(
+    queue_bytes: int = number(
         8 * MIB,
         Group.TOPICS,
         "Bytes of messages that one topic keeps, whatever their number. The oldest fall out, as with queue.",
@@ -259,7 +202,7 @@ class Settings:
         reloads=True,
         of_class=True,
     )
-    age: float = _seconds(
+    age: float = seconds(
         0.0,
         Group.TOPICS,
         "How long a topic keeps a message at most. Older ones fall out, as with queue.",
@@ -267,7 +210,7 @@ class Settings:
         reloads=True,
         of_class=True,
     )
-    history: float = _seconds(
+    history: float = seconds(
         0.0,
         Group.TOPICS,
         "How far back the history of a topic's numbers reaches, from the topic's birth on. It takes memory, within "
@@ -276,7 +219,7 @@ class Settings:
         reloads=True,
         of_class=True,
     )
-    max_series: int = _number(
+    max_series: int = number(
         64,
         Group.TOPICS,
         "Series in the history of one topic: numeric members of its messages, times the values of the field that tells "
@@ -286,7 +229,7 @@ class Settings:
         highest=4096,
         reloads=True,
     )
-    unwatched: str = _text(
+    unwatched: str = text(
         "reject",
         Group.TOPICS,
         "Whether a message for a topic that nobody watches is kept: reject answers 404 and stores nothing, so that a "
@@ -297,14 +240,14 @@ class Settings:
         of_class=True,
     )
 
-    origins: str = _text(
+    origins: str = text(
         "",
         Group.TOPICS,
         "Pages of which other origins may read topics, post to them, and open WebSockets: origins with spaces "
         "between, such as https://app.example or capacitor://localhost, or * for any. Pages of this very server "
         "always may.",
     )
-    max_message: int = _number(
+    max_message: int = number(
         1 * MIB,
         Group.MESSAGES,
         "Largest single message; a larger one is refused with 413.",
@@ -314,7 +257,7 @@ class Settings:
         reloads=True,
         of_class=True,
     )
-    max_body: int = _number(
+    max_body: int = number(
         8 * MIB,
         Group.MESSAGES,
         "Largest body of one request, which may hold many messages; a larger one is refused with 413, before it is "
@@ -323,7 +266,7 @@ class Settings:
         lowest=1,
         highest=1024 * MIB,
     )
-    max_batch: int = _number(
+    max_batch: int = number(
         10_000,
         Group.MESSAGES,
         "Most lines of one NDJSON batch; more are answered 413.",
@@ -331,7 +274,7 @@ class Settings:
         lowest=1,
         highest=1_000_000,
     )
-    max_keys: int = _number(
+    max_keys: int = number(
         10_000,
         Group.MESSAGES,
         "Idempotency keys remembered at a time, each for five minutes; beyond that the client address that has "
@@ -341,7 +284,7 @@ class Settings:
         lowest=1,
         highest=10_000_000,
     )
-    max_depth: int = _number(
+    max_depth: int = number(
         512,
         Group.MESSAGES,
         "How deep arrays and objects of a message may stand in one another; a deeper one is refused with 400.",
@@ -351,27 +294,27 @@ class Settings:
         highest=900,
     )
 
-    default_wait: float = _seconds(
+    default_wait: float = seconds(
         0.0,
         Group.WAITING,
         "How long a GET that does not say `wait` is held when no message comes; it is then answered with `timeout`.",
         zero="until a message comes",
     )
-    max_wait: float = _seconds(
+    max_wait: float = seconds(
         0.0,
         Group.WAITING,
         "Longest time that any GET is held, whatever its `wait` says. Behind a proxy that cuts silent connections "
         "after a minute (nginx's proxy_read_timeout), 50s keeps readers from seeing errors.",
         zero="no bound",
     )
-    stream_life: float = _seconds(
+    stream_life: float = seconds(
         600.0,
         Group.WAITING,
         "How long a stream (SSE, NDJSON, WebSocket) stays open; each ends up to a fifth earlier, by chance, and its "
         "client comes back with its cursor. So a deploy never meets streams that are days old.",
         zero="for ever",
     )
-    drain: float = _seconds(
+    drain: float = seconds(
         10.0,
         Group.WAITING,
         "How long a server that was told to stop has to answer its held readers and to finish what it is writing.",
@@ -379,7 +322,7 @@ class Settings:
         reloads=True,
     )
 
-    max_head: int = _number(
+    max_head: int = number(
         16 * KIB,
         Group.HTTP,
         "Largest request line with all its header fields; a larger one is answered 431.",
@@ -387,7 +330,7 @@ class Settings:
         lowest=256,
         highest=1 * MIB,
     )
-    max_fields: int = _number(
+    max_fields: int = number(
         64,
         Group.HTTP,
         "Most header fields of one request; more are answered 431.",
@@ -395,7 +338,7 @@ class Settings:
         lowest=1,
         highest=10_000,
     )
-    head_timeout: float = _seconds(
+    head_timeout: float = seconds(
         10.0,
         Group.HTTP,
         "Time for the request line and header fields to come in, from their first byte; then 408, and the connection "
@@ -403,28 +346,28 @@ class Settings:
         lowest=0.001,
         reloads=True,
     )
-    body_timeout: float = _seconds(
+    body_timeout: float = seconds(
         30.0,
         Group.HTTP,
         "Time for a request's body to come in; then 408, and the connection closes.",
         lowest=0.001,
         reloads=True,
     )
-    idle_timeout: float = _seconds(
+    idle_timeout: float = seconds(
         75.0,
         Group.HTTP,
         "How long a kept-alive connection may stay without a request before it is closed. A held reader is not idle.",
         lowest=0.001,
         reloads=True,
     )
-    write_timeout: float = _seconds(
+    write_timeout: float = seconds(
         60.0,
         Group.HTTP,
         "How long a client may take nothing of an answer that waits for it; then the connection is cut.",
         lowest=0.001,
         reloads=True,
     )
-    tcp_keepalive: float = _seconds(
+    tcp_keepalive: float = seconds(
         60.0,
         Group.HTTP,
         "Silence on a connection after which the system asks whether the client is still there, three times. So a "
@@ -432,7 +375,7 @@ class Settings:
         "is longer and something was on its way to it.",
         lowest=1.0,
     )
-    compression: str = _text(
+    compression: str = text(
         "off",
         Group.HTTP,
         "Compression: off for none; websocket for the messages of WebSockets, both ways, where a client offers "
@@ -441,7 +384,7 @@ class Settings:
         choices=("off", "websocket"),
     )
 
-    log_refusals: str = _text(
+    log_refusals: str = text(
         "info",
         Group.HTTP,
         "At which level refusals are logged: a line for each reason at most every 10 seconds, with its method, path "
@@ -451,21 +394,21 @@ class Settings:
         reloads=True,
     )
 
-    log_format: str = _text(
+    log_format: str = text(
         "text",
         Group.HTTP,
         "How slosh serve writes its log to stderr: a sentence a line, or a JSON object a line with the event's fields.",
         kind=Kind.CHOICE,
         choices=("text", "json"),
     )
-    log_level: str = _text(
+    log_level: str = text(
         "info",
         Group.HTTP,
         "The least level that slosh serve logs: debug, info, warning or error.",
         kind=Kind.CHOICE,
         choices=("debug", "info", "warning", "error"),
     )
-    access_log: int = _number(
+    access_log: int = number(
         0,
         Group.HTTP,
         "One of so many requests is logged when it is answered, chosen by chance: with its method, path, address, the "
@@ -477,7 +420,7 @@ class Settings:
         reloads=True,
     )
 
-    max_connections: int = _number(
+    max_connections: int = number(
         100_000,
         Group.CAPACITY,
         "Open connections in all; one more is answered 503 and closed. Each takes a file descriptor (ulimit -n).",
@@ -486,7 +429,7 @@ class Settings:
         highest=10_000_000,
         reloads=True,
     )
-    max_connections_per_address: int = _number(
+    max_connections_per_address: int = number(
         0,
         Group.CAPACITY,
         "Open connections from one IP address; one more is answered 503 and closed. A network of 64 bits is one "
@@ -497,7 +440,7 @@ class Settings:
         zero="no bound",
         reloads=True,
     )
-    max_downloads: int = _number(
+    max_downloads: int = number(
         256,
         Group.CAPACITY,
         "Files above 256 KiB that are being sent at a time, each of which stays open for as long as its client takes; "
@@ -506,7 +449,7 @@ class Settings:
         lowest=1,
         highest=1_000_000,
     )
-    max_topics: int = _number(
+    max_topics: int = number(
         100_000,
         Group.CAPACITY,
         "Active topics in all; a request that would bring one more to life is answered 503 with Retry-After.",
@@ -515,7 +458,7 @@ class Settings:
         highest=100_000_000,
         reloads=True,
     )
-    max_held_per_address: int = _number(
+    max_held_per_address: int = number(
         0,
         Group.CAPACITY,
         "Requests of one client that are held at a time: polls and streams; one more is answered 429. They are "
@@ -526,7 +469,7 @@ class Settings:
         zero="no bound",
         reloads=True,
     )
-    request_rate: int = _number(
+    request_rate: int = number(
         0,
         Group.CAPACITY,
         "Requests a second that one client may send, counted for its address and for its token; one more is answered "
@@ -538,7 +481,7 @@ class Settings:
         zero="no bound",
         reloads=True,
     )
-    publish_rate: int = _number(
+    publish_rate: int = number(
         0,
         Group.CAPACITY,
         "Messages a second that one client may publish, counted in the same way, each line of a batch and each message "
@@ -550,13 +493,13 @@ class Settings:
         zero="no bound",
         reloads=True,
     )
-    rate_burst: float = _seconds(
+    rate_burst: float = seconds(
         10.0,
         Group.CAPACITY,
         "How much of request_rate and publish_rate a client that was quiet may use at once.",
         reloads=True,
     )
-    max_topics_per_address: int = _number(
+    max_topics_per_address: int = number(
         10_000,
         Group.CAPACITY,
         "Active topics that one client address has brought to life, whoever watches them; a request that would bring "
@@ -570,7 +513,7 @@ class Settings:
         highest=100_000_000,
         zero="no share",
     )
-    max_bytes: int = _number(
+    max_bytes: int = number(
         1024 * MIB,
         Group.CAPACITY,
         "Bytes that the messages and histories of all topics together take, 72 more for each message. When they do, "
@@ -582,7 +525,7 @@ class Settings:
         highest=64 * KIB * MIB * KIB,
         reloads=True,
     )
-    max_buffered: int = _number(
+    max_buffered: int = number(
         256 * MIB,
         Group.CAPACITY,
         "Bytes of requests' bodies and WebSocket messages that are coming in, and of answers that clients do not take, "
@@ -593,7 +536,7 @@ class Settings:
         highest=64 * KIB * MIB * KIB,
         reloads=True,
     )
-    max_watchers: int = _number(
+    max_watchers: int = number(
         0,
         Group.CAPACITY,
         "Readers waiting on one topic; one more is answered 503.",
@@ -604,7 +547,7 @@ class Settings:
         reloads=True,
     )
 
-    portion: int = _number(
+    portion: int = number(
         256 * KIB,
         Group.CAPACITY,
         "Messages that one answer of a poll holds, and that a stream is given in one turn. The rest follows at "
@@ -614,7 +557,7 @@ class Settings:
         highest=64 * KIB * MIB,
     )
 
-    engine: str = _text(
+    engine: str = text(
         "memory",
         Group.NODES,
         "Where messages live: memory, of this process, or of a private Valkey or Redis where there are several "
@@ -625,19 +568,19 @@ class Settings:
         "SLOSH_ENGINE or slosh.toml.",
         secret=True,
     )
-    engine_prefix: str = _text(
+    engine_prefix: str = text(
         "slosh",
         Group.NODES,
         "How the store's keys begin. Installations with different prefixes can share a store.",
     )
-    engine_timeout: float = _seconds(
+    engine_timeout: float = seconds(
         2.0,
         Group.NODES,
         "How long the store may take to answer; then the connection is made again, and a POST is answered 503 with "
         "Retry-After. Readers that are held stay held.",
         lowest=0.05,
     )
-    engine_queue: int = _number(
+    engine_queue: int = number(
         10_000,
         Group.NODES,
         "Requests to the store that wait or are under way at most; one more POST is answered 503 with Retry-After.",
@@ -645,7 +588,7 @@ class Settings:
         lowest=1,
         highest=10_000_000,
     )
-    engine_queue_bytes: int = _number(
+    engine_queue_bytes: int = number(
         64 * MIB,
         Group.NODES,
         "Bytes of messages on their way to the store at most, whatever their number; one more POST is answered 503 "
@@ -654,7 +597,7 @@ class Settings:
         lowest=1,
         highest=64 * KIB * MIB,
     )
-    workers: int = _number(
+    workers: int = number(
         1,
         Group.NODES,
         "Processes that serve the same port, each a node of its own. With engine=memory more than one share a private "
@@ -678,7 +621,7 @@ class Settings:
                 object.__setattr__(self, row.name, float(values[row.name]))
         # Copied, because nobody else may change what a Settings has.
         object.__setattr__(self, TOPICS, read_tables(self.topics, BY_NAME, check_value))
-        for wrong in (*contradictions(values, {}), *classes.contradictions(self.topics, values, BY_NAME)):
+        for wrong in (*contradictions(values, {}, BY_NAME), *classes.contradictions(self.topics, values, BY_NAME)):
             raise SettingError(wrong)
 
 
@@ -690,88 +633,3 @@ TABLE: Final[tuple[Setting, ...]] = tuple(
 """The table itself, in the order of the fields."""
 
 BY_NAME: Final[Mapping[str, Setting]] = {row.name: row for row in TABLE}
-
-
-SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
-"""How the address of a store may begin, in the setting `engine`."""
-
-
-def find_scheme(engine: str) -> str:
-    """How the address of a store begins.
-
-    Raises:
-        SettingError: it is no address. Nothing of it is repeated, because it may hold a password.
-    """
-    scheme, is_address, _ = engine.partition("://")
-    if is_address and scheme in SCHEMES:
-        return scheme
-    near = get_close_matches(scheme, [*SCHEMES, "memory"], n=1)
-    meant = f" Did you mean {near[0]}{'' if near[0] == 'memory' else '://'}?" if near else ""
-    known = ", ".join(f"{each}://" for each in SCHEMES)
-    raise SettingError(f"engine: this is no address of a store.{meant} One begins with {known}.")
-
-
-EXAMPLE: Final = "example"
-NO_FILES: Final = "none"
-"""Words for `root` that are no folder of the user's."""
-
-
-def is_local(settings: Settings) -> bool:
-    """Whether the server is reached from this machine only, as far as its settings tell: not behind a proxy, either."""
-    if settings.uds or settings.fd >= 0:
-        return False
-    try:
-        return all(host == "localhost" or ip_address(host).is_loopback for host in split_hosts(settings.host))
-    except ValueError:  # a name, which may lead anywhere
-        return False
-
-
-def split_hosts(text: str) -> list[str]:
-    """The addresses in the setting `host`, an IPv6 address with or without its brackets."""
-    return [each.strip().removeprefix("[").removesuffix("]") for each in text.split(",") if each.strip()]
-
-
-def contradictions(values: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
-    """Say which settings contradict each other, each as a whole sentence with the way out.
-
-    Args:
-        values: a sound value for every setting.
-        names: what a person called a setting who set it ("--max-body", "SLOSH_MAX_BODY"); its plain name where absent.
-    """
-
-    def called(name: str) -> str:
-        row = BY_NAME[name]
-        return f"{names.get(name, name)} ({show(row, values[name]) or 'empty'})"
-
-    found = [
-        f"{called(small)} may not be larger than {called(large)}: {why}. Lower {small} or raise {large}."
-        for small, large, why in (
-            ("max_message", "max_body", "a message comes in a body"),
-            ("max_message", "queue_bytes", "a topic must have room for one message"),
-            ("max_message", "max_bytes", "all topics together must have room for one message"),
-        )
-        if values[small] > values[large]
-    ]
-    if 0 < values["max_wait"] < values["default_wait"]:
-        found.append(
-            f"{called('default_wait')} may not be longer than {called('max_wait')}, which bounds every wait. "
-            f"Lower default_wait, or raise max_wait or set it to 0 for no bound."
-        )
-    if values["workers"] > 1 and values["takeover"]:
-        found.append(
-            f"{called('takeover')} is for one process, and {called('workers')} are several. Leave takeover out, and "
-            f"let systemd hold the socket, or restart several servers one after the other."
-        )
-    if not values["tls_cert"]:
-        found += [
-            f"{called(name)} means nothing without tls_cert. Name the certificate, or leave {name} out."
-            for name in ("tls_key", "tls_client_ca")
-            if values[name]
-        ]
-    places = [name for name, none in (("uds", ""), ("fd", -1)) if values[name] != none]
-    if places:
-        places += [name for name in ("host", "port") if values[name] != BY_NAME[name].default]
-    if len(places) > 1:
-        told = " and ".join(called(name) for name in places)
-        found.append(f"{told} name more than one place to listen. Choose one: host and port, uds, or fd.")
-    return found

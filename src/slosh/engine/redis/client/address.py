@@ -26,7 +26,7 @@ from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocket
 from redis.exceptions import RedisError
 
 from slosh.errors import SettingError
-from slosh.settings.table import find_scheme
+from slosh.settings.meanings import find_scheme
 
 _PORTS: Final = {"single": 6379, "sentinel": 26379, "cluster": 6379}
 _ADDRESS: Final = re.compile(r"(?:([^/?#]*)@)?([^/?#@]*)(/[^?#@]*)?(?:\?([^#@]*))?")
