@@ -34,7 +34,7 @@ HEAD = rb"Slosh-Next: [^\r]*\r\n(?:[^\r]+\r\n)*\r\n"
 EVENT_SOURCE = """(url) => {
     const source = new EventSource(url);
     source.onmessage = ({ data }) => got.push(data);
-    for (const name of ["lost", "reset", "refused"]) {
+    for (const name of ["place", "lost", "reset", "refused"]) {
         source.addEventListener(name, ({ data }) => got.push(`${name} ${data}`));
     }
 }"""
@@ -78,6 +78,11 @@ class Follower:
         self.lines.extend(self.look())
         return [json.loads(line)["n"] for line in self.lines if line.startswith("{")]
 
+    def knows_place(self) -> bool:
+        """Whether the client has told that it was told its place."""
+        self.numbers()
+        return any(line.startswith("place ") for line in self.lines)
+
     def post(self, *numbers: int) -> None:
         """Publish, whether or not the client is there."""
         assert self.slosh.post(self.way, *({"n": number} for number in numbers))["status"] == 200
@@ -96,21 +101,37 @@ class Follower:
 Counts = dict[tuple[str, str], Count]
 
 
-def begin(followers: list[Follower], start: Callable[[Follower], None], first: bytes) -> None:
-    """Start all clients, and cut each off when it knows its place and has no message yet."""
+def begin(
+    followers: list[Follower], start: Callable[[Follower], None], first: bytes, heartbeat: bytes, *, tells: bool
+) -> None:
+    """Start all clients, and cut each off when it knows its place and has no message yet.
+
+    A browser forgets what it has not yet given to its page when the connection breaks. So a client that has its place
+    from the stream alone, and tells when it knows it, is cut only then.
+    """
     for each in followers:
         if each.way != "now":
             each.post(1, 2, 3)
-        each.proxy.cut_behind(first)
+        if each.way != "now" or not tells:
+            each.proxy.cut_behind(first)
         start(each)
     for each in followers:
+        if each.way == "now" and tells:
+            until(each.knows_place, bool)
+            until(lambda: each.proxy.say(heartbeat), bool)  # noqa: B023 - asked at once
         each.until_cut(1)
         if each.way == "now":
             each.post(1, 2, 3)
 
 
 def cut_in_every_way(
-    slosh: Slosh, followers: list[Follower], start: Callable[[Follower], None], first: bytes, heartbeat: bytes
+    slosh: Slosh,
+    followers: list[Follower],
+    start: Callable[[Follower], None],
+    first: bytes,
+    heartbeat: bytes,
+    *,
+    tells: bool,
 ) -> Counts:
     """Let all of them go through all cuts; what became of the messages."""
     counts: Counts = {}
@@ -118,7 +139,7 @@ def cut_in_every_way(
     def note(cut: str, *numbers: int) -> None:
         counts.update({(cut, each.way): each.count(*numbers) for each in followers})
 
-    begin(followers, start, first)
+    begin(followers, start, first, heartbeat, tells=tells)
     note("before the first message", 1, 2, 3)
     for each in followers:
         each.proxy.cut_behind(rb'"n": ?5')
@@ -145,7 +166,7 @@ def cut_in_every_way(
 
 @pytest.fixture
 def matrix(serve: Callable[..., Slosh]) -> Iterator[Callable[..., None]]:
-    """Put one client through the matrix: `matrix(client, start, ways)`."""
+    """Put one client through the matrix: `matrix(client, start, ways)`; `tells`: its lines have its place, too."""
     with contextlib.ExitStack() as stack:
 
         def run(
@@ -154,11 +175,13 @@ def matrix(serve: Callable[..., Slosh]) -> Iterator[Callable[..., None]]:
             ways: tuple[str, ...] = WAYS,
             first: bytes = PLACE,
             heartbeat: bytes = EventSource.heartbeat,
+            *,
+            tells: bool = False,
         ) -> None:
             slosh = serve(unwatched="keep", linger="2m", drain="500ms")
             proxies = [stack.enter_context(cutting(slosh.port, hurried=True)) for _ in ways]
             followers = [Follower(slosh, proxy, way) for proxy, way in zip(proxies, ways, strict=True)]
-            counts = cut_in_every_way(slosh, followers, start, first, heartbeat)
+            counts = cut_in_every_way(slosh, followers, start, first, heartbeat, tells=tells)
             assert counts == {(cut, way): Count(0, 0) for cut in CUTS for way in ways}, client
 
         yield run
@@ -216,7 +239,7 @@ def in_a_page(new_page: "Callable[[str], Page]", script: str) -> Callable[[Follo
 
 @pytest.mark.long
 def test_chromium(matrix: Callable[..., None], new_page: "Callable[[str], Page]") -> None:
-    matrix("EventSource", in_a_page(new_page, EVENT_SOURCE))
+    matrix("EventSource", in_a_page(new_page, EVENT_SOURCE), tells=True)
 
 
 @pytest.mark.long
