@@ -1,15 +1,14 @@
-// An SSE client from npm, by its name: prints each message, and each word of a loss, on a line of its own.
+// An SSE client from npm, by its name: prints each message, its place and each word of a loss, on a line of its own.
 // Each comes back by itself where the package does; where a package leaves that to its caller, as its manual says.
 const [name, url, cookie] = process.argv.slice(2);
 const headers = cookie ? { Cookie: cookie } : {};
 
 function take({ event, data }) {
-  if (!event || event === "message") console.log(data);
-  else if (event !== "place") console.log(`${event} ${data}`);
+  console.log(!event || event === "message" ? data : `${event} ${data}`);
 }
 
 function listen(source) {
-  for (const event of ["message", "lost", "reset", "refused"]) {
+  for (const event of ["message", "place", "lost", "reset", "refused"]) {
     source.addEventListener(event, ({ data }) => take({ event, data }));
   }
 }

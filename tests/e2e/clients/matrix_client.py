@@ -1,4 +1,4 @@
-"""An SSE client from PyPI, or slosh's own, by its name: prints each message, and each word of a loss, on a line.
+"""An SSE client from PyPI, or slosh's own, by its name: prints each message, its place and each word of a loss.
 
 Usage: matrix_client.py NAME URL WAY COOKIE. What does not come back by itself asks again from the last id: in the
 query where the way is `since` or `lastEventId`, else in the header.
@@ -19,10 +19,7 @@ Event = tuple[str, str, str]
 
 
 def take(event: str, data: str) -> None:
-    if event in ("", "message"):
-        print(data, file=lines, flush=True)
-    elif event != "place":
-        print(event, data, file=lines, flush=True)
+    print(data if event in ("", "message") else f"{event} {data}", file=lines, flush=True)
 
 
 def sseclient_events(url: str, headers: dict[str, str]) -> Iterator[Event]:
