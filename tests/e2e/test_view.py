@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, address, until
 from tests.e2e.cutting import cutting
+from tests.web.test_assets import viewer_files
 
 need("module:playwright")
 from playwright.sync_api import TimeoutError as NotInTime  # noqa: E402
@@ -69,6 +70,15 @@ def column(page: "Page", line: int = 0) -> list[float | None]:
     script = "line => [...sloshView.lines.all.values()][line].series.values"
     found: list[float | None] = page.evaluate(script, line)
     return found
+
+
+def test_the_page_loads_what_its_size_is_counted_of(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "kitchen")
+    slosh.post("kitchen", {"t": 1})
+    expect(page.locator(".chart")).to_have_count(1)
+    names = page.evaluate("performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)")
+    loaded = {name.rpartition("/")[2] for name in names if name.startswith("/-/")}
+    assert loaded == {path.name for path in viewer_files()}
 
 
 def ink(page: "Page") -> int:

@@ -3,8 +3,10 @@
 The rules of this file:
 
 * A file is read once. It is sent compressed to clients that take gzip, from a copy that was made once.
-* Scripts and sheets are sent without their comments, their indentation and their empty lines. A comment that begins
-  with an exclamation mark stays. A template literal over several lines loses these too, so no script may depend on it.
+* Scripts and sheets are sent without their comments, their indentation, their empty lines and the spaces that mean
+  nothing. Line ends stay in scripts, because a statement may end with one (ECMAScript §12.10). A comment that begins
+  with an exclamation mark stays, and so does a file that is small already, as its name (`.min.`) says. A template
+  literal over several lines loses its indentation too, so no script may depend on it.
 * The two forms of a file have entity tags of their own (RFC 9110 §8.8.3.3), and each answer says that it may depend on
   `Accept-Encoding` (§12.5.5).
 """
@@ -32,6 +34,22 @@ _BLOCK: Final = re.compile(r"^[ \t]*/\*(?!!).*?\*/[ \t]*\n", re.DOTALL | re.MULT
 _INDENTATION: Final = re.compile(r"^\s+", re.MULTILINE)
 """Of lines, and those that are empty."""
 _LINE: Final = re.compile(r"^[ \t]*//[^\n]*\n", re.MULTILINE)
+_SPACES: Final = re.compile(r"""("[^"]*"|/\*.*?\*/)|;?\s*(\})\s*|\s*([{;,])\s*|(:)\s+""", re.DOTALL)
+"""Of a sheet, around what separates; a text in quotes and a comment are left alone (CSS Syntax Level 3 §4)."""
+_TOKEN: Final = re.compile(
+    r"""(?P<spaces>[ \t]+)
+    |(?P<comment>//[^\n]*)
+    |(?:/\*.*?\*/)
+    |(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+    |[\w$]+|.""",
+    re.DOTALL | re.VERBOSE,
+)
+_EXPRESSION: Final = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/")
+"""A slash begins one where no value stands before it."""
+_BEFORE: Final = frozenset([*"(,=:[!&|?{};>\n", "return", "typeof", "case", "in", "of"])
+_TEMPLATE: Final = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{|\Z)", re.DOTALL)
+"""Of a template literal, up to its end or to what is put into it."""
+_NAME: Final = re.compile(r"[\w$#]")
 
 
 class Asset(NamedTuple):
@@ -48,7 +66,7 @@ class Asset(NamedTuple):
 def load(path: Path) -> Asset:
     """Read a file and pack it."""
     body = path.read_bytes()
-    if path.suffix in (".js", ".css"):
+    if path.suffix in (".js", ".css") and ".min." not in path.name:
         body = shortened(body.decode(), is_script=path.suffix == ".js").encode()
     kind = _TEXT if path.name.endswith(".d.ts") else content_type(path.name)
     return pack(kind, body)
@@ -64,9 +82,49 @@ def pack(kind: str, body: bytes) -> Asset:
 
 
 def shortened(text: str, *, is_script: bool) -> str:
-    """A script or a sheet without indentation, empty lines and the comments that stand on lines of their own."""
+    """A script or a sheet without the comments and the spaces that the rules above name."""
     text = _BLOCK.sub("", text)
-    return _INDENTATION.sub("", _LINE.sub("", text) if is_script else text)
+    if is_script:
+        return _without_spaces(without_indentation(_LINE.sub("", text)))
+    return _SPACES.sub(lambda found: found[found.lastindex or 0], without_indentation(text))
+
+
+def _without_spaces(script: str) -> str:
+    """A script without the spaces that part no names, and without the comments behind its code."""
+    parts: list[str] = []
+    braces: list[int] = []
+    """Of each template literal that something is being put into: braces that are open in it."""
+    position, last = 0, "\n"
+    while found := _TOKEN.match(script, position):
+        part, position = found[0], found.end()
+        if found.lastgroup == "spaces":
+            before, after = script[found.start() - 1 : found.start()], script[position : position + 1]
+            is_parting = bool(_NAME.match(before) and _NAME.match(after)) or before + after in ("++", "--")
+            part = " " if is_parting else ""
+        elif found.lastgroup == "comment":
+            part = ""
+        elif part == "{" and braces:
+            braces[-1] += 1
+        elif part == "}" and braces:
+            braces[-1] -= 1
+        if part == "`" or (part == "}" and braces and braces[-1] < 0):
+            if part == "}":
+                braces.pop()
+            # It may be empty, and ends with the script at the latest.
+            text = _TEMPLATE.match(script, position) or found
+            part, position = part + text[0], text.end()
+            if part.endswith("${"):
+                braces.append(0)
+        elif part == "/" and last in _BEFORE and (expression := _EXPRESSION.match(script, found.start())):
+            part, position = expression[0], expression.end()
+        parts.append(part)
+        last = part.strip(" ") or last
+    return "".join(parts)
+
+
+def without_indentation(text: str) -> str:
+    """A text without the spaces that its lines begin with, and without empty lines."""
+    return _INDENTATION.sub("", text)
 
 
 def send_asset(connection: Connection, asset: Asset, extra: bytes = b"") -> None:

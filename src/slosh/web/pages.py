@@ -23,7 +23,7 @@ from slosh.http1.head import Head
 from slosh.http1.response import NO_SNIFF, NO_STORE, field
 from slosh.http1.state import ServerState
 from slosh.version import __version__
-from slosh.web.assets import Asset, OwnFile, pack, send_asset
+from slosh.web.assets import Asset, OwnFile, pack, send_asset, without_indentation
 from slosh.web.process import collect_classes, collect_process, collect_times
 from slosh.web.query import TOPICS
 from slosh.web.readers.request import parse_key, parse_names
@@ -189,7 +189,8 @@ class ViewPage(Action):
 @lru_cache(maxsize=64)
 def _load_page(page: Path, depth: int) -> Asset:
     """A page for names with so many slashes."""
-    return pack("text/html; charset=utf-8", page.read_bytes().replace(b'="../', b'="../' + b"../" * depth))
+    text = without_indentation(page.read_text(encoding="utf-8"))
+    return pack("text/html; charset=utf-8", text.replace('="../', '="../' + "../" * depth).encode())
 
 
 class Metrics(_About):

@@ -64,18 +64,6 @@ export function timeUnit(value, now) {
   return [1, 1e3, 1e6, 1e9].find((unit) => Math.abs(value / unit - now) < NEAR);
 }
 
-/** The least, the greatest and the largest size of what a column holds. */
-export function bounds(column) {
-  let low = Infinity;
-  let high = -Infinity;
-  for (const value of column) {
-    if (value == null) continue;
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  return low <= high ? { low, high, peak: Math.max(Math.abs(low), Math.abs(high)) } : { low: undefined, high: undefined, peak: 0 };
-}
-
 /** Digits behind the point that a step needs to be told as it is: 1 for 2.5, 2 for 0.25. */
 export function decimals(step) {
   for (let digits = 0; digits < 20; digits++) {
@@ -133,6 +121,8 @@ export function resolution(low, high) {
 /** A number for reading, in a notation, exact to `step`. With `fixed` all of one step have the same digits. */
 export function number(value, step, how, fixed = false, more = 0) {
   if (value == null) return "–";
+  // More than a browser can hold, as 1e400, is infinite to it.
+  if (!Number.isFinite(value)) return value < 0 ? "-∞" : "∞";
   if (value === 0) return "0";
   if (how.isScientific) {
     const size = 10 ** Math.floor(Math.log10(Math.abs(value)));

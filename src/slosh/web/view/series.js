@@ -174,7 +174,7 @@ export class Series {
     return low;
   }
 
-  /** Lowest, highest, mean and newest of what lies between two times. */
+  /** Lowest, highest, mean and largest size of what lies between two times. */
   facts(from, to) {
     const first = this.find(from);
     let last = this.find(to);
@@ -182,7 +182,7 @@ export class Series {
     // The whole blocks, and what lies before and behind them.
     const [begin, end] = [Math.ceil(first / BLOCK), Math.floor(last / BLOCK)];
     const found = [0, 0, Infinity, -Infinity];
-    if (begin >= end) return this.#tell(this.#gather(first, last, found), first, last);
+    if (begin >= end) return told(this.#gather(first, last, found));
     this.#learn(end);
     this.#gather(first, begin * BLOCK, found);
     const [lows, highs, sums, counts] = this.#blocks;
@@ -192,7 +192,7 @@ export class Series {
       if (lows[block] < found[2]) found[2] = lows[block];
       if (highs[block] > found[3]) found[3] = highs[block];
     }
-    return this.#tell(this.#gather(end * BLOCK, last, found), first, last);
+    return told(this.#gather(end * BLOCK, last, found));
   }
 
   /** Add the number, the sum, the lowest and the highest of some rows to what was found. */
@@ -210,13 +210,6 @@ export class Series {
     }
     [found[0], found[1], found[2], found[3]] = [count, sum, low, high];
     return found;
-  }
-
-  #tell([count, sum, low, high], first, last) {
-    if (!count) return { peak: 0 };
-    let row = last - 1;
-    while (row > first && Number.isNaN(this.mean[row])) row--;
-    return { low, high, mean: sum / count, newest: this.mean[row], peak: Math.max(Math.abs(low), Math.abs(high)) };
   }
 
   /** Know of so many blocks. */
@@ -243,6 +236,8 @@ export class Series {
     return Array.from(this.mean.subarray(0, this.length), (value) => (Number.isNaN(value) ? null : value));
   }
 }
+
+const told = ([count, sum, low, high]) => (count ? { low, high, mean: sum / count, peak: Math.max(Math.abs(low), Math.abs(high)) } : { peak: 0 });
 
 /** Points of a line by the moment at which they came: rows of a fixed grid, so that nothing flickers while the time goes on. */
 class Moments {

@@ -45,13 +45,12 @@ export class States {
   }
 
   /** Nothing is known of what came in between. */
-  end(source, time) {
+  end(source) {
     for (const state of this.all.values()) {
       if (source !== undefined && state.source !== source) continue;
       const last = state.changes.at(-1);
       if (last) last.isOver = true;
     }
-    return time;
   }
 
   forget(before) {
