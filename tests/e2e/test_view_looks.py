@@ -297,3 +297,6 @@ def test_no_name_turns_what_stands_beside_it(serve: "Callable[..., Slosh]", new_
         page.set_viewport_size({"width": width, "height": 740})
         page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
         assert page.locator("#rest").evaluate("(each) => each.scrollWidth <= each.clientWidth")
+    named = new_page(f"{slosh.url}/view/{topic}")
+    expect(named.locator("#state")).to_have_attribute("data-state", "live")
+    assert named.title() == "\u2068house/\u202eevil\u2069 · slosh"

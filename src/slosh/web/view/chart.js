@@ -16,7 +16,7 @@ import { duration, findNumbers, widen } from "./numbers.js";
 import { Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
-import { isolated, make, newView } from "./plot.js";
+import { isolated, make, newView, write } from "./plot.js";
 import { follow } from "./slosh.js";
 import { pathOf, spanIn } from "./address.js";
 
@@ -138,7 +138,7 @@ export class SloshChart extends HTMLElement {
       paths.draw(tracks, (track) => lines.parts(track), panels.plots[0]?.pointed?.time);
       const since = feed.silentSince;
       const { state } = this.#parts;
-      if (state.dataset.state === "live") state.textContent = since === undefined ? state.title : `nothing for ${duration(feed.now - since)}`;
+      if (state.dataset.state === "live") write(state, since === undefined ? state.title : `nothing for ${duration(feed.now - since)}`);
     };
     const tick = () => {
       if (isOver) return;

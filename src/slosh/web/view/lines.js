@@ -36,6 +36,12 @@ const JUST_AFTER = 1e-6;
 const TINY = 1e-9;
 /** Between the parts of a line's name. */
 export const BETWEEN = ": ";
+/** Characters that end the isolation of a `bdi`: U+2069, and those that a bidirectional paragraph ends with. None is seen. */
+export const ENDS = /[\x1c-\x1e\x85\u2029\u2069]/g;
+/** Letters and marks by which writing goes to the left, or is told to: those of Unicode's blocks for such scripts. */
+const TURNS = /[\u0590-\u08ff\u200e-\u202e\u2066-\u2069\ufb1d-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+/** A stranger's name in a text for canvases and titles, which take no elements: it turns nothing beside it either. */
+export const isolatedText = (name = "") => (TURNS.test(name) ? `\u2068${name.replaceAll(ENDS, "")}\u2069` : name);
 /** Marks that are kept, and seconds within which those of one kind are one. One that stands for several says what all of them come to. */
 export const MAX_MARKS = 100;
 const MARKED_TOGETHER = 1;
@@ -178,7 +184,7 @@ export class Lines {
   breakLines(source, { time, until, kind, count }) {
     if (this.#x === undefined) {
       for (const line of this.all.values()) if (source === undefined || line.source === source) this.#push(line, (line.series.last ?? time) + JUST_AFTER, NaN);
-      this.states.end(source, time);
+      this.states.end(source);
     }
     const before = this.marks.findLast((each) => each.kind === kind && Math.abs(time - each.time) < MARKED_TOGETHER);
     if (before) join(before, { time, until, count });
@@ -308,7 +314,7 @@ export function wordsOf({ kind, count, name }) {
     case "undrawn": return `${count.toLocaleString("en")} not drawn`;
     case "reset": return count === 1 ? "began again" : `began again ${plural(count, "time")}`;
     case "silent": return `silent for ${duration(count)}`;
-    default: return count === 1 ? `${name ?? ""} ended`.trim() : `${count} ended`;
+    default: return count === 1 ? `${isolatedText(name)} ended`.trim() : `${count} ended`;
   }
 }
 

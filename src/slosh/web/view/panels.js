@@ -2,7 +2,7 @@
 
 import { clock, number } from "./numbers.js";
 import { BETWEEN } from "./lines.js";
-import { make, nameIn, Plot, RIGHT } from "./plot.js";
+import { arrange, clear, isHeld, make, nameIn, Plot, RIGHT, write } from "./plot.js";
 import { unitOf, withUnit } from "./units.js";
 
 /** Numbers whose sizes differ by more than this factor get charts of their own, so that each has an eighth of the height at
@@ -37,11 +37,14 @@ export class Panels {
 
   /** Draw these lines. */
   draw(lines) {
-    for (const line of lines) line.unit ??= unitOf(line.path, this.#units);
-    const isSame = this.#isSame(lines);
-    if (!isSame) dress(lines);
-    this.#regroup(lines, isSame);
-    for (const plot of this.plots) plot.draw(plot.isSeen !== false);
+    // A key that is pressed, and a chart that is dragged over, stay until they are released.
+    if (!isHeld() || !this.plots.length) {
+      for (const line of lines) line.unit ??= unitOf(line.path, this.#units);
+      const isSame = this.#isSame(lines);
+      if (!isSame) dress(lines);
+      this.#regroup(lines, isSame);
+    }
+    for (const plot of this.plots) plot.draw(plot.panel.isSeen);
     if (this.#view.isWider) {
       // One chart needs a wider gutter: all have it.
       this.#view.isWider = false;
@@ -92,57 +95,78 @@ export class Panels {
     this.#build();
   }
 
+  /** Make the charts that are not there yet. What stays keeps its place, the focus, and how far its keys are scrolled. */
   #build() {
-    for (const plot of this.plots) plot.destroy();
-    this.#keys.clear();
+    const { isLog } = this.#view;
+    const left = new Set(this.plots);
+    const claim = (isIt) => {
+      const found = [...left].find(isIt);
+      left.delete(found);
+      return found;
+    };
+    const looksOf = (group) => `${isLog} ${JSON.stringify(group.map(({ label, dash }) => [label, dash]))}`;
     this.#view.gutter = 46;
-    this.#host.replaceChildren();
-    this.plots = this.#groups.map((group) => {
-      const place = make("div", { className: "plot" });
-      const keys = make("div", { className: "keys" });
-      const at = make("time", { className: "at" });
-      const unit = make("span", { className: "unit" });
-      const panel = make("section", { className: "panel chart" }, make("div", { className: "chart-head" }, keys, unit, at), place);
-      place.setAttribute("role", "img");
-      place.setAttribute("aria-label", `Line chart of ${group.slice(0, MOST_KEYS).map((line) => line.label).join(", ")}`);
-      this.#host.append(panel);
-      const plot = new Plot(place, group, this.#view, this.#calls);
-      for (const line of group.slice(0, MOST_KEYS)) keys.append(this.#key(line, plot));
-      if (group.length > MOST_KEYS) keys.append(make("span", { className: "quiet small", textContent: `and ${group.length - MOST_KEYS} more, in the table` }));
-      Object.assign(plot, { keys, at, unitPlace: unit, panel });
-      // What is scrolled out of sight is not drawn, and comes into sight also while the page is paused.
-      new IntersectionObserver((entries) => ((plot.isSeen = entries.at(-1).isIntersecting), this.#calls.onChange?.()), { rootMargin: "100% 0px" }).observe(panel);
-      return plot;
-    });
+    const kept = this.#groups.map((group) => claim(({ looks, lines }) => looks === looksOf(group) && lines.every((line, i) => line === group[i])));
+    this.plots = this.#groups.map((group, i) => kept[i] ?? this.#chart(group, looksOf(group), claim(({ lines }) => lines.some((line) => group.includes(line)))));
+    for (const plot of left) plot.destroy();
+    arrange(this.#host, this.plots.map(({ panel }) => panel.element));
+    for (const plot of this.plots) {
+      for (const line of plot.lines) this.show(line);
+      plot.redraw();
+    }
   }
 
-  #key(line, plot) {
-    const key = make("button", { type: "button", className: "key", title: "Click: hide or show. Double-click, or Alt: only this one" }, make("span"), make("b"));
+  /** A chart of these lines, in the place of another one where there is one. */
+  #chart(group, looks, before) {
+    const panel = before?.panel ?? this.#panel();
+    before?.destroy();
+    panel.place.ariaLabel = `Line chart of ${group.slice(0, MOST_KEYS).map((line) => line.label).join(", ")}`;
+    const more = group.length - MOST_KEYS;
+    arrange(panel.keys, [...group.slice(0, MOST_KEYS).map((line) => this.#key(line)), ...(more > 0 ? [make("span", { className: "quiet small", textContent: `and ${more} more, in the table` })] : [])]);
+    return Object.assign(new Plot(panel.place, group, this.#view, this.#calls), { looks, panel });
+  }
+
+  #panel() {
+    const [place, keys, at, unit] = [make("div", { className: "plot", role: "img" }), make("div", { className: "keys" }), make("time", { className: "at" }), make("span", { className: "unit" })];
+    const element = make("section", { className: "panel chart" }, make("div", { className: "chart-head" }, keys, unit, at), place);
+    const panel = { element, place, keys, at, unit, isSeen: true };
+    this.#host.append(element);
+    // What is scrolled out of sight is not drawn, and comes into sight also while the page is paused.
+    new IntersectionObserver((entries) => ((panel.isSeen = entries.at(-1).isIntersecting), this.#calls.onChange?.()), { rootMargin: "100% 0px" }).observe(element);
+    return panel;
+  }
+
+  #key(line) {
+    if (!this.#keys.has(line)) {
+      const key = make("button", { type: "button", className: "key", title: "Click: hide or show. Double-click, or Alt: only this one" }, make("span"), make("b"));
+      key.addEventListener("click", (event) => (event.altKey ? this.#calls.onSolo(line) : this.#calls.onHide(line)));
+      key.addEventListener("dblclick", () => this.#calls.onSolo(line));
+      this.#keys.set(line, key);
+    }
+    const key = this.#keys.get(line);
     nameIn(key.firstChild, line.parts);
-    paintSwatch(key, line);
-    key.setAttribute("aria-pressed", String(line.shown));
-    key.addEventListener("click", (event) => (event.altKey ? this.#calls.onSolo(line) : this.#calls.onHide(line)));
-    key.addEventListener("dblclick", () => this.#calls.onSolo(line));
-    this.#keys.set(line, [key, plot]);
     return key;
   }
 
-  /** A line was hidden or shown. */
+  /** A line was hidden or shown, or looks otherwise. */
   show(line) {
-    const [key, plot] = this.#keys.get(line) ?? [];
-    key?.setAttribute("aria-pressed", String(line.shown));
-    (plot ?? this.plots.find(({ lines }) => lines.includes(line)))?.show(line);
+    const key = this.#keys.get(line);
+    if (key) {
+      key.ariaPressed = line.shown;
+      paintSwatch(key, line);
+    }
+    this.plots.find(({ lines }) => lines.includes(line))?.show(line);
   }
 
   /** The values at the pointer and its time, else the newest. */
   showValues() {
     for (const plot of this.plots) {
-      const { pointed } = plot;
-      plot.at.textContent = pointed ? (this.#view.isTime ? clock(pointed.time, this.#view.to - this.#view.from > 600 ? 0 : 3) : `at ${number(pointed.time, 0.001, { unit: 1, suffix: "" })}`) : "";
-      plot.unitPlace.textContent = plot.unit;
+      const { pointed, panel } = plot;
+      write(panel.at, pointed ? (this.#view.isTime ? clock(pointed.time, this.#view.to - this.#view.from > 600 ? 0 : 3) : `at ${number(pointed.time, 0.001, { unit: 1, suffix: "" })}`) : "");
+      write(panel.unit, plot.unit);
       plot.lines.forEach((line, i) => {
-        const [key] = this.#keys.get(line) ?? [];
-        if (key) key.lastChild.textContent = pointed ? pointed.texts[i] : withUnit(line.newest, line.step, line.how, line.scale);
+        const key = this.#keys.get(line);
+        if (key) write(key.lastChild, pointed ? pointed.texts[i] : withUnit(line.newest, line.step, line.how, line.scale));
       });
     }
   }
@@ -219,7 +243,7 @@ export class Bands {
     }
     for (const state of states) {
       if (!this.#rows.has(state)) {
-        const row = make("div", { className: "band" }, make("div", { className: "band-head" }, make("span"), make("b")), make("canvas"));
+        const row = make("div", { className: "band" }, make("div", { className: "band-head" }, make("span"), make("b")), make("canvas", { role: "img" }));
         this.#rows.set(state, row);
         this.#host.append(row);
       }
@@ -231,15 +255,9 @@ export class Bands {
     const newest = state.changes.at(-1);
     const [head, canvas] = row.children;
     nameIn(head.firstChild, parts);
-    head.lastChild.textContent = newest?.text ?? "";
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${parts.join(BETWEEN)}: now ${newest?.text ?? "unknown"}, ${state.changes.length} changes`);
-    const ratio = globalThis.devicePixelRatio || 1;
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    if (canvas.width !== Math.round(width * ratio)) [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
+    write(head.lastChild, newest?.text ?? "");
+    canvas.ariaLabel = `${parts.join(BETWEEN)}: now ${newest?.text ?? "unknown"}, ${state.changes.length} changes`;
+    const [context, width, height] = clear(canvas);
     context.font = "12px system-ui, sans-serif";
     context.textBaseline = "middle";
     const { from, to, gutter } = this.#view;

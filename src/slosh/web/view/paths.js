@@ -2,7 +2,7 @@
 
 import { decimals, stepFor, ticks } from "./numbers.js";
 import { BETWEEN } from "./lines.js";
-import { make, nameIn } from "./plot.js";
+import { clear, make, nameIn, write } from "./plot.js";
 import { placesOf } from "./tracks.js";
 
 const COLOURS = 12;
@@ -60,8 +60,7 @@ export class Paths {
 
   #build() {
     const keys = make("div", { className: "keys" });
-    const canvas = make("canvas");
-    canvas.setAttribute("role", "img");
+    const canvas = make("canvas", { role: "img" });
     this.#host.replaceChildren(make("div", { className: "chart-head" }, keys), canvas);
     return { keys, canvas };
   }
@@ -77,23 +76,17 @@ export class Paths {
       }
       const key = this.#keys.get(track);
       key.style.setProperty("--colour", `var(${track.colour})`);
-      key.setAttribute("aria-pressed", String(track.shown));
+      key.ariaPressed = track.shown;
       nameIn(key.firstChild, track.parts);
       const newest = all[i].findLast(Boolean);
-      key.lastChild.textContent = newest ? `${newest.latitude.toFixed(4)}°, ${newest.longitude.toFixed(4)}°` : "";
+      write(key.lastChild, newest ? `${newest.latitude.toFixed(4)}°, ${newest.longitude.toFixed(4)}°` : "");
     });
     const told = this.#tracks.slice(0, 6).map((track) => `${track.label} is at ${this.#keys.get(track)?.lastChild.textContent}`);
-    canvas.setAttribute("aria-label", `Map of ${count === 1 ? "a path" : `${count} paths`}, north up: ${told.join("; ")}`);
+    canvas.ariaLabel = `Map of ${count === 1 ? "a path" : `${count} paths`}, north up: ${told.join("; ")}`;
   }
 
   #paint(all, pointed) {
-    const { canvas } = this.#parts;
-    const ratio = globalThis.devicePixelRatio || 1;
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    if (canvas.width !== Math.round(width * ratio)) [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
+    const [context, width, height] = clear(this.#parts.canvas);
     const plan = planOf(all.flat().filter(Boolean), width, height);
     if (!plan) return;
     drawGrid(context, plan, this.#view);

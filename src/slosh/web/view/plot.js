@@ -1,7 +1,7 @@
 /** A chart that moves: a thin layer over uPlot, with the sheet's colours, lines that break, bands, and marks. */
 
 import { clock, labels, notation, number, resolution, span, stepFor, ticks } from "./numbers.js";
-import { BETWEEN, rowAt, wordsOf } from "./lines.js";
+import { BETWEEN, ENDS, rowAt, wordsOf } from "./lines.js";
 import { frame, smooth } from "./series.js";
 import { scaleOf, withUnit } from "./units.js";
 import uPlot from "./uplot/uPlot.min.js";
@@ -30,8 +30,48 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Characters that end the isolation of a `bdi`: U+2069, and those that a bidirectional paragraph ends with. None is seen. */
-const ENDS = /[\x1c-\x1e\x85\u2029\u2069]/g;
+/** Write a text where there is another one. What stays as it is can be selected, and is not read out again. */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Milliseconds for which what is pressed stays where it is: at most, and behind its release, because a click by touch comes later. */
+const [HELD, RELEASED] = [5000, 100];
+let heldUntil = 0;
+const hold = ({ type, buttons, key, target }) => {
+  const now = performance.now();
+  const isDown = type === "keydown" ? key === " " : type.startsWith("pointer") && buttons & 1 && target.localName !== "select";
+  if (isDown && (type !== "pointermove" || heldUntil > now)) heldUntil = now + HELD;
+  // An element loses the focus at each press; that the window does may hide its release.
+  else if (type !== "keydown" && (type !== "blur" || target === globalThis)) heldUntil = type === "click" ? 0 : Math.min(heldUntil, now + RELEASED);
+};
+for (const type of ["pointerdown", "pointermove", "pointerup", "pointercancel", "keydown", "keyup", "click", "contextmenu", "blur"]) addEventListener(type, hold, { capture: true, passive: true });
+
+/** Whether something is pressed: until it is released nothing on the page may take its place, or its click would be lost, or be another's. */
+export const isHeld = () => performance.now() < heldUntil;
+
+/** Let these elements stand in another one, and no others. Those that are there already are not moved, and what has the focus keeps it. */
+export function arrange(place, elements) {
+  const root = place.getRootNode();
+  const { activeElement } = root;
+  const wanted = new Set(elements);
+  for (const each of [...place.children]) if (!wanted.has(each)) each.remove();
+  elements.forEach((each, i) => place.children[i] === each || place.insertBefore(each, place.children[i] ?? null));
+  if (activeElement?.isConnected && activeElement !== root.activeElement) activeElement.focus({ preventScroll: true });
+}
+
+/** Make a canvas as sharp as the screen, and empty: its context, and its size in pixels of the page. */
+export function clear(canvas) {
+  const ratio = globalThis.devicePixelRatio || 1;
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  const [across, up] = [width, height].map((size) => Math.round(size * ratio));
+  // To give it a size, if only the same one, costs more than to clear it.
+  if (canvas.width !== across || canvas.height !== up) [canvas.width, canvas.height] = [across, up];
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return [context, width, height];
+}
 
 /** Names that strangers chose, with the page's own text between them: none turns the direction of writing of what stands beside it. */
 export function isolated(names, between) {
@@ -50,7 +90,7 @@ export function nameIn(element, parts) {
 export function newView(root = document.documentElement) {
   const colours = new Map();
   return {
-    from: 0, to: 1, marks: [], isTime: true, isZero: false, isLog: false, smoothing: 0, gutter: 46, pointer: undefined, sync: `slosh-${Math.random()}`,
+    from: 0, to: 1, marks: [], isTime: true, isZero: false, isLog: false, smoothing: 0, gutter: 46, sync: `slosh-${Math.random()}`,
     /** A colour of the sheet, as it is now: light and dark differ. */
     colour(name) {
       if (!colours.has(name)) colours.set(name, getComputedStyle(root).getPropertyValue(name).trim());
@@ -289,11 +329,15 @@ export class Plot {
     }
   }
 
+  /** Draw a line or leave it out, as it says now. */
   show(line) {
-    this.#plot.setSeries(this.#lines.indexOf(line) + 1, { show: line.shown });
+    const row = this.#lines.indexOf(line) + 1;
+    if (this.#plot.series[row].show !== line.shown) this.#plot.setSeries(row, { show: line.shown });
   }
 
   redraw() {
+    // The width of its labels counts anew.
+    this.#written = "";
     this.#plot.redraw(false, true);
   }
 

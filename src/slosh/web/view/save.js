@@ -1,5 +1,7 @@
 /** Files of what is shown: the numbers as CSV, and the charts as a picture. */
 
+import { BETWEEN, isolatedText } from "./lines.js";
+
 /**
  * The points of lines between two times, as CSV (RFC 4180): a column for each line, and for each time as many rows as a line
  * has points there. A name that a spreadsheet would take for a formula has an apostrophe before it.
@@ -41,12 +43,13 @@ export function pictureOf(plots, view, title) {
   context.textBaseline = "middle";
   context.fillStyle = view.colour("--ink");
   context.font = `600 ${16 * ratio}px system-ui, sans-serif`;
-  context.fillText(title, 16 * ratio, 24 * ratio);
+  context.fillText(isolatedText(title), 16 * ratio, 24 * ratio);
   let top = 44 * ratio;
   for (const { canvas, lines } of plots) {
     let left = 16 * ratio;
     context.font = `${12 * ratio}px system-ui, sans-serif`;
-    for (const { label, colour, shown } of lines) {
+    for (const { parts, colour, shown } of lines) {
+      const label = parts.map(isolatedText).join(BETWEEN);
       if (!shown || left > width - 80 * ratio) continue;
       context.fillStyle = view.colour(colour);
       context.fillRect(left, top + head / 2 - 2 * ratio, 12 * ratio, 4 * ratio);

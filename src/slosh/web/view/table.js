@@ -2,7 +2,7 @@
 
 import { clock, notation, resolution } from "./numbers.js";
 import { naturally, paintSwatch } from "./panels.js";
-import { make, nameIn } from "./plot.js";
+import { arrange, make, nameIn, write } from "./plot.js";
 import { scaleOf, unitOf, withUnit } from "./units.js";
 
 /** A filter is offered where there are so many lines. */
@@ -95,7 +95,7 @@ export class Table {
   #name(line, row) {
     [row.pinned, row.name] = [Boolean(line.isPinned), line.label];
     const pin = row.querySelector(".pin");
-    pin.setAttribute("aria-pressed", String(row.pinned));
+    pin.ariaPressed = row.pinned;
     pin.textContent = row.pinned ? "pinned" : "pin";
     return false;
   }
@@ -103,9 +103,7 @@ export class Table {
   /** What is pinned stands on top. The others as they came; of many by their names. */
   #order() {
     const rows = [...this.#rows.values()].sort((a, b) => b.pinned - a.pinned || (this.#rows.size > MANY ? naturally(a.name, b.name) : 0));
-    const { body } = this.#elements;
-    // A row that stays keeps the focus.
-    rows.forEach((row, i) => body.rows[i] === row || body.insertBefore(row, body.rows[i] ?? null));
+    arrange(this.#elements.body, rows);
   }
 
   /** Write what there is into a row; gives the characters of its longest number. */
@@ -124,7 +122,7 @@ export class Table {
     }
     return [line.newest, facts.low, facts.mean, facts.high].reduce((longest, value, i) => {
       const text = line.timeUnit && value !== undefined ? clock(value / line.timeUnit) : withUnit(value, line.step, line.how, line.scale);
-      if (cells[i + 1].textContent !== text) cells[i + 1].textContent = text;
+      write(cells[i + 1], text);
       return Math.max(longest, text.length);
     }, 0);
   }

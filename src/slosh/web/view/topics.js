@@ -6,7 +6,7 @@
 
 import { pathOf, rootOf, topicOf, viewOf } from "./address.js";
 import { duration, perSecond } from "./numbers.js";
-import { make } from "./plot.js";
+import { arrange, isHeld, make, write } from "./plot.js";
 
 /** Seconds between two tellings of the counts, and how many of them a sparkline has. */
 const EVERY = 2;
@@ -81,7 +81,6 @@ function note(facts) {
 }
 
 function drop(name) {
-  topics.get(name)?.row?.item.remove();
   isNew = topics.delete(name) || isNew;
   queueShow();
 }
@@ -108,7 +107,9 @@ function queueShow() {
   isQueued = true;
   requestAnimationFrame(() => {
     isQueued = false;
-    show();
+    // What is pressed stays below the pointer.
+    if (isHeld()) queueShow();
+    else show();
   });
 }
 
@@ -117,8 +118,8 @@ function show() {
   if (isNew) order(all);
   const shown = all.filter(({ row }) => row);
   for (const { row, facts, began } of shown) {
-    row.rate.textContent = `${perSecond(facts.rate)}/s`;
-    row.more.textContent = `${facts.watchers.toLocaleString("en")} watching · ${facts.max.toLocaleString("en")} so far · for ${duration((performance.now() - began) / 1000)}${facts.ended ? " · ended" : ""}`;
+    write(row.rate, `${perSecond(facts.rate)}/s`);
+    write(row.more, `${facts.watchers.toLocaleString("en")} watching · ${facts.max.toLocaleString("en")} so far · for ${duration((performance.now() - began) / 1000)}${facts.ended ? " · ended" : ""}`);
   }
   $("count").textContent = all.length.toLocaleString("en");
   $("rate").textContent = perSecond(all.reduce((sum, { facts }) => sum + facts.rate, 0));
@@ -140,18 +141,8 @@ function show() {
 function order(all) {
   isNew = false;
   all.sort((a, b) => (a.facts.name < b.facts.name ? -1 : 1));
-  for (const topic of all.slice(MOST)) {
-    topic.row?.item.remove();
-    topic.row = undefined;
-  }
-  let before = null;
-  for (const topic of all.slice(0, MOST)) {
-    topic.row ??= makeRow(topic.facts.name);
-    const { item } = topic.row;
-    const place = before ? before.nextSibling : $("topics").firstChild;
-    if (item !== place) $("topics").insertBefore(item, place);
-    before = item;
-  }
+  for (const topic of all.slice(MOST)) topic.row = undefined;
+  arrange($("topics"), all.slice(0, MOST).map((topic) => (topic.row ??= makeRow(topic.facts.name)).item));
   sift();
 }
 

@@ -12,12 +12,12 @@
 
 import { LONGEST, names, pathOf, readAddress, rootOf, topicOf, viewOf, writeAddress } from "./address.js";
 import { Feed } from "./feed.js";
-import { Lines, MAX_DRAWN } from "./lines.js";
+import { isolatedText, Lines, MAX_DRAWN } from "./lines.js";
 import { clock, duration, number, perSecond, plural, widen } from "./numbers.js";
 import { Bands, Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
-import { isolated, make, newView } from "./plot.js";
+import { isHeld, isolated, make, newView, write } from "./plot.js";
 import { csvOf, download, pictureOf } from "./save.js";
 import { follow } from "./slosh.js";
 import { Table } from "./table.js";
@@ -38,6 +38,7 @@ const AGAIN = 15_000;
 const LONGEST_CHOICE = 3000;
 
 const $ = (id) => document.getElementById(id);
+const tell = (id, text) => write($(id), text);
 const shown = readAddress();
 const kept = Math.min(LONGEST, Math.max(KEPT, shown.span));
 const lines = new Lines(shown.several, shown.by, kept, shown.x);
@@ -104,7 +105,8 @@ function measure(began) {
 }
 
 function draw(now) {
-  const isDue = now - lastTexts > TEXTS;
+  // Texts that change move what stands below them, and so what is pressed there.
+  const isDue = now - lastTexts > TEXTS && !isHeld();
   if (isDue) {
     lastTexts = now;
     showFacts();
@@ -220,20 +222,20 @@ function zoom(from, to) {
 }
 
 function showFacts() {
-  $("rate").textContent = perSecond(feed.rate);
-  $("received").textContent = feed.received.toLocaleString("en");
-  $("missed").textContent = feed.missed.toLocaleString("en");
+  tell("rate", perSecond(feed.rate));
+  tell("received", feed.received.toLocaleString("en"));
+  tell("missed", feed.missed.toLocaleString("en"));
   $("missed-box").className = feed.missed ? "warn" : "";
-  $("resets").textContent = plural(feed.resets, "time");
+  tell("resets", plural(feed.resets, "time"));
   $("resets-box").hidden = !feed.resets;
-  $("newest").textContent = feed.lastArrival === undefined ? "" : `newest at ${clock(feed.lastArrival)}`;
+  tell("newest", feed.lastArrival === undefined ? "" : `newest at ${clock(feed.lastArrival)}`);
   showSilence();
   const behind = feed.waiting ? feed.waiting.length + feed.dropped : 0;
-  $("pause").textContent = feed.waiting ? "Go on" : "Pause";
+  tell("pause", feed.waiting ? "Go on" : "Pause");
   const words = [];
   if (feed.waiting) words.push(`Paused. ${plural(behind, "message")} came meanwhile.`);
   if (feed.dropped) words.push(`Too many for a pause: ${plural(feed.dropped, "message")} will not be drawn.`);
-  $("notice").textContent = words.join(" ");
+  tell("notice", words.join(" "));
   $("notice").hidden = !words.length;
 }
 
@@ -243,7 +245,7 @@ function showSilence() {
   if (element.dataset.state !== "live") return;
   const since = feed.silentSince;
   element.dataset.silent = String(since !== undefined || feed.lastArrival === undefined);
-  $("state-words").textContent = feed.lastArrival === undefined ? "connected, nothing yet" : since !== undefined ? `nothing for ${duration(feed.now - since)}` : WORDS.live;
+  tell("state-words", feed.lastArrival === undefined ? "connected, nothing yet" : since !== undefined ? `nothing for ${duration(feed.now - since)}` : WORDS.live);
 }
 
 function showTexts(edge) {
@@ -253,7 +255,7 @@ function showTexts(edge) {
   $("values").hidden = !hasLines;
   $("zoomed").hidden = !shown.zoom;
   const told = (at) => (view.isTime ? clock(at, 1) : number(at, 0.001, { unit: 1, suffix: "" }));
-  if (shown.zoom) $("zoomed-words").textContent = `Zoomed: ${told(shown.zoom.from)} to ${told(shown.zoom.to)}.${feed.waiting ? "" : " New messages are drawn when you go back."}`;
+  if (shown.zoom) tell("zoomed-words", `Zoomed: ${told(shown.zoom.from)} to ${told(shown.zoom.to)}.${feed.waiting ? "" : " New messages are drawn when you go back."}`);
   if ($("messages").hidden && !shown.isEmbedded) {
     $("messages").hidden = false;
     $("messages").open = !hasLines;
@@ -284,7 +286,7 @@ function showState({ name, reason, error }) {
   if (name === "connecting" && !reason && ["offline", "waiting", "resting"].includes(element.dataset.state)) return;
   element.dataset.state = name;
   element.title = reason ?? "";
-  $("state-words").textContent = WORDS[name];
+  tell("state-words", WORDS[name]);
   $("retry").hidden = !["offline", "waiting"].includes(name);
   // A pattern is refused when it begins where too many topics are active; that passes.
   const isTooMany = name === "failed" && error?.code === "bad_topic" && shown.topic.includes("*");
@@ -296,7 +298,7 @@ function showState({ name, reason, error }) {
   // The server's words may have names in them.
   $("why").replaceChildren(...(isTold ? [`${begin}: `, ...isolated([reason.replace(/^This needs.+>\./, "")]), ` ${way}`] : []));
   $("why").hidden = !isTold;
-  $("empty-words").textContent = name === "failed" ? "This page waits for nothing: see above." : "This page waits for the next message, and every number in it becomes a line.";
+  tell("empty-words", name === "failed" ? "This page waits for nothing: see above." : "This page waits for the next message, and every number in it becomes a line.");
   schedule();
 }
 
@@ -412,7 +414,7 @@ function arrow(event, way) {
   panels.pointAt(pointedAt);
 }
 
-document.title = `${shown.topic} · slosh`;
+document.title = `${isolatedText(shown.topic)} · slosh`;
 document.body.classList.toggle("embedded", shown.isEmbedded);
 document.body.classList.toggle("across", Boolean(shown.x));
 $("topic").textContent = shown.topic;
@@ -440,7 +442,7 @@ addEventListener("keydown", (event) => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panels.recolour());
 // Ticks for what changes without a message: the rate that sinks, the silence that grows.
 setInterval(() => document.hidden || schedule(), TEXTS);
-setInterval(() => feed.newest && ($("summary").textContent = summary(shown.topic, drawnLines(), view)), 15_000);
+setInterval(() => feed.newest && tell("summary", summary(shown.topic, drawnLines(), view)), 15_000);
 let following;
 function start(since) {
   // At most fifty answers a second, however fast the topic is.

@@ -61,6 +61,9 @@ export function summary(topic, drawn, view) {
   return told.length ? `${topic}: ${told.join("; ")}${over}.` : "";
 }
 
+/** A message as JSON; what JSON cannot say, because it was too large for a browser, as a text. */
+const jsonOf = (message, indent) => JSON.stringify(message, (_, value) => (Math.abs(value) === Infinity ? `${value < 0 ? "-" : ""}∞` : value), indent);
+
 /** The newest message as a whole, and the last ones in a list. */
 export class List {
   #elements;
@@ -76,16 +79,18 @@ export class List {
   show(feed, isOpen) {
     if (!feed.newest) return;
     const { items, message, from } = this.#elements;
-    if (feed.newest !== this.#told) {
+    const chosen = getSelection();
+    // What is selected can be copied.
+    if (feed.newest !== this.#told && (chosen.isCollapsed || !chosen.containsNode(message, true))) {
       this.#told = feed.newest;
       from.replaceChildren(...(this.#several ? isolated([feed.newest.source]) : []));
-      message.textContent = clip(JSON.stringify(feed.newest.message, null, 2), MAX_TEXT);
+      message.textContent = clip(jsonOf(feed.newest.message, 2), MAX_TEXT);
     }
     if (!isOpen || !feed.unlisted.length) return;
     const rows = feed.unlisted.slice(-MAX_LISTED).map(({ source, message: each, time }) =>
       make("li", {},
         make("span", { className: "quiet" }, clock(time), ...(this.#several ? [" ", ...isolated([source])] : [])),
-        make("span", { className: "json", textContent: clip(JSON.stringify(each), MAX_ROW) })),
+        make("span", { className: "json", textContent: clip(jsonOf(each), MAX_ROW) })),
     );
     feed.unlisted = [];
     items.prepend(...rows.reverse());
