@@ -61,7 +61,7 @@ def page(slosh: Slosh, new_page: Open) -> "Page":
 
 
 def test_a_click_counts_though_a_message_with_a_new_number_comes_while_it_is_held(slosh: Slosh, page: "Page") -> None:
-    """Keys and rows move or are made anew then; what was pressed is what is meant."""
+    """Keys and rows move then; the one that was pressed is meant."""
     key = page.locator(".key", has_text="n3")
     hold(page, key)
     post_and_draw(page, slosh, "m", {"aaa": 12})
