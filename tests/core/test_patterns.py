@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -241,7 +242,7 @@ def test_no_name_takes_a_long_walk_whatever_patterns_there_are() -> None:
 
 def test_a_pattern_that_is_refused_takes_nothing_of_the_room_for_others() -> None:
     shapes = Shapes()
-    added = fill_shapes(shapes)
+    added = fill_shapes(shapes.add)
     with pytest.raises(TooManyPatterns, match=str(MAX_SHAPES)):
         shapes.add("*/a/" * 7 + "*/b")
     shapes.add(added[0])
@@ -250,21 +251,34 @@ def test_a_pattern_that_is_refused_takes_nothing_of_the_room_for_others() -> Non
     assert not shapes._counts
 
 
+def test_shapes_of_other_nodes_count_until_they_are_read_no_more() -> None:
+    """Each node walks through the patterns of all, so all together may have as many as one."""
+    shapes = Shapes()
+    added = fill_shapes(Shapes().add)
+    shapes.add(added[0])
+    shapes.note_elsewhere(added)
+    shapes.add(added[1])
+    with pytest.raises(TooManyPatterns):
+        shapes.add("*/a/" * 7 + "*/b")
+    shapes.note_elsewhere(added[2:4])
+    shapes.add("*/a/" * 7 + "*/b")
+
+
 def test_whatever_others_read_patterns_of_eight_segments_and_of_four_stars_are_taken() -> None:
     shapes = Shapes()
-    fill_shapes(shapes)
+    fill_shapes(shapes.add)
     shapes.add("*/" * 7 + "*")
     shapes.add("org/*/a/b/c/*/d/e/*/f/g/h/i/*/j/k")
     shapes.add("org/*/a/b/c/*/d/e/*/f/g/h/i/*/j/**")
 
 
-def fill_shapes(shapes: Shapes) -> list[str]:
-    """Add patterns until there is no room for another shape; gives them."""
+def fill_shapes(add: Callable[[str], object]) -> list[str]:
+    """Call `add` with patterns until there is no room for another shape; gives them."""
     added: list[str] = []
     for number in range(1 << 11):
         added.append("/".join("*" if number >> bit & 1 else "a" for bit in range(11)) + "/**")
         try:
-            shapes.add(added[-1])
+            add(added[-1])
         except TooManyPatterns:
             return added[:-1]
     raise AssertionError("no bound")

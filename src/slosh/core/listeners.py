@@ -237,11 +237,16 @@ class Listeners:
         """Each pattern by which somebody reads. Nothing may follow or unfollow until it is read."""
         return self._followers.paths()
 
+    def note_elsewhere(self, patterns: Iterable[str]) -> None:
+        """Count the shapes of just these patterns as well, by which somebody reads at other nodes."""
+        self._shapes.note_elsewhere(patterns)
+
     def follow(self, pattern: str, follower: PatternSubscriber) -> None:
         """Tell `follower` of topics that come to life and that `pattern` takes in. It must call `unfollow` later.
 
         Raises:
-            TooManyPatterns: those who follow already have patterns of too many other shapes. It does not follow.
+            TooManyPatterns: those who follow already, here and at other nodes, have patterns of too many other shapes.
+                It does not follow.
         """
         self._shapes.add(pattern)
         self._followers.add(pattern, follower)

@@ -4,7 +4,7 @@ Both sides are kept as trees of segments, so that neither a new topic has to loo
 pattern at all topics. A topic that lives costs a publish nothing: its pattern's watchers are its own then.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final, Generic, TypeVar
 
@@ -21,7 +21,8 @@ MAX_STEPS: Final = 10_000
 """Segments of names that are looked at for one request; some 5 ms."""
 
 MAX_SHAPES: Final = 1000
-"""Shapes of patterns that there are at a time, of those that are counted. It bounds a walk, as `MAX_STEPS` does."""
+"""Shapes of patterns that there are at a time, of those that are counted, at all nodes together. It bounds a walk, as
+`MAX_STEPS` does, and is no setting: no reader with a use for its patterns comes near it."""
 
 _UNCOUNTED: Final = 8
 """Segments at the beginning of patterns whose shapes are not counted."""
@@ -228,10 +229,15 @@ class Shapes:
     They are always taken, so that nobody can use up what others need; the others are counted here.
     """
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_elsewhere")
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
+        self._elsewhere: frozenset[str] = frozenset()
+
+    def note_elsewhere(self, patterns: Iterable[str]) -> None:
+        """Count the shapes of just these patterns as well, which other nodes have taken already."""
+        self._elsewhere = frozenset(each for pattern in patterns for each in _shapes(pattern))
 
     def add(self, pattern: str) -> None:
         """Count the shapes of `pattern`.
@@ -240,7 +246,9 @@ class Shapes:
             TooManyPatterns: there would be too many of them.
         """
         shapes = _shapes(pattern)
-        if len(self._counts) + sum(each not in self._counts for each in shapes) > MAX_SHAPES:
+        if any(each not in self._counts and each not in self._elsewhere for each in shapes) and (
+            len(self._elsewhere.union(self._counts, shapes)) > MAX_SHAPES
+        ):
             wider = "/".join([*pattern.split("/")[:_UNCOUNTED], REST])
             raise TooManyPatterns(
                 f"Of patterns with more than {_UNCOUNTED} segments and {_UNCOUNTED_STARS} '*' there are as many shapes "

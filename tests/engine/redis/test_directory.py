@@ -10,8 +10,9 @@ from slosh.core.patterns import MAX_MATCHES
 from slosh.core.topic import Topic, Watcher
 from slosh.engine.base import TopicFacts
 from slosh.engine.redis.collecting import _MOST_GATHERED, Seeking
-from slosh.errors import NoWatchers, TooManyTopics
+from slosh.errors import NoWatchers, TooManyPatterns, TooManyTopics
 from tests.core.hubs import Roomy, generous
+from tests.core.test_patterns import fill_shapes
 from tests.engine.contract import Poller
 from tests.engine.nodes import Node
 
@@ -189,6 +190,17 @@ def test_a_pattern_that_is_read_no_more_takes_nothing(nodes: Nodes) -> None:
     one.settle()
     assert isinstance(one.publish("s/1", b"1"), NoWatchers)
     assert not list(one.engine.patterns())
+
+
+def test_readers_at_one_node_make_no_name_a_long_walk_at_the_other(nodes: Nodes) -> None:
+    """Each node looks through the patterns of all, so the shapes of all together have one bound."""
+    one, other = nodes(2)
+    taken = fill_shapes(lambda pattern: Follower(other, pattern))
+    one.settle()
+    Follower(one, taken[0])
+    with pytest.raises(TooManyPatterns):
+        Follower(one, "*/a/" * 7 + "*/b")
+    Follower(one, "*/a/*/b/*/c/*")
 
 
 def test_a_pattern_of_a_node_that_died_is_forgotten(nodes: Nodes) -> None:

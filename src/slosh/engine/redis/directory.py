@@ -366,6 +366,7 @@ class Directory:
                 if node != self._view.node:
                     self._foreign.add(pattern, entry)
                     self._hub.listeners.tell_count_listeners_of(pattern)
+            self._hub.listeners.note_elsewhere(self._foreign.paths())
 
         self._call(LISTED, self._view.keys.patterns, (1,), listed)
 
