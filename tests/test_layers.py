@@ -26,7 +26,9 @@ def inside(folder: str, *names: str) -> frozenset[str]:
 # From the ground up. A module may import from its own level and from those before it. A folder stands for all of its
 # modules that have no level of their own.
 LEVELS: tuple[frozenset[str], ...] = (
-    frozenset({"slosh.errors", "slosh.version", "slosh.durations", "slosh.logs", "slosh.standard_files"}),
+    frozenset(
+        {"slosh.errors", "slosh.version", "slosh.durations", "slosh.logs", "slosh.schemes", "slosh.standard_files"}
+    ),
     frozenset({"slosh.compiled", "slosh.stalls"}),
     # The core. Settings and rights name topics, so that much of it stands below them.
     inside("core", "cursor", "names", "patterns"),

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "commands/upstream_redis.py": ("commands/test_bridge.py", "one of three, by a real Redis"),
     "commands/serve.py": ("test_cli.py", "real processes, by the command line"),
     "settings/fields.py": ("settings/test_table.py", "how a row is written, by the table of them"),
+    "schemes.py": ("web/test_hosts.py", "two ports, by the hosts that are the same with and without them"),
     "core/several.py": ("core/test_subscription.py", "the same for several topics, by the same model"),
     "web/readers/shared.py": ("web/test_sharing.py", "which readers share an answer, by what each of them is given"),
     "engine/redis/client/cluster.py": ("engine/redis/test_roads.py", "real clusters, while they move their keys"),

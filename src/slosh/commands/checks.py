@@ -24,6 +24,7 @@ from slosh.client.connections import open_connections
 from slosh.commands.examining import PATIENCE, Examination, read_json
 from slosh.commands.handshake import shake_hands
 from slosh.durations import write_duration
+from slosh.schemes import DEFAULT_PORTS
 
 _PROMPT: Final = 2.0
 """Seconds within which an event has to arrive; on a line around the world it takes a quarter of one."""
@@ -234,7 +235,7 @@ def _own_origin(examination: Examination) -> str:
     """What a browser says that the pages at this address are of."""
     parts = urlsplit(examination.options.base)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    is_default = parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme))
+    is_default = parts.port in (None, DEFAULT_PORTS.get(parts.scheme))
     return f"{parts.scheme}://{host}" + ("" if is_default else f":{parts.port}")
 
 
@@ -354,7 +355,9 @@ def _versions(examination: Examination) -> Iterator[Finding]:
         return
     context = ssl.create_default_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
-    with socket.create_connection((parts.hostname or "", parts.port or 443), timeout=PATIENCE) as plain:
+    with socket.create_connection(
+        (parts.hostname or "", parts.port or DEFAULT_PORTS["https"]), timeout=PATIENCE
+    ) as plain:
         chosen = context.wrap_socket(plain, server_hostname=parts.hostname).selected_alpn_protocol()
     if chosen == "h2":
         yield Finding("HTTP/2", "it is offered, so a browser has room for many streams")

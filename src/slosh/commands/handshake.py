@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from slosh.client.addresses import UNIX_BASE, socket_path
+from slosh.schemes import DEFAULT_PORTS
 
 _PATIENCE: Final = 10.0
 """Seconds that connecting, and each part of the answer, may take."""
@@ -29,7 +30,7 @@ def shake_hands(url: str, topic: str, authorization: str = "") -> int:
     path = socket_path(url)
     parts = urlsplit(UNIX_BASE if path else url)
     is_secure = parts.scheme == "https"
-    port = parts.port or (443 if is_secure else 80)
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
     with _connect_unix(path) if path else socket.create_connection((parts.hostname or "", port), _PATIENCE) as plain:
         wire = ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname) if is_secure else plain
         lines = [

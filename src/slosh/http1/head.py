@@ -23,6 +23,7 @@ from slosh.errors import (
 )
 from slosh.http1.fields import READ, scan
 from slosh.http1.response import CLOSE, KEEP_ALIVE
+from slosh.schemes import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from slosh.compiled import i64
@@ -300,7 +301,7 @@ def _check_same(hosts: list[bytes], authority: bytes, target: bytes) -> None:
 
     RFC 9112 §3.2.2 lets the target win. A program in front of us may have looked at the field, or the other way round.
     """
-    port = b":443" if target[:6].lower() == b"https:" else b":80"
+    port = b":%d" % DEFAULT_PORTS["https" if target[:6].lower() == b"https:" else "http"]
     if any(_shorten(host, port) != _shorten(authority, port) for host in hosts):
         raise BadHttp("The target of this request names another host than the field Host. Send the path alone.")
 

@@ -21,10 +21,8 @@ from typing import Final
 
 from slosh.errors import SettingError, UnknownHost
 from slosh.http1.head import Head
+from slosh.schemes import DEFAULT_PORTS
 
-_HTTP_PORT: Final = 80
-_HTTPS_PORT: Final = 443
-"""The ports that are meant where `Host` has none."""
 _NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9_])?", re.ASCII)
 _IS_ADDRESS: Final = re.compile(r"\[.*\]|(?:.*\.)?[0-9]+", re.ASCII)
 """No host whose last label is a number is looked up in DNS (WHATWG URL §3.5, "ends in a number")."""
@@ -44,7 +42,7 @@ class Hosts:
     """
 
     def __init__(self, allowed: str, own: str = "", direct: Collection[int] = (), *, has_tls: bool = False) -> None:
-        self._port = _HTTPS_PORT if has_tls else _HTTP_PORT
+        self._port = DEFAULT_PORTS["https" if has_tls else "http"]
         names = allowed.replace(",", " ").lower().split()
         self._any = "*" in names or not (names or direct)
         self._direct = frozenset(() if names else direct)  # where foreign names may still come by another port

@@ -13,6 +13,7 @@ from slosh.errors import SettingError
 from slosh.http1.head import Head
 from slosh.http1.proxies import is_over_tls
 from slosh.http1.response import field
+from slosh.schemes import DEFAULT_PORTS
 
 _EXPOSED: Final = "Slosh-Next, Slosh-Watchers, Slosh-Ignored, Idempotent-Replayed, Retry-After, Date"
 _METHODS: Final = "GET, HEAD, POST, DELETE, OPTIONS"
@@ -22,7 +23,7 @@ _MOST_HEADERS: Final = 64
 """Names of fields in the answer to a preflight."""
 _MAX_AGE: Final = 600
 """Seconds that a browser may remember what a preflight said."""
-_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+_DEFAULT_PORTS: Final = {scheme: f":{port}" for scheme, port in DEFAULT_PORTS.items()}
 """Ports that browsers leave out of an origin, and that proxies put into `Host` all the same."""
 _ORIGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]+)(.*)")
 _HOST: Final = re.compile(
