@@ -31,7 +31,7 @@ ROOM = ("--max-topics=150000",)
 
 
 def topics(count: int) -> Iterable[bytes]:
-    """So many active topics, brought to life from many addresses."""
+    """So many active topics, created from many addresses."""
     targets = [get(f"{target}?wait=0") for target in names(count)]
     each = SHARE // 50
     return (b"".join(targets[first : first + each]) for first in range(0, len(targets), each))
@@ -84,7 +84,7 @@ def post_batch(body: bytes, topic: str = TOPIC) -> bytes:
 
 
 def births(number: int) -> bytes:
-    """A GET that brings topics to life."""
+    """A GET that creates topics."""
     return get(f"/topics/birth/{number}?wait=0")
 
 
@@ -234,12 +234,12 @@ TOPIC_KINDS = (
     ),
     Kind(
         name="births",
-        title="topics brought to life, 50 by each GET",
+        title="topics created, 50 by each GET",
         crews=one(lambda: b"".join(get(f"{target}?wait=0") for target in names(MOST, prefix="own"))),
     ),
     Kind(
         name="births-watched",
-        title="topics brought to life, under 1,000 streams of `GET /topics?watch`",
+        title="topics created, under 1,000 streams of `GET /topics?watch`",
         crews=lambda: [
             Crew(opening=get("/topics?watch"), connections=1000),
             Crew(burst=many(5000, births)),

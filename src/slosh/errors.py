@@ -404,7 +404,7 @@ class TooManyTopics(Unavailable):
 
 
 class ShareUsedUp(Unavailable):
-    """A client has brought as many topics to life as it may have: `max_topics_per_address`."""
+    """A client has created as many topics as it may have: `max_topics_per_address`."""
 
     code = "share_used_up"
     status = 429

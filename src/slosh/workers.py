@@ -200,7 +200,7 @@ class Workers:
         while len(self._signals) > 1 or self._lives >= 0:
             first = self._lives >= 0
             if first:
-                os.close(self._lives)  # a worker that is just being born learns it this way
+                os.close(self._lives)  # a worker that is just being forked learns it this way
                 self._lives = -1
                 if self._store is not None:
                     self._store.leave()

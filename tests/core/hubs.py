@@ -59,7 +59,7 @@ class HubOnLoop(Hub):
 
 
 class Roomy:
-    """What a reader of patterns says that has room for whatever comes to life."""
+    """What a reader of patterns says that has room for whatever is created."""
 
     def has_room_for(self, name: str) -> bool:
         """As the hub's follower."""

@@ -60,7 +60,7 @@ def test_the_class_is_that_of_a_look_at_each_rule(patterns: list[str], name: str
 
 
 def test_a_class_among_very_many_is_found_without_a_look_at_each() -> None:
-    """A topic that comes to life, a line of a batch and a reload look for it, a reload for that of each topic."""
+    """A topic that is created, a line of a batch and a reload look for it, a reload for that of each topic."""
     classes = Classes(make(), [make(f"gen/{number}/**") for number in range(2000)])
     took = []
     for _ in range(5):

@@ -55,8 +55,8 @@ class TestLostLives:
         assert watcher.got == [b"2"]
 
     def test_a_topic_that_lives_elsewhere_has_its_epoch_from_there_and_its_own_age(self, hub: HubOnLoop) -> None:
-        topic = hub.give_birth("a", "theirs", 900.0, hub.loop.now())
-        assert (hub.get("a"), topic.epoch, topic.born) == (topic, "theirs", 900.0)
+        topic = hub.create("a", "theirs", 900.0, hub.loop.now())
+        assert (hub.get("a"), topic.epoch, topic.created_at) == (topic, "theirs", 900.0)
 
 
 class TestLiveness:

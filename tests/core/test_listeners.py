@@ -11,10 +11,10 @@ from tests.core.loops import Loop
 class Clumsy:
     """Fails at whatever it is told."""
 
-    def topic_born(self, topic: Topic) -> None:
+    def topic_created(self, topic: Topic) -> None:
         raise RuntimeError(topic.name)
 
-    topic_ended = topic_dropped = topic_born
+    topic_ended = topic_dropped = topic_created
 
     def topic_watched(self, watchers: int) -> None:
         raise RuntimeError(watchers)
@@ -32,8 +32,8 @@ class Noting(Roomy):
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
 
-    def topic_born(self, topic: Topic) -> None:
-        self.told.append(("born", topic.name))
+    def topic_created(self, topic: Topic) -> None:
+        self.told.append(("created", topic.name))
 
     def topic_ended(self, topic: Topic) -> None:
         self.told.append(("ended", topic.name))
@@ -45,7 +45,7 @@ class Noting(Roomy):
         self.told.append(("watched", str(watchers)))
 
 
-def test_a_listener_is_told_of_every_birth_and_every_end(hub: HubOnLoop, loop: Loop) -> None:
+def test_a_listener_is_told_of_every_topic_that_is_created_and_that_ends(hub: HubOnLoop, loop: Loop) -> None:
     noting = Noting()
     hub.listeners.observe(noting)
     hub.get("a")
@@ -55,7 +55,7 @@ def test_a_listener_is_told_of_every_birth_and_every_end(hub: HubOnLoop, loop: L
     loop.advance(31.0)
     hub.get("a")
     hub.turn()
-    assert noting.told == [("born", "a"), ("dropped", "a"), ("born", "a")]
+    assert noting.told == [("created", "a"), ("dropped", "a"), ("created", "a")]
     hub.listeners.unobserve(noting)
     hub.get("b")
     hub.turn()
@@ -67,15 +67,15 @@ def test_a_life_that_ends_in_the_turn_in_which_it_began_is_told_in_order(hub: Hu
     hub.listeners.observe(noting)
     topic = hub.get("a")
     hub.expire(topic.active_until)
-    assert noting.told == [("born", "a"), ("dropped", "a")]
+    assert noting.told == [("created", "a"), ("dropped", "a")]
 
 
-def test_a_follower_is_told_of_births_that_its_pattern_takes_in(hub: HubOnLoop) -> None:
+def test_a_follower_is_told_of_new_topics_that_its_pattern_takes_in(hub: HubOnLoop) -> None:
     noting = Noting()
     hub.listeners.follow("a/*", noting)
     for name in ("a", "a/b", "a/b/c", "b/a", "a/c"):
         hub.get(name)
-    assert noting.told == [("born", "a/b"), ("born", "a/c")]
+    assert noting.told == [("created", "a/b"), ("created", "a/c")]
     assert [hub.listeners.is_followed(name) for name in ("a", "a/x")] == [False, True]
     hub.listeners.unfollow("a/*", noting)
     hub.get("a/d")
@@ -147,8 +147,8 @@ def test_a_listener_that_fails_keeps_nobody_else_from_hearing(
     assert watcher.got == [b"1"]
     hub.end(hub.get("a"))
     loop.advance(31.0)
-    assert noting.told == [("born", "a"), ("ended", "a"), ("dropped", "a")]
-    assert follower.told == [("born", "a")]
+    assert noting.told == [("created", "a"), ("ended", "a"), ("dropped", "a")]
+    assert follower.told == [("created", "a")]
     assert feeder.told == early.told == [("watched", "1")]
     assert len(hub) == 0
     assert len(caplog.records) == 6
@@ -163,18 +163,18 @@ def test_a_reader_of_patterns_is_told_of_the_life_that_took_the_place_of_one_it_
     hub.listeners.follow("*", follower)
     topic = hub.get("a")
     hub.replace(topic, "other", hub.loop.now())
-    assert follower.told == [("born", "a"), ("born", "a")]
+    assert follower.told == [("created", "a"), ("created", "a")]
 
 
 def test_very_many_followers_are_told_in_several_turns_but_for_those_that_have_no_room(hub: HubOnLoop) -> None:
     """A topic that nobody watched yet might not live until the next turn, so as many are told as that takes."""
 
     class Full(Roomy):
-        def topic_born(self, topic: Topic) -> None:
+        def topic_created(self, topic: Topic) -> None:
             pass
 
     class Follower(Roomy):
-        def topic_born(self, topic: Topic) -> None:
+        def topic_created(self, topic: Topic) -> None:
             Watching(hub, topic, 0, stays=True)
 
     for _ in range(3000):

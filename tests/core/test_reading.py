@@ -259,7 +259,7 @@ class ReadersStory(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """The topic dies and another of the same name comes to life."""
+        """The topic dies and another of the same name is created."""
         self.life += 1
         self.lives.append([])
         self.topic = Topic("a", f"e{self.life}", 0.0)

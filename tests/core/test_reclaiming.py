@@ -136,7 +136,7 @@ def test_a_hub_that_has_nothing_to_shorten_does_not_look_for_it_with_each_post()
 
 
 def fill_for(hub: HubOnLoop, opener: str, name: str, count: int) -> Watching:
-    """A client brings a topic to life, watches it, and fills it with messages that count 100 bytes each."""
+    """A client creates a topic, watches it, and fills it with messages that count 100 bytes each."""
     hub.opener = opener
     watching = Watching(hub, hub.get(name), 0, stays=True)
     hub.opener = ""

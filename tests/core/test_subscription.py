@@ -263,7 +263,7 @@ def test_a_topic_too_many_is_left_out_and_that_is_told_once(hub: Hub) -> None:
 
 
 def test_a_life_that_is_lost_is_read_on_once_by_a_reader_of_patterns(hub: Hub) -> None:
-    """It is moved there, and then told that the topic has come to life."""
+    """It is moved there, and then told that the topic was created."""
 
     class Moving(Waiting):
         def moved(self, topic: Topic, successor: Topic) -> None:

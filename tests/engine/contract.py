@@ -573,7 +573,7 @@ class EngineContract(ABC):
             assert harness.taken("gen/a", b"6").newest == 8
 
     def test_the_history_of_a_topic_has_each_message_once_and_tells_the_place_behind_them(self) -> None:
-        """With a class from the topic's birth on, without one from what the ring holds."""
+        """With a class from the topic's creation on, without one from what the ring holds."""
         rules = [TopicClass("kept/**", queue=2, queue_bytes=1000, linger=60.0, history=3600.0)]
         with self.make(rules=rules, queue=3) as harness:
             for name, expected in (("kept/a", [*range(6)]), ("other", [1, 2, 3, 4, 5])):

@@ -12,7 +12,7 @@ from tests.engine.contract import EngineContract, Harness, Poller
 
 
 class Following(Roomy):
-    """Reads by a pattern: watches what comes to life, and has all of it."""
+    """Reads by a pattern: watches what is created, and has all of it."""
 
     def __init__(self, harness: Harness, pattern: str) -> None:
         self.harness = harness
@@ -23,7 +23,7 @@ class Following(Roomy):
         assert gathered == [None]
         harness.engine.hub.listeners.follow(pattern, self)
 
-    def topic_born(self, topic: Topic) -> None:
+    def topic_created(self, topic: Topic) -> None:
         """As a follower."""
         self.pollers.append(Poller(self.harness, topic.name, Earliest()))
 

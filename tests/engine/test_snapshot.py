@@ -42,7 +42,7 @@ def facts(topic: Topic, shift: float = 0.0) -> tuple[object, ...]:
     offsets = range(topic.first, topic.last + 1)
     kept = topic.after(topic.first - 1)
     times = [arrival.now - shift for arrival in topic.arrivals()]
-    ages = (topic.born - shift, topic.fallen - shift, *times)
+    ages = (topic.created_at - shift, topic.fallen - shift, *times)
     whole = tuple(value if math.isinf(value) else round(value, 6) for value in ages)
     return topic.epoch, topic.first, topic.last, topic.ended, topic.share.opener, kept, topic.times(offsets), whole
 

@@ -116,7 +116,7 @@ def long_name(number: int, segments: int) -> str:
 
 
 def topics(server: Serving, count: int, segments: int) -> list[socket.socket]:
-    """So many topics with the longest names, brought to life by requests of several."""
+    """So many topics with the longest names, created by requests of several."""
     groups = range(0, count, AT_ONCE)
     targets = (",".join(long_name(each, segments) for each in range(first, first + AT_ONCE)) for first in groups)
     answered = ask(server, b"".join(get(f"/topics/{target}?wait=0") for target in targets))
@@ -131,7 +131,7 @@ def flood(server: Serving, requests: Iterable[bytes]) -> list[socket.socket]:
 
 
 def every_topic() -> bytes:
-    """The requests that bring 20,000 topics to life, for lists of them."""
+    """The requests that create 20,000 topics, for lists of them."""
     groups = range(0, 20_000, 20)
     return b"".join(
         get("/topics/" + ",".join(f"l/{each}/{'n' * 140}" for each in range(first, first + 20)) + "?wait=0")

@@ -197,7 +197,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/redis/mirrors.py",
-        "self._hub.shares.expect_birth(mirror.opener)\nself._view.servers.listen(self._view.keys.channel(name))",
+        "self._hub.shares.expect_topic(mirror.opener)\nself._view.servers.listen(self._view.keys.channel(name))",
         "pass\nself._view.servers.listen(self._view.keys.channel(name))",
         "engine/redis/test_shares.py::"
         "test_what_a_reader_asks_for_counts_before_the_store_has_answered_and_until_it_is_over",

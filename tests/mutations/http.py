@@ -15,7 +15,7 @@ ROWS: tuple[Row, ...] = (
         "web/readers/room.py",
         'others -= len("Last-Event-ID: \\r\\n") + len(place)',
         "others -= len(place)",
-        "web/test_room.py::test_a_topic_that_is_born_and_does_not_fit_is_left_out[sse]",
+        "web/test_room.py::test_a_topic_that_is_created_and_does_not_fit_is_left_out[sse]",
     ),
     row(
         "web/query.py",

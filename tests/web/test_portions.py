@@ -369,9 +369,9 @@ class TestTurns:
         client.wire.feed()
         before = 0
         for _ in range(100):
-            born = sum(site.hub.find(name, site.loop.time()) is not None for name in names)
-            assert born - before <= 2 * WORK // (300 * 1024) + 2
-            before = born
+            created = sum(site.hub.find(name, site.loop.time()) is not None for name in names)
+            assert created - before <= 2 * WORK // (300 * 1024) + 2
+            before = created
             turn(site)
         assert before == len(names)
         site.loop.settle()
@@ -538,7 +538,7 @@ class TestGoing:
         assert site.routes.readers.answers == given
 
 
-class TestBirths:
+class TestCreation:
     """Very many readers of patterns are told of a topic over several turns, and miss nothing by that."""
 
     READERS = 1500

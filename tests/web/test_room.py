@@ -134,7 +134,7 @@ def test_a_place_that_grows_while_it_is_followed_is_never_too_long(make_site: Ma
     assert len(quote(reader.place, safe="")) < MAX_LINE
 
 
-def test_a_topic_that_is_born_and_does_not_fit_is_left_out(make_site: MakeSite, stream: type[Reader]) -> None:
+def test_a_topic_that_is_created_and_does_not_fit_is_left_out(make_site: MakeSite, stream: type[Reader]) -> None:
     """The reader keeps the places that it has and comes back with them, or goes on with fewer topics."""
     site = make_site(max_head=1500)
     reader, number = follow_until_full(site, stream, 30)

@@ -59,7 +59,7 @@ class Ledger:
             assert self.at is None or self.at[0] != life, "a reset within one life"
             self.at, self.begins_again = (life, 0), False
         elif self.at is None:
-            self.at = (life, 0)  # it has come to life since, and is new to the reader as a whole
+            self.at = (life, 0)  # it was created since, and is new to the reader as a whole
         assert self.at[0] == life, "another life, and no reset was told"
         gap = offset - self.at[1] - 1
         assert gap >= 0, "doubled, or out of order"

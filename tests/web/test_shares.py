@@ -20,7 +20,7 @@ def test_a_client_brings_no_more_topics_to_life_than_its_share(make_site: MakeSi
     site = make_site(max_topics_per_address=3)
     assert [ask(site, HERE, f"/topics/{name}?wait=0") for name in "abcd"] == [200, 200, 200, 429]
     assert ask(site, ("192.0.2.1", 2), "/topics/d?wait=0") == 429  # another connection of the same client
-    assert ask(site, HERE, "/topics/a?wait=0") == 200  # what lives is not its birth
+    assert ask(site, HERE, "/topics/a?wait=0") == 200  # it is active already
     assert ask(site, THERE, "/topics/d?wait=0") == 200
     assert ask(site, HERE, "/topics/d?wait=0") == 200
     answer = site.connect(HERE).get("/topics/e?wait=0").next()
@@ -47,7 +47,7 @@ def test_it_has_room_again_when_a_topic_has_ended(make_site: MakeSite) -> None:
 
 
 def test_publishers_have_the_same_share(make_site: MakeSite) -> None:
-    """Where a message brings a topic to life: with `keep`, and where a pattern takes it in."""
+    """Where a message creates a topic: with `keep`, and where a pattern takes it in."""
     site = make_site(max_topics_per_address=1, unwatched="keep")
     statuses = [site.connect(HERE).send(request("POST", f"/topics/{name}", b"1")).next().status for name in "aba"]
     assert statuses == [200, 429, 200]

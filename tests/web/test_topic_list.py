@@ -423,7 +423,7 @@ def turn(site: Site) -> None:
     site.loop.run_forever()
 
 
-def test_a_birth_under_very_many_watchers_is_told_to_some_in_each_turn(site: Site) -> None:
+def test_a_new_topic_under_very_many_watchers_is_told_to_some_in_each_turn(site: Site) -> None:
     clients = [site.connect().get("/topics?watch") for _ in range(1200)]
     for client in clients:
         client.wire.arrived.clear()

@@ -55,7 +55,7 @@ class Budget(Account):
 
 
 class Share(Account, Generic[T]):
-    """What one client has brought to life, and what of the budget that holds. It may hold all that nobody else wants.
+    """What one client has created, and what of the budget that holds. It may hold all that nobody else wants.
 
     Args:
         budget: of which it is a part.
@@ -63,8 +63,8 @@ class Share(Account, Generic[T]):
 
     Attributes:
         opener: as above.
-        topics: that it brought to life.
-        coming: how many more it is about to bring to life: a store has still to answer, or holds them alone.
+        topics: that it created.
+        coming: how many more it is about to create: a store has still to answer, or holds them alone.
     """
 
     __slots__ = ("_budget", "coming", "opener", "topics")
@@ -127,15 +127,15 @@ class Shares(Generic[T]):
         share = self.by_opener.get(opener)
         return share.count if share is not None else 0
 
-    def expect_birth(self, opener: str) -> None:
-        """Count a topic for `opener` that a store is about to bring to life. The caller must call `forget_birth`.
+    def expect_topic(self, opener: str) -> None:
+        """Count a topic for `opener` that a store is about to create. The caller must call `forget_topic`.
 
         For nobody, an empty text, nothing is counted.
         """
         if opener:
             self.of(opener).coming += 1
 
-    def forget_birth(self, opener: str) -> None:
+    def forget_topic(self, opener: str) -> None:
         """Count that topic no more: it lives here now, and counts by itself, or it does not live."""
         if opener:
             share = self.of(opener)

@@ -1,7 +1,7 @@
 """Classes of topics, which say what holds for a topic by its name, and the bounds of all topics together.
 
 The first pattern that takes a name in decides, and the default class has all the other names. A topic is given its
-class once, when it comes to life, so that no message asks for it.
+class once, when it is created, so that no message asks for it.
 """
 
 from collections.abc import Sequence
@@ -42,9 +42,9 @@ class TopicClass:
         queue_bytes: bytes that a topic keeps at most.
         age: seconds after which a message leaves the ring, 0 for never.
         linger: seconds that a topic stays active after its last watcher.
-        keeps: whether a publish brings a topic to life (`unwatched = keep`).
+        keeps: whether a publish creates a topic (`unwatched = keep`).
         max_message: bytes of the largest message.
-        history: seconds of history that are kept from a topic's birth on; 0 where they begin once somebody asks.
+        history: seconds of history that are kept from a topic's creation on; 0 where they begin once somebody asks.
         counts: of its messages.
     """
 
@@ -88,7 +88,7 @@ class Classes:
         default: as above.
         rules: as above.
         every: all of them.
-        keeps_some: whether a publish may bring a topic of any class to life.
+        keeps_some: whether a publish may create a topic of any class.
         longest_linger: seconds, of all classes.
         former: counts of the classes that this server had before, and has no more.
     """

@@ -50,9 +50,9 @@ class Hub(Rings):
         super().__init__(bounds, wake, arm)
         self._new_epoch = new_epoch
         self.used_up: SloshError | None = None
-        """Why `opener` may bring none to life. For an engine that has to ask whether its topic is active."""
+        """Why `opener` may create none. For an engine that has to ask whether its topic is active."""
         self.opened = 0
-        """Topics that a publisher brought to life since the start, by `?open`."""
+        """Topics that a publisher created since the start, by `?open`."""
         self.finished = 0
         """Topics that a publisher ended since the start."""
         self.ended = 0
@@ -63,7 +63,7 @@ class Hub(Rings):
         return len(self._topics.by_name)
 
     def __iter__(self) -> Iterator[Topic]:
-        """The topics held, in the order in which they came to life."""
+        """The topics held, in the order in which they were created."""
         return iter(self._topics.by_name.values())
 
     @property
@@ -101,7 +101,7 @@ class Hub(Rings):
         return None
 
     def open(self, name: str, now: float) -> Topic:
-        """The topic `name`, brought to life if it is not active; it stays active for `linger` from `now` on.
+        """The topic `name`, created if it is not active; it stays active for `linger` from `now` on.
 
         Raises:
             TooManyTopics: it would be one too many.
@@ -111,7 +111,7 @@ class Hub(Rings):
             return topic  # It lingers from when the last of them leaves.
         topic = self.find(name, now)
         if topic is None:
-            topic = self.give_birth(name, self._new_epoch(), now, now)
+            topic = self.create(name, self._new_epoch(), now, now)
         self.deadlines.linger(topic, now)
         return topic
 
@@ -123,24 +123,24 @@ class Hub(Rings):
         """Let `topic`, which is held, stay active for the time of lingering from `now` on, as after a GET."""
         self.deadlines.linger(topic, now)
 
-    def give_birth(self, name: str, epoch: str, born: float, now: float) -> Topic:
+    def create(self, name: str, epoch: str, created_at: float, now: float) -> Topic:
         """Begin the life `epoch` of the topic `name`, which is not held, and let it linger from `now` on.
 
         Args:
-            born: when it came to life; earlier than `now` where that was elsewhere, seconds.
+            created_at: when that was; earlier than `now` where that was elsewhere, seconds.
 
         Raises:
             TooManyTopics: it would be one too many.
         """
         self._make_room(1, now)
-        topic = Topic(name, epoch, born, self.classes.find(name))
+        topic = Topic(name, epoch, created_at, self.classes.find(name))
         self._topics.add(topic)
         topic.share = self.shares.of(self.opener)
         topic.share.topics[topic] = None
         if topic.kind.history:
             self.histories.begin(topic)
         self.deadlines.linger(topic, now)
-        self.listeners.born(topic, now)
+        self.listeners.created(topic, now)
         return topic
 
     def replace(self, topic: Topic, epoch: str, now: float) -> Topic:
@@ -179,30 +179,30 @@ class Hub(Rings):
         """As `Topics.listed`."""
         return self._topics.listed(after, now)
 
-    def check_room(self, topics: Iterable[Topic], births: int, now: float) -> None:
-        """See that a reader of `topics` can watch them all, and bring so many others to life.
+    def check_room(self, topics: Iterable[Topic], new_topics: int, now: float) -> None:
+        """See that a reader of `topics` can watch them all, and create so many others.
 
         Raises:
             TooManyWatchers, TooManyTopics: it could not.
         """
-        if births:
-            self._make_room(births, now)
+        if new_topics:
+            self._make_room(new_topics, now)
         for topic in topics:
             self._check_watchers(topic)
 
-    def _make_room(self, births: int, now: float) -> None:
+    def _make_room(self, new_topics: int, now: float) -> None:
         """See that there is room for so many topics more, and drop those whose time is over where there is none.
 
         Raises:
             TooManyTopics: there is none left.
         """
-        if len(self) + births <= self.bounds.max_topics:
+        if len(self) + new_topics <= self.bounds.max_topics:
             return
         self.expire(now)
-        while len(self) + births > self.bounds.max_topics:
+        while len(self) + new_topics > self.bounds.max_topics:
             if not self._expire_some(now):
                 break
-        if len(self) + births > self.bounds.max_topics:
+        if len(self) + new_topics > self.bounds.max_topics:
             raise self._no_room()
 
     def _check_watchers(self, topic: Topic) -> None:

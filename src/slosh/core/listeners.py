@@ -2,11 +2,11 @@
 
 The rules of this file:
 
-* A birth is told at the end of the turn, when whoever brought the topic to life watches it already; a reader of a
+* A new topic is announced at the end of the turn, when the reader that created it watches it already; a reader of a
   pattern is told at once, because it has to watch the topic before its first message. Where these are very many, some
   are told in later turns. They watch the topic from its first message on, like the others, and count as watchers of it
   meanwhile (`Topic.untold`). The topic lives until all are told.
-* The birth of a topic is told before its end: `announce` comes before `ended` and `dropped`.
+* A topic is announced before its end: `announce` comes before `ended` and `dropped`.
 * Those who wait for a topic to be watched are told once, and very many of them over several turns.
 * A name's walk through the patterns, and a pattern's through the names that are waited for, count as work of the turn.
 * A listener that fails keeps none of the others from hearing it, nor what else has to be done in that turn.
@@ -40,10 +40,10 @@ _TOLD: Final = 128
 class LifeListener(Protocol):
     """Somebody who wants to know which topics there are."""
 
-    def topic_born(self, topic: Topic) -> None:
-        """A topic has come to life. It must not be changed here.
+    def topic_created(self, topic: Topic) -> None:
+        """A topic was created. It must not be changed here.
 
-        Told at the end of the turn, when whoever brought it to life watches it already.
+        Told at the end of the turn, when whoever created it watches it already.
         """
 
     def topic_ended(self, topic: Topic) -> None:
@@ -56,14 +56,14 @@ class LifeListener(Protocol):
 class PatternSubscriber(Protocol):
     """A reader of all topics that a pattern takes in."""
 
-    def topic_born(self, topic: Topic) -> None:
-        """A topic has come to life that the pattern takes in. The follower is to watch it, unless it does already.
+    def topic_created(self, topic: Topic) -> None:
+        """A topic was created that the pattern takes in. The follower is to watch it, unless it does already.
 
         Where very many follow some are called in a later turn, and may have given up meanwhile.
         """
 
     def has_room_for(self, name: str) -> bool:
-        """Whether it would watch the topic `name`, which the pattern takes in, if that came to life now."""
+        """Whether it would watch the topic `name`, which the pattern takes in, if that were created now."""
 
     def leave_out(self) -> None:
         """A message for a topic that the pattern takes in was refused, because there is no room for the topic."""
@@ -118,7 +118,7 @@ class Listeners:
         turns: in which very many are told.
 
     Attributes:
-        unannounced: topics that have come to life in this turn; `announce` tells of them.
+        unannounced: topics that were created in this turn; `announce` tells of them.
         count_listeners: who waits for a topic to be watched, by the topic's name.
         patterned: called with a pattern that has got (True) or lost a follower. For an engine that tells others of it.
     """
@@ -150,8 +150,8 @@ class Listeners:
 
     # What the hub calls.
 
-    def born(self, topic: Topic, now: float) -> None:
-        """`topic` has come to life, at the time `now`, seconds."""
+    def created(self, topic: Topic, now: float) -> None:
+        """`topic` was created, at the time `now`, seconds."""
         if self._life_listeners:
             self.unannounced[topic] = None
             self._turns.ask_for_flush()
@@ -165,7 +165,7 @@ class Listeners:
         while followers:
             portion = [followers.popleft() for _ in range(min(_FOLLOWERS, len(followers)))]
             self._turns.spend(_TELLING * len(portion))
-            tell_each(portion, lambda follower: follower.topic_born(topic))
+            tell_each(portion, lambda follower: follower.topic_created(topic))
             if topic.watchers:
                 break  # Where nobody of those has room for it, one of the others may have.
         topic.untold = len(followers)
@@ -178,13 +178,13 @@ class Listeners:
             self._tell_some(topic, followers, shared.now)
 
     def announce(self) -> None:
-        """Tell of the topics that have come to life since the last call."""
-        born, self.unannounced = self.unannounced, {}
-        for topic in born:
-            self._tell_of_birth(topic)
+        """Tell of the topics that were created since the last call."""
+        created, self.unannounced = self.unannounced, {}
+        for topic in created:
+            self._tell_of_creation(topic)
 
-    def _tell_of_birth(self, topic: Topic) -> None:
-        tell_each(self._life_listeners, lambda listener: listener.topic_born(topic))
+    def _tell_of_creation(self, topic: Topic) -> None:
+        tell_each(self._life_listeners, lambda listener: listener.topic_created(topic))
 
     def ended(self, topic: Topic) -> None:
         """A publisher has ended `topic`."""
@@ -199,7 +199,7 @@ class Listeners:
     # Which topics there are.
 
     def observe(self, listener: LifeListener) -> None:
-        """Tell `listener` of topics that come to life and end. It must call `unobserve` later."""
+        """Tell `listener` of topics that are created and end. It must call `unobserve` later."""
         self._life_listeners[listener] = None
 
     def unobserve(self, listener: LifeListener) -> None:
@@ -210,7 +210,7 @@ class Listeners:
 
     @property
     def has_followers(self) -> bool:
-        """Whether anybody reads by a pattern, so that a publish may bring its topic to life."""
+        """Whether anybody reads by a pattern, so that a publish may create its topic."""
         return bool(self._followers)
 
     def _find_followers(self, name: str) -> Iterator[PatternSubscriber]:
@@ -222,11 +222,11 @@ class Listeners:
         return any(True for _ in self._find_followers(name))
 
     def is_wanted(self, name: str) -> bool:
-        """Whether somebody would watch the topic `name` if it came to life, so that it counts as watched before."""
+        """Whether somebody would watch the topic `name` if it were created, so that it counts as watched before."""
         return any(_has_room(each, name) for each in self._find_followers(name))
 
     def count_followers(self, name: str) -> int:
-        """How many would watch the topic `name` if it came to life."""
+        """How many would watch the topic `name` if it were created."""
         return sum(_has_room(each, name) for each in self._find_followers(name))
 
     def leave_out(self, name: str) -> None:
@@ -242,7 +242,7 @@ class Listeners:
         self._shapes.note_elsewhere(patterns)
 
     def follow(self, pattern: str, follower: PatternSubscriber) -> None:
-        """Tell `follower` of topics that come to life and that `pattern` takes in. It must call `unfollow` later.
+        """Tell `follower` of topics that are created and that `pattern` takes in. It must call `unfollow` later.
 
         Raises:
             TooManyPatterns: those who follow already, here and at other nodes, have patterns of too many other shapes.

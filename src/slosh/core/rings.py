@@ -4,7 +4,7 @@ The rules of this file:
 
 * What a publisher sends is refused where there is no memory for it (`check_memory`, before `append`). What was accepted
   elsewhere cannot be refused: the topic's own oldest messages make room for it (`mirror`).
-* Each byte that a ring takes or gives back is counted at once, for the client that brought the topic to life and for
+* Each byte that a ring takes or gives back is counted at once, for the client that created the topic and for
   all together.
 """
 
@@ -47,7 +47,7 @@ class Rings(Waking):
         """Of those topics that have one."""
         self.reclaiming = Reclaiming(self.budget, self.histories)
         self.opener = ""
-        """For whom topics count that come to life now; nothing where no address tells clients apart."""
+        """For whom topics count that are created now; nothing where no address tells clients apart."""
         self._rolls = False  # whether `_roll` is put off
 
     @property
@@ -68,7 +68,7 @@ class Rings(Waking):
         self._roll_later()
 
     def go_on_behind(self, topic: Topic, last: int, fallen: float) -> None:
-        """Let `topic`, which has just been born, go on as a life whose messages up to `last` fell off elsewhere.
+        """Let `topic`, which was just created, go on as a life whose messages up to `last` fell off elsewhere.
 
         Args:
             fallen: when the message `last` had arrived, seconds; `-inf` where there was none, `inf` if not known.
@@ -151,8 +151,8 @@ class Rings(Waking):
         if growth > 0 and over > 0 and self._find_room(over, growth, topic, now) < over:
             raise MemoryFull.of_messages(self.budget.most)
 
-    def check_memory_of_birth(self, name: str, messages: Sequence[bytes], now: float) -> None:
-        """As `check_memory`, for a topic that is about to come to life with `messages`."""
+    def check_memory_of_new_topic(self, name: str, messages: Sequence[bytes], now: float) -> None:
+        """As `check_memory`, for a topic that is about to be created with `messages`."""
         topic = Topic(name, "", now, self.classes.find(name))
         topic.share = self.shares.of(self.opener)
         try:

@@ -69,7 +69,7 @@ class Group:
 
     Attributes:
         by: the field's path; empty for none.
-        since: from when on all messages are in it, Unix milliseconds; 0 for the topic's birth.
+        since: from when on all messages are in it, Unix milliseconds; 0 for the topic's creation.
     """
 
     __slots__ = ("by", "names", "since", "trees")

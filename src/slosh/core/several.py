@@ -4,10 +4,10 @@ The rules of this file:
 
 * The topics share one portion. A topic that had to wait comes first in the next, so none starves.
 * A reader of patterns has a cursor that begins with a star, and is given from its first message on each topic that
-  comes to life while it is away.
+  is created while it is away.
 * A topic that a reader of patterns has no room for is left out, and the reader is told that it does not have all. The
   topic is missing in its cursor, so that it is new to the reader as a whole when it returns and there is room. Such
-  a reader brings no topic to life, because nobody would watch it.
+  a reader creates no topic, because nobody would watch it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +33,7 @@ Measure = Callable[[str, Cursor], int]
 """Gives what a topic with this name takes of the room for a cursor at most, until its reader asks again."""
 
 _SOME_EPOCH: Final = "0" * EPOCH_LENGTH
-"""As long as that of a topic which is yet to come to life."""
+"""As long as that of a topic which is yet to be created."""
 
 
 class Room(NamedTuple):
@@ -121,7 +121,7 @@ class SeveralTopics(Subscription):
         return any(topic.last > place.offset or topic.ended for topic, place in self._places.items())
 
     def is_over(self) -> bool:
-        """As the base says. Readers of patterns wait for what comes to life later."""
+        """As the base says. Readers of patterns wait for what is created later."""
         return not self.starred and all(topic.ended for topic in self._places)
 
     def is_reset(self) -> bool:
@@ -241,7 +241,7 @@ def _tell_nobody() -> None:
 
 
 class PatternSubscription(SeveralTopics):
-    """A reader of patterns: of the topics that they take in now, and of those that come to life later.
+    """A reader of patterns: of the topics that they take in now, and of those that are created later.
 
     Its cursor begins with a star, so that it is told from no cursor at all also where nothing matched yet. A topic of
     which it was given the end stays in its cursor as such, as long as it lingers: without that it would be new to the
@@ -308,8 +308,8 @@ class PatternSubscription(SeveralTopics):
         """As the base says."""
         return len(self._places) + len(self._patterns)
 
-    def topic_born(self, topic: Topic) -> None:
-        """A topic has come to life; the reader gets all of it, or is told that one is left out."""
+    def topic_created(self, topic: Topic) -> None:
+        """A topic was created; the reader gets all of it, or is told that one is left out."""
         if self._watcher is None or topic in self._places:
             return
         if not self._has_room(topic.name, topic.epoch):

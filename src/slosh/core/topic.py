@@ -104,7 +104,7 @@ class Topic:
         last: offset of the newest message, 0 when there was none yet.
         first: offset of the oldest message kept; `last + 1` when none is.
         size: bytes of all the messages kept.
-        born: when this life began, seconds.
+        created_at: when this life began, seconds.
         watchers: who waits here, in the order of arrival, and the offset that each had seen when it came.
         untold: how many readers of patterns are about to wait here, in one of the next turns.
         active_until: until when it lingers without watchers, seconds.
@@ -112,7 +112,7 @@ class Topic:
         dirty: whether its watchers have still to be woken.
         is_over: whether the hub has let this life go.
         ended: whether a publisher has ended it: nothing comes behind `last`. It lingers as any other does.
-        share: that of the client that brought it to life; see `Hub.opener`.
+        share: that of the client that created it; see `Hub.opener`.
         kind: its class, whose settings hold for it.
         rollups: its history; None where there is none.
         ages: whether the hub looks at it when its oldest message is too old.
@@ -128,7 +128,7 @@ class Topic:
         "_messages",
         "active_until",
         "ages",
-        "born",
+        "created_at",
         "dirty",
         "ended",
         "epoch",
@@ -151,7 +151,7 @@ class Topic:
         self.kind = kind
         self.rollups: Rollups | None = None
         self.last = 0
-        self.born = now
+        self.created_at = now
         self.watchers: dict[Watcher, int] = {}
         self.untold = 0
         self.active_until = now

@@ -11,8 +11,8 @@ class Topics:
     """Those that the hub holds, some of which may have run out a moment ago.
 
     Attributes:
-        by_name: in the order in which they came to life. Change it by the methods here.
-        names: all names, sorted; to keep them in order costs each birth some microseconds.
+        by_name: in the order in which they were created. Change it by the methods here.
+        names: all names, sorted; to keep them in order costs each new topic some microseconds.
     """
 
     __slots__ = ("_tree", "_walked", "by_name", "names")

@@ -91,7 +91,7 @@ class TopicFacts(NamedTuple):
 def facts_of(topic: Topic, now: float) -> TopicFacts:
     """The facts of a topic that is known here, at the time `now`, seconds."""
     rate = topic.rate(now, RATE_WINDOW)
-    return TopicFacts(topic.name, topic.count_watchers(), topic.last, now - topic.born, rate, topic.ended)
+    return TopicFacts(topic.name, topic.count_watchers(), topic.last, now - topic.created_at, rate, topic.ended)
 
 
 class Watched(NamedTuple):
@@ -110,7 +110,7 @@ class TopicListener(Protocol):
     """Somebody who wants to know which topics are active."""
 
     def topic_active(self, facts: TopicFacts) -> None:
-        """A topic has come to life. It may be told again."""
+        """A topic was created. It may be told again."""
 
     def topic_ended(self, name: str) -> None:
         """A publisher has ended a topic, which lingers from now on. It may be told again."""
@@ -205,7 +205,7 @@ class Engine:
         return None
 
     def may_begin(self, name: str) -> bool:
-        """Whether a publish to topic `name`, if it is not active, brings it to life."""
+        """Whether a publish to topic `name`, if it is not active, creates it."""
         return self.hub.classes.find(name).keeps or self.hub.listeners.is_wanted(name)
 
     def is_unwatched(self, name: str, now: float) -> bool:  # noqa: ARG002 - most have to ask
@@ -236,7 +236,7 @@ class Engine:
             messages: as they are to be stored, checked before. None are allowed where the topic is opened or ended. To
                 end without a message a topic that has ended changes nothing, and is answered as the first time.
             done: called with what became of it. Beside the errors of the class: `NoWatchers`, `TopicEnded`,
-                `MemoryFull`, and where it would bring a topic to life `TooManyTopics`, or the one in `hub.used_up`.
+                `MemoryFull`, and where it would create a topic `TooManyTopics`, or the one in `hub.used_up`.
                 With `EngineUnreachable` the messages may have been taken all the same: pass a `key`, and publish again
                 with it.
             opens: make the topic active before, as `open` does for a reader.
@@ -278,7 +278,7 @@ class Engine:
     def look(
         self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
     ) -> None:
-        """Give topic `name`, `fresh` as `open` has it, or None where it is not active, and bring nothing to life.
+        """Give topic `name`, `fresh` as `open` has it, or None where it is not active, and create nothing.
 
         What is given is for reading only, in the same turn. Do not watch it, and call no `unopen`.
         """
@@ -296,7 +296,7 @@ class Engine:
 
     @abstractmethod
     def count_watchers(self, name: str, now: float, told: Callable[[Watched | SloshError], None]) -> None:
-        """Tell how many watch topic `name`, also where only patterns do. Nothing is brought to life by the question.
+        """Tell how many watch topic `name`, also where only patterns do. Nothing is created by the question.
 
         Args:
             told: called with the number, 0 also for a topic that is not active, or with an error of the class.
@@ -335,7 +335,7 @@ class Engine:
 
     @abstractmethod
     def observe(self, listener: TopicListener) -> None:
-        """Tell `listener` of topics that come to life and end, wherever that is. It must call `unobserve` later."""
+        """Tell `listener` of topics that are created and end, wherever that is. It must call `unobserve` later."""
 
     @abstractmethod
     def unobserve(self, listener: TopicListener) -> None:

@@ -102,10 +102,10 @@ class MemoryEngine(Engine):
         """Make `topic`, which may be None, active for `messages`.
 
         Raises:
-            MemoryFull, TooManyTopics: there is no room for them, so nothing was brought to life.
+            MemoryFull, TooManyTopics: there is no room for them, so nothing was created.
         """
         if topic is None and messages:
-            self.hub.check_memory_of_birth(name, messages, now)
+            self.hub.check_memory_of_new_topic(name, messages, now)
         return self.hub.open(name, now)
 
     def is_unwatched(self, name: str, now: float) -> bool:
@@ -248,9 +248,9 @@ class MemoryEngine(Engine):
         if not self._listeners:
             self.hub.listeners.unobserve(self)
 
-    def topic_born(self, topic: Topic) -> None:
+    def topic_created(self, topic: Topic) -> None:
         """As the hub's listener."""
-        facts = facts_of(topic, topic.born)
+        facts = facts_of(topic, topic.created_at)
         tell_each(self._listeners, lambda listener: listener.topic_active(facts))
 
     def topic_ended(self, topic: Topic) -> None:

@@ -178,7 +178,7 @@ def _state_of(topic: Topic, now: float) -> TopicState:
     return TopicState(
         name=topic.name,
         epoch=topic.epoch,
-        age=now - topic.born,
+        age=now - topic.created_at,
         last=topic.last,
         ended=topic.ended,
         opener=topic.share.opener,
@@ -246,7 +246,7 @@ def _begin_again(engine: MemoryEngine, state: TopicState, now: float) -> None:
     hub = engine.hub
     hub.opener = state.opener
     try:
-        topic = hub.give_birth(state.name, state.epoch, now - state.age, now)
+        topic = hub.create(state.name, state.epoch, now - state.age, now)
     finally:
         hub.opener = ""
     hub.go_on_behind(topic, state.last - len(state.messages), now - state.fallen)

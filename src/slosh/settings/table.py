@@ -213,7 +213,7 @@ class Settings:
     history: float = seconds(
         0.0,
         Group.TOPICS,
-        "How far back the history of a topic's numbers reaches, from the topic's birth on. It takes memory, within "
+        "How far back the history of a topic's numbers reaches, from the topic's creation on. It takes memory, within "
         "max_bytes, and time for each message.",
         zero="none until somebody asks for it, then an hour from what the topic keeps on",
         reloads=True,
@@ -233,7 +233,7 @@ class Settings:
         "reject",
         Group.TOPICS,
         "Whether a message for a topic that nobody watches is kept: reject answers 404 and stores nothing, so that a "
-        "producer can stop working; keep brings the topic to life and keeps the message for linger.",
+        "producer can stop working; keep creates the topic and keeps the message for linger.",
         kind=Kind.CHOICE,
         choices=("reject", "keep"),
         reloads=True,
@@ -452,7 +452,7 @@ class Settings:
     max_topics: int = number(
         100_000,
         Group.CAPACITY,
-        "Active topics in all; a request that would bring one more to life is answered 503 with Retry-After.",
+        "Active topics in all; a request that would create one more is answered 503 with Retry-After.",
         unit="topics",
         lowest=1,
         highest=100_000_000,
@@ -502,11 +502,11 @@ class Settings:
     max_topics_per_address: int = number(
         10_000,
         Group.CAPACITY,
-        "Active topics that one client address has brought to life, whoever watches them; a request that would bring "
-        "one more to life is answered 429. A network of 64 bits is one address in IPv6. Behind proxies the address is "
+        "Active topics that one client address has created, whoever watches them; a request that would create "
+        "one more is answered 429. A network of 64 bits is one address in IPv6. Behind proxies the address is "
         "that which trusted_proxies give: where they are not named all clients have the proxy's address, and share "
         "this. Clients without an address have no share. Nor have clients on this machine (127.0.0.1), because "
-        "trusted_proxies trusts it by default. With a store each node counts what is brought to life, or first read, "
+        "trusted_proxies trusts it by default. With a store each node counts what is created, or first read, "
         "there.",
         unit="topics",
         lowest=0,

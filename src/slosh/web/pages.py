@@ -261,7 +261,7 @@ class _Counts(Collector):
                 "Answers and parts of streams that left something for the next (portion).",
                 hub.portions,
             ),
-            ("slosh_opened_topics", "Topics that a publisher brought to life (?open).", hub.opened),
+            ("slosh_opened_topics", "Topics that a publisher created (?open).", hub.opened),
             ("slosh_finished_topics", "Topics that a publisher ended (?end, DELETE).", hub.finished),
             ("slosh_ended_topics", "Topics that ended, mostly because nobody watched (linger).", hub.ended),
             ("slosh_delivered_messages", "Messages given to readers, each reader counted.", readers.delivered),

@@ -7,7 +7,7 @@ The rules of this file:
 * A large batch is checked in portions, so that nobody else waits for all of it (`checking.py`).
 * A topic ends in one step with the messages that come with its end. What is refused, for whatever reason, has changed
   nothing: the topic has not ended, and was not opened.
-* A topic that a publisher opens counts like one that a reader brought to life (`max_topics`, `max_topics_per_address`),
+* A topic that a publisher opens counts like one that a reader created (`max_topics`, `max_topics_per_address`),
   and is active for as long (`linger`).
 
 What a POST's head says apart from that is read in `post_head.py`; a DELETE is an action of its own (`ends.py`).

@@ -211,7 +211,7 @@ class _Publishing(Checking):
             self._at += 1
             self._waiting += 1
             self._publish(name, tuple(self._messages.pop(name)))
-            if hub.room <= 0:  # A topic that comes to life is told to very many readers of patterns.
+            if hub.room <= 0:  # A topic that is created is told to very many readers of patterns.
                 break
         self._settled()
 

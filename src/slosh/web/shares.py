@@ -2,11 +2,11 @@
 
 The rules of this file:
 
-* A topic counts for the client that brought it to life, as long as that life lasts, whoever watches it later. A key
+* A topic counts for the client that created it, as long as that life lasts, whoever watches it later. A key
   counts for the client that sent it first.
 * A client is its address: that of the connection, or what trusted proxies say of it. An IPv6 client counts by its
   network of 64 bits, of which it has all addresses.
-* With a store each node counts what clients bring to life there, and what they read first there.
+* With a store each node counts what clients create there, and what they read first there.
 * Clients that no address tells apart have no share: those of a Unix socket, and trusted proxies that name no client.
 """
 
@@ -22,13 +22,13 @@ def find_client(connection: Connection) -> str:
     return "" if not client or connection.server.proxies.trusts(client) else address_key(client)
 
 
-def take_share(connection: Connection, engine: Engine, births: int, *, publishes: bool = False) -> None:
-    """Let the topics that come to life next count for the client of the present request.
+def take_share(connection: Connection, engine: Engine, new_topics: int, *, publishes: bool = False) -> None:
+    """Let the topics that are created next count for the client of the present request.
 
     Call `give_share` as soon as they have.
 
     Args:
-        births: how many there are going to be at most.
+        new_topics: how many there are going to be at most.
         publishes: whether that is to be for a publish: it is refused only where its topic is active nowhere, and there
             are engines that alone find out. These are told the refusal by `hub.used_up`.
 
@@ -41,9 +41,9 @@ def take_share(connection: Connection, engine: Engine, births: int, *, publishes
     hub.opener = ""
     if not client:
         return
-    if hub.shares.count_of(client) + births > most:
+    if hub.shares.count_of(client) + new_topics > most:
         used_up = ShareUsedUp(
-            f"Your address may bring {most} topics to life (max_topics_per_address), and "
+            f"Your address may create {most} topics (max_topics_per_address), and "
             f"{hub.shares.count_of(client)} of them are active. "
             "Each ends when nobody has watched it for a while (linger)."
         )
@@ -54,6 +54,6 @@ def take_share(connection: Connection, engine: Engine, births: int, *, publishes
 
 
 def give_share(engine: Engine) -> None:
-    """Let what comes to life from here on count for nobody."""
+    """Let what is created from here on count for nobody."""
     engine.hub.opener = ""
     engine.hub.used_up = None

@@ -1,4 +1,4 @@
-"""Which topics are active, as a stream: all of them first, then each that comes to life or ends.
+"""Which topics are active, as a stream: all of them first, then each that is created or ends.
 
 With `every` a stream also tells, so often, of those whose counts have changed. What is the last that was seen of each
 topic's counts is kept once for all such streams, so the memory does not grow with how many there are.
@@ -66,7 +66,7 @@ class TopicNews:
         self._counts: dict[str, tuple[tuple[int, int, float, bool], float]] = {}  # and since when they are so
 
     def observe(self, watching: "_Watching") -> None:
-        """Tell `watching` of topics that come to life and end. Call `unobserve` at its end."""
+        """Tell `watching` of topics that are created and end. Call `unobserve` at its end."""
         if not self._watching:
             self._engine.observe(self)
         self._watching[watching] = None
@@ -326,7 +326,7 @@ class _Watching(Exchange):
         if self._found:
             self._tell_page(shared)
             return
-        # A topic that comes to life before the answer is told twice, which says the same.
+        # A topic that is created before the answer is told twice, which says the same.
         engine, server = self._engine, self._connection.server
         self._is_asking = True
         engine.list_topics(self._after, engine.page, server.now(), partial(self._told, turns))

@@ -67,7 +67,7 @@ class Sleeper:
 
 
 class Follower(Roomy):
-    """Reads by a pattern: watches what comes to life."""
+    """Reads by a pattern: watches what is created."""
 
     def __init__(self, node: Node, pattern: str) -> None:
         self.node = node
@@ -75,7 +75,7 @@ class Follower(Roomy):
         self.topics: list[str] = []
         node.hub.listeners.follow(pattern, self)
 
-    def topic_born(self, topic: Topic) -> None:
+    def topic_created(self, topic: Topic) -> None:
         """As the hub's follower."""
         self.topics.append(topic.name)
         self.node.hub.watch(topic, Waiting(), 0)

@@ -154,7 +154,7 @@ class TestTwoNodes:
         topic = other.opened("a")
         assert topic.after(topic.offset_before(other.now - 5.0)) == [b"2"]
         assert topic.after(topic.offset_before(other.now - 15.0)) == [b"1", b"2"]
-        assert round(other.now - topic.born) == 10
+        assert round(other.now - topic.created_at) == 10
 
     def test_readers_are_told_the_times_of_the_store_at_each_node(self, nodes: Nodes) -> None:
         one, other = nodes(2)
@@ -421,5 +421,5 @@ def test_nothing_stays_in_the_store_for_ever(nodes: Nodes, store: Store) -> None
 class Follower(Roomy):
     """Reads by a pattern, and takes nothing."""
 
-    def topic_born(self, topic: object) -> None:
+    def topic_created(self, topic: object) -> None:
         """As the hub's follower."""

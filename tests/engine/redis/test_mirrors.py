@@ -225,7 +225,7 @@ def test_no_message_is_of_the_future_where_the_clock_of_the_store_was_set_back(n
         node.redis._view.clock = lambda: str(int(clock()) - 3_600_000_000)
     one.taken("a", b"2")
     topic = other.opened("a")
-    assert topic.born <= other.now
+    assert topic.created_at <= other.now
     assert topic.latest_at <= other.now
     other.advance(5.0)
     assert locate(topic, Age(2.0), other.now) == Place(2)

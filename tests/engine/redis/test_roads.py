@@ -130,7 +130,7 @@ def test_all_that_nodes_do_together(pair: list[Node]) -> None:
     other.hub.listeners.follow("s/*", follower)
     one.settle()
     assert one.taken("s/1", b"1").newest == 1
-    assert follower.born == ["s/1"]
+    assert follower.created == ["s/1"]
     other.hub.listeners.unfollow("s/*", follower)
     last = Poller(other, "ends")
     one.settle()
@@ -147,11 +147,11 @@ class Follower(Roomy):
     """Reads by a pattern, and takes nothing."""
 
     def __init__(self) -> None:
-        self.born: list[str] = []
+        self.created: list[str] = []
 
-    def topic_born(self, topic: Any) -> None:
+    def topic_created(self, topic: Any) -> None:
         """As the hub's follower."""
-        self.born.append(topic.name)
+        self.created.append(topic.name)
 
 
 def test_a_slot_may_move_while_its_topic_is_used(tmp_path: Path, aio: asyncio.AbstractEventLoop) -> None:

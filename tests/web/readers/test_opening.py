@@ -402,7 +402,7 @@ REFUSED = {
 def test_a_request_that_is_refused_has_changed_nothing(
     make_site: MakeSite, target: str, fields: dict[str, str]
 ) -> None:
-    """No topic was brought to life for it, and none lives longer."""
+    """No topic was created for it, and none lives longer."""
     site = make_site(max_watchers=1, max_topics=300)
     LongPoll(site, "full")
     for number in range(257):

@@ -118,7 +118,7 @@ class TopicOpener(Protocol):
 
 
 class Seeking:
-    """Topics that patterns take in, being opened; also those that come to life meanwhile."""
+    """Topics that patterns take in, being opened; also those that are created meanwhile."""
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ Two lists stand in the store: the active topics, and the patterns that are read,
 A list is not kept in one step with the topics (a cluster has it at another server), so it may name a topic that has
 just ended, and never for longer than a lease: whoever asks looks at the topic itself.
 
-News, on a channel that every node listens to, says what cannot wait: `+name`, a topic has come to life; `~`, the
+News, on a channel that every node listens to, says what cannot wait: `+name`, a topic was created; `~`, the
 patterns have changed; `~node`, a node has withdrawn some; `!name`, a publisher has ended a topic. A node of an older
 slosh passes over what it does not know.
 
@@ -57,7 +57,7 @@ class Directory:
         self._doubts = doubts
         self._to_keep: dict[str, int] = {}
         self._listed_until: dict[str, float] = {}
-        self._openers: dict[str, str] = {}  # of topics that publishers brought to life here, for whom each counts
+        self._openers: dict[str, str] = {}  # of topics that publishers created here, for whom each counts
         self._followed: Counter[str] = Counter()  # patterns by their readers here
         self._foreign: Tree[str] = Tree()  # patterns that are read on other nodes, with the node
         self._foreign_until: dict[str, float] = {}  # "node pattern", and until when it is believed
@@ -113,8 +113,8 @@ class Directory:
         """Whether this node has listed a topic as active, for a time that is not over."""
         return self._listed_until.get(name, 0.0) > self._view.now()
 
-    def tell_of_birth(self, name: str, opener: str = "") -> None:
-        """Tell all nodes that a topic has come to life here.
+    def tell_of_creation(self, name: str, opener: str = "") -> None:
+        """Tell all nodes that a topic was created here.
 
         Args:
             opener: the client for whom it counts as long as it is listed; empty where a mirror counts it.
@@ -122,7 +122,7 @@ class Directory:
         self.active += 1
         if opener and name not in self._openers:
             self._openers[name] = opener
-            self._hub.shares.expect_birth(opener)
+            self._hub.shares.expect_topic(opener)
         life = self._to_keep[name] = max((times := self._view.times_of(name)).linger_ms, times.lease_ms)
         self._listed_until[name] = self._view.now() + life / 1000
         self._keep_now()
@@ -149,7 +149,7 @@ class Directory:
         self._forget_opener(name)
 
     def _forget_opener(self, name: str) -> None:
-        self._hub.shares.forget_birth(self._openers.pop(name, ""))
+        self._hub.shares.forget_topic(self._openers.pop(name, ""))
 
     def list_topics(self, after: str, most: int, told: Callable[[Sequence[TopicFacts] | SloshError], None]) -> None:
         """Tell of at most `most` active topics behind the name `after`, in the order of their names."""
@@ -290,11 +290,11 @@ class Directory:
         ask()
 
     def is_wanted(self, name: str) -> bool:
-        """Whether somebody would watch topic `name` if it came to life; of other nodes each pattern would."""
+        """Whether somebody would watch topic `name` if it were created; of other nodes each pattern would."""
         return self._hub.listeners.is_wanted(name) or any(True for _ in self._find_foreign(name))
 
     def count_followers(self, name: str) -> int:
-        """How many would watch topic `name` if it came to life; of other nodes each pattern counts once."""
+        """How many would watch topic `name` if it were created; of other nodes each pattern counts once."""
         return self._hub.listeners.count_followers(name) + sum(1 for _ in self._find_foreign(name))
 
     def _find_foreign(self, name: str) -> Iterator[str]:
@@ -323,7 +323,7 @@ class Directory:
         self._publish(b"~")
 
     def _open_followed(self, reply: list[bytes] | SloshError) -> None:
-        """Topics that came to life unheard are born here now."""
+        """Topics that were created unheard begin here now."""
         if not isinstance(reply, SloshError):
             for name in map(bytes.decode, reply):
                 if name not in self.mirrors and self._hub.listeners.is_followed(name):

@@ -111,7 +111,7 @@ class RedisEngine(Engine):
         self._bytes += size
         opener, used_up = self.hub.opener, self.hub.used_up
         no_room: SloshError | None = None
-        self.hub.shares.expect_birth(opener)
+        self.hub.shares.expect_topic(opener)
 
         def answered(reply: list[Any] | SloshError) -> None:
             if isinstance(reply, SloshError):
@@ -127,7 +127,7 @@ class RedisEngine(Engine):
 
         def end(answer: Published | SloshError) -> None:
             self._bytes -= size
-            self.hub.shares.forget_birth(opener)
+            self.hub.shares.forget_topic(opener)
             done(answer)
 
         def ask() -> None:
@@ -146,7 +146,7 @@ class RedisEngine(Engine):
         """What publish.lua answered, after what follows from it was done."""
         epoch, newest, watchers, accepted, replayed, created = reply
         if created:
-            self._directory.tell_of_birth(name, opener)
+            self._directory.tell_of_creation(name, opener)
         elif not replayed and ((kind := self._view.kind_of(name)).keeps or opens):  # It begins to linger again.
             self._directory.keep(name, 0, self._view.now() + kind.linger)
         if not replayed:
@@ -171,7 +171,7 @@ class RedisEngine(Engine):
         """Have the store take the messages.
 
         Args:
-            used_up: why the client may bring no topic to life; None where it may.
+            used_up: why the client may create no topic; None where it may.
 
         Returns:
             Why there was no room for the topic, were it a new one; None where there was.

@@ -57,7 +57,7 @@ class Mirrors:
     Args:
         view: the store.
         hub: where the mirrors are topics like others.
-        directory: is told what comes to life and what stays.
+        directory: is told what is created and what stays.
         doubts: whether nobody watches where the store says so.
     """
 
@@ -127,7 +127,7 @@ class Mirrors:
                 opened(TooManyTopics(most, "node"))
                 return
             mirror = self._mirrors[name] = Mirror(name, self._hub.opener)
-            self._hub.shares.expect_birth(mirror.opener)
+            self._hub.shares.expect_topic(mirror.opener)
             self._view.servers.listen(self._view.keys.channel(name))
         mirror.waiting[opened] = None
         if mirror.is_heard:
@@ -238,7 +238,7 @@ class Mirrors:
             if not isinstance(reply, SloshError):
                 mirror.told, mirror.told_until = here, now + linger
                 if len(reply) > _INACTIVE and reply[4]:
-                    self._directory.tell_of_birth(mirror.name)
+                    self._directory.tell_of_creation(mirror.name)
             if topic is not None and mirror.topic is None and mirror.asked:
                 # It has ended here meanwhile, and what came is only what follows its place.
                 mirror.wait_again()
@@ -325,7 +325,7 @@ class Mirrors:
         topic = mirror.topic
         if topic is None:
             age = max(0.0, (store_now - born) / 1e6)  # The store's clock may have been set back since.
-            topic = self._give_birth(mirror, epoch, now - age, now)
+            topic = self._create(mirror, epoch, now - age, now)
             mirror.topic, mirror.stamp = topic, b""
             if not mirror.is_visited:
                 mirror.is_visited = True
@@ -349,14 +349,14 @@ class Mirrors:
             self._hub.end(topic)
         return topic
 
-    def _give_birth(self, mirror: Mirror, epoch: str, born: float, now: float) -> Topic:
+    def _create(self, mirror: Mirror, epoch: str, created_at: float, now: float) -> Topic:
         """Begin the life of a mirror's topic, which counts for the client that asked for it first."""
         before, self._hub.opener = self._hub.opener, mirror.opener
         try:
-            topic = self._hub.give_birth(mirror.name, epoch, born, now)
+            topic = self._hub.create(mirror.name, epoch, created_at, now)
         finally:
             self._hub.opener = before
-        self._hub.shares.forget_birth(mirror.opener)
+        self._hub.shares.forget_topic(mirror.opener)
         return topic
 
     def _tell_of_loss(self, name: str) -> None:
@@ -385,7 +385,7 @@ class Mirrors:
         is_idle = mirror.topic is None and not mirror.waiting and not mirror.is_syncing
         if is_idle and self._mirrors.get(mirror.name) is mirror:
             del self._mirrors[mirror.name]
-            self._hub.shares.forget_birth(mirror.opener)
+            self._hub.shares.forget_topic(mirror.opener)
             self._directory.forget(mirror.name)
             self._view.servers.unlisten(self._view.keys.channel(mirror.name))
             if mirror.told:
@@ -396,8 +396,8 @@ class Mirrors:
         left = mirror.topic.active_until - self._view.now() if mirror.topic is not None else 0.0
         self._send_sync(Mirror(mirror.name), 0, max(0, int(left * 1000)), "", told)
 
-    def topic_born(self, topic: Topic) -> None:
-        """As the hub's listener; what comes to life here was begun by this engine."""
+    def topic_created(self, topic: Topic) -> None:
+        """As the hub's listener; what is created here was begun by this engine."""
 
     def topic_ended(self, topic: Topic) -> None:
         """As the hub's listener; what has ended here had ended at the store."""
@@ -407,7 +407,7 @@ class Mirrors:
         mirror = self._mirrors.get(topic.name)
         if mirror is not None and mirror.topic is topic:
             mirror.topic, mirror.stamp = None, b""
-            self._hub.shares.expect_birth(mirror.opener)  # Somebody may wait for it again.
+            self._hub.shares.expect_topic(mirror.opener)  # Somebody may wait for it again.
             self._forget(mirror)
 
     # Leases.

@@ -199,7 +199,7 @@ class _Opening(Exchange):
         self._asks = True
         while len(self._topics) < len(self._names) and not self.is_done:
             before = len(self._topics)
-            if before and hub.room <= 0:  # A topic that comes to life is told to very many readers of patterns.
+            if before and hub.room <= 0:  # A topic that is created is told to very many readers of patterns.
                 self._asks, self._is_put_off = False, True
                 hub.put_off(self._open_more)
                 return

@@ -228,7 +228,7 @@ class ReadRequest:
             # Only those that are asked for: whether others may be read was not looked at.
             self._left = {name: epoch for name, epoch in left.items() if self._asks_for(name)}
             if self.patterns and (text + ",").startswith(STAR + ","):
-                # What this reader does not name has come to life since, and is new to it as a whole.
+                # What this reader does not name was created since, and is new to it as a whole.
                 self.goes_on = True
                 self._since = Offset(0)
                 read_on = [name for name in self._vector if name not in self._left and self._asks_for(name)]

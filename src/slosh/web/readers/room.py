@@ -29,7 +29,7 @@ def length_in_url(name: str, cursor: Cursor) -> int:
     return _spelled_length(name) + len("%3D.%2C") + len(cursor.epoch) + digits
 
 
-@lru_cache(maxsize=256)  # A topic that comes to life is measured for all readers of patterns that take it in.
+@lru_cache(maxsize=256)  # A topic that is created is measured for all readers of patterns that take it in.
 def _spelled_length(name: str) -> int:
     return len(quote(spell(name), safe=""))
 

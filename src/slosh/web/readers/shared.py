@@ -284,20 +284,20 @@ class Reader(Opener):
     def _check_topics(self, connection: Connection, now: float) -> None:
         hub, asked = self.engine.hub, self.asked
         known = {topic.name: topic for topic in self.matched(now)}
-        births = 0
+        new_topics = 0
         for name in asked.names:
             topic = hub.find(name, now)
             if topic is not None:
                 known[name] = topic
             else:
-                births += 1
+                new_topics += 1
         names = dict.fromkeys(asked.names if asked.goes_on else [*asked.names, *known])
         if asked.patterns and len(names) > MAX_MATCHES:
             raise BadTopic(_TOO_MANY)
         check_room(sum(length_in_url(name, _SOME_CURSOR) for name in names), self._find_room(connection))
-        hub.check_room(known.values() if asked.wait or asked.format is not AS_JSON else (), births, now)
-        if births:
-            take_share(connection, self.engine, births)
+        hub.check_room(known.values() if asked.wait or asked.format is not AS_JSON else (), new_topics, now)
+        if new_topics:
+            take_share(connection, self.engine, new_topics)
 
     def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
         """The names of those of `topics`, and of those that its patterns take in, where its place means nothing."""

@@ -76,7 +76,7 @@ function note(facts) {
   if (topic) return Object.assign(topic, { facts, telling });
   topics.set(facts.name, { facts, telling, began: performance.now() - facts.age * 1000, history: [], row: undefined });
   isNew = true;
-  // One that comes to life is seen at once, and all that come together are put into their order once.
+  // One that is created is seen at once, and all that come together are put into their order once.
   queueShow();
 }
 
