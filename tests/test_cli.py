@@ -16,7 +16,7 @@ from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup, run_group
 from slosh import __version__
 from slosh.cli import main
-from slosh.compiled import told_version
+from slosh.compiled import describe_version
 from slosh.settings.row import Group
 from slosh.settings.table import TABLE
 from tests.conftest import need
@@ -45,7 +45,7 @@ def slosh(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
 @pytest.mark.parametrize("words", [("--version",), ("version",)])
 def test_the_version_is_told(words: tuple[str, ...], tmp_path: Path) -> None:
     done = slosh(*words, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, f"slosh {told_version()}\n")
+    assert (done.returncode, done.stdout) == (0, f"slosh {describe_version()}\n")
 
 
 def test_help_names_every_setting_with_its_default_under_its_group(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_installed_command_is_the_module(tmp_path: Path) -> None:
     if not script.exists():
         pytest.skip("slosh is not installed here, only importable")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.stdout == f"slosh {told_version()}\n"
+    assert done.stdout == f"slosh {describe_version()}\n"
 
 
 def test_what_a_command_needs_is_imported_in_that_command() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from slosh import __version__
-from slosh.compiled import is_compiled, mypyc_attr, told_build, told_version
+from slosh.compiled import describe_build, describe_version, is_compiled, mypyc_attr
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,11 +45,11 @@ def test_a_module_is_compiled_in_the_compiled_build_and_in_no_other(module: str)
 
 
 def test_the_version_says_which_build_it_is() -> None:
-    assert told_version() == (f"{__version__} (compiled)" if is_compiled() else __version__)
+    assert describe_version() == (f"{__version__} (compiled)" if is_compiled() else __version__)
 
 
 def test_the_ready_line_says_how_to_get_the_faster_build() -> None:
-    assert told_build() == "compiled" if is_compiled() else "make wheel" in told_build()
+    assert describe_build() == "compiled" if is_compiled() else "make wheel" in describe_build()
 
 
 def test_the_wheel_says_on_which_systems_it_runs() -> None:

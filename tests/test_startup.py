@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slosh import __version__
-from slosh.compiled import told_build
+from slosh.compiled import describe_build
 from slosh.settings import Settings
 from slosh.startup import first_hint, reachable, ready_line
 
@@ -30,7 +30,7 @@ def test_the_ready_line_names_every_address_and_the_folder(
     monkeypatch.chdir(tmp_path)
     line = ready_line(Settings(root=root), ["http://127.0.0.1:8000", "unix:/run/s.sock"])
     where = "http://127.0.0.1:8000 and unix:/run/s.sock"
-    assert line == f"slosh {__version__} is ready on {where}, serving {shown} ({told_build()})"
+    assert line == f"slosh {__version__} is ready on {where}, serving {shown} ({describe_build()})"
 
 
 def test_the_hint_can_be_typed_in_as_it_stands() -> None:

@@ -20,7 +20,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from slosh.commands.teaching import EXIT_FOUND, EXIT_INTERRUPTED, TeachingCommand
-from slosh.compiled import told_version
+from slosh.compiled import describe_version
 from slosh.standard_files import hold_standard_descriptors
 
 _UNWRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -39,10 +39,10 @@ def without_secrets() -> Iterator[None]:
         if error.ctx is not None and error.ctx.command.name in Commands.elsewhere.keys() - Commands.with_logins:
             raise  # Those are given no secret; a token comes from the environment.
         if "extra argument" in error.message:
-            told = (
+            sentence = (
                 "There is an unexpected extra argument: all is set by options, such as --port 8001. Quote spaces and &."
             )
-            raise click.UsageError(told, ctx=error.ctx) from None
+            raise click.UsageError(sentence, ctx=error.ctx) from None
         if re.search("[/@:]", error.message.partition(":")[2] or error.message):
             raise click.UsageError("There is no such command or option.", ctx=error.ctx) from None
         raise
@@ -132,8 +132,8 @@ class Commands(click.Group):
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         ours = {name: command.get_short_help_str(90) for name, command in self.commands.items()}
-        told = sorted((ours | self.elsewhere).items())
-        return [CompletionItem(name, help=about) for name, about in told if name.startswith(incomplete)]
+        options = sorted((ours | self.elsewhere).items())
+        return [CompletionItem(name, help=about) for name, about in options if name.startswith(incomplete)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what stands before the command's name."""
@@ -199,7 +199,7 @@ class VersionCommand(TeachingCommand):
         "max_content_width": 110,
     },
 )
-@click.version_option(told_version(), "--version", prog_name="slosh", message="%(prog)s %(version)s")
+@click.version_option(describe_version(), "--version", prog_name="slosh", message="%(prog)s %(version)s")
 def main() -> None:
     """Live topics over plain HTTP: GET waits, POST delivers."""
     hold_standard_descriptors()
@@ -208,4 +208,4 @@ def main() -> None:
 @main.command(cls=VersionCommand)
 def version() -> None:
     """Tell the version."""
-    click.echo(f"slosh {told_version()}")
+    click.echo(f"slosh {describe_version()}")

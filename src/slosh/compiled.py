@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from slosh.version import __version__
 
-__all__ = ["i64", "is_compiled", "mypyc_attr", "told_build", "told_version"]
+__all__ = ["describe_build", "describe_version", "i64", "is_compiled", "mypyc_attr"]
 
 if TYPE_CHECKING:
     from mypy_extensions import i64, mypyc_attr
@@ -29,11 +29,11 @@ def is_compiled() -> bool:
     return spec is not None and spec.origin is not None and spec.origin.endswith(tuple(EXTENSION_SUFFIXES))
 
 
-def told_version() -> str:
+def describe_version() -> str:
     """The version, for a person."""
     return f"{__version__} (compiled)" if is_compiled() else __version__
 
 
-def told_build() -> str:
+def describe_build() -> str:
     """Which build this is, and how to get the faster one, in a few words for a person."""
     return "compiled" if is_compiled() else "plain Python; for the faster, compiled build: make wheel"

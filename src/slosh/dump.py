@@ -98,9 +98,9 @@ def _connections(state: ServerState) -> dict[str, Any]:
             phases[NAMES[each.phase]] += 1
             if each.held_action is not None:
                 held[type(each.held_action).__name__] += 1
-    told: dict[str, Any] = {"open": len(state.connections), "most": state.max_connections, "phases": dict(phases)}
-    told |= {"held": dict(held), "accepted": state.accepted, "requests": state.requests}
-    return told if len(looked_at) == len(state.connections) else told | {"looked_at": len(looked_at)}
+    facts: dict[str, Any] = {"open": len(state.connections), "most": state.max_connections, "phases": dict(phases)}
+    facts |= {"held": dict(held), "accepted": state.accepted, "requests": state.requests}
+    return facts if len(looked_at) == len(state.connections) else facts | {"looked_at": len(looked_at)}
 
 
 def _addresses(state: ServerState) -> dict[str, int]:

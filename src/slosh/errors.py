@@ -118,8 +118,8 @@ class BadQuery(BadRequest):
     def with_value(self, value: str) -> "BadQuery":
         """The same error, which tells what was given too."""
         shown = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 3] + "..."
-        told = "Here it is empty." if not value else f"Here it is {json.dumps(shown, ensure_ascii=False)}."
-        return BadQuery(self.parameter, f"{self.detail} {told}", tells_value=False)
+        sentence = "Here it is empty." if not value else f"Here it is {json.dumps(shown, ensure_ascii=False)}."
+        return BadQuery(self.parameter, f"{self.detail} {sentence}", tells_value=False)
 
     def facts(self) -> dict[str, object]:
         """The parameter's name."""

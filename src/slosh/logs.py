@@ -79,7 +79,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         fields = getattr(record, _FIELDS, {})
-        told: dict[str, object] = {
+        facts: dict[str, object] = {
             "time": _time_of(record),
             "level": record.levelname.lower(),
             "event": getattr(record, _EVENT, "note"),
@@ -87,10 +87,10 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
         }
         # A field takes the place of none of these.
-        told |= {name: _shown(value) for name, value in fields.items() if name not in told}
+        facts |= {name: _shown(value) for name, value in fields.items() if name not in facts}
         if record.exc_info:
-            told["traceback"] = [escape(line) for line in self.formatException(record.exc_info).split("\n")]
-        return json.dumps(told, ensure_ascii=True)
+            facts["traceback"] = [escape(line) for line in self.formatException(record.exc_info).split("\n")]
+        return json.dumps(facts, ensure_ascii=True)
 
 
 def write_logs(stream: IO[str], style: str, level: str) -> logging.Handler:

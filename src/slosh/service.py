@@ -25,7 +25,7 @@ from slosh.descriptors import raise_file_limit
 from slosh.errors import SettingError, SloshError, TooFewFiles
 from slosh.logs import TextFormatter
 from slosh.server import Server
-from slosh.settings.row import hide_login, told_default
+from slosh.settings.row import describe_default, hide_login
 from slosh.settings.sources import LoadedSettings, load
 from slosh.settings.table import TABLE, Settings
 from slosh.signals import Again, handle, stay_up
@@ -183,7 +183,7 @@ class Options(TwistedOptions):
         "in the environment (SLOSH_PORT) or in slosh.toml."
     )
     optParameters: ClassVar[list[list[str | None]]] = [  # noqa: N815 - Twisted's name
-        [row.option.removeprefix("--"), None, None, f"{row.about} [{told_default(row)}]"] for row in TABLE
+        [row.option.removeprefix("--"), None, None, f"{row.about} [{describe_default(row)}]"] for row in TABLE
     ] + [["config", None, None, "Settings file, TOML [default slosh.toml here, where there is one]"]]
 
     def postOptions(self) -> None:  # noqa: N802 - Twisted's name

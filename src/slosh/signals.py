@@ -88,12 +88,12 @@ def reload(server: "Server", again: Again) -> None:
         )
         return
     _tell_reloaded(where)
-    told = ", ".join(taken) or "none that a running server takes has changed"
+    names = ", ".join(taken) or "none that a running server takes has changed"
     later = f"; these need a restart: {', '.join(waiting)}" if waiting else ""
     log.info(
         "SIGHUP%s: the settings were read again: %s%s",
         where,
-        told,
+        names,
         later,
         extra=event("reloaded", changed=taken, need_restart=waiting),
     )

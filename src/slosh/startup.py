@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from slosh.compiled import told_build
+from slosh.compiled import describe_build
 from slosh.settings.meanings import EXAMPLE, NO_FILES, is_local
 from slosh.settings.table import Settings
 from slosh.version import __version__
@@ -43,7 +43,7 @@ def ready_line(settings: Settings, addresses: Sequence[str]) -> str:
     """
     workers = f", with {settings.workers} workers" if settings.workers > 1 else ""
     where = " and ".join(reachable(addresses))
-    return f"slosh {__version__} is ready on {where}, serving {_shown_root(settings)}{workers} ({told_build()})"
+    return f"slosh {__version__} is ready on {where}, serving {_shown_root(settings)}{workers} ({describe_build()})"
 
 
 def reachable(addresses: Sequence[str]) -> list[str]:

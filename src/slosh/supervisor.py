@@ -37,10 +37,10 @@ def notify_reloading() -> bool:
 
 def watchdog_interval() -> float:
     """Seconds between two heartbeats: half of what the unit's WatchdogSec allows; 0 where it asks for none."""
-    told, process = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-    if not told.isascii() or not told.isdigit() or (process and process != str(os.getpid())):
+    interval, process = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+    if not interval.isascii() or not interval.isdigit() or (process and process != str(os.getpid())):
         return 0.0
-    return int(told) / 2_000_000
+    return int(interval) / 2_000_000
 
 
 def keep_watchdog(loop: asyncio.AbstractEventLoop) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from slosh.client import AsyncClient, BadUse, Client, Publisher, Refused, Unreachable
-from slosh.client.connections import told_lasting
+from slosh.client.connections import explain_lasting
 from slosh.client.simple import default_client
 from tests.client.scripted import Scripted
 from tests.e2e.server import Serving, until
@@ -161,9 +161,9 @@ def test_what_will_be_the_same_the_next_time_is_told_at_once(trouble: str, tmp_p
 def test_a_socket_that_this_user_may_not_use_is_told_as_that() -> None:
     error = httpx2.ConnectError("[Errno 13] Permission denied")
     error.__cause__ = PermissionError(13, "Permission denied")
-    told = told_lasting("unix:/run/slosh.sock", error)
+    told = explain_lasting("unix:/run/slosh.sock", error)
     assert told.startswith("This user may not connect to /run/slosh.sock: it needs the right to write to it")
-    assert not told_lasting("http://127.0.0.1:8000", error)
+    assert not explain_lasting("http://127.0.0.1:8000", error)
 
 
 def test_a_path_that_is_too_long_is_told_as_that() -> None:

@@ -226,7 +226,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/topic.py",
-        "return len(self.watchers) + self.untold",
+        "return len(self.watchers) + self.joining",
         "return len(self.watchers)",
         "web/test_portions.py::TestCreation::test_a_topic_comes_to_life_under_some_of_them_in_a_turn[POST]",
     ),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from slosh.settings.row import Setting, show, told_default
+from slosh.settings.row import Setting, describe_default, show
 from slosh.settings.sources import GivenValue, read
 from slosh.settings.table import BY_NAME, TABLE
 
@@ -51,4 +51,4 @@ def test_values_are_shown_as_a_person_writes_them(name: str, value: float | str,
     ],
 )
 def test_a_default_is_told_with_what_zero_means(name: str, told: str) -> None:
-    assert told_default(BY_NAME[name]) == told
+    assert describe_default(BY_NAME[name]) == told

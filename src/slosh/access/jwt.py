@@ -145,11 +145,11 @@ def _read_claims(claims: dict[str, Any], now: float, skew: float) -> Claims:
         raise BadToken("It has expired.")
     if begins is not None and now < begins - skew:
         raise BadToken("It does not count yet (nbf).")
-    told = claims.get(CLAIM)
-    if not isinstance(told, dict) or not told.keys() <= {"read", "publish"}:
+    granted = claims.get(CLAIM)
+    if not isinstance(granted, dict) or not granted.keys() <= {"read", "publish"}:
         raise BadToken(f'It has no claim {CLAIM}: {{"read": […], "publish": […]}}.')
     try:
-        rights = Rights(parse_patterns(told.get("read", ())), parse_patterns(told.get("publish", ())))
+        rights = Rights(parse_patterns(granted.get("read", ())), parse_patterns(granted.get("publish", ())))
     except BadTopic:
         raise BadToken(f"Its claim {CLAIM} has something that is no pattern of topics.") from None
     subject = claims.get("sub")

@@ -66,21 +66,21 @@ def parse_access(table: object, folder: Path) -> AccessRules:
         SettingError: something in it is wrong; the sentence says what, and repeats no token and no hash.
     """
     where = "[access]"
-    told = _check_table(table, where, ("public", "tokens", "clients", "jwt"))
-    public = _check_table(told.get("public", {}), "public in [access]", ("read", "publish"))
-    tokens = tuple(_parse_token(row, folder, at) for row, at in _rows(told, "tokens"))
-    clients = tuple(_parse_client(row, at) for row, at in _rows(told, "clients"))
+    section = _check_table(table, where, ("public", "tokens", "clients", "jwt"))
+    public = _check_table(section.get("public", {}), "public in [access]", ("read", "publish"))
+    tokens = tuple(_parse_token(row, folder, at) for row, at in _rows(section, "tokens"))
+    clients = tuple(_parse_client(row, at) for row, at in _rows(section, "clients"))
     for kind, names in (("tokens", [each.name for each in tokens]), ("clients", [each.name for each in clients])):
         if len(set(names)) != len(names):
             raise SettingError(f"[[access.{kind}]] has two of the same name. Give each a name of its own.")
     if len({each.digest for each in tokens}) != len(tokens):
         raise SettingError("[[access.tokens]] has the same token twice. Join the two rows.")
-    jwt = _parse_jwt(told["jwt"], folder) if "jwt" in told else None
+    jwt = _parse_jwt(section["jwt"], folder) if "jwt" in section else None
     return AccessRules(_parse_rights(public, "public in [access]"), tokens, clients, jwt)
 
 
-def _rows(told: Mapping[str, Any], kind: str) -> Iterator[tuple[object, str]]:
-    rows = told.get(kind, [])
+def _rows(section: Mapping[str, Any], kind: str) -> Iterator[tuple[object, str]]:
+    rows = section.get(kind, [])
     if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
         raise SettingError(f"{kind} in [access] is a list of tables. Write [[access.{kind}]] above each.")
     for number, row in enumerate(rows, 1):

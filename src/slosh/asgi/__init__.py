@@ -88,8 +88,8 @@ class Slosh:
         authorize: Authorize | None = None,
         **said: Any,  # noqa: ANN401 - one for each setting, which checks them
     ) -> None:
-        told = said if settings is not None or "root" in said else {"root": "none"} | said
-        self._server = Server(settings, **told)
+        chosen = said if settings is not None or "root" in said else {"root": "none"} | said
+        self._server = Server(settings, **chosen)
         self._authorize = authorize
         if authorize is not None:
             self._server.settings = replace(self._server.settings, access=AccessRules(public=Rights()))
@@ -175,17 +175,19 @@ class Slosh:
         done: asyncio.Future[Stored | SloshError] = asyncio.get_running_loop().create_future()
         now = asyncio.get_running_loop().time()
 
-        def finish(told: "Stored | SloshError") -> None:
+        def finish(answer: "Stored | SloshError") -> None:
             if not done.done():  # the caller may have been cancelled
-                done.set_result(told)
+                done.set_result(answer)
 
         engine.publish(check_name(topic), [message], now, finish, key)
-        told = await done
-        if isinstance(told, NoWatchers):
+        answer = await done
+        if isinstance(answer, NoWatchers):
             return Published(taken=False)
-        if isinstance(told, SloshError):
-            raise told
-        return Published(taken=True, max=told.newest, watchers=told.watchers, next=f"{told.epoch}.{told.newest}")
+        if isinstance(answer, SloshError):
+            raise answer
+        return Published(
+            taken=True, max=answer.newest, watchers=answer.watchers, next=f"{answer.epoch}.{answer.newest}"
+        )
 
     async def _start(self) -> None:
         await self._server.start(listening=False)

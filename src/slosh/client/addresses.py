@@ -28,15 +28,15 @@ def find_url(url: str | None) -> str:
     Raises:
         BadUse: it is no address; the detail says what to write.
     """
-    told = url if url is not None else os.environ.get("SLOSH_URL", "") or DEFAULT_URL
-    if told[: len(UNIX)].lower() == UNIX:
-        return UNIX + _find_socket(told)
+    address = url if url is not None else os.environ.get("SLOSH_URL", "") or DEFAULT_URL
+    if address[: len(UNIX)].lower() == UNIX:
+        return UNIX + _find_socket(address)
     # The value itself is not repeated where it could hold a password.
-    shown = repr(told) if "@" not in told else "this address"
+    shown = repr(address) if "@" not in address else "this address"
     try:
-        parts = urlsplit(told)
+        parts = urlsplit(address)
         host, _ = parts.hostname or "", parts.port
-        told.encode()
+        address.encode()
         host.encode("idna")
     except ValueError:
         raise BadUse(f"A server's address looks like {DEFAULT_URL}; {shown} cannot be read.") from None
@@ -48,7 +48,7 @@ def find_url(url: str | None) -> str:
         raise BadUse(f"A server's address has no query; write the one under which /topics/ is found, as {DEFAULT_URL}.")
     if "/topics/" in f"{parts.path}/":
         raise BadUse(f"A server's address ends in front of /topics, as {DEFAULT_URL}; {shown} goes on behind it.")
-    return told.rstrip("/")
+    return address.rstrip("/")
 
 
 def _find_socket(url: str) -> str:

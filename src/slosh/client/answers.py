@@ -82,8 +82,8 @@ def find_problem(status: int, headers: Mapping[str, str], body: bytes, where: st
     where = where.partition(THROUGH)[0]
     if status == HTTPStatus.BAD_REQUEST and _WANTS_TLS.search(body):
         secure = f"https:{where.removeprefix('http:')}"
-        told = f"write {secure}" if where.startswith("http:") else "take TLS from its settings for this socket"
-        return {"detail": f"What answers at {where} speaks TLS; {told}."}
+        sentence = f"write {secure}" if where.startswith("http:") else "take TLS from its settings for this socket"
+        return {"detail": f"What answers at {where} speaks TLS; {sentence}."}
     if not 300 <= status < 400 or "location" not in headers:
         return read_problem(body)
     try:
@@ -159,19 +159,19 @@ def pause_before(attempt: int, headers: Mapping[str, str], jitter: float) -> flo
     return find_pause(attempt - 1, read_retry_after(headers), jitter)
 
 
-def find_pause(failures: int, told: float | None, jitter: float) -> float:
+def find_pause(failures: int, least: float | None, jitter: float) -> float:
     """Seconds to wait after `failures` failures and one more: longer with each, and never shorter than was asked for.
 
     A server that says to come back at once, because its successor serves already, is taken at its word. The pauses
     grow from there too, so that a server that always says so is not asked in a circle.
 
     Args:
-        told: how long to wait at least, as the server says; None where it says nothing.
+        least: how long to wait at least, as the server says; None where it says nothing.
         jitter: from 0 to 1.
     """
-    first = _FIRST_PAUSE if told is None else min(_FIRST_PAUSE, max(_AT_ONCE, told))
+    first = _FIRST_PAUSE if least is None else min(_FIRST_PAUSE, max(_AT_ONCE, least))
     pause: float = min(first * 2**failures, _LONGEST_PAUSE)
-    return max(told or 0.0, pause * (0.5 + jitter / 2))
+    return max(least or 0.0, pause * (0.5 + jitter / 2))
 
 
 def read_retry_after(headers: Mapping[str, str], clock: Callable[[], float] = time.time) -> float | None:

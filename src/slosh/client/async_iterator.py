@@ -9,7 +9,7 @@ from typing import Final, Generic, Self, TypeVar, cast
 import httpx2
 
 from slosh.client.bases import AsyncClosing, Progress
-from slosh.client.connections import MAX_EVENT, WATCH, told_lasting
+from slosh.client.connections import MAX_EVENT, WATCH, explain_lasting
 from slosh.client.errors import BadUse, ClientError, Unreachable
 from slosh.client.items import Item, Note
 from slosh.client.protocol import Ask, Watching
@@ -231,8 +231,8 @@ def _take_cut(watching: Watching, *, silent: bool = False) -> Iterator[Item | No
 
 
 def _take_failure(error: Exception, url: str, watching: Watching) -> Iterator[Item | Note]:
-    if not watching.place and (told := told_lasting(url, error)):
-        raise Unreachable(told) from error
+    if not watching.place and (sentence := explain_lasting(url, error)):
+        raise Unreachable(sentence) from error
     return _take_cut(watching)
 
 

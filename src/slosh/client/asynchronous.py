@@ -10,7 +10,7 @@ from slosh.client.addresses import topic_path
 from slosh.client.answers import Published, read_answer, read_patterns, read_problem
 from slosh.client.async_iterator import AsyncWatch
 from slosh.client.bases import Addressed, AsyncClosing
-from slosh.client.connections import open_async_connections, told_lasting, unreachable
+from slosh.client.connections import explain_lasting, open_async_connections, unreachable
 from slosh.client.errors import ClientError, Refused
 from slosh.client.history import History, history_query, read_history
 from slosh.client.items import Item, Note
@@ -132,7 +132,7 @@ class AsyncClient(AsyncClosing, Addressed):
                     post.method, self.base + post.path, content=post.body, headers=post.headers, timeout=left
                 )
             except httpx2.TransportError as error:
-                if told_lasting(self.url, error):
+                if explain_lasting(self.url, error):
                     raise unreachable(self._options, error) from error
                 failure = error
                 post.failed(error)

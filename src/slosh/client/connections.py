@@ -79,31 +79,32 @@ def _bounds(options: Options) -> httpx2.Timeout:
 
 def unreachable(options: Options, why: Exception | None) -> Unreachable:
     """The error for a server from which no answer came in time."""
-    if told := told_lasting(options.url, why):
-        return Unreachable(told)
+    if reason := explain_lasting(options.url, why):
+        return Unreachable(reason)
     path = socket_path(options.url)
-    told = f" within {options.timeout:g} s" + (f" ({why})" if why is not None and str(why) else "")
+    reason = f" within {options.timeout:g} s" + (f" ({why})" if why is not None and str(why) else "")
     for each in _causes(why):
         if isinstance(each, ConnectionRefusedError):
             to_proxy = " to the proxy" if options.proxy else ""
-            told = f": the connection{to_proxy} was refused, so nothing listens there"
+            reason = f": the connection{to_proxy} was refused, so nothing listens there"
         elif path and isinstance(each, (FileNotFoundError, NotADirectoryError)):
-            told = ": there is no such socket"
+            reason = ": there is no such socket"
         elif isinstance(each, httpx2.RemoteProtocolError) and options.url.startswith("http://"):
-            told += f"; if TLS is spoken there, write {_with_scheme(options.url, 'https')}"
+            reason += f"; if TLS is spoken there, write {_with_scheme(options.url, 'https')}"
     if options.proxy:
         host = urlsplit(options.base).hostname
         return Unreachable(
-            f"No slosh server answered at {options.where}{told}. Is it to be reached directly? Add {host} to NO_PROXY."
+            f"No slosh server answered at {options.where}{reason}. "
+            f"Is it to be reached directly? Add {host} to NO_PROXY."
         )
     start = f"slosh serve --uds {path}" if path else "slosh serve"
     return Unreachable(
-        f"No slosh server answered at {options.url}{told}. "
+        f"No slosh server answered at {options.url}{reason}. "
         f"Start one with `{start}`, or name the address of one that runs (url=…, --url or SLOSH_URL)."
     )
 
 
-def told_lasting(url: str, why: BaseException | None) -> str:
+def explain_lasting(url: str, why: BaseException | None) -> str:
     """What to do about what will fail the next time too; empty where something else did."""
     path = socket_path(url)
     for each in _causes(why):
@@ -116,12 +117,12 @@ def told_lasting(url: str, why: BaseException | None) -> str:
             return f"What answers at {url} does not speak TLS; write {_with_scheme(url, 'http')}."
         if isinstance(each, httpx2.RemoteProtocolError) and _NO_TEXT in str(each):
             return f"What answers at {url} is no HTTP; if it speaks TLS, write {_with_scheme(url, 'https')}."
-        if path and isinstance(each, OSError) and (told := _told_socket(path, each)):
-            return f"{told} Name the socket that `slosh serve --uds` listens on, as unix:/run/slosh.sock."
+        if path and isinstance(each, OSError) and (sentence := _explain_socket(path, each)):
+            return f"{sentence} Name the socket that `slosh serve --uds` listens on, as unix:/run/slosh.sock."
     return ""
 
 
-def _told_socket(path: str, error: OSError) -> str:
+def _explain_socket(path: str, error: OSError) -> str:
     """Why this file can be no server's socket, or not for this user; empty where it may be one later."""
     if isinstance(error, PermissionError):
         return f"This user may not connect to {path}: it needs the right to write to it, and to enter its folders."

@@ -94,11 +94,11 @@ class History:
 
 def _tell_apart(names: Sequence[str]) -> list[str]:
     """The names, those that stood there before with a number behind."""
-    told: dict[str, None] = {}
+    chosen: dict[str, None] = {}
     for name in names:
         candidates = chain([name], (f"{name} ({number})" for number in count(2)))
-        told[next(each for each in candidates if each not in told)] = None
-    return list(told)
+        chosen[next(each for each in candidates if each not in chosen)] = None
+    return list(chosen)
 
 
 def _column(series: Series, figure: str) -> Sequence[float | None]:

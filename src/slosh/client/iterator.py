@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 import httpx2
 
 from slosh.client.bases import Closing, Progress
-from slosh.client.connections import MAX_EVENT, WATCH, open_connections, told_lasting
+from slosh.client.connections import MAX_EVENT, WATCH, explain_lasting, open_connections
 from slosh.client.errors import BadUse, Unreachable
 from slosh.client.items import Item, Note
 from slosh.client.protocol import Ask, Watching
@@ -171,8 +171,8 @@ class Reader:
         except httpx2.SSEError as error:
             watching.too_large(error)
         except (httpx2.TransportError, ValueError) as error:
-            if not watching.place and (told := told_lasting(url, error)):
-                raise Unreachable(told) from error
+            if not watching.place and (sentence := explain_lasting(url, error)):
+                raise Unreachable(sentence) from error
             watching.cut()  # Half an answer is none: it is asked for again.
         finally:
             self._socket = None

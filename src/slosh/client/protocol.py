@@ -180,8 +180,8 @@ class Watching:
         try:
             said = members(body.decode())
             place = _text_in(said, "next")
-            told = members(said["topics"]).items() if "topics" in said else [(self._only, body.decode())]
-            parts = [_Part(topic, members(part)) for topic, part in told]
+            topics = members(said["topics"]).items() if "topics" in said else [(self._only, body.decode())]
+            parts = [_Part(topic, members(part)) for topic, part in topics]
         except ValueError as error:
             self._break("The answer", error)
             raise
@@ -220,15 +220,15 @@ class Watching:
         self.polls = self.polls or silent
         self._back_off(None)
 
-    def _back_off(self, told: float | None) -> None:
+    def _back_off(self, least: float | None) -> None:
         """Pause as `find_pause` says.
 
         Args:
-            told: what the answer's Retry-After says, seconds; None for nothing. Without it the last `retry` counts.
+            least: what the answer's Retry-After says, seconds; None for nothing. Without it the last `retry` counts.
         """
-        if self._retry and told is None:
-            told = self._retry
-        self.pause = find_pause(self.failures, told, self._jitter())
+        if self._retry and least is None:
+            least = self._retry
+        self.pause = find_pause(self.failures, least, self._jitter())
         self.failures = min(self.failures + 1, 16)
 
     def _left_out(self) -> Iterator[Note]:

@@ -91,8 +91,8 @@ def _read_token() -> str:
     try:
         token = Path(file).read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else "it is no text of ASCII"
-        raise BadUse(f"SLOSH_TOKEN_FILE names {file}, which cannot be read: {told}.") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is no text of ASCII"
+        raise BadUse(f"SLOSH_TOKEN_FILE names {file}, which cannot be read: {reason}.") from None
     if not token:
         raise BadUse(f"SLOSH_TOKEN_FILE names {file}, which is empty; it holds a token.")
     return token

@@ -11,7 +11,7 @@ import httpx2
 from slosh.client.addresses import topic_path
 from slosh.client.answers import Published, read_answer, read_patterns, read_problem
 from slosh.client.bases import Addressed, Closing
-from slosh.client.connections import open_connections, told_lasting, unreachable
+from slosh.client.connections import explain_lasting, open_connections, unreachable
 from slosh.client.errors import ClientError, Refused
 from slosh.client.history import History, history_query, read_history
 from slosh.client.items import Item, Note
@@ -228,7 +228,7 @@ class Client(Closing, Addressed):
                 if published is not None:
                     return published
             except httpx2.TransportError as error:
-                if told_lasting(self.url, error):
+                if explain_lasting(self.url, error):
                     raise unreachable(self._options, error) from error
                 failure = error
                 post.failed(error)

@@ -53,8 +53,8 @@ class Run:
         self._warned = False
         self._lock = threading.Lock()
         if config is not None:
-            told = ", ".join(f"{key}={value}" for key, value in config.items())
-            self.publisher.send(self.topic, {"config": told})
+            shown = ", ".join(f"{key}={value}" for key, value in config.items())
+            self.publisher.send(self.topic, {"config": shown})
 
     def log(self, *, step: int | None = None, **values: object) -> None:
         """Publish the values of one step.
@@ -94,9 +94,9 @@ class Run:
             with contextlib.suppress(ClientError):
                 self._client.end(self.topic)
             if self.publisher.unwatched and not self.publisher.sent:
-                told = f"Nothing of {self.topic} was stored, because nobody watched it"
+                sentence = f"Nothing of {self.topic} was stored, because nobody watched it"
                 hint = 'a class for runs/** with unwatched = "keep" stores it in any case'
-                warnings.warn(f"{told}; {hint}.", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"{sentence}; {hint}.", RuntimeWarning, stacklevel=2)
         if self._owned:
             self._client.close()
 
@@ -104,8 +104,10 @@ class Run:
         """Say once that the server refuses the values: the loop goes on, and nobody sees it."""
         if self.publisher.refused and not self._warned:
             self._warned = True
-            told = f"The values of {self.topic} are not stored: {self.publisher.error} Give each run a name of its own."
-            warnings.warn(told, RuntimeWarning, stacklevel=3)
+            sentence = (
+                f"The values of {self.topic} are not stored: {self.publisher.error} Give each run a name of its own."
+            )
+            warnings.warn(sentence, RuntimeWarning, stacklevel=3)
 
     def __enter__(self) -> Self:
         return self

@@ -50,8 +50,8 @@ def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keywor
     if loaded is not None:
         for warning in loaded.warnings:
             click.echo(f"Warning: {warning}", err=True)
-        told = ", ".join(sorted(loaded.sources.values())) or f"no {FILE_NAME}, and no option"
-        click.echo(f"All is well. Set: {told}.")
+        sources = ", ".join(sorted(loaded.sources.values())) or f"no {FILE_NAME}, and no option"
+        click.echo(f"All is well. Set: {sources}.")
 
 
 async def _try(settings: Settings) -> None:

@@ -108,10 +108,10 @@ def _clock(examination: Examination) -> Iterator[Finding]:
 
 
 def _cookies(examination: Examination) -> Iterator[Finding]:
-    told = examination.open("cookie").headers.get("set-cookie", "")
+    cookie = examination.open("cookie").headers.get("set-cookie", "")
     prefix = urlsplit(examination.options.base).path
-    path = next((part.strip()[5:] for part in told.split(";") if part.strip().lower().startswith("path=")), "")
-    if not told:
+    path = next((part.strip()[5:] for part in cookie.split(";") if part.strip().lower().startswith("path=")), "")
+    if not cookie:
         yield Finding(
             "cookies",
             "a reader gets none, so one without `since` misses what comes between its polls",
@@ -123,7 +123,7 @@ def _cookies(examination: Examination) -> Iterator[Finding]:
             f"theirs is the path {path}, and readers ask below {prefix}/topics: none is sent",
             is_fault=True,
         )
-    elif urlsplit(examination.url).scheme == "https" and "secure" not in told.lower():
+    elif urlsplit(examination.url).scheme == "https" and "secure" not in cookie.lower():
         yield Finding(
             "cookies",
             "they lack Secure over TLS: set X-Forwarded-Proto, from an address in trusted_proxies",
@@ -144,8 +144,10 @@ def _names(examination: Examination) -> Iterator[Finding]:
         yield Finding("topics' names", "what is escaped in an address arrives as it was")
     else:
         seen = next((each for each in names if str(each).startswith(examination.topic)), None)
-        told = f"it arrives as {seen!r}" if seen else "such an address is refused"
-        yield Finding("topics' names", f"an address with %2F, %20 and %3F is changed on its way: {told}", is_fault=True)
+        sentence = f"it arrives as {seen!r}" if seen else "such an address is refused"
+        yield Finding(
+            "topics' names", f"an address with %2F, %20 and %3F is changed on its way: {sentence}", is_fault=True
+        )
 
 
 def _caching(examination: Examination) -> Iterator[Finding]:
@@ -214,8 +216,8 @@ def _compression(examination: Examination) -> Iterator[Finding]:
     except httpx2.TimeoutException:
         coding = "?"
     if coding:
-        told = f"is compressed on its way ({coding})" if coding != "?" else "does not begin"
-        yield Finding("compression", f"an event stream {told}, which gathers events", is_fault=True)
+        sentence = f"is compressed on its way ({coding})" if coding != "?" else "does not begin"
+        yield Finding("compression", f"an event stream {sentence}, which gathers events", is_fault=True)
     else:
         yield Finding("compression", "event streams are left as they are")
 
@@ -227,8 +229,8 @@ def _websocket(examination: Examination) -> Iterator[Finding]:
     elif status == 426:
         yield Finding("WebSocket", "slosh sees no Upgrade: it is taken out on its way (426)", is_fault=True)
     else:
-        told = f"is answered {status}" if status else "is not answered"
-        yield Finding("WebSocket", f"the handshake {told}", is_fault=True)
+        sentence = f"is answered {status}" if status else "is not answered"
+        yield Finding("WebSocket", f"the handshake {sentence}", is_fault=True)
 
 
 def _own_origin(examination: Examination) -> str:
@@ -298,8 +300,8 @@ def _long(examination: Examination) -> Iterator[Finding]:
     if answer.status_code == 200:
         yield Finding("long addresses", f"a query of {_LONG:,} bytes arrives, as readers of many topics send")
     else:
-        told = f"a query of {_LONG:,} bytes is answered {answer.status_code}: readers of many topics are refused"
-        yield Finding("long addresses", told, is_fault=True)
+        sentence = f"a query of {_LONG:,} bytes is answered {answer.status_code}: readers of many topics are refused"
+        yield Finding("long addresses", sentence, is_fault=True)
 
 
 def _cors(examination: Examination) -> Iterator[Finding]:

@@ -78,8 +78,8 @@ def _all(examination: Examination, held: Future[list[Finding]], hold: float) -> 
 def _show(finding: Finding, front: str) -> None:
     """One line, and for a fault the lines to change."""
     mark, colour = ("FAULT", "red") if finding.is_fault else ("note", "yellow") if finding.is_note else ("ok", "green")
-    told = click.style(f"{mark:5}", fg=colour) if has_colour() else f"{mark:5}"
-    click.echo(f"{told}  {finding.check}: {printable(finding.seen)}")
+    label = click.style(f"{mark:5}", fg=colour) if has_colour() else f"{mark:5}"
+    click.echo(f"{label}  {finding.check}: {printable(finding.seen)}")
     if finding.is_fault:
         remedies = REMEDIES.get(finding.check, {})
         for name in [front] if front in remedies else [each for each in FRONTS if each in remedies]:

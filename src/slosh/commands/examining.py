@@ -13,7 +13,7 @@ from typing import Final, Self
 import httpx2
 
 from slosh.client.answers import find_problem
-from slosh.client.connections import open_connections, told_lasting
+from slosh.client.connections import explain_lasting, open_connections
 from slosh.client.errors import Refused, Unreachable
 from slosh.client.request import make_options
 
@@ -61,11 +61,11 @@ class Examination:
         try:
             answer = self.ask_list()
         except httpx2.TransportError as error:
-            told = (
-                told_lasting(self.url, error)
+            sentence = (
+                explain_lasting(self.url, error)
                 or f"Nothing answers at {self.options.where} ({error}). Is this its address?"
             )
-            raise Unreachable(told) from error
+            raise Unreachable(sentence) from error
         self._learn_front(answer)
         problem = find_problem(answer.status_code, answer.headers, answer.content, self.options.where)
         if "code" not in problem and "detail" in problem:  # what a client makes of it: another address is to be given
@@ -118,9 +118,9 @@ class Examination:
         return self.http.get(f"{self.options.base}/topics", params={"limit": "1"} | query)
 
     def _learn_front(self, answer: httpx2.Response) -> None:
-        told = " ".join((answer.headers.get("server", ""), answer.headers.get("via", ""))).lower()
+        names = " ".join((answer.headers.get("server", ""), answer.headers.get("via", ""))).lower()
         for name in ("nginx", "HAProxy", "Caddy"):
-            if name.lower() in told:
+            if name.lower() in names:
                 self.front = name
 
     def open(self, name: str) -> httpx2.Response:

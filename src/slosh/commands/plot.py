@@ -171,7 +171,7 @@ class Chart:
         self._paths = frozenset(paths)
         self._several = several
         self._hidden: set[str] = set()
-        self._told = ""
+        self._note = ""
         self.series: dict[str, deque[tuple[float, float]]] = {}
 
     def add(self, item: Item) -> None:
@@ -180,17 +180,17 @@ class Chart:
         try:
             found = list(numbers(item.message))
         except Unreadable as error:
-            self._told = printable(error.detail)
+            self._note = printable(error.detail)
             return
         except RecursionError:  # Newer Pythons read more than they can walk through.
-            self._told = f"a message of {printable(item.topic)} is nested too deep to draw"
+            self._note = f"a message of {printable(item.topic)} is nested too deep to draw"
             return
         for path, value in found:
             if self._paths and path not in self._paths:
                 continue
             name = f"{item.topic} {path}".strip() if self._several else path or item.topic
             if abs(value) > _LARGEST:
-                self._told = f"a number of {printable(name)} is too large to draw"
+                self._note = f"a number of {printable(name)} is too large to draw"
                 continue
             points = self.series.get(name)
             if points is None:
@@ -212,7 +212,7 @@ class Chart:
             "incomplete": "some topics are left out, they are too many",
             "away": "the server does not answer",
         }
-        self._told = said.get(note.kind, self._told)
+        self._note = said.get(note.kind, self._note)
 
     def render(self, width: int, height: int) -> str:
         """The chart as text of so many columns and lines."""
@@ -220,7 +220,7 @@ class Chart:
 
         newest = max((points[-1][0] for points in self.series.values() if points), default=time.time())
         if height <= _AROUND:
-            return "\n".join([_cut(self._title, width), _cut(self._told or "this window is too low to draw in", width)])
+            return "\n".join([_cut(self._title, width), _cut(self._note or "this window is too low to draw in", width)])
         plotext.clear_figure()
         plotext.theme("pro" if has_colour() else "clear")
         plotext.plot_size(width, height - 1)
@@ -238,11 +238,11 @@ class Chart:
         plotext.xticks(ticks, [_ago(-each) for each in ticks])
         if not self.series:
             plotext.ylim(0, 1)
-        told = self._told or ("" if self.series else "waiting for numbers")
+        line = self._note or ("" if self.series else "waiting for numbers")
         if self._hidden:
-            told = f"{told}  {len(self._hidden)} more series are not shown; choose with --path".strip()
+            line = f"{line}  {len(self._hidden)} more series are not shown; choose with --path".strip()
         drawn = plotext.build().rstrip("\n").replace(_SECOND, "")
-        return f"{drawn if has_colour() else plotext.uncolorize(drawn)}\n{_cut(told, width)}"
+        return f"{drawn if has_colour() else plotext.uncolorize(drawn)}\n{_cut(line, width)}"
 
     def _span_at(self, newest: float) -> float:
         """Seconds of the axis: as many as there are, rounded up, and no more than the span."""

@@ -82,11 +82,11 @@ def record(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
         ctx.call_on_close(lambda: tell(f"{count(written, 'message')} recorded" + (f", {lost} lost" if lost else "")))
         progress = stack.enter_context(Progress(lambda: f"{count(written, 'message')}, Ctrl-C ends"))
         progress.update()
-        told = Teller(client.where, " ".join(topics))
+        teller = Teller(client.where, " ".join(topics))
         for each in _or_nothing(watch, file, output):
             if isinstance(each, Note):
                 if each.kind == "away":
-                    told(each)
+                    teller(each)
                 else:
                     lost += each.count if each.kind == "lost" else 0
                     _write(file, write_note(each, time.time()))

@@ -224,8 +224,8 @@ class _Kept:
             except FileNotFoundError:
                 pass
             except (OSError, ValueError) as error:
-                told = error.strerror if isinstance(error, OSError) else error
-                raise BadUse(f"{file} cannot be read: {told}.") from None
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise BadUse(f"{file} cannot be read: {reason}.") from None
             if any(map(str.isspace, self.place)):
                 raise BadUse(f"{file} holds no place of a relay. Name a file that is not there yet.")
             try:

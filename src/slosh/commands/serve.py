@@ -19,7 +19,7 @@ import click
 
 from slosh.errors import CannotListen, SettingError, SloshError
 from slosh.logs import event, write_logs
-from slosh.settings.row import SWITCH, Group, Setting, hide_login, told_default
+from slosh.settings.row import SWITCH, Group, Setting, describe_default, hide_login
 from slosh.settings.sources import load
 from slosh.settings.table import TABLE, Settings
 from slosh.startup import loop_factory
@@ -88,7 +88,7 @@ class ServeCommand(click.Command):
 
 def option_of(row: Setting) -> click.Option:
     """The command line's option for a setting. It takes text; sources.py reads it, as for every other source."""
-    about = f"{row.about}  [{told_default(row)}]"
+    about = f"{row.about}  [{describe_default(row)}]"
     metavar = "|".join(row.choices) or row.kind.value.upper()
     if row.is_switch:  # --open alone is --open on
         return click.Option(
@@ -217,7 +217,7 @@ async def _serve(settings: Settings, again: "Again") -> int:
     # The process that systemd watches from now on, where both are of one unit.
     _say_ready(settings, server.addresses, *([f"MAINPID={os.getpid()}"] if predecessor is not None else []))
     keep_watchdog(asyncio.get_running_loop())
-    await _until_told(signals, handover)
+    await _until_stopped(signals, handover)
     if handover is not None and handover.done.is_set():
         log.info(
             "another server has taken over; stopping within %g seconds",
@@ -254,15 +254,15 @@ async def _find_predecessor(server: "Server") -> "Predecessor | None":
     return predecessor
 
 
-async def _until_told(signals: "asyncio.Queue[int]", handover: "Handover | None") -> None:
+async def _until_stopped(signals: "asyncio.Queue[int]", handover: "Handover | None") -> None:
     """Wait for a signal, or for a successor that serves."""
-    told = asyncio.ensure_future(signals.get())
+    signal = asyncio.ensure_future(signals.get())
     if handover is None:
-        await told
+        await signal
         return
     done = asyncio.ensure_future(handover.done.wait())
-    await asyncio.wait({told, done}, return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+    await asyncio.wait({signal, done}, return_when=asyncio.FIRST_COMPLETED)
+    signal.cancel()
     done.cancel()
 
 

@@ -68,11 +68,11 @@ class Spool:
         try:
             self._file = _open_alone(path)
             size = os.fstat(self._file.fileno()).st_size
-            told = self._place.read_text(encoding="ascii") if size and self._place.exists() else ""
+            text = self._place.read_text(encoding="ascii") if size and self._place.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise BadUse(f"{path} cannot be used as a spool: {reason}.") from error
-        place = _PLACE.fullmatch(told)
+        place = _PLACE.fullmatch(text)
         if size and place is None:
             self._file.close()
             raise BadUse(

@@ -123,7 +123,7 @@ class View:
         rows = self.rows(topics)
         watchers = sum(int(str(each.get("watchers", 0))) for each in rows)
         rate = sum(float(str(each.get("rate", 0))) for each in rows)
-        told = trouble or f"{count(len(rows), 'topic')}, {count(watchers, 'watcher')}, {rate:,.1f} messages a second"
+        line = trouble or f"{count(len(rows), 'topic')}, {count(watchers, 'watcher')}, {rate:,.1f} messages a second"
         room = max(1, height - 4)
         cells = [_cells_of(each) for each in rows[:room]]
         columns, for_names = _fit(cells, width)
@@ -146,7 +146,7 @@ class View:
             file=StringIO(), width=width, force_terminal=has_colour(), color_system="standard" if has_colour() else None
         )
         with console.capture() as capture:
-            console.print(Text(told), overflow="ellipsis", no_wrap=True)
+            console.print(Text(line), overflow="ellipsis", no_wrap=True)
             console.print(table)
             if len(rows) > room:
                 console.print(Text(f"… and {len(rows) - room:,} more"))

@@ -276,8 +276,8 @@ class Series:
                 if seconds.forgotten >= 0:
                     level.forgotten = seconds.forgotten * WIDTHS[0] // width
                 for at, number in enumerate(finest.numbers):
-                    told = (finest.counts[at], finest.lows[at], finest.highs[at], finest.means[at])
-                    level.add(number * WIDTHS[0] // width, *told)
+                    summary = (finest.counts[at], finest.lows[at], finest.highs[at], finest.means[at])
+                    level.add(number * WIDTHS[0] // width, *summary)
             self.levels.append(level)
         for level in had.values():
             level.release()

@@ -5,7 +5,7 @@ The rules of this file:
 * A new topic is announced at the end of the turn, when the reader that created it watches it already; a reader of a
   pattern is told at once, because it has to watch the topic before its first message. Where these are very many, some
   are told in later turns. They watch the topic from its first message on, like the others, and count as watchers of it
-  meanwhile (`Topic.untold`). The topic lives until all are told.
+  meanwhile (`Topic.joining`). The topic lives until all are told.
 * A topic is announced before its end: `announce` comes before `ended` and `dropped`.
 * Those who wait for a topic to be watched are told once, and very many of them over several turns.
 * A name's walk through the patterns, and a pattern's through the names that are waited for, count as work of the turn.
@@ -168,7 +168,7 @@ class Listeners:
             tell_each(portion, lambda follower: follower.topic_created(topic))
             if topic.watchers:
                 break  # Where nobody of those has room for it, one of the others may have.
-        topic.untold = len(followers)
+        topic.joining = len(followers)
         if followers:
             topic.active_until = max(topic.active_until, now + _LASTS)
             self._turns.put_off(lambda shared: self._tell_more(topic, followers, shared))

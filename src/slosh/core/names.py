@@ -41,7 +41,7 @@ def check_name(name: str) -> str:
         raise BadTopic("A topic needs a name: /topics/<name>.")
     is_plain = name.isascii() and name.isprintable()
     if not is_plain:
-        refused = next((told for each in name if (told := _REFUSED.get(unicodedata.category(each)))), "")
+        refused = next((sentence for each in name if (sentence := _REFUSED.get(unicodedata.category(each)))), "")
         if refused:
             raise BadTopic(f"A topic's name has no {refused}; this one is {_show(name)}.")
     if len(name.encode()) > MAX_NAME_BYTES:

@@ -168,8 +168,8 @@ class SeveralTopics(Subscription):
                 # Its turn comes with the next portion where there is no room for it, or it was not looked at.
                 if not left <= 0 < max_bytes and (sift is None or not has_more or sift.has_all(topic)):
                     reading = read(topic, place, wanted, left, besides, sift)
-                    told = len(reading.messages) + reading.ended
-                    size = sum(map(len, reading.messages)) + besides * told + len(topic.name) + _PART
+                    count = len(reading.messages) + reading.ended
+                    size = sum(map(len, reading.messages)) + besides * count + len(topic.name) + _PART
                     if max_bytes and parts and size > left:
                         reading = None  # One message, larger than the room that is left.
                 if reading is None:
@@ -342,9 +342,9 @@ class PatternSubscription(SeveralTopics):
         """As the base says."""
         return self._incomplete
 
-    def on_incomplete(self, told: Callable[[], None]) -> None:
+    def on_incomplete(self, tell: Callable[[], None]) -> None:
         """As the base says."""
-        self._tell_incomplete = told
+        self._tell_incomplete = tell
 
     def _has_room(self, name: str, epoch: str) -> bool:
         self._forget_dropped()

@@ -67,8 +67,8 @@ class Batch:
         return hash(self.cursor)
 
     def _facts(self) -> tuple[object, ...]:
-        told = (self.several, self.starred, self.place, self.ended, self.incomplete)
-        return self.cursor, dict(self.before), list(self.parts), *told
+        others = (self.several, self.starred, self.place, self.ended, self.incomplete)
+        return self.cursor, dict(self.before), list(self.parts), *others
 
     @property
     def saw(self) -> int:
@@ -153,8 +153,8 @@ class Subscription:
         """Whether topics are left out that the reader's patterns take in, because it has as many as it may come to."""
         return False
 
-    def on_incomplete(self, told: Callable[[], None]) -> None:
-        """Have `told` called once, when a topic is left out for the first time."""
+    def on_incomplete(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called once, when a topic is left out for the first time."""
 
     def fills(self, max_bytes: int) -> bool:
         """Whether more waits than a portion of `max_bytes` bytes, or nothing more will come."""

@@ -106,7 +106,7 @@ class Topic:
         size: bytes of all the messages kept.
         created_at: when this life began, seconds.
         watchers: who waits here, in the order of arrival, and the offset that each had seen when it came.
-        untold: how many readers of patterns are about to wait here, in one of the next turns.
+        joining: how many readers of patterns are about to wait here, in one of the next turns.
         active_until: until when it lingers without watchers, seconds.
         lingering: whether the hub's timers hold it.
         dirty: whether its watchers have still to be woken.
@@ -134,6 +134,7 @@ class Topic:
         "epoch",
         "first",
         "is_over",
+        "joining",
         "kind",
         "last",
         "lingering",
@@ -141,7 +142,6 @@ class Topic:
         "rollups",
         "share",
         "size",
-        "untold",
         "watchers",
     )
 
@@ -153,7 +153,7 @@ class Topic:
         self.last = 0
         self.created_at = now
         self.watchers: dict[Watcher, int] = {}
-        self.untold = 0
+        self.joining = 0
         self.active_until = now
         self.lingering = False
         self.ages = False
@@ -171,7 +171,7 @@ class Topic:
 
     def count_watchers(self) -> int:
         """How many watch it, as publishers are told."""
-        return len(self.watchers) + self.untold
+        return len(self.watchers) + self.joining
 
     def append(self, messages: Sequence[bytes], now: float, queue: int, queue_bytes: int, wall: int = 0) -> int:
         """Put `messages` at the end and let the oldest fall off where the ring is full.

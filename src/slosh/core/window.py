@@ -83,10 +83,10 @@ def work_out_columns(series: Series, window: Window) -> tuple[int, dict[str, obj
             highs[point] = max(columns.highs[at:end])
             means[point] = _mean(columns, at, end, counts[point])
         at = end
-    told: dict[str, object] = {"path": series.path}
+    column: dict[str, object] = {"path": series.path}
     if series.value is not None:
-        told["by"] = series.value
-    return size, told | {"count": counts, "min": lows, "max": highs, "mean": means}
+        column["by"] = series.value
+    return size, column | {"count": counts, "min": lows, "max": highs, "mean": means}
 
 
 def _mean(columns: Columns, at: int, end: int, total: int) -> float:

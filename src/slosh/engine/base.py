@@ -295,11 +295,11 @@ class Engine:
         """
 
     @abstractmethod
-    def count_watchers(self, name: str, now: float, told: Callable[[Watched | SloshError], None]) -> None:
+    def count_watchers(self, name: str, now: float, done: Callable[[Watched | SloshError], None]) -> None:
         """Tell how many watch topic `name`, also where only patterns do. Nothing is created by the question.
 
         Args:
-            told: called with the number, 0 also for a topic that is not active, or with an error of the class.
+            done: called with the number, 0 also for a topic that is not active, or with an error of the class.
         """
 
     def patterns(self) -> Iterator[str]:
@@ -323,13 +323,13 @@ class Engine:
 
     @abstractmethod
     def list_topics(
-        self, after: str, most: int, now: float, told: Callable[[Sequence[TopicFacts] | SloshError], None]
+        self, after: str, most: int, now: float, done: Callable[[Sequence[TopicFacts] | SloshError], None]
     ) -> None:
         """Tell of the active topics in the order of their names: those behind the name `after`, at most `most`.
 
         Args:
             after: a name, which need not be active; empty for the beginning.
-            told: called with the facts, or with an error of the class. Fewer than `most` are the end of the list; else
+            done: called with the facts, or with an error of the class. Fewer than `most` are the end of the list; else
                 ask again behind the last one.
         """
 

@@ -80,7 +80,7 @@ class MemoryEngine(Engine):
             return full
         self.hub.append(topic, messages, now, int(self._wall() * 1000))
         # As `count_watchers` says; the call would be half a percent of a publish.
-        watchers = len(topic.watchers) + topic.untold
+        watchers = len(topic.watchers) + topic.joining
         published = Published(topic.epoch, topic.last, watchers, len(messages))
         if key:
             self.replays.keep(name, key, now, published, client)
@@ -217,10 +217,10 @@ class MemoryEngine(Engine):
         """As the engine promises; `done` is called before this returns."""
         done(None)
 
-    def count_watchers(self, name: str, now: float, told: Callable[[Watched | SloshError], None]) -> None:
-        """As the engine promises; `told` is called before this returns."""
+    def count_watchers(self, name: str, now: float, done: Callable[[Watched | SloshError], None]) -> None:
+        """As the engine promises; `done` is called before this returns."""
         topic = self.hub.find(name, now)
-        told(Watched(self.hub.interest(name, now), topic is not None and topic.ended))
+        done(Watched(self.hub.interest(name, now), topic is not None and topic.ended))
 
     def expect(self, name: str, listener: WatcherCountListener) -> None:
         """As the engine promises."""
@@ -231,10 +231,10 @@ class MemoryEngine(Engine):
         self.hub.listeners.unexpect(name, listener)
 
     def list_topics(
-        self, after: str, most: int, now: float, told: Callable[[Sequence[TopicFacts] | SloshError], None]
+        self, after: str, most: int, now: float, done: Callable[[Sequence[TopicFacts] | SloshError], None]
     ) -> None:
-        """As the engine promises; `told` is called before this returns."""
-        told([facts_of(topic, now) for topic in islice(self.hub.listed(after, now), most)])
+        """As the engine promises; `done` is called before this returns."""
+        done([facts_of(topic, now) for topic in islice(self.hub.listed(after, now), most)])
 
     def observe(self, listener: TopicListener) -> None:
         """As the engine promises."""

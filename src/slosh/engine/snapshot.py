@@ -144,8 +144,8 @@ def _take_history(engine: MemoryEngine, topic: Topic) -> Iterator[bytes]:
         return
     engine.hub.histories.finish(topic)
     groups = rollups.groups()
-    told = HistoryState(topic.name, rollups.unlisted, rollups.missed, [(each.by, each.since) for each in groups])
-    yield _encoder.encode(Snapshot(histories=[told]))
+    state = HistoryState(topic.name, rollups.unlisted, rollups.missed, [(each.by, each.since) for each in groups])
+    yield _encoder.encode(Snapshot(histories=[state]))
     states: list[SeriesState] = []
     size = 0
     for group in groups:
@@ -204,8 +204,8 @@ def put_back(engine: MemoryEngine, part: bytes, now: float) -> int:
             _begin_again(engine, state, now)
         except SloshError:
             left_out += 1
-    for told in snapshot.histories:
-        _begin_history_again(engine, told, now)
+    for history in snapshot.histories:
+        _begin_history_again(engine, history, now)
     for series in snapshot.series:
         _put_series_back(engine, series, now)
     for each in snapshot.keys:

@@ -30,7 +30,7 @@ class RefusalLog:
 
     def __init__(self) -> None:
         self._due: dict[str, float] = {}  # when each reason may be logged again, by the error's code
-        self._untold: dict[str, int] = {}  # refusals since its last line
+        self._unlogged: dict[str, int] = {}  # refusals since its last line
 
     def is_due(self, code: str, now: float, level: str) -> bool:
         """Whether to call `write` for a refusal with this code. One that is not due is counted for the next line.
@@ -42,7 +42,7 @@ class RefusalLog:
         if code == NoWatchers.code or level not in _LEVELS:
             return False
         if now < self._due.get(code, now):
-            self._untold[code] = self._untold.get(code, 0) + 1
+            self._unlogged[code] = self._unlogged.get(code, 0) + 1
             return False
         self._due[code] = now + INTERVAL
         return True
@@ -56,8 +56,8 @@ class RefusalLog:
             client: its address; empty for a Unix socket.
             level: the setting `log_refusals`.
         """
-        more = self._untold.pop(error.code, 0)
-        told = f" ({more} more of these since the last line)" if more else ""
+        more = self._unlogged.pop(error.code, 0)
+        others = f" ({more} more of these since the last line)" if more else ""
         sender = printable(client) or "a Unix socket"
         token = printable(error.token)
         named = f" with the token {token}" if token else ""
@@ -69,7 +69,7 @@ class RefusalLog:
             named,
             error.status,
             error.code,
-            told,
+            others,
             extra=event(
                 "refused", request=asked, client=sender, token=token, status=error.status, code=error.code, more=more
             ),

@@ -55,19 +55,19 @@ def _explain(error: OSError) -> str:
     return f"a file cannot be read: {(error.strerror or str(error)).lower()}. Name one that can."
 
 
-def read_certificate(told: Mapping[str, Any] | None) -> tuple[frozenset[str], float]:
+def read_certificate(certificate: Mapping[str, Any] | None) -> tuple[frozenset[str], float]:
     """The names in a certificate that was verified, and until when it counts, seconds since 1970.
 
     Args:
-        told: as `ssl.SSLSocket.getpeercert` gives it; nothing where there is none.
+        certificate: as `ssl.SSLSocket.getpeercert` gives it; nothing where there is none.
     """
-    if not told:
+    if not certificate:
         return frozenset(), 0.0
-    return frozenset(_list_names(told)), float(ssl.cert_time_to_seconds(told["notAfter"]))
+    return frozenset(_list_names(certificate)), float(ssl.cert_time_to_seconds(certificate["notAfter"]))
 
 
-def _list_names(told: Mapping[str, Any]) -> Iterator[str]:
+def _list_names(certificate: Mapping[str, Any]) -> Iterator[str]:
     """The common name, and the alternative names (RFC 5280 §4.2.1.6)."""
-    for part in told.get("subject", ()):
+    for part in certificate.get("subject", ()):
         yield from (value for name, value in part if name == "commonName")
-    yield from (value for kind, value in told.get("subjectAltName", ()) if kind in _NAMES)
+    yield from (value for kind, value in certificate.get("subjectAltName", ()) if kind in _NAMES)

@@ -81,11 +81,11 @@ def contradictions(tables: Tables, default: Mapping[str, Value], rows: Mapping[s
             ("max_message", "max_bytes", "all topics together must have room for one message"),
         ):
             if float(values[small]) > float(values[large]):
-                told = [
+                shown = [
                     f"{name} ({show(rows[name], values[name])}{'' if name in table else ', as for all topics'})"
                     for name in (small, large)
                 ]
-                yield f"{called(pattern)}: {told[0]} may not be larger than {told[1]}: {why}."
+                yield f"{called(pattern)}: {shown[0]} may not be larger than {shown[1]}: {why}."
 
 
 def _check_pattern(pattern: object, before: Mapping[str, object], where: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from slosh.settings.row import Group, Kind, Setting, show, told_default
+from slosh.settings.row import Group, Kind, Setting, describe_default, show
 from slosh.settings.table import TABLE
 
 HEAD = """\
@@ -57,11 +57,11 @@ def _sections() -> Iterator[str]:
 
 
 def _default(row: Setting) -> str:
-    told = told_default(row).removeprefix("default ")
-    number, colon, zero = told.partition(": ")
+    default = describe_default(row).removeprefix("default ")
+    number, colon, zero = default.partition(": ")
     if colon and number == "0":
         return f"0 ({zero})"
-    return told.partition(";")[0]
+    return default.partition(";")[0]
 
 
 def _allowed(row: Setting) -> str:

@@ -51,6 +51,6 @@ def contradictions(values: Mapping[str, Any], names: Mapping[str, str], rows: Ma
     if places:
         places += [name for name in ("host", "port") if values[name] != rows[name].default]
     if len(places) > 1:
-        told = " and ".join(called(name) for name in places)
-        found.append(f"{told} name more than one place to listen. Choose one: host and port, uds, or fd.")
+        named = " and ".join(called(name) for name in places)
+        found.append(f"{named} name more than one place to listen. Choose one: host and port, uds, or fd.")
     return found

@@ -185,7 +185,7 @@ def show(row: Setting, value: float | str) -> str:
     return str(int(value))
 
 
-def told_default(row: Setting) -> str:
+def describe_default(row: Setting) -> str:
     """The default and the meaning of 0 in a few words, for help and docs: "default 10s; 0: closes at once"."""
     if row.default in ("", -1):
         return f"default {row.zero or 'none'}"

@@ -32,9 +32,9 @@ _is_ascii: Final = bytes.isascii
 _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-def write_json(told: object) -> bytes:
+def write_json(value: object) -> bytes:
     """JSON in UTF-8, with each character as itself."""
-    return json.dumps(told, ensure_ascii=False).encode()
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def check_json(text: bytes, max_depth: int) -> bytes:

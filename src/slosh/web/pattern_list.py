@@ -22,7 +22,7 @@ def tell_patterns(connection: Connection, engine: Engine) -> None:
     rights = find_rights(connection)
     found = list(islice(engine.patterns(), _LISTED + 1))
     seen = sorted({each for pattern in found[:_LISTED] for each in rights.find_seen(pattern)})
-    told: dict[str, object] = {"patterns": seen}
+    facts: dict[str, object] = {"patterns": seen}
     if len(found) > _LISTED:
-        told["more"] = True
-    connection.respond(200, JSON_ANSWER, write_json(told) + b"\n")
+        facts["more"] = True
+    connection.respond(200, JSON_ANSWER, write_json(facts) + b"\n")

@@ -240,8 +240,8 @@ class _Publishing(Checking):
             self._accepted += outcome.accepted
             self._replayed = self._replayed or outcome.replayed
             place = f"{outcome.epoch}.{outcome.newest}"
-            told = {"max": outcome.newest, "next": place, "watchers": outcome.watchers}
-            self._taken.append(write_json({name: told})[1:-1])
+            facts = {"max": outcome.newest, "next": place, "watchers": outcome.watchers}
+            self._taken.append(write_json({name: facts})[1:-1])
         else:
             self._refused.append(write_json({name: {"code": outcome.code, "count": count}})[1:-1])
         self._settled()

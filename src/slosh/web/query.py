@@ -118,7 +118,7 @@ def ignored_field(parameters: Mapping[str, str], known: AbstractSet[str], with_t
         return b""
     if with_token == "on":  # noqa: S105 - a switch
         known |= TOKEN
-    told: list[str] = []
+    ignored: list[str] = []
     left = _LONGEST_LIST
     for name in parameters:
         if name not in known:
@@ -126,8 +126,8 @@ def ignored_field(parameters: Mapping[str, str], known: AbstractSet[str], with_t
             left -= len(text) + 2
             if left < 0:
                 break
-            told.append(text)
-    return field("Slosh-Ignored", ", ".join(told)) if told else b""
+            ignored.append(text)
+    return field("Slosh-Ignored", ", ".join(ignored)) if ignored else b""
 
 
 def parse_since(text: str) -> Since:

@@ -46,13 +46,13 @@ class SessionCookie:
 
 def describe(grant: Grant) -> bytes:
     """What is told of a grant, as a line of JSON."""
-    told = {
+    facts = {
         "name": grant.name,
         "read": grant.rights.read,
         "publish": grant.rights.publish,
         "expires": None if grant.expires == math.inf else int(grant.expires * 1000),
     }
-    return json.dumps(told, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 class OpenSession(Action):

@@ -33,7 +33,7 @@ _ONE_TOPIC: Final = 4096
 
 def describe(facts: TopicFacts, classes: Classes) -> dict[str, object]:
     """What is told of a topic: watchers, newest offset, age in seconds, messages a second, its class, and its end."""
-    told: dict[str, object] = {
+    members: dict[str, object] = {
         "name": facts.name,
         "watchers": facts.watchers,
         "max": facts.newest,
@@ -42,8 +42,8 @@ def describe(facts: TopicFacts, classes: Classes) -> dict[str, object]:
         "class": classes.find(facts.name).pattern,
     }
     if facts.ended:
-        told["ended"] = True
-    return told
+        members["ended"] = True
+    return members
 
 
 class ListTopics(Action):
@@ -110,9 +110,9 @@ class _Listing(LaterAnswer):
 
     def look(self) -> None:
         """Look at the next topics."""
-        self._engine.list_topics(self._after, self._size, self.connection.server.now(), self._told)
+        self._engine.list_topics(self._after, self._size, self.connection.server.now(), self._listed)
 
-    def _told(self, found: Sequence[TopicFacts] | SloshError) -> None:
+    def _listed(self, found: Sequence[TopicFacts] | SloshError) -> None:
         if isinstance(found, SloshError):
             self.settle(found)
             return

@@ -329,12 +329,12 @@ class _Watching(Exchange):
         # A topic that is created before the answer is told twice, which says the same.
         engine, server = self._engine, self._connection.server
         self._is_asking = True
-        engine.list_topics(self._after, engine.page, server.now(), partial(self._told, turns))
+        engine.list_topics(self._after, engine.page, server.now(), partial(self._listed, turns))
         self._is_asking = False
         if self._found:
             self._tell_page(shared)
 
-    def _told(self, turns: int, found: Sequence[TopicFacts] | SloshError) -> None:
+    def _listed(self, turns: int, found: Sequence[TopicFacts] | SloshError) -> None:
         """The engine has answered, at once or later."""
         if not self._connection.is_held_by(self) or turns != self._turns:
             return

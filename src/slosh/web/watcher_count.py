@@ -52,7 +52,7 @@ class CountWatchers(Action):
         """Tell it now, or wait."""
         wait = self._wait if connection.head.method != "HEAD" else 0.0
         counting = _Counting(connection, self._engine, self._name, wait)
-        self._engine.count_watchers(self._name, connection.server.now(), counting.told)
+        self._engine.count_watchers(self._name, connection.server.now(), counting.answered)
         counting.hold()
 
 
@@ -72,7 +72,7 @@ class _Counting(LaterAnswer):
         self._name = name
         self._wait = wait
 
-    def told(self, watched: Watched | SloshError) -> None:
+    def answered(self, watched: Watched | SloshError) -> None:
         """The engine has answered."""
         if not self.settle(watched) or isinstance(watched, SloshError):
             return

@@ -25,12 +25,12 @@ class Listing:
         facts: Facts,
         names: list[str],
         most: int,
-        told: Callable[[Sequence[TopicFacts] | SloshError], None],
+        done: Callable[[Sequence[TopicFacts] | SloshError], None],
     ) -> None:
         self._facts = facts
         self._names = names
         self._most = most
-        self._told = told
+        self._done = done
         self._found: list[TopicFacts] = []
         self._missing = 0
 
@@ -39,7 +39,7 @@ class Listing:
         wanted = min(self._most - len(self._found), _TOGETHER)
         part, self._names = self._names[:wanted], self._names[wanted:]
         if not part:
-            self._told(self._found)
+            self._done(self._found)
             return
         self._missing = len(part)
         for name in part:
@@ -50,7 +50,7 @@ class Listing:
             return  # It was refused already.
         if isinstance(facts, SloshError):
             self._missing = -1
-            self._told(facts)
+            self._done(facts)
             return
         if isinstance(facts, TopicFacts):  # else it has ended since it was listed
             self._found.append(facts)
@@ -66,7 +66,7 @@ class Round:
     Args:
         facts: asks for them.
         names: of the topics.
-        told: called with a name and what is known of it.
+        done: called with a name and what is known of it.
         ended: called at the end.
     """
 
@@ -74,12 +74,12 @@ class Round:
         self,
         facts: Facts,
         names: list[str],
-        told: Callable[[str, TopicFacts | int], None],
+        done: Callable[[str, TopicFacts | int], None],
         ended: Callable[[], None],
     ) -> None:
         self._facts = facts
         self._names = names
-        self._told = told
+        self._done = done
         self._ended = ended
         self._missing = 0
         self._has_failed = False
@@ -98,7 +98,7 @@ class Round:
         if isinstance(facts, SloshError):
             self._has_failed = True
         else:
-            self._told(name, facts)
+            self._done(name, facts)
         self._missing -= 1
         if not self._missing:
             self.go_on()

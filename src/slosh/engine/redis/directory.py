@@ -151,15 +151,15 @@ class Directory:
     def _forget_opener(self, name: str) -> None:
         self._hub.shares.forget_topic(self._openers.pop(name, ""))
 
-    def list_topics(self, after: str, most: int, told: Callable[[Sequence[TopicFacts] | SloshError], None]) -> None:
+    def list_topics(self, after: str, most: int, done: Callable[[Sequence[TopicFacts] | SloshError], None]) -> None:
         """Tell of at most `most` active topics behind the name `after`, in the order of their names."""
 
         def listed(reply: list[bytes] | SloshError) -> None:
             if isinstance(reply, SloshError):
-                told(reply)
+                done(reply)
                 return
             names = sorted(name for name in map(bytes.decode, reply) if name > after)
-            Listing(self._facts, names, most, told).go_on()
+            Listing(self._facts, names, most, done).go_on()
 
         self._fetch(self._view.keys.topics, listed)
 
@@ -266,16 +266,16 @@ class Directory:
 
     # Patterns.
 
-    def count_watchers(self, name: str, told: Callable[[Watched | SloshError], None]) -> None:
+    def count_watchers(self, name: str, done: Callable[[Watched | SloshError], None]) -> None:
         """Tell how many watch topic `name`, also where only patterns do."""
 
         def answered(facts: TopicFacts | int | SloshError) -> None:
             if isinstance(facts, TopicFacts):
-                told(Watched(facts.watchers, facts.ended))
+                done(Watched(facts.watchers, facts.ended))
             elif isinstance(facts, SloshError):
-                told(facts)
+                done(facts)
             else:
-                told(Watched(facts + self.count_followers(name)))
+                done(Watched(facts + self.count_followers(name)))
 
         def refused(error: SloshError | None) -> None:
             answered(error or 0)

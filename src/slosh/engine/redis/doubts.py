@@ -62,23 +62,23 @@ class Doubts:
         since: float,
         listening: int,
         ask: Callable[[], None],
-        told: Callable[[SloshError | None], None],
+        done: Callable[[SloshError | None], None],
     ) -> None:
         """Have the store asked again by `ask`, or tell that nobody watches topic `name`, or that nobody can know.
 
         Args:
             since: when it was asked first, seconds.
             listening: how many nodes listen to the topic.
-            told: called with None, or with the error that is the answer.
+            done: called with None, or with the error that is the answer.
         """
         view, now = self._view, self._view.now()
         timeout = view.settings.engine_timeout
         # Nodes that have just come back have their time from then on.
         patience_over = max(since, self._settled_at) + min(_PATIENCE, timeout)
         if self._is_settled() and (not listening or now >= patience_over):
-            told(None)
+            done(None)
         elif now >= since + timeout and not self._is_settled():
-            told(EngineUnreachable("The messages' store was away, and it is not known yet who watches; try again."))
+            done(EngineUnreachable("The messages' store was away, and it is not known yet who watches; try again."))
         elif listening:
             self._ask_later(now - since, ask)
         else:

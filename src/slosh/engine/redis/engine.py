@@ -236,9 +236,9 @@ class RedisEngine(Engine):
 
     # Watchers, and what there is.
 
-    def count_watchers(self, name: str, now: float, told: Callable[[Watched | SloshError], None]) -> None:  # noqa: ARG002 - of the protocol
+    def count_watchers(self, name: str, now: float, done: Callable[[Watched | SloshError], None]) -> None:  # noqa: ARG002 - of the protocol
         """As the engine promises; what other nodes have told, which may be a second old, and what is known here."""
-        self._directory.count_watchers(name, told)
+        self._directory.count_watchers(name, done)
 
     def patterns(self) -> Iterator[str]:
         """As the engine promises."""
@@ -259,10 +259,10 @@ class RedisEngine(Engine):
         after: str,
         most: int,
         now: float,  # noqa: ARG002 - of the protocol
-        told: Callable[[Sequence[TopicFacts] | SloshError], None],
+        done: Callable[[Sequence[TopicFacts] | SloshError], None],
     ) -> None:
         """As the engine promises."""
-        self._directory.list_topics(after, most, told)
+        self._directory.list_topics(after, most, done)
 
     def observe(self, listener: TopicListener) -> None:
         """As the engine promises."""

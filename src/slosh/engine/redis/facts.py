@@ -25,7 +25,7 @@ class Facts:
     def find(
         self,
         name: str,
-        told: Callable[[TopicFacts | int | SloshError], None],
+        done: Callable[[TopicFacts | int | SloshError], None],
         doubt: Callable[[int], None] | None = None,
     ) -> None:
         """Tell the facts of topic `name`, or where it is not active how many watch it nevertheless.
@@ -37,7 +37,7 @@ class Facts:
 
         def answered(reply: list[Any] | SloshError) -> None:
             if isinstance(reply, SloshError):
-                told(reply)
+                done(reply)
                 return
             topic = self._hub.find(name, self._view.now())
             watchers = reply[0] + (topic.count_watchers() if topic is not None else 0)
@@ -45,14 +45,14 @@ class Facts:
                 if doubt is not None and not watchers:
                     doubt(reply[1])
                 else:
-                    told(watchers)
+                    done(watchers)
                 return
             newest, age, recent, kept, oldest, ended = (int(each) for each in reply[1:])
             # As Topic.rate has it: a ring younger than the window, because messages fell off, speaks for its own age.
             # The ages are less than nothing where the store's clock was set back.
             is_short = recent == kept and newest > kept and oldest >= 0
             seconds = max(oldest / 1e6, 0.001) if is_short else RATE_WINDOW
-            told(TopicFacts(name, watchers, newest, max(0, age) / 1e6, recent / seconds, bool(ended)))
+            done(TopicFacts(name, watchers, newest, max(0, age) / 1e6, recent / seconds, bool(ended)))
 
         view, keys = self._view, self._view.keys.of_topic(name)
         channel = view.keys.channel(name) if doubt is not None else ""

@@ -23,8 +23,8 @@ class Mirror:
         latest: the same on this node's clock, seconds; messages never seem to arrive before earlier ones.
         waiting: who waits until it is known, and was not asked for yet.
         asked: who waits for the answer that is on its way.
-        told: the number of watchers that the store was told.
-        told_until: until when the topic lingers as far as the store was told, seconds.
+        reported: the number of watchers that the store was told last.
+        reported_until: until when the topic lingers as far as the store was told, seconds.
         is_heard: whether all announcements are heard.
         is_visited: whether it is among those that are looked at from time to time.
         is_syncing: whether an answer of the store is on its way.
@@ -41,9 +41,9 @@ class Mirror:
         "latest",
         "name",
         "opener",
+        "reported",
+        "reported_until",
         "stamp",
-        "told",
-        "told_until",
         "topic",
         "waiting",
     )
@@ -56,8 +56,8 @@ class Mirror:
         self.latest = 0.0
         self.waiting: dict[Opened, None] = {}
         self.asked: dict[Opened, None] = {}
-        self.told = 0
-        self.told_until = 0.0
+        self.reported = 0
+        self.reported_until = 0.0
         self.is_heard = False
         self.is_visited = False
         self.is_syncing = False
@@ -100,10 +100,10 @@ class Mirror:
             now: seconds on this node's clock.
         """
         head, _, body = carried.partition(b"\n")
-        before, stamp, told = head.split(b" ")
+        before, stamp, sizes = head.split(b" ")
         messages = [body]
-        if b"," in told:
-            ends = accumulate(map(int, told.split(b",")), initial=0)
+        if b"," in sizes:
+            ends = accumulate(map(int, sizes.split(b",")), initial=0)
             messages = [body[start:end] for start, end in pairwise(ends)]
         # A store that forgot some messages may have others at their offsets, but none with their times.
         if last + len(messages) != newest or before != (self.stamp or b"-"):

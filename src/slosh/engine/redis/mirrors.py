@@ -94,12 +94,12 @@ class Mirrors:
 
     async def give_back(self) -> None:
         """Give back what this node watched, so that others need not wait for its end."""
-        watched = [mirror for mirror in self._mirrors.values() if mirror.told and self._view.servers.are_up]
-        told = [asyncio.get_running_loop().create_future() for _ in watched]
-        for mirror, each in zip(watched, told, strict=True):
+        watched = [mirror for mirror in self._mirrors.values() if mirror.reported and self._view.servers.are_up]
+        answers = [asyncio.get_running_loop().create_future() for _ in watched]
+        for mirror, each in zip(watched, answers, strict=True):
             self._give_back(mirror, each.set_result)
-        if told:
-            await asyncio.wait(told, timeout=_FAREWELL)
+        if answers:
+            await asyncio.wait(answers, timeout=_FAREWELL)
 
     def find_open(self, name: str, now: float) -> Topic | None:
         """As the engine promises: what is mirrored is open already."""
@@ -108,7 +108,7 @@ class Mirrors:
         if topic is None or self._hub.find(name, now) is not topic:
             return None
         self._hub.open(name, now)
-        if mirror is not None and mirror.told_until - now < topic.kind.linger / 2:
+        if mirror is not None and mirror.reported_until - now < topic.kind.linger / 2:
             self._sync(mirror)  # before it runs out for the others
         return topic
 
@@ -236,7 +236,7 @@ class Mirrors:
         def answered(reply: list[Any] | SloshError) -> None:
             mirror.is_syncing = False
             if not isinstance(reply, SloshError):
-                mirror.told, mirror.told_until = here, now + linger
+                mirror.reported, mirror.reported_until = here, now + linger
                 if len(reply) > _INACTIVE and reply[4]:
                     self._directory.tell_of_creation(mirror.name)
             if topic is not None and mirror.topic is None and mirror.asked:
@@ -293,7 +293,7 @@ class Mirrors:
             self._answer(mirror, error)
             self._forget(mirror)
             return
-        self._directory.keep(mirror.name, mirror.told, mirror.told_until)
+        self._directory.keep(mirror.name, mirror.reported, mirror.reported_until)
         if mirror.asked:
             self._hub.linger(topic, self._view.now())
             self._answer(mirror, topic)
@@ -388,13 +388,13 @@ class Mirrors:
             self._hub.shares.forget_topic(mirror.opener)
             self._directory.forget(mirror.name)
             self._view.servers.unlisten(self._view.keys.channel(mirror.name))
-            if mirror.told:
+            if mirror.reported:
                 self._give_back(mirror)
 
-    def _give_back(self, mirror: Mirror, told: Callable[[object], None] = lambda _: None) -> None:
-        """Tell the store that nobody watches here any more; `told` is called when it has answered."""
+    def _give_back(self, mirror: Mirror, done: Callable[[object], None] = lambda _: None) -> None:
+        """Tell the store that nobody watches here any more; `done` is called when it has answered."""
         left = mirror.topic.active_until - self._view.now() if mirror.topic is not None else 0.0
-        self._send_sync(Mirror(mirror.name), 0, max(0, int(left * 1000)), "", told)
+        self._send_sync(Mirror(mirror.name), 0, max(0, int(left * 1000)), "", done)
 
     def topic_created(self, topic: Topic) -> None:
         """As the hub's listener; what is created here was begun by this engine."""
@@ -422,7 +422,7 @@ class Mirrors:
             if topic is None or self._view.is_stopped:
                 mirror.is_visited = False
                 continue
-            if topic.watchers or topic.active_until > mirror.told_until:
+            if topic.watchers or topic.active_until > mirror.reported_until:
                 self._sync(mirror)
             self._visits.add(mirror, now + self._view.times_of(mirror.name).visit)
 
@@ -430,7 +430,7 @@ class Mirrors:
         """As the hub's counter: somebody came, or went."""
         self._moved[topic.name] = None
         mirror = self._mirrors.get(topic.name)
-        if mirror is not None and not mirror.told and topic.watchers:
+        if mirror is not None and not mirror.reported and topic.watchers:
             self._tell_at(self._view.now())  # Somebody may sleep until there is a watcher.
         elif self._telling_at == math.inf:
             self._tell_at(self._view.now() + _TELL_WITHIN)
@@ -447,5 +447,5 @@ class Mirrors:
         moved, self._moved = self._moved, {}
         for name in moved:
             mirror = self._mirrors.get(name)
-            if mirror is not None and mirror.topic is not None and len(mirror.topic.watchers) != mirror.told:
+            if mirror is not None and mirror.topic is not None and len(mirror.topic.watchers) != mirror.reported:
                 self._sync(mirror)

@@ -128,11 +128,11 @@ def _encode_several(batch: Batch) -> list[bytes]:
 def _place_behind_end(places: Vector, name: str, reading: Reading, batch: Batch) -> str:
     """The places once the topic `name` has ended, as `SeveralTopics.read` tells them."""
     places.move(name, Cursor(reading.epoch, ENDED if batch.starred else reading.place))
-    told = str(places)
+    text = str(places)
     if batch.starred:
-        return told
+        return text
     places.leave(name)
-    return str(places) or told
+    return str(places) or text
 
 
 def _resets(batch: Batch) -> list[bytes]:
@@ -142,8 +142,8 @@ def _resets(batch: Batch) -> list[bytes]:
 
 def _control(name: str, reading: Reading, *, several: bool) -> bytes:
     """What has to be said before the messages of a topic, often nothing."""
-    told = ((b"lost", reading.lost), (b"conflated", reading.conflated))
-    counts = b"".join(_event(word, b"%d" % count, name, several=several) for word, count in told if count)
+    words = ((b"lost", reading.lost), (b"conflated", reading.conflated))
+    counts = b"".join(_event(word, b"%d" % count, name, several=several) for word, count in words if count)
     if not reading.truncated:
         return counts
     return b"event: truncated\ndata: {%b}\n\n%b" % (b'"topic":' + write_json(name) if several else b"", counts)

@@ -56,8 +56,8 @@ class Formats:
             chosen = self._by_name.get(parameters["format"])
             if chosen is None:
                 *names, last = self._by_name
-                told = f"{', '.join(names)} or {last}"
-                raise BadQuery("format", f"format is {told}; a WebSocket is asked for with Upgrade.")
+                choices = f"{', '.join(names)} or {last}"
+                raise BadQuery("format", f"format is {choices}; a WebSocket is asked for with Upgrade.")
             return chosen
         accept = Accept(head)
         if not accept.is_there:

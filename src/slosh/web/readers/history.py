@@ -135,7 +135,7 @@ class History(Reader):
 class _Answer(Exchange):
     """An answer that is being made."""
 
-    __slots__ = ("_action", "_connection", "_parts", "_rollups", "_series", "_told", "_topic", "_upto", "_window")
+    __slots__ = ("_action", "_connection", "_facts", "_parts", "_rollups", "_series", "_topic", "_upto", "_window")
 
     outlives_eof: ClassVar[bool] = True
 
@@ -148,7 +148,7 @@ class _Answer(Exchange):
         self._window: Window | None = None
         self._series: deque[Series] = deque()
         self._parts: list[bytes] = []
-        self._told: dict[str, Any] = {}
+        self._facts: dict[str, Any] = {}
 
     def go_on(self, room: int) -> int:
         """Do a part of the work that costs about `room` bytes, and give what it cost; -1 where it has to wait."""
@@ -202,7 +202,7 @@ class _Answer(Exchange):
             [group.since if group is not None else 0, *(known_since(each, window) for each in self._series)]
         )
         known_from = max(known_from, now - int((server.now() - topic.created_at) * 1000))
-        self._told = {
+        self._facts = {
             "from": window.start,
             "to": window.end,
             "step": window.step,
@@ -222,8 +222,8 @@ class _Answer(Exchange):
         self._series.clear()
 
     def _finish(self) -> None:
-        place = next_field(str(self._told["next"]))
-        body = b'%b,"series":[%b]}\n' % (_encode(self._told)[:-1], b",".join(self._parts))
+        place = next_field(str(self._facts["next"]))
+        body = b'%b,"series":[%b]}\n' % (_encode(self._facts)[:-1], b",".join(self._parts))
         self._parts = []
         self._connection.respond(200, JSON_ANSWER + place, body)
 
@@ -236,18 +236,18 @@ def work_out(series: deque[Series], window: Window, room: int, parts: list[bytes
     """Write the first of `series` into `parts`, as many as cost about `room` bytes. Gives what they cost."""
     spent = 0
     while series and spent < room:
-        columns, told = work_out_columns(series.popleft(), window)
-        parts.append(_encode(told))
+        columns, column = work_out_columns(series.popleft(), window)
+        parts.append(_encode(column))
         spent += _BUCKET * columns + _POINT * window.points
     return spent
 
 
-def _encode(told: dict[str, Any]) -> bytes:
+def _encode(facts: dict[str, Any]) -> bytes:
     """JSON. Halves of characters, that names and values of messages may have, are escaped, as they were there."""
     try:
-        return _encoder.encode(told)
+        return _encoder.encode(facts)
     except UnicodeEncodeError:
-        return json.dumps(told, separators=(",", ":")).encode()
+        return json.dumps(facts, separators=(",", ":")).encode()
 
 
 def check_span(engine: Engine, name: str, span: float) -> None:
@@ -259,9 +259,9 @@ def check_span(engine: Engine, name: str, span: float) -> None:
     kind = engine.hub.classes.find(name)
     most = kind.history or ASKED
     if span > most:
-        told = (
+        reason = (
             "which is what its class keeps (the setting history)"
             if kind.history
             else "because its class does not say how long a history it keeps (the setting history)"
         )
-        raise BadQuery("history", f"The history of this topic reaches back {most:g} s at most, {told}.")
+        raise BadQuery("history", f"The history of this topic reaches back {most:g} s at most, {reason}.")

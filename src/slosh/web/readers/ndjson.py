@@ -32,5 +32,5 @@ class NdjsonStream(StreamAction):
 
     def encode_incomplete(self, subscription: Subscription) -> bytes:
         """As the base says, as a line."""
-        told = super().encode_incomplete(subscription)
-        return told + b"\n" if told else b""
+        data = super().encode_incomplete(subscription)
+        return data + b"\n" if data else b""

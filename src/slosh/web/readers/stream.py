@@ -125,8 +125,8 @@ class Stream(Exchange):
         "_goes_on",
         "_heartbeat_at",
         "_is_outliving",
-        "_is_untold",
         "_minor",
+        "_must_tell",
         "_sift",
         "action",
         "connection",
@@ -139,7 +139,7 @@ class Stream(Exchange):
         self.subscription = subscription
         self._minor = connection.head.minor
         self._is_outliving = False  # its end, to give what it has gathered
-        self._is_untold = False  # that topics are left out which its patterns take in
+        self._must_tell = False  # that topics are left out which its patterns take in
         self._goes_on = False  # in a later turn, with what this one had no room for
         self._sift: Sift | None = None  # what was found for `key` while it catches up
         self._gathers_until = math.inf
@@ -152,7 +152,7 @@ class Stream(Exchange):
         self._heartbeat_at = now + self.action.heartbeat_every
         self.write_preamble()
         if self.subscription.is_incomplete():
-            self._is_untold = True
+            self._must_tell = True
             self._tell_incomplete()
         else:
             self.subscription.on_incomplete(self._became_incomplete)
@@ -181,7 +181,7 @@ class Stream(Exchange):
 
     def _became_incomplete(self) -> None:
         """A topic is left out, for the first time. Very many streams may have to tell it, so each does in its turn."""
-        self._is_untold = True
+        self._must_tell = True
         self.action.engine.hub.put_off(self._tell_in_turn)
 
     def _tell_in_turn(self, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
@@ -190,11 +190,11 @@ class Stream(Exchange):
 
     def _tell_incomplete(self) -> None:
         """Say once that topics are left out, as soon as the client takes something."""
-        if self._is_untold and self.connection.is_writable:
-            self._is_untold = False
-            told = self.action.encode_incomplete(self.subscription)
-            if told:
-                self.connection.write(self.frame(told))
+        if self._must_tell and self.connection.is_writable:
+            self._must_tell = False
+            data = self.action.encode_incomplete(self.subscription)
+            if data:
+                self.connection.write(self.frame(data))
 
     def deadline_passed(self) -> None:
         """One of the clocks has run down."""

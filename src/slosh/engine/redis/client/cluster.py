@@ -142,8 +142,8 @@ class Cluster(Servers):
                 answer = await self._ask_for_slots(host, port)
             except (RedisError, OSError) as error:
                 if (wrong := why_wrong(error)) is not None and not self._slots:
-                    told = f"{wrong} What went wrong: {reason_of(error)}."
-                    raise SettingError(f"engine: {self.address.text} is there and cannot be used. {told}") from None
+                    sentence = f"{wrong} What went wrong: {reason_of(error)}."
+                    raise SettingError(f"engine: {self.address.text} is there and cannot be used. {sentence}") from None
                 trouble = reason_of(error)
                 continue
             # A server that was not told its own address leaves it away (CLUSTER SLOTS in the reference).

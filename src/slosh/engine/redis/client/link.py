@@ -130,8 +130,8 @@ class Link:
         self._down_since: float | None = None
         self._quiet_until = 0.0
         # Whether the server can be reached at all is seen by a PING, which goes out when somebody asks.
-        told = ChannelEvents(subscribed, heard, moved_away, self._ping)
-        self._listener = Listener(client, told, clustered=clustered, longest_pause=min(_LONGEST_PAUSE, timeout))
+        events = ChannelEvents(subscribed, heard, moved_away, self._ping)
+        self._listener = Listener(client, events, clustered=clustered, longest_pause=min(_LONGEST_PAUSE, timeout))
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
         self.is_up = False
@@ -160,8 +160,8 @@ class Link:
                 return
             await self.stop()
             if wrong is not None:
-                told = f"{wrong} What went wrong: {reason_of(error)}."
-                raise SettingError(f"engine: {self._address.text} is there and cannot be used. {told}") from None
+                sentence = f"{wrong} What went wrong: {reason_of(error)}."
+                raise SettingError(f"engine: {self._address.text} is there and cannot be used. {sentence}") from None
             raise EngineUnreachable(f"What went wrong: {reason_of(error)}.") from None
         self.is_up = True
         self._tasks = [self._loop.create_task(self._send_all())]

@@ -52,7 +52,7 @@ class Listener:
 
     Args:
         client: the library's client for that server.
-        told: who is told what happens.
+        events: what to call where something happens.
         clustered: whether the server is one of a cluster.
         longest_pause: seconds between two attempts to reach it, at most.
 
@@ -62,9 +62,9 @@ class Listener:
         trouble: why it was listened to again last.
     """
 
-    def __init__(self, client: "Redis", told: ChannelEvents, *, clustered: bool, longest_pause: float) -> None:
+    def __init__(self, client: "Redis", events: ChannelEvents, *, clustered: bool, longest_pause: float) -> None:
         self._client = client
-        self._told = told
+        self._events = events
         self._clustered = clustered
         self._pause = Pause(longest_pause)
         self._news: set[str] = set()  # channels of the whole cluster
@@ -118,8 +118,8 @@ class Listener:
         """See whether channels are the server's own, each time again: it may have been upgraded."""
         if self._clustered:
             with as_broken():
-                told = await self._client.info("server")
-            self.is_sharded = int(str(told["redis_version"]).partition(".")[0]) >= 7
+                info = await self._client.info("server")
+            self.is_sharded = int(str(info["redis_version"]).partition(".")[0]) >= 7
 
     async def _listen_always(self) -> None:
         while not self._is_stopping:
@@ -128,9 +128,9 @@ class Listener:
             except (RedisError, OSError) as error:
                 self.trouble = reason_of(error)
                 logger.debug("the messages' store has to be listened to again: %s", type(error).__name__)
-                self._told.broke()
+                self._events.broke()
                 if isinstance(error, MovedError):
-                    self._told.moved_away("")  # A channel was asked for that this server has given up.
+                    self._events.moved_away("")  # A channel was asked for that this server has given up.
             except Exception:
                 logger.exception("a mistake of slosh; the store is listened to again")
             await self._pause.take()
@@ -211,10 +211,10 @@ class Listener:
             return  # the last one was given up
         name = channel.decode()
         if kind in (b"message", b"smessage") and isinstance(data, bytes):
-            self._told.heard(name, data)
+            self._events.heard(name, data)
         elif kind in (b"subscribe", b"ssubscribe"):
             self._hears.set()
-            self._told.subscribed(name)
+            self._events.subscribed(name)
         elif kind == b"sunsubscribe" and name in self._channels:
             self._channels.discard(name)  # Asked for again here, it would be refused with all the others.
-            self._told.moved_away(name)
+            self._events.moved_away(name)

@@ -90,23 +90,23 @@ def reason_of(error: BaseException) -> str:
 
 def _reason_of(error: BaseException) -> str:
     """The same for one error of a chain; empty where it tells nothing."""
-    told = ""
+    reason = ""
     match error:
         case MasterNotFoundError():
-            told = "no Sentinel answers that knows this master"
+            reason = "no Sentinel answers that knows this master"
         case ssl.SSLCertVerificationError():
-            told = f"its certificate is not trusted: {getattr(error, 'verify_message', 'no more is known')}"
+            reason = f"its certificate is not trusted: {getattr(error, 'verify_message', 'no more is known')}"
         case ssl.SSLError():
-            told = f"TLS failed ({getattr(error, 'reason', None) or type(error).__name__})"
+            reason = f"TLS failed ({getattr(error, 'reason', None) or type(error).__name__})"
         case socket.gaierror():
-            told = f"its host's name is not known ({error.strerror})"
+            reason = f"its host's name is not known ({error.strerror})"
         case TimeoutError() | RedisTimeout():
-            told = "it does not answer in time"
+            reason = "it does not answer in time"
         case OSError(errno=int(number)) if number in errno.errorcode:
-            told = f"{os.strerror(number).lower()} ({errno.errorcode[number]})"
+            reason = f"{os.strerror(number).lower()} ({errno.errorcode[number]})"
         case ResponseError() | AuthenticationError() | BusyLoadingError():
-            told = f"it answers: {_words_of(error)}"
-    return told
+            reason = f"it answers: {_words_of(error)}"
+    return reason
 
 
 def _words_of(error: Exception) -> str:
