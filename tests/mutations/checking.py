@@ -190,8 +190,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/several.py",
-        "told = len(reading.messages) + reading.ended",
-        "told = len(reading.messages)",
+        "count = len(reading.messages) + reading.ended",
+        "count = len(reading.messages)",
         "web/test_portions.py::TestTurns::test_ends_of_very_many_topics_are_told_a_portion_in_a_turn[sse]",
     ),
     row(

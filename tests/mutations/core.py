@@ -127,7 +127,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/readers/history.py",
-        'return json.dumps(told, separators=(",", ":")).encode()',
+        'return json.dumps(facts, separators=(",", ":")).encode()',
         "raise",
         "web/readers/test_history.py::test_names_and_values_with_half_a_character_are_told_as_they_were_written",
     ),

@@ -753,8 +753,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "logs.py",
-        "told |= {name: _shown(value) for name, value in fields.items() if name not in told}",
-        "told |= {name: _shown(value) for name, value in fields.items()}",
+        "facts |= {name: _shown(value) for name, value in fields.items() if name not in facts}",
+        "facts |= {name: _shown(value) for name, value in fields.items()}",
         "test_logs.py::test_what_has_no_name_is_a_note_and_no_field_takes_the_place_of_another",
     ),
     row(
