@@ -9,26 +9,20 @@ The rules of this file:
 * Members with one path are one series: `{"a.b":1}` and `{"a":{"b":1}}` alike.
 * What is left out is counted: numbers for which there are too many series, and messages that are too large, or that
   came faster than they could be looked into.
-
-This file is longer than others because series are made, found and put back along the same tree of names.
 """
 
-import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
-
-import msgspec
 
 from slosh.core.buckets import Columns, Series
 from slosh.core.budget import Account
+from slosh.core.groups import DEEPEST, Group, Node, find_value, read_value
 
 ASKED: Final = 3600.0
 """Seconds of history that are kept of a topic whose class keeps none, from when it is asked for."""
 LARGEST: Final = 64 * 1024
 """Bytes of the largest message that is looked into: longer ones would hold up everybody."""
-_DEEPEST: Final = 16
-"""Levels of objects that are looked into; as many as a path has names."""
 _LONGEST: Final = 256
 """Bytes of the longest path, and of the longest value of a field that tells series apart."""
 _GROUPS: Final = 4
@@ -41,59 +35,7 @@ _WAITING_EACH: Final = 72
 _WAITING_TOGETHER: Final = 160
 """Bytes that a message which waits takes besides its own, and those that arrived together besides all of theirs."""
 
-_decode: Final = msgspec.json.Decoder().decode
-
-
 Levels = dict[int, tuple[Columns, int]]
-
-
-class _Node:
-    """A member of the messages: the series at its path, and its own members.
-
-    Attributes:
-        by_path: all series of the tree. The number of another member with the path of one of them is counted there, and
-            that member is not kept: each path can be divided into names in very many ways.
-    """
-
-    __slots__ = ("by_path", "members", "path", "series")
-
-    def __init__(self, path: str, by_path: dict[str, Series]) -> None:
-        self.path = path
-        self.by_path = by_path
-        self.series: Series | None = None
-        self.members: dict[str, _Node] = {}
-
-
-class Group:
-    """The series that are told apart by one field, or by none.
-
-    Attributes:
-        by: the field's path; empty for none.
-        since: from when on all messages are in it, Unix milliseconds; 0 for the topic's creation.
-    """
-
-    __slots__ = ("by", "names", "since", "trees")
-
-    def __init__(self, by: str, since: int) -> None:
-        self.by = by
-        self.since = since
-        self.names = by.split(".", _DEEPEST - 1)
-        self.trees: dict[str | None, _Node] = {}
-
-    def series(self) -> Iterator[Series]:
-        """All of them."""
-        for _, series in self.named_series():
-            yield series
-
-    def named_series(self) -> Iterator[tuple[list[str], Series]]:
-        """The same, each with the names that lead to it."""
-        none: list[str] = []
-        waiting = [(none, node) for node in self.trees.values()][::-1]
-        while waiting:
-            names, node = waiting.pop()
-            if node.series is not None:
-                yield names, node.series
-            waiting.extend([([*names, name], member) for name, member in node.members.items()][::-1])
 
 
 class _Waiting:
@@ -183,10 +125,10 @@ class Rollups:
         series = self._make_series(".".join(names), value, span)
         if series is None:
             return
-        node = self._groups[by].trees.setdefault(value, _Node("", {}))
+        node = self._groups[by].trees.setdefault(value, Node("", {}))
         for name in names:
             path = f"{node.path}.{name}" if node.path else name
-            node = node.members.setdefault(name, _Node(path, node.by_path))
+            node = node.members.setdefault(name, Node(path, node.by_path))
         node.series = node.by_path[node.path] = series
         for level in series.levels:
             if level.width in levels:
@@ -297,11 +239,11 @@ class Rollups:
         if len(message) > LARGEST:
             self.missed += only is None
             return _MESSAGE
-        value = _read(message)
+        value = read_value(message)
         count = 0
         for group in self._groups.values() if only is None else (only,):
             if group.by:
-                key = _find_value(value, group.names)
+                key = find_value(value, group.names)
                 if key is None:
                     continue
             else:
@@ -311,7 +253,7 @@ class Rollups:
                 if key is not None and len(key.encode("utf-8", "replace")) > _LONGEST:
                     self.unlisted += 1
                     continue
-                tree = _Node("", {})
+                tree = Node("", {})
                 count += self._take(tree, value, second, key, 0)
                 if tree.series is not None or tree.members:
                     group.trees[key] = tree
@@ -319,12 +261,12 @@ class Rollups:
                 count += self._take(tree, value, second, key, 0)
         return 2 * len(message) + _MESSAGE + _NUMBER * count
 
-    def _take(self, node: _Node, value: object, second: int, key: str | None, depth: int) -> int:
+    def _take(self, node: Node, value: object, second: int, key: str | None, depth: int) -> int:
         """Count all the numbers in `value`, which stands at `node`. Gives how many there were."""
         kind = type(value)
         if kind is float or kind is int:
             return self._count_number(node, value, second, key)
-        if kind is not dict or depth >= _DEEPEST:
+        if kind is not dict or depth >= DEEPEST:
             return 0
         count = 0
         members: dict[str, Any] = value  # type: ignore[assignment]  # of JSON
@@ -343,19 +285,19 @@ class Rollups:
                 count += self._take_new(node, name, member, second, key, depth)
         return count
 
-    def _take_new(self, node: _Node, name: str, member: object, second: int, key: str | None, depth: int) -> int:
+    def _take_new(self, node: Node, name: str, member: object, second: int, key: str | None, depth: int) -> int:
         """Count all the numbers in a member of which there is no series yet."""
         path = f"{node.path}.{name}" if node.path else name
         if len(path.encode("utf-8", "replace")) > _LONGEST:
             self.unlisted += 1
             return 1
-        below = _Node(path, node.by_path)
+        below = Node(path, node.by_path)
         count = self._take(below, member, second, key, depth + 1)
         if below.series is not None or below.members:
             node.members[name] = below
         return count
 
-    def _count_number(self, node: _Node, value: Any, second: int, key: str | None) -> int:  # noqa: ANN401 - a number of JSON
+    def _count_number(self, node: Node, value: Any, second: int, key: str | None) -> int:  # noqa: ANN401 - a number of JSON
         try:
             number = float(value)
         except OverflowError:
@@ -383,40 +325,3 @@ class Rollups:
 def weigh_waiting(messages: Sequence[bytes]) -> int:
     """Bytes that messages take which arrived together, until they are looked into."""
     return sum(map(len, messages)) + _WAITING_EACH * len(messages) + _WAITING_TOGETHER
-
-
-def _read(message: bytes) -> object:
-    """The value of a message; None where that cannot be had."""
-    try:
-        return _decode(message)
-    except RecursionError:
-        return None
-    except msgspec.DecodeError:
-        # Halves of characters (RFC 8259 §8.2), and numbers beyond all bounds.
-        try:
-            return json.loads(message, parse_int=float)
-        except (ValueError, RecursionError):
-            return None
-
-
-def _find_value(value: object, names: Sequence[str]) -> str | None:
-    """The value at a path, as text; None where there is none, or no string, number or truth value.
-
-    A member's name may have dots itself. The longest that is there counts, so that no message is searched twice.
-    """
-    at = 0
-    while at < len(names):
-        if not isinstance(value, dict):
-            return None
-        end = len(names)
-        while end > at and ".".join(names[at:end]) not in value:
-            end -= 1
-        if end == at:
-            return None
-        value = value[".".join(names[at:end])]
-        at = end
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return None

@@ -17,7 +17,8 @@ from itertools import groupby, islice
 import msgspec
 
 from slosh.core.buckets import Columns, Level, Series
-from slosh.core.rollups import Group, Rollups
+from slosh.core.groups import Group
+from slosh.core.rollups import Rollups
 from slosh.core.topic import Topic
 from slosh.engine.base import Published
 from slosh.engine.memory import MemoryEngine

@@ -1,0 +1,103 @@
+"""The series of a history, as trees of the names that lead to their numbers; and the values of messages.
+
+Series are told apart by a field's value, one tree for each of them; those of one field are a group.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from slosh.core.buckets import Series
+
+DEEPEST: Final = 16
+"""Levels of objects that are looked into; as many as a path has names."""
+
+_decode: Final = msgspec.json.Decoder().decode
+
+
+class Node:
+    """A member of the messages: the series at its path, and its own members.
+
+    Attributes:
+        by_path: all series of the tree. The number of another member with the path of one of them is counted there, and
+            that member is not kept: each path can be divided into names in very many ways.
+    """
+
+    __slots__ = ("by_path", "members", "path", "series")
+
+    def __init__(self, path: str, by_path: dict[str, Series]) -> None:
+        self.path = path
+        self.by_path = by_path
+        self.series: Series | None = None
+        self.members: dict[str, Node] = {}
+
+
+class Group:
+    """The series that are told apart by one field, or by none.
+
+    Attributes:
+        by: the field's path; empty for none.
+        since: from when on all messages are in it, Unix milliseconds; 0 for the topic's creation.
+    """
+
+    __slots__ = ("by", "names", "since", "trees")
+
+    def __init__(self, by: str, since: int) -> None:
+        self.by = by
+        self.since = since
+        self.names = by.split(".", DEEPEST - 1)
+        self.trees: dict[str | None, Node] = {}
+
+    def series(self) -> Iterator[Series]:
+        """All of them."""
+        for _, series in self.named_series():
+            yield series
+
+    def named_series(self) -> Iterator[tuple[list[str], Series]]:
+        """The same, each with the names that lead to it."""
+        none: list[str] = []
+        waiting = [(none, node) for node in self.trees.values()][::-1]
+        while waiting:
+            names, node = waiting.pop()
+            if node.series is not None:
+                yield names, node.series
+            waiting.extend([([*names, name], member) for name, member in node.members.items()][::-1])
+
+
+def read_value(message: bytes) -> object:
+    """The value of a message; None where that cannot be had."""
+    try:
+        return _decode(message)
+    except RecursionError:
+        return None
+    except msgspec.DecodeError:
+        # Halves of characters (RFC 8259 §8.2), and numbers beyond all bounds.
+        try:
+            return json.loads(message, parse_int=float)
+        except (ValueError, RecursionError):
+            return None
+
+
+def find_value(value: object, names: Sequence[str]) -> str | None:
+    """The value at a path, as text; None where there is none, or no string, number or truth value.
+
+    A member's name may have dots itself. The longest that is there counts, so that no message is searched twice.
+    """
+    at = 0
+    while at < len(names):
+        if not isinstance(value, dict):
+            return None
+        end = len(names)
+        while end > at and ".".join(names[at:end]) not in value:
+            end -= 1
+        if end == at:
+            return None
+        value = value[".".join(names[at:end])]
+        at = end
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return None
