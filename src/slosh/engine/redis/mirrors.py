@@ -12,8 +12,6 @@ The rules of this file:
   counting with it.
 * A mirror whose place the store does not know any more (it was restarted empty, or fell behind) begins a new life,
   and its readers are told of the reset. Nothing is ever put back into the store from a mirror.
-
-It is longer than other files because an announcement, an answer and a cut change the same mirror, in any order.
 """
 
 import asyncio
@@ -28,7 +26,7 @@ from slosh.core.topic import Topic
 from slosh.engine.redis.directory import Directory
 from slosh.engine.redis.doubts import ASKED, Doubts
 from slosh.engine.redis.mirror import END, Mirror, Opened
-from slosh.engine.redis.scripts import SYNC
+from slosh.engine.redis.syncing import INACTIVE, look, send_sync
 from slosh.engine.redis.view import View
 from slosh.errors import EngineUnreachable, SloshError, TooManyTopics
 
@@ -45,8 +43,6 @@ _LOSSES_WITHIN: Final = 1.0
 """Seconds whose lost topics are one line in the log."""
 _AGAIN: Final = 0.25
 """Seconds until the store is asked again for what it did not give, though its connections are well."""
-_INACTIVE: Final = 2
-"""How many parts sync.lua's answer has where the topic is not active."""
 _AGAIN_TOGETHER: Final = 500
 """Mirrors that are asked for so at a time; a store that is slow is not helped by more."""
 
@@ -150,30 +146,7 @@ class Mirrors:
             looked(mirror.topic)
             return
 
-        def answered(reply: list[Any] | SloshError) -> None:
-            if isinstance(reply, SloshError):
-                looked(reply)
-                return
-            glance = Mirror(name)
-            if len(reply) == _INACTIVE:
-                self._doubts.weigh(name, since, reply[1], ask, looked)
-                return
-            glance.topic = Topic(name, reply[1].decode(), self._view.now())
-            glance.topic.ended = bool(reply[5])
-            entries = reply[6:]
-            glance.topic.skip_to(reply[2] - len(entries))
-            kind = self._view.kind_of(name)
-            for messages, arrived, wall in glance.take_apart(entries, int(reply[0]), self._view.now()):
-                glance.topic.append(messages, arrived, kind.queue, kind.queue_bytes, wall)
-            if kind.age:
-                glance.topic.forget_before(self._view.now() - kind.age)
-            looked(glance.topic)
-
-        def ask() -> None:
-            self._send_sync(Mirror(name), -1, 0, "", answered)
-
-        since = self._view.now()
-        ask()
+        look(self._view, self._doubts, name, looked)
 
     # What happens at the store.
 
@@ -237,7 +210,7 @@ class Mirrors:
             mirror.is_syncing = False
             if not isinstance(reply, SloshError):
                 mirror.reported, mirror.reported_until = here, now + linger
-                if len(reply) > _INACTIVE and reply[4]:
+                if len(reply) > INACTIVE and reply[4]:
                     self._directory.tell_of_creation(mirror.name)
             if topic is not None and mirror.topic is None and mirror.asked:
                 # It has ended here meanwhile, and what came is only what follows its place.
@@ -248,30 +221,7 @@ class Mirrors:
             if mirror.again and self._mirrors.get(mirror.name) is mirror:  # else nobody needs it any more
                 self._sync(mirror)
 
-        self._send_sync(mirror, here, int(linger * 1000), epoch, answered)
-
-    def _send_sync(
-        self, mirror: Mirror, here: int, linger_ms: int, epoch: str, answered: Callable[[Any], None]
-    ) -> None:
-        topic = mirror.topic
-        keys, times = self._view.keys.of_topic(mirror.name), self._view.times_of(mirror.name)
-        command = SYNC.call(
-            keys,
-            self._view.clock(),
-            self._view.node,
-            here,
-            times.lease_ms,
-            linger_ms,
-            times.spare_ms,
-            epoch,
-            self._view.servers.announcing(keys[0]),
-            self._view.keys.channel(mirror.name),
-            topic.epoch if topic is not None else "",
-            topic.last if topic is not None else 0,
-            mirror.stamp,
-        )
-        # A lease has to be renewed however much else is asked; there is at most one such request for a mirror.
-        self._view.send(keys[0], command, answered, must=topic is not None)
+        send_sync(self._view, mirror, here, int(linger * 1000), epoch, answered)
 
     def _synced(self, mirror: Mirror, reply: list[Any] | SloshError) -> None:
         if isinstance(reply, EngineUnreachable):
@@ -284,7 +234,7 @@ class Mirrors:
             self._forget(mirror)
             self._ask_again_soon(mirror)
             return
-        if (mirror.topic is None and not mirror.asked) or len(reply) == _INACTIVE:
+        if (mirror.topic is None and not mirror.asked) or len(reply) == INACTIVE:
             self._forget(mirror)
             return
         try:
@@ -394,7 +344,7 @@ class Mirrors:
     def _give_back(self, mirror: Mirror, done: Callable[[object], None] = lambda _: None) -> None:
         """Tell the store that nobody watches here any more; `done` is called when it has answered."""
         left = mirror.topic.active_until - self._view.now() if mirror.topic is not None else 0.0
-        self._send_sync(Mirror(mirror.name), 0, max(0, int(left * 1000)), "", done)
+        send_sync(self._view, Mirror(mirror.name), 0, max(0, int(left * 1000)), "", done)
 
     def topic_created(self, topic: Topic) -> None:
         """As the hub's listener; what is created here was begun by this engine."""

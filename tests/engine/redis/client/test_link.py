@@ -254,7 +254,7 @@ def test_a_store_that_is_away_at_the_start_is_waited_for_and_told_of(
 def test_a_store_that_stays_away_is_told_of_from_time_to_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slosh.engine.redis.client.link.REMINDERS", 0.2)
+    monkeypatch.setattr("slosh.engine.redis.client.outage.REMINDERS", 0.2)
 
     async def story(_: Servers, __: StoreEvents) -> None:
         await until(lambda: len(caplog.records) >= 3)

@@ -12,7 +12,8 @@ from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 from slosh.engine.redis.client.address import Address, parse_address
 from slosh.engine.redis.client.backoff import end_all
 from slosh.engine.redis.client.command import PendingCommand
-from slosh.engine.redis.client.link import REMINDERS, WAITING, Link
+from slosh.engine.redis.client.link import Link
+from slosh.engine.redis.client.outage import REMINDERS, WAITING
 from slosh.engine.redis.client.refusals import reason_of, why_wrong
 from slosh.engine.redis.client.servers import Servers, StoreEvents, StoreTerms, key_of
 from slosh.engine.redis.client.wire import as_broken

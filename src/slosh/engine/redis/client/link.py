@@ -10,8 +10,6 @@ The rules of this file:
   is given up in time by `servers.py`, wherever it stands.)
 * Whether a server takes messages is known from one that is published to nobody from time to time, at once after each
   connection and after each refusal: nothing else meets all that a publish meets.
-
-It is longer than other files because what a command may meet, from the queue to its reply or to a cut, is one rule.
 """
 
 import asyncio
@@ -39,6 +37,7 @@ from slosh.engine.redis.client.address import Address
 from slosh.engine.redis.client.backoff import Pause, end_all
 from slosh.engine.redis.client.command import NOT_SENT, Command, PendingCommand, Scripts, nobody
 from slosh.engine.redis.client.listener import QUIET, ChannelEvents, Listener
+from slosh.engine.redis.client.outage import Outage
 from slosh.engine.redis.client.refusals import reason_of, refusal_of, says, why_wrong, word_of
 from slosh.engine.redis.client.wire import Wire, as_broken, pack
 from slosh.errors import EngineBusy, EngineFailed, EngineFull, EngineUnreachable, SettingError, SloshError
@@ -60,14 +59,6 @@ _LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts to reach a server, at most."""
 _PROBE_EVERY: Final = 2.0
 """Seconds between two messages to nobody."""
-REMINDERS: Final = 30.0
-"""Seconds between two lines in the log about a store that stays out of reach."""
-WAITING: Final = (
-    "the messages' store at %s cannot be reached yet (%s). slosh waits for it, and answers 503 to publishers "
-    "meanwhile. Check that it runs, that the address and its scheme are right, and that nothing stands between"
-)
-_COMPLAINTS: Final = 5.0
-"""Seconds between two lines in the log about refusals; what a server refuses once it mostly refuses always."""
 
 
 class Link:
@@ -117,7 +108,6 @@ class Link:
         self._scripts = scripts
         self._make_probe = probe
         self._probing: asyncio.TimerHandle | None = None
-        self._remind_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._queue: deque[PendingCommand] = deque()
         self._wire: Wire | None = None
@@ -127,8 +117,7 @@ class Link:
         self._is_flushing = False
         self._is_replica = False
         self._watching: AfterReading | None = None
-        self._down_since: float | None = None
-        self._quiet_until = 0.0
+        self._outage = Outage(address.text)
         # Whether the server can be reached at all is seen by a PING, which goes out when somebody asks.
         events = ChannelEvents(subscribed, heard, moved_away, self._ping)
         self._listener = Listener(client, events, clustered=clustered, longest_pause=min(_LONGEST_PAUSE, timeout))
@@ -171,12 +160,8 @@ class Link:
 
     def _wait(self, error: Exception, news: Iterable[str]) -> None:
         """Begin without the server, and go on as soon as it is there."""
-        now = self._loop.time()
         # Nothing is to wait for it: publishers are told at once.
-        self._down_since, self._remind_at = now - self._timeout - 1.0, now + REMINDERS
-        logger.warning(
-            WAITING, self._address.text, reason_of(error), extra=event("store_waiting", store=self._address.text)
-        )
+        self._outage.begin_before(self._loop.time(), self._timeout, error)
         self._tasks = [self._loop.create_task(self._send_all())]
         self._listener.begin(news)
 
@@ -241,8 +226,8 @@ class Link:
             try:
                 if not self.is_up:
                     await self._greet()
-                    self.is_up, self._down_since = True, None
-                    logger.warning("the messages' store can be reached now", extra=event("store_back"))
+                    self.is_up = True
+                    self._outage.end()
                     # What the store may have forgotten is looked for before anything is published behind it.
                     held, self._queue = self._queue, deque()
                     self._up()
@@ -411,24 +396,13 @@ class Link:
             sent.settle(self._explain(error))
 
     def _come_down(self, error: Exception) -> None:
-        now = self._loop.time()
-        if self.is_up:
-            self.is_up, self._down_since = False, now
-            self._remind_at = now + REMINDERS
-            logger.warning(
-                "the messages' store at %s is out of reach, and is tried again: %s",
-                self._address.text,
-                reason_of(error),
-                extra=event("store_lost", store=self._address.text, reason=reason_of(error)),
-            )
-        elif now >= self._remind_at:
-            self._remind_at = now + REMINDERS
-            logger.warning("the messages' store at %s is still out of reach: %s", self._address.text, reason_of(error))
+        self.is_up = False
+        self._outage.goes_on(self._loop.time(), error)
         while self._queue and self._is_given_up():
             self._queue.popleft().give_up()
 
     def _is_given_up(self) -> bool:
-        return self._down_since is not None and self._loop.time() - self._down_since > self._timeout
+        return self._outage.is_longer_than(self._timeout, self._loop.time())
 
     def _explain(self, error: Exception) -> SloshError:
         if says(error, OutOfMemoryError, "OOM"):
@@ -439,8 +413,5 @@ class Link:
             if self._probing is not None:
                 self._loop.call_soon(self._probe)
             return EngineFailed(refusal_of(word))
-        now = self._loop.time()
-        if now >= self._quiet_until:
-            self._quiet_until = now + _COMPLAINTS
-            logger.error("the messages' store refused a command: %s", reason_of(error))
+        self._outage.complain(self._loop.time(), error)
         return EngineFailed("The messages' store refused this; the log says why.")
