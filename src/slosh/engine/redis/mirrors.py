@@ -224,15 +224,13 @@ class Mirrors:
         send_sync(self._view, mirror, here, int(linger * 1000), epoch, answered)
 
     def _synced(self, mirror: Mirror, reply: list[Any] | SloshError) -> None:
-        if isinstance(reply, EngineUnreachable):
-            mirror.wait_again()
+        if isinstance(reply, SloshError):
+            if isinstance(reply, EngineUnreachable):
+                mirror.wait_again()
+            else:
+                self._answer(mirror, reply)
             self._forget(mirror)
             self._ask_again_soon(mirror)  # or sooner, where it was out of reach and comes up
-            return
-        if isinstance(reply, SloshError):
-            self._answer(mirror, reply)
-            self._forget(mirror)
-            self._ask_again_soon(mirror)
             return
         if (mirror.topic is None and not mirror.asked) or len(reply) == INACTIVE:
             self._forget(mirror)

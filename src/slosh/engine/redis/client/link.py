@@ -10,6 +10,8 @@ The rules of this file:
   is given up in time by `servers.py`, wherever it stands.)
 * Whether a server takes messages is known from one that is published to nobody from time to time, at once after each
   connection and after each refusal: nothing else meets all that a publish meets.
+
+It is longer than other files because what a command may meet, from the queue to its reply or to a cut, is one rule.
 """
 
 import asyncio
