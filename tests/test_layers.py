@@ -65,7 +65,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     inside("engine.redis", "keys", "mirror", "scripts", "time") | {"slosh.engine.redis"},
     inside("engine.redis", "view"),
     inside("engine.redis", "doubts", "facts"),
-    inside("engine.redis", "collecting", "syncing"),
+    inside("engine.redis", "collecting", "foreign", "syncing"),
     inside("engine.redis", "directory"),
     inside("engine.redis", "mirrors"),
     inside("engine.redis", "engine"),

@@ -56,6 +56,7 @@ ELSEWHERE = {
         "engine/redis/client/test_link.py",
         "half of a link, hurt together with the other half",
     ),
+    "engine/redis/foreign.py": ("engine/redis/test_directory.py", "a part of what a node knows of the others"),
     "engine/redis/syncing.py": ("engine/redis/test_mirrors.py", "what a mirror asks, by what it is given"),
     "engine/redis/mirror.py": ("engine/redis/test_mirrors.py", "what the mirrors keep of each topic"),
     "engine/redis/client/outage.py": ("engine/redis/client/test_link.py", "what the log says while a link is broken"),

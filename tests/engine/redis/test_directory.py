@@ -203,6 +203,20 @@ def test_readers_at_one_node_make_no_name_a_long_walk_at_the_other(nodes: Nodes)
     Follower(one, "*/a/*/b/*/c/*")
 
 
+def test_very_many_patterns_that_come_together_are_asked_for_a_few_times(nodes: Nodes) -> None:
+    """Each list has all of them, so one for each new pattern would cost a node the square of their number."""
+    one, other = nodes(2)
+    before = one.redis.sent
+    followers = [Follower(other, f"s/{number}/*") for number in range(200)]
+    one.settle()
+    assert len(followers) == len(list(one.engine.patterns()))
+    assert one.redis.sent - before < 100
+    for number, follower in enumerate(followers):
+        other.hub.listeners.unfollow(f"s/{number}/*", follower)
+    one.settle()
+    assert not list(one.engine.patterns())
+
+
 def test_a_pattern_of_a_node_that_died_is_forgotten(nodes: Nodes) -> None:
     one, other = nodes(2, linger=5.0)
     Follower(other, "s/*")

@@ -7,9 +7,6 @@ just ended, and never for longer than a lease: whoever asks looks at the topic i
 News, on a channel that every node listens to, says what cannot wait: `+name`, a topic was created; `~`, the
 patterns have changed; `~node`, a node has withdrawn some; `!name`, a publisher has ended a topic. A node of an older
 slosh passes over what it does not know.
-
-A pattern of another node is believed for the time that it was listed for, on this node's clock, unless it is withdrawn:
-a list that was lost, or whose times are over because the store's clock was set, does not end it.
 """
 
 from collections import Counter
@@ -17,13 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from slosh.core.hub import Hub
-from slosh.core.listeners import find_patterns, tell_each
-from slosh.core.patterns import Tree
+from slosh.core.listeners import tell_each
 from slosh.engine.base import TopicFacts, TopicListener, Watched
 from slosh.engine.redis.client.command import Argument
 from slosh.engine.redis.collecting import Listing, Round, Seeking, TopicOpener
 from slosh.engine.redis.doubts import Doubts
 from slosh.engine.redis.facts import Facts
+from slosh.engine.redis.foreign import ForeignPatterns
 from slosh.engine.redis.scripts import ENLIST, LISTED, Script
 from slosh.engine.redis.view import View
 from slosh.errors import SloshError
@@ -59,8 +56,7 @@ class Directory:
         self._listed_until: dict[str, float] = {}
         self._openers: dict[str, str] = {}  # of topics that publishers created here, for whom each counts
         self._followed: Counter[str] = Counter()  # patterns by their readers here
-        self._foreign: Tree[str] = Tree()  # patterns that are read on other nodes, with the node
-        self._foreign_until: dict[str, float] = {}  # "node pattern", and until when it is believed
+        self._foreign = ForeignPatterns(view, hub)
         self._seekers: dict[Seeking, None] = {}
         self._expected: set[str] = set()
         self._listeners: dict[TopicListener, None] = {}
@@ -81,12 +77,9 @@ class Directory:
 
     def came_up(self) -> None:
         """News may have been missed. Listeners hear of that with the next survey."""
-        lease_over = (
-            self._view.now() + self._view.times.lease_ms / 1000
-        )  # until then each has listed its patterns again
-        self._foreign_until = dict.fromkeys(self._foreign_until, lease_over)
+        self._foreign.keep_for_a_lease()
         self._list_patterns(list(self._followed), self._tell_of_patterns)
-        self._fetch_patterns()
+        self._foreign.fetch()
         for name in self._expected:
             self.subscribed(name)
         if self._followed:
@@ -95,7 +88,7 @@ class Directory:
     def heard(self, news: bytes) -> None:
         """There is news."""
         if news.startswith(b"~"):
-            self._fetch_patterns(news[1:].decode())
+            self._foreign.fetch(news[1:].decode())
         elif news.startswith(b"+"):
             name = news[1:].decode()
             if self._hub.listeners.is_followed(name):
@@ -291,14 +284,11 @@ class Directory:
 
     def is_wanted(self, name: str) -> bool:
         """Whether somebody would watch topic `name` if it were created; of other nodes each pattern would."""
-        return self._hub.listeners.is_wanted(name) or any(True for _ in self._find_foreign(name))
+        return self._hub.listeners.is_wanted(name) or any(True for _ in self._foreign.find(name))
 
     def count_followers(self, name: str) -> int:
         """How many would watch topic `name` if it were created; of other nodes each pattern counts once."""
-        return self._hub.listeners.count_followers(name) + sum(1 for _ in self._find_foreign(name))
-
-    def _find_foreign(self, name: str) -> Iterator[str]:
-        return find_patterns(self._foreign, name, self._hub)
+        return self._hub.listeners.count_followers(name) + sum(1 for _ in self._foreign.find(name))
 
     def patterns(self) -> Iterator[str]:
         """Those that are read here, then those of other nodes."""
@@ -338,37 +328,8 @@ class Directory:
         if not self._view.is_stopped:
             self._view.call_at(self._view.now() + self._view.times.visit, self._renew_patterns)
             self._list_patterns(list(self._followed), _ignore)
-            self._fetch_patterns()
+            self._foreign.fetch()
             self._count_again()
-
-    def _fetch_patterns(self, withdrawn: str = "") -> None:
-        """See which patterns other nodes read.
-
-        Args:
-            withdrawn: the node of which those are believed no more that are not listed.
-        """
-
-        def listed(reply: list[bytes] | SloshError) -> None:
-            if isinstance(reply, SloshError):
-                return
-            now, lease = self._view.now(), self._view.times.lease_ms
-            until = {
-                entry.decode(): now + min(int(left), lease) / 1000
-                for entry, left in zip(reply[::2], reply[1::2], strict=True)
-            }
-            for entry, end in self._foreign_until.items():
-                if entry not in until and end > now and entry.partition(" ")[0] != withdrawn:
-                    until[entry] = end
-            self._foreign_until = until
-            self._foreign = Tree()
-            for entry in until:
-                node, _, pattern = entry.partition(" ")
-                if node != self._view.node:
-                    self._foreign.add(pattern, entry)
-                    self._hub.listeners.tell_count_listeners_of(pattern)
-            self._hub.listeners.note_elsewhere(self._foreign.paths())
-
-        self._call(LISTED, self._view.keys.patterns, (1,), listed)
 
     # What is asked of the store.
 
