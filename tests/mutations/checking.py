@@ -244,13 +244,13 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/readers/stream.py",
-        "self._gathers_until = 0.0",
-        "pass",
+        "elif self._gathers_until == math.inf and self.connection.is_held_by(self) and self.subscription.is_behind():",
+        "elif self._gathers_until == math.inf and self.subscription.is_behind():",
         "web/test_portions.py::TestGoing::test_they_leave_some_in_a_turn_and_are_given_nothing_meanwhile[False-?every=5s-ndjson]",
     ),
     row(
         "web/readers/longpoll.py",
-        "self._gathers = True\nself._subscription.leave_soon(self, self._connection.server.now())",
+        "self._ignores_wakes = True\nself._subscription.leave_soon(self, self._connection.server.now())",
         "self._subscription.leave_soon(self, self._connection.server.now())\npass",
         "web/test_portions.py::TestGoing::test_they_leave_some_in_a_turn_and_are_given_nothing_meanwhile[False--longpoll]",
     ),

@@ -643,7 +643,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/readers/stream.py",
-        "elif self._gathers_until == math.inf and self.subscription.is_behind():",
+        "elif self._gathers_until == math.inf and self.connection.is_held_by(self) and self.subscription.is_behind():",
         "else:",
         "web/readers/test_stream.py::test_every_gathers_and_then_gives_all_at_once",
     ),

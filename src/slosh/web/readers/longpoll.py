@@ -148,24 +148,24 @@ class Peek(LongPoll):
 class Poll(Exchange):
     """A held long-poll: a watcher of its topics."""
 
-    __slots__ = ("_action", "_connection", "_gathers", "_subscription")
+    __slots__ = ("_action", "_connection", "_ignores_wakes", "_subscription")
 
     def __init__(self, connection: Connection, action: LongPoll, subscription: Subscription) -> None:
         self._connection = connection
         self._action = action
         self._subscription = subscription
-        self._gathers = False  # there is something, and an answer is on its way that takes its time
+        self._ignores_wakes = False  # an answer is on its way that takes its time, or the client has gone
 
     def wake(self, topic: Topic, shared: Shared) -> bool:  # noqa: ARG002 - whichever topic it was
         """Answer with what has come in; the answer is made once for all who wait at the same places."""
-        if self._gathers:
+        if self._ignores_wakes:
             # Where there is nothing more to gather. Its client may have gone.
             if self._subscription.is_over() and self._connection.is_held_by(self):
                 self._connection.bring_forward(shared.now)
             return False
         every = self._action.asked.every
         if every and not self._subscription.fills(self._action.settings.portion):  # Else there is nothing to wait for.
-            self._gathers = True
+            self._ignores_wakes = True
             self._connection.bring_forward(shared.now + every)
             return False
         return self._answer(shared, None)
@@ -182,7 +182,7 @@ class Poll(Exchange):
         ):
             made = self._make(shared, sift)
             if made is None:
-                self._gathers = True
+                self._ignores_wakes = True
                 return False
         if made.place is None:
             subscription.leave(self, shared.now)  # of the other topics
@@ -223,7 +223,7 @@ class Poll(Exchange):
 
     def deadline_passed(self) -> None:
         """The time to wait, or to gather, is over."""
-        if not self._gathers:
+        if not self._ignores_wakes:
             self._action.state.timeouts += 1
         self.end()
 
@@ -255,5 +255,5 @@ class Poll(Exchange):
 
     def lost(self) -> None:
         """The client has gone: it is no watcher any more, or soon. Nothing is answered meanwhile."""
-        self._gathers = True
+        self._ignores_wakes = True
         self._subscription.leave_soon(self, self._connection.server.now())

@@ -163,7 +163,7 @@ class Stream(Exchange):
         every = self.action.asked.every
         if not every or self.subscription.is_over():
             self._write(shared)
-        elif self._gathers_until == math.inf and self.subscription.is_behind():
+        elif self._gathers_until == math.inf and self.connection.is_held_by(self) and self.subscription.is_behind():
             self._gathers_until = shared.now + every
             self._rearm()
 
@@ -251,7 +251,6 @@ class Stream(Exchange):
 
     def lost(self) -> None:
         """The client has gone: it is no watcher any more, or soon. Nothing is gathered or written meanwhile."""
-        self._gathers_until = 0.0
         self.subscription.leave_soon(self, self.connection.server.now())
 
     def leave(self) -> None:
