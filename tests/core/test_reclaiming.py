@@ -232,7 +232,7 @@ class TestOneClient:
         assert isinstance(take(hub, "m"), MemoryFull)
         assert kept(hub, "local") == [20]
 
-    def test_a_topic_that_is_about_to_come_to_life_is_one_of_its_client(self) -> None:
+    def test_a_topic_that_is_about_to_be_created_is_one_of_its_client(self) -> None:
         hub = HubOnLoop(Loop(), max_bytes=2000, keeps=True)
         fill_for(hub, "greedy", "g", 20)
         for opener, taken in (("greedy", False), ("modest", True)):

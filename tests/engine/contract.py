@@ -373,7 +373,7 @@ class EngineContract(ABC):
             assert reading.reset
             assert reading.messages == [b"4", b"5", b"6", b"7"]
 
-    def test_with_keep_a_publish_brings_a_topic_to_life(self, keeping: Harness) -> None:
+    def test_with_keep_a_publish_creates_a_topic(self, keeping: Harness) -> None:
         published = keeping.taken("a", b"1")
         assert (published.newest, published.watchers) == (1, 0)
         assert keeping.look("a", Cursor(published.epoch, 0)).messages == [b"1"]

@@ -153,7 +153,7 @@ class EndsContract(EngineContract):
         assert isinstance(looked[0], Topic)
         assert looked[0].ended
 
-    def test_readers_of_a_pattern_get_what_comes_to_life_and_ends_at_once(self, harness: Harness) -> None:
+    def test_readers_of_a_pattern_get_what_is_created_and_ends_at_once(self, harness: Harness) -> None:
         following = Following(harness, "gen/*")
         assert isinstance(harness.publish("gen/1", ends=True), NoWatchers)
         harness.taken("gen/1", b"1", ends=True)

@@ -65,7 +65,7 @@ class TestAnswersAtOnce:
         harness.engine.open("a", harness.now, answers.append)
         assert answers == [harness.hub.find("a", harness.now)]
 
-    def test_an_active_topic_is_open_already_and_none_is_brought_to_life_by_that(self, harness: MemoryHarness) -> None:
+    def test_an_active_topic_is_open_already_and_none_is_created_by_that(self, harness: MemoryHarness) -> None:
         assert harness.engine.find_open("a", harness.now) is None
         assert len(harness.hub) == 0
         harness.opened("a")

@@ -156,19 +156,19 @@ ROWS: tuple[Row, ...] = (
         "core/listeners.py",
         "self._turns.spend(_TELLING * len(portion))",
         "pass",
-        "web/test_portions.py::TestTurns::test_topics_come_to_life_under_very_many_readers_of_patterns_some_at_a_time[read]",
+        "web/test_portions.py::TestTurns::test_topics_are_created_under_very_many_readers_of_patterns_some_at_a_time[read]",
     ),
     row(
         "web/publish_several.py",
         "if hub.room <= 0:  # A topic that is created is told to very many readers of patterns.",
         "if False:",
-        "web/test_portions.py::TestTurns::test_topics_come_to_life_under_very_many_readers_of_patterns_some_at_a_time[publish]",
+        "web/test_portions.py::TestTurns::test_topics_are_created_under_very_many_readers_of_patterns_some_at_a_time[publish]",
     ),
     row(
         "web/readers/opening.py",
         "if before and hub.room <= 0:  # A topic that is created is told to very many readers of patterns.",
         "if False:",
-        "web/test_portions.py::TestTurns::test_topics_come_to_life_under_very_many_readers_of_patterns_some_at_a_time[read]",
+        "web/test_portions.py::TestTurns::test_topics_are_created_under_very_many_readers_of_patterns_some_at_a_time[read]",
     ),
     row(
         "http1/arrivals.py",
@@ -204,7 +204,7 @@ ROWS: tuple[Row, ...] = (
         "core/listeners.py",
         "portion = [followers.popleft() for _ in range(min(_FOLLOWERS, len(followers)))]",
         "portion = [followers.popleft() for _ in range(len(followers))]",
-        "web/test_portions.py::TestCreation::test_a_topic_comes_to_life_under_some_of_them_in_a_turn[GET]",
+        "web/test_portions.py::TestCreation::test_a_topic_is_created_under_some_of_them_in_a_turn[GET]",
     ),
     row(
         "core/listeners.py",
@@ -228,13 +228,13 @@ ROWS: tuple[Row, ...] = (
         "core/topic.py",
         "return len(self.watchers) + self.joining",
         "return len(self.watchers)",
-        "web/test_portions.py::TestCreation::test_a_topic_comes_to_life_under_some_of_them_in_a_turn[POST]",
+        "web/test_portions.py::TestCreation::test_a_topic_is_created_under_some_of_them_in_a_turn[POST]",
     ),
     row(
         "core/waking.py",
         "for watcher in portion[woken:]:",
         "for watcher in portion[:0]:",
-        "web/test_portions.py::TestCreation::test_a_topic_comes_to_life_under_some_of_them_in_a_turn[POST]",
+        "web/test_portions.py::TestCreation::test_a_topic_is_created_under_some_of_them_in_a_turn[POST]",
     ),
     row(
         "core/several.py",

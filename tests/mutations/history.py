@@ -220,7 +220,7 @@ ROWS: tuple[Row, ...] = (
         "engine/redis/directory.py",
         "for name in [name for name in self._openers if name not in self._listed_until]:",
         "for name in []:",
-        "engine/redis/test_shares.py::test_what_a_publisher_brings_to_life_counts_until_it_is_over",
+        "engine/redis/test_shares.py::test_what_a_publisher_creates_counts_until_it_is_over",
     ),
     row(
         "web/shares.py",

@@ -917,6 +917,6 @@ ROWS: tuple[Row, ...] = (
         "web/readers/opening.py",
         "if self._connection.server.draining:\nself.revoke(Draining())",
         "if True:\nself.revoke(Draining())",
-        "web/test_portions.py::TestTurns::test_while_topics_come_to_life_some_in_a_turn_more_requests_may_come",
+        "web/test_portions.py::TestTurns::test_while_topics_are_created_some_in_a_turn_more_requests_may_come",
     ),
 )

@@ -358,7 +358,7 @@ class TestTurns:
         assert all(site.watchers(name) == 0 for name in names)
 
     @pytest.mark.parametrize("way", ["publish", "read"])
-    def test_topics_come_to_life_under_very_many_readers_of_patterns_some_at_a_time(self, site: Site, way: str) -> None:
+    def test_topics_are_created_under_very_many_readers_of_patterns_some_at_a_time(self, site: Site, way: str) -> None:
         names = [f"t/{number}" for number in range(40)]
         for number in range(300):
             site.connect().get(f"/topics/t/*,own{number}", Accept="application/x-ndjson")
@@ -379,7 +379,7 @@ class TestTurns:
         assert answer.status == 200
         assert len(answer.json["topics"] if way == "publish" else answer.json["next"].split(",")) == len(names)
 
-    def test_while_topics_come_to_life_some_in_a_turn_more_requests_may_come(self, site: Site) -> None:
+    def test_while_topics_are_created_some_in_a_turn_more_requests_may_come(self, site: Site) -> None:
         """A reader that waits for its own topics is not refused because its client has sent much more."""
         for number in range(300):
             site.connect().get(f"/topics/t/*,own{number}", Accept="application/x-ndjson")
@@ -411,7 +411,7 @@ class TestTurns:
         site.loop.settle()
         assert client.next().status == 200
 
-    def test_a_reader_that_goes_while_its_topics_come_to_life_is_forgotten(self, site: Site) -> None:
+    def test_a_reader_that_goes_while_its_topics_are_created_is_forgotten(self, site: Site) -> None:
         names = [f"t/{number}" for number in range(40)]
         for number in range(300):
             site.connect().get(f"/topics/t/*,own{number}")
@@ -555,7 +555,7 @@ class TestCreation:
         return b",".join(re.findall(rb'"res":\[([^\]]+)\]', bytes(client.wire.arrived)))
 
     @pytest.mark.parametrize("method", ["GET", "POST"])
-    def test_a_topic_comes_to_life_under_some_of_them_in_a_turn(self, site: Site, method: str) -> None:
+    def test_a_topic_is_created_under_some_of_them_in_a_turn(self, site: Site, method: str) -> None:
         clients = self.follow(site, Accept="application/x-ndjson")
         client = site.connect()
         client.wire.unread.append(request(method, "/topics/t/a?wait=0" if method == "GET" else "/topics/t/a", b"1"))

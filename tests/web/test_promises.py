@@ -284,7 +284,7 @@ def test_two_readers_at_the_same_places_get_each_its_own_cursor(site: Site, tran
 # Patterns.
 
 
-def test_a_pattern_reads_what_is_and_what_comes_to_life(site: Site, stream: type[Reader]) -> None:
+def test_a_pattern_reads_what_is_and_what_is_created(site: Site, stream: type[Reader]) -> None:
     kept(site, 0, topic="s/1/temp")
     reader = stream(site, "s/*/temp")
     post(site, 1, topic="s/1/temp")
@@ -302,7 +302,7 @@ def test_a_pattern_reads_what_is_and_what_comes_to_life(site: Site, stream: type
     assert site.post("/topics/s/2/temp", b"1").code == "no_watchers"
 
 
-def test_the_first_message_of_a_topic_that_came_to_life_comes_at_once(site: Site, transport: type[Reader]) -> None:
+def test_the_first_message_of_a_topic_that_was_created_comes_at_once(site: Site, transport: type[Reader]) -> None:
     reader = transport(site, "s/*")
     post(site, 1, topic="s/1")
     assert reader.listen().messages == [1]
@@ -318,7 +318,7 @@ def test_two_stars_read_the_rest(site: Site, transport: type[Reader]) -> None:
     assert reader.listen().messages == [1, 2]
 
 
-def test_a_pattern_resumes_and_what_came_to_life_since_is_new_as_a_whole(site: Site, transport: type[Reader]) -> None:
+def test_a_pattern_resumes_and_what_was_created_since_is_new_as_a_whole(site: Site, transport: type[Reader]) -> None:
     keeper = Ndjson(site, "s/1")
     reader = transport(site, "s/*", since="now")
     post(site, 1, topic="s/1")

@@ -27,7 +27,7 @@ def test_a_message_nobody_watches_is_not_taken(site: Site) -> None:
     assert site.refused("no_watchers") == 1
 
 
-def test_with_keep_a_message_brings_its_topic_to_life(make_site: MakeSite) -> None:
+def test_with_keep_a_message_creates_its_topic(make_site: MakeSite) -> None:
     site = make_site(unwatched="keep", linger=10)
     assert site.post("/topics/a", b"1").json == {"max": 1, "next": "epoch000.1", "watchers": 0}
     assert site.get("/topics/a?since=earliest").json["res"] == [1]

@@ -129,7 +129,7 @@ def test_with_keep_each_topic_counts_for_the_client(make_site: MakeSite) -> None
     assert answer["refused"] == {"c": {"code": "share_used_up", "count": 1}}
 
 
-def test_readers_of_patterns_are_given_what_comes_to_life(site: Site) -> None:
+def test_readers_of_patterns_are_given_what_is_created(site: Site) -> None:
     reader = site.connect().get("/topics/house/*?since=*")
     assert publish(site, ("house/a", 1), ("house/b", 2), ("garden", 3)).json["accepted"] == 2
     assert set(reader.next().json["topics"]) == {"house/a", "house/b"}

@@ -16,7 +16,7 @@ def ask(site: Site, peer: object, target: str, **fields: str) -> int:
     return status
 
 
-def test_a_client_brings_no_more_topics_to_life_than_its_share(make_site: MakeSite) -> None:
+def test_a_client_creates_no_more_topics_than_its_share(make_site: MakeSite) -> None:
     site = make_site(max_topics_per_address=3)
     assert [ask(site, HERE, f"/topics/{name}?wait=0") for name in "abcd"] == [200, 200, 200, 429]
     assert ask(site, ("192.0.2.1", 2), "/topics/d?wait=0") == 429  # another connection of the same client
@@ -28,7 +28,7 @@ def test_a_client_brings_no_more_topics_to_life_than_its_share(make_site: MakeSi
     assert int(answer["Retry-After"]) > 0
 
 
-def test_several_in_one_request_come_to_life_or_none_does(make_site: MakeSite) -> None:
+def test_several_in_one_request_are_created_or_none_is(make_site: MakeSite) -> None:
     site = make_site(max_topics_per_address=3)
     assert ask(site, HERE, "/topics/a,b?wait=0") == 200
     assert ask(site, HERE, "/topics/c,d?wait=0") == 429

@@ -289,7 +289,7 @@ def test_gathering_more_than_there_is_room_for_is_refused_once(nodes: Nodes) -> 
     assert [type(each) for each in done] == [TooManyTopics]
 
 
-def test_what_came_to_life_while_nothing_was_heard_reaches_who_reads_by_a_pattern(nodes: Nodes) -> None:
+def test_what_was_created_while_nothing_was_heard_reaches_who_reads_by_a_pattern(nodes: Nodes) -> None:
     """A cut connection delays and never loses."""
     one, other = nodes(2)
     follower = Follower(other, "s/*")

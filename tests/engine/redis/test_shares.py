@@ -71,7 +71,7 @@ def test_what_a_reader_gives_up_before_the_store_has_answered_counts_no_more(nod
 
 
 @pytest.mark.parametrize("opens", [True, False])
-def test_what_a_publisher_brings_to_life_counts_until_it_is_over(nodes: Nodes, opens: bool) -> None:
+def test_what_a_publisher_creates_counts_until_it_is_over(nodes: Nodes, opens: bool) -> None:
     (node,) = nodes(1, linger=5.0, keep=not opens)
     client = Client(node, "one")
     waiting = client.begin(lambda: node.publish_soon("a", b"1", opens=opens))

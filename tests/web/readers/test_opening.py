@@ -419,7 +419,7 @@ def test_a_request_that_is_refused_has_changed_nothing(
     [HANDSHAKE | {"Sec_WebSocket_Version": "8"}, HANDSHAKE | {"Sec_WebSocket_Key": "?"}],
     ids=["version", "key"],
 )
-def test_a_handshake_that_is_none_brings_no_topic_to_life(site: Site, fields: dict[str, str]) -> None:
+def test_a_handshake_that_is_none_creates_no_topic(site: Site, fields: dict[str, str]) -> None:
     assert site.connect().get("/topics/a", **fields).next().status in (400, 426)
     assert not len(site.hub)
 
