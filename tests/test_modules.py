@@ -3,8 +3,6 @@
 import ast
 from pathlib import Path
 
-import pytest
-
 import slosh
 
 PACKAGE = Path(slosh.__file__).parent
@@ -78,28 +76,25 @@ def modules() -> list[str]:
     return sorted(str(file) for file in files if file.name != "__init__.py" or file.parent == Path())
 
 
-@pytest.mark.parametrize("module", modules())
-def test_a_module_has_its_own_test_file(module: str) -> None:
-    if module in ELSEWHERE:
-        where, reason = ELSEWHERE[module]
-        assert reason
-    else:
-        where = str(Path(module).with_name(f"test_{Path(module).name}"))
-    assert (TESTS / where).is_file(), f"{module} has no tests/{where}"
+def test_each_module_has_its_own_test_file() -> None:
+    for module in modules():
+        where, reason = ELSEWHERE.get(module, (str(Path(module).with_name(f"test_{Path(module).name}")), "its own"))
+        assert reason, module
+        assert (TESTS / where).is_file(), f"{module} has no tests/{where}"
 
 
-@pytest.mark.parametrize("module", sorted(ELSEWHERE))
-def test_an_exception_is_one(module: str) -> None:
-    assert (PACKAGE / module).is_file(), f"{module} is gone: take it off the list"
-    assert not (TESTS / module).with_name(f"test_{Path(module).name}").is_file(), f"{module} has its own tests now"
+def test_each_exception_is_one() -> None:
+    for module in ELSEWHERE:
+        assert (PACKAGE / module).is_file(), f"{module} is gone: take it off the list"
+        assert not (TESTS / module).with_name(f"test_{Path(module).name}").is_file(), f"{module} has its own tests now"
 
 
 LONG = 400
 """Lines of a file above which its docstring says why they stand together."""
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_a_long_file_says_why_it_is_one(file: Path) -> None:
-    source = file.read_text(encoding="utf-8")
-    if source.count("\n") > LONG:
-        assert " longer than other" in (ast.get_docstring(ast.parse(source)) or "")
+def test_each_long_file_says_why_it_is_one() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        source = file.read_text(encoding="utf-8")
+        if source.count("\n") > LONG:
+            assert " longer than other" in (ast.get_docstring(ast.parse(source)) or ""), file

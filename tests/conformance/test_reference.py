@@ -4,11 +4,10 @@ Sound requests are damaged in every way that has ever hurt a server; where slosh
 a single byte there is a request that could be smuggled.
 """
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.case import Case, chunked, get, post
+from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.reference import read
 from tests.conformance.tables import PROBE, PROMISES
@@ -98,8 +97,8 @@ def test_slosh_takes_exactly_what_the_grammar_takes(data: bytes) -> None:
     assert not comparable(data) or answered(data) == expected(data)
 
 
-@pytest.mark.parametrize("case", [*PROBE, *PROMISES], ids=lambda case: case.name)
-def test_the_grammar_and_slosh_agree_on_every_case(case: Case) -> None:
-    data = b"".join(case.sends)
-    if comparable(data) and len(data) < 8000:
-        assert answered(data) == expected(data)
+def test_the_grammar_and_slosh_agree_on_every_case() -> None:
+    for case in (*PROBE, *PROMISES):
+        data = b"".join(case.sends)
+        if comparable(data) and len(data) < 8000:
+            assert answered(data) == expected(data), case.name

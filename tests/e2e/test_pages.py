@@ -53,14 +53,14 @@ def test_two_people_hear_each_other_and_see_who_speaks(slosh: Slosh, new_page: O
     expect(ada.get_by_label("Your message")).to_have_value("")
 
 
-@pytest.mark.parametrize(
-    "text", ["<script>window.ran = 1</script>", '<img src="x" onerror="window.ran = 1">', "<b>&amp;</b>"]
-)
-def test_what_people_type_shows_as_text_and_never_runs(slosh: Slosh, new_page: Open, text: str) -> None:
-    ada, grace = join(new_page, slosh, text[:24]), join(new_page, slosh, "Grace")
-    say(ada, text)
+def test_what_people_type_shows_as_text_and_never_runs(slosh: Slosh, new_page: Open) -> None:
+    ada, grace = join(new_page, slosh, ""), join(new_page, slosh, "Grace")
+    texts = ["<script>window.ran = 1</script>", '<img src="x" onerror="window.ran = 1">', "<b>&amp;</b>"]
+    for text in texts:
+        ada.get_by_label("Your name").fill(text[:24])
+        say(ada, text)
     for page in (ada, grace):
-        expect(page.locator(".line .text")).to_have_text(text)
+        expect(page.locator(".line .text")).to_have_text(texts)
         assert page.locator("#log img, #log script, #log b").count() == 0
         assert page.evaluate("window.ran") is None
 

@@ -30,7 +30,7 @@ def wrong(row: Row) -> Iterator[str]:
     try:
         broken = row.apply((SOURCE / row.file).read_text(encoding="utf-8"))
         if row.file.endswith(".py"):
-            ast.parse(broken)
+            compile(broken, row.file, "exec", dont_inherit=True)
     except (StaleRowError, SyntaxError) as error:
         yield str(error)
     if row.becomes == row.line:
