@@ -340,7 +340,7 @@ class Forbidden(SloshError):
 class RangeNotSatisfiable(SloshError):
     """No byte of the range asked for exists (RFC 9110 §15.5.17).
 
-    Attributes:
+    Args:
         size: length of the whole, bytes.
     """
 

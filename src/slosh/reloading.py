@@ -9,7 +9,7 @@ from slosh.settings.table import TABLE, Settings
 _TLS: Final = ("tls_cert", "tls_key", "tls_client_ca")
 
 
-class Reloaded(NamedTuple):
+class ReloadReport(NamedTuple):
     """What became of settings that were read again.
 
     Attributes:
@@ -21,7 +21,7 @@ class Reloaded(NamedTuple):
     waiting: list[str]
 
 
-def plan_reload(former: Settings, settings: Settings) -> tuple[Settings, Reloaded]:
+def plan_reload(former: Settings, settings: Settings) -> tuple[Settings, ReloadReport]:
     """Decide what becomes of `settings`, which were read again, in a server that runs with `former`.
 
     Returns:
@@ -44,7 +44,7 @@ def plan_reload(former: Settings, settings: Settings) -> tuple[Settings, Reloade
         taken.append("the [topics] tables")
     if changed.access != former.access:
         taken.append("the [access] rules")
-    return changed, Reloaded(taken, waiting)
+    return changed, ReloadReport(taken, waiting)
 
 
 def _merge(former: Settings, settings: Settings) -> Settings:

@@ -21,7 +21,7 @@ from slosh.http1.shortage import silence_reports
 from slosh.http1.state import ServerState
 from slosh.listening import AT_A_TIME, BACKLOG, adopt, describe, listen, loopback_ports, release
 from slosh.parts import check_engine, find_root, make_bounds, make_engine, make_hub, make_tls
-from slosh.reloading import Reloaded, plan_reload
+from slosh.reloading import ReloadReport, plan_reload
 from slosh.settings.sources import from_keywords
 from slosh.settings.table import Settings
 from slosh.web.files import DocumentRoot
@@ -203,7 +203,7 @@ class Server:
             self._state.has_successor = True
             self._state.draining = True
 
-    def reload(self, settings: Settings) -> Reloaded:
+    def reload(self, settings: Settings) -> ReloadReport:
         """Take the values of the settings that a running server can change, and the rules of `[access]`.
 
         Raises:

@@ -68,7 +68,7 @@ class Hello(msgspec.Struct):
     format: int
 
 
-class Given(msgspec.Struct):
+class Offer(msgspec.Struct):
     """What comes with the sockets. Of these the last is the one at which successors are heard.
 
     Attributes:
@@ -189,7 +189,7 @@ class Predecessor:
         pid: of its process.
     """
 
-    def __init__(self, channel: Channel, given: Given, sockets: list[socket.socket]) -> None:
+    def __init__(self, channel: Channel, given: Offer, sockets: list[socket.socket]) -> None:
         self._channel = channel
         self._given = given
         *self.sockets, self.listener = sockets  # a ValueError where there are none
@@ -237,7 +237,7 @@ async def find_predecessor(path: str) -> Predecessor | None:
     try:
         await channel.send(HELLO, msgspec.json.encode(Hello(snapshot.FORMAT)))
         frame = await asyncio.wait_for(channel.receive(SOCKETS), RESTORE_WITHIN)
-        return Predecessor(channel, msgspec.json.decode(frame.data, type=Given), frame.sockets)
+        return Predecessor(channel, msgspec.json.decode(frame.data, type=Offer), frame.sockets)
     except (Broken, TimeoutError, ValueError) as error:
         channel.close()
         raise CannotListen(f"takeover: the server that listens at {path} does not hand over: {error}.") from None
@@ -313,7 +313,7 @@ class Handover:
         engine = server.engine if isinstance(server.engine, MemoryEngine) else None
         if hello.format != snapshot.FORMAT:
             engine = None
-        given = Given(has_topics=engine is not None, pid=os.getpid())
+        given = Offer(has_topics=engine is not None, pid=os.getpid())
         await channel.send(SOCKETS, msgspec.json.encode(given), [*server.sockets, self._listener])
         await asyncio.wait_for(channel.receive(PREPARED), START_WITHIN)
         await server.accept_no_more()

@@ -4,7 +4,7 @@ import pytest
 
 from slosh.client.answers import pause_before, read_patterns, read_published, read_retry_after
 from slosh.client.errors import NotTaken, Refused
-from slosh.client.protocol import Watching
+from slosh.client.protocol import WatchState
 
 SERVER = 784111777.0
 """06 Nov 1994 08:49:37 GMT, the example of RFC 9110 §5.6.7."""
@@ -33,7 +33,7 @@ class TestRetryAfter:
         assert read_retry_after({"retry-after": text}, clock=lambda: SERVER) is None
 
     def test_a_watch_waits_as_long(self) -> None:
-        reader = Watching(["a"], {}, jitter=lambda: 0.0)
+        reader = WatchState(["a"], {}, jitter=lambda: 0.0)
         headers = {"retry-after": "Sun, 06 Nov 1994 08:49:44 GMT", "date": "Sun, 06 Nov 1994 08:49:37 GMT"}
         reader.answered(503, headers, b"", "x")
         assert reader.pause == 7

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from slosh.client import AsyncClient, Client, Item, Note, Refused
-from slosh.client.protocol import Watching
+from slosh.client.protocol import WatchState
 from tests.client.scripted import Scripted
 from tests.running import PATIENCE
 
@@ -117,11 +117,11 @@ def judge(case: dict[str, Any], seen: Seen, server: Scripted) -> None:
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pauses between tries are tested by themselves, in test_protocol.py."""
 
-    def count(self: Watching, least: float) -> None:
+    def count(self: WatchState, least: float) -> None:
         del least
         self.failures += 1
 
-    monkeypatch.setattr(Watching, "_back_off", count)
+    monkeypatch.setattr(WatchState, "_back_off", count)
 
 
 @pytest.mark.parametrize("case", COMMON, ids=[each["name"] for each in COMMON])

@@ -8,7 +8,7 @@ import pytest
 import slosh as package
 from slosh.client import BadUse, Item, Unreadable
 from slosh.client.dataframe import load, to_dataframe
-from slosh.client.protocol import Watching
+from slosh.client.protocol import WatchState
 from tests.conftest import need
 from tests.running import PATIENCE
 
@@ -74,7 +74,7 @@ def test_a_library_that_is_not_there_is_told_with_what_to_install() -> None:
 def test_numbers_are_exact_and_what_cannot_be_read_is_told() -> None:
     need("module:pandas")
     assert to_dataframe([item(Decimal("1e400"))])["value"].tolist() == [Decimal("1e400")]
-    reader = Watching(["kitchen"], {})
+    reader = WatchState(["kitchen"], {})
     deep = "[" * 100_000 + "]" * 100_000
     unread = list(reader.event("message", f'{{"time":1,"message":{deep}}}', "aaaaaaaa.1"))
     with pytest.raises(Unreadable, match=r"kitchen before the place aaaaaaaa\.1"):

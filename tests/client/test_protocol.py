@@ -9,11 +9,11 @@ from slosh.client import Client
 from slosh.client.answers import pause_before
 from slosh.client.errors import BadUse, Refused, Unreadable
 from slosh.client.items import Item, Note
-from slosh.client.protocol import Watching
+from slosh.client.protocol import WatchState
 
 
-def watching(*topics: str, **options: str) -> Watching:
-    return Watching(topics, options, jitter=lambda: 1.0)
+def watching(*topics: str, **options: str) -> WatchState:
+    return WatchState(topics, options, jitter=lambda: 1.0)
 
 
 def envelope(**more: Any) -> bytes:
@@ -90,7 +90,7 @@ class TestNow:
     @pytest.mark.parametrize("options", [{}, {"since": "now"}])
     def test_the_second_request_asks_for_what_came_since_the_first(self, options: dict[str, str]) -> None:
         times = iter([100.0, 102.5, 103.0005])
-        reader = Watching(["a"], options, jitter=lambda: 1.0, clock=lambda: next(times))
+        reader = WatchState(["a"], options, jitter=lambda: 1.0, clock=lambda: next(times))
         assert "ms" not in reader.ask().path
         reader.cut()
         assert reader.ask().path == "/topics/a?times&since=3500ms"

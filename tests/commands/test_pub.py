@@ -19,7 +19,7 @@ from slosh.cli import main
 from slosh.client import Client
 from slosh.client.errors import BadUse
 from slosh.commands.lines import Encoder, encode_line
-from slosh.commands.publishing import LinePublisher, Paced, publish_lines
+from slosh.commands.publishing import LinePublisher, PacedSource, publish_lines
 from slosh.commands.shared import EXIT_ENDED, EXIT_FOUND, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_UNWATCHED, EXIT_USAGE
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, clean_environment
@@ -257,7 +257,9 @@ def test_what_was_read_when_ctrl_c_comes_is_published_before_it_ends(
     with Client(server) as client:
         publisher = LinePublisher(client, batch=5, timeout=0.0, eager=True)  # many requests, so few are sent
         with pytest.raises(KeyboardInterrupt):
-            publish_lines(click.Context(main), publisher, "pub/parting", Encoder("json"), Paced(lines(), None), None)
+            publish_lines(
+                click.Context(main), publisher, "pub/parting", Encoder("json"), PacedSource(lines(), None), None
+            )
     assert kept(server, "pub/parting") == list(range(900))
 
 
@@ -452,7 +454,7 @@ def test_lines_keep_to_a_rate() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("slosh.commands.publishing.time.sleep", slept.append)
         patch.setattr("slosh.commands.publishing.time.monotonic", lambda: 100.0 + sum(slept))
-        parts = list(Paced(iter([[b"x"] * 7, [b"x"] * 3]), 40.0))
+        parts = list(PacedSource(iter([[b"x"] * 7, [b"x"] * 3]), 40.0))
     assert [len(part) for part in parts] == [2, 2, 2, 1, 2, 1]
     assert sum(slept) == pytest.approx(9 / 40)  # all but what the last part may take
 

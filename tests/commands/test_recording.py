@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from slosh.client.errors import BadUse
 from slosh.client.items import Item, Note
-from slosh.commands.recording import Recorded, read_line, write_item, write_note
+from slosh.commands.recording import RecordedMessage, read_line, write_item, write_note
 from tests.commands.test_sub import POISON
 
 TEXTS = st.sampled_from(
@@ -68,4 +68,4 @@ def test_every_message_is_read_back_as_it_was_written(text: str) -> None:
     topic = "\U0001f321"
     for said in (topic, json.dumps(topic)[1:-1]):
         line = f'{{"topic":"{said}","time":1.5,"message":{text}}}'.encode()
-        assert read_line(line, 1) == Recorded(topic, 1.5, text.encode())
+        assert read_line(line, 1) == RecordedMessage(topic, 1.5, text.encode())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.errors import BadHttp, HeadTooLarge, SloshError
-from slosh.http1.bodies import BodyReader, Chunks, Sized
+from slosh.http1.bodies import BodyReader, ChunkedBody, SizedBody
 from tests.properties import PROPERTY
 
 MAX_TRAILERS = 40
@@ -109,17 +109,17 @@ def test_chunks_in_any_split_are_what_a_slow_decoder_makes_of_them_at_once(
         at = round(where * len(data))
         data = data[:at] + fragment + data[at + gone :]
     expected = decode_slowly(data)
-    assert feed(Chunks(MAX_TRAILERS), [data] if data else []) == expected
-    assert feed(Chunks(MAX_TRAILERS), cut(data, places)) == expected
-    assert feed(Chunks(MAX_TRAILERS), [data[at : at + 1] for at in range(len(data))]) == expected
+    assert feed(ChunkedBody(MAX_TRAILERS), [data] if data else []) == expected
+    assert feed(ChunkedBody(MAX_TRAILERS), cut(data, places)) == expected
+    assert feed(ChunkedBody(MAX_TRAILERS), [data[at : at + 1] for at in range(len(data))]) == expected
 
 
 @PROPERTY
 @given(st.binary(min_size=1, max_size=40), st.integers(1, 40), CUTS)
 def test_a_declared_length_in_any_split_is_that_many_bytes(data: bytes, length: int, places: Any) -> None:
     expected = ("whole", data[:length], data[length:]) if len(data) >= length else ("unfinished", data, b"")
-    assert feed(Sized(length), [data]) == expected
-    assert feed(Sized(length), cut(data, places)) == expected
+    assert feed(SizedBody(length), [data]) == expected
+    assert feed(SizedBody(length), cut(data, places)) == expected
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def test_a_declared_length_in_any_split_is_that_many_bytes(data: bytes, length: 
 )
 def test_what_two_servers_could_read_differently_is_refused(data: bytes) -> None:
     with pytest.raises(BadHttp):
-        Chunks(1000).feed(data)
+        ChunkedBody(1000).feed(data)
 
 
 def test_trailers_are_read_and_dropped() -> None:
-    chunks = Chunks(1000)
+    chunks = ChunkedBody(1000)
     assert chunks.feed(b"2\r\nab\r\n0\r\nContent-Length: 5\r\nX: y\r\n\r\nrest")
     assert (bytes(chunks.body), chunks.rest) == (b"ab", b"rest")
 
@@ -165,7 +165,7 @@ def test_trailers_are_read_and_dropped() -> None:
 @pytest.mark.parametrize("data", [b"0\r\n" + b"A: b\r\n" * 1000, b"0\r\n" + b"a" * 5000])
 def test_trailers_count_against_their_bound_as_they_come(data: bytes) -> None:
     """Others read trailers without end (CVE-2026-22815)."""
-    chunks = Chunks(100)
+    chunks = ChunkedBody(100)
     taken = 0
 
     def feed_all() -> None:
@@ -182,17 +182,17 @@ def test_trailers_count_against_their_bound_as_they_come(data: bytes) -> None:
 def test_trailers_of_just_the_bound_are_taken_however_they_are_cut() -> None:
     data = b"0\r\nA: 345678\r\n\r\n"
     for at in range(1, len(data)):
-        chunks = Chunks(11)
+        chunks = ChunkedBody(11)
         assert not chunks.feed(data[:at])
         assert chunks.feed(data[at:])
 
 
 def test_a_chunk_is_there_as_soon_as_it_came_so_that_its_size_can_be_bounded() -> None:
-    chunks = Chunks(100)
+    chunks = ChunkedBody(100)
     assert not chunks.feed(b"ffffffff\r\n" + b"x" * 1000)
     assert len(chunks.body) == 1000
 
 
 def test_a_size_without_an_end_is_not_gathered() -> None:
     with pytest.raises(BadHttp):
-        Chunks(100).feed(b"1" * 50)
+        ChunkedBody(100).feed(b"1" * 50)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from slosh.engine.base import Watched
+from slosh.engine.base import WatcherCount
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, SiteEngine, request
 from tests.web.posting import post
@@ -402,7 +402,7 @@ def test_nothing_is_kept_of_who_waits_or_watches_no_more(site: Site, end: str) -
     ("method", "target", "outcome", "body"),
     [
         ("list_topics", "/topics", [], b'{"topics": []}\n'),
-        ("count_watchers", "/topics/a?watchers", Watched(3), b'{"watchers":3}\n'),
+        ("count_watchers", "/topics/a?watchers", WatcherCount(3), b'{"watchers":3}\n'),
     ],
 )
 def test_a_client_that_half_closes_before_the_engine_has_answered_is_answered_all_the_same(

@@ -93,7 +93,7 @@ class Slosh:
         self._authorize = authorize
         if authorize is not None:
             self._server.settings = replace(self._server.settings, access=AccessRules(public=Rights()))
-        self._admitting: _Admitting | None = None
+        self._admitting: _ProgramRights | None = None
         self._starting: asyncio.Task[None] | None = None
         self._is_ready = False
         self._stopping: asyncio.Task[None] | None = None
@@ -192,7 +192,7 @@ class Slosh:
     async def _start(self) -> None:
         await self._server.start(listening=False)
         if self._authorize is not None:
-            self._admitting = _there(self._server.routes).gate.authority = _Admitting(self._server.settings)
+            self._admitting = _there(self._server.routes).gate.authority = _ProgramRights(self._server.settings)
         self._is_ready = True
 
     async def _admit(self, scope: Scope) -> str | None:
@@ -222,7 +222,7 @@ class Slosh:
                 return
 
 
-class _Admitting(Authority):
+class _ProgramRights(Authority):
     """Rights that the program around this one gives. Each set of them has a token, which never leaves this process."""
 
     __slots__ = ("_granted", "_tokens")

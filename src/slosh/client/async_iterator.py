@@ -8,11 +8,11 @@ from typing import Final, Generic, Self, TypeVar, cast
 
 import httpx2
 
-from slosh.client.bases import AsyncClosing, Progress
+from slosh.client.bases import AsyncCloseable, Progress
 from slosh.client.connections import MAX_EVENT, WATCH, explain_lasting
 from slosh.client.errors import BadUse, ClientError, Unreachable
 from slosh.client.items import Item, Note
-from slosh.client.protocol import Ask, Watching
+from slosh.client.protocol import Ask, WatchState
 from slosh.client.request import Options, is_envelope, is_stream
 
 Received = TypeVar("Received", bound=Item | Note)
@@ -20,7 +20,7 @@ _AHEAD: Final = 16
 """Events that are read before the program asks for them."""
 
 
-class AsyncWatch(AsyncClosing, Progress, Generic[Received]):
+class AsyncWatch(AsyncCloseable, Progress, Generic[Received]):
     """An asynchronous iterator over the messages of topics; made by `AsyncClient.watch`.
 
     Call `aclose`, or use it in an `async with` block, when you leave it before its end. One that is dropped ends its
@@ -35,7 +35,7 @@ class AsyncWatch(AsyncClosing, Progress, Generic[Received]):
         self,
         http: httpx2.AsyncClient,
         options: Options,
-        watching: Watching,
+        watching: WatchState,
         deadline: float | None,
         *,
         notes: bool,
@@ -149,7 +149,7 @@ class AsyncWatch(AsyncClosing, Progress, Generic[Received]):
             await connection.close()
 
 
-_Step = Callable[[Watching], Iterator[Item | Note]]
+_Step = Callable[[WatchState], Iterator[Item | Note]]
 """What came, as what is to be done with it."""
 
 
@@ -212,34 +212,34 @@ class _Connection:
         await self._received.put(None)
 
 
-def _take_event(event: httpx2.ServerSentEvent, watching: Watching) -> Iterator[Item | Note]:
+def _take_event(event: httpx2.ServerSentEvent, watching: WatchState) -> Iterator[Item | Note]:
     return watching.event(event.event, event.data, event.id, event.retry)
 
 
-def _take_envelope(body: bytes, watching: Watching) -> Iterator[Item | Note]:
+def _take_envelope(body: bytes, watching: WatchState) -> Iterator[Item | Note]:
     return watching.envelope(body)
 
 
-def _take_answer(answer: httpx2.Response, body: bytes, url: str, watching: Watching) -> Iterator[Item | Note]:
+def _take_answer(answer: httpx2.Response, body: bytes, url: str, watching: WatchState) -> Iterator[Item | Note]:
     watching.answered(answer.status_code, answer.headers, body, url)
     return iter(())
 
 
-def _take_cut(watching: Watching, *, silent: bool = False) -> Iterator[Item | Note]:
+def _take_cut(watching: WatchState, *, silent: bool = False) -> Iterator[Item | Note]:
     watching.cut(silent=silent)
     return iter(())
 
 
-def _take_failure(error: Exception, url: str, watching: Watching) -> Iterator[Item | Note]:
+def _take_failure(error: Exception, url: str, watching: WatchState) -> Iterator[Item | Note]:
     if not watching.place and (sentence := explain_lasting(url, error)):
         raise Unreachable(sentence) from error
     return _take_cut(watching)
 
 
-def _take_too_large(error: Exception, watching: Watching) -> Iterator[Item | Note]:
+def _take_too_large(error: Exception, watching: WatchState) -> Iterator[Item | Note]:
     watching.too_large(error)
 
 
-def _take_error(error: Exception, watching: Watching) -> Iterator[Item | Note]:
+def _take_error(error: Exception, watching: WatchState) -> Iterator[Item | Note]:
     del watching
     raise error

@@ -9,12 +9,12 @@ import httpx2
 from slosh.client.addresses import topic_path
 from slosh.client.answers import Published, read_answer, read_patterns, read_problem
 from slosh.client.async_iterator import AsyncWatch
-from slosh.client.bases import Addressed, AsyncClosing
+from slosh.client.bases import AsyncCloseable, OfOneServer
 from slosh.client.connections import explain_lasting, open_async_connections, unreachable
 from slosh.client.errors import ClientError, Refused
 from slosh.client.history import History, history_query, read_history
 from slosh.client.items import Item, Note
-from slosh.client.protocol import Watching
+from slosh.client.protocol import WatchState
 from slosh.client.request import (
     Options,
     Post,
@@ -31,7 +31,7 @@ from slosh.client.request import (
 )
 
 
-class AsyncClient(AsyncClosing, Addressed):
+class AsyncClient(AsyncCloseable, OfOneServer):
     """A slosh server, as seen from a program with an event loop. See `Client`; the arguments are the same.
 
     Call `aclose`, or use it in an `async with` block. It belongs to the loop in which it is first used.
@@ -81,7 +81,7 @@ class AsyncClient(AsyncClosing, Addressed):
 
         A step that is cancelled loses nothing: the next one goes on at the same place, over the same connection.
         """
-        watching = Watching(topics, watch_query(options))
+        watching = WatchState(topics, watch_query(options))
         until = check_deadline(options.get("deadline"))
         if notes:
             return AsyncWatch[Item | Note](self.http, self._options, watching, until, notes=True)

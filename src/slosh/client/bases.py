@@ -3,11 +3,11 @@
 from types import TracebackType
 from typing import Self
 
-from slosh.client.protocol import Watching
+from slosh.client.protocol import WatchState
 from slosh.client.request import Options
 
 
-class Closing:
+class Closeable:
     """Closed at the end of a `with` block."""
 
     def close(self) -> None:
@@ -23,7 +23,7 @@ class Closing:
         self.close()
 
 
-class AsyncClosing:
+class AsyncCloseable:
     """Closed at the end of an `async with` block."""
 
     async def aclose(self) -> None:
@@ -39,7 +39,7 @@ class AsyncClosing:
         await self.aclose()
 
 
-class Addressed:
+class OfOneServer:
     """A client of one server, which it reaches as `_options` say."""
 
     _options: Options
@@ -63,7 +63,7 @@ class Addressed:
 class Progress:
     """How far a watch has come; `_watching` knows."""
 
-    _watching: Watching
+    _watching: WatchState
 
     @property
     def place(self) -> str:

@@ -10,17 +10,17 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 import httpx2
 
-from slosh.client.bases import Closing, Progress
+from slosh.client.bases import Closeable, Progress
 from slosh.client.connections import MAX_EVENT, WATCH, explain_lasting, open_connections
 from slosh.client.errors import BadUse, Unreachable
 from slosh.client.items import Item, Note
-from slosh.client.protocol import Ask, Watching
+from slosh.client.protocol import Ask, WatchState
 from slosh.client.request import Options, is_envelope, is_stream
 
 Received = TypeVar("Received", bound=Item | Note)
 
 
-class Watch(Closing, Progress, Generic[Received]):
+class Watch(Closeable, Progress, Generic[Received]):
     """An iterator over the messages of topics; made by `Client.watch`.
 
     Close it, use it in a `with` block, or drop it: each ends its connection. `close` may be called by another thread,
@@ -71,7 +71,7 @@ class Reader:
     """
 
     def __init__(
-        self, connect: Callable[[], httpx2.Client], options: Options, watching: Watching, deadline: float | None
+        self, connect: Callable[[], httpx2.Client], options: Options, watching: WatchState, deadline: float | None
     ) -> None:
         self._connect = connect
         self._options = options

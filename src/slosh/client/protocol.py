@@ -4,7 +4,7 @@ The rules of this file:
 
 * A reader's place is what the server gave with the last message that the reader was given. It is sent back as it is,
   so nothing comes twice and nothing is missed in silence, over however many connections.
-* A message and the place after it move together: `Watching` moves its place when it hands the message over.
+* A message and the place after it move together: `WatchState` moves its place when it hands the message over.
 * Waiting is somebody else's work: `pause` says for how long.
 * What cannot be read is asked for once more, because it may have broken on its way. If it comes again, the reader is
   told and goes on behind it: one message never keeps back what follows.
@@ -60,7 +60,7 @@ class Ask:
     streams: bool
 
 
-class Watching:
+class WatchState:
     """A reader of topics: where it stands, and what it was told. It makes no request itself.
 
     Ask for `ask()`, make that request, and call `event`, `envelope`, `answered` or `cut` with what comes of it. Do

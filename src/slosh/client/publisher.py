@@ -24,7 +24,7 @@ from typing import Final, Literal
 
 from slosh.client.addresses import one_topic_path
 from slosh.client.answers import Published, passes
-from slosh.client.bases import Closing
+from slosh.client.bases import Closeable
 from slosh.client.batching import BatchSize, halve, may_be_one
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.request import check_seconds
@@ -40,7 +40,7 @@ _PAUSE: Final = 0.5
 """Seconds after a failed batch."""
 
 
-class Publisher(Closing):
+class Publisher(Closeable):
     """Publishes in the background, in batches.
 
     >>> with Publisher() as publisher:

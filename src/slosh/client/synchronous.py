@@ -10,13 +10,13 @@ import httpx2
 
 from slosh.client.addresses import topic_path
 from slosh.client.answers import Published, read_answer, read_patterns, read_problem
-from slosh.client.bases import Addressed, Closing
+from slosh.client.bases import Closeable, OfOneServer
 from slosh.client.connections import explain_lasting, open_connections, unreachable
 from slosh.client.errors import ClientError, Refused
 from slosh.client.history import History, history_query, read_history
 from slosh.client.items import Item, Note
 from slosh.client.iterator import Reader, Watch
-from slosh.client.protocol import Watching
+from slosh.client.protocol import WatchState
 from slosh.client.request import (
     Options,
     Post,
@@ -34,7 +34,7 @@ from slosh.client.request import (
 )
 
 
-class Client(Closing, Addressed):
+class Client(Closeable, OfOneServer):
     """A slosh server, as seen from a program without an event loop. Threads may share it.
 
     >>> with Client() as client:
@@ -140,7 +140,7 @@ class Client(Closing, Addressed):
         Raises:
             BadUse: an argument cannot be used. Iterating raises `Refused` where the server says no.
         """
-        watching = Watching(topics, watch_query(options))
+        watching = WatchState(topics, watch_query(options))
         reader = Reader(self.connect, self._options, watching, check_deadline(options.get("deadline")))
         return Watch[Item | Note](reader, notes=True) if notes else Watch[Item](reader, notes=False)
 

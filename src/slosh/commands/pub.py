@@ -12,7 +12,7 @@ from slosh.commands.lines import Encoder
 from slosh.commands.publishing import (
     WAITING,
     LinePublisher,
-    Paced,
+    PacedSource,
     end_topic,
     publish_lines,
     publish_one,
@@ -151,7 +151,7 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
         if opens and client.open(topic).ended:
             tell_ended(ctx, topic)
         # A spool keeps what waits for its time, so all of it is read at once.
-        source = Paced(shell.lines() if shell is not None else read_lines(), rate if spool is None else None)
+        source = PacedSource(shell.lines() if shell is not None else read_lines(), rate if spool is None else None)
         if strict:
             publish_strictly(ctx, client, topic, encoder, batch, source)
         elif spool is not None:
@@ -162,7 +162,7 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
                 client, batch=batch, max_bytes=WAITING, when_full="wait", when_watched=sleeps, timeout=0.0, eager=True
             )
             if shell is not None and when_watched:
-                source = Paced(shell.lines_while_watched(client, topic, lambda: publisher.unwatched), rate)
+                source = PacedSource(shell.lines_while_watched(client, topic, lambda: publisher.unwatched), rate)
             publish_lines(ctx, publisher, topic, encoder, source, timeout)
         if shell is not None and shell.code:
             tell(f"the command ended with {shell.code}")

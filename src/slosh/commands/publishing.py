@@ -89,7 +89,7 @@ def tell_ended(ctx: click.Context, topic: str) -> NoReturn:
     ctx.exit(EXIT_ENDED)
 
 
-class Paced:
+class PacedSource:
     """Lines at no more than so many a second. What is not read waits in the pipe.
 
     Args:
@@ -120,7 +120,7 @@ class Paced:
                 yield part
 
 
-def _tell_left(source: Paced, encoder: Encoder, became: int) -> None:
+def _tell_left(source: PacedSource, encoder: Encoder, became: int) -> None:
     """Say how much was read and not published. Of `became` messages it is known what became of them."""
     _tell_held(encoder)
     left = source.read - encoder.number + encoder.made - became
@@ -140,7 +140,7 @@ def publish_strictly(
     topic: str,
     encoder: Encoder,
     batch: int | None,
-    source: Paced,
+    source: PacedSource,
 ) -> None:
     """Publish lines, and stop at the first batch that nobody watches for."""
     size = BatchSize(batch)
@@ -194,7 +194,7 @@ def publish_lines(
     publisher: Publisher,
     topic: str,
     encoder: Encoder,
-    source: Paced,
+    source: PacedSource,
     timeout: float | None,
 ) -> None:
     """Publish lines in the background, and tell at the end what became of them."""
@@ -249,7 +249,7 @@ def publish_spooled(  # noqa: PLR0913, PLR0917 - the command's options
     topic: str,
     encoder: Encoder,
     batch: int | None,
-    source: Paced,
+    source: PacedSource,
     file: str,
     timeout: float | None,
     rate: float | None,

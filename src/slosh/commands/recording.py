@@ -20,7 +20,7 @@ from slosh.core.members import mend
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedMessage:
     """One message of a recording.
 
     Attributes:
@@ -51,7 +51,7 @@ def write_note(note: Note, now: float) -> str:
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def read_line(line: bytes, number: int) -> Recorded | None:
+def read_line(line: bytes, number: int) -> RecordedMessage | None:
     """The message in a line, None where it has none.
 
     Args:
@@ -74,9 +74,9 @@ def read_line(line: bytes, number: int) -> Recorded | None:
     if said.note or not said.message:
         return None
     if halves == line:
-        return Recorded(said.topic, said.time, bytes(said.message))
+        return RecordedMessage(said.topic, said.time, bytes(said.message))
     parts = members(line.decode())
-    return Recorded(json.loads(parts["topic"]), said.time, parts["message"].encode())
+    return RecordedMessage(json.loads(parts["topic"]), said.time, parts["message"].encode())
 
 
 class _Line(msgspec.Struct):

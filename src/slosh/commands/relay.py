@@ -147,7 +147,7 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     to = [parse_place(each, url) for each in targets]
     for target in to:
         _check_target(from_, target)
-    kept = _Kept(state)
+    kept = _PlaceFile(state)
     options: WatchOptions = {}
     if start := kept.place or since:
         options["since"] = start
@@ -203,7 +203,7 @@ def _tell(tally: Counter[str]) -> None:
     tell(", ".join(parts))
 
 
-class _Kept:
+class _PlaceFile:
     """The place in the source, kept in a file.
 
     Args:

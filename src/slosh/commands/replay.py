@@ -16,7 +16,7 @@ from slosh.client.batching import halve, may_be_one
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.synchronous import Client
 from slosh.commands.progress import Progress, count, were
-from slosh.commands.recording import Recorded, read_line
+from slosh.commands.recording import RecordedMessage, read_line
 from slosh.commands.shared import (
     EXIT_FOUND,
     EXIT_REFUSED,
@@ -155,9 +155,9 @@ class _Player:
             time.sleep(min(left, 0.2))
         self._progress.update()
 
-    def _batches(self, source: IO[bytes]) -> Iterator[tuple[str, list[Recorded]]]:
+    def _batches(self, source: IO[bytes]) -> Iterator[tuple[str, list[RecordedMessage]]]:
         """What is published together: messages of one topic, next to each other in the file and in time."""
-        batch: list[Recorded] = []
+        batch: list[RecordedMessage] = []
         together = _TOGETHER * self._speed
         for number, line in enumerate(source, 1):
             try:

@@ -38,7 +38,7 @@ _WAITING_TOGETHER: Final = 160
 Levels = dict[int, tuple[Columns, int]]
 
 
-class _Waiting:
+class _WaitingMessages:
     """Messages that arrived together, and have still to be looked into."""
 
     __slots__ = ("at", "group", "messages", "newest", "wall")
@@ -95,7 +95,7 @@ class Rollups:
         self._count = 0  # series
         self._skips = False  # whether what comes next is the first that is known
         self._groups: dict[str, Group] = {}  # the one that was asked for last stands last
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_WaitingMessages] = deque()
 
     def group(self, by: str) -> Group | None:
         """The series that are told apart by the field `by`; None where they are not made."""
@@ -150,7 +150,7 @@ class Rollups:
             self._drop(next(iter(self._groups)))
         group = self._groups[by] = Group(by, since)
         for messages, wall in reversed(kept):
-            self._queue.appendleft(_Waiting(messages, wall, self.rolled, group))
+            self._queue.appendleft(_WaitingMessages(messages, wall, self.rolled, group))
             self.waiting += weigh_waiting(messages)
         return group
 
@@ -165,7 +165,7 @@ class Rollups:
             self._skips = False
             for group in self._groups.values():
                 group.since = wall
-        self._queue.append(_Waiting(messages, wall, newest, None))
+        self._queue.append(_WaitingMessages(messages, wall, newest, None))
         self.waiting += weigh_waiting(messages)
 
     def skip(self, newest: int) -> None:
@@ -184,7 +184,7 @@ class Rollups:
         if last is not None and last.group is None and not last.messages:
             last.newest = newest
         else:
-            self._queue.append(_Waiting((), 0, newest, None))
+            self._queue.append(_WaitingMessages((), 0, newest, None))
             self.waiting += _WAITING_TOGETHER
 
     def work(self, most: int) -> int:

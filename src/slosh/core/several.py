@@ -27,7 +27,7 @@ _PART: Final = 128
 """Bytes of an envelope that a topic's part has at most, apart from its name and its messages."""
 
 _LEAVING: Final = 256
-"""Bytes of other work that a turn does less for each topic that a reader leaves: either of them has ended."""
+"""Bytes of other work that a turn does less for each topic that a reader leaves, because one of the two has gone."""
 
 Measure = Callable[[str, Cursor], int]
 """Gives what a topic with this name takes of the room for a cursor at most, until its reader asks again."""

@@ -94,7 +94,7 @@ def facts_of(topic: Topic, now: float) -> TopicFacts:
     return TopicFacts(topic.name, topic.count_watchers(), topic.last, now - topic.created_at, rate, topic.ended)
 
 
-class Watched(NamedTuple):
+class WatcherCount(NamedTuple):
     """The watchers of a topic.
 
     Attributes:
@@ -295,7 +295,7 @@ class Engine:
         """
 
     @abstractmethod
-    def count_watchers(self, name: str, now: float, done: Callable[[Watched | SloshError], None]) -> None:
+    def count_watchers(self, name: str, now: float, done: Callable[[WatcherCount | SloshError], None]) -> None:
         """Tell how many watch topic `name`, also where only patterns do. Nothing is created by the question.
 
         Args:

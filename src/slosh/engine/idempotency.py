@@ -21,7 +21,7 @@ REPLAY_SECONDS: Final = 300.0
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
-class _Kept:
+class _KeptAnswer:
     """An answer, until when it is kept, and the client for whom it counts.
 
     No tuple, because compiled it is nothing that Python's garbage collector looks at: with very many keys that is a
@@ -47,7 +47,7 @@ class Replays:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._answers: OrderedDict[str, _Kept] = OrderedDict()  # the oldest first
+        self._answers: OrderedDict[str, _KeptAnswer] = OrderedDict()  # the oldest first
         self._by_client: dict[str, deque[str]] = {}  # the oldest first
         self._by_count: dict[int, OrderedDict[str, None]] = {}  # clients by how many keys they have
         self._greatest = 0  # such number
@@ -87,7 +87,7 @@ class Replays:
             return
         if not self._answers:
             self._next = until
-        self._answers[name] = _Kept(until, answer, client)
+        self._answers[name] = _KeptAnswer(until, answer, client)
         names = self._by_client.get(client)
         if names is None:
             names = self._by_client[client] = deque()

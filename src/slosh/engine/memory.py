@@ -13,7 +13,7 @@ from slosh.compiled import mypyc_attr
 from slosh.core.hub import Hub
 from slosh.core.listeners import WatcherCountListener, tell_each
 from slosh.core.topic import EACH, Topic
-from slosh.engine.base import Engine, Published, TopicFacts, TopicListener, Watched, facts_of
+from slosh.engine.base import Engine, Published, TopicFacts, TopicListener, WatcherCount, facts_of
 from slosh.engine.idempotency import Replays
 from slosh.errors import Draining, NoWatchers, SloshError, TopicEnded
 
@@ -217,10 +217,10 @@ class MemoryEngine(Engine):
         """As the engine promises; `done` is called before this returns."""
         done(None)
 
-    def count_watchers(self, name: str, now: float, done: Callable[[Watched | SloshError], None]) -> None:
+    def count_watchers(self, name: str, now: float, done: Callable[[WatcherCount | SloshError], None]) -> None:
         """As the engine promises; `done` is called before this returns."""
         topic = self.hub.find(name, now)
-        done(Watched(self.hub.interest(name, now), topic is not None and topic.ended))
+        done(WatcherCount(self.hub.interest(name, now), topic is not None and topic.ended))
 
     def expect(self, name: str, listener: WatcherCountListener) -> None:
         """As the engine promises."""

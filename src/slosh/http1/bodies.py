@@ -51,7 +51,7 @@ class BodyReader(Protocol):
         """Take in what arrived. True once the body is whole; it is not to be fed again then."""
 
 
-class Sized:
+class SizedBody:
     """A body whose length was declared.
 
     Args:
@@ -73,7 +73,7 @@ class Sized:
         return len(data) >= missing
 
 
-class Chunks:
+class ChunkedBody:
     """A body in chunks.
 
     A decoder that is fed what arrives and gathers the body.

@@ -22,7 +22,7 @@ from slosh.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from slosh.http1.bodies import BodyReader, Chunks, Sized, check_size, fits
+from slosh.http1.bodies import BodyReader, ChunkedBody, SizedBody, check_size, fits
 from slosh.http1.connection import MAX_PIPELINED, Connection
 from slosh.http1.exchange import Exchange
 from slosh.http1.handler import Action
@@ -168,7 +168,7 @@ class RequestReader(Connection):
         settings = self.server.settings
         self.phase = READING_BODY
         self._variable = latest.variable
-        self._reader = Chunks(settings.max_head) if head.length == CHUNKED else Sized(head.length)
+        self._reader = ChunkedBody(settings.max_head) if head.length == CHUNKED else SizedBody(head.length)
         try:
             check_size(head.length, action.max_body, action.body_bound)
         except SloshError as error:

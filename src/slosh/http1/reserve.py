@@ -28,7 +28,7 @@ _LONGEST: Final = 4096
 """Bytes of a probe's head at most."""
 
 
-class Reserved(Exchange):
+class ReservedExchange(Exchange):
     """A connection that is let in to say what it wants.
 
     Args:
@@ -79,7 +79,7 @@ def let_in(connection: Connection) -> None:
     server = connection.server
     if len(server.reserved) >= RESERVE:
         next(iter(server.reserved)).end()
-    connection.hold(Reserved(connection), server.now() + PATIENCE)
+    connection.hold(ReservedExchange(connection), server.now() + PATIENCE)
 
 
 def close_oldest(connection: Connection) -> None:

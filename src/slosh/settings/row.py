@@ -1,4 +1,4 @@
-"""What one setting is: a row of the table in settings.py, the check of one value, and how a value is shown."""
+"""What one setting is: a row of the table in `table.py`, the check of one value, and how a value is shown."""
 
 import re
 from collections.abc import Mapping

@@ -76,11 +76,11 @@ class EchoSocket(Action):
         deflate = negotiate(offer.decode("latin-1") for offer in connection.head.all(b"sec-websocket-extensions"))
         if deflate is not None:
             accepted += deflate.field
-        connection.hold(_Echoing(connection, deflate))
+        connection.hold(_EchoSocket(connection, deflate))
         connection.write(switch_protocols(connection.server.date(), accepted))
 
 
-class _Echoing(Exchange):
+class _EchoSocket(Exchange):
     """An open WebSocket that says everything again."""
 
     takes_data: ClassVar[bool] = True

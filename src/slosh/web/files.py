@@ -206,7 +206,7 @@ def send_file(connection: Connection, path: Path) -> None:
     except BaseException:
         os.close(handle)
         raise
-    _Sending(connection, handle, stop - start).begin(status, fields)
+    _Download(connection, handle, stop - start).begin(status, fields)
 
 
 def content_type(name: str) -> str:
@@ -217,7 +217,7 @@ def content_type(name: str) -> str:
     return kind + "; charset=utf-8" if kind.startswith("text/") else kind
 
 
-class _Sending(Exchange):
+class _Download(Exchange):
     """A file on its way, read as fast as the client takes it, a piece at a time and the other clients in between."""
 
     __slots__ = ("_connection", "_handle", "_is_counted", "_left", "_waits")

@@ -39,7 +39,7 @@ log: Final = logging.getLogger("slosh.access")
 _PEERS: Final = 10_000
 """Addresses whose keys are remembered."""
 _SOON: Final = 0.25
-"""Seconds between two such walks at least. Many tokens that expire one after another are ended together."""
+"""Seconds between two walks over all that is held, at least: tokens that expire together are ended in one walk."""
 _KEYS_EVERY: Final = 5.0
 """Seconds between two looks at a JWKS file."""
 _LONGEST: Final = 60.0
@@ -59,7 +59,7 @@ def make_authority(settings: Settings) -> Authority | None:
     return Authority(settings.access, skew=settings.clock_skew, max_token=settings.max_token)
 
 
-class Guarded(Action):
+class GuardedAction(Action):
     """An action whose request may be held, and is looked at again meanwhile."""
 
     __slots__ = ()
@@ -289,7 +289,7 @@ class Gate:
 
     def _look_at(self, connection: Connection, authority: Authority) -> None:
         grant, action = connection.grant, connection.held_action
-        if grant is None or not isinstance(action, Guarded):
+        if grant is None or not isinstance(action, GuardedAction):
             return
         if not authority.is_current(grant, connection.server.wall()):
             error = action.look_again(connection)

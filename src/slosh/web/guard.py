@@ -15,10 +15,10 @@ from slosh.errors import Forbidden, SloshError, TooManyHeld, TooManyRequests, Un
 from slosh.http1.connection import Connection
 from slosh.http1.handler import Action, ByTrust
 from slosh.web.credentials import Credential
-from slosh.web.gate import Gate, Guarded, named
+from slosh.web.gate import Gate, GuardedAction, named
 
 
-class Guard(Guarded):
+class Guard(GuardedAction):
     """An action, and what has to be looked at before it is run.
 
     Args:

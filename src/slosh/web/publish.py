@@ -181,7 +181,7 @@ class Publish(Action):
         Raises:
             SloshError: the first ones cannot be accepted.
         """
-        _Checking(connection, self, lines, topic).start()
+        _OneTopicBatch(connection, self, lines, topic).start()
 
     def check_size(self, number: int, line: bytes) -> None:
         """See that a line, counted from 1 on, is no larger than a message may be; of one alone that is known.
@@ -230,7 +230,7 @@ class Publish(Action):
         self, connection: Connection, messages: Sequence[bytes], topic: str, now: float, key: str, client: str
     ) -> None:
         """Have the engine take what it does not take at once."""
-        pending = _Pending(connection, self, topic)
+        pending = _PendingPublish(connection, self, topic)
         opens, ends = self._opens, self._ends
         self._engine.publish(topic, messages, now, pending.done, key, client, opens=opens, ends=ends)
         if not pending.is_done:
@@ -308,7 +308,7 @@ class PublishBatch(Publish):
         return BadJson(f"Line {number}: {error.detail} Nothing was stored.", error.position, line=number)
 
 
-class _Checking(Checking):
+class _OneTopicBatch(Checking):
     """Messages for one topic that are being checked, to be published together."""
 
     __slots__ = ("_action", "_messages", "_topic")
@@ -375,7 +375,7 @@ def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, f
     return publish(engine, settings, topic, fields, is_keyed=head.has(KEY), opens=opens, ends=ends)
 
 
-class _Pending(Exchange):
+class _PendingPublish(Exchange):
     """A publish that the engine has not answered yet."""
 
     __slots__ = ("_action", "_connection", "_topic", "is_done")

@@ -83,7 +83,7 @@ class PublishSeveral(Action):
         most = self.settings.max_batch
         if body.count(b"\n") + (not body.endswith(b"\n")) > most:
             raise TooLarge(f"A batch has at most {most} lines (max_batch).", most)
-        _Publishing(connection, self, body.split(b"\n")).start()
+        _SeveralTopicsBatch(connection, self, body.split(b"\n")).start()
 
     def find_key(self, connection: Connection) -> str:
         """The idempotency key of the present request, apart from those of single topics; often none.
@@ -113,7 +113,7 @@ class PublishSeveral(Action):
             raise TooLarge(f"Line {number} has a message of more than {limit} bytes (max_message).", limit)
 
 
-class _Publishing(Checking):
+class _SeveralTopicsBatch(Checking):
     """A batch for several topics that is on its way."""
 
     __slots__ = (

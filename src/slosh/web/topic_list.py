@@ -82,12 +82,12 @@ class ListTopics(Action):
         if self._tells_patterns:
             tell_patterns(connection, self._engine)
             return
-        listing = _Listing(connection, self._engine, find_rights(connection), self._after, self._limit)
+        listing = _TopicList(connection, self._engine, find_rights(connection), self._after, self._limit)
         listing.look()
         listing.hold()
 
 
-class _Listing(LaterAnswer):
+class _TopicList(LaterAnswer):
     """A list of the topics that a client may see, at most `limit`: some are looked for and written in each turn.
 
     What it may not see shows nowhere: not in `after`, nor in whether there are more.

@@ -57,22 +57,22 @@ class TopicNews:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._watching: dict[_Watching, None] = {}
+        self._watching: dict[_NewsStream, None] = {}
         self._events: list[tuple[str, bytes]] = []  # that nobody was told yet, with their topics' names
         self._current: list[tuple[str, bytes]] = []  # what is being told
         self._made: dict[Rights, tuple[bytes, bytes]] = {}  # the same for who may see so much, bare and as a chunk
-        self._waits: deque[_Watching] = deque()  # that have still to be told it
+        self._waits: deque[_NewsStream] = deque()  # that have still to be told it
         self._counting = 0  # streams with `every`
         self._counts: dict[str, tuple[tuple[int, int, float, bool], float]] = {}  # and since when they are so
 
-    def observe(self, watching: "_Watching") -> None:
+    def observe(self, watching: "_NewsStream") -> None:
         """Tell `watching` of topics that are created and end. Call `unobserve` at its end."""
         if not self._watching:
             self._engine.observe(self)
         self._watching[watching] = None
         self._counting += watching.counts
 
-    def unobserve(self, watching: "_Watching") -> None:
+    def unobserve(self, watching: "_NewsStream") -> None:
         """Tell it no more."""
         if self._watching.pop(watching, self) is not None:
             return
@@ -179,7 +179,7 @@ class WatchTopics(Action):
         """
         if connection.server.draining:
             raise Draining
-        watching = _Watching(connection, self._engine, self._news, self._life, self._every)
+        watching = _NewsStream(connection, self._engine, self._news, self._life, self._every)
         connection.hold(watching)
         watching.begin(EVENT_STREAM + STREAMING + self.fields, returns=self._returns)
 
@@ -194,7 +194,7 @@ def _parse_every(parameters: dict[str, str]) -> float:
     return seconds
 
 
-class _Watching(Exchange):
+class _NewsStream(Exchange):
     """An open stream of which topics there are. A slow client is told all again when it has caught up.
 
     All topics are told a page in each turn, and while the client takes them.

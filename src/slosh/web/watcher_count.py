@@ -6,7 +6,7 @@ A producer learns here when to start, instead of finding out with each POST that
 from typing import ClassVar
 
 from slosh.access.rights import Rights
-from slosh.engine.base import Engine, Watched
+from slosh.engine.base import Engine, WatcherCount
 from slosh.errors import BadQuery, SloshError
 from slosh.http1.connection import Connection
 from slosh.http1.exchange import Exchange
@@ -51,7 +51,7 @@ class CountWatchers(Action):
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Tell it now, or wait."""
         wait = self._wait if connection.head.method != "HEAD" else 0.0
-        counting = _Counting(connection, self._engine, self._name, wait)
+        counting = _CountAnswer(connection, self._engine, self._name, wait)
         self._engine.count_watchers(self._name, connection.server.now(), counting.answered)
         counting.hold()
 
@@ -61,7 +61,7 @@ def tell(connection: Connection, watchers: int, *, ended: bool = False) -> None:
     connection.respond(200, JSON_ANSWER, b'{"watchers":%d%b}\n' % (watchers, b',"ended":true' if ended else b""))
 
 
-class _Counting(LaterAnswer):
+class _CountAnswer(LaterAnswer):
     """A feeder that asks how many watch; where it says `wait`, it is held until somebody does."""
 
     __slots__ = ("_engine", "_name", "_wait")
@@ -72,7 +72,7 @@ class _Counting(LaterAnswer):
         self._name = name
         self._wait = wait
 
-    def answered(self, watched: Watched | SloshError) -> None:
+    def answered(self, watched: WatcherCount | SloshError) -> None:
         """The engine has answered."""
         if not self.settle(watched) or isinstance(watched, SloshError):
             return
@@ -80,12 +80,12 @@ class _Counting(LaterAnswer):
         if not self._wait or (watched.watchers and not watched.ended):
             tell(self.connection, watched.watchers, ended=watched.ended)
             return
-        expecting = _Expecting(self.connection, self._engine, self._name)
+        expecting = _SleepingFeeder(self.connection, self._engine, self._name)
         self._engine.expect(self._name, expecting)
         self.connection.hold(expecting, self.connection.server.now() + self._wait)
 
 
-class _Expecting(Exchange):
+class _SleepingFeeder(Exchange):
     """A feeder that sleeps until it is needed."""
 
     __slots__ = ("_connection", "_engine", "_name")

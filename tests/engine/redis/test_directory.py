@@ -9,7 +9,7 @@ import pytest
 from slosh.core.patterns import MAX_MATCHES
 from slosh.core.topic import Topic, Watcher
 from slosh.engine.base import TopicFacts
-from slosh.engine.redis.collecting import _MOST_GATHERED, Seeking
+from slosh.engine.redis.collecting import _MOST_GATHERED, PatternSearch
 from slosh.errors import NoWatchers, TooManyPatterns, TooManyTopics
 from tests.core.hubs import Roomy, generous
 from tests.core.test_patterns import fill_shapes
@@ -349,7 +349,7 @@ def test_no_more_topics_are_opened_for_a_reader_of_patterns_than_it_may_come_to(
     """It is refused then, and until that is known the store and this node need not hold thousands for it."""
     opened: list[str] = []
     mirrors = SimpleNamespace(open=lambda name, _now, _opened: opened.append(name))
-    seeking = Seeking(cast("Any", SimpleNamespace(now=float)), cast("Any", mirrors), ["house/*"], lambda _: None)
+    seeking = PatternSearch(cast("Any", SimpleNamespace(now=float)), cast("Any", mirrors), ["house/*"], lambda _: None)
     names = [f"{place}/{number:04d}" for number in range(1000) for place in ("house", "garden")]
     seeking.found(names[:100])
     seeking.found(names[:100])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slosh.engine.base import Published, Watched
+from slosh.engine.base import Published, WatcherCount
 from slosh.errors import EngineUnreachable, NoWatchers
 from tests.core.loops import Loop
 from tests.engine.contract import Poller
@@ -102,7 +102,7 @@ def test_a_feeder_elsewhere_is_told_of_the_reader(nodes: Nodes, store: Store, hu
     told: list[Any] = []
     one.engine.count_watchers("a", one.now, told.append)
     one.settle()
-    assert told == [Watched(1)]
+    assert told == [WatcherCount(1)]
     sleeper = Sleeper(one, "a")
     one.settle()
     assert sleeper.woken

@@ -17,7 +17,7 @@ _TOGETHER: Final = 500
 """Topics whose facts are asked for at a time, so that publishes need not wait for more."""
 
 
-class Listing:
+class TopicFactsSearch:
     """The facts of many topics, asked for in parts until there are enough."""
 
     def __init__(
@@ -117,7 +117,7 @@ class TopicOpener(Protocol):
         """Whether the topic is mirrored here, and a publisher has ended it."""
 
 
-class Seeking:
+class PatternSearch:
     """Topics that patterns take in, being opened; also those that are created meanwhile."""
 
     def __init__(

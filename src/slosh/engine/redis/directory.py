@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from slosh.core.hub import Hub
 from slosh.core.listeners import tell_each
-from slosh.engine.base import TopicFacts, TopicListener, Watched
+from slosh.engine.base import TopicFacts, TopicListener, WatcherCount
 from slosh.engine.redis.client.command import Argument
-from slosh.engine.redis.collecting import Listing, Round, Seeking, TopicOpener
+from slosh.engine.redis.collecting import PatternSearch, Round, TopicFactsSearch, TopicOpener
 from slosh.engine.redis.doubts import Doubts
 from slosh.engine.redis.facts import Facts
 from slosh.engine.redis.foreign import ForeignPatterns
@@ -57,7 +57,7 @@ class Directory:
         self._openers: dict[str, str] = {}  # of topics that publishers created here, for whom each counts
         self._followed: Counter[str] = Counter()  # patterns by their readers here
         self._foreign = ForeignPatterns(view, hub)
-        self._seekers: dict[Seeking, None] = {}
+        self._seekers: dict[PatternSearch, None] = {}
         self._expected: set[str] = set()
         self._listeners: dict[TopicListener, None] = {}
         self._seen: set[str] = set()
@@ -152,13 +152,13 @@ class Directory:
                 done(reply)
                 return
             names = sorted(name for name in map(bytes.decode, reply) if name > after)
-            Listing(self._facts, names, most, done).go_on()
+            TopicFactsSearch(self._facts, names, most, done).go_on()
 
         self._fetch(self._view.keys.topics, listed)
 
     def gather(self, patterns: Sequence[str], done: Callable[[SloshError | None], None]) -> None:
         """Open all active topics that one of `patterns` takes in, then call `done`."""
-        seeker = Seeking(self._view, self.mirrors, patterns, done)
+        seeker = PatternSearch(self._view, self.mirrors, patterns, done)
         self._seekers[seeker] = None
 
         def listed(reply: list[bytes] | SloshError) -> None:
@@ -251,24 +251,24 @@ class Directory:
         if name not in self._expected:
             return
 
-        def counted(watched: Watched | SloshError) -> None:
-            if isinstance(watched, Watched) and watched.watchers and not watched.ended:
+        def counted(watched: WatcherCount | SloshError) -> None:
+            if isinstance(watched, WatcherCount) and watched.watchers and not watched.ended:
                 self._hub.listeners.tell_count_listeners(name, watched.watchers)
 
         self.count_watchers(name, counted)
 
     # Patterns.
 
-    def count_watchers(self, name: str, done: Callable[[Watched | SloshError], None]) -> None:
+    def count_watchers(self, name: str, done: Callable[[WatcherCount | SloshError], None]) -> None:
         """Tell how many watch topic `name`, also where only patterns do."""
 
         def answered(facts: TopicFacts | int | SloshError) -> None:
             if isinstance(facts, TopicFacts):
-                done(Watched(facts.watchers, facts.ended))
+                done(WatcherCount(facts.watchers, facts.ended))
             elif isinstance(facts, SloshError):
                 done(facts)
             else:
-                done(Watched(facts + self.count_followers(name)))
+                done(WatcherCount(facts + self.count_followers(name)))
 
         def refused(error: SloshError | None) -> None:
             answered(error or 0)

@@ -15,7 +15,7 @@ from slosh.compiled import mypyc_attr
 from slosh.core.hub import Hub
 from slosh.core.listeners import WatcherCountListener
 from slosh.core.topic import Topic
-from slosh.engine.base import Engine, Published, TopicFacts, TopicListener, Watched
+from slosh.engine.base import Engine, Published, TopicFacts, TopicListener, WatcherCount
 from slosh.engine.idempotency import REPLAY_SECONDS
 from slosh.engine.redis.directory import Directory
 from slosh.engine.redis.doubts import Doubts
@@ -236,7 +236,7 @@ class RedisEngine(Engine):
 
     # Watchers, and what there is.
 
-    def count_watchers(self, name: str, now: float, done: Callable[[Watched | SloshError], None]) -> None:  # noqa: ARG002 - of the protocol
+    def count_watchers(self, name: str, now: float, done: Callable[[WatcherCount | SloshError], None]) -> None:  # noqa: ARG002 - of the protocol
         """As the engine promises; what other nodes have told, which may be a second old, and what is known here."""
         self._directory.count_watchers(name, done)
 

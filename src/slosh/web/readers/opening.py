@@ -48,7 +48,7 @@ class Opener(Action):
             waiting = (
                 _WaitingToAnswer(connection, self)
                 if self.is_answered_at_once(connection)
-                else _Waiting(connection, self)
+                else _WaitingReader(connection, self)
             )
             connection.hold(waiting)
             self.engine.hub.put_off(waiting.go_on)
@@ -87,7 +87,7 @@ class Opener(Action):
 
     def open_all(self, connection: Connection, since: Since | None) -> None:
         """Have the engine find what is not open yet, then begin."""
-        opening = _Opening(connection, self, since)
+        opening = _OpeningReader(connection, self, since)
         opening.open()
         if not opening.is_done:
             # A reader without `wait` waits for the engine as long as for a message.
@@ -130,7 +130,7 @@ class _Start(Action):
         self._reader.start(connection, None)
 
 
-class _Waiting(Exchange):
+class _WaitingReader(Exchange):
     """A reader of patterns that waits for its turn to begin."""
 
     __slots__ = ("_action", "_connection")
@@ -154,7 +154,7 @@ class _Waiting(Exchange):
         self._connection.refuse(error)
 
 
-class _WaitingToAnswer(_Waiting):
+class _WaitingToAnswer(_WaitingReader):
     """The same for one that is answered with what there is."""
 
     __slots__ = ()
@@ -162,7 +162,7 @@ class _WaitingToAnswer(_Waiting):
     outlives_eof: ClassVar[bool] = True
 
 
-class _Opening(Exchange):
+class _OpeningReader(Exchange):
     """A reader whose topics the engine has not all found yet."""
 
     __slots__ = (

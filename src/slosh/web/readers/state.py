@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Portioned(Protocol):
+class PortionedWork(Protocol):
     """Work for one client that is done in portions."""
 
     @property
@@ -34,10 +34,10 @@ class Backlog:
     __slots__ = ("_is_put_off", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: deque[Portioned] = deque()
+        self._waiting: deque[PortionedWork] = deque()
         self._is_put_off = False
 
-    def add(self, work: Portioned, hub: Hub) -> None:
+    def add(self, work: PortionedWork, hub: Hub) -> None:
         """Do `work` when all that came before it is done, or has to wait."""
         self._waiting.append(work)
         self._put_off(hub)
