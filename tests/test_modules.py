@@ -11,7 +11,6 @@ TESTS = Path(__file__).parent
 ELSEWHERE = {
     "__init__.py": ("test_exports.py", "tested as what it exports"),
     "__main__.py": ("test_cli.py", "one line that starts the command line"),
-    "client/bases.py": ("client/test_synchronous.py", "blocks, addresses and progress, by each client and watch"),
     "client/async_iterator.py": ("client/test_asynchronous.py", "the iterator, by what a client is given"),
     "client/request.py": ("client/test_synchronous.py", "options and requests, by what a client does with them"),
     "asgi/exchange.py": ("asgi/test_asgi.py", "requests, by real ASGI servers"),
@@ -35,7 +34,6 @@ ELSEWHERE = {
     "commands/serve.py": ("test_cli.py", "real processes, by the command line"),
     "settings/fields.py": ("settings/test_table.py", "how a row is written, by the table of them"),
     "schemes.py": ("web/test_hosts.py", "two ports, by the hosts that are the same with and without them"),
-    "core/groups.py": ("core/test_rollups.py", "trees and values, by the series that are made of messages"),
     "core/several.py": ("core/test_subscription.py", "the same for several topics, by the same model"),
     "web/readers/shared.py": ("web/test_sharing.py", "which readers share an answer, by what each of them is given"),
     "engine/redis/client/cluster.py": ("engine/redis/test_roads.py", "real clusters, while they move their keys"),
@@ -57,7 +55,6 @@ ELSEWHERE = {
     "engine/redis/foreign.py": ("engine/redis/test_directory.py", "a part of what a node knows of the others"),
     "engine/redis/syncing.py": ("engine/redis/test_mirrors.py", "what a mirror asks, by what it is given"),
     "engine/redis/mirror.py": ("engine/redis/test_mirrors.py", "what the mirrors keep of each topic"),
-    "engine/redis/client/outage.py": ("engine/redis/client/test_link.py", "what the log says while a link is broken"),
     "engine/redis/client/command.py": ("engine/redis/client/test_link.py", "what a link settles"),
     "engine/redis/view.py": ("engine/redis/test_engine.py", "what the parts share, without anything of its own"),
     "http1/exchange.py": ("http1/test_handler.py", "promises of what holds a request"),

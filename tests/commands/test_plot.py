@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from slosh.cli import main
 from slosh.client.items import Item, Note
 from slosh.client.iterator import Watch
-from slosh.client.protocol import Watching
+from slosh.client.protocol import WatchState
 from slosh.commands.plot import Chart, numbers
 from slosh.commands.shared import EXIT_TIMED_OUT
 from slosh.testing.server import TestingServer
@@ -191,7 +191,7 @@ def test_numbers_too_large_to_draw_and_messages_that_cannot_be_read_are_told() -
         assert "a number of t is too large to draw" in chart.render(80, 20)
     chart = Chart("k", 60.0)
     deep = "[" * 100_000 + "]" * 100_000
-    (unread,) = Watching(["k"], {}).event("message", f'{{"time":1,"message":{deep}}}', "aaaaaaaa.1")
+    (unread,) = WatchState(["k"], {}).event("message", f'{{"time":1,"message":{deep}}}', "aaaaaaaa.1")
     assert isinstance(unread, Item)
     chart.add(unread)
     assert "The message of k before the place aaaaaaaa.1 cannot be read" in chart.render(100, 20)

@@ -1,0 +1,52 @@
+"""Trees of series by the names that lead to them, and the values in messages."""
+
+import json
+from typing import Any
+
+import pytest
+
+from slosh.core.buckets import Series
+from slosh.core.budget import Budget
+from slosh.core.groups import Group, Node, find_value, read_value
+
+
+def test_the_series_of_a_group_come_with_the_names_that_lead_to_them_in_the_order_of_the_members() -> None:
+    group, budget = Group("", 0), Budget(1 << 30)
+    root = group.trees[None] = Node("", {})
+    for names in (["cpu", "load"], ["cpu", "temp"], ["disk"]):
+        node = root
+        for name in names:
+            node = node.members.setdefault(name, Node(f"{node.path}.{name}".strip("."), root.by_path))
+        node.series = Series(node.path, None, 60.0, budget)
+    assert [names for names, _ in group.named_series()] == [["cpu", "load"], ["cpu", "temp"], ["disk"]]
+    assert [series.path for series in group.series()] == ["cpu.load", "cpu.temp", "disk"]
+
+
+@pytest.mark.parametrize(
+    ("message", "value"),
+    [
+        (b'{"t":21.5}', {"t": 21.5}),
+        (b'"\\ud800"', "\ud800"),
+        (b"1e400", float("inf")),
+        (b"[" * 5000 + b"]" * 5000, None),
+        (b"{", None),
+    ],
+)
+def test_a_message_has_a_value_wherever_python_has_one(message: bytes, value: object) -> None:
+    assert read_value(message) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "found"),
+    [
+        ({"host": "web1"}, "host", "web1"),
+        ({"a": {"b": 3}}, "a.b", "3"),
+        ({"a.b": {"c": True}}, "a.b.c", "true"),
+        ({"a": {"b": 1}, "a.b": 2}, "a.b", "2"),
+        ({"a": {"b": [1]}}, "a.b", None),
+        ({"a": 1}, "a.b", None),
+        (None, "a", None),
+    ],
+)
+def test_a_value_is_found_by_the_longest_name_that_is_there(value: Any, path: str, found: str | None) -> None:
+    assert find_value(json.loads(json.dumps(value)), path.split(".")) == found
