@@ -90,6 +90,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     inside("http1", "accept", "proxies", "refusal_log"),
     inside("http1", "access_log"),
     inside("http1", "state"),
+    inside("http1", "wire"),
     inside("http1", "accepting", "connection", "drain"),
     inside("http1", "arrivals", "handler", "reserve"),
     inside("http1", "heads"),

@@ -58,6 +58,7 @@ ELSEWHERE = {
     "engine/redis/client/command.py": ("engine/redis/client/test_link.py", "what a link settles"),
     "engine/redis/view.py": ("engine/redis/test_engine.py", "what the parts share, without anything of its own"),
     "http1/exchange.py": ("http1/test_handler.py", "promises of what holds a request"),
+    "http1/wire.py": ("http1/test_outlet.py", "what is written to a client, by what comes out of the other end"),
     "http1/protocol.py": ("http1/test_connection.py", "what the event loop calls, by what clients are given"),
     "http1/request_reader.py": (
         "http1/test_connection.py",

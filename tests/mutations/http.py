@@ -108,13 +108,13 @@ ROWS: tuple[Row, ...] = (
         "web/test_bounds.py::test_a_head_that_takes_too_long_is_refused_though_it_drips",
     ),
     row(
-        "http1/connection.py",
+        "http1/wire.py",
         "outlet = None if transport.get_write_buffer_size() else open_outlet(transport)",
         "outlet = open_outlet(transport)",
         "http1/test_outlet.py::test_nothing_overtakes_what_waits_in_the_transport",
     ),
     row(
-        "http1/connection.py",
+        "http1/wire.py",
         "self._write_behind(data[sent:])",
         "self._write_behind(data)",
         "http1/test_outlet.py::test_a_client_whose_socket_was_full_gets_every_byte_in_order_and_then_on[uvloop]",

@@ -3,41 +3,36 @@
 The rules of this file:
 
 * Each request is answered once. An action answers it before it returns, or calls `hold` with an exchange that will.
-* A stream is written straight to the socket while nothing waits in the transport, and behind what waits otherwise.
 * A connection has one deadline. `HttpConnection.on_timer` says what it means in each phase.
 * `phase` changes only by the steps of the table in `phases.py`.
 
-What clients send is read in `request_reader.py`; `HttpConnection` in `protocol.py`, which the event loop calls, is the
-class that connections have. The three are one object, because more of them for each waiting client would cost memory.
-For the same reason this file is longer than others.
+Its socket is in `wire.py`, what clients send is read in `request_reader.py`, and the class that connections have is
+`HttpConnection` in `protocol.py`, which the event loop calls. The four are one object, because more of them for each
+waiting client would cost memory.
 """
 
 import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from slosh.access.limits import address_key
 from slosh.core.timers import TICKS
 from slosh.errors import InternalError, SloshError
 from slosh.http1.exchange import Exchange
 from slosh.http1.head import Head
 from slosh.http1.lingering import PAUSE, Lingering
-from slosh.http1.outlet import Outlet, open_outlet
 from slosh.http1.phases import CLOSING, HELD, IDLE
 from slosh.http1.response import CLOSE, render
 from slosh.http1.state import ServerState
-from slosh.http1.tls import read_certificate
+from slosh.http1.wire import Wire
 
 if TYPE_CHECKING:
-    import asyncio
-
     from slosh.access.rights import Grant
 
 MAX_PIPELINED: Final = 64 * 1024
 """Bytes that may wait behind a request that is being answered, or for their turn, before the socket is left unread."""
 
 
-class Connection:
+class Connection(Wire):
     """One client, and the request of it that is being answered.
 
     Args:
@@ -55,41 +50,28 @@ class Connection:
         "_deadline",
         "_exchange",
         "_head",
-        "_incoming",
         "_is_new",
         "_lingering",
-        "_outlet",
         "_pending",
         "_reading_paused",
-        "_source",
-        "_stalled",
         "_timer",
-        "_transport",
-        "_unsent",
         "_untaken",
         "_waits",
         "_worker",
         "closing",
         "grant",
         "phase",
-        "server",
     )
 
     def __init__(self, server: ServerState) -> None:
+        super().__init__(server)
         # As long as the connection lives.
-        self.server = server
         self.phase = IDLE
-        self._transport: asyncio.Transport | None = None  # None before and after
-        self._outlet: Outlet | None = None  # past the transport, while nothing waits in that: of streams
         self._pending = b""  # received and not yet looked at
-        self._source: str | None = None  # the address that it comes from, once that was asked for
         self._is_new = True  # nothing has come
         self._waits = True  # for its turn, to look at what was received; before anything has come as well
         self._at_eof = False  # the client sends no more, but may still read
         self._reading_paused = False
-        self._incoming = 0  # bytes of a body, or of a WebSocket's message, that have come
-        self._unsent = 0  # bytes that the client does not take
-        self._stalled = False  # the client does not take what is written
         self._untaken = 0  # bytes that it had not taken when that was last looked at
         self._deadline = math.inf
         self._timer = 0  # the tick at which the timers hold this connection, 0 for none
@@ -112,26 +94,6 @@ class Connection:
         return self._head
 
     @property
-    def peer(self) -> str:
-        """The address that the connection comes from; nothing for a Unix socket.
-
-        A trusted proxy for TCP says it by the PROXY protocol.
-        """
-        carried = self.server.carried
-        if carried and self in carried:
-            return carried[self]
-        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
-        return str(peer[0]) if isinstance(peer, tuple) else ""
-
-    @property
-    def source(self) -> str:
-        """The client, as it counts for turns: `peer`, or its network, remembered."""
-        if self._source is None:
-            peer = self.peer
-            self._source = address_key(peer) if peer else ""
-        return self._source
-
-    @property
     def has_left(self) -> bool:
         """Whether the client has sent its end, and most likely has gone."""
         return self._at_eof
@@ -142,23 +104,9 @@ class Connection:
         return self.server.proxies.find_client(self.peer, self.head)
 
     @property
-    def is_encrypted(self) -> bool:
-        """Whether it speaks TLS."""
-        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
-
-    def certificate(self) -> tuple[frozenset[str], float]:
-        """The names in the client's certificate, and until when it counts, seconds since 1970; no names for none."""
-        return read_certificate(self._transport.get_extra_info("peercert") if self._transport is not None else None)
-
-    @property
     def held_action(self) -> object | None:
         """The action of a request that is held; None where none is."""
         return self._action if self._exchange is not None else None
-
-    @property
-    def is_stalled(self) -> bool:
-        """Whether the client does not take what was written; nothing more is to be written then."""
-        return self._stalled
 
     @property
     def is_writable(self) -> bool:
@@ -190,27 +138,6 @@ class Connection:
         is_head = self.head.method == "HEAD"
         fields += self._action_fields()
         self.finish(render(status, self.server.date(), fields, body, self.connection_field(), bodiless=is_head))
-
-    def write(self, data: bytes) -> bool:
-        """Write a part of an answer. False when the client does not keep up: wait for `writable` then."""
-        outlet = self._outlet
-        if outlet is None:
-            transport = self._transport
-            if transport is None or transport.is_closing():
-                return False
-            # While bytes wait in the transport nothing may overtake them, so the outlet is opened once there are none.
-            outlet = None if transport.get_write_buffer_size() else open_outlet(transport)
-            if outlet is None:
-                transport.write(data)
-                return not self._stalled
-            self._outlet = outlet
-        try:
-            sent = outlet.send(data)
-        except OSError:
-            sent = 0  # There is no room; or the socket broke, and the transport meets that too and tells why.
-        if sent != len(data):
-            self._write_behind(data[sent:])
-        return not self._stalled
 
     def finish(self, response: bytes, *, close: bool = False, now: float = 0.0) -> None:
         """Write the answer to the present request, or the end of it, and turn to the next.
@@ -251,29 +178,8 @@ class Connection:
         if access_log is not None:
             access_log.end(self, answer, grant.name if grant is not None and grant.key else "")
 
-    def count_incoming(self, size: int) -> bool:
-        """Count `size` bytes that have come in of something that is not whole.
-
-        Gives whether there is room for them. For the only one there always is.
-        """
-        server = self.server
-        server.buffered += size - self._incoming
-        self._incoming = size
-        return server.has_buffer_room() or server.buffered == size
-
-    def count_unsent(self, size: int) -> None:
-        """Count `size` bytes that the client does not take, 0 once it takes them again."""
-        server = self.server
-        server.buffered += size - self._unsent
-        self._unsent = size
-        if size:
-            server.stalled[self] = None
-            server.cut_stalled()
-        else:
-            server.stalled.pop(self, None)
-
     def abandon(self) -> None:
-        """Cut the connection: an answer that has begun cannot be finished, and its end must not look like one."""
+        """As the base says."""
         exchange = self._drop_request()
         if exchange is not None:
             exchange.lost()
@@ -332,12 +238,6 @@ class Connection:
         if self._exchange is not None:
             self._exchange.revoke(error)
 
-    def buffer_nothing(self) -> None:
-        """Count the client as stalled as soon as its socket is full, instead of filling a buffer here first."""
-        if self._transport is not None:
-            # Behind TLS a buffer with no byte in it would count as full with a bound of 0.
-            self._transport.set_write_buffer_limits(int(self.is_encrypted), 0)
-
     def set_deadline(self, deadline: float) -> None:
         """Let the exchange's deadline be at `deadline`, seconds on the loop's clock, `inf` for never."""
         self._deadline = deadline
@@ -351,32 +251,13 @@ class Connection:
     # What the rest of this package calls.
 
     def drain(self, *, spares_idle: bool = False) -> Exchange | None:
-        """The server shuts down: close where nothing is under way.
-
-        Args:
-            spares_idle: wait for one request more instead: it may be on its way, and its answer is the last.
-
-        Returns:
-            The exchange that holds the request, which the caller must end; None where there is none.
-        """
+        """As the base says."""
         if self.phase == IDLE and not self._pending and not spares_idle:
             self._close_gently()
         return self._exchange
 
-    def forget_head(self) -> None:
-        """Parse the next head, whatever is known of those before it."""
-        raise NotImplementedError
-
     def admit(self, head: bytes, *, is_probe: bool) -> None:
         """Read the one request of a connection beyond `max_connections`, or refuse it where it is no probe's."""
-        raise NotImplementedError
-
-    def find_path(self, variable: object | None) -> str:
-        """The path of the present request, whose variable part means `variable`; empty for its head's own."""
-        raise NotImplementedError
-
-    def on_timer(self) -> None:
-        """The deadline has come, or was put off meanwhile. The timers do not hold this connection any more."""
         raise NotImplementedError
 
     def take_turn(self) -> None:
@@ -404,19 +285,6 @@ class Connection:
         ):
             self._reading_paused = False
             self._transport.resume_reading()
-
-    def _write_behind(self, data: bytes) -> None:
-        """Write `data` by the transport, behind all that was written before."""
-        if self._outlet is not None:
-            self._close_outlet()
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def _close_outlet(self) -> None:
-        """Write to the transport alone, which owns the socket and closes it."""
-        if self._outlet is not None:
-            self._outlet.detach()
-            self._outlet = None
 
     def _deadline_in(self, seconds: float) -> None:
         """Let the deadline be in so many seconds, 0 for never."""
