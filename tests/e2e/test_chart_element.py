@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from tests.conftest import need
-from tests.e2e.conftest import Slosh, address, until
+from tests.e2e.conftest import Slosh, address, trying, until
 from tests.e2e.test_view import still
 
 need("module:playwright")
@@ -162,3 +162,40 @@ def test_a_key_that_scrolls_shows_that_there_is_more(
 
     assert shade("start") > 10
     assert shade("end") == 0
+
+
+def test_a_chart_of_very_many_says_how_many_it_leaves_out(
+    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
+) -> None:
+    elements = '<slosh-chart topic="many/*"></slosh-chart><slosh-chart topic="one"></slosh-chart>'
+    (tmp_path / "index.html").write_text(PAGE.format(url="", elements=elements))
+    slosh = serve(root=tmp_path)
+    page = new_page(f"{slosh.url}/")
+    one, many = page.locator("slosh-chart[topic=one]"), page.locator("slosh-chart[topic='many/*']")
+    slosh.post_when_watched("one", {f"n{number}": number + 10 for number in range(13)})
+    expect(one.locator(".waiting")).to_have_text("1 more is not drawn; name what is, in fields.")
+    for number in range(50):
+        slosh.post_when_watched(f"many/{number}", number + 10)
+    plot = "() => document.querySelector('slosh-chart').view.plots()[0]?.data.length"
+    until(lambda: page.evaluate(plot), lambda count: count == 51)
+    expect(many.locator(".waiting")).to_be_hidden()
+
+
+def test_a_long_number_leaves_room_for_its_name_in_a_narrow_chart(
+    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
+) -> None:
+    (tmp_path / "index.html").write_text(
+        '<meta name="viewport" content="width=device-width">'
+        + PAGE.format(url="", elements='<slosh-chart topic="t"></slosh-chart>')
+    )
+    slosh = serve(root=tmp_path)
+    for path in ("/", "/view/t"):
+        with trying(path):
+            page = new_page(f"{slosh.url}{path}")
+            page.set_viewport_size({"width": 320, "height": 640})
+            slosh.post_when_watched("t", {"neg": -(10**15)})
+            slosh.post("t", {"neg": -(10**15) - 7})
+            expect(page.locator(".key b")).to_have_text("-1.000000000000007e15")
+            cut = "(each) => each.scrollWidth - each.clientWidth"
+            for part in ("span", "b"):
+                assert page.locator(f".key {part}").evaluate(cut) <= 0, part

@@ -74,6 +74,17 @@ def test_one_line_can_be_drawn_alone_and_all_again(slosh: Slosh, new_page: Open)
     expect(linked.locator(".key span")).to_have_text(["n7"])
     page.get_by_role("button", name="only", exact=True).click()
     expect(page.locator(".key")).to_have_count(12)
+    with trying("what was chosen by hand"):
+        page.locator("#filter").fill("")
+        for name in ("n1", "n2", "n3"):
+            page.get_by_role("checkbox", name=name, exact=True).uncheck()
+        expect(page.locator(".key")).to_have_count(9)
+        chosen = address(page)
+        for name in ("n5", "n3", "n3"):
+            line = page.locator("#rows tr", has=page.get_by_role("checkbox", name=name, exact=True))
+            press(line, "only")
+        expect(page.locator(".key")).to_have_count(9)
+        assert address(page) == chosen
 
 
 def test_a_pattern_of_many_draws_them_together(slosh: Slosh, new_page: Open) -> None:
@@ -83,6 +94,12 @@ def test_a_pattern_of_many_draws_them_together(slosh: Slosh, new_page: Open) -> 
     expect(page.locator("#rows tr")).to_have_count(40)
     expect(page.locator(".chart")).to_have_count(1)
     assert until(lambda: page.evaluate("sloshView.plots()[0].data.length"), lambda count: count == 41)
+    with trying("all of them again after one alone"):
+        line = page.locator("#rows tr", has=page.get_by_role("checkbox", name="house/7/temp", exact=True))
+        press(line, "only")
+        expect(page.locator(".key")).to_have_count(1)
+        press(line, "only")
+        assert until(lambda: page.evaluate("sloshView.plots()[0].data.length"), lambda count: count == 41)
 
 
 def test_a_run_is_drawn_over_its_steps_and_goes_on_where_it_was_resumed(slosh: Slosh, new_page: Open) -> None:
@@ -154,6 +171,31 @@ def test_the_keyboard_does_what_the_pointer_does(slosh: Slosh, new_page: Open) -
     expect(page.locator("#zoomed")).to_be_hidden()
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".at").first).to_have_text(re.compile(r"\d\d:\d\d:\d\d"))
+    page.keyboard.press("Escape")
+    expect(page.locator(".at").first).to_be_hidden()
+    for place in ("summary", "#by"):
+        with trying(place):
+            menu = page.locator("#menu")
+            if menu.get_attribute("open") is None:
+                menu.locator("summary").click()
+            menu.locator(place).focus()
+            page.keyboard.press("Escape")
+            expect(menu.locator(".sheet")).to_be_hidden()
+            expect(menu.locator("summary")).to_be_focused()
+
+
+def test_the_labels_of_a_logarithmic_axis_have_room(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "t?log")
+    page.evaluate("""() => {
+      const written = (globalThis.written = []);
+      const write = CanvasRenderingContext2D.prototype.fillText;
+      CanvasRenderingContext2D.prototype.fillText = function (text, x, ...rest) {
+        if (this.textAlign === "right") written.push([text, x - this.measureText(text).width]);
+        return write.call(this, text, x, ...rest);
+      };
+    }""")
+    slosh.post("t", 1, 900_000)
+    until(lambda: dict(page.evaluate("written.splice(0)")), lambda seen: seen.get("100,000", -1) >= 0)
 
 
 def test_the_pointer_shows_the_time_and_each_value_on_all_charts(slosh: Slosh, new_page: Open) -> None:

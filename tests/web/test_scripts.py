@@ -49,6 +49,35 @@ def play(tmp_path: Path) -> Any:
     return run
 
 
+def test_a_line_of_many_points_breaks_where_something_is_missing(play: Any) -> None:
+    """Though what came just before the break is drawn as one moment with it."""
+    words = """
+    const series = new Series();
+    for (let burst = 0; burst < 6; burst++) {
+      for (let i = 0; i < 400; i++) series.push(100 + burst, i);
+      series.push(100 + burst + 1e-6, NaN);
+      // What goes on at once has no room for a break.
+      if (burst === 3) for (let i = 0; i < 400; i++) series.push(103 + 2e-6, i);
+    }
+    const { lines: [{ means }], isBucketed } = frame([series], 99, 107, 300);
+    const values = means.flatMap((value, i) => (value === undefined ? [] : [value === null ? "break" : value]));
+    tell([isBucketed, values, means.length < 600]);
+    """
+    broken = [199.5, "break"]
+    assert play("series.js", "Series, frame", words) == [[True, [*broken * 3, 199.5, *broken, 199.5], True]]
+
+
+def test_a_state_is_over_where_something_is_missing_though_another_one_comes_later(play: Any) -> None:
+    words = """
+    const lines = new Lines(false, null, 600);
+    for (const time of [100, 101]) lines.add("t", { on: true }, time);
+    lines.breakLines("t", { time: 102, until: 130, kind: "reset", count: 1 });
+    for (const time of [130, 131]) lines.add("t", { on: false }, time);
+    tell(lines.states.shown[0].changes.map(({ text, from, until }) => [text, from, until]));
+    """
+    assert play("lines.js", "Lines", words) == [[["true", 100, 101], ["false", 130, 131]]]
+
+
 def test_what_is_too_large_for_a_browser_reads_as_infinite(play: Any) -> None:
     words = """
     for (const value of [1e400, -1e400, 0, -0]) {

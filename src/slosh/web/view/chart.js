@@ -11,7 +11,7 @@
  */
 
 import { Feed } from "./feed.js";
-import { Lines, MAX_DRAWN } from "./lines.js";
+import { Lines } from "./lines.js";
 import { duration, findNumbers, widen } from "./numbers.js";
 import { Panels } from "./panels.js";
 import { Paths } from "./paths.js";
@@ -44,16 +44,16 @@ figure { margin: 0; background: var(--panel); border: 1px solid var(--line); bor
 figcaption { display: flex; gap: 8px; align-items: baseline; font-weight: 600; }
 .state { margin-left: auto; padding-right: 8px; font-weight: 400; font-size: 12px; color: var(--muted); }
 .state[data-state="offline"], .state[data-state="failed"], .state[data-state="waiting"] { color: var(--warn); }
-.chart-head { display: flex; gap: 10px; align-items: baseline; }
-.keys { display: flex; flex-wrap: wrap; gap: 0 6px; flex: 1; min-width: 0; margin-left: -6px; max-height: 64px; overflow: auto; scrollbar-width: thin;
+.chart-head { display: flex; flex-wrap: wrap; gap: 10px; align-items: baseline; }
+.keys { display: flex; flex-wrap: wrap; gap: 0 6px; flex: 1 1 16em; min-width: 0; container-type: inline-size; margin-left: -6px; max-height: 64px; overflow: auto; scrollbar-width: thin;
   background:
     linear-gradient(var(--panel) 40%, transparent) left 0 top -2px / 100% 20px no-repeat local,
     linear-gradient(transparent, var(--panel) 60%) left 0 bottom -2px / 100% 20px no-repeat local,
     linear-gradient(var(--shade), transparent) top / 100% 9px no-repeat scroll,
     linear-gradient(transparent, var(--shade)) bottom / 100% 9px no-repeat scroll; }
 .key { font: inherit; font-size: 13px; border: 0; background: none; padding: 0 6px; color: var(--muted); display: inline-flex; gap: 6px; align-items: center; cursor: pointer; max-width: 100%; text-align: left; }
-.key span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.key b { white-space: nowrap; color: var(--ink); font-variant-numeric: tabular-nums; }
+.key > * { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.key b { color: var(--ink); font-variant-numeric: tabular-nums; flex: none; max-width: 70cqw; }
 .key::before { content: ""; width: 12px; height: 4px; border-radius: 2px; background: var(--colour); }
 .key.dashed::before { background: repeating-linear-gradient(90deg, var(--colour) 0 4px, transparent 4px 5px); }
 .key[aria-pressed="false"] { opacity: 0.5; text-decoration: line-through; }
@@ -129,12 +129,13 @@ export class SloshChart extends HTMLElement {
       view.marks = lines.marks;
       const all = [...lines.all.values()];
       for (const line of all) lines.name(line, fields?.length === 1);
-      const drawn = fields ? all.filter(({ path, isPlace }) => fields.includes(path) && !isPlace) : all.filter((line) => line.isDrawn).slice(0, MAX_DRAWN);
+      const drawn = fields ? all.filter(({ path, isPlace }) => fields.includes(path) && !isPlace) : all.filter((line) => line.isDrawn);
       panels.draw(drawn);
       panels.showValues();
       const isWanted = ({ latitude, longitude }) => !fields || [latitude, longitude].every(({ path }) => fields.includes(path));
       const tracks = lines.tracks.whole.filter(isWanted);
-      this.#tellMissing(x && !all.length ? [x] : (fields ?? []).filter((field) => !all.some(({ path }) => path === field)), drawn.length + tracks.length > 0, feed.newest.message);
+      const left = fields ? 0 : lines.rest.size + all.filter(({ isDrawn, isCounter, isPlace }) => !isDrawn && !isCounter && !isPlace).length;
+      this.#tellMissing(x && !all.length ? [x] : (fields ?? []).filter((field) => !all.some(({ path }) => path === field)), drawn.length + tracks.length > 0, feed.newest.message, left);
       paths.draw(tracks, (track) => lines.parts(track), panels.plots[0]?.pointed?.time);
       const since = feed.silentSince;
       const { state } = this.#parts;
@@ -197,20 +198,20 @@ export class SloshChart extends HTMLElement {
     this.#root.replaceChildren(link, figure);
   }
 
-  /** Say which paths no message has had a number at, and what there is instead where nothing is drawn. */
-  #tellMissing(missing, isDrawn, message) {
+  /** Say which paths no message has had a number at, what there is instead where nothing is drawn, and how many lines are left out. */
+  #tellMissing(missing, isDrawn, message, left) {
     const { waiting } = this.#parts;
-    waiting.hidden = isDrawn && !missing.length;
+    waiting.hidden = isDrawn && !missing.length && !left;
     waiting.classList.toggle("beside", isDrawn);
     if (waiting.hidden) return;
     const found = new Set();
     if (!isDrawn) findNumbers(message, (path, number) => number !== null && found.size < MOST_TOLD && found.add(path));
-    const told = JSON.stringify([missing, ...found]);
+    const told = JSON.stringify([left, missing, ...found]);
     if (told === this.#told) return;
     this.#told = told;
     const at = missing.length ? [" at ", ...isolated(missing, ", ")] : [];
     const there = found.size ? [" There is: ", ...isolated([...found], ", "), "."] : [];
-    const words = missing.length || !found.size ? ["No message has had a number", ...at, "."] : ["Nothing is drawn by itself; name what is, in fields."];
+    const words = isDrawn && left ? [`${left.toLocaleString("en")} more ${left === 1 ? "is" : "are"} not drawn; name what is, in fields.`] : missing.length || !found.size ? ["No message has had a number", ...at, "."] : ["Nothing is drawn by itself; name what is, in fields."];
     waiting.replaceChildren(make("p", {}, ...words, ...there));
   }
 
@@ -218,6 +219,7 @@ export class SloshChart extends HTMLElement {
     this.#parts.state.dataset.state = name;
     this.#parts.state.textContent = words;
     this.#parts.state.title = words;
+    if (name === "failed" && this.#told === undefined) this.#parts.waiting.textContent = "";
   }
 }
 

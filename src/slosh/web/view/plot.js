@@ -295,7 +295,11 @@ export class Plot {
 
   #split(low, high, height) {
     const [from, to] = [low * this.#scale, high * this.#scale];
-    if (this.#view.isLog) return (this.#ticks = decades(from, to));
+    if (this.#view.isLog) {
+      this.#ticks = decades(from, to);
+      this.#label();
+      return this.#ticks;
+    }
     this.#step = stepFor(from / this.#unit.factor, to / this.#unit.factor, Math.max(1, Math.floor((height - 40) / TICK_SPACE)));
     this.#ticks = ticks(from / this.#unit.factor, to / this.#unit.factor, this.#step);
     this.#label();
@@ -308,8 +312,8 @@ export class Plot {
     const written = `${all[0]} ${all.at(-1)} ${this.#step} ${this.#how.unit} ${this.#how.isScientific}`;
     if (written === this.#written) return;
     this.#written = written;
-    this.#texts = labels(all, this.#step, this.#how);
-    this.#base = baseOf(all, this.#texts);
+    this.#texts = this.#view.isLog ? numberLabels(all) : labels(all, this.#step, this.#how);
+    this.#base = this.#view.isLog ? 0 : baseOf(all, this.#texts);
     if (this.#base) {
       const offsets = all.map((tick) => tick - this.#base);
       const how = notation(Math.max(...offsets.map(Math.abs)), this.#step);
@@ -352,7 +356,7 @@ export class Plot {
 
   /** The unit of the axis, as its title tells; before it what is to be added to each of its numbers. */
   get unit() {
-    const base = this.#view.isLog || !this.#base ? "" : `${this.base} + `;
+    const base = this.#base ? `${this.base} + ` : "";
     return `${base}${this.#unit.text}`.trim();
   }
 
@@ -372,12 +376,12 @@ export class Plot {
 
   /** The labels of the y axis, as they are drawn. */
   get labels() {
-    return this.#view.isLog ? this.#ticks.map((tick) => numberLabels([tick])[0]) : this.#texts;
+    return this.#texts;
   }
 
-  /** Let the pointer stand at a time, as the keyboard moves it. */
+  /** Let the pointer stand at a time, as the keyboard moves it, or nowhere. */
   pointAt(time) {
-    this.#plot.setCursor({ left: this.#plot.valToPos(time, "x"), top: 10 }, true, true);
+    this.#plot.setCursor({ left: time === undefined ? -10 : this.#plot.valToPos(time, "x"), top: 10 }, true, true);
   }
 
   #near() {

@@ -255,8 +255,10 @@ class Moments {
       if (at < 0) continue;
       if (at >= this.counts.length) this.#grow(at);
       if (at >= this.length) this.length = at + 1;
-      if (value !== value) this.breaks[at] = 1;
-      else if (!this.counts[at]++) [this.sums[at], this.lows[at], this.highs[at]] = [value, lows[this.row], highs[this.row]];
+      // One behind all that came at its moment.
+      this.breaks[at] = value !== value;
+      if (value !== value) continue;
+      if (!this.counts[at]++) [this.sums[at], this.lows[at], this.highs[at]] = [value, lows[this.row], highs[this.row]];
       else {
         this.sums[at] += value;
         if (lows[this.row] < this.lows[at]) this.lows[at] = lows[this.row];
@@ -355,12 +357,14 @@ function drawn(series, before, { step, base, length, sums, lows: lowest, highs: 
     const at = slot + shift;
     const count = counts[at];
     if (count) [means[slot], lows[slot], highs[slot]] = [sums[at] / count, lowest[at], highest[at]];
-    else if (breaks[at]) means[slot] = null;
+    // A break is seen where there is room for it.
+    if (breaks[at]) means[slot + (count && 1)] = null;
   }
   if (before < series.length) {
     const slot = Math.max(0, Math.floor(series.times[before] / step) - first);
     if (slot < size && means[slot] === undefined) join(means, lows, highs, slot, series, before);
   }
+  means.length = size;
   return { means, lows, highs };
 }
 

@@ -39,7 +39,8 @@ export class States {
     }
     if (!state.values.has(text)) state.values.set(text, state.values.size);
     const last = state.changes.at(-1);
-    if (last) last.until = Math.max(last.until, time);
+    // One that is over held until something went missing.
+    if (last && !last.isOver) last.until = Math.max(last.until, time);
     if (last?.text !== text || last.isOver) state.changes.push({ text, from: time, until: time, isOver: false });
     if (state.changes.length > MAX_CHANGES) state.changes.shift();
   }

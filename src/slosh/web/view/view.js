@@ -70,6 +70,8 @@ let width = 0;
 new ResizeObserver(() => (width = $("charts").clientWidth)).observe($("charts"));
 /** Whether more was chosen than the address has room for. */
 let isTooLong = false;
+/** What was chosen before one line was drawn alone. */
+let before;
 
 function schedule() {
   if (isScheduled) return;
@@ -187,6 +189,7 @@ function hide(line) {
 
 /** Which lines are drawn was chosen in the table. */
 function choose() {
+  before = undefined;
   const chosen = [...lines.all.values()].filter((line) => line.isDrawn).map((line) => line.label);
   isTooLong = chosen.join("").length > LONGEST_CHOICE;
   // None is a choice too.
@@ -204,12 +207,16 @@ function pin(line) {
   change();
 }
 
-/** Draw one line alone, beside those that are pinned, or all again. */
+/** Draw one line alone, beside those that are pinned, or again what was drawn before. */
 function solo(line) {
   const isAlone = shown.only.size === 1 && shown.only.has(line.label);
-  shown.only = isAlone ? new Set() : new Set([line.label]);
-  let count = 0;
-  for (const each of lines.all.values()) Object.assign(each, { isDrawn: isAlone ? each.isPinned || (!each.isCounter && !each.isPlace && count++ < MAX_DRAWN) : each === line || each.isPinned, isTouched: !isAlone, shown: true });
+  const all = [...lines.all.values()];
+  if (!isAlone) before ??= { only: shown.only, drawn: new Set(all.filter(({ isDrawn }) => isDrawn)) };
+  // A page whose address names one line has drawn no others before.
+  const drawn = before?.drawn ?? new Set(all.filter(({ isCounter, isPlace }) => !isCounter && !isPlace).slice(0, MAX_DRAWN));
+  shown.only = isAlone ? (before?.only ?? new Set()) : new Set([line.label]);
+  for (const each of all) Object.assign(each, { isDrawn: each.isPinned || (isAlone ? drawn.has(each) : each === line), isTouched: shown.only.size > 0, shown: true });
+  if (isAlone) before = undefined;
   shown.hidden.clear();
   writeAddress({ only: shown.only, hide: shown.hidden });
   change();
@@ -245,6 +252,8 @@ function showSilence() {
   if (element.dataset.state !== "live") return;
   const since = feed.silentSince;
   element.dataset.silent = String(since !== undefined || feed.lastArrival === undefined);
+  // The seconds of a silence are not read out one after another.
+  element.ariaLive = since === undefined ? "polite" : "off";
   tell("state-words", feed.lastArrival === undefined ? "connected, nothing yet" : since !== undefined ? `nothing for ${duration(feed.now - since)}` : WORDS.live);
 }
 
@@ -400,7 +409,7 @@ const fileName = () => shown.topic.replaceAll(/[^\p{L}\p{N}._-]+/gu, "-").slice(
 
 const KEYS = {
   p: pause, " ": pause, "0": () => zoom(), "+": () => changeSpan(1), "=": () => changeSpan(1), "-": () => changeSpan(-1),
-  z: () => $("zero").click(), l: () => $("log").click(), f: () => ($("table-tools").hidden = false, $("filter").focus()), Escape: () => ($("menu").open = false),
+  z: () => $("zero").click(), l: () => $("log").click(), f: () => ($("table-tools").hidden = false, $("filter").focus()), 
   ArrowLeft: (event) => arrow(event, -1), ArrowRight: (event) => arrow(event, 1),
 };
 let pointedAt;
@@ -435,6 +444,11 @@ $("unzoom").addEventListener("click", () => zoom());
 chooseSpan();
 bindOptions();
 addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    if ($("menu").open && $("menu").contains(event.target)) $("menu").firstElementChild.focus();
+    $("menu").open = false;
+    panels.pointAt((pointedAt = undefined));
+  }
   const isTyping = event.target.closest?.("input:not([type=checkbox]), select, textarea, button, summary");
   if (event.ctrlKey || event.metaKey || event.altKey || (isTyping && (event.key !== "p" || event.target.closest("input, select, textarea")))) return;
   if (Object.hasOwn(KEYS, event.key)) KEYS[event.key](event);
