@@ -10,6 +10,7 @@ const DAY = 86_400;
 const isDark = matchMedia("(prefers-color-scheme: dark)");
 let quakes = [];
 let best = [];
+let listed = [];
 let now = 0;
 
 function draw() {
@@ -43,7 +44,10 @@ function draw() {
   day.value = `day ${Math.floor(now / DAY) + 1}`;
 }
 
+/** Rows that stay can be selected: they are made anew where they are others. */
 function list() {
+  if (best.length === listed.length && best.every((quake, i) => quake === listed[i])) return;
+  listed = best;
   strongest.replaceChildren(...best.map(({ magnitude, place, seconds }) => {
     const item = document.createElement("li");
     const [size, when] = [document.createElement("b"), document.createElement("span")];

@@ -143,6 +143,15 @@ def test_earthquakes_come_onto_the_map(url: str, new_page: Open) -> None:
         until(lambda: page.evaluate(red), lambda count: count > 20)
         late = new_page(f"{url}/earthquakes/")
         until(lambda: late.evaluate("quakes().length"), lambda count: count > 12)
+    # Once no more come, what is selected of the list stays.
+    select = """async () => {
+      const list = document.querySelector("#strongest");
+      getSelection().selectAllChildren(list);
+      const before = String(getSelection());
+      await new Promise((done) => setTimeout(done, 300));
+      return Boolean(before) && String(getSelection()) === before;
+    }"""
+    until(lambda: page.evaluate(select), lambda stays: stays)
 
 
 def test_the_earthquakes_are_those_that_their_program_makes(tmp_path: Path) -> None:
