@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -21,29 +22,30 @@ def compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
-def build(name: str, sources: list[Path], build_folder: Path = BUILD) -> Path:
+def build(name: str, sources: list[Path]) -> Path:
     """The program `name` made of these C files and of the headers beside them; raises BuildError."""
-    program = build_folder / name
+    program = BUILD / name
     depends = [*sources, *{header for source in sources for header in source.parent.glob("*.h")}]
     if program.exists() and program.stat().st_mtime > max(path.stat().st_mtime for path in depends):
         return program
     cc = compiler()
     if cc is None:
         raise BuildError("no C compiler: install one (Debian: apt-get install gcc libc6-dev)")
-    build_folder.mkdir(parents=True, exist_ok=True)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    unfinished = BUILD / f"{name}.{os.getpid()}"  # so that no other process starts half of it
     made = subprocess.run(
-        [cc, *FLAGS, "-o", str(program), *map(str, sources)], capture_output=True, text=True, check=False
+        [cc, *FLAGS, "-o", str(unfinished), *map(str, sources)], capture_output=True, text=True, check=False
     )
     if made.returncode != 0:
         raise BuildError(f"{cc} could not build {name}:\n{made.stderr}")
-    return program
+    return unfinished.replace(program)
 
 
-def build_load(build_folder: Path = BUILD) -> Path:
+def build_load() -> Path:
     """The load generator."""
-    return build("load", sorted((HERE / "load").glob("*.c")), build_folder)
+    return build("load", sorted((HERE / "load").glob("*.c")))
 
 
-def build_floor(build_folder: Path = BUILD) -> Path:
+def build_floor() -> Path:
     """The bare epoll server."""
-    return build("floor", [HERE / "servers" / "floor.c"], build_folder)
+    return build("floor", [HERE / "servers" / "floor.c"])

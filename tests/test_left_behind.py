@@ -50,6 +50,8 @@ def test_what_a_test_leaves_running_fails_the_session_and_is_named(tmp_path: Pat
         "-p",
         "no:cacheprovider",
         "-p",
+        "xdist",
+        "-p",
         "tests.left_behind",
         "-n",
         str(workers),
@@ -61,7 +63,7 @@ def test_what_a_test_leaves_running_fails_the_session_and_is_named(tmp_path: Pat
     done = run_group(
         [sys.executable, "-m", "pytest", *words, str(tmp_path)],
         cwd=CHECKOUT,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "END": str(end)},
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "END": str(end), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     end.touch()
     leaves = LEAVES in does

@@ -51,10 +51,9 @@ class Programs:
     attack: Path
 
 
-def build_programs(folder: Path | None = None) -> Programs:
+def build_programs() -> Programs:
     """Compile them; raises BuildError."""
-    options = {} if folder is None else {"build_folder": folder}
-    return Programs(*(build(f"fairness-{name}", [HERE / f"{name}.c"], **options) for name in ("healthy", "attack")))
+    return Programs(*(build(f"fairness-{name}", [HERE / f"{name}.c"]) for name in ("healthy", "attack")))
 
 
 class Talker:

@@ -36,10 +36,10 @@ QUICK = {"births", "crowd-sse", "deaf-readers", "garbage", "half-heads", "key-ri
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+def programs() -> Programs:
     need("cc")
     raise_file_limit()
-    return build_programs(tmp_path_factory.mktemp("fairness"))
+    return build_programs()
 
 
 def run(target: str, kind: Kind, programs: Programs) -> dict[str, Any]:

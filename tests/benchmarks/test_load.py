@@ -29,9 +29,9 @@ EXPECTED = 5 * 40
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program() -> Path:
     need("cc")
-    return build_load(tmp_path_factory.mktemp("load"))
+    return build_load()
 
 
 def outcome_of(program: Path, liar: Liar, work: Work = WORK) -> Outcome:

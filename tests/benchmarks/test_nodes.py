@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program() -> Path:
     need("cc")
     need("redis-server")
     missing = SERVERS["slosh-redis"].missing()
     if missing is not None:
         lacking(f"it needs {missing}")
-    return build_load(tmp_path_factory.mktemp("load"))
+    return build_load()
 
 
 def test_a_reader_at_every_node_gets_every_message(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:

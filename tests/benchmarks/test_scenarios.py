@@ -38,9 +38,9 @@ SMALL = [
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program() -> Path:
     need("cc")
-    return build_load(tmp_path_factory.mktemp("load"))
+    return build_load()
 
 
 def smaller(work: Work) -> Work:

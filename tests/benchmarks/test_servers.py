@@ -29,9 +29,9 @@ CASES = [(name, kind) for name in NAMES if name != "pushpin" for kind in SERVERS
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program() -> Path:
     need("cc")
-    return build_load(tmp_path_factory.mktemp("load"))
+    return build_load()
 
 
 def usable(name: str) -> Server:

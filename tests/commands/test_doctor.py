@@ -81,7 +81,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 def doctor(url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*SLOSH, "doctor", url, "--hold=3s", *arguments],
+        [*SLOSH, "doctor", url, "--hold=2s", *arguments],
         capture_output=True,
         text=True,
         check=False,

@@ -118,6 +118,7 @@ def test_a_store_that_stands_still_delays_and_loses_nothing(tmp_path: Path) -> N
     assert figures.requests.failed_again == 0
 
 
+@pytest.mark.long
 def test_connections_to_the_store_that_are_cut_again_and_again(tmp_path: Path) -> None:
     figures = scenarios.dropped_connections(tmp_path, SMALL, SHORT)
     kept(figures)

@@ -329,9 +329,13 @@ REFUSALS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 
 @pytest.mark.parametrize("why", REFUSALS)
 @pytest.mark.parametrize("posts", [True, False])
-def test_a_store_that_takes_no_messages_is_trouble_until_it_does(own: Store, why: str, posts: bool) -> None:
+def test_a_store_that_takes_no_messages_is_trouble_until_it_does(
+    own: Store, why: str, posts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where nobody posts, so that a balancer which sends nobody here learns when it may again."""
     hurt, mend, says = REFUSALS[why]
+    # Compiled, it keeps its own interval, and this takes longer.
+    monkeypatch.setattr("slosh.engine.redis.client.link._PROBE_EVERY", 0.2)
 
     async def story(servers: Servers, _: StoreEvents) -> None:
         await until(lambda: servers.trouble is None)
@@ -429,7 +433,10 @@ def test_few_answers_that_may_be_large_are_asked_for_together(own: Store) -> Non
 
 def loops() -> list[Any]:
     """The event loops that slosh runs on; they differ in what they say of a connection that is no more."""
-    return [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
+    return [
+        pytest.param(asyncio.new_event_loop, id="asyncio", marks=pytest.mark.long),
+        pytest.param(uvloop.new_event_loop, id="uvloop"),
+    ]
 
 
 @pytest.mark.parametrize("new_loop", loops())
