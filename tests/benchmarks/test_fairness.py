@@ -65,7 +65,14 @@ def test_a_healthy_client_is_answered_beside_every_attacker(name: str, programs:
     assert_answered(run("slosh", KINDS[name], programs))
 
 
-@pytest.mark.parametrize("target", [name for name in TARGETS if name != "slosh"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(name, marks=[pytest.mark.long] * (name not in {"slosh-nginx", "uvicorn"}))
+        for name in TARGETS
+        if name != "slosh"
+    ],
+)
 def test_every_target_is_attacked_in_the_same_way(target: str, programs: Programs) -> None:
     missing = TARGETS[target].server(()).missing()
     if missing is not None:
