@@ -191,25 +191,12 @@ def _run_workers(settings: Settings, again: "Again", store: "PrivateStore | None
 
 
 async def _serve(settings: Settings, again: "Again") -> int:
-    from slosh.server import Server
+    """One server in one process, from its start to its end. Gives the exit code."""
     from slosh.signals import ENDING, handle, stay_up
-    from slosh.takeover import Handover
 
-    predecessor = None
-    try:
-        server = Server(settings)
-        if settings.takeover:
-            predecessor = await _find_predecessor(server)
-        if predecessor is None:
-            server.bind()
-    except SloshError as error:
-        raise Refused(error, advice_for(settings, error)) from error
+    server, predecessor = await _take_place(settings)
     await _start(server, predecessor)
-    try:
-        listener = predecessor.listener if predecessor is not None else None
-        handover = Handover(server, settings.takeover, listener) if settings.takeover else None
-    except SloshError as error:
-        raise Refused(error) from error
+    handover = _hear_successors(server, predecessor)
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in ENDING:
         handle(number, partial(signals.put_nowait, number))
@@ -228,6 +215,48 @@ async def _serve(settings: Settings, again: "Again") -> int:
         _say_stopping(settings)
     if handover is not None:
         handover.close()
+    return await _shut_down(server, signals)
+
+
+async def _take_place(settings: Settings) -> "tuple[Server, Predecessor | None]":
+    """A server that has its listening sockets, and the one that it has them from, if there is one.
+
+    Raises:
+        Refused: a setting is wrong, or an address cannot be had.
+    """
+    from slosh.server import Server
+
+    predecessor = None
+    try:
+        server = Server(settings)
+        if settings.takeover:
+            predecessor = await _find_predecessor(server)
+        if predecessor is None:
+            server.bind()
+    except SloshError as error:
+        raise Refused(error, advice_for(settings, error)) from error
+    return server, predecessor
+
+
+def _hear_successors(server: "Server", predecessor: "Predecessor | None") -> "Handover | None":
+    """What hands over to the next server, where the settings name a path for that.
+
+    Raises:
+        Refused: the path cannot be had.
+    """
+    from slosh.takeover import Handover
+
+    path = server.settings.takeover
+    if not path:
+        return None
+    try:
+        return Handover(server, path, predecessor.listener if predecessor is not None else None)
+    except SloshError as error:
+        raise Refused(error) from error
+
+
+async def _shut_down(server: "Server", signals: "asyncio.Queue[int]") -> int:
+    """Stop `server`, unless another signal comes meanwhile. Gives the exit code."""
     stopping = asyncio.ensure_future(server.stop())
     second = asyncio.ensure_future(signals.get())
     await asyncio.wait({stopping, second}, return_when=asyncio.FIRST_COMPLETED)

@@ -110,10 +110,10 @@ class TopicListener(Protocol):
     """Somebody who wants to know which topics are active."""
 
     def topic_active(self, facts: TopicFacts) -> None:
-        """A topic was created. It may be told again."""
+        """A topic was created. The call may be repeated."""
 
     def topic_ended(self, name: str) -> None:
-        """A publisher has ended a topic, which lingers from now on. It may be told again."""
+        """A publisher has ended a topic, which lingers from now on. The call may be repeated."""
 
     def topic_inactive(self, name: str) -> None:
         """A topic's life is over."""
