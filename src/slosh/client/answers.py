@@ -113,6 +113,33 @@ def read_answer(
     return said
 
 
+class TopicPages:
+    """The list of topics, which comes in pages: ask with `query`, and give `take` the answer, until that is false.
+
+    Attributes:
+        found: the topics so far.
+        query: of the next request.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, object]] = []
+        self.query: dict[str, str] = {}
+
+    def take(self, said: Mapping[str, object]) -> bool:
+        """Add the topics of a page. Whether another follows."""
+        listed = said.get("topics")
+        self.found.extend(listed if isinstance(listed, list) else [])
+        after = str(said.get("after", ""))
+        self.query = {"after": after}
+        return bool(after)
+
+
+def read_watchers(said: Mapping[str, object]) -> int:
+    """How many watch a topic, as the server says; 0 where it says no number."""
+    count = said.get("watchers")
+    return count if isinstance(count, int) else 0
+
+
 def read_patterns(said: Mapping[str, object]) -> list[str]:
     """The patterns that an answer lists; `**` stands for those for which there was no room."""
     listed = said.get("patterns")

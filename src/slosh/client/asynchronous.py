@@ -7,11 +7,11 @@ from typing import Literal, Unpack, overload
 import httpx2
 
 from slosh.client.addresses import topic_path
-from slosh.client.answers import Published, read_answer, read_patterns, read_problem
+from slosh.client.answers import Published, TopicPages, read_answer, read_patterns, read_watchers
 from slosh.client.async_iterator import AsyncWatch
 from slosh.client.bases import AsyncCloseable, OfOneServer
-from slosh.client.connections import explain_lasting, open_async_connections, unreachable
-from slosh.client.errors import ClientError, Refused
+from slosh.client.connections import open_async_connections, unreachable
+from slosh.client.delivery import Delivery
 from slosh.client.history import History, history_query, read_history
 from slosh.client.items import Item, Note
 from slosh.client.protocol import WatchState
@@ -89,15 +89,10 @@ class AsyncClient(AsyncCloseable, OfOneServer):
 
     async def topics(self) -> list[dict[str, object]]:
         """The active topics. See `Client.topics`."""
-        found: list[dict[str, object]] = []
-        after = ""
-        while True:
-            said = await self._get("/topics", {"after": after} if after else {}, "topics")
-            listed = said.get("topics")
-            found.extend(listed if isinstance(listed, list) else [])
-            after = str(said.get("after", ""))
-            if not after:
-                return found
+        pages = TopicPages()
+        while pages.take(await self._get("/topics", pages.query, "topics")):
+            pass
+        return pages.found
 
     async def patterns(self) -> list[str]:
         """The patterns by which somebody reads. See `Client.patterns`."""
@@ -114,8 +109,7 @@ class AsyncClient(AsyncCloseable, OfOneServer):
     async def watchers(self, topic: str, *, wait: float = 0.0) -> int:
         """How many watch a topic. See `Client.watchers`."""
         query = watchers_query(wait)
-        count = (await self._get(f"/topics/{topic_path(topic)}", query, "watchers", wait=wait)).get("watchers")
-        return count if isinstance(count, int) else 0
+        return read_watchers(await self._get(f"/topics/{topic_path(topic)}", query, "watchers", wait=wait))
 
     async def aclose(self) -> None:
         """Close the connections. The client cannot be used afterwards."""
@@ -123,26 +117,19 @@ class AsyncClient(AsyncCloseable, OfOneServer):
 
     async def _post(self, post: Post) -> Published:
         now = asyncio.get_running_loop().time
-        until = now() + self._options.timeout
+        delivery = Delivery(post, self._options, now())
         while True:
-            failure: Exception
+            left = delivery.left(now())
             try:
-                left = max(until - now(), 0.001)
                 answer = await self.http.request(
                     post.method, self.base + post.path, content=post.body, headers=post.headers, timeout=left
                 )
             except httpx2.TransportError as error:
-                if explain_lasting(self.url, error):
-                    raise unreachable(self._options, error) from error
-                failure = error
-                post.failed(error)
+                delivery.failed(error, now())
             else:
-                published = post.answered(answer, self._options.where)
+                published = delivery.answered(answer, now())
                 if published is not None:
                     return published
-                failure = Refused(answer.status_code, read_problem(answer.content), self._options.where)
-            if now() + post.pause >= until:
-                raise failure if isinstance(failure, ClientError) else unreachable(self._options, failure)
             await asyncio.sleep(post.pause)
 
     async def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:

@@ -9,10 +9,10 @@ from typing import Literal, Unpack, overload
 import httpx2
 
 from slosh.client.addresses import topic_path
-from slosh.client.answers import Published, read_answer, read_patterns, read_problem
+from slosh.client.answers import Published, TopicPages, read_answer, read_patterns, read_watchers
 from slosh.client.bases import Closeable, OfOneServer
-from slosh.client.connections import explain_lasting, open_connections, unreachable
-from slosh.client.errors import ClientError, Refused
+from slosh.client.connections import open_connections, unreachable
+from slosh.client.delivery import Delivery
 from slosh.client.history import History, history_query, read_history
 from slosh.client.items import Item, Note
 from slosh.client.iterator import Reader, Watch
@@ -146,15 +146,10 @@ class Client(Closeable, OfOneServer):
 
     def topics(self) -> list[dict[str, object]]:
         """The active topics: `name`, `watchers`, `max`, `age` (seconds) and `rate` (messages a second) of each."""
-        found: list[dict[str, object]] = []
-        after = ""
-        while True:
-            said = self._get("/topics", {"after": after} if after else {}, "topics")
-            listed = said.get("topics")
-            found.extend(listed if isinstance(listed, list) else [])
-            after = str(said.get("after", ""))
-            if not after:
-                return found
+        pages = TopicPages()
+        while pages.take(self._get("/topics", pages.query, "topics")):
+            pass
+        return pages.found
 
     def patterns(self) -> list[str]:
         """The patterns by which somebody reads, for a producer of very many topics: what they take in is watched.
@@ -186,8 +181,7 @@ class Client(Closeable, OfOneServer):
             wait: seconds to wait until somebody does, if nobody does now.
         """
         query = watchers_query(wait)
-        count = self._get(f"/topics/{topic_path(topic)}", query, "watchers", wait=wait).get("watchers")
-        return count if isinstance(count, int) else 0
+        return read_watchers(self._get(f"/topics/{topic_path(topic)}", query, "watchers", wait=wait))
 
     def close(self) -> None:
         """Close the connections. The client may be used again, and opens new ones then."""
@@ -216,26 +210,19 @@ class Client(Closeable, OfOneServer):
             self._process = os.getpid()
 
     def _post(self, post: Post) -> Published:
-        until = time.monotonic() + self._options.timeout
+        delivery = Delivery(post, self._options, time.monotonic())
         while True:
-            failure: Exception | None = None
-            left = max(until - time.monotonic(), 0.001)
+            left = delivery.left(time.monotonic())
             try:
                 answer = self.connect().request(
                     post.method, self.base + post.path, content=post.body, headers=post.headers, timeout=left
                 )
-                published = post.answered(answer, self._options.where)
+            except httpx2.TransportError as error:
+                delivery.failed(error, time.monotonic())
+            else:
+                published = delivery.answered(answer, time.monotonic())
                 if published is not None:
                     return published
-            except httpx2.TransportError as error:
-                if explain_lasting(self.url, error):
-                    raise unreachable(self._options, error) from error
-                failure = error
-                post.failed(error)
-            else:
-                failure = Refused(answer.status_code, read_problem(answer.content), self._options.where)
-            if time.monotonic() + post.pause >= until:
-                raise failure if isinstance(failure, ClientError) else unreachable(self._options, failure)
             time.sleep(post.pause)
 
     def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
