@@ -84,7 +84,7 @@ class TooFewFiles(SloshError):
     code = "too_few_files"
 
 
-# What a request may get wrong in itself.
+# Requests that are wrong in themselves.
 
 
 class BadRequest(SloshError):
@@ -218,7 +218,7 @@ class UnsupportedEncoding(SloshError):
     status = 415
 
 
-# What is not there, or may not be done.
+# Things that are not there, or may not be done.
 
 
 class NotFound(SloshError):
@@ -351,7 +351,7 @@ class RangeNotSatisfiable(SloshError):
         super().__init__(f"The file has {size} bytes.", fields=(("Content-Range", f"bytes */{size}"),))
 
 
-# What there is no room for just now.
+# Requests for which there is no room just now.
 
 
 class Unavailable(SloshError):

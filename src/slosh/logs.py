@@ -3,9 +3,10 @@
 The rules of this file:
 
 * An event has a name that never changes, a sentence, and fields. Code that logs passes the sentence as any message is
-  passed to `logging`, and the name and the fields as `extra=event("reloaded", changed=…)`. What has no name is `note`.
+  passed to `logging`, and the name and the fields as `extra=event("reloaded", changed=…)`. One without a name is
+  `note`.
 * The sentence tells all that the fields tell: the text format shows the sentence alone.
-* What a client, a store or a file has said may stand in a line, so whatever could move a terminal's cursor, forge a
+* Words of a client, a store or a file may stand in a line, so whatever could move a terminal's cursor, forge a
   line or turn text around is escaped in both formats (CVE-2020-7694). Lines of a traceback stand behind a bar.
 * A secret is not known here, and not looked for: whoever logs leaves it out.
 """

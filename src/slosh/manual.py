@@ -36,7 +36,7 @@ def pages(group: Commands) -> Iterator[tuple[str, str]]:
 
 
 def _page(context: click.Context, about: str, see: list[str]) -> str:
-    """One page. What its command's help says beyond options, such as examples, becomes a section each."""
+    """One page. Parts of its command's help beyond options, such as examples, become a section each."""
     command = context.command
     name = context.command_path.replace(" ", "-")
     first, _, rest = _paragraphs(command.help).partition("\n\n")

@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* Nothing is opened and nothing is started here. What is made is started by whoever asked for it.
+* Nothing is opened and nothing is started here. The caller starts the parts that it asked for.
 * A setting that cannot be followed is a `SettingError`, before anything listens.
 """
 

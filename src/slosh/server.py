@@ -220,7 +220,7 @@ class Server:
             self._state.use(self.settings)
             self._bound_files(self._state)
             if self._heads is not None:
-                self._heads.forget(self._state)  # What is done for them has bounds in it.
+                self._heads.forget(self._state)  # Their actions have bounds in them.
         if self._engine is not None:
             self._engine.hub.set_bounds(make_bounds(self.settings), asyncio.get_running_loop().time())
         return reloaded

@@ -16,7 +16,7 @@ _WILDCARDS: Final = (
     ("http://0.0.0.0:", socket.AF_INET, "192.0.2.1"),
     ("http://[::]:", socket.AF_INET6, "2001:db8::1"),
 )
-"""How addresses begin that mean all of this machine's, and one of the same family that is nobody's (RFC 5737, 3849)."""
+"""How addresses begin that mean all of this machine's, and one of the same family that no host has (RFC 5737, 3849)."""
 
 COLLECT_AFTER: Final = (50_000, 20, 100)
 """Containers made and not freed between two looks of the garbage collector at the young, and how many such looks
@@ -29,7 +29,7 @@ def spare_collector() -> None:
     For entry points that have the process to themselves, once everything is imported: it holds for the whole process.
     Nothing that slosh makes for a request needs the collector, for its cycles are undone when it is answered;
     a held poll only lives for long enough to be looked at again and again. With Python's own threshold, 700, that
-    is 7 % of the time of a fan-out to 10,000. What other code leaves behind in cycles is still found, later.
+    is 7 % of the time of a fan-out to 10,000. Cycles that other code leaves behind are still found, later.
     """
     gc.collect()
     gc.freeze()

@@ -192,7 +192,7 @@ def test_it_comes_back_after_the_upstream_does_and_tells_of_the_gap(kind: type[S
         source.send("home/a", b"1")
         reader.hear("^1$")
         source.kill()
-        bridge.hear(r"is lost: .*What it sends meanwhile is missed")
+        bridge.hear(r"is lost: .*Its messages are missed meanwhile")
         source.start()
         bridge.hear("answers again")
         until_subscribed(source, "home/a")

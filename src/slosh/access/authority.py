@@ -2,9 +2,9 @@
 
 The rules of this file:
 
-* What was worked out for a token is kept as one `Grant`, so a JWT's signature is checked once, and not with each
-  request. A grant counts while it is of the present generation: new rules, and a JWKS file that has changed, begin
-  the next one, and whoever holds an older grant has to ask again.
+* The rights of a token are kept as one `Grant` once they are worked out, so a JWT's signature is checked once, and not
+  with each request. A grant counts while it is of the present generation: new rules, and a JWKS file that has changed,
+  begin the next one, and whoever holds an older grant has to ask again.
 * Nothing here tells a token that was never there from one that was taken away.
 """
 

@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* What is said in a token's head chooses among our keys and nothing else: no key, address or certificate that stands
+* The head of a token chooses among our keys and nothing else: no key, address or certificate that stands
   in it is looked at, and each key has the one algorithm that it is for (RFC 8725 §3.1). So `none` has no key.
 * Time is an argument. The library checks the signature, `aud` and `iss`; the times are checked here.
 * A token without `exp` is refused: it could never be taken back but with its key.

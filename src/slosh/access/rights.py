@@ -1,4 +1,4 @@
-"""What somebody may do: read and publish, each a list of patterns of topics. What is not listed is not allowed."""
+"""What somebody may do: read and publish, each a list of patterns of topics. Nothing else is allowed."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence

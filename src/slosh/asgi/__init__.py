@@ -10,7 +10,7 @@ The rules of this file:
 
 * A request is written as HTTP/1.1 to the same `Connection` that clients on sockets talk to, and what it answers is read
   back. So there is one rule for what a reader gets, and this file knows no topic.
-* What the ASGI server has not taken waits, and the connection is told so, as with a socket.
+* Bytes that the ASGI server has not taken wait, and the connection is told so, as with a socket.
 * Fields that say where a request comes from are written here and never passed on: the ASGI server knows it.
 * One object serves one event loop. It starts with the first request, or with `lifespan`.
 """

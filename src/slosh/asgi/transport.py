@@ -24,7 +24,7 @@ class Transport(asyncio.Transport):
         self._is_read = True
         self._reading: asyncio.Future[None] | None = None  # of an `until_read` that waits
 
-    # What the connection calls.
+    # Called by the connection.
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Take what it writes. Beyond `_ROOM` it is told to write no more."""
@@ -75,7 +75,7 @@ class Transport(asyncio.Transport):
         """Close in the middle of an answer."""
         self.close()
 
-    # What the ASGI side calls.
+    # Called by the ASGI side.
 
     async def take(self) -> bytes:
         """What was written; empty when nothing more will be."""

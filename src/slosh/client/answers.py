@@ -3,7 +3,7 @@
 The rules of this file:
 
 * 400, 401, 403, 404 and the like are final. 429, 5xx, cuts and silence pass, and are tried again.
-* Waiting is somebody else's work: this file says for how long.
+* This file says how long to wait; the caller waits.
 """
 
 import re
@@ -189,7 +189,7 @@ def pause_before(attempt: int, headers: Mapping[str, str], jitter: float) -> flo
 def find_pause(failures: int, least: float | None, jitter: float) -> float:
     """Seconds to wait after `failures` failures and one more: longer with each, and never shorter than was asked for.
 
-    A server that says to come back at once, because its successor serves already, is taken at its word. The pauses
+    A server that says to come back at once, because its successor serves already, is believed. The pauses
     grow from there too, so that a server that always says so is not asked in a circle.
 
     Args:

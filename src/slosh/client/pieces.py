@@ -1,7 +1,7 @@
 """Taking arrays and objects of JSON apart, without changing a letter of what stands in them.
 
 A message is passed on as the text that was posted, so no number loses precision, and no text is too deep or too long
-to be passed on. Nothing here recurses, and the time grows with the length alone. What stands inside is not checked.
+to be passed on. Nothing here recurses, and the time grows with the length alone. The inside is not checked.
 """
 
 import json

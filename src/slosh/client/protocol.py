@@ -5,9 +5,9 @@ The rules of this file:
 * A reader's place is what the server gave with the last message that the reader was given. It is sent back as it is,
   so nothing comes twice and nothing is missed in silence, over however many connections.
 * A message and the place after it move together: `WatchState` moves its place when it hands the message over.
-* Waiting is somebody else's work: `pause` says for how long.
-* What cannot be read is asked for once more, because it may have broken on its way. If it comes again, the reader is
-  told and goes on behind it: one message never keeps back what follows.
+* `pause` says how long to wait; the caller waits.
+* A message that cannot be read is asked for once more, because it may have broken on its way. If it comes again, the
+  reader is told and goes on behind it: one message never keeps back what follows.
 
 A client in another language needs to know what stands here and in `answers.py` (single requests, pauses),
 `addresses.py` and `items.py`.

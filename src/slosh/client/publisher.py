@@ -3,7 +3,7 @@
 The rules of this file:
 
 * `send` never waits for the server, unless `when_full="wait"` says so.
-* What waits is bounded in bytes, and whatever is dropped is counted.
+* The messages that wait are bounded in bytes, and whatever is dropped is counted.
 * The messages of one topic keep their order. A batch that got no answer is sent again with the same idempotency key,
   before anything later, so nothing is stored twice.
 * A message of a topic that nobody watches is dropped at once, as the server would do.
@@ -147,7 +147,7 @@ class Publisher(Closeable):
             return done
 
     def close(self) -> None:
-        """Flush for up to `timeout` seconds, then end. What is left then counts as dropped."""
+        """Flush for up to `timeout` seconds, then end. Messages that are left then count as dropped."""
         if self._process != os.getpid():
             # In a fork that has sent nothing. A thread of the parent may have held the lock just then.
             self._changed = threading.Condition()

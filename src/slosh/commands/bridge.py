@@ -305,7 +305,7 @@ class Carrier:
                 if not self._tally["connections"]:
                     raise Unreachable(f"No answer from {shown}: {printable(str(error))}.") from error
                 if not failures:
-                    tell(f"{shown} is lost: {printable(str(error))}; trying again. What it sends meanwhile is missed")
+                    tell(f"{shown} is lost: {printable(str(error))}; trying again. Its messages are missed meanwhile")
             else:
                 return
             finally:

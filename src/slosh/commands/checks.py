@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* A check gives findings and raises nothing for what a proxy may do. What fails to connect is a finding too.
+* A check gives findings and raises nothing for what a proxy may do. A failure to connect is a finding too.
 * A body, an event and a wait are bounded: what answers may be anything.
 """
 

@@ -3,7 +3,7 @@
 The rules of this file:
 
 * Nothing is left behind: topics have a name that nobody else uses, and end with their linger.
-* What answers may be anything, so each wait is bounded.
+* The program that answers may be anything, so each wait is bounded.
 """
 
 import contextlib

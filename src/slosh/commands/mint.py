@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* Standard output has the token and nothing else, once. What to write into slosh.toml goes to standard error, and holds
+* Standard output has the token and nothing else, once. The lines for slosh.toml go to standard error, and hold
   only the token's hash.
 * No complaint repeats what was typed: it may be a token.
 """

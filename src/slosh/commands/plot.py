@@ -251,7 +251,7 @@ class Chart:
 
 
 def numbers(message: object, path: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers in a message, each with its dotted path. What is too large for a float is infinite."""
+    """The numbers in a message, each with its dotted path. One that is too large for a float is infinite."""
     if isinstance(message, bool):
         yield path, float(message)
     elif isinstance(message, (int, float, Decimal)):

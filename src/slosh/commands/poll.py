@@ -79,7 +79,7 @@ def poll(
         httpx2.Client(timeout=_PATIENCE, follow_redirects=True, transport=_ByProxy()) as source,
         Progress(lambda: f"{count(published, 'answer')} published, Ctrl-C ends") as progress,
     ):
-        client.watchers(topic)  # What is wrong with the server is told at the start; later it is waited for.
+        client.watchers(topic)  # A fault of the server is told at the start; later it is waited for.
         _wait_for_watchers(client, topic, progress)
         while published != most:
             began = time.monotonic()

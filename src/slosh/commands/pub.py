@@ -134,7 +134,7 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     the exit code is 1 then.
 
     A topic takes messages while somebody watches it. A line is sent as it comes, and those that come faster are sent
-    together, in their order. What got no answer is sent again under the same key, so nothing is stored twice.
+    together, in their order. Lines that got no answer are sent again under the same key, so nothing is stored twice.
     """
     encoder = Encoder(form)
     one_topic_path(topic)

@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* What became of everything that was given is told, on standard error and as the exit code.
+* The outcome of everything that was given is told, on standard error and as the exit code.
 * After Ctrl-C what was read is published, for `_PARTING` seconds, and what is left is counted.
 """
 
@@ -90,7 +90,7 @@ def tell_ended(ctx: click.Context, topic: str) -> NoReturn:
 
 
 class PacedSource:
-    """Lines at no more than so many a second. What is not read waits in the pipe.
+    """Lines at no more than so many a second. Lines that are not read wait in the pipe.
 
     Args:
         lines: as they come.

@@ -4,7 +4,7 @@ The rules of this file:
 
 * A command leads a process group of its own, and is ended with all that it started: by SIGTERM, and by SIGKILL when it
   does not obey.
-* What it prints on standard error goes where slosh's own does.
+* Its standard error goes where slosh's own does.
 """
 
 import codecs

@@ -8,8 +8,8 @@ The rules of this file:
   crash is stored once. Where it ends is in `FILE.place` before it is sent, because a key stands for just these bytes.
 * A file of which all was sent is emptied.
 * One publisher has the file at a time: it is locked (`flock`) from before it is read until after it is removed.
-* What is no spool is left alone: a file with something in it is one where `FILE.place` is there too, as it is from
-  before the first line.
+* A file that is no spool is left alone: a file with something in it is one where `FILE.place` is there too, as it is
+  from before the first line.
 """
 
 import contextlib

@@ -83,7 +83,7 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     """Print the messages of topics as they come, one a line.
 
     A line is the message's JSON; where several topics are read, or on a terminal with --times, their name or the time
-    stands before it. What was missed is told on standard error. After a cut it goes on where it was, so no message
+    stands before it. Losses are told on standard error. After a cut it goes on where it was, so no message
     comes twice. Where the command of --exec fails for a message, that is told, the next one is read, and the exit code
     is 1 at the end.
     """

@@ -5,7 +5,7 @@ The rules of this file:
 * A bucket is a span of 1, 10 or 60 seconds on the clock of arrival, counted from 1970 on. Buckets without a number are
   not kept.
 * Times of arrival never go back within a topic's life, so a number belongs to the newest bucket or begins one.
-* What is kept is bounded whatever comes in: of each width so many buckets, the oldest of which are written over.
+* The memory is bounded whatever comes in: of each width so many buckets, the oldest of which are written over.
 * Count, least and greatest are exact. A mean is made of means, so that no sum overflows.
 """
 

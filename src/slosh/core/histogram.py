@@ -8,7 +8,7 @@ from slosh.compiled import mypyc_attr
 
 _FIRST: Final = 0.001
 BOUNDS: Final[tuple[float, ...]] = (_FIRST, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds. What takes longer than the last is counted beyond it."""
+"""Seconds. A duration longer than the last is counted beyond it."""
 
 
 @mypyc_attr(acyclic=True)

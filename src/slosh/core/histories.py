@@ -6,7 +6,7 @@ The rules of this file:
 * A history begins with its topic where the class says so, else when somebody first asks, with what the ring holds. It
   ends with the topic's life.
 * Messages are looked into behind the turn in which they came, all of a turn together, and so many as the turn has room
-  for. What waits is bounded for all topics together; what comes beyond that is missed, and counted.
+  for. Messages that wait are bounded for all topics together; those beyond that are missed, and counted.
 """
 
 from collections.abc import Sequence

@@ -148,7 +148,7 @@ class Listeners:
         self._is_put_off = False  # whether that goes on in a later turn
         self.patterned: Callable[[str, bool], None] | None = None
 
-    # What the hub calls.
+    # Called by the hub.
 
     def created(self, topic: Topic, now: float) -> None:
         """`topic` was created, at the time `now`, seconds."""

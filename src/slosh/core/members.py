@@ -5,7 +5,7 @@ The rules of this file:
 * Each message that a publisher may post is read, with halves of characters, equal names and numbers of any length.
 * Strings are equal as text, however they were escaped. Everything else is compared by its letters, so that no number
   loses precision.
-* What looking costs is counted in `spent`, so that a reader of very much can go on in another turn.
+* The cost of looking is counted in `spent`, so that a reader of very much can go on in another turn.
 * Of a message nothing is made but the member that is looked for, also where msgspec does not accept the message.
 """
 

@@ -1,6 +1,6 @@
 """Which names a topic may have.
 
-A name is one or more segments joined by `/`, 1 to 255 bytes of UTF-8 in all. What could mean something
+A name is one or more segments joined by `/`, 1 to 255 bytes of UTF-8 in all. A character that could mean something
 where names end up, such as in paths and in the keys of engines, is refused here, once.
 """
 

@@ -2,8 +2,8 @@
 
 The rules of this file:
 
-* What a publisher sends is refused where there is no memory for it (`check_memory`, before `append`). What was accepted
-  elsewhere cannot be refused: the topic's own oldest messages make room for it (`mirror`).
+* A publisher's message is refused where there is no memory for it (`check_memory`, before `append`). One that was
+  accepted elsewhere cannot be refused: the topic's own oldest messages make room for it (`mirror`).
 * Each byte that a ring takes or gives back is counted at once, for the client that created the topic and for
   all together.
 """

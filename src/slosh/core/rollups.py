@@ -7,7 +7,7 @@ The rules of this file:
 * A series is a numeric member of the messages, by its path, and where a field tells series apart the value of that.
   What is in arrays, and what is no finite number, is none.
 * Members with one path are one series: `{"a.b":1}` and `{"a":{"b":1}}` alike.
-* What is left out is counted: numbers for which there are too many series, and messages that are too large, or that
+* Omissions are counted: numbers for which there are too many series, and messages that are too large, or that
   came faster than they could be looked into.
 """
 
@@ -169,7 +169,7 @@ class Rollups:
         self.waiting += weigh_waiting(messages)
 
     def skip(self, newest: int) -> None:
-        """Go on behind the offset `newest`: what came up to there is not known here. What is known starts again."""
+        """Go on behind the offset `newest`: what came up to there is not known here. The series start again."""
         self._skips = True
         self._pass_over(newest)
 

@@ -72,7 +72,7 @@ class Timers(Generic[T]):
         return self._order[0] / TICKS if self._order else math.inf
 
     def clear(self) -> None:
-        """Forget all items. The times that were armed for stay: call `due` then all the same."""
+        """Forget all items. The times that were armed for stay: `due` must still be called then."""
         self._buckets.clear()
         self._order.clear()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class Shared:
-    """What the watchers of one wake-up have in common. What they put into it is theirs, and must not lead back to it.
+    """What the watchers of one wake-up have in common. Their entries belong to them, and must not lead back to it.
 
     Args:
         now: the time of the wake-up, seconds.
@@ -301,7 +301,7 @@ class Topic:
         """When messages arrive that come now."""
         latest = self._latest
         if latest.now != now or latest.wall != wall:
-            if wall < latest.wall:  # The clock was set back. What readers are told goes on, as time does.
+            if wall < latest.wall:  # The clock was set back. The time that readers are told goes on, as time does.
                 passed = int((now - latest.now) * 1000)
                 if passed <= 0:
                     return latest

@@ -85,7 +85,7 @@ class Waking(Portions):
         if self.listeners.unannounced:
             self.listeners.announce()
         shared = Shared(now)
-        tasks = len(self._tasks)  # What is put off from here on is for a later turn.
+        tasks = len(self._tasks)  # Tasks that are put off from here on are for a later turn.
         if self._small:
             self._wake_small(shared)
         self._wake_marked(shared)

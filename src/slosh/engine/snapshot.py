@@ -6,8 +6,8 @@ The rules of this file:
 * Times are seconds before the snapshot was made, because a clock that nobody sets back begins anywhere.
 * The other process has its own settings: rings are cut to its bounds, and topics beyond its `max_topics` are left out.
 * Watchers are not in it, for they are connections. Each topic lingers from when it was put back, as after a GET.
-* The series of a history come behind the topic, so many in a part that it stays small. What the other process keeps
-  of them is as its settings have it.
+* The series of a history come behind the topic, so many in a part that it stays small. The settings of the other
+  process say how much of them it keeps.
 """
 
 from array import array

@@ -7,7 +7,7 @@ The rules of this file:
   its absence from a client that writes one (proxy-protocol.txt, §2). From others it is a request like any, and none.
 * Nothing is read that does not belong here: the header is taken off the socket byte for byte, and of TLS one byte is
   looked at. Plain HTTP at a port of TLS is answered in plain text, because its client cannot read anything else.
-* What waits here is bounded in number and in time, and holds one descriptor each.
+* Connections that wait here are bounded in number and in time, and hold one descriptor each.
 * Some handshakes begin in a turn: each takes a signature, with RSA up to a millisecond, which cannot be divided.
 """
 
@@ -231,7 +231,7 @@ class _Arrival:
         self._socket.recv(header.length - len(self._said))
         self._client = header.client
         self._waits_for_header = False
-        # What comes behind it may be there already, or not yet: a look at TLS has to wait for it.
+        # The bytes behind it may be there already, or not yet: a look at TLS has to wait for it.
         return self._arrivals.context is None or self._has_more()
 
     def _has_more(self) -> bool:

@@ -122,7 +122,7 @@ class Connection(Wire):
         """The `Connection` line that the answer to the present request needs, often none."""
         return CLOSE if self.server.draining else self.closing
 
-    # What an action or an exchange calls to answer.
+    # Called by an action or an exchange to answer.
 
     def refuse(self, error: SloshError, variable: object | None = None, begun: bytes = b"") -> None:
         """Answer with an error, and close the connection where the error says so.
@@ -192,7 +192,7 @@ class Connection(Wire):
         self.server.closed["left_early"] += 1
         self.abandon()
 
-    # What an exchange calls while it holds the request.
+    # Called by an exchange while it holds the request.
 
     def hold(self, exchange: Exchange, deadline: float = math.inf) -> None:
         """Leave the request unanswered for now; `exchange` must call `finish` or `respond` later.
@@ -248,7 +248,7 @@ class Connection(Wire):
         """Let the deadline be at `deadline`, seconds on the loop's clock, if that is earlier."""
         self.set_deadline(min(deadline, self._deadline))
 
-    # What the rest of this package calls.
+    # Called by the rest of this package.
 
     def drain(self, *, spares_idle: bool = False) -> Exchange | None:
         """As the base says."""

@@ -26,8 +26,8 @@ READ: Final = frozenset(
 """Fields that say what is to be done for a request."""
 
 LATE: Final = frozenset({b"content-length", b"cookie", b"idempotency-key", b"sec-websocket-key", b"x-forwarded-for"})
-"""Fields whose values differ from one request to the next, and are read when it is run. What is to be done depends on
-whether they are there, and not on what they say (see `heads.py`)."""
+"""Fields whose values differ from one request to the next, and are read when it is run. The action depends on whether
+they are there, and not on what they say (see `heads.py`)."""
 
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _IS_TOKEN: Final = bytes(byte in _TOKEN for byte in range(256))

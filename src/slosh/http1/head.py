@@ -2,9 +2,9 @@
 
 The rules of this file:
 
-* Every head is read here, strictly, with no leniency: `fields.py` checks its fields, this file what they say. What two
-  servers could read differently is refused (RFC 9112 §11.2; the list is in `tests/conformance`), and a test sees that
-  nothing is taken that llhttp refuses, node's parser.
+* Every head is read here, strictly, with no leniency: `fields.py` checks its fields, this file what they say. A head
+  that two servers could read differently is refused (RFC 9112 §11.2; the list is in `tests/conformance`), and a test
+  sees that nothing is taken that llhttp refuses, node's parser.
 * A head is read by its bytes alone, so identical bytes give the identical head: that is what allows the server to
   remember what was made of it.
 * A refusal closes the connection, because nobody can say where the next request would begin.
@@ -36,7 +36,7 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LONGEST_METHOD: Final = 32
-"""Bytes. What goes on for longer without a space is no first line, and is refused before more of it comes."""
+"""Bytes. A text that goes on for longer without a space is no first line, and is refused before more of it comes."""
 
 _ZERO: Final = 0x30
 _NINE: Final = 0x39

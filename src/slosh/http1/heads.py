@@ -2,16 +2,16 @@
 
 The rules of this file:
 
-* What is to be done depends on what a head asks for (`find_meaning`) and on nothing else of it: its request line, and
+* The action depends on what a head asks for (`find_meaning`) and on nothing else of it: its request line, and
   the fields that `fields.READ` lists. An action that was chosen once serves every head that asks for the same, however
-  the rest of it differs. What the fields in `fields.LATE` say is read when the action runs.
+  the rest of it differs. The values of the fields in `fields.LATE` are read when the action runs.
 * Such a head is read from its first byte to its last, unless it is byte for byte the one that came before, on any
   connection or on this one.
 * In both cases a part may differ: a reader's place, a topic's name. `Application.split` finds that part by a pattern so
   narrow that no byte in it changes how the rest is read, and `Action.understand` must accept what stands there.
 * Every head is compared with `max_head` by `is_too_long`, and every body with its action's `max_body` by `bodies.fits`,
   whether the head is known or not: what is known under one bound is never let in under another.
-* What is remembered is bounded in bytes, with all that was made of it.
+* Heads that are remembered are bounded in bytes, with all that was made of them.
 """
 
 from hashlib import blake2b
@@ -364,7 +364,7 @@ class Heads:
             raise InternalError
         if self.application.reads_cookies:
             read += self.application.pick_cookies(late)
-        # What comes on one connection mostly asks for the same: that is seen without a look at the memory.
+        # Heads on one connection mostly ask for the same: that is seen without a look at the memory.
         found: CachedHead | None = known
         end, variable = known.find_part(block, line_end, read) if known is not None else (-1, None)
         if found is not None and end >= 0:

@@ -39,5 +39,5 @@ class Lingering:
         return self._left >= 0
 
     def is_cut_off(self) -> bool:
-        """Whether it still sends, and is closed all the same."""
+        """Whether it is closed although it still sends."""
         return self._left < 0 or self.ends_at == self._until

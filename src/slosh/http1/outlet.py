@@ -16,7 +16,7 @@ which is not before its protocol's `connection_lost`."""
 def open_outlet(transport: asyncio.Transport) -> Outlet | None:
     """The way to the socket of `transport`, in whose buffer nothing waits; None where it has no plain socket."""
     if transport.get_extra_info("ssl_object") is not None:
-        return None  # What is written there is not yet what goes over the wire.
+        return None  # Bytes that are written there still have to be encrypted.
     plain = transport.get_extra_info("socket")
     # Family and protocol matter for addresses only, which are not asked for here; left out they would be looked up.
     return Outlet(0, socket.SOCK_STREAM, 0, plain.fileno()) if plain is not None else None

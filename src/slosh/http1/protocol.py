@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* What has come is looked at now, or put by until its turn; `RequestReader` reads it (`request_reader.py`).
+* Bytes that have come are looked at now, or put by until its turn; `RequestReader` reads it (`request_reader.py`).
 * The usual request takes the shortest way: it came as a whole, with nothing behind it, and its head is cached.
 * A client that has gone, half-closed, or takes nothing is found here, and the exchange that holds its request is told.
 * Each deadline means what the connection is doing when it comes (`on_timer`).
@@ -42,7 +42,7 @@ class HttpConnection(RequestReader):
         super().__init__(server, heads)
         self._address = ""  # that it counts for, where a bound is set
 
-    # What asyncio and the timers call.
+    # Called by asyncio and the timers.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""

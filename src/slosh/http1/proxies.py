@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* A request reaches us from a peer. What it says of the client behind that peer counts only where the setting
+* A request reaches us from a peer. Its word on the client behind that peer counts only where the setting
   `trusted_proxies` names the peer; everybody else could say anything. The scheme is the exception: it decides about
   the `Secure` of a cookie alone, so a lie harms the liar alone, and it is believed of everybody.
 * Each proxy appends the address that it was reached from (RFC 7239 §5.2), so the list is read from its end. The first

@@ -2,12 +2,12 @@
 
 The rules of this file:
 
-* Requests on one connection are answered in their order. What arrives behind a request that has no answer
-  yet waits until it has one, whatever it asks for (CVE-2024-41671 is what happens otherwise).
+* Requests on one connection are answered in their order. One that arrives behind another waits until that has its
+  answer, whatever it asks for (CVE-2024-41671 is what happens otherwise).
 * A head is either parsed, or known to be equal to one that was, apart from its variable part; see `heads.py`.
 * A connection answers one request as soon as it comes; very many that come at a time wait for turns (`turns.py`).
 * While a client does not take what is written, nothing more is read from it.
-* What comes behind the last answer is discarded, for as long as `lingering.py` says.
+* Bytes behind the last answer are discarded, for as long as `lingering.py` says.
 """
 
 import logging

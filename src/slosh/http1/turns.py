@@ -3,12 +3,12 @@
 The rules of this file:
 
 * A connection answers one request as soon as it comes, and those that came with it as far as the time of this turn of
-  the event loop allows. What is left waits in the connection, with the socket unread beyond 64 KiB, until its turn
+  the event loop allows. The rest waits in the connection, with the socket unread beyond 64 KiB, until its turn
   comes. So do large reads: uvloop calls up to 32 times, with 256 KB each, for one readiness of a socket.
 * The first requests of connections have `TURN` seconds of their own in each turn, and wait once these are used up: a
-  client that opens a connection for each request sends very many first ones. What others took meanwhile does not count,
+  client that opens a connection for each request sends very many first ones. The time of others does not count,
   or a new client would wait a turn more beside a crowd whose turns are long.
-* What may take its time (`Action.takes_time`, and whatever has more than `SMALL` bytes) waits for its turn also where
+* Work that may take its time (`Action.takes_time`, and all with more than `SMALL` bytes) waits for its turn also where
   it comes alone, once this turn of the loop has had its time. Else a thousand connections that send the last byte of a
   request together would make one turn of a thousand requests.
 * All connections that wait are served a portion each, and then stand at the end again. Addresses take turns, and the

@@ -3,7 +3,7 @@
 The rules of this file:
 
 * A stream is written straight to the socket while nothing waits in the transport, and behind what waits otherwise.
-* What comes in and is not whole, and what a client does not take, is counted for all connections together.
+* Bytes that come in and are not whole, and bytes that a client does not take, count for all connections together.
 """
 
 from typing import TYPE_CHECKING

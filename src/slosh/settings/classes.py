@@ -1,7 +1,7 @@
 """Tables of classes, `[topics."gen/**"]` in slosh.toml: read, and checked, with each mistake named.
 
-A table has some of the settings that are marked as `of_class`, under the same names and with the same bounds. What it
-leaves out is as for all topics.
+A table has some of the settings that are marked as `of_class`, under the same names and with the same bounds. Settings
+that it leaves out are as for all topics.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -104,7 +104,7 @@ _LONGEST_UDS: Final = 103
 
 def wrong_value(row: Setting, value: object) -> str:
     """Say what is wrong with a value by itself and what would be right, as half a sentence; empty when it is sound."""
-    # bool is an int to Python, but true is nobody's port.
+    # bool is an int to Python, but true is no port.
     if isinstance(value, bool) or not isinstance(value, _TYPES[row.kind]):
         return f"is not {_expected(row)}."
     if isinstance(value, str):

@@ -30,7 +30,7 @@ _TEXT: Final = "text/plain; charset=utf-8"
 _GZIP: Final = field("Content-Encoding", "gzip")
 
 _BLOCK: Final = re.compile(r"^[ \t]*/\*(?!!).*?\*/[ \t]*\n", re.DOTALL | re.MULTILINE)
-"""A comment that has its lines for itself. What stands behind code, or in it, is left alone."""
+"""A comment that has its lines for itself. One behind code, or in it, is left alone."""
 _INDENTATION: Final = re.compile(r"^\s+", re.MULTILINE)
 """Of lines, and those that are empty."""
 _LINE: Final = re.compile(r"^[ \t]*//[^\n]*\n", re.MULTILINE)

@@ -5,7 +5,7 @@ The rules of this file:
 * The first portion is checked at once, and nearly always is all there is.
 * Connections take turns, as for whatever else they send (`turns.py`): many of them with long bodies make the others
   wait no longer than one does.
-* What is being checked counts as coming in (`max_buffered`) until it is, or is refused.
+* Lines that are being checked count as coming in (`max_buffered`) until they are, or are refused.
 """
 
 from abc import abstractmethod
@@ -47,7 +47,7 @@ class Checking(Exchange):
         self.number = 0
         self.is_done = False
 
-    # What is done with them.
+    # Decided by the subclass.
 
     @abstractmethod
     def check_line(self, line: bytes) -> LongText | None:

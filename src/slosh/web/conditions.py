@@ -4,7 +4,7 @@ The rules of this file:
 
 * A validator tells two contents apart, or there is none (RFC 9110 §8.8.1): the entity tag has what the system itself
   changes with each write, and a file that changed a moment ago, which may change again unseen, has no validator.
-* What is not understood is ignored, and the whole file is given.
+* A field that is not understood is ignored, and the whole file is given.
 
 There is a library for static files, but it takes a single byte for no range, numbers with underscores for numbers, and
 knows neither `If-Range` nor lists of entity tags.

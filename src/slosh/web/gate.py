@@ -3,12 +3,12 @@
 The rules of this file:
 
 * A server without `[access]` and without rates has no gate: its actions are run as they are.
-* What is decided from the head alone is the token, never what it allows. That is looked up when the request runs, so a
-  head that is remembered carries no right beyond its expiry, or beyond new rules.
+* The head alone says which token it is, and never what that allows: its rights are looked up when the request runs, so
+  a head that is remembered carries no right beyond its expiry, or beyond new rules.
 * Rates come first, rights next, the engine last. So a guess at a token counts against its sender's address, and neither
   the answer nor its time tells whether a topic is active.
-* A request that is held is looked at again when its token expires, and when the rules change. What does not count any
-  more is ended: a poll is answered 401, a stream ends, a WebSocket is closed with 1008.
+* A request that is held is looked at again when its token expires, and when the rules change. One whose token does
+  not count any more is ended: a poll is answered 401, a stream ends, a WebSocket is closed with 1008.
 
 What stands before a single action, and asks the gate, is its guard (`guard.py`).
 """

@@ -3,7 +3,7 @@
 The rules of this file:
 
 * A guard belongs to a head, as its action does, and keeps nothing of a request but what its token gave.
-* What is checked before a request runs is checked again while it is held, and in the same way.
+* The checks before a request runs are made again while it is held, and in the same way.
 * Each of an action's methods that http1 calls is passed on; one that is forgotten would be answered by the base class.
 """
 

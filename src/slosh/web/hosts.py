@@ -11,7 +11,7 @@ The rules of this file:
 * With the setting `hosts` the names in it are answered besides, and no others. `*` answers all.
 * Without it, a server that listens on loopback alone refuses foreign names, where the client itself came to the
   server's port: browsers write the port into `Host` unless it is 80. A `Host` with another port, or with none, was
-  written for somebody in front of us (nginx, a tunnel), who is reached from elsewhere, and is taken at its word.
+  written for a program in front of this server (nginx, a tunnel), which is reached from elsewhere, and is believed.
 * A client without `Host`, which HTTP/1.0 allows, is no browser.
 """
 

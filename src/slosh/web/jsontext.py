@@ -53,7 +53,7 @@ def check_json(text: bytes, max_depth: int) -> bytes:
         raise BadJson("The body is empty; a message is one JSON value, for instance null.", 0)
     if not _is_ascii(value):
         check_utf8(value, indent_of(text))
-    # What is shorter than the bound cannot be deeper.
+    # A text that is shorter than the bound cannot be deeper.
     if len(value) > max_depth and value.count(b"[") + value.count(b"{") > max_depth:
         _check_depth(value, max_depth, indent_of(text))
     try:

@@ -2,11 +2,11 @@
 
 The rules of this file:
 
-* What `check_json` takes is taken, and nothing else, wherever the text is cut.
+* The texts that `check_json` takes are taken, and no others, wherever the text is cut.
 * A portion is made a JSON text of its own: what stands before it is as short as leaves the decoder in the state in
   which the text before the cut would have left it, and what stands behind it ends whatever is open there.
 * It is cut behind a comma that stands in no string; within a string where that is longer than a portion, and there
-  between two characters. What can be cut in neither way (digits, white space) makes the portion longer.
+  between two characters. Digits and white space can be cut in neither way, and make the portion longer.
 * Brackets and quotes are counted by their bytes, as they are in JSON. In what is none the decoder finds the mistake
   before the cut, so what was counted does not matter.
 """

@@ -1,8 +1,8 @@
 """Which pages may do what: the Origin policy, and CORS (WHATWG Fetch §3.3).
 
-Without an `Origin` nobody's browser is being used against him. With one, a page of the same origin and of
-those in the setting `origins` may do all; any other page may ask, but its browser does not show it the
-answer, and it may neither post nor open a WebSocket (CVE-2019-13611).
+A request without an `Origin` comes from no page, so no page of a stranger uses a person's browser against that person.
+With an `Origin`, a page of the same origin and of those in the setting `origins` may do all; any other page may ask,
+but its browser does not show it the answer, and it may neither post nor open a WebSocket (CVE-2019-13611).
 """
 
 import re

@@ -5,7 +5,7 @@ The rules of this file:
 * A large body is looked into only where somebody watches, if the engine knows that at once. A client that asks before
   it sends its body is refused then, and need not send it.
 * A large batch is checked in portions, so that nobody else waits for all of it (`checking.py`).
-* A topic ends in one step with the messages that come with its end. What is refused, for whatever reason, has changed
+* A topic ends in one step with the messages that come with its end. A refused request, for whatever reason, has changed
   nothing: the topic has not ended, and was not opened.
 * A topic that a publisher opens counts like one that a reader created (`max_topics`, `max_topics_per_address`),
   and is active for as long (`linger`).

@@ -3,11 +3,11 @@
 The rules of this file:
 
 * A line that is not valid refuses the whole request, before anything is stored.
-* The messages of one topic are taken together, in the order of their lines, or refused together. What becomes of one
-  topic is nothing to the others.
+* The messages of one topic are taken together, in the order of their lines, or refused together. The outcome for one
+  topic does not affect the others.
 * Lines are checked in portions (`checking.py`), and topics are published to in portions, each in another turn of the
   loop, so that nobody else waits for all of them.
-* Of a long line only the message is checked in portions. What stands beside it is short, and is found from both ends.
+* Of a long line only the message is checked in portions. The rest of the line is short, and is found from both ends.
 """
 
 import json
@@ -198,7 +198,7 @@ class _SeveralTopicsBatch(Checking):
         self.stop()
 
     def revoke(self, error: SloshError) -> None:
-        """As the base says; nothing is stored. What has begun to be stored ends, and is told of."""
+        """As the base says; nothing is stored. Topics that were begun are finished, and are in the answer."""
         if not self._names:
             self.stop()
             self.refuse(error)

@@ -192,7 +192,7 @@ def parse_prefer(tokens: list[str]) -> tuple[float | None, bool]:
     """The preferences that are known here (RFC 7240 §4): how long to wait, and whether to keep it minimal.
 
     Args:
-        tokens: members of all `Prefer` fields, lower case. What makes no sense is ignored (RFC 7240 §2).
+        tokens: members of all `Prefer` fields, lower case. Those that make no sense are ignored (RFC 7240 §2).
 
     Returns:
         Seconds of `wait`, or None; whether `return=minimal` was asked for.

@@ -157,7 +157,7 @@ class Routes(Application):
             return Guard(gate, action, NO_CREDENTIAL)
         in_query = self._settings.token_in_query == "on"  # noqa: S105 - a switch
         credential = find_credential(head, self._origins, in_query=in_query, is_secure=self._is_secure(head))
-        if done.is_open:  # Such as a refusal: a wrong token is none of its business.
+        if done.is_open:  # Such as a refusal, which does not look at a token.
             credential = NO_CREDENTIAL
         return Guard(gate, action, credential)
 
@@ -274,7 +274,7 @@ def _with_value(error: BadQuery, head: Head) -> BadQuery:
 
 
 def _tell_ignored(head: Head, error: SloshError) -> bytes:
-    """The `Slosh-Ignored` line of a refusal by the head alone. What is refused is not ignored."""
+    """The `Slosh-Ignored` line of a refusal by the head alone. A refused parameter is not ignored."""
     if not head.query or not (head.path + "/").startswith(TOPICS):
         return b""
     known = _KNOWN.get(head.method, READING)

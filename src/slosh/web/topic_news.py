@@ -1,6 +1,6 @@
 """Which topics are active, as a stream: all of them first, then each that is created or ends.
 
-With `every` a stream also tells, so often, of those whose counts have changed. What is the last that was seen of each
+With `every` a stream also tells, so often, of those whose counts have changed. The last that was seen of each
 topic's counts is kept once for all such streams, so the memory does not grow with how many there are.
 """
 

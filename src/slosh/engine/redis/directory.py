@@ -165,7 +165,7 @@ class Directory:
             if isinstance(reply, SloshError):
                 seeker.fail(reply)
             else:
-                # What has ended is known whole here. To open it would let it linger, however often its reader returns.
+                # One that has ended is known whole here. To open it would let it linger whenever its reader returns.
                 seeker.found([name for name in map(bytes.decode, reply) if not self.mirrors.has_ended(name)])
                 seeker.end()
 
@@ -180,7 +180,7 @@ class Directory:
     def _count_again(self) -> None:
         """See how many are active: whoever had no room for one more enlists nothing, and would never know."""
         self._enlist(self._view.keys.topics, {}, self._count_active)
-        now = self._view.now()  # What is posted to and mirrored nowhere ends without a `forget`.
+        now = self._view.now()  # A topic that is posted to and mirrored nowhere ends without a `forget`.
         self._listed_until = {name: until for name, until in self._listed_until.items() if until > now}
         for name in [name for name in self._openers if name not in self._listed_until]:
             self._forget_opener(name)
@@ -331,7 +331,7 @@ class Directory:
             self._foreign.fetch()
             self._count_again()
 
-    # What is asked of the store.
+    # Requests to the store.
 
     def _fetch(self, key: str, listed: Callable[[list[bytes] | SloshError], None]) -> None:
         self._call(LISTED, key, (), listed)

@@ -4,7 +4,7 @@ The rules of this file:
 
 * The store knows watchers by leases. It may have lost them (FLUSHALL, a deleted or evicted key, a restart without
   persistence, a replica that lacked them), or take them for over because its clock was set. A node that watches a topic
-  is connected and listens to it all the same, and that hangs on no key and no clock.
+  is connected and listens to it even then, because a connection depends on no key and no clock.
 * So the script that finds a topic inactive asks all that listen to it to tell again, and gives their number, in the
   same round trip. Where none listens, nobody watches: the usual case costs nothing more.
 * Where some listen they are given a moment, and the store is asked again. Nothing was stored meanwhile.

@@ -4,7 +4,7 @@ The rules of this engine:
 
 * Order, offsets and the mailbox rule are the store's; one script does each step (`lua/`). Nothing is decided here
   that two nodes could decide differently.
-* A publish needs no mirror, and costs one round trip. What is read, and how it stays true, is told in `mirrors.py`;
+* A publish needs no mirror, and costs one round trip. How topics that are read stay true is told in `mirrors.py`;
   what is known of all the other topics, in `directory.py`.
 """
 
@@ -73,7 +73,7 @@ class RedisEngine(Engine):
         self._doubts.start()
 
     async def stop(self) -> None:
-        """As the engine promises. What this node watched is given back, so that others need not wait for its end."""
+        """As the engine promises. Leases of this node are given back, so that others need not wait for their end."""
         self._directory.stop()
         await self._mirrors.give_back()
         self._view.is_stopped = True
@@ -272,7 +272,7 @@ class RedisEngine(Engine):
         """As the engine promises."""
         self._directory.unobserve(listener)
 
-    # What happens at the store.
+    # Called when something happens at the store.
 
     def came_up(self) -> None:
         """A server can be reached again, which could not before."""

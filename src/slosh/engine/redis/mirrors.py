@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* What is announced is a hint, which may come late, twice or never. It carries small messages, and a mirror that is
+* An announcement is a hint, which may come late, twice or never. It carries small messages, and a mirror that is
   just at the message before them (the same life, offset and time of arrival) takes them. In any other case its node
   asks for what comes after the mirror's last offset: when it hears of a newer message, when it may have missed an
   announcement, and when it was cut off. So a cut connection delays and never loses.
@@ -148,7 +148,7 @@ class Mirrors:
 
         look(self._view, self._doubts, name, looked)
 
-    # What happens at the store.
+    # Called when something happens at the store.
 
     def came_up(self) -> None:
         """A server can be reached again: it may have forgotten, and this node may have missed, what happened since."""

@@ -1,7 +1,7 @@
 """Server-Sent Events (WHATWG HTML §9.2), for the browser's own EventSource and for curl -N.
 
 A message is an event without a name; its `id` is the reader's place after it, so that a client that was cut
-off comes back with `Last-Event-ID` and goes on there. What the reader has missed is told by events named
+off comes back with `Last-Event-ID` and goes on there. Losses of the reader are told by events named
 `lost`, `reset`, `truncated` and `conflated`, the end of a topic by one named `end`, and that a reader of patterns
 does not have all by one named `incomplete`.
 

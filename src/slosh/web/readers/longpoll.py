@@ -135,7 +135,7 @@ class Peek(LongPoll):
     def answer(self, batch: Batch, connection: Connection) -> None:
         """As the base says."""
         # Where there is no topic the answer has the right length, and a cursor that means nothing is not told.
-        # There is no cookie either, for a look moves nobody's place.
+        # There is no cookie either, because a look moves no reader's place.
         fields = JSON_ANSWER if _NO_EPOCH in batch.cursor else JSON_ANSWER + next_field(batch.cursor)
         if self.asked.minimal and not (batch.saw or batch.ends) and _NO_EPOCH not in batch.cursor:
             connection.respond(204, fields, b"")

@@ -185,7 +185,7 @@ class ReadRequest:
         resumed = self._find_resumed(head) if self.format is not AS_JSON else ""
         self.returns = self.resumes = bool(resumed)
         if resumed:
-            # What we once gave is never an error, only a place that may mean nothing any more.
+            # A place that we once gave is never an error, though it may mean nothing any more.
             self._resume(resumed)
         elif "since" in parameters:
             self._take_since(parameters["since"])
@@ -228,7 +228,7 @@ class ReadRequest:
             # Only those that are asked for: whether others may be read was not looked at.
             self._left = {name: epoch for name, epoch in left.items() if self._asks_for(name)}
             if self.patterns and (text + ",").startswith(STAR + ","):
-                # What this reader does not name was created since, and is new to it as a whole.
+                # A topic that this reader does not name was created since, and is new to it as a whole.
                 self.goes_on = True
                 self._since = Offset(0)
                 read_on = [name for name in self._vector if name not in self._left and self._asks_for(name)]

@@ -5,7 +5,7 @@ The rules of this file:
 * While a client does not take what was written, nothing more is written to it and nothing is kept for it.
   When its socket drains it is served from its place in the ring, with `lost` if the ring went round. So a
   slow reader costs its place, no queue, and delays nobody.
-* What is written is made once for all readers at the same places in the same framing.
+* The bytes to write are made once for all readers at the same places in the same framing.
 * One stream is given no more than the setting `portion` in a turn, and the rest in later ones: however much waits for
   it, the others wait for a portion.
 * A stream has one deadline: the earliest of the end of its gathering, its heartbeat and its own end.

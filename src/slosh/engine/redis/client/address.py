@@ -13,7 +13,7 @@ The rules of this file:
   So no refusal repeats any part of it, and `Address.text` is put together from the scheme, the hosts and the path
   alone, after all of them have been read and found to be what they should be.
 * An `@` or `#` behind the hosts is refused, because it shows that a password was cut into pieces.
-* What the library says later is never repeated: `refusals.reason_of` says it in our own words.
+* The library's later words are never repeated: `refusals.reason_of` says it in our own words.
 """
 
 import inspect

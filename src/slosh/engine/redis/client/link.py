@@ -134,7 +134,7 @@ class Link:
         return len(self._queue) + len(self._batch) + len(self._undone)
 
     async def start(self, news: Iterable[str], *, patient: bool = False) -> None:
-        """Reach the server, and listen to the channels `news`, which are nobody's own.
+        """Reach the server, and listen to the channels `news`, which belong to no topic.
 
         Args:
             patient: where it is only out of reach, say so in the log and go on trying.
@@ -168,7 +168,7 @@ class Link:
         self._listener.begin(news)
 
     async def stop(self) -> None:
-        """Close the connections. What still waits is settled: nothing came."""
+        """Close the connections. Commands that still wait are settled: nothing came."""
         self._is_stopping = True
         self.is_up = False
         if self._probing is not None:
@@ -230,7 +230,7 @@ class Link:
                     await self._greet()
                     self.is_up = True
                     self._outage.end()
-                    # What the store may have forgotten is looked for before anything is published behind it.
+                    # Losses of the store are looked for before anything is published behind them.
                     held, self._queue = self._queue, deque()
                     self._up()
                     self._queue.extend(held)

@@ -83,7 +83,7 @@ class Listener:
         self.trouble = "nothing was heard"
 
     def begin(self, news: Iterable[str]) -> None:
-        """Listen to the channels `news`, which are nobody's own, as soon as that can be. The caller must `stop`."""
+        """Listen to the channels `news`, which belong to no topic, as soon as possible. The caller must call `stop`."""
         self._news = set(news)
         self._tasks = [self._loop.create_task(self._listen_always())]
 

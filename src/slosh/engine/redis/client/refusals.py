@@ -38,7 +38,7 @@ _REASONS: Final = {
 """What a server may answer to any write, and so to every publish, by its word."""
 _PASSING: Final = frozenset(_REASONS) - {"NOPERM", "NOAUTH"}
 
-# What Redis and Valkey say of a right that is lacking inside a script, where they leave the word away.
+# The words of Redis and Valkey for a right that is lacking inside a script, where they leave the code away.
 _LACKING: Final = ("The user executing the script can't", "ACL failure in script")
 
 

@@ -4,7 +4,7 @@ The rules of this file:
 
 * The library makes the connection, whatever the road (TLS, a Unix socket, Sentinel), and says who we are. From then on
   its replies are taken here, as they come, without a task or a future for any of them.
-* A connection breaks once, for one reason, and is never used again. What is received or written after that is
+* A connection breaks once, for one reason, and is never used again. Bytes that are received or written after that are
   discarded: between the end of a connection and the moment in which its owner learns of it other callbacks run.
 """
 
@@ -95,7 +95,7 @@ class Wire(asyncio.Protocol):
     async def close(self) -> None:
         """Close the connection, if it is open yet."""
         if self.broken.done() and not self.broken.cancelled():
-            self._transport.abort()  # What was not sent will not be.
+            self._transport.abort()  # Bytes that were not sent will not be.
             self.broken.exception()  # The event loop need not complain of it.
         self.broken.cancel()
         try:

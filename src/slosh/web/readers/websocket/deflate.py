@@ -14,11 +14,11 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.headers import build_extension, parse_extension
 
 _SMALLEST: Final = 128
-"""Bytes. What is shorter hardly gets shorter."""
+"""Bytes. A shorter message hardly gets shorter."""
 _LARGE: Final = 32 * 1024
-"""Bytes. What is longer is compressed with less effort: a MiB could take a fifth of a second else."""
+"""Bytes. A longer message is compressed with less effort: a MiB could take a fifth of a second else."""
 _LARGEST: Final = 256 * 1024
-"""Bytes. What is longer is sent as it is: it cannot be compressed in portions, and would take up to 30 ms a MiB."""
+"""Bytes. A longer message is sent as it is: it cannot be compressed in portions, and would take up to 30 ms a MiB."""
 _LEVEL: Final = 6
 _FAST: Final = 1
 """zlib's levels."""
