@@ -184,6 +184,30 @@ def test_the_keyboard_does_what_the_pointer_does(slosh: Slosh, new_page: Open) -
             expect(menu.locator("summary")).to_be_focused()
 
 
+def test_a_key_does_one_thing(slosh: Slosh, new_page: Open) -> None:
+    """The space bar ticks a box that has the focus and does not pause; a key that does something is not typed."""
+    page = view(new_page, slosh, "t")
+    page.set_viewport_size({"width": 800, "height": 400})
+    slosh.post("t", {f"n{number}": 10 + number for number in range(10)})
+    box = page.get_by_role("checkbox", name="n4")
+    box.focus()
+    page.keyboard.press("Space")
+    expect(box).not_to_be_checked()
+    expect(page.locator("#pause")).to_have_attribute("aria-pressed", "false")
+    box.blur()
+    page.keyboard.press("f")
+    filtered = page.locator("#filter")
+    expect(filtered).to_be_focused()
+    expect(filtered).to_have_value("")
+    page.keyboard.type("fpzl 0+")
+    expect(filtered).to_have_value("fpzl 0+")
+    filtered.blur()
+    page.evaluate("scrollTo(0, 0)")
+    page.keyboard.press("Space")
+    expect(page.locator("#pause")).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("scrollY") == 0
+
+
 def test_the_labels_of_a_logarithmic_axis_have_room(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "t?log")
     page.evaluate("""() => {

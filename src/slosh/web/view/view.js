@@ -416,7 +416,6 @@ let pointedAt;
 
 /** The pointer by the keyboard; with shift the time moves. */
 function arrow(event, way) {
-  event.preventDefault();
   const by = (way * (view.to - view.from)) / (event.shiftKey ? 4 : 60);
   if (event.shiftKey) return zoom(view.from + by, view.to + by);
   pointedAt = Math.min(view.to, Math.max(view.from, (pointedAt ?? view.to) + by));
@@ -449,9 +448,12 @@ addEventListener("keydown", (event) => {
     $("menu").open = false;
     panels.pointAt((pointedAt = undefined));
   }
-  const isTyping = event.target.closest?.("input:not([type=checkbox]), select, textarea, button, summary");
-  if (event.ctrlKey || event.metaKey || event.altKey || (isTyping && (event.key !== "p" || event.target.closest("input, select, textarea")))) return;
-  if (Object.hasOwn(KEYS, event.key)) KEYS[event.key](event);
+  const isOf = (elements) => event.target.closest?.(elements);
+  // Letters are typed into some, and the space bar presses others.
+  const isTheirs = isOf("input:not([type=checkbox]), select") || (isOf("button, summary") && event.key !== "p") || (event.key === " " && isOf("input"));
+  if (event.ctrlKey || event.metaKey || event.altKey || isTheirs || !Object.hasOwn(KEYS, event.key)) return;
+  event.preventDefault();
+  KEYS[event.key](event);
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panels.recolour());
 // Ticks for what changes without a message: the rate that sinks, the silence that grows.

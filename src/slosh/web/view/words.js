@@ -62,7 +62,7 @@ export function summary(topic, drawn, view) {
 }
 
 /** A message as JSON; what JSON cannot say, because it was too large for a browser, as a text. */
-const jsonOf = (message, indent) => JSON.stringify(message, (_, value) => (Math.abs(value) === Infinity ? `${value < 0 ? "-" : ""}∞` : value), indent);
+const jsonOf = (message, indent) => JSON.stringify(message, (_, value) => (value === Infinity ? "∞" : value === -Infinity ? "-∞" : value), indent);
 
 /** The newest message as a whole, and the last ones in a list. */
 export class List {
