@@ -343,7 +343,7 @@ def test_while_paused_a_chart_that_is_scrolled_into_sight_is_drawn(slosh: Slosh,
     expect(page.locator(".chart")).to_have_count(8)
     page.keyboard.press("p")
     expect(page.locator("#notice")).to_be_visible()
-    until(lambda: page.evaluate("sloshView.plots().at(-1).isSeen"), lambda seen: seen is False)
+    until(lambda: page.evaluate("sloshView.plots().at(-1).panel.isSeen"), lambda seen: seen is False)
     lowest = "sloshView.plots().map(({ labels }) => labels[0])"
     page.keyboard.press("z")
     until(lambda: page.evaluate(lowest), lambda seen: seen[0] == "0")
