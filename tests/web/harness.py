@@ -25,6 +25,46 @@ from slosh.web.routes import Routes
 from tests.web.wire import VirtualLoop, Wire
 
 
+class Dechunker:
+    """Reads the chunked coding, as far as it has come.
+
+    Attributes:
+        ended: whether the last chunk has come.
+        behind: what came behind it.
+    """
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._left = 0
+        self.ended = False
+        self.behind = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What the body goes on with."""
+        self._data += data
+        body = b""
+        while self._data and not self.ended:
+            if self._left > 2:
+                piece = self._data[: self._left - 2]
+                body += piece
+                self._left -= len(piece)
+                self._data = self._data[len(piece) :]
+            elif self._left:
+                if len(self._data) < 2:
+                    break
+                assert self._data.startswith(b"\r\n")
+                self._data, self._left = self._data[2:], 0
+            else:
+                line, mark, rest = self._data.partition(b"\r\n")
+                if not mark:
+                    break
+                self._data, self._left = rest, int(line, 16) + 2
+                if self._left == 2:
+                    assert b"\r\n".startswith(rest[:2])
+                    self.ended, self.behind = True, rest[2:]
+        return body
+
+
 class Response:
     """One answer, taken apart.
 
@@ -124,6 +164,12 @@ class Client:
         head, mark, rest = bytes(self.wire.arrived).partition(b"\r\n\r\n")
         assert mark, f"no answer, only {head!r}"
         response = Response(head, b"")
+        if method != "HEAD" and "Transfer-Encoding" in response and response["Content-Type"] == "application/json":
+            chunks = Dechunker()
+            response.body = chunks.feed(rest)
+            assert chunks.ended, f"an answer in part, {len(response.body)} bytes: {response}"
+            self.wire.arrived[:] = chunks.behind
+            return response
         length = int(response["Content-Length"]) if "Content-Length" in response and method != "HEAD" else 0
         assert len(rest) >= length, f"an answer in part, {len(rest)} of {length} bytes: {response}"
         response.body = rest[:length]

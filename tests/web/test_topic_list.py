@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from slosh.engine.base import WatcherCount
+from slosh.errors import Unauthorized
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, SiteEngine, request
 from tests.web.posting import post
@@ -521,7 +522,7 @@ class TestPortions:
             site.get(f"/topics/{name}?wait=0")
         asker, other = site.connect(), site.connect()
         asker.connection.data_received(request("GET", "/topics?limit=1000"))
-        assert not asker.wire.arrived
+        assert bytes(asker.wire.arrived).count(b'"name"') <= 100
         other.connection.data_received(request("GET", "/-/healthy"))
         assert other.next().status == 200
         site.loop.settle()
@@ -549,3 +550,76 @@ class TestPortions:
         asker.reset()
         site.loop.settle()
         assert site.get("/topics?limit=1").status == 200
+
+    def test_a_client_that_takes_nothing_keeps_little_more_than_a_portion_here(self, site: Site) -> None:
+        names = [f"{number:04}/{'n' * 200}" for number in range(1000)]
+        for name in names:
+            site.hub.open(name, site.loop.time())
+        client = site.connect().take_nothing().get("/topics")
+        assert client.wire.get_write_buffer_size() < 128 * 1024
+        while client.wire.get_write_buffer_size():
+            client.take(20_000)
+        assert [each["name"] for each in client.next().json["topics"]] == names
+
+    def test_what_waits_for_a_slow_client_is_looked_for_again_where_all_was_given_at_once(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As an engine with a store does. So what was found does not wait here for as long as the client likes."""
+        monkeypatch.setattr(SiteEngine, "page", 1000)
+        asked: list[str] = []
+        list_topics = SiteEngine.list_topics
+
+        def list_and_note(engine: SiteEngine, after: str, *rest: Any) -> None:
+            asked.append(after)
+            list_topics(engine, after, *rest)
+
+        monkeypatch.setattr(SiteEngine, "list_topics", list_and_note)
+        names = [f"{number:04}/{'n' * 200}" for number in range(1500)]
+        for name in names:
+            site.hub.open(name, site.loop.time())
+        assert [each["name"] for each in site.get("/topics").json["topics"]] == names[:1000]
+        assert asked == [""]
+        client = site.connect().take_nothing().get("/topics")
+        for _ in range(100):
+            client.take(20_000)
+        answer = client.next().json
+        assert [each["name"] for each in answer["topics"]] == names[:1000]
+        assert answer["after"] == names[999]
+        assert len(asked) > 3
+
+    @pytest.mark.parametrize("how", ["the engine fails", "the token ends"])
+    def test_a_list_that_cannot_go_on_is_cut_off_and_looks_like_no_whole_one(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, how: str
+    ) -> None:
+        for number in range(300):
+            site.hub.open(f"t{number:04}", site.loop.time())
+        asker = site.connect()
+        asker.connection.data_received(request("GET", "/topics"))
+        if how == "the token ends":
+            asker.connection.revoke(Unauthorized("it has ended"))
+        else:
+            monkeypatch.setattr(SiteEngine, "list_topics", lambda _, *asked: asked[-1](Unauthorized("it has ended")))
+        site.loop.settle()
+        assert not asker.served()
+        assert not bytes(asker.wire.arrived).endswith(b"0\r\n\r\n")
+
+    def test_over_http_1_0_the_end_of_the_connection_is_its_end(self, site: Site) -> None:
+        names = [f"t{number:04}" for number in range(300)]
+        for name in names:
+            site.hub.open(name, site.loop.time())
+        asker = site.connect().send(b"GET /topics HTTP/1.0\r\n\r\n")
+        head, _, body = bytes(asker.wire.arrived).partition(b"\r\n\r\n")
+        assert b"Transfer-Encoding" not in head
+        assert [each["name"] for each in json.loads(body)["topics"]] == names
+        assert not asker.served()
+
+    def test_head_is_answered_without_it_and_the_connection_goes_on(self, site: Site) -> None:
+        for number in range(300):
+            site.hub.open(f"t{number:04}", site.loop.time())
+        asker = site.connect().send(request("HEAD", "/topics"))
+        assert asker.next("HEAD")["Transfer-Encoding"] == "chunked"
+        assert asker.silent()
+        assert asker.get("/topics?limit=1").next().json["after"] == "t0000"
+        asker.get("/topics").get("/-/healthy")
+        assert len(asker.next().json["topics"]) == 300
+        assert asker.next().body == b"ok\n"

@@ -13,7 +13,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Response as Handshake
 from websockets.uri import parse_uri
 
-from tests.web.harness import Client, Response, Site, request
+from tests.web.harness import Client, Dechunker, Response, Site, request
 
 
 class Event(NamedTuple):
@@ -205,40 +205,6 @@ class LongPoll(Reader):
             self.client.send(request("GET", self.target()))
 
 
-class Dechunker:
-    """Reads the chunked coding, as far as it has come."""
-
-    def __init__(self) -> None:
-        self._data = b""
-        self._left = 0
-        self.ended = False
-
-    def feed(self, data: bytes) -> bytes:
-        """What the body goes on with."""
-        self._data += data
-        body = b""
-        while self._data and not self.ended:
-            if self._left > 2:
-                piece = self._data[: self._left - 2]
-                body += piece
-                self._left -= len(piece)
-                self._data = self._data[len(piece) :]
-            elif self._left:
-                if len(self._data) < 2:
-                    break
-                assert self._data.startswith(b"\r\n")
-                self._data, self._left = self._data[2:], 0
-            else:
-                line, mark, rest = self._data.partition(b"\r\n")
-                if not mark:
-                    break
-                self._data, self._left = rest, int(line, 16) + 2
-                if self._left == 2:
-                    assert rest in (b"", b"\r", b"\r\n")
-                    self.ended = True
-        return body
-
-
 class BodyReader(Reader):
     """Reads one answer without end."""
 
@@ -267,6 +233,7 @@ class BodyReader(Reader):
             self.take_head(self.response)
         self._text += self._chunks.feed(data)
         self._text = self.take_text(self._text)
+        assert not self._chunks.behind
         self.ended = self._chunks.ended
 
     def take_head(self, response: Response) -> None:

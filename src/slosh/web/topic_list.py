@@ -5,7 +5,7 @@ A producer learns here what to work out. `watcher_count.py` tells of a single to
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from slosh.access.rights import Rights
 from slosh.core.classes import Classes
@@ -13,16 +13,17 @@ from slosh.core.topic import Shared
 from slosh.engine.base import Engine, TopicFacts
 from slosh.errors import CHALLENGE, BadQuery, SloshError
 from slosh.http1.connection import Connection
+from slosh.http1.exchange import Exchange
 from slosh.http1.handler import Action
-from slosh.http1.response import JSON_ANSWER, field
+from slosh.http1.response import JSON_ANSWER, LAST_CHUNK, chunk, field, render_stream_head
 from slosh.settings import Settings
 from slosh.web.gate import find_rights
 from slosh.web.jsontext import write_json
-from slosh.web.later import LaterAnswer
 from slosh.web.pattern_list import tell_patterns
 from slosh.web.query import read_count, read_flag
 
 _CHALLENGE: Final = field("WWW-Authenticate", CHALLENGE)
+_BEGIN: Final = b'{"topics": ['
 _LISTED: Final = 1000
 """Topics in one answer of the list; `after` asks for the next."""
 _PORTION: Final = 100
@@ -82,39 +83,71 @@ class ListTopics(Action):
         if self._tells_patterns:
             tell_patterns(connection, self._engine)
             return
-        listing = _TopicList(connection, self._engine, find_rights(connection), self._after, self._limit)
+        listing = _TopicList(connection, self._engine, find_rights(connection), self._after, self._limit, self.fields)
+        connection.hold(listing)
         listing.look()
-        listing.hold()
 
 
-class _TopicList(LaterAnswer):
+class _TopicList(Exchange):
     """A list of the topics that a client may see, at most `limit`: some are looked for and written in each turn.
 
-    What it may not see shows nowhere: not in `after`, nor in whether there are more.
+    What it may not see shows nowhere: not in `after`, nor in whether there are more. A list that takes several turns is
+    written in chunks, each once the client has taken the one before, so no list is ever here as a whole.
     """
 
-    __slots__ = ("_after", "_engine", "_found", "_is_all", "_last", "_limit", "_parts", "_rights", "_size")
+    __slots__ = (
+        "_after",
+        "_connection",
+        "_count",
+        "_engine",
+        "_fields",
+        "_found",
+        "_has_begun",
+        "_is_all",
+        "_last",
+        "_limit",
+        "_rights",
+        "_size",
+        "_waits",
+    )
 
-    def __init__(self, connection: Connection, engine: Engine, rights: Rights, after: str, limit: int) -> None:
-        super().__init__(connection)
+    outlives_eof: ClassVar[bool] = True
+
+    def __init__(
+        self, connection: Connection, engine: Engine, rights: Rights, after: str, limit: int, fields: bytes
+    ) -> None:
+        self._connection = connection
         self._engine = engine
         self._rights = rights
         self._after = after  # the last topic that was looked at
         self._limit = limit
+        self._fields = fields  # of every answer to this request
         # An engine that has to ask for its topics is asked once, where all that it gives may be seen.
         self._size = _PORTION if engine.page < _LISTED else limit + 1 if rights.sees_all else _LISTED
         self._is_all = False
         self._found: deque[TopicFacts] = deque()  # that may be seen and are not yet written
-        self._parts: list[bytes] = []
-        self._last = ""  # the last topic that was written
+        self._count = 0  # topics that are written
+        self._last = ""  # the last of them
+        self._has_begun = False  # whether some are
+        self._waits = False  # for its next turn
 
     def look(self) -> None:
         """Look at the next topics."""
-        self._engine.list_topics(self._after, self._size, self.connection.server.now(), self._listed)
+        self._engine.list_topics(self._after, self._size, self._connection.server.now(), self._listed)
+
+    def writable(self) -> None:
+        """The client has taken what was written."""
+        self._wait()
+
+    def revoke(self, error: SloshError) -> None:
+        """As the base says."""
+        self._refuse(error)
 
     def _listed(self, found: Sequence[TopicFacts] | SloshError) -> None:
+        if not self._connection.is_held_by(self):
+            return
         if isinstance(found, SloshError):
-            self.settle(found)
+            self._refuse(found)
             return
         self._is_all = len(found) < self._size
         if found:
@@ -125,37 +158,80 @@ class _TopicList(LaterAnswer):
     def _may_see(self, facts: TopicFacts) -> bool:
         return self._rights.may_see(facts.name)
 
+    def _refuse(self, error: SloshError) -> None:
+        """Answer that there is no list, or cut off one that is begun: its end must not look like one."""
+        if self._has_begun:
+            self._connection.abandon()
+        else:
+            self._connection.refuse(error)
+
     def _write(self) -> None:
-        """Write some of what was found; go on in another turn, or answer."""
-        found, parts, classes = self._found, self._parts, self._engine.hub.classes
-        for _ in range(min(_PORTION, len(found), self._limit - len(parts))):
+        """Write some of what was found; go on in another turn, or end."""
+        found, classes = self._found, self._engine.hub.classes
+        parts: list[bytes] = []
+        for _ in range(min(_PORTION, len(found), self._limit - self._count)):
             facts = found.popleft()
             self._last = facts.name
             parts.append(write_json(describe(facts, classes)))
-        is_full = len(parts) == self._limit
-        if (is_full and found) or (self._is_all and not found):
-            if self.settle(None):
-                after = b', "after": ' + write_json(self._last) if found else b""
-                # Joined once: copies of so many bytes, of many clients at a time, would stay with the process.
-                parts[:1] = [b'{"topics": [' + b"".join(parts[:1])]
-                parts[-1] += b"]%b}\n" % after
-                body = b", ".join(parts)
-                parts.clear()
-                self.connection.respond(200, self._fields(), body)
-        else:
-            self._engine.hub.put_off(self._go_on)
+        self._count += len(parts)
+        more = bool(found) and self._count == self._limit
+        text = b", ".join(parts)
+        if more or (self._is_all and not found):
+            self._end(text, b', "after": %b' % write_json(self._last) if more else b"")
+            return
+        if text:
+            self._write_part(text)
+        if self._connection.is_held_by(self):
+            if self._connection.is_stalled and self._found:
+                # Looked for again when the client has taken this: until then the rest costs nothing.
+                self._found.clear()
+                self._after = self._last
+            self._wait()
 
-    def _fields(self) -> bytes:
+    def _write_part(self, text: bytes) -> None:
+        """Write a part of a list that is not at its end."""
+        connection = self._connection
+        if not self._has_begun:
+            head = connection.head
+            begin = render_stream_head(
+                connection.server.date(), self._list_fields() + self._fields, chunked=head.minor > 0
+            )
+            if head.method == "HEAD":
+                connection.finish(begin, close=not head.minor)
+                return
+            connection.write(begin)
+        text = (b", " if self._has_begun else _BEGIN) + text
+        self._has_begun = True
+        connection.write(chunk(text) if connection.head.minor else text)
+
+    def _end(self, text: bytes, after: bytes) -> None:
+        """Write the last part, which may be the only one and may be empty."""
+        connection = self._connection
+        if not self._has_begun:
+            connection.respond(200, self._list_fields(), b"%b%b]%b}\n" % (_BEGIN, text, after))
+            return
+        last = b"%b%b]%b}\n" % (b", " if text else b"", text, after)
+        chunked = connection.head.minor > 0
+        connection.finish(chunk(last) + LAST_CHUNK if chunked else last, close=not chunked)
+
+    def _list_fields(self) -> bytes:
         """With a challenge, where a token could show more (RFC 9110 §11.6.1): the viewer offers to sign in by it."""
-        grant = self.connection.grant
+        grant = self._connection.grant
         is_whole = grant is None or grant.key or self._rights.sees_all
         return JSON_ANSWER if is_whole else JSON_ANSWER + _CHALLENGE
 
+    def _wait(self) -> None:
+        """Go on in another turn."""
+        if not self._waits:
+            self._waits = True
+            self._engine.hub.put_off(self._go_on)
+
     def _go_on(self, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
-        if not self.connection.is_held_by(self):
+        self._waits = False
+        if not self._connection.is_held_by(self) or self._connection.is_stalled:
             return
         self._engine.hub.room -= _PORTION * _ONE_TOPIC
-        if self._found and len(self._parts) < self._limit:
+        if self._found and self._count < self._limit:
             self._write()
         else:
             self.look()
