@@ -8,7 +8,7 @@ The rules of this file:
 * The sentence tells all that the fields tell: the text format shows the sentence alone.
 * Words of a client, a store or a file may stand in a line, so whatever could move a terminal's cursor, forge a
   line or turn text around is escaped in both formats (CVE-2020-7694). Lines of a traceback stand behind a bar.
-* A secret is not known here, and not looked for: whoever logs leaves it out.
+* A secret is not known here, and not looked for: the code that logs leaves it out.
 """
 
 import json

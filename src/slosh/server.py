@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """A slosh server. It installs no signal handlers: whoever runs it calls `stop`.
+    """A slosh server. It installs no signal handlers: the caller must call `stop`.
 
     Args:
         settings: all that can be set; the defaults where left out.

@@ -4,7 +4,7 @@ The rules of this file:
 
 * The parent makes all the sockets and keeps them, so that a worker which dies takes no waiting connection with it:
   the next worker accepts from the same socket. Over TCP each worker has a socket of its own, and the system shares the
-  connections out between them (SO_REUSEPORT in socket(7)); one socket for all gives most of them to whoever is idle.
+  connections out between them (SO_REUSEPORT in socket(7)); one socket for all gives most of them to the idle one.
 * The parent never runs an event loop, nor threads: a fork of it is a clean process.
 * Workers end with their parent, whatever ended that: each holds the reading end of a pipe that only the parent writes.
 * A private store, where they have one, is kept by one more child. It is started before them and ends after them; see

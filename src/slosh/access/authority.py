@@ -4,7 +4,7 @@ The rules of this file:
 
 * The rights of a token are kept as one `Grant` once they are worked out, so a JWT's signature is checked once, and not
   with each request. A grant counts while it is of the present generation: new rules, and a JWKS file that has changed,
-  begin the next one, and whoever holds an older grant has to ask again.
+  begin the next one, and the holder of an older grant has to ask again.
 * Nothing here tells a token that was never there from one that was taken away.
 """
 

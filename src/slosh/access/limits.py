@@ -4,7 +4,7 @@ The rules of this file:
 
 * A bucket is kept as the time at which it will be full again. So a key that has been quiet needs no entry, and time
   is an argument.
-* More may be taken than is left, as long as something is: a batch of messages is taken whole, and whoever
+* More may be taken than is left, as long as something is: a batch of messages is taken whole, and the client that
   sent it waits the longer afterwards. In the long run the rate is kept.
 * An IPv6 client counts by its network of 64 bits, of which it has all addresses.
 """

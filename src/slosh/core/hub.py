@@ -3,7 +3,7 @@
 The rules of this file:
 
 * A topic is active while it has a watcher, and for `linger` seconds after the last one left or a GET was
-  answered. One that is not active is not there: whoever comes then begins a new life of it.
+  answered. One that is not active is not there: the next reader begins a new life of it.
 * Registering a watcher and looking whether something waits for it are one step (`watch`), so that no
   message falls between them and none comes twice.
 * A topic that a publisher has ended lingers as any other does, so that late readers get all of it. A watcher of it

@@ -43,7 +43,7 @@ class LifeListener(Protocol):
     def topic_created(self, topic: Topic) -> None:
         """A topic was created. It must not be changed here.
 
-        Told at the end of the turn, when whoever created it watches it already.
+        Called at the end of the turn, when the reader that created it watches it already.
         """
 
     def topic_ended(self, topic: Topic) -> None:

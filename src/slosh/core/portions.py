@@ -4,7 +4,7 @@ The rules of this file:
 
 * Work that could take long looks at `room` before each step, and takes off what the step cost. Work that a turn has no
   room for is put off (`put_off`), and goes on in the next turn, in the order in which it was put off.
-* There is at most one flush on its way: it is asked for once, whoever wants it.
+* There is at most one flush on its way: it is asked for once, however many want it.
 """
 
 import logging

@@ -19,7 +19,7 @@ from slosh.errors import SettingError
 from slosh.http1.head import Head
 
 UNIX: Final = "unix"
-"""In the setting: whoever reaches us by a Unix socket."""
+"""In the setting: any client that comes by a Unix socket."""
 
 NONE: Final = "none"
 """The setting that trusts no peer."""

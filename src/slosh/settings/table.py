@@ -167,7 +167,7 @@ class Settings:
     clock_skew: float = seconds(
         10.0,
         Group.ACCESS,
-        "How much the clock of whoever issues JWTs may differ from this server's: exp and nbf are met with this "
+        "How much the clock of the issuer of JWTs may differ from this server's: exp and nbf are met with this "
         "tolerance.",
         reloads=True,
     )
@@ -617,7 +617,7 @@ class Settings:
         for row in TABLE:
             if wrong := wrong_value(row, values[row.name]):
                 raise SettingError(f"{row.name}{refused_value(row, values[row.name])}: {wrong}")
-            if row.kind is Kind.SECONDS:  # linger=30 is 30.0 to whoever reads it
+            if row.kind is Kind.SECONDS:  # linger=30 is 30.0 to its readers
                 object.__setattr__(self, row.name, float(values[row.name]))
         # Copied, because nobody else may change what a Settings has.
         object.__setattr__(self, TOPICS, read_tables(self.topics, BY_NAME, check_value))

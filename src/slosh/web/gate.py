@@ -138,7 +138,7 @@ class Gate:
         )
 
     def identify(self, credential: Credential, connection: Connection) -> Grant:
-        """The rights of whoever sends the present request.
+        """The rights of the client that sends the present request.
 
         Raises:
             Unauthorized: a token was sent that does not count.
@@ -320,6 +320,6 @@ def named(error: SloshError, grant: Grant | None) -> SloshError:
 
 
 def find_rights(connection: Connection) -> Rights:
-    """What may be seen by whoever sends the present request; all where there are no rules."""
+    """The rights by which the present request may see topics; all where there are no rules."""
     grant = connection.grant
     return ALL if grant is None else grant.rights

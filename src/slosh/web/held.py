@@ -13,7 +13,7 @@ from slosh.http1.connection import Connection
 
 
 class Held:
-    """Connections that hold a request, by the key of whoever sent it.
+    """Connections that hold a request, by the key of its client.
 
     Attributes:
         most: of one client, 0 for any number.

@@ -64,7 +64,7 @@ def check_json(text: bytes, max_depth: int) -> bytes:
             _skip(value)
     except msgspec.DecodeError as error:
         raise _explain(str(error), value, indent_of(text)) from None
-    except RecursionError:  # msgspec's own, on the stack that whoever calls us has used a part of
+    except RecursionError:  # msgspec's own, on the stack, of which the caller has used a part
         raise too_deep(max_depth, indent_of(text)) from None
     return value
 

@@ -130,7 +130,7 @@ class _About(Action):
 
 
 class Healthy(_About):
-    """Liveness: whoever answers lives."""
+    """Liveness: a server that answers is alive."""
 
     __slots__ = ()
 

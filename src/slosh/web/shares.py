@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* A topic counts for the client that created it, as long as that life lasts, whoever watches it later. A key
+* A topic counts for the client that created it, as long as that life lasts, also while others watch it. A key
   counts for the client that sent it first.
 * A client is its address: that of the connection, or what trusted proxies say of it. An IPv6 client counts by its
   network of 64 bits, of which it has all addresses.

@@ -2,7 +2,7 @@
 
 Two lists stand in the store: the active topics, and the patterns that are read, each name for a time that is renewed.
 A list is not kept in one step with the topics (a cluster has it at another server), so it may name a topic that has
-just ended, and never for longer than a lease: whoever asks looks at the topic itself.
+just ended, and never for longer than a lease: a request looks at the topic itself.
 
 News, on a channel that every node listens to, says what cannot wait: `+name`, a topic was created; `~`, the
 patterns have changed; `~node`, a node has withdrawn some; `!name`, a publisher has ended a topic. A node of an older
@@ -178,7 +178,7 @@ class Directory:
             self._enlist(self._view.keys.topics, to_keep, self._count_active)
 
     def _count_again(self) -> None:
-        """See how many are active: whoever had no room for one more enlists nothing, and would never know."""
+        """See how many are active: a node that had no room for one more enlists nothing, and would never know."""
         self._enlist(self._view.keys.topics, {}, self._count_active)
         now = self._view.now()  # A topic that is posted to and mirrored nowhere ends without a `forget`.
         self._listed_until = {name: until for name, until in self._listed_until.items() if until > now}

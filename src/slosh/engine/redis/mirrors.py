@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 _TELL_WITHIN: Final = 1.0
 """Seconds within which other nodes are told of a changed number of watchers."""
 _WATCHED_WITHIN: Final = 1.0
-"""Seconds that a topic that was asked for is active at the store at least, also with a shorter `linger`: whoever asked
+"""Seconds that a topic that was asked for is active at the store at least, also with a shorter `linger`: its reader
 watches it by then, or has gone."""
 _FAREWELL: Final = 1.0
 """Seconds that a node has to give back its leases when it stops."""

@@ -14,7 +14,7 @@ def encode_envelope(batch: Batch, *, timed_out: bool = False, cursor: bytes = b"
 
     Args:
         timed_out: whether it is given because `wait` ran out.
-        cursor: that of the batch, if whoever calls has it already.
+        cursor: that of the batch, if the caller has it already.
     """
     if not batch.several:
         reading = batch.parts[0][1]

@@ -5,8 +5,8 @@ The rules of this file:
 * An answer is of one moment, though a few of its series are worked out in each turn: until all are, messages that come
   in are put by (`Rollups.readers`).
 * Answers are made one after the other.
-* `next` is the place behind the last message that the series have: whoever reads on from there gets each message that
-  is not in them, and none that is.
+* `next` is the place behind the last message that the series have: a reader that goes on from there gets each message
+  that is not in them, and none that is.
 """
 
 import json

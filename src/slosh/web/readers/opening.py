@@ -208,7 +208,7 @@ class _OpeningReader(Exchange):
             if len(self._topics) == before:
                 self._asks = False
                 return  # The engine answers later, or has refused.
-        # Last, because whoever follows patterns has to begin in the turn in which they were gathered.
+        # Last, because a reader of patterns has to begin in the turn in which they were gathered.
         if self._action.asked.patterns:
             self._action.engine.gather(self._action.asked.patterns, now, self._gathered)
         else:

@@ -41,7 +41,7 @@ MAX_TOPICS: Final = 64
 
 
 _MAX_EVERY: Final = 3600.0
-"""Seconds: whoever wants less than one answer an hour asks with a cursor."""
+"""Seconds: a reader that wants less than one answer an hour asks with a cursor."""
 _MAX_KEY: Final = 16
 """Names in a dotted path."""
 _MAX_KEY_BYTES: Final = 256

@@ -59,7 +59,7 @@ class PendingCommand:
         self.is_settled = False
 
     def settle(self, reply: object) -> None:
-        """Give the reply to whoever waits, unless it was given up before."""
+        """Give the reply to the caller, unless it was given up before."""
         if self.is_settled:
             return
         self.is_settled = True
@@ -71,9 +71,9 @@ class PendingCommand:
             logger.exception("what came of %s could not be used", self.command[0])
 
     def give_up(self) -> None:
-        """Tell whoever waits that no reply came."""
+        """Tell the caller that no reply came."""
         self.settle(EngineUnreachable(UNKNOWN if self.is_out else NOT_SENT))
 
 
 def nobody(_: object) -> None:
-    """In place of whoever was told already."""
+    """In place of a caller that was told already."""

@@ -5,7 +5,7 @@ The rules of this file:
 * A command that went out is never cancelled, and a connection on which a reply did not come in time is closed. A
   reply that came late would be taken for that of the next command (CVE-2023-28858, CVE-2023-28859).
 * Nothing is sent again unless the server has said that it did not do it. Of what was under way when a connection
-  broke nobody knows, and whoever asked for it is told so.
+  broke nobody knows, and the caller is told so.
 * While a server has been out of reach for longer than `timeout` whatever comes is refused at once. (What waits already
   is given up in time by `servers.py`, wherever it stands.)
 * Whether a server takes messages is known from one that is published to nobody from time to time, at once after each
@@ -351,7 +351,7 @@ class Link:
         return batch, packed
 
     def _received(self, reply: object) -> None:
-        """Give a reply to whoever waits for it: they come in the order of the commands."""
+        """Give a reply to the command that waits for it: they come in the order of the commands."""
         if isinstance(reply, PushNotification):
             return  # It was not asked for; with RESP3 a server may say such things at any time.
         self._stirred = self._loop.time()
