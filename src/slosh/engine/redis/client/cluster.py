@@ -14,7 +14,7 @@ from slosh.engine.redis.client.backoff import end_all
 from slosh.engine.redis.client.command import PendingCommand
 from slosh.engine.redis.client.link import Link
 from slosh.engine.redis.client.outage import REMINDERS, WAITING
-from slosh.engine.redis.client.refusals import reason_of, why_wrong
+from slosh.engine.redis.client.refusals import reason_of, unusable
 from slosh.engine.redis.client.servers import Servers, StoreEvents, StoreTerms, key_of
 from slosh.engine.redis.client.wire import as_broken
 from slosh.errors import EngineUnreachable, SettingError
@@ -142,9 +142,8 @@ class Cluster(Servers):
             try:
                 answer = await self._ask_for_slots(host, port)
             except (RedisError, OSError) as error:
-                if (wrong := why_wrong(error)) is not None and not self._slots:
-                    sentence = f"{wrong} What went wrong: {reason_of(error)}."
-                    raise SettingError(f"engine: {self.address.text} is there and cannot be used. {sentence}") from None
+                if (wrong := unusable(self.address.text, error)) is not None and not self._slots:
+                    raise wrong from None
                 trouble = reason_of(error)
                 continue
             # A server that was not told its own address leaves it away (CLUSTER SLOTS in the reference).

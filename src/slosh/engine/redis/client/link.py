@@ -40,9 +40,9 @@ from slosh.engine.redis.client.backoff import Pause, end_all
 from slosh.engine.redis.client.command import NOT_SENT, Command, PendingCommand, Scripts, nobody
 from slosh.engine.redis.client.listener import QUIET, ChannelEvents, Listener
 from slosh.engine.redis.client.outage import Outage
-from slosh.engine.redis.client.refusals import reason_of, refusal_of, says, why_wrong, word_of
+from slosh.engine.redis.client.refusals import reason_of, refusal_of, says, unusable, word_of
 from slosh.engine.redis.client.wire import Wire, as_broken, pack
-from slosh.errors import EngineBusy, EngineFailed, EngineFull, EngineUnreachable, SettingError, SloshError
+from slosh.errors import EngineBusy, EngineFailed, EngineFull, EngineUnreachable, SloshError
 from slosh.logs import event
 from slosh.stalls import AfterReading
 
@@ -146,14 +146,12 @@ class Link:
         try:
             await self._greet()
         except (RedisError, OSError) as error:
-            if (wrong := why_wrong(error)) is None and patient:
+            wrong = unusable(self._address.text, error)
+            if wrong is None and patient:
                 self._wait(error, news)
                 return
             await self.stop()
-            if wrong is not None:
-                sentence = f"{wrong} What went wrong: {reason_of(error)}."
-                raise SettingError(f"engine: {self._address.text} is there and cannot be used. {sentence}") from None
-            raise EngineUnreachable(f"What went wrong: {reason_of(error)}.") from None
+            raise wrong or EngineUnreachable(f"What went wrong: {reason_of(error)}.") from None
         self.is_up = True
         self._tasks = [self._loop.create_task(self._send_all())]
         if not await self._listener.start(news, 2 * self._timeout):

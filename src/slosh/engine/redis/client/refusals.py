@@ -26,6 +26,8 @@ from redis.exceptions import (
 )
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from slosh.errors import SettingError
+
 _REASONS: Final = {
     "READONLY": "it is a replica, and waits to be made a master",
     "NOREPLICAS": "too few replicas are connected to it (its min-replicas-to-write)",
@@ -80,6 +82,18 @@ def why_wrong(error: Exception) -> str | None:
         if is_so:
             return why
     return None
+
+
+def unusable(address: str, error: Exception) -> SettingError | None:
+    """The error where this address, of a server that answered so, cannot be right; see `why_wrong`.
+
+    Args:
+        address: of the store, without secrets.
+    """
+    wrong = why_wrong(error)
+    if wrong is None:
+        return None
+    return SettingError(f"engine: {address} is there and cannot be used. {wrong} What went wrong: {reason_of(error)}.")
 
 
 def reason_of(error: BaseException) -> str:
