@@ -502,7 +502,7 @@ class Settings:
     max_topics_per_address: int = number(
         10_000,
         Group.CAPACITY,
-        "Active topics that one client address has created, whoever watches them; a request that would create "
+        "Active topics that one client address has created, also while others watch them; a request that would create "
         "one more is answered 429. A network of 64 bits is one address in IPv6. Behind proxies the address is "
         "that which trusted_proxies give: where they are not named all clients have the proxy's address, and share "
         "this. Clients without an address have no share. Nor have clients on this machine (127.0.0.1), because "

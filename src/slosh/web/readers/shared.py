@@ -29,7 +29,7 @@ from slosh.web.shares import take_share
 _PLAIN_DIGITS: Final = 15
 _ZERO: Final = ord("0")
 PLAIN_CURSOR: Final = rb"[0-9a-z]{%d,%d}\.(?:0|[1-9][0-9]{0,%d})" % (EPOCH_LENGTH, LONGEST_EPOCH, _PLAIN_DIGITS - 1)
-"""Cursors that need no thought. Those with longer offsets are read with more; a shorter epoch may be seconds."""
+"""Cursors that are read here. Those with longer offsets are left to `parse_cursor`; a shorter epoch may be seconds."""
 PLAIN_OFFSET: Final = rb"[0-9]{1,%d}" % _PLAIN_DIGITS
 """Offsets likewise."""
 _cursor: Final = re.compile(PLAIN_CURSOR)
