@@ -14,6 +14,7 @@ from slosh.core.rollups import Rollups
 from slosh.core.topic import Topic
 from slosh.core.window import Window, known_since, work_out_columns
 from slosh.engine.base import Published
+from slosh.engine.idempotency import join
 from slosh.engine.memory import MemoryEngine
 from slosh.engine.snapshot import put_back, take
 from slosh.errors import Draining, NoWatchers, SloshError
@@ -116,8 +117,8 @@ def test_a_publish_is_answered_as_at_the_process_before() -> None:
     topic = after.hub.find("a", LATER + 20.0)
     assert topic is not None
     assert topic.last == 2
-    assert after.replays.find("a", "key", LATER + 299.0) is not None
-    assert after.replays.find("a", "key", LATER + 301.0) is None
+    assert after.replays.find(join("a", "key"), LATER + 299.0) is not None
+    assert after.replays.find(join("a", "key"), LATER + 301.0) is None
 
 
 def test_a_key_counts_for_its_client_afterwards_too() -> None:

@@ -198,6 +198,22 @@ def asked_for(method: str) -> set[bytes]:
     return found
 
 
+@pytest.mark.parametrize("reader", [scan_bytes, scan_lines])
+@pytest.mark.parametrize("spell", [bytes.lower, bytes.upper, bytes.title, bytes.swapcase])
+def test_each_name_that_is_listed_is_found_however_it_is_spelled(reader: Any, spell: Any) -> None:
+    """Also where another begins and ends alike and is as long: each has a place of its own in the table of names."""
+    for name in sorted(READ | LATE):
+        read: list[bytes] = []
+        late: list[bytes] = []
+        assert reader(LINE + spell(name) + b": v\r\n\r\n", 9, read, late)
+        assert filled(read, late) == [name, b"v"]
+    for name in sorted(READ | LATE):
+        nearly = b"%b~%b" % (name[:1], name[2:])
+        read, late = [], []
+        assert reader(LINE + spell(nearly) + b": v\r\n\r\n", 9, read, late)
+        assert not read, "the place is right and the name is not"
+
+
 def test_the_fields_that_are_read_are_those_that_are_listed() -> None:
     assert asked_for("all|first|tokens") == READ
     assert asked_for("late") == LATE

@@ -109,7 +109,7 @@ class Waking(Portions):
             # A copy, because watchers leave while they are woken: going on in the living dict is how
             # servers of this kind skip one reader in two.
             watchers = list(topic.watchers)
-            if topic in self._waking:
+            if self._waking and topic in self._waking:  # Mostly none waits, and its hash costs more than the look.
                 self._waking[topic] = True
             elif len(watchers) > _CROWD:
                 self._waking[topic] = False

@@ -20,6 +20,17 @@ REPLAY_SECONDS: Final = 300.0
 """How long an answer is given again."""
 
 
+@mypyc_attr(acyclic=True)
+class _Client:
+    """The keys that count for a client, as `join` makes them, the oldest first."""
+
+    __slots__ = ("address", "names")
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.names: deque[str] = deque()
+
+
 @mypyc_attr(acyclic=True, free_list_len=1)
 class _KeptAnswer:
     """An answer, until when it is kept, and the client for whom it counts.
@@ -30,45 +41,45 @@ class _KeptAnswer:
 
     __slots__ = ("answer", "client", "until")
 
-    def __init__(self, until: float, answer: Published, client: str) -> None:
+    def __init__(self, until: float, answer: Published, client: _Client) -> None:
         self.until = until
         self.answer = answer
         self.client = client
 
 
 class Replays:
-    """Answers by the topic and the key of their publish.
+    """Answers by the topic and the key of their publish, joined by `join`.
 
     Args:
         most: how many are kept; beyond that some go early.
     """
 
-    __slots__ = ("_answers", "_by_client", "_by_count", "_greatest", "_most", "_next", "forgotten")
+    __slots__ = ("_answers", "_by_count", "_clients", "_most", "_next", "forgotten")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._answers: OrderedDict[str, _KeptAnswer] = OrderedDict()  # the oldest first
-        self._by_client: dict[str, deque[str]] = {}  # the oldest first
-        self._by_count: dict[int, OrderedDict[str, None]] = {}  # clients by how many keys they have
-        self._greatest = 0  # such number
+        self._answers: dict[str, _KeptAnswer] = OrderedDict()  # the oldest first
+        self._clients: dict[str, _Client] = {}  # by address
+        # By how many keys they have, as far as the greatest such number; None where no client has so many.
+        self._by_count: list[dict[_Client, None] | None] = [None]
         self._next = math.inf  # before that time nothing is to be forgotten
         self.forgotten = 0
         """Answers that went before their time."""
 
-    def find(self, topic: str, key: str, now: float) -> Published | None:
-        """The answer that was given for `key` before the time `now`, seconds, marked as given again."""
+    def find(self, name: str, now: float) -> Published | None:
+        """The answer that was given for `name` before the time `now`, seconds, marked as given again."""
         if now >= self._next:
             self._forget_old(now)
-        found = self._answers.get(_join(topic, key))
+        found = self._answers.get(name)
         return found.answer.again() if found is not None else None
 
-    def keep(self, topic: str, key: str, now: float, answer: Published, client: str = "") -> None:
-        """Keep `answer`, given at the time `now`, for a key that `find` does not find.
+    def keep(self, name: str, now: float, answer: Published, client: str = "") -> None:
+        """Keep `answer`, given at the time `now`, for a name that `find` does not find.
 
         Args:
             client: for whom the key counts; empty for all those together whom nothing tells apart.
         """
-        self.put_back(topic, key, now + REPLAY_SECONDS, answer, client)
+        self._put(name, now + REPLAY_SECONDS, answer, client)
 
     def all_kept(self, now: float) -> Iterator[tuple[str, str, float, Published, str]]:
         """Topic, key, seconds left, answer and client of each that is kept at the time `now`, the oldest first.
@@ -78,30 +89,33 @@ class Replays:
         self._forget_old(now)
         for name, kept in self._answers.items():
             topic, key = _split(name)
-            yield topic, key, kept.until - now, kept.answer, kept.client
+            yield topic, key, kept.until - now, kept.answer, kept.client.address
 
     def put_back(self, topic: str, key: str, until: float, answer: Published, client: str = "") -> None:
         """Keep an answer that was given elsewhere, until the time `until`, seconds. Put the oldest back first."""
-        name = _join(topic, key)
-        if name in self._answers:
-            return
+        name = join(topic, key)
+        if name not in self._answers:
+            self._put(name, until, answer, client)
+
+    def _put(self, name: str, until: float, answer: Published, address: str) -> None:
         if not self._answers:
             self._next = until
+        client = self._clients.get(address)
+        if client is None:
+            client = self._clients[address] = _Client(address)
         self._answers[name] = _KeptAnswer(until, answer, client)
-        names = self._by_client.get(client)
-        if names is None:
-            names = self._by_client[client] = deque()
+        names = client.names
         before = len(names)
         names.append(name)
         if len(self._answers) <= self._most:
             self._count(client, before, before + 1)
             return
         self.forgotten += 1
-        if before == self._greatest:
+        if before == len(self._by_count) - 1:
             del self._answers[names.popleft()]  # Now this client alone has the most, so its own oldest goes.
         else:
             self._count(client, before, before + 1)
-            self._drop_oldest(next(iter(self._by_count[self._greatest])))
+            self._drop_oldest(next(iter(self._by_count[-1] or ())))
 
     def _forget_old(self, now: float) -> None:
         # All are kept equally long, so the first to be forgotten always stands first.
@@ -113,38 +127,40 @@ class Replays:
                 break
             self._drop_oldest(oldest.client)
 
-    def _drop_oldest(self, client: str) -> None:
+    def _drop_oldest(self, client: _Client) -> None:
         """Forget the oldest key of `client`."""
-        names = self._by_client[client]
+        names = client.names
         del self._answers[names.popleft()]
         self._count(client, len(names) + 1, len(names))
         if not names:
-            del self._by_client[client]
+            del self._clients[client.address]
 
-    def _count(self, client: str, before: int, after: int) -> None:
+    def _count(self, client: _Client, before: int, after: int) -> None:
         """Note that `client` has `after` keys now, one more or one less than `before`."""
-        alone: OrderedDict[str, None] | None = None  # of this client
-        others = self._by_count.get(before)
+        by_count = self._by_count
+        alone: dict[_Client, None] | None = None  # of this client
+        others = by_count[before]
         if others is not None and len(others) > 1:
             del others[client]
         elif others is not None:
-            alone = self._by_count.pop(before)
-        if after:
-            equals = self._by_count.get(after)
-            if equals is not None:
-                equals[client] = None
-            else:
-                self._by_count[after] = alone if alone is not None else OrderedDict({client: None})
-        if after > self._greatest or self._greatest not in self._by_count:
-            self._greatest = after
+            alone, by_count[before] = others, None
+        if after == len(by_count):
+            by_count.append(None)
+        equals = by_count[after]
+        if equals is not None:
+            equals[client] = None
+        elif after:
+            by_count[after] = alone if alone is not None else OrderedDict({client: None})
+        if by_count[-1] is None and after < before:
+            by_count.pop()
 
 
-def _join(topic: str, key: str) -> str:
-    """One text for both. A topic's name has no line feed."""
+def join(topic: str, key: str) -> str:
+    """One text for both, under which an answer is kept. A topic's name has no line feed."""
     return f"{topic}\n{key}"
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Topic and key of a text that `_join` has made."""
+    """Topic and key of a text that `join` has made."""
     topic, _, key = name.partition("\n")
     return topic, key

@@ -14,7 +14,7 @@ from slosh.core.hub import Hub
 from slosh.core.listeners import WatcherCountListener, tell_each
 from slosh.core.topic import EACH, Topic
 from slosh.engine.base import Engine, Published, TopicFacts, TopicListener, WatcherCount, facts_of
-from slosh.engine.idempotency import Replays
+from slosh.engine.idempotency import Replays, join
 from slosh.errors import Draining, NoWatchers, SloshError, TopicEnded
 
 
@@ -60,7 +60,8 @@ class MemoryEngine(Engine):
         """As the engine promises; it can always be told at once."""
         if self.is_handed_over:
             return Draining(has_successor=True)
-        replay = self.replays.find(name, key, now) if key else None
+        known_as = join(name, key) if key else ""
+        replay = self.replays.find(known_as, now) if key else None
         if replay is not None:
             return replay
         topic = self.hub.find(name, now)
@@ -83,7 +84,7 @@ class MemoryEngine(Engine):
         watchers = len(topic.watchers) + topic.joining
         published = Published(topic.epoch, topic.last, watchers, len(messages))
         if key:
-            self.replays.keep(name, key, now, published, client)
+            self.replays.keep(known_as, now, published, client)
         return published
 
     def _is_full_for(self, topic: Topic, messages: Sequence[bytes], now: float) -> SloshError | None:
@@ -142,7 +143,7 @@ class MemoryEngine(Engine):
         """As `accept`, for what is more than a publish."""
         if self.is_handed_over:
             return Draining(has_successor=True)
-        if key and (replay := self.replays.find(name, key, now)) is not None:
+        if key and (replay := self.replays.find(join(name, key), now)) is not None:
             return replay
         hub = self.hub
         topic = hub.find(name, now)
@@ -170,7 +171,7 @@ class MemoryEngine(Engine):
             hub.finished += 1
             hub.end(topic)
         if key:
-            self.replays.keep(name, key, now, answer, client)
+            self.replays.keep(join(name, key), now, answer, client)
         return answer
 
     def find_open(self, name: str, now: float) -> Topic | None:

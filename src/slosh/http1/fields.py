@@ -40,21 +40,19 @@ _LF: Final = 0x0A
 _TAB: Final = 0x09
 _SPACE: Final = 0x20
 _DELETE: Final = 0x7F
+_LOWER: Final = 0x20
+"""The bit by which a small letter differs from a capital one. A hyphen has it already."""
 
 
-def _place(first: int, length: int) -> int:
-    """Where `_MAYBE` tells of the names of such a length that begin with such a letter, of either case."""
-    return (first & 31) << 6 | length
+def _place(name: bytes) -> int:
+    """Where the one name that is read may stand in `_BY_PLACE`, for a name in letters of either case."""
+    return (name[0] + name[-1] & 31) << 6 | len(name)
 
 
-_IN_READ: Final = 1
-_IN_LATE: Final = 2
-_MAYBE: Final = bytes(
-    _IN_READ * (at in {_place(name[0], len(name)) for name in READ})
-    + _IN_LATE * (at in {_place(name[0], len(name)) for name in LATE})
-    for at in range(32 << 6)
-)
-"""Whether a name may be one that is read, and of which set, so that nearly all others need not be looked up."""
+_BY_PLACE: Final[list[bytes]] = [b""] * (32 << 6)
+"""The names that are read, no two at one place, which a test holds: so a name is compared with one of them at most."""
+for _each in READ | LATE:
+    _BY_PLACE[_place(_each)] = _each
 
 _NAMES: Final = {
     spelled: name for name in READ | LATE for spelled in (name, b"-".join(map(bytes.capitalize, name.split(b"-"))))
@@ -94,7 +92,7 @@ def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call fo
     at: i64 = line_end
     end: i64 = len(block) - 2
     longest: i64 = _LONGEST
-    is_token, maybe = _IS_TOKEN, _MAYBE  # as locals they are looked up once
+    is_token, by_place = _IS_TOKEN, _BY_PLACE  # as locals they are looked up once
     while at < end:
         start: i64 = at
         byte: i64 = block[at]
@@ -113,20 +111,22 @@ def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call fo
         left -= 1
         if byte != _CR or block[at + 1] != _LF or left < 0:
             return 0
-        kind: i64 = maybe[(block[start] & 31) << 6 | length] if length <= longest else 0
-        if kind:
-            spelled = block[start : start + length]
-            name = _NAMES.get(spelled)
-            if name is None:
-                name = _NAMES.get(spelled.lower())
-            if name is not None:
+        if length <= longest:
+            first: i64 = block[start]
+            last: i64 = block[begin - 2]
+            name = by_place[(first + last & 31) << 6 | length]
+            same: i64 = 0
+            if name:
+                while same < length and block[start + same] | _LOWER == name[same]:
+                    same += 1
+            if same == length:
                 stop: i64 = at
                 while begin < stop and (block[begin] == _SPACE or block[begin] == _TAB):
                     begin += 1
                 while begin < stop and (block[stop - 1] == _SPACE or block[stop - 1] == _TAB):
                     stop -= 1
                 read.append(name)
-                if kind == _IN_LATE:
+                if name in LATE:
                     late.append(name)
                     late.append(block[begin:stop])
                     read.append(b"")
@@ -134,6 +134,20 @@ def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call fo
                     read.append(block[begin:stop])
         at += 2
     return line_end
+
+
+def are_equal(read: list[bytes], others: list[bytes]) -> bool:
+    """Whether two lists of names and values, as `scan` gives them, are equal."""
+    if not _IS_COMPILED:
+        return read == others
+    # One by one, because Python's comparison of lists takes two calls for each.
+    size: i64 = len(read)
+    if size != len(others):
+        return False
+    for at in range(size):  # noqa: SIM110 - a generator takes a call for each too
+        if read[at] is not others[at] and read[at] != others[at]:
+            return False
+    return True
 
 
 def scan_lines(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) -> int:
@@ -151,7 +165,7 @@ def scan_lines(block: bytes, max_fields: int, read: list[bytes], late: list[byte
         if name is None:
             if spelled.translate(None, _TOKEN):
                 return 0
-            if not (len(spelled) <= _LONGEST and _MAYBE[(spelled[0] & 31) << 6 | len(spelled)]):
+            if not (len(spelled) <= _LONGEST and _BY_PLACE[_place(spelled)]):
                 continue
             name = _NAMES.get(spelled.lower())
             if name is None:

@@ -71,6 +71,7 @@ class Head:
         length: of the body, bytes; `CHUNKED`; 0 where there is none.
         keeps_alive: whether the client wants to use the connection again (RFC 9112 §9.3).
         expects_continue: whether it waits for a 100 before it sends the body (RFC 9110 §10.1.1).
+        is_forwarded: whether a proxy says in it for whom it speaks.
     """
 
     __slots__ = (
@@ -79,6 +80,7 @@ class Head:
         "_read",
         "closing",
         "expects_continue",
+        "is_forwarded",
         "keeps_alive",
         "length",
         "method",
@@ -103,6 +105,7 @@ class Head:
         self.expects_continue = False
         self.keeps_alive = False
         self.closing = b""
+        self.is_forwarded = False
 
     def like(self, raw: bytes, late: list[bytes]) -> "Head":
         """The head in `raw`, whose request line and fields in `READ` are those of this one.
@@ -113,6 +116,7 @@ class Head:
         head = Head(raw, self.method, self.path, self.query, self.minor, self._read, late)
         head.keeps_alive = self.keeps_alive
         head.closing = self.closing
+        head.is_forwarded = self.is_forwarded
         # The transfer codings are those of this head.
         head.length = _find_length(head) if self.length == CHUNKED else _parse_length(head.late(b"content-length"))
         head.note_expectation(self._expects)
@@ -230,6 +234,7 @@ def parse_head(block: bytes, max_fields: int) -> Head:
     elif minor == 0:
         head.closing = KEEP_ALIVE
     head.note_expectation(_expects(head))
+    head.is_forwarded = head.has(b"x-forwarded-for") or head.has(b"forwarded")
     return head
 
 

@@ -72,7 +72,7 @@ class Proxies:
         """
         found, is_trusted = self._look_at(peer)
         found = found or peer
-        if not (is_trusted if peer else self._local):
+        if not (is_trusted if peer else self._local) or not head.is_forwarded:
             return found
         for hop in reversed(_find_hops(head)[-_MOST_HOPS:]):
             address, is_trusted = self._look_at(hop)

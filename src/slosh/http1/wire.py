@@ -25,13 +25,13 @@ class Wire:
         server: what it shares with the others.
     """
 
-    __slots__ = ("_incoming", "_outlet", "_source", "_stalled", "_transport", "_unsent", "server")
+    __slots__ = ("_incoming", "_outlet", "_peer", "_stalled", "_transport", "_unsent", "server")
 
     def __init__(self, server: ServerState) -> None:
         self.server = server
         self._transport: asyncio.Transport | None = None  # None before and after
         self._outlet: Outlet | None = None  # past the transport, while nothing waits in that: of streams
-        self._source: str | None = None  # the address that it comes from, once that was asked for
+        self._peer: str | None = None  # the address that it comes from, once that was asked for
         self._incoming = 0  # bytes of a body, or of a WebSocket's message, that have come
         self._unsent = 0  # bytes that the client does not take
         self._stalled = False  # the client does not take what is written
@@ -42,19 +42,22 @@ class Wire:
 
         A trusted proxy for TCP says it by the PROXY protocol.
         """
-        carried = self.server.carried
-        if carried and self in carried:
-            return carried[self]
-        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
-        return str(peer[0]) if isinstance(peer, tuple) else ""
+        if self._peer is None:
+            carried = self.server.carried
+            if carried and self in carried:
+                self._peer = carried[self]
+            elif self._transport is None:
+                return ""
+            else:
+                name = self._transport.get_extra_info("peername")
+                self._peer = str(name[0]) if isinstance(name, tuple) else ""
+        return self._peer
 
     @property
     def source(self) -> str:
-        """The client, as it counts for turns: `peer`, or its network, remembered."""
-        if self._source is None:
-            peer = self.peer
-            self._source = address_key(peer) if peer else ""
-        return self._source
+        """The client, as it counts for turns: `peer`, or its network."""
+        peer = self.peer
+        return address_key(peer) if peer else ""
 
     @property
     def is_encrypted(self) -> bool:
