@@ -131,7 +131,7 @@ def test_keys_of_topics_are_told_apart_wherever_a_name_ends() -> None:
 def test_all_that_is_kept_is_given_key_by_key_so_that_very_many_are_no_work_of_one_turn() -> None:
     replays = Replays(10)
     for key in ("1", "2", "3"):
-        replays.keep("a", key, 0.0, Published("k", 1, 0))
+        replays.keep(join("a", key), 0.0, Published("k", 1, 0))
     kept = replays.all_kept(0.0)
     assert next(kept)[1] == "1"
     assert [each[1] for each in kept] == ["2", "3"]
