@@ -937,4 +937,16 @@ ROWS: tuple[Row, ...] = (
         "if True:\nself.revoke(Draining())",
         "web/test_portions.py::TestTurns::test_while_topics_are_created_some_in_a_turn_more_requests_may_come",
     ),
+    row(
+        "web/assets.py",
+        'elif part == "/" and last in _BEFORE and (expression := _EXPRESSION.match(script, found.start())):',
+        "elif False:",
+        "web/test_assets.py::test_scripts_lose_spaces_alone",
+    ),
+    row(
+        "web/assets.py",
+        "braces[-1] -= 1",
+        "pass",
+        "web/test_assets.py::test_scripts_lose_spaces_alone",
+    ),
 )

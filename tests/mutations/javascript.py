@@ -233,4 +233,34 @@ ROWS: tuple[Row, ...] = (
         "",
         "web/test_scripts.py::test_what_a_pause_gave_up_is_marked_and_breaks_the_line",
     ),
+    row(
+        "web/view/panels.js",
+        "if (!isHeld() || !this.plots.length) {",
+        "if (true) {",
+        "e2e/test_view_pressed.py::test_a_click_counts_though_a_message_with_a_new_number_comes_while_it_is_held",
+    ),
+    row(
+        "web/view/view.js",
+        "const isDue = now - lastTexts > TEXTS && !isHeld();",
+        "const isDue = now - lastTexts > TEXTS;",
+        "e2e/test_view_pressed.py::test_a_click_counts_though_a_message_with_a_new_number_comes_while_it_is_held",
+    ),
+    row(
+        "web/view/plot.js",
+        "if (activeElement?.isConnected && activeElement !== root.activeElement) activeElement.focus({ preventScroll: true });",
+        "",
+        "e2e/test_view_pressed.py::test_the_focus_stays_where_it_is_when_a_number_comes_that_is_new",
+    ),
+    row(
+        "web/view/series.js",
+        "if (breaks[at]) means[slot + (count && 1)] = null;",
+        "if (breaks[at] && !count) means[slot] = null;",
+        "web/test_scripts.py::test_a_line_of_many_points_breaks_where_something_is_missing",
+    ),
+    row(
+        "web/view/states.js",
+        "if (last && !last.isOver) last.until = Math.max(last.until, time);",
+        "if (last) last.until = Math.max(last.until, time);",
+        "web/test_scripts.py::test_a_state_is_over_where_something_is_missing_though_another_one_comes_later",
+    ),
 )
