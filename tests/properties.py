@@ -1,16 +1,18 @@
 """How property tests run: no deadline for one example, because the machine may be busy with something else.
 
-`make test` tries fewer examples of the stories, each of which takes many steps; CI and `make test-all` try all.
+`make test` tries fewer examples, above all of the stories, which take many steps; CI and `make test-all` try all.
 """
 
 import os
 
 from hypothesis import HealthCheck, settings
 
-PROPERTY = settings(deadline=None, max_examples=200)
+QUICK = bool(os.environ.get("QUICK"))
+
+PROPERTY = settings(deadline=None, max_examples=100 if QUICK else 200)
 """For a property of one function."""
 
-STORIES = 20 if os.environ.get("QUICK") else 60
+STORIES = 20 if QUICK else 60
 """How many examples of a story are tried."""
 
 STORY = settings(

@@ -83,7 +83,9 @@ def folder_fixture(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", LOOPS.values(), ids=LOOPS)
-@pytest.mark.parametrize(("limit", "downloads", "polls"), [(1024, 600, 300), (128, 100, 150)])
+@pytest.mark.parametrize(
+    ("limit", "downloads", "polls"), [pytest.param(1024, 600, 300, marks=pytest.mark.long), (128, 100, 150)]
+)
 def test_clients_beyond_the_limit_are_told_so_and_probes_are_answered(
     folder: Path, command: tuple[str, ...], limit: int, downloads: int, polls: int
 ) -> None:
