@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from slosh.http1.fields import scan
 from slosh.http1.phases import CLOSING
-from tests.properties import PROPERTY
+from tests.properties import PROPERTY, QUICK
 from tests.web.conftest import MakeSite
 from tests.web.frames import HANDSHAKE
 from tests.web.harness import Site, request
@@ -249,6 +249,7 @@ def tell_apart(requests: list[Sent]) -> None:
             is_cut = is_cut or packets != each
             said = [server.said.replace(CONTINUE, b"") if is_cut else server.said for server in (knows, forgets)]
             assert said[0] == said[1], packets
+            knows.said = forgets.said = b""
         assert one.get("/topics/a?since=earliest&wait=0").body == other.get("/topics/a?since=earliest&wait=0").body
 
 
@@ -263,7 +264,9 @@ def test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other(
 ) -> None:
     sent = REQUESTS[name]
     requests: list[Sent] = []
-    for other in REQUESTS.values():
+    others = list(REQUESTS.values())
+    # In quick runs one in three, and all of them by the three ways together.
+    for other in others[2 * second + cut % 4 // 2 :: 3] if QUICK else others:
         for place, each in ((first, sent), (second, sent), (first, other)):
             requests.append((place, (each[:cut], each[cut:]) if cut else (each,), (each,)))
     tell_apart(requests)

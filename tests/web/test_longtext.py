@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slosh.errors import BadJson
 from slosh.web.jsontext import check_json
 from slosh.web.longtext import LongText
-from tests.properties import PROPERTY
+from tests.properties import MANY, PROPERTY
 from tests.web.test_jsontext import FRAGMENTS, SPACES, VALUES
 
 DEPTH = 12
@@ -49,7 +49,7 @@ LISTS = st.lists(VALUES, min_size=2, max_size=6) | st.dictionaries(
 )
 
 
-@settings(PROPERTY, max_examples=400)
+@settings(PROPERTY, max_examples=MANY)
 @given(LISTS, st.booleans(), st.sampled_from([None, 1]), SPACES, st.integers(1, 40))
 def test_every_value_is_taken_wherever_it_is_cut(
     value: Any, escape: bool, indent: Any, space: bytes, portion: int
@@ -58,7 +58,7 @@ def test_every_value_is_taken_wherever_it_is_cut(
     assert judge(space + text + space, portion) == text
 
 
-@settings(PROPERTY, max_examples=600)
+@settings(PROPERTY, max_examples=MANY)
 @given(
     LISTS,
     st.booleans(),
@@ -73,7 +73,7 @@ def test_a_mutated_text_is_judged_as_the_whole(value: Any, escape: bool, edits: 
     assert_same(text, portion)
 
 
-@settings(PROPERTY, max_examples=600)
+@settings(PROPERTY, max_examples=MANY)
 @given(st.lists(FRAGMENTS, min_size=1, max_size=24).map(b"".join) | st.binary(max_size=40), st.integers(1, 12))
 @example(b"[1,]", 3)
 @example(b"[,1]", 2)
@@ -133,7 +133,7 @@ LARGE = {
 def test_no_portion_takes_long(kind: str, is_sound: bool) -> None:
     text = LARGE[kind] if is_sound else LARGE[kind] + b"x"
     # What a garbage collection takes in the midst of a portion, of all that the tests have left, is no part of it.
-    assert min(longest_portion(text, is_sound=is_sound) for _ in range(3)) < 0.02, "some 2 ms where nothing else runs"
+    assert any(longest_portion(text, is_sound=is_sound) < 0.02 for _ in range(3)), "some 2 ms where nothing else runs"
 
 
 def longest_portion(text: bytes, *, is_sound: bool) -> float:

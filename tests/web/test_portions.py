@@ -286,8 +286,14 @@ class TestTurns:
             before = arrived
         assert all(len(client.wire.arrived) > size for client in clients)
 
-    @pytest.mark.parametrize("reader", [LongPoll, EventSource, Ndjson, WebSocket], ids=lambda each: each.transport)
-    @pytest.mark.parametrize("count", [30, 100])
+    @pytest.mark.parametrize(
+        ("count", "reader"),
+        [
+            pytest.param(count, each, id=f"{count}-{each.transport}", marks=[pytest.mark.long] * is_long)
+            for each in (LongPoll, EventSource, Ndjson, WebSocket)
+            for count, is_long in ((30, False), (100, each is not Ndjson))
+        ],
+    )
     def test_readers_of_very_many_topics_are_written_to_some_at_a_time(
         self, site: Site, reader: type[Reader], count: int
     ) -> None:
