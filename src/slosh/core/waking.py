@@ -86,10 +86,10 @@ class Waking(Portions):
             self.listeners.announce()
         shared = Shared(now)
         tasks = len(self._tasks)  # Tasks that are put off from here on are for a later turn.
-        if self._small:
+        if self._waking:  # All that `_small` and `_crowds` have is there too, and mostly nothing is.
             self._wake_small(shared)
         self._wake_marked(shared)
-        if self._crowds:
+        if self._waking:
             self.room = WORK
             self._wake_crowds(shared)
         self._measure()
@@ -97,7 +97,7 @@ class Waking(Portions):
             self.room = WORK
             self._go_on(shared, tasks)
         self.room = WORK  # for what is read before the next flush
-        if self._small or self._late or self._crowds or self._tasks:
+        if self._waking or self._late or self._tasks:
             self.ask_for_flush()
 
     def _wake_marked(self, shared: Shared) -> None:
