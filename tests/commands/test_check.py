@@ -48,6 +48,16 @@ def test_every_mistake_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert done.output.splitlines()[-1] == "7 to mend."
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_value_behind_an_equals_sign_is_one_whatever_it_begins_with() -> None:
+    done = check("--view=-1", "--open=-x")
+    assert done.exit_code == 2
+    for sentence in ("--view='-1': is unknown; write on or off.", "--open='-x': is unknown; write on or off."):
+        assert sentence in done.output
+    assert check("--view", "--open", "off").output == "All is well. Set: --open, --view.\n"
+    assert "No such option '-1'" in check("--view", "-1").output
+
+
 def test_contradictions_and_what_only_the_server_sees_are_told(folder: Path) -> None:
     assert "uds" in check("--uds=x.sock", "--port=9000").output
     for words in (("--origins=nonsense",), ("--hosts=a/b",), ("--trusted-proxies=x",), ("--engine=redsi://x",)):

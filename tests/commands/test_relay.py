@@ -117,6 +117,14 @@ def test_a_file_that_holds_no_place_is_left_as_it_is(clients: tuple[Client, Clie
     refused = relay(source, "a", f"{target.url}/topics/b", f"--state={notes}")
     assert (refused.returncode, "holds no place" in refused.stderr) == (EXIT_USAGE, True)
     assert notes.read_text() == "my notes\n\n"
+    long = tmp_path / "long"
+    long.write_text("a" * 3_000_000)
+    assert "holds no place" in relay(source, "a", f"{target.url}/topics/b", f"--state={long}").stderr
+    beside = tmp_path / "r.place.new"
+    beside.write_text("my notes")
+    refused = relay(source, "a", f"{target.url}/topics/b", f"--state={tmp_path / 'r.place'}")
+    assert (refused.returncode, f"{beside} is there" in refused.stderr) == (EXIT_USAGE, True)
+    assert (beside.read_text(), (tmp_path / "r.place").exists()) == ("my notes", False)
 
 
 def test_the_topics_of_a_pattern_keep_their_names(clients: tuple[Client, Client]) -> None:

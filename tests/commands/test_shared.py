@@ -73,6 +73,41 @@ def test_what_the_error_of_a_number_says_to_write_means_no_bound(text: str) -> N
         assert ("leave" in told) == (option.to_info_dict()["default"] is None)
 
 
+def test_each_name_of_a_file_is_told_where_it_is_empty() -> None:
+    """As `-o "$FILE"` is where that variable is not set; an empty path would be the folder that one is in."""
+    names: list[str] = []
+    group = click.Context(main)
+    for name in main.list_commands(group):
+        command = main.get_command(group, name)
+        assert command is not None
+        for each in command.params:
+            context = click.Context(command)
+            if each.make_metavar(context).strip("[]") in ("FILE", "--config"):
+                names.append(f"{name} {each.name}")
+                with pytest.raises(click.BadParameter, match="the name of a file is needed, and this is empty"):
+                    each.type_cast_value(context, "")
+                assert each.type_cast_value(context, "x") == "x"
+    assert {"record output", "relay state", "pub spool", "replay file", "check config", "bridge password_file"} <= {
+        *names
+    }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("sub", "a", "--key={}"), ("sub", "a", "--since={}"), ("sub", "{}"), ("plot", "{}"), ("pub", "{}", "1")),
+        *(("record", "a", "-o-", "--since={}"), ("relay", "a", "b", "--since={}"), ("relay", "{}", "b")),
+        *(("poll", "http://127.0.0.1:1/{}", "a"), ("poll", "http://{}/", "a"), ("topics", "--url=http://h/{}")),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("odd", ["\udcff", "x" * 70_000], ids=["no text", "too long"])
+def test_what_no_address_can_have_is_a_sentence_and_no_traceback(words: tuple[str, ...], odd: str) -> None:
+    """A byte that is no text, and more than there is room for."""
+    done = CliRunner(env={"SLOSH_URL": "http://127.0.0.1:1"}).invoke(main, [each.format(odd) for each in words])
+    assert (done.exit_code, done.output[:7]) == (EXIT_USAGE, "Error: "), repr(done.exception)[:200]
+
+
 def test_nothing_that_a_terminal_obeys_is_left() -> None:
     assert printable("a\x1b[2J\x07\u202e\U000e0001") == "a\\x1b[2J\\x07\\u202e\\U000e0001"
     assert printable("Zürich 日本") == "Zürich 日本"

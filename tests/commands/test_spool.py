@@ -102,6 +102,43 @@ def test_what_is_no_spool_is_left_as_it_is(tmp_path: Path) -> None:
         assert (group.returncode, b"is no spool" in error) == (2, True), error
 
 
+@pytest.mark.parametrize("beside", ["s.place", "s.place.new"])
+@pytest.mark.parametrize("lines", [None, b""], ids=["no file", "an empty file"])
+def test_what_no_spool_has_written_is_not_written_over(beside: str, lines: bytes | None, tmp_path: Path) -> None:
+    """Such as the place of a relay, which its help calls `r.place`, and of which a spool `r` would know nothing."""
+    file, other = tmp_path / "s", tmp_path / beside
+    if lines is not None:
+        file.write_bytes(lines)
+    for foreign in (b"*,a=abcd1234.5\n", b"\n", b"\xff\n", b"0123456789abcdef 1 1 \n", b"x" * 200):
+        other.write_bytes(foreign)
+        with pytest.raises(BadUse, match=rf"{beside} is there, and no spool has written it"):
+            Spool(str(file))
+        assert (other.read_bytes(), file.exists()) == (foreign, lines is not None)
+
+
+@pytest.mark.parametrize("cut", ["", "0123", "0123456789abcdef 1", "0123456789abcdef 12 3", "0123456789abcdef 12 34\n"])
+def test_a_place_that_was_cut_short_by_a_crash_is_written_again(cut: str, tmp_path: Path) -> None:
+    (tmp_path / "s.place.new").write_text(cut)
+    with Spool(str(tmp_path / "s")) as spool:
+        spool.put([b"1"])
+        assert drained(spool) == [b"1"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_the_last_that_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From then on another publisher may make it again, and its place beside it."""
+    removed: list[str] = []
+    unlink = Path.unlink
+
+    def remove(path: Path, **more: Any) -> None:
+        removed.append(path.name)
+        unlink(path, **more)
+
+    monkeypatch.setattr(Path, "unlink", remove)
+    Spool(str(tmp_path / "s")).close()
+    assert removed == ["s.place", "s"]
+
+
 def test_one_publisher_has_a_spool_at_a_time(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with Spool(path) as spool:

@@ -2,11 +2,12 @@
 
 import os
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit, urlunsplit
 
 from slosh.client.errors import BadUse
-from slosh.core.names import check_name
+from slosh.core.names import MAX_NAME_BYTES, check_name
 from slosh.errors import BadTopic
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -16,6 +17,12 @@ UNIX: Final = "unix:"
 UNIX_BASE: Final = "http://localhost"
 """What requests through a Unix socket name as their server. Every slosh answers to that name."""
 
+_LONGEST_TARGET: Final = 60_000
+"""Characters of a path with its query. The HTTP library takes 65,536 of a whole address, and a server fewer."""
+_LONGEST_NAME: Final = 4_000
+"""Characters of a topic's name that fit into a request in any case. Whether it is too long is for the server to say."""
+_LONGEST_ADDRESS: Final = 4_000
+"""Characters of a server's address."""
 _DOTS: Final = frozenset({".", ".."})
 _SAFE: Final = "/-._~"
 
@@ -29,6 +36,10 @@ def find_url(url: str | None) -> str:
         BadUse: it is no address; the detail says what to write.
     """
     address = url if url is not None else os.environ.get("SLOSH_URL", "") or DEFAULT_URL
+    if not isinstance(address, str):
+        raise BadUse(f"A server's address is a text such as {DEFAULT_URL}, not {address!r}.")
+    if len(address) > _LONGEST_ADDRESS:
+        raise BadUse(f"A server's address has at most {_LONGEST_ADDRESS} characters; write one such as {DEFAULT_URL}.")
     if address[: len(UNIX)].lower() == UNIX:
         return UNIX + _find_socket(address)
     # The value itself is not repeated where it could hold a password.
@@ -60,6 +71,10 @@ def _find_socket(url: str) -> str:
     path = url[len(UNIX) :]
     if path.startswith("///"):  # unix:///run/slosh.sock, as a URL with an empty host
         path = path[2:]
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        path = ""
     if not path.strip("/") or path.startswith("//") or "\0" in path:
         raise BadUse(
             f"The address of a Unix socket is unix: and the path of its file, as unix:/run/slosh.sock; {url!r} is none."
@@ -87,6 +102,41 @@ def split_login(url: str) -> tuple[str, str]:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), f"Basic {secret}"
 
 
+def check_text(name: str, value: object) -> str:
+    """Give back the text that the argument `name` is.
+
+    Raises:
+        BadUse: it is none, or has characters that no address can have.
+    """
+    if not isinstance(value, str):
+        raise BadUse(f"{name} is a text, not {value!r}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadUse(f"{name} is a text of Unicode, and {value!r} has bytes that are none.") from None
+    return value
+
+
+def write_target(path: str, query: Mapping[str, str]) -> str:
+    """A path with its query, as a request has it below the server's address.
+
+    Args:
+        path: as `topic_path` gives it, and what of the query stands first.
+        query: texts as `check_text` gives them.
+
+    Raises:
+        BadUse: it is longer than a request can have it.
+    """
+    text = urlencode(query, quote_via=quote, safe=".,=*:-~")
+    target = f"{path}{'&' if '?' in path else '?'}{text}" if text else path
+    if len(target) > _LONGEST_TARGET:
+        raise BadUse(
+            f"A request has room for {_LONGEST_TARGET} characters of names and options, and these are {len(target)}. "
+            "Give fewer or shorter ones."
+        )
+    return target
+
+
 def topic_path(topic: object) -> str:
     """The path of one topic, or of one pattern.
 
@@ -95,6 +145,8 @@ def topic_path(topic: object) -> str:
     """
     if not isinstance(topic, str) or not topic:
         raise BadUse(f"A topic's name is a text such as 'kitchen' or 'sensors/kitchen', not {topic!r}.")
+    if len(topic) > _LONGEST_NAME:
+        raise BadUse(f"A topic's name has at most {MAX_NAME_BYTES} bytes, and this one has {len(topic)} characters.")
     if "," in topic:
         raise BadUse(f"A topic's name has no comma; name several topics one by one, not as {topic!r}.")
     if not _DOTS.isdisjoint(topic.split("/")):  # what makes requests would go up a folder, to another topic

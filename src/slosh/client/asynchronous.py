@@ -6,7 +6,7 @@ from typing import Literal, Unpack, overload
 
 import httpx2
 
-from slosh.client.addresses import topic_path
+from slosh.client.addresses import topic_path, write_target
 from slosh.client.answers import Published, TopicPages, read_answer, read_patterns, read_watchers
 from slosh.client.async_iterator import AsyncWatch
 from slosh.client.bases import AsyncCloseable, OfOneServer
@@ -133,8 +133,9 @@ class AsyncClient(AsyncCloseable, OfOneServer):
             await asyncio.sleep(post.pause)
 
     async def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
+        target = write_target(path, query)
         try:
-            answer = await self.http.get(self.base + path, params=dict(query), timeout=self._options.timeout + wait)
+            answer = await self.http.get(self.base + target, timeout=self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
         return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, *members)

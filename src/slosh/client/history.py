@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, Literal
 
+from slosh.client.addresses import check_text
 from slosh.client.dataframe import load
 from slosh.client.errors import BadUse
-from slosh.client.request import write_seconds
+from slosh.client.request import check_number, is_several, write_seconds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,13 +115,16 @@ def history_query(span: str | float, points: int, paths: Sequence[str], by: str)
     Raises:
         BadUse: it makes no sense.
     """
-    if isinstance(paths, str):
-        raise BadUse(f"paths is several paths, as [{paths!r}].")
-    query = {"history": span if isinstance(span, str) else write_seconds("span", span), "points": str(points)}
-    if paths:
-        query["path"] = ",".join(paths)
+    if not is_several(paths):
+        raise BadUse(f"paths is several paths, as [{str(paths)!r}].")
+    query = {
+        "history": check_text("span", span if isinstance(span, str) else write_seconds("span", span)),
+        "points": str(check_number("points", points)),
+    }
+    if names := [check_text("A path", each) for each in paths]:
+        query["path"] = ",".join(names)
     if by:
-        query["by"] = by
+        query["by"] = check_text("by", by)
     return query
 
 

@@ -21,9 +21,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
-from urllib.parse import quote, urlencode
 
-from slosh.client.addresses import topic_path
+from slosh.client.addresses import topic_path, write_target
 from slosh.client.answers import find_pause, find_problem, passes, read_problem, read_retry_after
 from slosh.client.errors import BadUse, Refused, Unreadable
 from slosh.client.items import UNREAD, Item, Note, read_message
@@ -95,6 +94,7 @@ class WatchState:
         self._path = "/topics/" + ",".join(topic_path(topic) for topic in topics)
         self._only = topics[0] if len(topics) == 1 and "*" not in topics[0] else ""
         self._options = dict(options)
+        write_target(self._path, self._options)  # so that what cannot be asked for is told before anything is
         self._jitter = jitter
         self._clock = clock
         self._first_asked: float | None = None  # when the first request was made, where it was for `now`
@@ -129,8 +129,7 @@ class WatchState:
             headers["Accept"] = "text/event-stream"
             if self.place:
                 headers["Last-Event-ID"] = self.place
-        text = urlencode(query, quote_via=quote, safe=".,=*:-~")
-        return Ask(f"{self._path}?times&{text}" if text else f"{self._path}?times", headers, streams=not self.polls)
+        return Ask(write_target(f"{self._path}?times", query), headers, streams=not self.polls)
 
     def event(self, name: str, data: str, place: str, retry: int | None = None) -> Iterator[Item | Note]:
         """An event of the stream has come.

@@ -27,7 +27,7 @@ from slosh.client.answers import Published, passes
 from slosh.client.bases import Closeable
 from slosh.client.batching import BatchSize, halve, may_be_one
 from slosh.client.errors import BadUse, ClientError, Refused
-from slosh.client.request import check_seconds
+from slosh.client.request import check_number, check_seconds
 from slosh.client.synchronous import Client
 from slosh.client.values import encode
 
@@ -84,14 +84,12 @@ class Publisher(Closeable):
     ) -> None:
         if when_full not in _CHOICES:
             raise BadUse(f"when_full is one of {', '.join(_CHOICES)}, not {when_full!r}.")
-        if max_bytes < 1 or (batch is not None and batch < 1):
-            raise BadUse("max_bytes and batch are 1 or more.")
         every, timeout = check_seconds("every", every, least=0), check_seconds("timeout", timeout, least=0)
         self._client = client if isinstance(client, Client) else Client(client)
         self._owned = not isinstance(client, Client)
         self._every = every
-        self._batch = BatchSize(batch)
-        self._max_bytes = max_bytes
+        self._batch = BatchSize(batch if batch is None else check_number("batch", batch))
+        self._max_bytes = check_number("max_bytes", max_bytes)
         self._when_full = when_full
         self._when_watched = when_watched
         self._timeout = timeout
@@ -119,9 +117,13 @@ class Publisher(Closeable):
         one_topic_path(topic)  # else it would be tried for ever, and everything behind it would wait
         if self._process != os.getpid():
             self._begin()  # A fork has no threads but the one that forked; what waits is the parent's to send.
+        if not isinstance(messages, Iterable):
+            raise BadUse(f"What is encoded already is several messages, each of bytes, not {messages!r}.")
         kept = 0
         with self._changed:
             for message in messages:
+                if not isinstance(message, bytes):
+                    raise BadUse(f"What is encoded already is bytes, not {message!r}.")
                 if self._closing:
                     raise BadUse("This publisher is closed.")
                 if not self._make_room(len(message)):
@@ -138,11 +140,15 @@ class Publisher(Closeable):
 
         Args:
             timeout: seconds, None for any time.
+
+        Raises:
+            BadUse: `timeout` is no time to wait.
         """
+        bound = None if timeout is None else check_seconds("timeout", timeout, least=0)
         with self._changed:
             self._hurried = True
             self._changed.notify_all()
-            done = self._changed.wait_for(lambda: not self._waiting and not self._under_way, timeout)
+            done = self._changed.wait_for(lambda: not self._waiting and not self._under_way, bound)
             self._hurried = False
             return done
 

@@ -1,17 +1,26 @@
 """What the synchronous and the asynchronous client have in common: their options, checked and spelled for the wire."""
 
+import math
 import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Final, TypedDict
 
 import httpx2
 
-from slosh.client.addresses import DEFAULT_URL, UNIX_BASE, find_url, one_topic_path, socket_path, split_login
+from slosh.client.addresses import (
+    DEFAULT_URL,
+    UNIX_BASE,
+    check_text,
+    find_url,
+    one_topic_path,
+    socket_path,
+    split_login,
+)
 from slosh.client.answers import THROUGH, Published, passes, pause_before, read_problem, read_published
 from slosh.client.errors import BadUse, NotTaken
 from slosh.client.protocol import Ask
@@ -19,6 +28,8 @@ from slosh.client.proxies import find_proxy, shown_proxy
 from slosh.client.values import encode, encode_many
 from slosh.durations import LONGEST, write_duration
 
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110 §5.1."""
 _DURATION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d)?", re.ASCII)
 
 
@@ -55,10 +66,10 @@ def make_options(url: str | None, token: str | None, headers: Mapping[str, str] 
             SLOSH_TOKEN_FILE names, if one of them is set.
     """
     timeout = check_seconds("timeout", timeout)
-    all_headers = {"User-Agent": "slosh-client"} | dict(headers or {})
+    all_headers = {"User-Agent": "slosh-client"} | _check_headers(headers or {})
     secret = token if token is not None else os.environ.get("SLOSH_TOKEN", "") or _read_token()
     if secret:
-        if not secret.isascii() or not secret.isprintable() or " " in secret:
+        if not _is_text(secret) or not secret.isascii() or not secret.isprintable() or " " in secret:
             raise BadUse(
                 "A token is printable ASCII without spaces; that of token, SLOSH_TOKEN or SLOSH_TOKEN_FILE is not."
             )
@@ -77,6 +88,35 @@ def make_options(url: str | None, token: str | None, headers: Mapping[str, str] 
         all_headers["Authorization"] = login
     proxy = "" if socket_path(address) else find_proxy(base)
     return Options(address, base, all_headers, timeout, proxy)
+
+
+def _is_text(value: object) -> bool:
+    """As `isinstance`, of what an annotation calls a text: not every program is checked for its types."""
+    return isinstance(value, str)
+
+
+def is_several(values: object) -> bool:
+    """Whether these are several, and not one text."""
+    return isinstance(values, Iterable) and not isinstance(values, (str, bytes))
+
+
+def _check_headers(headers: object) -> dict[str, str]:
+    """The header fields that a program gives.
+
+    Raises:
+        BadUse: one of them can be sent by no request (RFC 9110 §5).
+    """
+    if not isinstance(headers, Mapping):
+        raise BadUse(f"headers is a dict of names and values, not {headers!r}.")
+    checked = {}
+    for name, value in headers.items():
+        if not isinstance(name, str) or _FIELD_NAME.fullmatch(name) is None:
+            raise BadUse(f"The name of a header field is letters, digits and '-', not {name!r}.")
+        # The value itself is not repeated: it may be a secret.
+        if not isinstance(value, str) or not value.isascii() or not value.replace("\t", " ").isprintable():
+            raise BadUse(f"The value of a header field is a text of printable ASCII; that of {name} is not.")
+        checked[name] = value
+    return checked
 
 
 def _read_token() -> str:
@@ -123,15 +163,15 @@ def watch_query(options: WatchOptions) -> dict[str, str]:
         raise BadUse("Give since or last, not both: each says where to start.")
     query: dict[str, str] = {}
     if since is not None:
-        query["since"] = since if isinstance(since, str) else f"{write_seconds('since', since)}s"
+        query["since"] = check_text("since", since if isinstance(since, str) else f"{write_seconds('since', since)}s")
     if last is not None:
-        query["since"] = f"-{_number('last', last)}"
+        query["since"] = f"-{check_number('last', last)}"
     if (limit := options.get("limit")) is not None:
-        query["limit"] = str(_number("limit", limit))
+        query["limit"] = str(check_number("limit", limit))
     if (every := options.get("every")) is not None:
         query["every"] = _duration("every", every)
     if (key := options.get("key")) is not None:
-        query["key"] = key
+        query["key"] = check_text("key", key)
     return query
 
 
@@ -176,7 +216,10 @@ def check_seconds(name: str, value: object, *, least: float | None = None) -> fl
     """
     bound = "above 0" if least is None else f"from {least:g} on"
     if not isinstance(value, bool) and isinstance(value, Real):
-        seconds = float(value)
+        try:
+            seconds = float(value)
+        except (ArithmeticError, ValueError):  # it has more digits than a float takes, or is none
+            seconds = math.nan
         if (seconds > 0 if least is None else seconds >= least) and seconds <= LONGEST:
             return seconds
     raise BadUse(f"{name} is a number of seconds {bound}, at most {LONGEST:.0f}, not {value!r}.")
@@ -197,10 +240,15 @@ def _kind(answer: httpx2.Response) -> str:
     return kind.strip().lower()
 
 
-def _number(name: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise BadUse(f"{name} is a whole number from 1 on, not {value!r}.")
-    return value
+def check_number(name: str, value: object) -> int:
+    """Give back the whole number that the argument `name` is, where it is 1 or more.
+
+    Raises:
+        BadUse: it is none.
+    """
+    if not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1:
+        return int(value)
+    raise BadUse(f"{name} is a whole number from 1 on, not {value!r}.")
 
 
 def _duration(name: str, value: str | float) -> str:
@@ -280,14 +328,31 @@ def one_post(topic: str, value: object, options: PublishOptions) -> Post:
 
 def batch_post(topic: str, values: Iterable[object], options: PublishOptions) -> Post:
     """The publish of several messages, all or none."""
+    if not isinstance(values, Iterable):
+        raise BadUse(f"values is several values, such as a list; this one is published with publish: {values!r}.")
     return encoded_post(topic, encode_many(list(values)), options)
 
 
 def encoded_post(topic: str, lines: Sequence[bytes], options: PublishOptions) -> Post:
     """The publish of several messages, each the bytes of one JSON value without a line's end."""
+    lines = _check_lines(lines)
     if not lines:
         raise BadUse("There is nothing to publish: give at least one value.")
     return _post(topic, b"\n".join(lines) + b"\n", "application/x-ndjson", options)
+
+
+def _check_lines(lines: object) -> list[bytes]:
+    """Give back what are encoded messages.
+
+    Raises:
+        BadUse: they are none.
+    """
+    if isinstance(lines, Iterable):
+        given = list(lines)
+        checked = [each for each in given if isinstance(each, bytes)]
+        if len(checked) == len(given):
+            return checked
+    raise BadUse("What is encoded already is a list of bytes, a message in each.")
 
 
 def open_post(topic: str) -> Post:
@@ -313,7 +378,7 @@ def _post(topic: str, body: bytes, kind: str, options: PublishOptions) -> Post:
 def _key(key: str | None) -> str:
     if key is None:
         return secrets.token_urlsafe(12)
-    if not 0 < len(key) <= 255 or not key.isascii() or not key.isprintable():
+    if not _is_text(key) or not 0 < len(key) <= 255 or not key.isascii() or not key.isprintable():
         raise BadUse("An idempotency key is 1 to 255 printable ASCII characters.")
     return key
 

@@ -8,7 +8,7 @@ from typing import Literal, Unpack, overload
 
 import httpx2
 
-from slosh.client.addresses import topic_path
+from slosh.client.addresses import topic_path, write_target
 from slosh.client.answers import Published, TopicPages, read_answer, read_patterns, read_watchers
 from slosh.client.bases import Closeable, OfOneServer
 from slosh.client.connections import open_connections, unreachable
@@ -226,8 +226,9 @@ class Client(Closeable, OfOneServer):
             time.sleep(post.pause)
 
     def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
+        target = write_target(path, query)
         try:
-            answer = self.connect().get(self.base + path, params=dict(query), timeout=self._options.timeout + wait)
+            answer = self.connect().get(self.base + target, timeout=self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
         return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, *members)

@@ -33,6 +33,7 @@ from slosh.commands.lines import encode_line
 from slosh.commands.progress import Progress, count
 from slosh.commands.screen import need
 from slosh.commands.shared import EXIT_TIMED_OUT, ClientCommand, parse_duration, printable, tell, url_option
+from slosh.commands.teaching import FILE
 from slosh.commands.upstream import LIBRARIES, Address, Denied, Lost, Upstream, parse_address
 from slosh.commands.watched import WatchedTopics
 from slosh.core.patterns import check_pattern
@@ -84,7 +85,7 @@ class BridgeCommand(ClientCommand):
     callback=parse_duration,
     help="Stay subscribed for so long after the last watcher.",
 )
-@click.option("--password-file", metavar="FILE", help="The upstream's password stands in FILE.")
+@click.option("--password-file", type=FILE, help="The upstream's password stands in FILE.")
 @click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
 @url_option

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from slosh.commands.serve import EXIT_SETTING, option_of
-from slosh.commands.teaching import TeachingCommand
+from slosh.commands.serve import EXIT_SETTING, SettingsCommand, option_of
+from slosh.commands.teaching import FILE, TeachingCommand
 from slosh.errors import SloshError
 from slosh.listening import find_impossible
 from slosh.settings.row import hide_login
@@ -16,7 +16,7 @@ from slosh.settings.sources import FILE_NAME, find_mistakes, load
 from slosh.settings.table import TABLE, Settings
 
 
-class CheckCommand(TeachingCommand):
+class CheckCommand(SettingsCommand, TeachingCommand):
     """The command, with its examples."""
 
     examples = (
@@ -27,7 +27,7 @@ class CheckCommand(TeachingCommand):
 
 
 @click.command(cls=CheckCommand, params=[option_of(row) for row in TABLE])
-@click.option("--config", metavar="FILE", help="Settings file, TOML.  [default: slosh.toml here, where there is one]")
+@click.option("--config", type=FILE, help="Settings file, TOML.  [default: slosh.toml here, where there is one]")
 def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keyword for each row of the table
     """Check slosh.toml, the environment and these options, as `slosh serve` reads them, and start nothing.
 

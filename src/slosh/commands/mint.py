@@ -20,6 +20,7 @@ from slosh.access.authority import Authority
 from slosh.access.jwt import CLAIM, BadToken, check_library
 from slosh.access.rights import parse_patterns
 from slosh.access.tokens import hash_token, make_token
+from slosh.commands.teaching import FILE
 from slosh.durations import parse_duration
 from slosh.errors import BadTopic, SettingError
 from slosh.settings.sources import load
@@ -69,10 +70,10 @@ class TokenCommand(click.Command):
 @click.option("--publish", metavar="PATTERN", multiple=True, help="Topics that may be published to.")
 @click.option("--expires", metavar="TIME", help="How long it counts, 1h or 30d, or until when: 2027-01-01T00:00:00Z.")
 @click.option("--jwt", "as_jwt", is_flag=True, help="A JWT, signed with the secret_file of [access.jwt].")
-@click.option("--key", metavar="FILE", help="A JWT, signed with this private key (PEM): RS256, ES256 or EdDSA.")
+@click.option("--key", type=FILE, help="A JWT, signed with this private key (PEM): RS256, ES256 or EdDSA.")
 @click.option("--kid", metavar="TEXT", help="The key's name in the JWKS file, for a JWT.")
 @click.option("--check", metavar="TOKEN", help="Tell what a token allows; - reads it from standard input.")
-@click.option("--config", metavar="FILE", help="Settings file with [access].  [default: slosh.toml here]")
+@click.option("--config", type=FILE, help="Settings file with [access].  [default: slosh.toml here]")
 def token(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by name
     name: str,
     read: tuple[str, ...],

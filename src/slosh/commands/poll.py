@@ -137,6 +137,8 @@ def _checked(address: str) -> str:
         url = httpx2.URL(address)
     except httpx2.InvalidURL as error:
         raise _cannot_be_asked(error) from None
+    except UnicodeEncodeError:
+        raise _cannot_be_asked("it has bytes that are no text") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise _cannot_be_asked("it names no host on the web")
     return f"{url.scheme}://{url.netloc.decode('ascii')}{url.path}"

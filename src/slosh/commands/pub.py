@@ -32,6 +32,7 @@ from slosh.commands.shared import (
     url_option,
 )
 from slosh.commands.shell import ShellCommand, read_lines
+from slosh.commands.teaching import FILE
 
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
 """How a negative number begins; no option does."""
@@ -97,7 +98,7 @@ class PubCommand(ClientCommand):
     metavar="N",
     help="At most N lines a second.",
 )
-@click.option("--spool", metavar="FILE", help="Keep lines in FILE until they are published, also over restarts.")
+@click.option("--spool", type=FILE, help="Keep lines in FILE until they are published, also over restarts.")
 @click.option("--open", "opens", is_flag=True, help="Make the topic active first, so that nobody need watch it yet.")
 @click.option("--end", "ends", is_flag=True, help="End the topic behind the last message.")
 @click.option("--strict", is_flag=True, help="Stop with exit code 3 at the first message that nobody watches for.")

@@ -26,6 +26,7 @@ from slosh.commands.shared import (
     url_option,
     writing,
 )
+from slosh.commands.teaching import FILE
 from slosh.commands.telling import Teller, is_read
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class RecordCommand(ClientCommand):
 
 @click.command(cls=RecordCommand)
 @click.argument("topics", nargs=-1, required=True, metavar="TOPIC...", shell_complete=complete_topics)
-@click.option("-o", "--output", required=True, metavar="FILE", help="The file to write; - for standard output.")
+@click.option("-o", "--output", required=True, type=FILE, help="The file to write; - for standard output.")
 @click.option("--append", is_flag=True, help="Write behind what is in the file.")
 @click.option("--since", metavar="TIME|PLACE", help="Start with what is not older than this (10m), or earliest.")
 @click.option("--last", type=click.IntRange(1), metavar="N", help="Start with the last N messages.")

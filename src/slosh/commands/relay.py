@@ -33,6 +33,7 @@ from slosh.commands.shared import (
     url_option,
     writing,
 )
+from slosh.commands.teaching import FILE
 from slosh.commands.telling import Teller, is_read
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 _STATE_INTERVAL: Final = 1.0
 """Seconds between two writes of the place."""
+
+_LONGEST_PLACE: Final = 16 * 1024
+"""Characters of the longest place: a server tells none that is longer than what it takes in one line."""
 
 
 class RelayCommand(ClientCommand):
@@ -123,7 +127,7 @@ def can_meet(one: str, other: str) -> bool:
 @click.argument("source", metavar="FROM")
 @click.argument("targets", nargs=-1, required=True, metavar="TO...")
 @click.option("--since", metavar="TIME|PLACE", help="Start with what is not older than this (10m), or earliest.")
-@click.option("--state", metavar="FILE", help="Keep the place in FILE, and go on there after a restart.")
+@click.option("--state", type=FILE, help="Keep the place in FILE, and go on there after a restart.")
 @click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
 @url_option
@@ -203,6 +207,11 @@ def _tell(tally: Counter[str]) -> None:
     tell(", ".join(parts))
 
 
+def _may_be_place(text: str) -> bool:
+    """Whether a relay may have written this; empty where it has carried nothing yet."""
+    return len(text) <= _LONGEST_PLACE and not any(map(str.isspace, text))
+
+
 class _PlaceFile:
     """The place in the source, kept in a file.
 
@@ -226,9 +235,12 @@ class _PlaceFile:
             except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
                 raise BadUse(f"{file} cannot be read: {reason}.") from None
-            if any(map(str.isspace, self.place)):
+            if not _may_be_place(self.place):
                 raise BadUse(f"{file} holds no place of a relay. Name a file that is not there yet.")
             try:
+                beside = self._beside(self._file)
+                if beside.exists() and not _may_be_place(beside.read_text(encoding="utf-8", errors="replace").strip()):
+                    raise BadUse(f"{beside} is there, and no relay has written it. Name another file for the place.")
                 self._write(self._file)  # before the first message is carried
             except OSError as error:
                 raise BadUse(f"{file} cannot be written: {error.strerror}.") from None
@@ -246,9 +258,13 @@ class _PlaceFile:
             with writing(str(self._file)):
                 self._write(self._file)
 
+    @staticmethod
+    def _beside(file: Path) -> Path:
+        return file.with_name(f"{file.name}.new")
+
     def _write(self, file: Path) -> None:
         """Write the place: beside the file first, so that the file always holds a whole one."""
-        beside = file.with_name(f"{file.name}.new")
+        beside = self._beside(file)
         beside.write_text(f"{self.place}\n", encoding="utf-8")
         beside.replace(file)
         self._written = self.place

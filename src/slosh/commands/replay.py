@@ -30,6 +30,7 @@ from slosh.commands.shared import (
     told_refusal,
     url_option,
 )
+from slosh.commands.teaching import FILE
 
 _TOGETHER: Final = 0.02
 """Seconds: messages of one topic that are due within this are published in one request."""
@@ -57,7 +58,7 @@ class ReplayCommand(ClientCommand):
 
 
 @click.command(cls=ReplayCommand)
-@click.argument("file")
+@click.argument("file", type=FILE)
 @click.option(
     "--speed",
     type=Number(0, unbounded="write 0 for no pauses"),

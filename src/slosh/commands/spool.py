@@ -9,7 +9,7 @@ The rules of this file:
 * A file of which all was sent is emptied.
 * One publisher has the file at a time: it is locked (`flock`) from before it is read until after it is removed.
 * A file that is no spool is left alone: a file with something in it is one where `FILE.place` is there too, as it is
-  from before the first line.
+  from before the first line. `FILE.place` and `FILE.place.new` are left alone where something else is in them.
 """
 
 import contextlib
@@ -41,6 +41,10 @@ _LOOK_BACK: Final = 64 * 1024
 """Bytes that are read at a time, from the end of the file, to find where its last whole line ends."""
 _PLACE: Final = re.compile(r"([0-9a-f]{16}) ([0-9]{1,15}) ([0-9]{1,15})\n")
 """What `FILE.place` says: the name of the batches' keys, how far all is sent, and where the batch under way ends."""
+_PART: Final = re.compile(r"[0-9a-f]{0,16}|[0-9a-f]{16} [0-9]{0,15}|[0-9a-f]{16} [0-9]{1,15} [0-9]{0,15}\n?")
+"""What `FILE.place.new` holds where writing it was cut short."""
+_LOOKED_INTO: Final = 100
+"""Bytes of either that are read; a place has fewer."""
 _LAST: Final = 15.0
 """Seconds that a request under way may still take when all else has ended."""
 
@@ -65,13 +69,16 @@ class Spool:
 
     def __init__(self, path: str) -> None:
         self._place = Path(f"{path}.place")
+        self._beside = Path(f"{path}.place.new")
         try:
+            for each, form in ((self._place, _PLACE), (self._beside, _PART)):
+                if each.exists() and not form.fullmatch(_beginning(each)):
+                    raise BadUse(f"{each} is there, and no spool has written it. Name another file for the spool.")
             self._file = _open_alone(path)
             size = os.fstat(self._file.fileno()).st_size
-            text = self._place.read_text(encoding="ascii") if size and self._place.exists() else ""
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise BadUse(f"{path} cannot be used as a spool: {reason}.") from error
+            text = _beginning(self._place) if size and self._place.exists() else ""
+        except OSError as error:
+            raise BadUse(f"{path} cannot be used as a spool: {error.strerror}.") from error
         place = _PLACE.fullmatch(text)
         if size and place is None:
             self._file.close()
@@ -134,8 +141,9 @@ class Spool:
         with self._file:
             self._remember()
             if not self.waiting:
-                Path(self._file.name).unlink(missing_ok=True)
+                self._file.truncate(0)  # what has nothing in it needs no place, wherever this is ended
                 self._place.unlink(missing_ok=True)
+                Path(self._file.name).unlink(missing_ok=True)  # the last: from then on another may make it again
 
     def __enter__(self) -> Self:
         return self
@@ -163,9 +171,14 @@ class Spool:
         return at
 
     def _remember(self) -> None:
-        beside = self._place.with_name(f"{self._place.name}.new")
-        beside.write_text(f"{self._name} {self._sent} {self._until}\n", encoding="ascii")
-        beside.replace(self._place)
+        self._beside.write_text(f"{self._name} {self._sent} {self._until}\n", encoding="ascii")
+        self._beside.replace(self._place)
+
+
+def _beginning(path: Path) -> str:
+    """What a small file holds, or the beginning of a larger one. Bytes that are no text are characters of no place."""
+    with path.open("rb") as file:
+        return file.read(_LOOKED_INTO).decode("latin-1")
 
 
 def _open_alone(path: str) -> IO[bytes]:

@@ -27,6 +27,21 @@ EXITS: Final = (
 """Every exit code of a command, and what it means."""
 
 
+class _FileName(click.types.StringParamType):
+    """The name of a file, which a variable that is not set leaves empty."""
+
+    name = "file"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As click says."""
+        if not value:
+            self.fail("the name of a file is needed, and this is empty.", param, ctx)
+        return str(super().convert(value, param, ctx))
+
+
+FILE: Final = _FileName()
+
+
 class TeachingCommand(click.Command):
     """A command whose help ends with examples, what the environment says, and the exit codes."""
 

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from slosh.commands.shared import ClientCommand, open_client, printable, url_option
+from slosh.commands.teaching import FILE
 from slosh.core.classes import DEFAULT
 from slosh.core.names import check_name
 from slosh.core.patterns import matches
@@ -35,7 +36,7 @@ class TopicsCommand(ClientCommand):
 @click.option(
     "--explain", "name", metavar="TOPIC", help="Tell which class of topics this one has, and why; no server is asked."
 )
-@click.option("--config", metavar="FILE", help="Settings file for --explain, TOML.  [default: slosh.toml here]")
+@click.option("--config", type=FILE, help="Settings file for --explain, TOML.  [default: slosh.toml here]")
 @url_option
 def topics(as_json: bool, name: str | None, config: str | None, url: str | None) -> None:  # noqa: FBT001 - click's flag
     """List the active topics: who watches them, their newest offset, and messages a second, or that they have ended."""
