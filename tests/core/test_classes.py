@@ -236,3 +236,93 @@ def test_every_message_is_counted_for_its_class_and_in_the_sums_whatever_becomes
     read_again(hub, make("gen/**"), queue=1)
     assert hub.classes.rules[0].counts.published == 0
     assert (hub.published, hub.fell_off) == (7, 5)
+
+
+VERY_MANY = 5000
+
+
+def very_many(**bounds: Any) -> HubOnLoop:
+    """A hub with topics that have five messages each."""
+    hub = HubOnLoop(Loop(), max_topics=2 * VERY_MANY, **bounds)
+    for number in range(VERY_MANY):
+        hub.append(hub.get(f"t/{number}"), [b"12345"] * 5, hub.loop.now())
+    hub.turn()
+    return hub
+
+
+def read_very_many_again(hub: HubOnLoop, *rules: TopicClass, **default: Any) -> None:
+    hub.set_bounds(generous(Classes(make(**default), rules), max_topics=2 * VERY_MANY), hub.loop.now())
+
+
+def test_very_many_topics_get_new_bounds_over_several_turns() -> None:
+    """All at once would keep everybody waiting; each has all of the bounds of before, or all of the new ones."""
+    hub = very_many()
+    turns = 0
+    longest = 0.0
+    began = time.thread_time()
+    read_very_many_again(hub, queue=2)
+    while hub.flushes_owed:
+        longest = max(longest, time.thread_time() - began)
+        pairs = {(topic.kind.queue, len(topic.after(0))) for topic in hub}
+        assert pairs == {(100, 5), (2, 2)} or turns >= 4
+        hub.flushes_owed -= 1
+        began = time.thread_time()
+        hub.flush(hub.loop.now())
+        turns += 1
+    assert turns >= 4
+    assert longest < 0.1
+    assert {(topic.kind.queue, len(topic.after(0))) for topic in hub} == {(2, 2)}
+    assert (hub.fell_off, hub.budget.held) == (3 * VERY_MANY, sum(topic.weight for topic in hub))
+
+
+def test_who_asks_for_a_topic_after_a_reload_gets_it_with_the_new_bounds_at_once() -> None:
+    """A publisher and a reader, before the turns that it takes to give them to all."""
+    hub = very_many()
+    Watching(hub, hub.get("t/1"), 5, stays=True)
+    read_very_many_again(hub, make("t/2", queue=3), queue=2, keeps=True)
+    assert hub.flushes_owed
+    for name, kept in (("t/0", 2), ("t/1", 2), ("t/2", 3)):
+        topic = hub.find(name, hub.loop.now())
+        assert topic is not None
+        assert (topic.kind.queue, len(topic.after(0))) == (kept, kept)
+        assert hub.get(name) is topic
+    successor = hub.replace(hub.get("t/3"), "other", hub.loop.now())
+    assert successor.kind.queue == 2
+    new = hub.get("new")
+    assert new.kind.queue == 2
+    hub.turn()
+    assert len(hub) == VERY_MANY + 1
+    assert {topic.kind.queue for topic in hub} == {2, 3}
+
+
+def test_a_reload_before_the_one_before_is_done_counts_and_keeps_all() -> None:
+    """Also of a class that is gone, while topics of it are there still, and of one that comes back."""
+    hub = very_many(rules=[make("t/*", queue=4, queue_bytes=1 << 20)])
+    assert (hub.published, hub.fell_off) == (5 * VERY_MANY, VERY_MANY)
+    topics = list(hub)
+    read_very_many_again(hub, queue=4)
+    for topic in topics[:20]:
+        hub.append(topic, [b"6"], hub.loop.now())  # as a mirror, which was not asked for by its name
+    read_very_many_again(hub, make("t/*", queue=3), queue=9)
+    assert (hub.published, hub.fell_off - VERY_MANY) >= (5 * VERY_MANY + 20, 20)
+    hub.turn()
+    assert {topic.kind for topic in hub} == {hub.classes.rules[0]}
+    assert (hub.published, hub.fell_off) == (5 * VERY_MANY + 20, 2 * VERY_MANY + 20)
+    hub.loop.advance(40.0)
+    hub.turn()
+    assert (len(hub), len(hub.deadlines), hub.fell_off) == (0, 0, 2 * VERY_MANY + 20)
+
+
+def test_deadlines_count_by_the_new_bounds_wherever_a_topic_stood() -> None:
+    hub = very_many(linger=1000.0)
+    Watching(hub, hub.get("t/0"), 5, stays=True)
+    read_very_many_again(hub, linger=1.0, age=5.0)
+    hub.turn()
+    hub.loop.advance(6.0)
+    assert all(topic.after(0) == [] for topic in hub)
+    hub.get("t/0").watchers.copy().popitem()[0].leave()  # type: ignore[attr-defined]  # those of the tests can
+    hub.loop.advance(2.0)
+    assert (hub.find("t/0", hub.loop.now()), len(hub)) == (None, VERY_MANY - 1)
+    hub.loop.advance(1000.0)
+    hub.turn()
+    assert (len(hub), len(hub.deadlines)) == (0, 0)

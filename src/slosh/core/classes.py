@@ -93,7 +93,7 @@ class Classes:
         former: counts of the classes that this server had before, and has no more.
     """
 
-    __slots__ = ("_places", "default", "every", "former", "keeps_some", "longest_linger", "rules")
+    __slots__ = ("_leaving", "_places", "default", "every", "former", "keeps_some", "longest_linger", "rules")
 
     def __init__(self, default: TopicClass, rules: Sequence[TopicClass] = ()) -> None:
         self.default = default
@@ -102,6 +102,7 @@ class Classes:
         self.keeps_some = any(each.keeps for each in self.every)
         self.longest_linger = max(each.linger for each in self.every)
         self.former = ClassCounts()
+        self._leaving: list[ClassCounts] = []  # more of those, for which topics may still count
         self._places: Tree[int] = Tree()
         for place, rule in enumerate(self.rules):
             self._places.add(rule.pattern, place)
@@ -109,20 +110,30 @@ class Classes:
     @property
     def published(self) -> int:
         """Messages that were taken since the start."""
-        return self.former.published + sum(each.counts.published for each in self.every)
+        counts = [self.former, *self._leaving, *(each.counts for each in self.every)]
+        return sum(each.published for each in counts)
 
     @property
     def fell_off(self) -> int:
         """Messages that fell off a ring since the start."""
-        return self.former.fell_off + sum(each.counts.fell_off for each in self.every)
+        counts = [self.former, *self._leaving, *(each.counts for each in self.every)]
+        return sum(each.fell_off for each in counts)
 
     def count_on(self, former: "Classes") -> None:
-        """Go on with what was counted for the `former` classes of this server: by pattern, and in the sums."""
+        """Go on with what was counted for the `former` classes of this server: by pattern, and in the sums.
+
+        The caller must call `settle` when no topic is of a former class any more.
+        """
         counts = {each.pattern: each.counts for each in former.every}
         for each in self.every:
             each.counts = counts.pop(each.pattern, each.counts)
         self.former = former.former
-        for gone in counts.values():
+        self._leaving = [*former._leaving, *counts.values()]  # noqa: SLF001 - of the same kind
+
+    def settle(self) -> None:
+        """No topic is of a former class any more."""
+        leaving, self._leaving = self._leaving, []
+        for gone in leaving:
             self.former.published += gone.published
             self.former.fell_off += gone.fell_off
 

@@ -5,7 +5,7 @@ earlier one, and is looked at again then: a topic that is polled a thousand time
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from slosh.core.timers import Timers
@@ -46,22 +46,25 @@ class Deadlines:
         topic.lingering = True
         self._lingering.add(topic, topic.active_until)
 
-    def set_again(self, topics: Iterable[Topic], now: float) -> None:
-        """Hold `topics`, which are all that there are, by the classes that they have got at the time `now`.
+    def clear(self) -> None:
+        """Forget all deadlines, because one of a class before would hold up what is due sooner.
 
-        One that lingers keeps the time that it had, and one that is watched lingers as its class has it now. A deadline
-        of a class before would hold up what is due sooner.
+        The caller must call `set_again` soon, with each topic that there is.
         """
         self._lingering.clear()
         self._aging.clear()
-        due = set(self._due)
-        for topic in topics:
-            topic.ages = False
-            self.hold_for_age(topic)
-            if topic.watchers:
-                topic.active_until = now
-            if topic.lingering and topic not in due:
-                self._lingering.add(topic, topic.active_until)
+
+    def set_again(self, topic: Topic, now: float) -> None:
+        """Hold `topic` by the class that it has got at the time `now`. It may have come due already.
+
+        One that lingers keeps the time that it had, and one that is watched lingers as its class has it now.
+        """
+        topic.ages = False
+        self.hold_for_age(topic)
+        if topic.watchers:
+            topic.active_until = now
+        if topic.lingering:
+            self._lingering.add(topic, topic.active_until)
 
     @property
     def is_under_way(self) -> bool:

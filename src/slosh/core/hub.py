@@ -8,6 +8,8 @@ The rules of this file:
   message falls between them and none comes twice.
 * A topic that a publisher has ended lingers as any other does, so that late readers get all of it. A watcher of it
   is woken at once, because nothing else will come.
+* New bounds count at once for what is created, and for each topic as soon as it is asked for by its name. The others
+  get them in the next turns (`_fit_some`): each topic has all of the bounds of before, or all of the new ones.
 
 A hub is made of layers, each a class of its own that knows only those below it: `Portions` (work over several turns),
 `Waking` (who is woken), `Rings` (what topics hold) and `Hub` (which topics live). They are bases and not parts, so
@@ -16,6 +18,7 @@ that a message goes through all of them without a call more.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from slosh.compiled import mypyc_attr
 from slosh.core.classes import Bounds
@@ -26,6 +29,11 @@ from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import SloshError, TooManyTopics, TooManyWatchers
 
 logger = logging.getLogger(__name__)
+
+_FITTING: Final = 4096
+"""Bytes of other work that a turn does less for each topic that gets new bounds."""
+_REFITTING: Final = 256
+"""The same for each message in its ring."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -49,6 +57,7 @@ class Hub(Rings):
     ) -> None:
         super().__init__(bounds, wake, arm)
         self._new_epoch = new_epoch
+        self._unfit: dict[Topic, None] = {}  # topics that have still the bounds of before
         self.used_up: SloshError | None = None
         """Why `opener` may create none. For an engine that has to ask whether its topic is active."""
         self.opened = 0
@@ -74,27 +83,53 @@ class Hub(Rings):
     def set_bounds(self, bounds: Bounds, now: float) -> None:
         """Take new `bounds` at the time `now`, seconds. Rings become shorter or longer in place, and no life ends.
 
-        Topics that linger already do so for the time that they had.
+        Where there are very many topics some of them get the new bounds in the next turns. Topics that linger already
+        do so for the time that they had.
         """
+        is_under_way = bool(self._unfit)
         bounds.classes.count_on(self.classes)
         self.bounds = bounds
         self.classes = bounds.classes
         self.budget.most = bounds.max_bytes
         self.histories.most = bounds.max_series
-        for topic in self._topics.by_name.values():
-            kind = topic.kind = self.classes.find(topic.name)
-            before = topic.weight
-            kind.counts.fell_off += topic.fit(kind.queue, kind.queue_bytes)
-            topic.share.give_back(before - topic.weight)
-            self.histories.resize(topic)
-            if kind.age:
-                self._forget_old(topic, now)
-        self.deadlines.set_again(self._topics.by_name.values(), now)
+        self._unfit = dict.fromkeys(self._topics.by_name.values())
+        self.deadlines.clear()
+        self._fit_some(now)
+        if self._unfit and not is_under_way:
+            self.put_off(self._fit_more)
+
+    def _fit_more(self, shared: Shared) -> None:
+        self._fit_some(shared.now)
+        if self._unfit:
+            self.put_off(self._fit_more)
+
+    def _fit_some(self, now: float) -> None:
+        """Give as many topics the bounds that the hub has now as this turn has room for."""
+        while self._unfit and self.room > 0:
+            self._fit(next(reversed(self._unfit)), now)
+        if not self._unfit:
+            self.classes.settle()
+
+    def _fit(self, topic: Topic, now: float) -> None:
+        """Give `topic`, which has still those of before, the bounds that the hub has now."""
+        del self._unfit[topic]
+        messages = topic.last - topic.first + 1
+        self.spend(_FITTING + _REFITTING * messages)
+        kind = topic.kind = self.classes.find(topic.name)
+        before = topic.weight
+        kind.counts.fell_off += topic.fit(kind.queue, kind.queue_bytes)
+        topic.share.give_back(before - topic.weight)
+        self.histories.resize(topic)
+        self.deadlines.set_again(topic, now)
+        if kind.age:
+            self._forget_old(topic, now)
         self._roll_later()
 
     def find(self, name: str, now: float) -> Topic | None:
         """The active topic `name` at the time `now`, seconds, or None. Changes nothing that a user could see."""
         topic = self._topics.by_name.get(name)
+        if self._unfit and topic in self._unfit:
+            self._fit(topic, now)
         if topic is None or topic.watchers or now < topic.active_until:
             return topic
         self._drop(topic)
@@ -106,10 +141,9 @@ class Hub(Rings):
         Raises:
             TooManyTopics: it would be one too many.
         """
-        topic = self._topics.by_name.get(name)
+        topic = self.find(name, now)
         if topic is not None and topic.watchers:
             return topic  # It lingers from when the last of them leaves.
-        topic = self.find(name, now)
         if topic is None:
             topic = self.create(name, self._new_epoch(), now, now)
         self.deadlines.linger(topic, now)
@@ -145,6 +179,8 @@ class Hub(Rings):
 
     def replace(self, topic: Topic, epoch: str, now: float) -> Topic:
         """Begin the life `epoch` in place of `topic`, whose messages were lost; its watchers are moved there."""
+        if topic in self._unfit:
+            self._fit(topic, now)
         successor = Topic(topic.name, epoch, now, topic.kind)
         self._topics.replace(topic, successor)
         topic.is_over = True
@@ -287,6 +323,8 @@ class Hub(Rings):
             if topic in self.listeners.unannounced:
                 self.listeners.announce()
             self._topics.remove(topic)
+            if self._unfit:
+                self._unfit.pop(topic, None)
             topic.is_over = True
             topic.share.give_back(topic.weight)
             self.histories.end(topic)

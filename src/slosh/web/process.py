@@ -95,7 +95,9 @@ def collect_classes(hub: Hub) -> Iterator[Metric]:
     """The same of each class of topics."""
     counts: dict[str, list[int]] = {kind.pattern: [0, 0, 0] for kind in hub.classes.every}
     for topic in hub:
-        of_class = counts[topic.kind.pattern]
+        of_class = counts.get(topic.kind.pattern)
+        if of_class is None:  # It gets its class of after a reload in one of the next turns.
+            of_class = counts[hub.classes.find(topic.name).pattern]
         of_class[0] += 1
         of_class[1] += len(topic.watchers)
         of_class[2] += topic.size
