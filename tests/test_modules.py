@@ -12,7 +12,6 @@ ELSEWHERE = {
     "__init__.py": ("test_exports.py", "tested as what it exports"),
     "__main__.py": ("test_cli.py", "one line that starts the command line"),
     "client/async_iterator.py": ("client/test_asynchronous.py", "the iterator, by what a client is given"),
-    "client/request.py": ("client/test_synchronous.py", "options and requests, by what a client does with them"),
     "asgi/exchange.py": ("asgi/test_asgi.py", "requests, by real ASGI servers"),
     "asgi/messages.py": ("asgi/test_asgi.py", "what they are written as"),
     "asgi/transport.py": ("asgi/test_asgi.py", "what they are written to"),
