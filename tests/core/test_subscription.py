@@ -1,6 +1,7 @@
 """A reader's places in one topic or in several: the same rules, and places that move only where it read."""
 
 import itertools
+import time
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +15,8 @@ from slosh.core.several import PatternSubscription, Room, SeveralTopics
 from slosh.core.subscription import Batch, OneTopic, Subscription
 from slosh.core.topic import Shared, Topic, Watcher
 from slosh.errors import TooManyWatchers
-from tests.core.hubs import generous
+from tests.core.hubs import HubOnLoop, generous
+from tests.core.loops import Loop
 from tests.properties import PROPERTY
 
 
@@ -242,6 +244,32 @@ def test_to_leave_topics_that_have_ended_counts_as_work(hub: Hub) -> None:
     reader.leave_ended(batch, waiting, 0.0)
     assert room - hub.room >= 8 * 200
     assert hub.watching == 0
+
+
+def test_very_many_readers_with_very_many_topics_that_have_ended_are_asked_quickly_whether_they_have_room() -> None:
+    """Each publish to a new topic asks all whose patterns take it in, where none of those has room."""
+    hub = HubOnLoop(Loop(), max_topics=1000)
+    over = [hub.get(f"o/{number}") for number in range(200)]
+    for topic in over:
+        hub.end(topic)
+    readers = []
+    for _ in range(1000):
+        reader = PatternSubscription(hub, {}, ["a/*"], Room(200, 10**6, lambda name, _: len(name)), over)
+        reader.watch(Waiting(), 0.0)
+        readers.append(reader)
+    assert not hub.listeners.is_wanted("a/1")
+    began = time.thread_time()
+    for number in range(10):
+        assert not hub.listeners.is_wanted(f"a/{number}")
+    assert time.thread_time() - began < 0.1
+    hub.loop.advance(20.0)
+    hub.get("o/7")  # as a GET, so that it lingers longer than the others
+    hub.loop.advance(20.0)
+    hub.turn()
+    assert len(hub) == 1
+    assert hub.listeners.count_followers("a/1") == 1000
+    hub.replace(hub.get("o/7"), "other", hub.loop.now())
+    assert all(reader.has_room_for("a/1") for reader in readers)
 
 
 def test_a_topic_too_many_is_left_out_and_that_is_told_once(hub: Hub) -> None:

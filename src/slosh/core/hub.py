@@ -64,6 +64,8 @@ class Hub(Rings):
         """Topics that a publisher created since the start, by `?open`."""
         self.finished = 0
         """Topics that a publisher ended since the start."""
+        self.gone = 0
+        """Topics that are held no more, or were replaced, since the start."""
         self.ended = 0
         """Topics that ended since the start, most of them because nobody watched for `linger`."""
 
@@ -183,6 +185,7 @@ class Hub(Rings):
             self._fit(topic, now)
         successor = Topic(topic.name, epoch, now, topic.kind)
         self._topics.replace(topic, successor)
+        self.gone += 1
         topic.is_over = True
         topic.share.give_back(topic.weight)
         self.histories.end(topic)
@@ -330,6 +333,7 @@ class Hub(Rings):
             self.histories.end(topic)
             self._leave_share(topic)
             self.ended += 1
+            self.gone += 1
             self.listeners.dropped(topic)
 
     def _leave_share(self, topic: Topic) -> None:

@@ -256,7 +256,17 @@ class PatternSubscription(SeveralTopics):
         incomplete: whether topics are left out already.
     """
 
-    __slots__ = ("_incomplete", "_measure", "_most", "_over", "_patterns", "_room", "_tell_incomplete", "_watcher")
+    __slots__ = (
+        "_gone",
+        "_incomplete",
+        "_measure",
+        "_most",
+        "_over",
+        "_patterns",
+        "_room",
+        "_tell_incomplete",
+        "_watcher",
+    )
 
     starred: ClassVar[bool] = True
 
@@ -272,6 +282,7 @@ class PatternSubscription(SeveralTopics):
     ) -> None:
         super().__init__(hub, places)
         self._over = dict.fromkeys(over)
+        self._gone = -1  # `Hub.gone` when those that are held no more were last looked for
         self._measure = room.measure
         self._room = room.length
         self._room -= self.measure(room.measure)
@@ -368,9 +379,13 @@ class PatternSubscription(SeveralTopics):
         """As the base says."""
         super()._forget(topic)
         self._over[topic] = None
+        self._gone = -1
 
     def _forget_dropped(self) -> None:
         """Leave those out of the cursor that are held no more: who comes back cannot meet them again."""
-        for topic in [topic for topic in self._over if not self._hub.holds(topic)]:
+        if self._gone == self._hub.gone:
+            return
+        self._gone = self._hub.gone
+        for topic in [topic for topic in self._over if topic.is_over]:
             del self._over[topic]
             self._room += self._measure(topic.name, Cursor(topic.epoch, 0))
