@@ -32,8 +32,7 @@ from slosh.client.publisher import Publisher
 from slosh.commands.lines import encode_line
 from slosh.commands.progress import Progress, count
 from slosh.commands.screen import need
-from slosh.commands.shared import EXIT_TIMED_OUT, ClientCommand, parse_duration, printable, tell, url_option
-from slosh.commands.teaching import FILE
+from slosh.commands.shared import EXIT_TIMED_OUT, FILE, ClientCommand, parse_duration, printable, tell, url_option
 from slosh.commands.upstream import LIBRARIES, Address, Denied, Lost, Upstream, parse_address
 from slosh.commands.watched import WatchedTopics
 from slosh.core.patterns import check_pattern

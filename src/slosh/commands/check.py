@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from slosh.commands.serve import EXIT_SETTING, SettingsCommand, option_of
-from slosh.commands.teaching import FILE, TeachingCommand
+from slosh.commands.serve import EXIT_SETTING, option_of
+from slosh.commands.teaching import FILE, SettingsCommand, TeachingCommand
 from slosh.errors import SloshError
 from slosh.listening import find_impossible
 from slosh.settings.row import hide_login

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
-from slosh.commands.teaching import FILE
+from slosh.commands.teaching import FILE, SettingsCommand
 from slosh.errors import CannotListen, SettingError, SloshError
 from slosh.logs import event, write_logs
 from slosh.settings.row import SWITCH, Group, Setting, describe_default, hide_login
@@ -58,26 +58,6 @@ class Refused(click.ClickException):
     def __init__(self, error: SloshError, advice: str = "") -> None:
         super().__init__(hide_login(f"{error.detail}\n{advice}" if advice else error.detail))
         self.exit_code = EXIT_SETTING if isinstance(error, SettingError) else EXIT_NOT_STARTED  # type: ignore[misc]  # click reads it from the instance
-
-
-class SettingsCommand(click.Command):
-    """A command with an option for each setting."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line. The value in `--view=-1` is one; click takes what begins so for the next option."""
-        switches = {row.option: row.name for row in TABLE if row.is_switch}
-        end = args.index("--") if "--" in args else len(args)
-        found = [
-            (each, switches[name], value)
-            for each in args[:end]
-            for name, mark, value in [each.partition("=")]
-            if mark and name in switches and value.startswith("-")
-        ]
-        left = [each for each in args[:end] if each not in {words for words, _, _ in found}]
-        rest = super().parse_args(ctx, left + args[end:])
-        for _, name, value in found:
-            ctx.params[name] = value
-        return rest
 
 
 class ServeCommand(SettingsCommand):

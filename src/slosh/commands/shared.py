@@ -37,6 +37,7 @@ from slosh.commands.teaching import (
     EXIT_UNREACHABLE,
     EXIT_UNWATCHED,
     EXIT_USAGE,
+    FILE,
     TeachingCommand,
 )
 from slosh.settings.sources import CLIENT_VARIABLES
@@ -49,6 +50,7 @@ __all__ = [
     "EXIT_UNREACHABLE",
     "EXIT_UNWATCHED",
     "EXIT_USAGE",
+    "FILE",
     "ClientCommand",
     "Failed",
     "Number",

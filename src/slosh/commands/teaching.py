@@ -4,6 +4,8 @@ from typing import ClassVar, Final
 
 import click
 
+from slosh.settings.table import TABLE
+
 EXIT_FOUND: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNWATCHED: Final = 3
@@ -57,3 +59,23 @@ class TeachingCommand(click.Command):
             if lines:
                 with formatter.section(title):
                     formatter.write_dl(lines)
+
+
+class SettingsCommand(click.Command):
+    """A command with an option for each setting."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line. The value in `--view=-1` is one; click takes what begins so for the next option."""
+        switches = {row.option: row.name for row in TABLE if row.is_switch}
+        end = args.index("--") if "--" in args else len(args)
+        found = [
+            (each, switches[name], value)
+            for each in args[:end]
+            for name, mark, value in [each.partition("=")]
+            if mark and name in switches and value.startswith("-")
+        ]
+        left = [each for each in args[:end] if each not in {words for words, _, _ in found}]
+        rest = super().parse_args(ctx, left + args[end:])
+        for _, name, value in found:
+            ctx.params[name] = value
+        return rest
