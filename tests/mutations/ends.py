@@ -49,7 +49,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/several.py",
-        "for topic in [topic for topic in self._over if not self._hub.holds(topic)]:",
+        "for topic in [topic for topic in self._over if topic.is_over]:",
         "for topic in list[Topic]():",
         "web/test_ends.py::test_a_pattern_reader_forgets_what_is_gone[eventsource]",
     ),
