@@ -1,7 +1,7 @@
 """How many messages go into one request: many where a topic keeps many, and never more than half of what it keeps."""
 
 from slosh.client.answers import Published
-from slosh.client.batching import FIRST, BatchSize, halve, may_be_one
+from slosh.client.batching import FIRST, BatchSize, halve, may_be_one, place_in_batch
 from slosh.client.errors import Refused
 
 
@@ -79,4 +79,24 @@ def test_which_refusals_may_be_about_one_message() -> None:
 
 
 def test_halves_are_all_of_it_in_its_order() -> None:
-    assert halve([b"1", b"2", b"3"]) == ([b"1"], [b"2", b"3"])
+    assert halve([b"1", b"2", b"3"]) == (([b"1"], 0), ([b"2", b"3"], 1))
+    assert halve([b"5", b"6"], 4) == (([b"5"], 4), ([b"6"], 5))
+
+
+def test_the_refusal_of_a_part_names_the_line_of_the_batch() -> None:
+    said = {"code": "bad_json", "detail": "Line 2: This is not JSON. Nothing was stored.", "line": 2, "position": 7}
+    placed = place_in_batch(Refused(400, said, "x"), 40)
+    assert placed.detail == "Line 42: This is not JSON. Nothing was stored."
+    assert (placed.status, placed.reason, placed.problem["line"], placed.problem["position"]) == (
+        400,
+        "bad_json",
+        42,
+        7,
+    )
+    whole = Refused(400, said, "x")
+    assert place_in_batch(whole, 0) is whole
+    for detail in ("A batch has at most 10 lines (max_batch).", "", "Line x"):
+        assert (
+            place_in_batch(Refused(413, {"detail": detail}, "x"), 3).detail
+            == Refused(413, {"detail": detail}, "x").detail
+        )

@@ -130,6 +130,21 @@ def test_one_message_that_is_refused_does_not_take_its_neighbours_with_it(client
         assert ours.error is bad
 
 
+def test_the_refusal_of_a_message_names_its_line_of_the_batch_however_often_that_was_halved(client: FakeClient) -> None:
+    def bad(line: int) -> Refused:
+        return Refused(400, {"code": "bad_json", "detail": f"Line {line}: This is not JSON.", "line": line}, "x")
+
+    good = Published(taken=True)
+    client.answers = [bad(4), good, bad(2), good, bad(1)]
+    with publisher(client) as ours:
+        ours.send_encoded("a", [b"1", b"2", b"3", b"x"])
+        client.release(5)
+        assert ours.flush(PATIENCE)
+        assert (ours.sent, ours.refused) == (3, 1)
+        assert isinstance(ours.error, Refused)
+        assert (ours.error.detail, ours.error.problem["line"]) == ("Line 4: This is not JSON.", 4)
+
+
 def test_batches_grow_to_half_of_what_the_topic_keeps(client: FakeClient) -> None:
     client.answers = [Published(taken=True, queue=400, queue_bytes=1 << 20)]
     with publisher(client) as ours:

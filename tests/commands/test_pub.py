@@ -148,10 +148,14 @@ def test_strict_stops_at_the_first_that_nobody_watches(server: str) -> None:
 
 def test_a_refused_line_is_counted_and_the_others_go_on(tmp_path: Path) -> None:
     with Serving(tmp_path, "--unwatched=keep", "--max-message=20") as serving:
-        done = pub(serving.url, "a", lines=b"1\n" + b'"' + b"x" * 50 + b'"\n3\n')
-        assert done.returncode == EXIT_REFUSED
-        assert b"refused 1 message" in done.stderr
-        assert kept(serving.url, "a") == [1, 3]
+        for words in ((), ("--strict",), ("--spool", str(tmp_path / "spool"))):
+            topic = f"a{len(words)}"
+            done = pub(serving.url, topic, *words, lines=b"1\n2\n" + b'"' + b"x" * 50 + b'"\n4\n')
+            assert done.returncode == EXIT_REFUSED
+            assert b"Line 3 is larger" in done.stderr, "of the batch, and not of the part that was sent last"
+            if words != ("--strict",):
+                assert b"refused 1 message" in done.stderr
+                assert kept(serving.url, topic) == [1, 2, 4]
 
 
 CLASSES = '[topics."log/**"]\nqueue = 10000\n[topics.small]\nqueue = 8\n'

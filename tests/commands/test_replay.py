@@ -119,7 +119,7 @@ def test_a_message_that_the_server_does_not_take_costs_none_of_its_neighbours(cl
     client.open("replay/big")
     done = replay(client, str(file), "--speed=0")
     assert done.returncode == EXIT_REFUSED, done.stderr
-    assert "1 message was refused, the last one of replay/big: " in done.stderr
+    assert "1 message was refused, the last one of replay/big: Line 3 " in done.stderr
     assert f"{len(messages) - 1} messages published" in done.stderr
     assert client.publish("replay/big", 0).max == len(messages)
 

@@ -8,6 +8,7 @@ The rules of this file:
 * A message that the server does not take is found in the same way, so its neighbours are stored, in their order.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -23,6 +24,8 @@ _MOST_BYTES: Final = 512 * 1024
 _REMEMBERED: Final = 1000
 """Topics that differ from the default, and are remembered. More are learnt again."""
 _TOO_LARGE: Final = 413
+_LINE: Final = re.compile(r"Line ([0-9]{1,9})\b")
+"""How a server begins to say which line of a batch it means."""
 
 
 class BatchSize:
@@ -80,7 +83,28 @@ def may_be_one(error: Refused) -> bool:
     return error.status == _TOO_LARGE or error.reason == "bad_json"
 
 
-def halve(lines: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
-    """The first and the second half of several messages."""
+def halve(lines: Sequence[bytes], before: int = 0) -> tuple[tuple[Sequence[bytes], int], tuple[Sequence[bytes], int]]:
+    """The first and the second half of several messages, each with how many of its batch stand before it.
+
+    Args:
+        before: how many messages of the batch stand before `lines`.
+    """
     middle = len(lines) // 2
-    return lines[:middle], lines[middle:]
+    return (lines[:middle], before), (lines[middle:], before + middle)
+
+
+def place_in_batch(error: Refused, before: int) -> Refused:
+    """The refusal of a part of a batch, which names the line of the batch and not that of the part.
+
+    Args:
+        before: how many messages of the batch stand before that part.
+    """
+    match = _LINE.match(error.detail)
+    if not before or match is None:
+        return error
+    problem = dict(error.problem)
+    line = problem.get("line")
+    if isinstance(line, int):
+        problem["line"] = line + before
+    problem["detail"] = f"Line {int(match[1]) + before}{error.detail[match.end() :]}"
+    return Refused(error.status, problem, "")

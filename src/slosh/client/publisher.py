@@ -25,7 +25,7 @@ from typing import Final, Literal
 from slosh.client.addresses import one_topic_path
 from slosh.client.answers import Published, passes
 from slosh.client.bases import Closeable
-from slosh.client.batching import BatchSize, halve, may_be_one
+from slosh.client.batching import BatchSize, halve, may_be_one, place_in_batch
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.request import check_number, check_seconds
 from slosh.client.synchronous import Client
@@ -240,8 +240,8 @@ class Publisher(Closeable):
         same = (line for _, line in itertools.takewhile(lambda each: each[0] == topic, self._waiting))
         return topic, [self._waiting.popleft()[1] for _ in range(self._batch.count(topic, same))]
 
-    def _deliver(self, topic: str, lines: Sequence[bytes]) -> None:
-        """Send a batch until it is taken or refused, or this publisher is closed."""
+    def _deliver(self, topic: str, lines: Sequence[bytes], before: int = 0) -> None:
+        """Send a batch, or the part of one behind so many messages, until it is taken or refused, or this is closed."""
         if topic in self._asleep:
             self.unwatched += len(lines)
             return
@@ -250,9 +250,9 @@ class Publisher(Closeable):
             try:
                 published = self._client.publish_encoded(topic, lines, key=key)
             except ClientError as error:
-                self.error = error
+                self.error = place_in_batch(error, before) if isinstance(error, Refused) else error
                 if isinstance(error, Refused) and not passes(error.status):
-                    self._refuse(topic, lines, error)
+                    self._refuse(topic, lines, before, error)
                     return
                 self.failed(error)
                 with self._changed:
@@ -262,14 +262,14 @@ class Publisher(Closeable):
                 self._count(topic, len(lines), published)
                 return
 
-    def _refuse(self, topic: str, lines: Sequence[bytes], error: Refused) -> None:
+    def _refuse(self, topic: str, lines: Sequence[bytes], before: int, error: Refused) -> None:
         """One message that the server does not take refuses the whole batch, so each half is sent alone."""
         if len(lines) == 1 or not may_be_one(error):
             self.refused += len(lines)
             return
         self._batch.shrink(lines, error)
-        for half in halve(lines):
-            self._deliver(topic, half)
+        for half, stand_before in halve(lines, before):
+            self._deliver(topic, half, stand_before)
 
     def _count(self, topic: str, count: int, published: Published) -> None:
         if published.taken:

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 import click
 
-from slosh.client.batching import BatchSize, halve, may_be_one
+from slosh.client.batching import BatchSize, halve, may_be_one, place_in_batch
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.publisher import Publisher
 from slosh.client.synchronous import Client
@@ -146,16 +146,16 @@ def publish_strictly(
     size = BatchSize(batch)
     became = 0
 
-    def publish(messages: Sequence[bytes]) -> None:
+    def publish(messages: Sequence[bytes], before: int = 0) -> None:
         nonlocal became
         try:
             published = client.publish_encoded(topic, messages)
         except Refused as error:
             if len(messages) == 1 or not may_be_one(error):
-                raise
+                raise place_in_batch(error, before) from None
             size.shrink(messages, error)
-            for half in halve(messages):
-                publish(half)
+            for half, stand_before in halve(messages, before):
+                publish(half, stand_before)
             return
         size.learn(topic, published)
         if published.ended:

@@ -12,7 +12,7 @@ from typing import IO, Final
 import click
 
 from slosh.client.addresses import one_topic_path
-from slosh.client.batching import halve, may_be_one
+from slosh.client.batching import halve, may_be_one, place_in_batch
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.synchronous import Client
 from slosh.commands.progress import Progress, count, were
@@ -194,17 +194,17 @@ class _Player:
         if took > _AWAY:
             self._late += took
 
-    def _send(self, topic: str, messages: Sequence[bytes]) -> None:
+    def _send(self, topic: str, messages: Sequence[bytes], before: int = 0) -> None:
         """Publish messages of one topic. A batch that is refused for one of them, or its size, is sent in halves."""
         key = secrets.token_urlsafe(12)
         try:
             taken = keep_trying(lambda: self._client.publish_encoded(topic, messages, key=key))
         except Refused as error:
             if len(messages) == 1 or not may_be_one(error):
-                self._refuse(topic, len(messages), error)
+                self._refuse(topic, len(messages), place_in_batch(error, before))
                 return
-            for half in halve(messages):
-                self._send(topic, half)
+            for half, stand_before in halve(messages, before):
+                self._send(topic, half, stand_before)
         else:
             self._tally["sent" if taken else "unwatched"] += len(messages)
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Final, Self
 
 from slosh.client.answers import passes
-from slosh.client.batching import BatchSize, halve, may_be_one
+from slosh.client.batching import BatchSize, halve, may_be_one, place_in_batch
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.synchronous import Client
 
@@ -306,21 +306,21 @@ class SpoolSender:
         number = self._batch.count(self._topic, waiting)
         return number if self._rate is None else min(number, at_a_time(self._rate))
 
-    def _send(self, key: str, lines: Sequence[bytes]) -> Counter[str] | None:
+    def _send(self, key: str, lines: Sequence[bytes], before: int = 0) -> Counter[str] | None:
         """Publish a batch, and tell what became of it. None where it has to be sent again, with all its parts."""
         try:
             published = self._client.publish_encoded(self._topic, lines, key=key)
         except ClientError as error:
             if not isinstance(error, Refused) or passes(error.status):
                 return None
-            self.refusal = error
+            self.refusal = place_in_batch(error, before)
             if len(lines) == 1 or not may_be_one(error):
                 return Counter(refused=len(lines))
             self._batch.shrink(lines, error)
             # One that is refused keeps none of the others back. When all is sent again the halves have the same keys.
             became: Counter[str] = Counter()
-            for number, half in enumerate(halve(lines)):
-                part = self._send(f"{key}-{number}", half)
+            for number, (half, stand_before) in enumerate(halve(lines, before)):
+                part = self._send(f"{key}-{number}", half, stand_before)
                 if part is None:
                     return None
                 became += part
