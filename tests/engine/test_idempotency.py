@@ -4,6 +4,7 @@ import gc
 import time
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,10 +32,12 @@ def test_beyond_the_bound_the_oldest_go_and_are_counted() -> None:
 
 
 @PROPERTY
-@given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from("abcd")), max_size=30), st.integers(1, 5))
-def test_against_a_list_of_all_that_was_ever_kept(steps: Any, most: int) -> None:
-    """Each key is looked up as a publish does, and kept when it is new."""
-    replays = Replays(most)
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.sampled_from("abcd")), max_size=30), st.integers(1, 5), st.integers(0, 2)
+)
+def test_against_a_list_of_all_that_was_ever_kept(steps: Any, most: int, at_once: int) -> None:
+    """Each key is looked up as a publish does, and kept when it is new, also where what is too old is there still."""
+    replays = Replays(most, at_once)
     kept: list[tuple[float, str, Published]] = []
     now = 0.0
     for seconds, key in steps:
@@ -60,10 +63,14 @@ def test_the_client_that_has_the_most_loses_its_oldest() -> None:
 
 
 @PROPERTY
-@given(st.lists(st.tuples(st.sampled_from([0, 0, 1, 150]), st.sampled_from("abcd")), max_size=60), st.integers(1, 6))
-def test_no_client_pushes_out_what_another_has_that_has_less(steps: Any, most: int) -> None:
-    """Each of many publishes has a key of its own, and is kept for its client."""
-    replays = Replays(most)
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 0, 1, 150]), st.sampled_from("abcd")), max_size=60),
+    st.integers(1, 6),
+    st.integers(0, 2),
+)
+def test_no_client_pushes_out_what_another_has_that_has_less(steps: Any, most: int, at_once: int) -> None:
+    """Each of many publishes has a key of its own, and is kept for its client. What is too old pushes out nothing."""
+    replays = Replays(most, at_once)
     kept: dict[str, list[tuple[float, str]]] = {client: [] for client in "abcd"}
     now, forgotten = 0.0, 0
     for number, (seconds, client) in enumerate(steps):
@@ -102,8 +109,55 @@ def test_it_costs_the_same_however_many_are_kept() -> None:
     assert all(replays.find(join("a", f"each {number}"), 0.0) for number in range(1, 10_000, 100))
 
 
-def test_it_is_given_again_for_five_minutes_and_no_longer() -> None:
-    replays = Replays(10)
+@PROPERTY
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 150, 300]), st.sampled_from("abcde"), st.sampled_from("xyz")), max_size=60
+    )
+)
+def test_a_key_that_is_kept_again_counts_for_its_new_client_alone(steps: Any) -> None:
+    """Also where the answer before is there still, too old, and counted for another."""
+    replays = Replays(3, at_once=0)
+    now = 0.0
+    kept: list[tuple[float, str, str]] = []
+    for number, (seconds, key, client) in enumerate(steps):
+        now += seconds
+        kept = [each for each in kept if each[0] + REPLAY_SECONDS > now]
+        if replays.find(join("a", key), now) is None:
+            replays.keep(join("a", key), now, Published("k", number, 0), client)
+            kept.append((now, key, client))
+        if len(kept) > 3:
+            most = max([each[2] for each in kept], key=[each[2] for each in kept].count)
+            greatest = [each[2] for each in kept].count(most)
+            there = [(each[1], each[4]) for each in replays.all_kept(now)]
+            (gone,) = [each for each in kept if each[1:] not in there]
+            assert [each[2] for each in kept].count(gone[2]) == greatest
+            assert gone == next(each for each in kept if each[2] == gone[2])
+            kept.remove(gone)
+        assert [(each[1], each[4]) for each in replays.all_kept(now)] == [each[1:] for each in kept]
+
+
+def test_very_many_that_grow_old_together_are_no_work_of_one_publish() -> None:
+    """A hundred thousand were a seventh of a second for everybody. All of them are gone after some more publishes."""
+    replays = Replays(100_000)
+    for number in range(100_000):
+        replays.keep(join("a", f"key {number}"), 0.0, Published("k", 1, 0), f"client {number % 7}")
+    now = REPLAY_SECONDS + 1.0
+    began = time.thread_time()
+    for number in range(100):
+        assert replays.find(join("a", f"key {number * 1000}"), now) is None
+        replays.keep(join("a", f"key {number * 1000}"), now, Published("k", number, 0), "client")
+    assert time.thread_time() - began < 0.05
+    assert len(replays._answers) < 99_000
+    for number in range(7000):
+        assert replays.find(join("a", f"more {number}"), now) is None
+    assert [each[1] for each in replays.all_kept(now)] == [f"key {number * 1000}" for number in range(100)]
+    assert (len(replays._answers), len(replays._clients), replays.forgotten) == (100, 1, 0)
+
+
+@pytest.mark.parametrize("at_once", [0, 16])
+def test_it_is_given_again_for_five_minutes_and_no_longer(at_once: int) -> None:
+    replays = Replays(10, at_once)
     replays.keep(join("a", "key"), 100.0, Published("k", 1, 0))
     assert replays.find(join("a", "key"), 100.0 + 299.999) is not None
     assert replays.find(join("a", "key"), 100.0 + 300.0) is None
