@@ -165,7 +165,8 @@ def scan_lines(block: bytes, max_fields: int, read: list[bytes], late: list[byte
         if name is None:
             if spelled.translate(None, _TOKEN):
                 return 0
-            if not (len(spelled) <= _LONGEST and _BY_PLACE[_place(spelled)]):
+            # As `_place` has it, whose call would cost more than the rest of this look.
+            if len(spelled) > _LONGEST or not _BY_PLACE[(spelled[0] + spelled[-1] & 31) << 6 | len(spelled)]:
                 continue
             name = _NAMES.get(spelled.lower())
             if name is None:
