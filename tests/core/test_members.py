@@ -185,3 +185,36 @@ TEXTS = st.text(st.sampled_from(["k", "\ud83d", "\ude00", "\\", '"', "u", "d"]),
 def test_a_member_beside_halves_of_characters_is_what_json_finds_in_any_value(value: Any) -> None:
     found = raw_member(json.dumps(value).encode(), "k")
     assert found.decode() == (json.dumps(value["k"]) if isinstance(value, dict) and "k" in value else "")
+
+
+@pytest.mark.parametrize(
+    ("message", "value"),
+    [
+        (b'{"host.name":"a"}', "a"),
+        (b'{"host":{"name":"a"}}', "a"),
+        (b'{"host":{"name":"a"},"host.name":"b"}', "a"),
+        (b'{"host":{"other":1},"host.name":"b"}', "b"),
+        (b'{"host":5,"host.name": 1.50 }', b"1.50"),
+        (b'{"x":"\\ud83d","host.name":"\\ud83d"}', "\ud83d"),
+        (b'{"host.name":""}', ""),
+        (b'{"host.nam":1,"host":"name"}', None),
+        (b'["host.name"]', None),
+    ],
+)
+def test_a_member_whose_own_name_has_dots_is_found_where_none_stands_at_the_levels(message: bytes, value: Any) -> None:
+    """As the history and the viewer find it: OpenTelemetry and ECS name members so."""
+    assert find_member(message, ("host", "name")) == value
+
+
+def test_levels_and_names_with_dots_may_take_turns() -> None:
+    message = b'{"resource.attributes":{"service.name":"a","x":{"y.z":[1]}}}'
+    assert find_member(message, ("resource", "attributes", "service", "name")) == "a"
+    assert find_member(message, ("resource", "attributes", "x", "y", "z")) == b"[1]"
+    assert find_member(message, ("resource", "attributes", "service")) is None
+
+
+def test_looking_for_names_with_dots_is_counted() -> None:
+    plain, dotted = Finder(("host", "name")), Finder(("host", "name"))
+    plain.find(b'{"host":{"name":"a"}}')
+    dotted.find(b'{"host.name":"abcdefg"}')
+    assert dotted.spent > plain.spent

@@ -217,6 +217,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/members.py",
+        "if not text and len(path) > 1:",
+        "if False:",
+        "core/test_members.py::test_a_member_whose_own_name_has_dots_is_found_where_none_stands_at_the_levels",
+    ),
+    row(
+        "core/members.py",
         "return _find_beside_halves(message, self._path, self._steps)",
         "return None",
         "core/test_members.py::test_half_a_character_elsewhere_changes_nothing",

@@ -5,6 +5,8 @@ The rules of this file:
 * Each message that a publisher may post is read, with halves of characters, equal names and numbers of any length.
 * Strings are equal as text, however they were escaped. Everything else is compared by its letters, so that no number
   loses precision.
+* A path leads through levels, and where it leads to nothing so, through members whose names have dots themselves, as
+  those of OpenTelemetry do (`{"host.name": "a"}`): at each level the longest name counts.
 * The cost of looking is counted in `spent`, so that a reader of very much can go on in another turn.
 * Of a message nothing is made but the member that is looked for, also where msgspec does not accept the message.
 """
@@ -71,14 +73,24 @@ class Finder:
             for step in self._steps:
                 text = step(text)
                 if not text:
-                    return None
+                    return self._find_dotted(message)
             text = text.strip()
             return _string(text) if text.startswith(b'"') else text
         except msgspec.ValidationError:
-            return None  # There is no object where the path goes on.
+            return self._find_dotted(message)  # There is no object where the path goes on.
         except (msgspec.DecodeError, RecursionError):
             self.spent += len(message) * _SLOWER
             return _find_beside_halves(message, self._path, self._steps)
+
+    def _find_dotted(self, message: bytes) -> bytes | str | None:
+        """The member of a message, by names that have dots themselves."""
+        if len(self._path) == 1:
+            return None
+        self.spent += len(message) * _SLOWER
+        text = _find_longest(message, self._path)
+        if not text:
+            return None
+        return text if not text.startswith(b'"') else _string(text)
 
 
 def raw_member(message: bytes, name: str) -> bytes:
@@ -121,10 +133,34 @@ def _make_step(name: str) -> Step:
 
 def _find_beside_halves(message: bytes, path: tuple[str, ...], steps: list[Step]) -> bytes | str | None:
     """As `Finder.find`, for a message that has halves of characters."""
-    text = _find_letters(_mark_halves(message, "".join(path)), steps)
+    marked = _mark_halves(message, "".join(path))
+    text = _find_letters(marked, steps)
+    if not text and len(path) > 1:
+        try:
+            text = _replace_halves(_find_longest(marked, path))
+        except (msgspec.DecodeError, RecursionError):
+            return None
     if text.startswith(b'"'):
         return cast("str", json.loads(text))
     return text or None
+
+
+def _find_longest(text: bytes, path: tuple[str, ...]) -> bytes:
+    """The letters of the member at a path whose names may have dots themselves; none where there is no such member."""
+    at = 0
+    try:
+        while at < len(path):
+            members = _members(text)
+            end = len(path)
+            while end > at and ".".join(path[at:end]) not in members:
+                end -= 1
+            if end == at:
+                return b""
+            text = bytes(members[".".join(path[at:end])])
+            at = end
+    except msgspec.ValidationError:
+        return b""  # The path goes on where no object stands.
+    return text.strip()
 
 
 def _find_letters(marked: bytes, steps: list[Step]) -> bytes:
