@@ -1,9 +1,12 @@
 """Trees of series by the names that lead to them, and the values in messages."""
 
 import json
+import math
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from slosh.core.buckets import Series
 from slosh.core.budget import Budget
@@ -28,12 +31,28 @@ def test_the_series_of_a_group_come_with_the_names_that_lead_to_them_in_the_orde
         (b'{"t":21.5}', {"t": 21.5}),
         (b'"\\ud800"', "\ud800"),
         (b"1e400", float("inf")),
+        (b"[-1e400, -" + b"1" * 5000 + b"]", [-math.inf, -math.inf]),
         (b"[" * 5000 + b"]" * 5000, None),
         (b"{", None),
     ],
 )
 def test_a_message_has_a_value_wherever_python_has_one(message: bytes, value: object) -> None:
     assert read_value(message) == value
+
+
+@pytest.mark.parametrize("beside", [b"1e999", b'"\\ud83d"', b"-" + b"1" * 5000])
+@given(number=st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+@example(7)
+@example(7.0)
+@example(12345678901234567890)
+@example(10**4000)
+def test_a_number_is_the_same_value_whatever_stands_beside_it(beside: bytes, number: float) -> None:
+    """So `by` has one series for it."""
+    alone = b'{"rack":%b}' % json.dumps(number).encode()
+    both = alone[:-1] + b',"s":%b}' % beside
+    expected = find_value(read_value(alone), ["rack"])
+    assert expected is not None
+    assert find_value(read_value(both), ["rack"]) == expected
 
 
 @pytest.mark.parametrize(

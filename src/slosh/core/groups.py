@@ -75,9 +75,17 @@ def read_value(message: bytes) -> object:
     except msgspec.DecodeError:
         # Halves of characters (RFC 8259 §8.2), and numbers beyond all bounds.
         try:
-            return json.loads(message, parse_int=float)
+            return json.loads(message, parse_int=_read_integer)
         except (ValueError, RecursionError):
             return None
+
+
+def _read_integer(text: str) -> int | float:
+    """An integer of JSON; infinite where it has more digits than Python reads (4,300)."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def find_value(value: object, names: Sequence[str]) -> str | None:
