@@ -133,7 +133,24 @@ class EndsContract(EngineContract):
     def test_an_end_that_comes_again_with_its_key_is_answered_as_the_first_time(self, harness: Harness) -> None:
         harness.opened("a")
         first = harness.taken("a", b"1", key="k", ends=True)
+        assert first.ended
         assert harness.taken("a", b"1", key="k", ends=True) == first.again()
+
+    def test_a_key_that_comes_again_with_another_kind_of_request_is_answered_as_the_first_time(
+        self, harness: Harness
+    ) -> None:
+        """So whether the topic ended is said as it was, whatever the second request wants."""
+        harness.opened("a")
+        first = harness.taken("a", b"1", b"2", key="publish")
+        assert not first.ended
+        assert harness.taken("a", key="publish", ends=True) == first.again()
+        assert harness.taken("a", b"3", key="publish", ends=True) == first.again()
+        assert not harness.look("a").ended
+        last = harness.taken("a", b"3", key="end", ends=True)
+        assert last.ended
+        assert harness.taken("a", b"4", key="end") == last.again()
+        assert harness.taken("a", key="end", opens=True) == last.again()
+        assert harness.taken("a", ends=True).ended
 
     def test_the_list_says_which_topics_have_ended(self, harness: Harness) -> None:
         harness.opened("a")

@@ -121,6 +121,19 @@ def test_a_publish_is_answered_as_at_the_process_before() -> None:
     assert after.replays.find(join("a", "key"), LATER + 301.0) is None
 
 
+def test_an_end_is_answered_as_at_the_process_before() -> None:
+    before, after = engine(), engine()
+    before.hub.open("a", 0.0)
+    answers: list[object] = []
+    before.publish("a", (b"1",), 0.0, answers.append, "key", ends=True)
+    carry(before, after, 20.0)
+    after.publish("a", (b"1",), LATER + 20.0, answers.append, "key", ends=True)
+    first, again = answers
+    assert isinstance(first, Published)
+    assert first.ended
+    assert again == first.again()
+
+
 def test_a_key_counts_for_its_client_afterwards_too() -> None:
     before, after = engine(), engine()
     before.hub.open("a", 0.0)

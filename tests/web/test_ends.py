@@ -273,6 +273,22 @@ def test_an_end_that_comes_again_with_its_key_is_answered_again(site: Site) -> N
     assert (again.body, again["Idempotent-Replayed"]) == (first.body, "true")
 
 
+def test_an_end_with_the_key_of_a_message_does_not_say_that_the_topic_has_ended(site: Site) -> None:
+    kept(site)
+    first = site.post("/topics/a", b"1", Idempotency_Key="k")
+    by_post = site.post("/topics/a?end", b'"last"', Idempotency_Key="k")
+    by_delete = site.ask("DELETE", "/topics/a", Idempotency_Key="k")
+    assert [(each.body, each["Idempotent-Replayed"]) for each in (by_post, by_delete)] == [(first.body, "true")] * 2
+    post(site, 2)
+
+
+def test_a_message_with_the_key_of_an_end_is_answered_that_the_topic_has_ended(site: Site) -> None:
+    kept(site)
+    first = site.ask("DELETE", "/topics/a", Idempotency_Key="k")
+    again = site.post("/topics/a", b"1", Idempotency_Key="k")
+    assert (again.body, again["Idempotent-Replayed"]) == (first.body, "true")
+
+
 def test_a_publisher_on_a_websocket_is_told(site: Site) -> None:
     reader = reader_of(site, WebSocket)
     assert reader.client is not None

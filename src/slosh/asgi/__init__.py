@@ -185,9 +185,8 @@ class Slosh:
             return Published(taken=False)
         if isinstance(answer, SloshError):
             raise answer
-        return Published(
-            taken=True, max=answer.newest, watchers=answer.watchers, next=f"{answer.epoch}.{answer.newest}"
-        )
+        place = f"{answer.epoch}.{answer.newest}"
+        return Published(taken=True, max=answer.newest, watchers=answer.watchers, next=place, ended=answer.ended)
 
     async def _start(self) -> None:
         await self._server.start(listening=False)

@@ -29,9 +29,10 @@ class Published:
         watchers: how many watchers the topic had when they were taken.
         accepted: how many messages were taken.
         replayed: whether this is the answer to an earlier publish with the same key, and nothing was taken now.
+        ended: whether the topic ended with that publish, or was to end once more.
     """
 
-    __slots__ = ("accepted", "epoch", "newest", "replayed", "watchers")
+    __slots__ = ("accepted", "ended", "epoch", "newest", "replayed", "watchers")
 
     def __init__(
         self,
@@ -40,12 +41,14 @@ class Published:
         watchers: int,
         accepted: int = 1,
         replayed: bool = False,  # noqa: FBT001, FBT002 - by position, because names cost a call twice its time
+        ended: bool = False,  # noqa: FBT001, FBT002 - as above
     ) -> None:
         self.epoch = epoch
         self.newest = newest
         self.watchers = watchers
         self.accepted = accepted
         self.replayed = replayed
+        self.ended = ended
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Published) and self._facts() == other._facts()
@@ -57,11 +60,11 @@ class Published:
         return f"Published{self._facts()}"
 
     def _facts(self) -> tuple[object, ...]:
-        return self.epoch, self.newest, self.watchers, self.accepted, self.replayed
+        return self.epoch, self.newest, self.watchers, self.accepted, self.replayed, self.ended
 
     def again(self) -> "Published":
         """The same, as it is given to who publishes once more."""
-        return Published(self.epoch, self.newest, self.watchers, self.accepted, True)  # noqa: FBT003 - as above
+        return Published(self.epoch, self.newest, self.watchers, self.accepted, True, self.ended)  # noqa: FBT003 - as above
 
 
 RATE_WINDOW: Final = 10.0

@@ -148,8 +148,9 @@ class MemoryEngine(Engine):
         hub = self.hub
         topic = hub.find(name, now)
         if topic is not None and topic.ended:
-            is_repeated = ends and not opens and not messages
-            return Published(topic.epoch, topic.last, topic.count_watchers(), 0) if is_repeated else TopicEnded()
+            if opens or messages:
+                return TopicEnded()
+            return Published(topic.epoch, topic.last, topic.count_watchers(), 0, ended=True)  # DELETE once more
         keeps = topic.kind.keeps if topic is not None else hub.classes.find(name).keeps
         if opens or (messages and (keeps or (topic is None and hub.listeners.is_wanted(name)))):
             is_new = topic is None
@@ -166,7 +167,7 @@ class MemoryEngine(Engine):
             return full
         if messages:
             hub.append(topic, messages, now, int(self._wall() * 1000))
-        answer = Published(topic.epoch, topic.last, topic.count_watchers(), len(messages))
+        answer = Published(topic.epoch, topic.last, topic.count_watchers(), len(messages), ended=ends)
         if ends:
             hub.finished += 1
             hub.end(topic)

@@ -92,7 +92,10 @@ class HistoryState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 class KeyState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """An idempotency key: for how many seconds it is kept, its answer, and the client for whom it counts."""
+    """An idempotency key: for how many seconds it is kept, its answer, and the client for whom it counts.
+
+    Its answer is the rest, in parts: what is new in it stands behind the client, and need not be there.
+    """
 
     topic: str
     key: str
@@ -102,6 +105,7 @@ class KeyState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     watchers: int
     accepted: int
     client: str
+    ended: bool = False
 
 
 class Snapshot(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -132,8 +136,8 @@ def take(engine: MemoryEngine, now: float) -> Iterator[bytes]:
     kept = engine.replays.all_kept(now)
     while portion := list(islice(kept, _KEYS_AT_A_TIME)):
         keys = [
-            KeyState(topic, key, left, answer.epoch, answer.newest, answer.watchers, answer.accepted, client)
-            for topic, key, left, answer, client in portion
+            KeyState(topic, key, left, said.epoch, said.newest, said.watchers, said.accepted, client, said.ended)
+            for topic, key, left, said, client in portion
         ]
         yield _encoder.encode(Snapshot(keys=keys))
 
@@ -210,7 +214,7 @@ def put_back(engine: MemoryEngine, part: bytes, now: float) -> int:
     for series in snapshot.series:
         _put_series_back(engine, series, now)
     for each in snapshot.keys:
-        answer = Published(each.epoch, each.newest, each.watchers, each.accepted)
+        answer = Published(each.epoch, each.newest, each.watchers, each.accepted, ended=each.ended)
         engine.replays.put_back(each.topic, each.key, now + each.left, answer, each.client)
     return left_out
 

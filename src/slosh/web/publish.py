@@ -53,7 +53,6 @@ class Publish(Action):
     __slots__ = (
         "_closing",
         "_date",
-        "_ended",
         "_ends",
         "_engine",
         "_fixed",
@@ -91,7 +90,6 @@ class Publish(Action):
         self._opens = opens
         self._ends = ends
         self._is_special = opens or ends or not engine.knows_all
-        self._ended = _ENDED if ends else b""  # at the end of an answer
         self._fixed = b""  # how an answer begins, up to what tells of the message
         self._date = b""  # that stands in it
         self._closing = b""  # that stands in it too
@@ -267,8 +265,9 @@ class Publish(Action):
         fixed = self._fixed + REPLAYED if outcome.replayed else self._fixed
         watchers = b"%d" % outcome.watchers
         accepted = self._tell_batch(outcome, topic) if self.is_batch else b""
-        self._rest = b'","watchers":%b%b%b}\n' % (watchers, accepted, self._ended)
-        length = _BODY + size + len(watchers) + len(accepted) + len(self._ended)
+        ended = _ENDED if outcome.ended else b""
+        self._rest = b'","watchers":%b%b%b}\n' % (watchers, accepted, ended)
+        length = _BODY + size + len(watchers) + len(accepted) + len(ended)
         self._start = b'%bSlosh-Watchers: %b\r\nContent-Length: %d\r\n\r\n{"max":' % (fixed, watchers, length)
         self._watchers = outcome.watchers
         self._size = 0 if outcome.replayed else size

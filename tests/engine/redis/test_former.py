@@ -54,7 +54,7 @@ def make_former(node: Node) -> Node:
         def answered(reply: Any) -> None:
             if name == "sync" and isinstance(reply, list) and len(reply) > 2:
                 reply.insert(5, 0)
-            elif name == "facts" and isinstance(reply, list) and len(reply) > 2:
+            elif name in {"facts", "publish"} and isinstance(reply, list) and len(reply) > 2:
                 reply.append(0)
             done(reply)
 
@@ -133,6 +133,18 @@ def test_a_life_that_the_former_node_begins_has_not_ended(pair: tuple[Node, Node
     assert former.opened("a").epoch != first
     assert today.taken("a", b"2").newest == 1
     assert not today.look("a").ended
+
+
+def test_a_key_is_answered_again_by_either(pair: tuple[Node, Node]) -> None:
+    """That the topic ended with it is told by the node of today alone."""
+    today, former = pair
+    today.opened("a")
+    mine, theirs = today.taken("a", b"1", key="today"), former.taken("a", b"2", key="former")
+    assert former.taken("a", b"1", key="today") == mine.again()
+    assert today.taken("a", b"2", key="former") == theirs.again()
+    last = today.taken("a", b"3", key="end", ends=True)
+    again = former.taken("a", b"3", key="end")
+    assert (again.replayed, again.newest, again.accepted) == (True, last.newest, 1)
 
 
 @STORY

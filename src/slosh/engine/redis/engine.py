@@ -144,7 +144,7 @@ class RedisEngine(Engine):
 
     def _taken(self, name: str, reply: list[Any], opener: str, *, opens: bool, ends: bool) -> Published:
         """What publish.lua answered, after what follows from it was done."""
-        epoch, newest, watchers, accepted, replayed, created = reply
+        epoch, newest, watchers, accepted, replayed, created, ended = reply
         if created:
             self._directory.tell_of_creation(name, opener)
         elif not replayed and ((kind := self._view.kind_of(name)).keeps or opens):  # It begins to linger again.
@@ -155,7 +155,7 @@ class RedisEngine(Engine):
             if ends:
                 self.hub.finished += 1
                 self._directory.tell_of_end(name)
-        return Published(epoch.decode(), newest, watchers, accepted, replayed == 1)
+        return Published(epoch.decode(), newest, watchers, accepted, replayed == 1, ended == 1)
 
     def _send_publish(
         self,

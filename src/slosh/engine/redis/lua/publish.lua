@@ -6,7 +6,8 @@
 --   than the topic is active; messages to keep; bytes to keep; microseconds to keep each, 0 for any time; PUBLISH or SPUBLISH; the channel;
 --   milliseconds that an idempotency key holds; 1 where the topic ends with this; the messages.
 -- Gives {nodes that listen to it} where the topic is not active, {epoch, newest} where it has ended, else
---   {epoch, newest, watchers, accepted, replayed (1, or 2 where an end came again without a key), created}.
+--   {epoch, newest, watchers, accepted, replayed (1, or 2 where an end came again without a key), created, 1 where
+--   the topic ended with it}.
 --
 -- What is announced is the place of the newest message, `epoch.newest`. Where the messages are small they are carried
 -- along, so that a node which has all before them need not ask: behind the place stand the stamp of the message before
@@ -33,7 +34,8 @@ if KEYS[4] then
   if was then
     local taken, epoch, newest, watchers, accepted = string.match(was, '^(%d+) (%w+) (%d+) (%d+) (%d+)$')
     if now < tonumber(taken) + key_life * 1000 then
-      return { epoch, tonumber(newest), tonumber(watchers), tonumber(accepted), 1, 0 }
+      local ended = string.sub(taken, 1, 1) == '0' and 1 or 0
+      return { epoch, tonumber(newest), tonumber(watchers), tonumber(accepted), 1, 0, ended }
     end
   end
 end
@@ -50,7 +52,7 @@ if not life then
   created = 1
 elseif life.ended then
   if ends and new_epoch == '' and #ARGV < FIRST then -- once more, because the answer was lost
-    return { life.epoch, life.newest, watchers, 0, 2, 0 }
+    return { life.epoch, life.newest, watchers, 0, 2, 0, 1 }
   end
   return { life.epoch, life.newest }
 end
@@ -107,7 +109,9 @@ if ends then
   redis.call(announce, channel, place .. ' end ' .. newest .. ' 0\n')
 end
 if KEYS[4] then
-  local answer = table.concat({ whole(now), life.epoch, whole(life.newest), watchers, accepted }, ' ')
+  -- A `0` in front of the time says that the topic ended: a node whose slosh knows no such mark reads the same number.
+  local taken = (ends and '0' or '') .. whole(now)
+  local answer = table.concat({ taken, life.epoch, whole(life.newest), watchers, accepted }, ' ')
   redis.call('SET', KEYS[4], answer, 'PX', whole(key_life))
 end
-return { life.epoch, life.newest, watchers, accepted, 0, created }
+return { life.epoch, life.newest, watchers, accepted, 0, created, ends and 1 or 0 }
