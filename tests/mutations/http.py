@@ -342,10 +342,17 @@ ROWS: tuple[Row, ...] = (
         "web/test_topic_list.py::TestPortions::test_a_list_that_cannot_go_on_is_cut_off_and_looks_like_no_whole_one[the engine fails]",
     ),
     row(
-        "web/watcher_count.py",
-        'wait = self._wait if connection.head.method != "HEAD" else 0.0',
-        "wait = self._wait",
+        "web/readers/request.py",
+        "self.wait = 0.0 if is_head else bound_wait(wait, settings.default_wait, settings.max_wait)",
+        "self.wait = bound_wait(wait, settings.default_wait, settings.max_wait)",
         "web/test_topic_list.py::test_a_head_does_not_wait",
+        "web/test_held.py::test_a_head_is_answered_whatever_is_held[/topics/a]",
+    ),
+    row(
+        "web/guard.py",
+        "self._gate.note_held(connection, grant, counts=self._may_hold)",
+        "self._gate.note_held(connection, grant, counts=True)",
+        "web/test_held.py::test_what_waits_for_its_answer_alone_takes_no_place",
     ),
     row(
         "web/jsontext.py",

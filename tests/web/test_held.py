@@ -40,6 +40,32 @@ def test_what_is_answered_at_once_is_not_counted(site: Site) -> None:
         assert hold(site, "192.0.2.1", "/topics/a?wait=0").next().status == 200
 
 
+NEVER_HELD = ("/topics/a?wait=0", "/topics/a?watchers", "/topics/a?watchers&wait=0", "/topics/a?history=1m", "/topics")
+
+
+@pytest.mark.parametrize("target", NEVER_HELD)
+def test_what_is_never_held_is_answered_whatever_is_held(site: Site, target: str) -> None:
+    for _ in range(2):
+        hold(site, "192.0.2.1")
+    for _ in range(3):
+        assert hold(site, "192.0.2.1", target).next().status == 200
+
+
+@pytest.mark.parametrize("target", ["/topics/a", "/topics/a?watchers&wait=9", "/topics/a?history=1m"])
+def test_a_head_is_answered_whatever_is_held(site: Site, target: str) -> None:
+    for _ in range(2):
+        hold(site, "192.0.2.1")
+    assert site.ask("HEAD", target).status == 200
+
+
+def test_what_waits_for_its_answer_alone_takes_no_place(site: Site) -> None:
+    """As a history for its turn, or a publish for the store."""
+    for _ in range(2):
+        site.connect(("192.0.2.1", 1)).get("/topics/a?history=1m")
+    for _ in range(2):
+        assert hold(site, "192.0.2.1").silent()
+
+
 def test_a_token_has_one_share_from_all_addresses(site: Site) -> None:
     fields = {"Authorization": f"Bearer {TOKEN}"}
     for number in range(2):

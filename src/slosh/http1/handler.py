@@ -36,8 +36,6 @@ class Action:
     is_open: ClassVar[bool] = False
     """Whether it needs no right. Actions on topics say by `is_allowed` which they need; one that says nothing is
     refused wherever there are rules."""
-    may_hold: ClassVar[bool] = False
-    """Whether a request may be held for long."""
 
     def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - most need none, or say more
         """Whether `rights` are enough for a request with this variable part, None where it has none.
@@ -45,6 +43,10 @@ class Action:
         It is asked before the engine is, so that nothing of a topic shows in the answer, nor in its time.
         """
         return self.is_open
+
+    def may_be_held(self) -> bool:
+        """Whether a request may be held until something happens, and not only until its answer is ready."""
+        return False
 
     def count_messages(self, body: bytes) -> int:  # noqa: ARG002 - most publish none
         """How many messages a request with this body would publish, rather too many than too few."""
@@ -173,6 +175,10 @@ class ByTrust(Action):
     def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
         """As the one that counts."""
         self._choose(connection).run_with(connection, body, variable)
+
+    def may_be_held(self) -> bool:
+        """As either."""
+        return self.other.may_be_held()
 
     def is_allowed(self, rights: Rights, variable: object | None) -> bool:
         """As either."""

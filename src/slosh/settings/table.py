@@ -461,8 +461,9 @@ class Settings:
     max_held_per_address: int = number(
         0,
         Group.CAPACITY,
-        "Requests of one client that are held at a time: polls and streams; one more is answered 429. They are "
-        "counted for its address, which behind proxies is that which trusted_proxies give, and for its token.",
+        "Requests of one client that are held at a time: polls and streams; one more is answered 429. A request "
+        "that is answered without waiting, as with wait=0, does not count. They are counted for its address, which "
+        "behind proxies is that which trusted_proxies give, and for its token.",
         unit="requests",
         lowest=0,
         highest=10_000_000,

@@ -194,9 +194,13 @@ class Gate:
             if grant.key:
                 self._take(self.messages, "publish_rate", grant.key, messages, connection, grant)
 
-    def note_held(self, connection: Connection, grant: Grant) -> None:
-        """A request is held now that was begun with `grant`: see that it ends with it."""
-        if self.held.most:
+    def note_held(self, connection: Connection, grant: Grant, *, counts: bool) -> None:
+        """A request is held now that was begun with `grant`: see that it ends with it.
+
+        Args:
+            counts: whether it is one of those of which a client may have so many; else its answer is being made.
+        """
+        if counts and self.held.most:
             self.held.add(connection, grant)
         authority = self.authority
         if authority is None:

@@ -13,7 +13,7 @@ from slosh.access.jwt import looks_like_jwt
 from slosh.access.rights import Grant
 from slosh.errors import Forbidden, SloshError, TooManyHeld, TooManyRequests, Unauthorized
 from slosh.http1.connection import Connection
-from slosh.http1.handler import Action, ByTrust
+from slosh.http1.handler import Action
 from slosh.web.credentials import Credential
 from slosh.web.gate import Gate, GuardedAction, named
 
@@ -47,7 +47,7 @@ class Guard(GuardedAction):
         self._action = action
         self._credential = credential
         self._grant: Grant | None = None  # what the token gave when it was last asked
-        self._may_hold = action.may_hold or (isinstance(action, ByTrust) and action.other.may_hold)
+        self._may_hold = action.may_be_held()
         self._checked: Grant | None = None  # with which the action was allowed, whatever its variable part says
         self.fields = action.fields
         self.max_body = action.max_body
@@ -58,6 +58,10 @@ class Guard(GuardedAction):
     def understand(self, part: bytes) -> object | None:
         """As the action does."""
         return self._action.understand(part)
+
+    def may_be_held(self) -> bool:
+        """As the action does."""
+        return self._may_hold
 
     def run(self, connection: Connection, body: bytes) -> None:
         """Run the action, if it may be.
@@ -160,7 +164,7 @@ class Guard(GuardedAction):
 
     def _note(self, connection: Connection, grant: Grant) -> None:
         if connection.held_action is self:
-            self._gate.note_held(connection, grant)
+            self._gate.note_held(connection, grant, counts=self._may_hold)
 
 
 def find_guard(connection: Connection) -> Guard | None:

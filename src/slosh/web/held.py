@@ -4,12 +4,15 @@ The rules of this file:
 
 * Nothing is told when a request ends, because most servers count none. Instead each new one looks at those of its own
   client when they seem to be too many, and at those of one other client, so that none stay for long that have ended.
+* A request counts that may wait for something to happen. One that is answered as soon as its answer is ready does not:
+  a look, a history, a publish on its way to the store.
 * A connection of a proxy serves many clients one after another: it counts for the one whose request it holds now.
 """
 
 from slosh.access.limits import address_key
 from slosh.access.rights import Grant
 from slosh.http1.connection import Connection
+from slosh.http1.handler import Action
 
 
 class Held:
@@ -63,4 +66,7 @@ def _keys(connection: Connection, grant: Grant) -> list[str]:
 
 def _is_held_for(connection: Connection, key: str) -> bool:
     grant = connection.grant
-    return connection.held_action is not None and grant is not None and key in _keys(connection, grant)
+    action = connection.held_action
+    if not isinstance(action, Action) or not action.may_be_held():
+        return False
+    return grant is not None and key in _keys(connection, grant)

@@ -7,7 +7,7 @@ topic's counts is kept once for all such streams, so the memory does not grow wi
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Final
+from typing import Final
 
 from slosh.access.rights import Rights
 from slosh.core.topic import Shared
@@ -147,7 +147,6 @@ class WatchTopics(Action):
 
     __slots__ = ("_engine", "_every", "_life", "_news", "_returns", "fields", "max_body")
 
-    may_hold: ClassVar[bool] = True
     takes_time: bool = True
 
     def __init__(
@@ -166,6 +165,10 @@ class WatchTopics(Action):
         self._returns = bool(head.first(b"last-event-id"))
         self.fields = fields
         self.max_body = settings.max_body
+
+    def may_be_held(self) -> bool:
+        """As the base says; it is, as a stream."""
+        return True
 
     def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - it has no variable part
         """Whether anything may be seen at all; what it is, is chosen topic by topic."""

@@ -3,8 +3,6 @@
 A producer learns here when to start, instead of finding out with each POST that nobody looks.
 """
 
-from typing import ClassVar
-
 from slosh.access.rights import Rights
 from slosh.engine.base import Engine, WatcherCount
 from slosh.errors import BadQuery, SloshError
@@ -28,8 +26,6 @@ class CountWatchers(Action):
 
     __slots__ = ("_engine", "_name", "_wait", "fields", "max_body")
 
-    may_hold: ClassVar[bool] = True
-
     def __init__(self, engine: Engine, settings: Settings, asked: ReadRequest, fields: bytes) -> None:
         if asked.several:
             raise BadQuery(
@@ -48,10 +44,13 @@ class CountWatchers(Action):
         """Whether the topic may be read or published to."""
         return rights.may_see(self._name)
 
+    def may_be_held(self) -> bool:
+        """As the base says."""
+        return self._wait > 0
+
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Tell it now, or wait."""
-        wait = self._wait if connection.head.method != "HEAD" else 0.0
-        counting = _CountAnswer(connection, self._engine, self._name, wait)
+        counting = _CountAnswer(connection, self._engine, self._name, self._wait)
         self._engine.count_watchers(self._name, connection.server.now(), counting.answered)
         counting.hold()
 

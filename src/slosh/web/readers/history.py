@@ -105,6 +105,10 @@ class History(Reader):
         self.wanted = HistoryRequest(asked)
         self.takes_time = True
 
+    def may_be_held(self) -> bool:
+        """As the base says; it is not, for it waits for nothing but its turn."""
+        return False
+
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Find the topic, then begin. Where the reader was before does not count."""
         self.start(connection, Now())

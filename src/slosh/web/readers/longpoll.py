@@ -49,6 +49,10 @@ class LongPoll(Reader):
         self._date = b""  # that stands in it
         self._closing = b""  # that stands in it too
 
+    def may_be_held(self) -> bool:
+        """As the base says."""
+        return self.asked.wait > 0
+
     def is_answered_at_once(self, connection: Connection) -> bool:
         """As the base says."""
         return self.asked.wait == 0 or connection.head.method == "HEAD"

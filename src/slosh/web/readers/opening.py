@@ -56,6 +56,10 @@ class Opener(Action):
         name = self.asked.cookie_name
         self.start(connection, find_place(connection.head.late(b"cookie"), name) if name else None)
 
+    def may_be_held(self) -> bool:
+        """As the base says; it is, as a stream."""
+        return True
+
     def is_answered_at_once(self, connection: Connection) -> bool:  # noqa: ARG002 - of others
         """Whether the request is answered with what there is, so that a client that half-closes gets its answer."""
         return False

@@ -69,7 +69,7 @@ class ReadRequest:
         returns: whether the request says a place that an earlier answer gave, and not only by its cookie.
         resumes: whether `Last-Event-ID`, the field or the parameter, says where to start, whatever else does.
         several: whether the answer is one for several topics.
-        wait: how long a poll is held, seconds, `inf` for any time.
+        wait: how long a poll is held, seconds, `inf` for any time; 0 for a HEAD.
         says_wait: whether the request says how long.
         goes_on: whether it reads patterns, and says the places that it had in what they take in.
         every: how long to gather once there is something, seconds.
@@ -118,7 +118,8 @@ class ReadRequest:
         preferred_wait, self.minimal = parse_prefer(head.tokens(b"prefer"))
         wait = parse_wait(self.parameters["wait"]) if "wait" in self.parameters else preferred_wait
         self.says_wait = wait is not None
-        self.wait = bound_wait(wait, settings.default_wait, settings.max_wait)
+        is_head = head.method == "HEAD"  # It looks, and is neither held nor streams.
+        self.wait = 0.0 if is_head else bound_wait(wait, settings.default_wait, settings.max_wait)
         self.every = _parse_every(self.parameters)
         self.wanted = Filter(
             _parse_limit(self.parameters), parse_key(self.parameters), read_flag(self.parameters, "times")
@@ -135,9 +136,7 @@ class ReadRequest:
         self.goes_on = False
         self._parse_place(head, prefix, same_site, secure=bool(settings.tls_cert) or is_over_tls(head))
         self.counts = read_flag(self.parameters, "watchers")
-        self.ignored = ignored_field(
-            self.parameters, self._known(is_head=head.method == "HEAD"), settings.token_in_query
-        )
+        self.ignored = ignored_field(self.parameters, self._known(is_head=is_head), settings.token_in_query)
 
     def _known(self, *, is_head: bool) -> frozenset[str]:
         """The parameters that mean something here."""
@@ -148,7 +147,7 @@ class ReadRequest:
         known = READING - {"watchers"}
         if "since" in self.parameters:
             known -= {"n"}
-        if is_head:  # It looks, and is neither held nor streams.
+        if is_head:
             return known - {"wait", "every", "format"}
         if self.format is AS_JSON:
             return known

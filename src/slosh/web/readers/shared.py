@@ -111,8 +111,6 @@ class Reader(Opener):
         self.takes_time = asked.several or self.sifts
         self.key = keys.find(repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)))
 
-    may_hold: ClassVar[bool] = True
-
     def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - another cursor, the same topics
         """Whether all the topics may be read that are named, and all that the patterns could ever match."""
         asked = self.asked
