@@ -102,20 +102,29 @@ def test_a_place_that_cannot_be_kept_is_told_before_anything_is_carried(client: 
     assert client.publish("copy", "the first").max == 1
 
 
-@pytest.mark.parametrize("words", [("sub", "kept"), ("record", "kept", "-o", "-")], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "words",
+    [("sub", "kept"), ("sub", "kept", "--count=9999"), ("record", "kept", "-o", "-")],
+    ids=["sub", "sub --count", "record"],
+)
 def test_a_reader_whose_output_is_read_no_more_ends_before_the_next_message(
     client: Client, words: tuple[str, ...]
 ) -> None:
     """As behind `| head -1`: it would be a watcher until the next message, which may be hours away."""
     reading, writing = os.pipe()
-    process = ProcessGroup(
-        [*SLOSH, *words, "--since=earliest"], stdout=writing, env=clean_environment(SLOSH_URL=client.url)
+    process: ProcessGroup[bytes] = ProcessGroup(
+        [*SLOSH, *words, "--since=earliest"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=clean_environment(SLOSH_URL=client.url),
     )
     os.close(writing)
     with os.fdopen(reading, "rb") as output:
         assert output.readline()
         assert client.watchers("kept", wait=PATIENCE) == 1
     assert process.wait(PATIENCE) == PIPE_CLOSED
+    assert process.stderr is not None
+    assert b"the end came" not in process.stderr.read()
 
 
 def test_a_server_at_an_address_of_ipv6(tmp_path: Path) -> None:

@@ -98,27 +98,24 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     options = cast("WatchOptions", {name: value for name, value in given_options.items() if value is not None})
     several = len(topics) > 1 or "*" in topics[0]
     show = _Printer(several=several and not raw, times=times and not raw, envelope=envelope)
-    with (
-        open_client(url) as client,
-        client.watch(*topics, notes=True, **options) as watch,
-        ending_unread(watch.close),
-    ):
+    with open_client(url) as client, client.watch(*topics, notes=True, **options) as watch:
         given = failed = 0
         teller = Teller(client.where, " ".join(topics))
         ctx.call_on_close(teller.tell_missed)
-        for each in watch:
-            teller(each)
-            if isinstance(each, Note) or not is_read(each):
-                continue
-            if command is not None:
-                failed += not _run(command, each)
-            else:
-                show(each)
-            given += 1
-            if given == count:
-                break
-        if failed:
-            tell(f"the command failed for {failed:,} of {given:,} {'message' if given == 1 else 'messages'}")
+        with ending_unread(watch.close):  # Behind it what ended was the topic or the time, and not the pipe.
+            for each in watch:
+                teller(each)
+                if isinstance(each, Note) or not is_read(each):
+                    continue
+                if command is not None:
+                    failed += not _run(command, each)
+                else:
+                    show(each)
+                given += 1
+                if given == count:
+                    break
+            if failed:
+                tell(f"the command failed for {failed:,} of {given:,} {'message' if given == 1 else 'messages'}")
         if given != count:
             if watch.timed_out:
                 ctx.exit(EXIT_TIMED_OUT)
