@@ -69,6 +69,26 @@ def encode_all(*lines: bytes, form: str = "csv", together: bool = True) -> tuple
     return made, told
 
 
+@pytest.mark.parametrize(
+    ("form", "lines", "first", "count"),
+    [
+        ("auto", [b"1", b"\xff", b"\xfe"], 2, 2),
+        ("csv", [b"\xe4,b", b"1,2"], 1, 1),
+        ("logfmt", [b"a=1", b"k\xe4se=2"], 2, 1),
+        ("regex:(?P<n>[0-9]+)", [b"\xe4", b"1 \xe4"], 2, 1),
+        ("json", [b'"\xff"', b"1"], 0, 0),
+        ("text", [b"\xc3\xa4"], 0, 0),
+    ],
+)
+def test_a_line_that_is_no_utf_8_and_is_not_left_out_is_told(
+    form: str, lines: list[bytes], first: int, count: int
+) -> None:
+    told: list[int] = []
+    encoder = Encoder(form, told.append)
+    list(encoder.encode_all(iter([lines]), lambda *_: None))
+    assert (told, encoder.replaced) == ([first] * bool(first), count)
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_a_value_of_csv_in_quotes_may_have_several_lines(together: bool) -> None:
     """Spreadsheets write them (RFC 4180 §2.6). The rest of such a value is no row of its own."""

@@ -71,6 +71,27 @@ def test_what_is_no_json_is_a_text(server: str) -> None:
     assert kept(server, "pub/text") == ["hello there", "12"]
 
 
+@pytest.mark.parametrize("words", [(), ("--strict",), ("--spool", "bytes.spool")], ids=["lines", "strict", "spool"])
+def test_bytes_that_are_no_utf_8_are_told_once(server: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    topic = f"pub/bytes/{tmp_path.name}"
+    kept(server, topic)
+    words = tuple(str(tmp_path / word) if word == "bytes.spool" else word for word in words)
+    done = pub(server, topic, *words, lines=b"1\n\xff\n\xe4\xf6\n\xc3\xa4\n")
+    told = done.stderr.decode().splitlines()
+    assert done.returncode == 0, told
+    assert kept(server, topic) == [1, "\ufffd", "\ufffd\ufffd", "ä"]
+    first, second = told
+    assert first.startswith("slosh: line 2 is no UTF-8")
+    assert second == "slosh: 2 lines were no UTF-8"
+
+
+def test_a_value_that_is_no_utf_8_is_told(server: str) -> None:
+    kept(server, "pub/value-bytes")
+    done = pub(server, "pub/value-bytes", "k\udce4se")
+    assert (done.returncode, kept(server, "pub/value-bytes")) == (0, ["k\ufffdse"])
+    assert done.stderr.decode().startswith("slosh: the value is no UTF-8")
+
+
 def test_a_topic_that_nobody_watches_is_an_exit_code_of_its_own(server: str) -> None:
     done = pub(server, "pub/nobody", "1")
     assert done.returncode == EXIT_UNWATCHED

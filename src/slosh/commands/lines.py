@@ -223,8 +223,10 @@ class Encoder:
 
     Args:
         form: what a line is; one of `FORMS`.
+        tell_replaced: is called with the number of the first line that is no UTF-8; 0 for what is no line.
 
     Attributes:
+        replaced: lines that are no UTF-8. Where they are none, their messages have U+FFFD, which JSON can say.
         skipped: lines in which a pattern was not found.
         broken: lines that had another form, and were left out.
         number: of the line that came last, from 1 on.
@@ -235,10 +237,11 @@ class Encoder:
         BadUse: there is no such form.
     """
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, form: str, tell_replaced: Callable[[int], None] | None = None) -> None:
         self._form = form
+        self._tell_replaced = tell_replaced
         self._parse = make_parser(form)
-        self.skipped = self.broken = self.number = self.made = self._told = 0
+        self.replaced = self.skipped = self.broken = self.number = self.made = self._told = 0
         self.held: list[bytes] = []
 
     def encode(self, line: bytes) -> bytes | None:
@@ -248,12 +251,26 @@ class Encoder:
             BadUse: the line has another form.
         """
         if self._parse is None:
-            return encode_line(line, self._form)
+            message = encode_line(line, self._form)
+            self._note_bytes(line)
+            return message
         said = self._parse(line.decode("utf-8", "replace"))
-        if said is None:
-            self.skipped += self._form.startswith("regex:")
+        if said is None and self._form.startswith("regex:"):
+            self.skipped += 1
             return None
-        return msgspec.json.encode(said)
+        self._note_bytes(line)
+        return None if said is None else msgspec.json.encode(said)
+
+    def _note_bytes(self, line: bytes) -> None:
+        """Count a line that is no UTF-8, and tell of the first."""
+        if line.isascii():
+            return
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            self.replaced += 1
+            if self.replaced == 1 and self._tell_replaced is not None:
+                self._tell_replaced(self.number)
 
     def encode_all(
         self, source: Iterator[list[bytes]], tell: Callable[[int, int, BadUse], None]

@@ -19,6 +19,7 @@ from slosh.commands.publishing import (
     publish_spooled,
     publish_strictly,
     tell_ended,
+    tell_replaced,
     tell_text,
 )
 from slosh.commands.shared import (
@@ -137,7 +138,7 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     A topic takes messages while somebody watches it. A line is sent as it comes, and those that come faster are sent
     together, in their order. Lines that got no answer are sent again under the same key, so nothing is stored twice.
     """
-    encoder = Encoder(form)
+    encoder = Encoder(form, tell_replaced)
     one_topic_path(topic)
     _check_together(ctx.params)
     shell = ShellCommand(command) if command is not None else None

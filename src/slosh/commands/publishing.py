@@ -49,6 +49,15 @@ def tell_text(form: str, value: str, message: bytes | None) -> None:
         tell("this is not JSON, so it is published as a text; --as json refuses that, and --as text says it is meant")
 
 
+def tell_replaced(number: int) -> None:
+    """Say that a line, or the value where its number is 0, is no UTF-8, and how it is published."""
+    which = f"line {number}" if number else "the value"
+    tell(
+        f"{which} is no UTF-8, so it is published with \N{REPLACEMENT CHARACTER} in place of the bytes that are none; "
+        "from Latin-1 it is made by: iconv -f latin1 -t utf-8"
+    )
+
+
 def _tell_unwatched(topic: str, number: int) -> None:
     tell(f"{count(number, 'message')} {were(number)} not published, because nobody watched {topic}")
 
@@ -236,7 +245,9 @@ def _tell_broken(first: int, last: int, error: BadUse) -> None:
 
 
 def _tell_skipped(encoder: Encoder) -> None:
-    """Say how many lines were left out."""
+    """Say how many lines were left out, and how many were changed."""
+    if encoder.replaced > 1:
+        tell(f"{count(encoder.replaced, 'line')} were no UTF-8")
     if encoder.broken:
         tell(f"{count(encoder.broken, 'line')} left out, because the form was another one")
     if encoder.skipped:
