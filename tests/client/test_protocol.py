@@ -133,8 +133,8 @@ class TestPolls:
         given = list(reader.envelope(body))
         assert given == [
             Note("lost", "a", 2),
-            Item(4, "a", 4, 1.5, "aaaaaaaa.4", 2, raw="4"),
-            Item(5, "a", 5, 2.5, "aaaaaaaa.5", raw="5"),
+            Item(4, "a", 4, 1.5, "aaaaaaaa.4", 2, raw="4", epoch="aaaaaaaa"),
+            Item(5, "a", 5, 2.5, "aaaaaaaa.5", raw="5", epoch="aaaaaaaa"),
         ]
         assert reader.place == "aaaaaaaa.5"
         assert reader.pause == 0
@@ -156,12 +156,15 @@ class TestPolls:
 
     def test_several_topics_move_together(self) -> None:
         reader = watching("a", "b")
-        parts = {"a": json.loads(envelope(max=1, res=[1], next="aaaaaaaa.1"))}
-        body = json.dumps({"topics": parts, "next": "a=aaaaaaaa.1,b=bbbbbbbb.0"}).encode()
-        (item,) = reader.envelope(body)
-        assert isinstance(item, Item)
-        assert (item.topic, item.offset, item.message) == ("a", 1, 1)
-        assert reader.place == "a=aaaaaaaa.1,b=bbbbbbbb.0"
+        parts = {"a": json.loads(envelope(max=2, res=[1, 2], next="aaaaaaaa.2"))}
+        body = json.dumps({"topics": parts, "next": "a=aaaaaaaa.2,b=bbbbbbbb.0"}).encode()
+        first, second = reader.envelope(body)
+        assert isinstance(first, Item)
+        assert isinstance(second, Item)
+        assert (first.topic, first.epoch, first.offset, first.message) == ("a", "aaaaaaaa", 1, 1)
+        assert (second.topic, second.epoch, second.offset, second.message) == ("a", "aaaaaaaa", 2, 2)
+        assert first.place == second.place == ""
+        assert reader.place == "a=aaaaaaaa.2,b=bbbbbbbb.0"
 
     def test_an_ended_topic_ends_the_reader(self) -> None:
         reader = watching("a")

@@ -15,7 +15,7 @@ from slosh.client.items import Item
 from slosh.commands.relay import Place, _carry, can_meet, parse_place
 from slosh.commands.shared import EXIT_TIMED_OUT, EXIT_USAGE
 from tests.commands.test_sub import POISON
-from tests.e2e.server import Serving
+from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, clean_environment
 
 
@@ -110,6 +110,31 @@ def test_it_goes_on_where_its_file_says(clients: tuple[Client, Client], tmp_path
     assert kept(target, "state") == list(range(6))
 
 
+def test_what_of_a_pattern_is_carried_twice_is_stored_once(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    """Behind a kill the messages of several topics come in another order than they did live."""
+    source, target = clients
+    state = tmp_path / "r.place"
+    names = ("relay/k/0", "relay/k/1", "relay/k/2")
+    words = ("relay/k/*", f"{target.url}/topics/", "copied/", f"--state={state}", "--since=earliest")
+    source.publish(names[0], 0)
+    environment = clean_environment(SLOSH_URL=source.url)
+    with subprocess.Popen([*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=environment) as first:
+        try:
+            early = until(lambda: state.read_text() if state.exists() else "", lambda text: bool(text.strip()))
+            for number in range(10):
+                for name in names if number else names[1:]:
+                    source.publish(name, number)
+            all_of_it = [[*range(10)]] * 3
+            until(lambda: [kept(source, f"copied/{name}") for name in names], lambda copies: copies == all_of_it)
+        finally:
+            first.kill()
+    state.write_text(early)  # what a power cut leaves may be older than what a kill does
+    again = relay(source, *words, "--count=29")
+    assert "29 messages read" in again.stderr
+    for name in names:
+        assert kept(target, name) == kept(source, f"copied/{name}") == [*range(10)]
+
+
 def test_a_file_that_holds_no_place_is_left_as_it_is(clients: tuple[Client, Client], tmp_path: Path) -> None:
     source, target = clients
     notes = tmp_path / "notes.txt"
@@ -170,6 +195,27 @@ def test_an_answer_that_passes_drops_no_message(status: int, monkeypatch: pytest
     _carry(Client("http://127.0.0.1:1"), "http://127.0.0.1:2", item, Place("http://127.0.0.1:1", "b"), tally)
     assert tally == {"sent": 1}
     assert len(set(keys)) == 1
+
+
+def test_a_message_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In polls of several topics the place moves with the envelope, and in streams with what comes of any of them."""
+    keys: list[object] = []
+
+    def publish(client: Client, topic: str, lines: object, **options: object) -> Published:
+        del client, topic, lines
+        keys.append(options["key"])
+        return Published(taken=True)
+
+    monkeypatch.setattr(Client, "publish_encoded", publish)
+    client, target = Client("http://127.0.0.1:1"), Place("http://127.0.0.1:1", "to/")
+    for topic, epoch, number, place in (
+        *(("a", "aaaaaaaa", 1, "*"), ("a", "aaaaaaaa", 2, "*"), ("b", "aaaaaaaa", 1, "*"), ("a", "bbbbbbbb", 1, "*")),
+        *(("a", "aaaaaaaa", 1, "*,a=aaaaaaaa.1"), ("a", "aaaaaaaa", 1, "*,b=bbbbbbbb.7,a=aaaaaaaa.1")),
+    ):
+        item = Item(1, topic, number, 0.0, place, raw="1", epoch=epoch)
+        _carry(client, "http://127.0.0.1:2", item, target, Counter())
+    assert len(set(keys[:4])) == 4
+    assert set(keys[4:]) == {keys[0]}
 
 
 def test_every_message_is_carried_as_it_was_posted(clients: tuple[Client, Client]) -> None:

@@ -22,6 +22,7 @@ class Item:
         lost: how many messages this reader missed just before this one.
         reset: whether the topic began a new life just before this one.
         raw: the message as its JSON text; empty where what came is no JSON.
+        epoch: the life of its topic that `offset` counts in; empty where the server did not say.
     """
 
     message: object
@@ -32,6 +33,7 @@ class Item:
     lost: int = 0
     reset: bool = False
     raw: str = field(default="", repr=False)
+    epoch: str = field(default="", repr=False)
 
     if not TYPE_CHECKING:  # a type checker would take every misspelt name for one that is found here
 

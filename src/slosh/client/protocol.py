@@ -249,7 +249,7 @@ class WatchState:
         if not raw and self._asks_again():
             raise ValueError("what came is no JSON")
         self.place = place or self.place
-        return self._give(name, raw, message, _offset_of(self.place, name), time)
+        return self._give(name, raw, message, _cursor_of(self.place, name), time)
 
     def _asks_again(self) -> bool:
         """Whether a message that is no JSON is asked for once more. It may have broken on its way."""
@@ -281,12 +281,13 @@ class WatchState:
         self._break("What comes next", error)
         raise AssertionError  # `_break` has raised
 
-    def _give(self, topic: str, raw: str, message: object, offset: int | None, time: str | None) -> Item:
+    def _give(self, topic: str, raw: str, message: object, cursor: tuple[str, int | None], time: str | None) -> Item:
         lost = self._missed.pop(topic, 0)
         reset = topic in self._begun
         self._begun.discard(topic)
         seconds = int(time) / 1000 if time is not None else None
-        item = Item(message, topic, offset, seconds, self.place, lost, reset, raw)
+        epoch, offset = cursor
+        item = Item(message, topic, offset, seconds, self.place, lost, reset, raw, epoch)
         if message is UNREAD:
             object.__delattr__(item, "message")  # asking for it tells why; see `Item.__getattr__`
         return item
@@ -315,7 +316,7 @@ class WatchState:
             offset = first + index if first is not None else None
             if not several and offset is not None:
                 self.place = f"{epoch}.{offset}"
-            yield self._give(part.topic, raw, message, offset, arrived)
+            yield self._give(part.topic, raw, message, (epoch, offset), arrived)
         if part.said.get("ended") == "true":
             yield self._note("ended", part.topic, 0)
 
@@ -348,11 +349,11 @@ def _count_in(said: Mapping[str, str], name: str) -> int:
     return int(digits) if digits.isdecimal() and len(digits) <= _LONGEST_COUNT else 0
 
 
-def _offset_of(place: str, topic: str) -> int | None:
-    """The offset of a topic in a cursor, or in a vector of them."""
+def _cursor_of(place: str, topic: str) -> tuple[str, int | None]:
+    """The epoch and the offset of a topic in a cursor, or in a vector of them."""
     for part in place.split(","):
         name, mark, cursor = part.rpartition("=")
         if (not mark and cursor != STAR) or (mark and unspell(name) == topic):
-            digits = cursor.rpartition(".")[2]
-            return int(digits) if digits.isdecimal() and len(digits) <= _LONGEST_COUNT else None
-    return None
+            epoch, _, digits = cursor.rpartition(".")
+            return epoch, int(digits) if digits.isdecimal() and len(digits) <= _LONGEST_COUNT else None
+    return "", None

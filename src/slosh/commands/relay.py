@@ -2,8 +2,9 @@
 
 The rules of this file:
 
-* A message is published under a key made of where it comes from, its place and where it goes, so one that is sent again
-  after a cut or a restart is stored once, for as long as the target remembers keys.
+* A message is published under a key made of where it comes from, its number in the life of its topic and where it goes,
+  so one that is sent again after a cut or a restart is stored once, for as long as the target remembers keys. The
+  reader's place is no part of it: in several topics it hangs on the order in which their messages happened to come.
 * The place in the source moves on only when each target has answered.
 """
 
@@ -184,7 +185,8 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
 def _carry(client: Client, from_: str, item: Item, target: Place, tally: Counter[str]) -> None:
     """Publish one message to one target; while no server answers there, try again."""
     topic = target.name(item.topic)
-    said = f"{from_}\n{item.topic}\n{item.place}\n{target.url}\n{topic}"
+    number = f"{item.epoch}.{item.offset}" if item.offset is not None else item.place
+    said = f"{from_}\n{item.topic}\n{number}\n{target.url}\n{topic}"
     key = blake2b(said.encode("utf-8", "surrogatepass"), digest_size=18).hexdigest()
     message = item.raw.replace("\r", " ").replace("\n", " ").encode()
     try:
