@@ -49,6 +49,10 @@ def pub_here(*arguments: str, url: str = "http://127.0.0.1:9") -> "subprocess.Co
     return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout_bytes, done.stderr_bytes)
 
 
+def go_on() -> None:
+    """Where no input is to be ended."""
+
+
 def kept(url: str, topic: str) -> list[object]:
     """What is kept of a topic, which this makes active."""
     with Client(url) as client:
@@ -280,7 +284,7 @@ def test_what_was_read_when_ctrl_c_comes_is_published_before_it_ends(
         raise KeyboardInterrupt
 
     with Client(server) as client:
-        publisher = LinePublisher(client, batch=5, timeout=0.0, eager=True)  # many requests, so few are sent
+        publisher = LinePublisher(client, go_on, batch=5, when_watched=False)  # many requests, so few are sent
         with pytest.raises(KeyboardInterrupt):
             publish_lines(
                 click.Context(main), publisher, "pub/parting", Encoder("json"), PacedSource(lines(), None), None
@@ -516,3 +520,57 @@ def test_while_no_server_answers_it_says_that_it_tries_again(capfd: pytest.Captu
     told = done.output + capfd.readouterr().err
     assert f"no answer from {url} yet; trying again" in told
     assert "Start one with `slosh serve`" in told
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that lets nobody publish who has no token."""
+    folder = tmp_path_factory.mktemp("closed")
+    (folder / "slosh.toml").write_text('[access]\npublic = { read = ["**"] }\n', encoding="utf-8")
+    with Serving(folder, "--config=slosh.toml", "--unwatched=keep") as serving:
+        yield serving.url
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+@pytest.mark.parametrize("spool", [False, True])
+def test_a_publisher_without_a_right_ends_at_once_though_its_input_goes_on(
+    closed: str, tmp_path: Path, token: str, *, spool: bool
+) -> None:
+    """`tail -f app.log | slosh pub log` would else run for months and publish nothing. A spool keeps its lines."""
+    file = tmp_path / "spool"
+    command = (*SLOSH, "pub", "log", *(("--spool", str(file)) if spool else ()))
+    environment = clean_environment(SLOSH_URL=closed, **({"SLOSH_TOKEN": token} if token else {}))
+    with ProcessGroup(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write("1\n2\n3\n")
+        process.stdin.flush()
+        assert process.wait(PATIENCE) == EXIT_REFUSED  # standard input is open
+        said = process.stderr.read()
+    assert "SLOSH_TOKEN" in said
+    assert file.exists() is spool
+    if spool:
+        assert "6 bytes of messages wait in" in said
+        assert file.read_text() == "1\n2\n3\n"
+    else:
+        assert "refused 3 messages" in said
+
+
+def test_each_reason_for_which_lines_are_refused_is_told_when_it_begins(
+    server: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept(server, "pub/reasons")
+    with Client(server) as client:
+        publisher = LinePublisher(client, go_on, batch=1, when_watched=False)
+        said = ""
+        for messages, reason in ([b"1", b"["], "no JSON"), ([b"[", b"]"], ""), ([b"2"], ""):
+            publisher.send_encoded("pub/reasons", messages)
+            assert publisher.flush(PATIENCE)
+            said = capfd.readouterr().err
+            assert said.count("the server refuses what is published") == bool(reason), said
+        client.end("pub/reasons")
+        publisher.send_encoded("pub/reasons", [b"3"])
+        assert publisher.flush(PATIENCE)
+        assert "pub/reasons has ended" in capfd.readouterr().err
+        publisher.close()
+    assert (publisher.sent, publisher.refused, publisher.is_kept_out) == (2, 4, False)

@@ -1,7 +1,9 @@
 """Lines on disk: none is lost or stored twice, whenever the publisher is ended."""
 
+import errno
 import fcntl
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
@@ -178,6 +180,50 @@ def publisher(port: int, file: Path, *more: str) -> "ProcessGroup[bytes]":
         stderr=subprocess.PIPE,
         env=clean_environment(SLOSH_URL=f"http://127.0.0.1:{port}"),
     )
+
+
+def test_a_spool_that_has_filled_its_disk_is_emptied_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "s"
+    spool = Spool(str(file))
+    spool.put([b"%d" % number for number in range(100)])
+    spool.next_batch(at_most(30))
+    spool.sent()
+
+    def no_room(path: Path, data: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", no_room)
+    key, _ = spool.next_batch(at_most(60))
+    spool._file.close()  # as if it were killed there
+    with Spool(str(file)) as again:
+        assert again.next_batch(at_most(1))[0] == key
+        assert drained(again) == [b"%d" % number for number in range(30, 100)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_for_which_the_disk_has_room_are_kept_and_none_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(str(tmp_path / "s"))
+    spool.put([b"1"])
+    write = os.write
+
+    def write_half(number: int, data: memoryview) -> int:
+        if len(data) <= 8:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(number, data[:7])
+
+    monkeypatch.setattr(os, "write", write_half)
+    with pytest.raises(OSError, match="No space"):
+        spool.put([b"2222", b"3333"])
+    monkeypatch.undo()
+    spool.put([b"4"])
+    assert drained(spool) == [b"1", b"2222", b"4"]
+    assert spool.kept == 3
+    spool.close()
 
 
 def test_lines_outlive_the_publisher_and_the_server(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ _LONGEST_PAUSE: Final = 30.0
 _AT_ONCE: Final = 0.05
 """The first pause where the server says that there need be none."""
 _PASSING: Final = frozenset({408, 425, 429})
+_KEEPING_OUT: Final = frozenset({401, 403, 421})
 THROUGH: Final = " (through the proxy "
 """What stands between a server's address and that of the proxy that is asked for it, where errors name both."""
 _WANTS_TLS: Final = re.compile(
@@ -174,6 +175,14 @@ def read_published(status: int, headers: Mapping[str, str], body: bytes, where: 
 def passes(status: int) -> bool:
     """Whether an answer with this status is worth another try."""
     return status >= 500 or status in _PASSING
+
+
+def keeps_out(error: ClientError) -> bool:
+    """Whether the server refuses who asks, or where it was asked, whatever was asked: 401, 403, 421.
+
+    Another token, or another row of the server's settings, and the same request is taken.
+    """
+    return isinstance(error, Refused) and error.status in _KEEPING_OUT
 
 
 def is_passing(error: ClientError) -> bool:

@@ -178,6 +178,12 @@ class Publisher(Closeable):
         It does nothing. A subclass may tell somebody; it is called in the publisher's own thread.
         """
 
+    def not_taken(self, error: ClientError) -> None:
+        """The server refused messages, which count as `refused`; nothing of them is sent again.
+
+        It does nothing. A subclass may tell somebody; it is called in the publisher's own thread.
+        """
+
     def _begin(self) -> None:
         """Start with nothing waiting, and a thread of this process."""
         self._process = os.getpid()
@@ -266,6 +272,7 @@ class Publisher(Closeable):
         """One message that the server does not take refuses the whole batch, so each half is sent alone."""
         if len(lines) == 1 or not may_be_one(error):
             self.refused += len(lines)
+            self.not_taken(place_in_batch(error, before))
             return
         self._batch.shrink(lines, error)
         for half, stand_before in halve(lines, before):
@@ -279,6 +286,7 @@ class Publisher(Closeable):
             detail = f"The topic {topic} has ended, so what came later was not stored."
             self.error = Refused(409, {"code": "ended", "detail": detail}, "the server")
             self.refused += count
+            self.not_taken(self.error)
             return
         self.unwatched += count
         if self._when_watched and topic not in self._asleep:

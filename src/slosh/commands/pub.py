@@ -10,7 +10,6 @@ from slosh.client.addresses import one_topic_path
 from slosh.client.errors import BadUse
 from slosh.commands.lines import Encoder
 from slosh.commands.publishing import (
-    WAITING,
     LinePublisher,
     PacedSource,
     end_topic,
@@ -32,7 +31,7 @@ from slosh.commands.shared import (
     tell,
     url_option,
 )
-from slosh.commands.shell import ShellCommand, read_lines
+from slosh.commands.shell import Input, ShellCommand
 from slosh.commands.teaching import FILE
 
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
@@ -153,16 +152,15 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
         if opens and client.open(topic).ended:
             tell_ended(ctx, topic)
         # A spool keeps what waits for its time, so all of it is read at once.
-        source = PacedSource(shell.lines() if shell is not None else read_lines(), rate if spool is None else None)
+        given = Input()
+        source = PacedSource(shell.lines() if shell is not None else given.lines(), rate if spool is None else None)
         if strict:
             publish_strictly(ctx, client, topic, encoder, batch, source)
         elif spool is not None:
-            publish_spooled(ctx, client, topic, encoder, batch, source, spool, timeout, rate)
+            publish_spooled(ctx, client, topic, encoder, batch, source, spool, timeout, rate, given.end)
         else:
             sleeps = when_watched and shell is None
-            publisher = LinePublisher(
-                client, batch=batch, max_bytes=WAITING, when_full="wait", when_watched=sleeps, timeout=0.0, eager=True
-            )
+            publisher = LinePublisher(client, given.end, batch=batch, when_watched=sleeps)
             if shell is not None and when_watched:
                 source = PacedSource(shell.lines_while_watched(client, topic, lambda: publisher.unwatched), rate)
             publish_lines(ctx, publisher, topic, encoder, source, timeout)

@@ -6,15 +6,17 @@ The rules of this file:
 * After Ctrl-C what was read is published, for `_PARTING` seconds, and what is left is counted.
 """
 
+import contextlib
 import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NoReturn
 
 import click
 
+from slosh.client.answers import keeps_out
 from slosh.client.batching import BatchSize, halve, may_be_one, place_in_batch
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.publisher import Publisher
@@ -187,9 +189,23 @@ def publish_strictly(
 
 
 class LinePublisher(Publisher):
-    """A publisher that tells on standard error when its lines have to wait, and when they go on."""
+    """A publisher that tells on standard error that its lines have to wait, and why some are refused, each once.
 
-    _waits = False
+    Args:
+        end_input: called where the server refuses this publisher, whatever its lines are.
+        batch, when_watched: of `Publisher`.
+
+    Attributes:
+        is_kept_out: whether it does.
+    """
+
+    def __init__(self, client: Client, end_input: Callable[[], None], *, batch: int | None, when_watched: bool) -> None:
+        self._end_input = end_input
+        self.is_kept_out = self._waits = False
+        self._reason = ""
+        super().__init__(
+            client, batch=batch, max_bytes=WAITING, when_full="wait", when_watched=when_watched, timeout=0.0, eager=True
+        )
 
     def failed(self, error: ClientError) -> None:
         """Tell it once."""
@@ -197,19 +213,35 @@ class LinePublisher(Publisher):
             self._waits = True
             tell(f"{error.detail} Lines wait meanwhile, and it is tried again.")
 
+    def not_taken(self, error: ClientError) -> None:
+        """Tell it at once: the input may go on for months."""
+        reason = error.reason if isinstance(error, Refused) else ""
+        if reason != self._reason:
+            self._reason = reason
+            tell(f"the server refuses what is published: {told_refusal(error)}")
+        if keeps_out(error) and not self.is_kept_out:
+            self.is_kept_out = True
+            self._end_input()
+
 
 def publish_lines(
     ctx: click.Context,
-    publisher: Publisher,
+    publisher: LinePublisher,
     topic: str,
     encoder: Encoder,
     source: PacedSource,
     timeout: float | None,
 ) -> None:
-    """Publish lines in the background, and tell at the end what became of them."""
+    """Publish lines in the background, and tell at the end what became of them.
+
+    A publisher that the server keeps out ends at once, or with the next line of a command that it runs, and leaves
+    what comes behind it in the pipe.
+    """
     try:
         for messages in encoder.encode_all(iter(source), _tell_broken):
             publisher.send_encoded(topic, messages)
+            if publisher.is_kept_out:
+                break
         in_time = publisher.flush(timeout)
     except BadUse:
         publisher.flush(timeout)  # the lines before it are published
@@ -227,8 +259,7 @@ def publish_lines(
         ctx.exit(EXIT_UNREACHABLE if publisher.error is not None else EXIT_TIMED_OUT)
     _tell_skipped(encoder)
     if publisher.refused:
-        reason = told_refusal(publisher.error) if publisher.error else ""
-        tell(f"the server refused {count(publisher.refused, 'message')}: {reason}")
+        tell(f"the server refused {count(publisher.refused, 'message')}")
     if publisher.unwatched:
         _tell_unwatched(topic, publisher.unwatched)
     if publisher.refused:
@@ -264,23 +295,30 @@ def publish_spooled(  # noqa: PLR0913, PLR0917 - the command's options
     file: str,
     timeout: float | None,
     rate: float | None,
+    end_input: Callable[[], None],
 ) -> None:
     """Publish lines by a file that keeps them until the server has answered, and while they wait for their time."""
     with writing(file), Spool(file) as spool:
-        sender = SpoolSender(client, topic, spool, batch, rate)
+        sender = SpoolSender(client, topic, spool, end_input, batch, rate)
         try:
             for messages in encoder.encode_all(iter(source), _tell_broken):
                 sender.put(messages)
+            in_time = sender.finish(timeout, at_its_rate=True)
         except KeyboardInterrupt:
             _tell_held(encoder)
-            sender.finish(_PARTING)
+            with contextlib.suppress(OSError, Refused):
+                sender.finish(_PARTING)
             if spool.waiting:
                 tell(_told_waiting(spool, file))
             raise
         except BadUse:
             sender.finish(timeout, at_its_rate=True)
             raise
-        in_time = sender.finish(timeout, at_its_rate=True)
+        except (OSError, Refused):
+            _tell_left(source, encoder, spool.kept)
+            if spool.waiting:
+                tell(_told_waiting(spool, file))
+            raise
         _tell_skipped(encoder)
         code = _tell_spooled(topic, sender)
         if not in_time:

@@ -10,6 +10,7 @@ The rules of this file:
 import codecs
 import contextlib
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -29,20 +30,41 @@ _OBEYS: Final = 5.0
 """Seconds that a command has to end after SIGTERM."""
 
 
-def read_lines(source: int = 0) -> Iterator[list[bytes]]:
+class Input:
+    """Standard input, whose end another thread may bring about while nothing comes."""
+
+    def __init__(self) -> None:
+        self._told, self._tell = os.pipe()
+
+    def lines(self) -> Iterator[list[bytes]]:
+        """As `read_lines`, until `end` is called."""
+        return read_lines(is_over=self._is_over)
+
+    def end(self) -> None:
+        """Read no more; what waits in the pipe stays there. Call it from any thread."""
+        os.write(self._tell, b".")
+
+    def _is_over(self) -> bool:
+        """Wait until something comes, or the end."""
+        ready, _, _ = select.select([0, self._told], [], [])
+        return self._told in ready
+
+
+def read_lines(source: int = 0, is_over: Callable[[], bool] = lambda: False) -> Iterator[list[bytes]]:
     """The lines of standard input, without their ends, as many at a time as have come.
 
     The mark of byte order before the first is left out, with which some programs of Windows begin a file.
 
     Args:
         source: another descriptor to read from.
+        is_over: asked before each read; True where there is to be none.
 
     Raises:
         BadUse: a line is too long.
     """
     rest = b""
     is_first = True
-    while data := os.read(source, _READ):
+    while not is_over() and (data := os.read(source, _READ)):
         *lines, rest = (rest + data).split(b"\n")
         if is_first and lines:
             is_first = False

@@ -13,6 +13,7 @@ The rules of this file:
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -24,7 +25,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final, Self
 
-from slosh.client.answers import passes
+from slosh.client.answers import keeps_out, passes
 from slosh.client.batching import BatchSize, halve, may_be_one, place_in_batch
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.synchronous import Client
@@ -39,12 +40,14 @@ _PAUSE: Final = 0.5
 """Seconds after a batch that got no answer."""
 _LOOK_BACK: Final = 64 * 1024
 """Bytes that are read at a time, from the end of the file, to find where its last whole line ends."""
-_PLACE: Final = re.compile(r"([0-9a-f]{16}) ([0-9]{1,15}) ([0-9]{1,15})\n")
+_PLACE: Final = re.compile(r"([0-9a-f]{16}) ([0-9]{1,15}) ([0-9]{1,15})\n+")
 """What `FILE.place` says: the name of the batches' keys, how far all is sent, and where the batch under way ends."""
 _PART: Final = re.compile(r"[0-9a-f]{0,16}|[0-9a-f]{16} [0-9]{0,15}|[0-9a-f]{16} [0-9]{1,15} [0-9]{0,15}\n?")
 """What `FILE.place.new` holds where writing it was cut short."""
 _LOOKED_INTO: Final = 100
 """Bytes of either that are read; a place has fewer."""
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""What a disk without room says."""
 _LAST: Final = 15.0
 """Seconds that a request under way may still take when all else has ended."""
 
@@ -62,6 +65,7 @@ class Spool:
 
     Attributes:
         waiting: messages that were not sent yet, in bytes.
+        kept: how many messages `put` has written.
 
     Raises:
         BadUse: the file cannot be used.
@@ -70,6 +74,7 @@ class Spool:
     def __init__(self, path: str) -> None:
         self._place = Path(f"{path}.place")
         self._beside = Path(f"{path}.place.new")
+        self.kept = 0
         try:
             for each, form in ((self._place, _PLACE), (self._beside, _PART)):
                 if each.exists() and not form.fullmatch(_beginning(each)):
@@ -101,12 +106,23 @@ class Spool:
         return self._end - self._sent
 
     def put(self, messages: Sequence[bytes]) -> None:
-        """Write messages, none with a line's end in it, and see that they are on the disk."""
+        """Write messages, none with a line's end in it, and see that they are on the disk.
+
+        Raises:
+            OSError: there is no room, for instance. Those for which there was are in the file, and none in part.
+        """
         data = b"".join(each + b"\n" for each in messages)
-        self._file.write(data)
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._end += len(data)
+        number, written = self._file.fileno(), 0
+        try:
+            while written < len(data):
+                written += os.write(number, memoryview(data)[written:])
+            os.fsync(number)
+        finally:
+            whole = data.rfind(b"\n", 0, written) + 1
+            if whole < written:
+                os.ftruncate(number, self._end + whole)
+            self._end += whole
+            self.kept += data.count(b"\n", 0, whole)
 
     def next_batch(self, count: Callable[[Sequence[bytes]], int]) -> tuple[str, list[bytes]]:
         """The oldest messages that were not sent, and the key to publish them under.
@@ -171,8 +187,17 @@ class Spool:
         return at
 
     def _remember(self) -> None:
-        self._beside.write_text(f"{self._name} {self._sent} {self._until}\n", encoding="ascii")
-        self._beside.replace(self._place)
+        text = f"{self._name} {self._sent} {self._until}\n".encode("ascii")
+        try:
+            self._beside.write_bytes(text)
+            self._beside.replace(self._place)
+        except OSError as error:
+            if error.errno not in _FULL or not self._place.exists():
+                raise
+            # A spool that has filled its disk empties it again. To write over the same bytes takes no room.
+            self._beside.unlink(missing_ok=True)
+            with self._place.open("r+b") as file:
+                os.pwrite(file.fileno(), text.ljust(os.fstat(file.fileno()).st_size, b"\n"), 0)
 
 
 def _beginning(path: Path) -> str:
@@ -211,6 +236,7 @@ class SpoolSender:
     """Publishes what a spool holds, in a thread of its own, for as long as it takes.
 
     Args:
+        end_input: called in the thread where something failed, so that `put` or `finish` is called and raises it.
         batch: messages of one request; None for as many as wait, up to half of what the topic keeps.
         rate: messages a second at most; None for no bound.
 
@@ -219,13 +245,23 @@ class SpoolSender:
             `refused`.
         refusal: the last answer to those.
 
-    `put` and `finish` raise `OSError` where the spool could not be written.
+    `put` and `finish` raise `OSError` where the spool could not be written, and `Refused` where the server keeps this
+    publisher out, whatever is published: then all that waits stays in the spool.
     """
 
-    def __init__(self, client: Client, topic: str, spool: Spool, batch: int | None, rate: float | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        topic: str,
+        spool: Spool,
+        end_input: Callable[[], None],
+        batch: int | None,
+        rate: float | None = None,
+    ) -> None:
         self._client = client
         self._topic = topic
         self._spool = spool
+        self._end_input = end_input
         self._batch = BatchSize(batch)
         self._rate = rate
         self._due = 0.0  # when the next batch may be sent, seconds of the monotonic clock
@@ -276,10 +312,11 @@ class SpoolSender:
     def _work(self) -> None:
         try:
             self._send_all()
-        except Exception as error:  # noqa: BLE001 - of the files, mostly; it is raised where this is waited for
+        except Exception as error:  # noqa: BLE001 - of the files, or a refusal; it is raised where this is waited for
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
+            self._end_input()
 
     def _send_all(self) -> None:
         while True:
@@ -313,6 +350,8 @@ class SpoolSender:
         except ClientError as error:
             if not isinstance(error, Refused) or passes(error.status):
                 return None
+            if keeps_out(error):
+                raise
             self.refusal = place_in_batch(error, before)
             if len(lines) == 1 or not may_be_one(error):
                 return Counter(refused=len(lines))
