@@ -352,6 +352,12 @@ ROWS: tuple[Row, ...] = (
         "web/guard.py",
         "self._gate.note_held(connection, grant, counts=self._may_hold)",
         "self._gate.note_held(connection, grant, counts=True)",
+        "web/test_held.py::test_what_waits_for_its_answer_alone_is_not_remembered",
+    ),
+    row(
+        "web/held.py",
+        "if not isinstance(action, Action) or not action.may_be_held():",
+        "if not isinstance(action, Action):",
         "web/test_held.py::test_what_waits_for_its_answer_alone_takes_no_place",
     ),
     row(

@@ -7,7 +7,7 @@ from slosh.access.rules import AccessRules
 from slosh.web.routes import Routes
 from tests.access.tokens import token_row
 from tests.web.conftest import MakeSite
-from tests.web.harness import Client, Site
+from tests.web.harness import Client, Site, SiteEngine
 
 TOKEN = "slosh_reader"
 
@@ -58,12 +58,26 @@ def test_a_head_is_answered_whatever_is_held(site: Site, target: str) -> None:
     assert site.ask("HEAD", target).status == 200
 
 
-def test_what_waits_for_its_answer_alone_takes_no_place(site: Site) -> None:
-    """As a history for its turn, or a publish for the store."""
-    for _ in range(2):
-        site.connect(("192.0.2.1", 1)).get("/topics/a?history=1m")
+def test_what_waits_for_its_answer_alone_takes_no_place(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a publish, or a count of watchers, on its way to the store."""
+    monkeypatch.setattr(SiteEngine, "accept", lambda *_: None)
+    monkeypatch.setattr(SiteEngine, "publish", lambda *_, **_how: None)
+    polls = [hold(site, "192.0.2.1", "/topics/a?wait=1") for _ in range(2)]
+    site.advance(2.0)
+    for poll in polls:
+        assert poll.next().status == 200
+        assert poll.post("/topics/a", b"1").silent()
     for _ in range(2):
         assert hold(site, "192.0.2.1").silent()
+
+
+def test_what_waits_for_its_answer_alone_is_not_remembered(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SiteEngine, "accept", lambda *_: None)
+    monkeypatch.setattr(SiteEngine, "publish", lambda *_, **_how: None)
+    hold(site, "192.0.2.2")
+    assert site.connect(("192.0.2.1", 1)).post("/topics/a", b"1").silent()
+    assert isinstance(site.heads.application, Routes)
+    assert len(site.heads.application.gate.held) == 1
 
 
 def test_a_token_has_one_share_from_all_addresses(site: Site) -> None:
