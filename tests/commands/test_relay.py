@@ -135,6 +135,24 @@ def test_what_of_a_pattern_is_carried_twice_is_stored_once(clients: tuple[Client
         assert kept(target, name) == kept(source, f"copied/{name}") == [*range(10)]
 
 
+def test_the_file_says_what_was_carried_last_also_where_nothing_follows(
+    clients: tuple[Client, Client], tmp_path: Path
+) -> None:
+    """It said what was carried up to a second earlier, for hours, and the target remembers keys for minutes."""
+    source, target = clients
+    state = tmp_path / "r.place"
+    words = ("relay/quiet", f"{target.url}/topics/quiet", f"--state={state}", "--since=earliest")
+    source.publish_many("relay/quiet", range(50))
+    with source.watch("relay/quiet", since="earliest", deadline=PATIENCE) as watch:
+        last = [next(watch).place for _ in range(50)][-1]
+    environment = clean_environment(SLOSH_URL=source.url)
+    with subprocess.Popen([*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=environment) as running:
+        try:
+            until(lambda: state.read_text() if state.exists() else "", lambda text: text == f"{last}\n")
+        finally:
+            running.kill()
+
+
 def test_a_file_that_holds_no_place_is_left_as_it_is(clients: tuple[Client, Client], tmp_path: Path) -> None:
     source, target = clients
     notes = tmp_path / "notes.txt"

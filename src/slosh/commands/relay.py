@@ -5,10 +5,12 @@ The rules of this file:
 * A message is published under a key made of where it comes from, its number in the life of its topic and where it goes,
   so one that is sent again after a cut or a restart is stored once, for as long as the target remembers keys. The
   reader's place is no part of it: in several topics it hangs on the order in which their messages happened to come.
-* The place in the source moves on only when each target has answered.
+* The place in the source moves on only when each target has answered. It is in the file within a second of that, also
+  where nothing more comes: whoever is ended goes on less than a second back, which the targets remember.
 """
 
 import contextlib
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -228,6 +230,8 @@ class _PlaceFile:
         self._file = Path(file) if file is not None else None
         self._next = 0.0
         self._written = ""
+        self._lock = threading.Lock()  # held while it is written
+        self._later: threading.Timer | None = None  # writes it once nothing more comes
         self.place = ""
         if self._file is not None:
             try:
@@ -248,17 +252,32 @@ class _PlaceFile:
                 raise BadUse(f"{file} cannot be written: {error.strerror}.") from None
 
     def note(self, place: str) -> None:
-        """This place is reached; it is written once a second."""
-        self.place = place
-        if time.monotonic() >= self._next:
+        """This place is reached; it is written once a second, and a second later where none follows."""
+        with self._lock:
+            self.place = place
+            left = self._next - time.monotonic()
+            if self._file is not None and left > 0 and self._later is None:
+                self._later = threading.Timer(left, self._write_later)
+                self._later.daemon = True
+                self._later.start()
+        if left <= 0:
             self._next = time.monotonic() + _STATE_INTERVAL
             self.write()
 
     def write(self) -> None:
         """Write the place, where it is another one."""
-        if self._file is not None and self.place != self._written:
-            with writing(str(self._file)):
-                self._write(self._file)
+        with self._lock:
+            if self._file is not None and self.place != self._written:
+                with writing(str(self._file)):
+                    self._write(self._file)
+
+    def _write_later(self) -> None:
+        """Write the place from another thread. The next `write` tells why it cannot be written, where it cannot."""
+        with self._lock:
+            self._later = None
+            if self._file is not None and self.place != self._written:
+                with contextlib.suppress(OSError):
+                    self._write(self._file)
 
     @staticmethod
     def _beside(file: Path) -> Path:
