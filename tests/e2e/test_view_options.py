@@ -37,6 +37,30 @@ def test_booleans_and_states_are_bands_and_texts_are_not(slosh: Slosh, new_page:
     until(lambda: page.evaluate(band), lambda seen: 0 < seen[1] < seen[0])
 
 
+def test_what_is_missing_now_is_told_neither_by_a_band_nor_by_a_key(slosh: Slosh, new_page: Open) -> None:
+    """The band ends where another kind of value comes, and the key has no number where none came."""
+    page = view(new_page, slosh, "meter?span=15")
+    page.evaluate("""() => {
+      const now = sloshView.feed.now * 1000;
+      const xs = [1, 1, 1, "n/a", "n/a", "n/a", 2, null];
+      const res = xs.map((x, i) => ({ x, v: 3, on: i < 6 ? true : null }));
+      sloshView.feed.take({ res, times: xs.map((_, i) => now - 8000 + 1000 * i) });
+    }""")
+    expect(page.locator(".band-head")).to_have_text(["on\u2013", "x\u2013"])
+    expect(page.locator(".key")).to_have_text(["x\u2013", "v3"])
+    expect(row(page, "x").nth(1)).to_have_text("\u2013")
+    inked = """() => [...document.querySelectorAll(".band canvas")].map((canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 5, canvas.width, 1);
+      const at = (part) => data[4 * Math.round(canvas.width * part) + 3];
+      return [at(0.999), data.filter((value, i) => i % 4 === 3 && value).length / canvas.width];
+    })"""
+    found = until(lambda: page.evaluate(inked), lambda bands: all(ink > 0 for _, ink in bands))
+    assert all(right == 0 and ink < 0.8 for right, ink in found), found
+    page.evaluate("sloshView.feed.take({ res: [{ x: 4, v: 3, on: false }], times: [sloshView.feed.now * 1000] })")
+    expect(page.locator(".band-head")).to_have_text(["onfalse", "x\u2013"])
+    expect(page.locator(".key")).to_have_text(["x4", "v3"])
+
+
 def test_units_are_told_by_names_and_by_the_address(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "m?unit.load=%25")
     slosh.post("m", {"latency_ms": 12.5, "sent_bytes": 3 * 2**20, "load": 40})

@@ -263,4 +263,22 @@ ROWS: tuple[Row, ...] = (
         "if (last) last.until = Math.max(last.until, time);",
         "web/test_scripts.py::test_a_state_is_over_where_something_is_missing_though_another_one_comes_later",
     ),
+    row(
+        "web/view/states.js",
+        'if (typeof raw !== "string" && typeof raw !== "boolean") return void (state && end(state, time));',
+        'if (typeof raw !== "string" && typeof raw !== "boolean") return undefined;',
+        "web/test_scripts.py::test_a_state_ends_where_another_kind_of_value_or_nothing_comes",
+    ),
+    row(
+        "web/view/states.js",
+        "return !(again < count / 2) && time - last > Math.max(SILENT, SILENT_INTERVALS * usual);",
+        "return time - last > Math.max(SILENT, SILENT_INTERVALS * usual);",
+        "web/test_scripts.py::test_a_state_that_comes_where_it_changes_alone_holds_until_the_next",
+    ),
+    row(
+        "web/view/lines.js",
+        "line.newest = found ?? undefined;",
+        "if (found !== null) line.newest = found;",
+        "web/test_scripts.py::test_what_is_missing_now_has_no_present_value",
+    ),
 )

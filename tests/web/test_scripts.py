@@ -78,6 +78,63 @@ def test_a_state_is_over_where_something_is_missing_though_another_one_comes_lat
     assert play("lines.js", "Lines", words) == [[["true", 100, 101], ["false", 130, 131]]]
 
 
+@pytest.mark.parametrize(
+    ("gap", "until"),
+    [
+        ("{ v: 1, x: null, on: null }", 3),
+        ("{ v: 1, x: 5, on: 1 }", 3),
+        ("{ v: 1, x: {}, on: [] }", 3),
+        ("{ v: 1 }", 3),
+        ("{ on: 3, x: {} }", 3),
+        (None, 2),
+    ],
+)
+def test_a_state_ends_where_another_kind_of_value_or_nothing_comes(play: Any, gap: str | None, until: int) -> None:
+    words = f"""
+    // Small numbers are no times here.
+    const SINCE = 1e9;
+    const {{ isSilent }} = await import("./states.js");
+    const lines = new Lines(false, null, 600);
+    for (const time of [0, 1, 2]) lines.add("t", {{ v: 1, x: "n/a", on: true }}, SINCE + time);
+    const gap = {gap or "undefined"};
+    if (gap) for (const time of [3, 4, 5]) lines.add("t", gap, SINCE + time);
+    const now = () => lines.states.shown.map(({{ changes }}) => changes.at(-1).isOver);
+    tell(now());
+    tell(lines.states.shown.map((state) => isSilent(state, SINCE + 40)));
+    lines.add("t", {{ v: 1, x: "n/a", on: true }}, SINCE + 40);
+    tell(now());
+    const span = ({{ from, until }}) => [from - SINCE, until - SINCE];
+    for (const {{ changes }} of lines.states.shown) tell(changes.map(span));
+    """
+    over, silent, again, *changes = play("lines.js", "Lines", words)
+    assert over == [gap is not None] * 2
+    assert silent == [True] * 2
+    assert again == [False] * 2
+    assert changes == [[[0, until], [40, 40]]] * 2
+
+
+def test_a_state_that_comes_where_it_changes_alone_holds_until_the_next(play: Any) -> None:
+    words = """
+    const lines = new Lines(false, null, 6000);
+    [100, 101, 102, 300, 900].forEach((time, i) => lines.add("t", { open: i % 2 === 0, volts: 3 }, time));
+    tell(lines.states.shown[0].changes.map(({ from, until }) => [from, until]));
+    """
+    assert play("lines.js", "Lines", words) == [[[100, 101], [101, 102], [102, 300], [300, 900], [900, 900]]]
+
+
+def test_what_is_missing_now_has_no_present_value(play: Any) -> None:
+    words = """
+    const [full, without] = [{ a: 1, b: 2 }, { a: 1 }];
+    for (const gap of [{ a: 1, b: null }, { a: 1, b: "n/a" }, { a: 1, b: [] }, without, { c: 7 }]) {
+      const lines = new Lines(false, null, 600);
+      for (const message of [full, full, gap]) lines.add("t", message, 1e9);
+      tell([...lines.all.values()].map(({ newest }) => newest ?? null));
+    }
+    """
+    told = play("lines.js", "Lines", words)
+    assert told == [[1, None], [1, None], [1, None], [1, None], [1, 2, 7]], "another kind of message says nothing of it"
+
+
 def test_what_is_too_large_for_a_browser_reads_as_infinite(play: Any) -> None:
     words = """
     for (const value of [1e400, -1e400, 0, -0]) {

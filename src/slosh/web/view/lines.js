@@ -4,13 +4,14 @@
  * The rules of this file:
  *
  * 1. A line is a topic, a value of the member that tells lines apart (`by`), and a path into the message.
- * 2. A line breaks where something is missing: a null, a member that is not there, messages that were missed, silence.
+ * 2. A line breaks, and a state ends, where something is missing: a null or another kind of value, a member that is not there,
+ *    messages that were missed, silence.
  * 3. Everything is bounded, and what is left out is counted.
  */
 
-import { duration, findNumbers, isCounter, numberAt, plural, textAt, timeUnit } from "./numbers.js";
+import { duration, findNumbers, isCounter, numberAt, plural, textAt, timeUnit, valueAt } from "./numbers.js";
 import { Series } from "./series.js";
-import { States } from "./states.js";
+import { AT_ONCE, end, isBoolean, isSilent, States } from "./states.js";
 import { Tracks } from "./tracks.js";
 
 /** Moments that older points are merged to. */
@@ -25,11 +26,6 @@ const MAX_ALIKE = 60;
 const LARGEST = 1e30;
 /** Numbers nearer to 0 than this are drawn as 0: below some 1e-308 a power of ten, as axes are made of, may be 0 itself. */
 const SMALLEST = 1e-300;
-/** A line breaks where nothing came for so many times its usual interval, and for so many seconds. */
-const SILENT_INTERVALS = 8;
-const SILENT = 3;
-/** Messages closer together than this, in seconds, say nothing of the usual interval. */
-const AT_ONCE = 0.05;
 /** Seconds behind a point at which its line breaks. */
 const JUST_AFTER = 1e-6;
 /** The least span of a line that is made thinner: points of one time are one point. */
@@ -141,9 +137,12 @@ export class Lines {
     this.last = Math.max(at, this.last ?? at);
     const row = new Map();
     const present = new Set();
+    const states = new Set();
     const isWhole = findNumbers(message, (path, found, raw) => {
-      if (typeof raw === "string" || typeof raw === "boolean") this.states.note(source, value, path, raw, time);
-      const line = path === this.#x ? undefined : this.#line(source, value, path, found, time);
+      const key = JSON.stringify([source, value, path]);
+      const state = this.states.note(key, source, value, path, raw, time);
+      if (state) states.add(state);
+      const line = path === this.#x ? undefined : this.#line(source, value, path, found, time, key);
       if (!line) return;
       if (found === null || Math.abs(found) > LARGEST) {
         row.set(line, NaN);
@@ -152,14 +151,17 @@ export class Lines {
         present.add(line);
         row.set(line, found);
       }
-      if (found !== null) line.newest = found;
+      line.newest = found ?? undefined;
     });
     this.isPartial ||= !isWhole;
     if (this.#x === undefined) {
-      this.#breakMissing(source, value, present, row);
+      this.#breakMissing(message, source, value, new Set([...present, ...states]), row, time);
       this.#breakSilent(present, time);
     } else for (const { series } of present) if (at < series.last) series.truncate(at);
     for (const line of present) this.#note(line, time, present);
+    // A text may stand in messages of all kinds, and tell them apart.
+    const mates = new Set([...present, ...[...states].filter(isBoolean)]);
+    for (const state of states) this.#note(state, time, mates);
     for (const [line, number] of row) this.#push(line, at, number);
   }
 
@@ -246,9 +248,8 @@ export class Lines {
     return value;
   }
 
-  #line(source, value, path, number, time) {
+  #line(source, value, path, number, time, key = JSON.stringify([source, value, path])) {
     if (path === this.#by) return undefined;
-    const key = JSON.stringify([source, value, path]);
     const known = this.all.get(key);
     if (known || number === null) return known;
     if (this.all.size >= MAX_LINES) {
@@ -269,22 +270,24 @@ export class Lines {
     return line;
   }
 
-  /** A number that stood in the last two messages of its kind and is not in this one leaves a gap. */
-  #breakMissing(source, value, present, row) {
-    for (const line of this.all.values()) {
+  /** What stood in the last two messages of its kind and is not in this one leaves a gap; so does what is an object or an array now. */
+  #breakMissing(message, source, value, present, row, time) {
+    for (const line of [...this.all.values(), ...this.states.all.values()]) {
       if (line.source !== source || line.value !== value || present.has(line) || row.has(line)) continue;
+      const isOther = typeof valueAt(message, line.path) === "object";
       const isSameKind = line.mates && [...present].some((other) => !other.isCounter && line.mates.has(other));
-      if (!isSameKind) continue;
-      if (line.row > 1) row.set(line, NaN);
+      if (!isOther && !isSameKind) continue;
+      const wasThere = isOther || line.row > 1;
       line.row = 0;
+      if (wasThere && line.series) {
+        row.set(line, NaN);
+        line.newest = undefined;
+      } else if (wasThere) end(line, time);
     }
   }
 
   #breakSilent(present, time) {
-    for (const line of present) {
-      const usual = line.interval ?? (line.count > 10 ? AT_ONCE : Infinity);
-      if (time - line.last > Math.max(SILENT, SILENT_INTERVALS * usual)) this.#push(line, line.last + JUST_AFTER, NaN);
-    }
+    for (const line of present) if (isSilent(line, time)) this.#push(line, line.last + JUST_AFTER, NaN);
   }
 
   #note(line, time, present) {

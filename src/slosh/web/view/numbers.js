@@ -40,7 +40,8 @@ export function textAt(message, path) {
   return ["string", "number", "boolean"].includes(typeof value) ? String(value) : undefined;
 }
 
-function valueAt(message, path) {
+/** What stands at a dotted path; undefined where nothing does. */
+export function valueAt(message, path) {
   let value = message;
   for (let left = path.split("."); left.length; ) {
     if (typeof value !== "object" || value === null) return undefined;

@@ -3,6 +3,7 @@
 import { clock, number } from "./numbers.js";
 import { BETWEEN } from "./lines.js";
 import { arrange, clear, isHeld, make, nameIn, Plot, RIGHT, write } from "./plot.js";
+import { isSilent } from "./states.js";
 import { unitOf, withUnit } from "./units.js";
 
 /** Numbers whose sizes differ by more than this factor get charts of their own, so that each has an eighth of the height at
@@ -166,7 +167,9 @@ export class Panels {
       write(panel.unit, plot.unit);
       plot.lines.forEach((line, i) => {
         const key = this.#keys.get(line);
-        if (key) write(key.lastChild, pointed ? pointed.texts[i] : withUnit(line.newest, line.step, line.how, line.scale));
+        if (!key) return;
+        write(key.lastChild, pointed ? pointed.texts[i] : withUnit(line.newest, line.step, line.how, line.scale));
+        fade(key.lastChild, !pointed && this.#view.isTime && isSilent(line, this.#view.to));
       });
     }
   }
@@ -223,6 +226,9 @@ export function paintSwatch(element, { colour, dash }, isDrawn = true) {
   element.classList.toggle("dashed", isDrawn && Boolean(dash));
 }
 
+/** A value of which nothing came for long is faint: it may be another one now. */
+const fade = (element, isOld) => (element.style.opacity = isOld ? 0.5 : "");
+
 /** Booleans and states as bands of colour, each below its name. */
 export class Bands {
   #host;
@@ -255,8 +261,10 @@ export class Bands {
     const newest = state.changes.at(-1);
     const [head, canvas] = row.children;
     nameIn(head.firstChild, parts);
-    write(head.lastChild, newest?.text ?? "");
-    canvas.ariaLabel = `${parts.join(BETWEEN)}: now ${newest?.text ?? "unknown"}, ${state.changes.length} changes`;
+    const isOld = isSilent(state, edge);
+    write(head.lastChild, newest.isOver ? "–" : newest.text);
+    fade(head.lastChild, isOld);
+    canvas.ariaLabel = `${parts.join(BETWEEN)}: now ${newest.isOver || isOld ? "unknown" : newest.text}, ${state.changes.length} changes`;
     const [context, width, height] = clear(canvas);
     context.font = "12px system-ui, sans-serif";
     context.textBaseline = "middle";
@@ -265,7 +273,7 @@ export class Bands {
     state.changes.forEach((change, i) => {
       const next = state.changes[i + 1];
       // A state holds until the next one, unless something is missing in between.
-      const until = change.isOver ? change.until : (next?.from ?? Math.max(change.until, Math.min(edge, to)));
+      const until = change.isOver ? change.until : (next?.from ?? (isOld ? change.until : Math.max(change.until, Math.min(edge, to))));
       if (until < from || change.from > to) return;
       const [left, right] = [x(change.from), x(until)];
       const isOff = /^(false|off|0|no|closed|idle)$/i.test(change.text);

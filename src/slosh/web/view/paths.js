@@ -78,8 +78,8 @@ export class Paths {
       key.style.setProperty("--colour", `var(${track.colour})`);
       key.ariaPressed = track.shown;
       nameIn(key.firstChild, track.parts);
-      const newest = all[i].findLast(Boolean);
-      write(key.lastChild, newest ? `${newest.latitude.toFixed(4)}°, ${newest.longitude.toFixed(4)}°` : "");
+      const newest = all[i].at(-1);
+      write(key.lastChild, newest === null ? "–" : newest ? `${newest.latitude.toFixed(4)}°, ${newest.longitude.toFixed(4)}°` : "");
     });
     const told = this.#tracks.slice(0, 6).map((track) => `${track.label} is at ${this.#keys.get(track)?.lastChild.textContent}`);
     canvas.ariaLabel = `Map of ${count === 1 ? "a path" : `${count} paths`}, north up: ${told.join("; ")}`;
@@ -192,8 +192,6 @@ function drawPath(context, { x, y }, places, colour, warn) {
 
 /** A dot where it is now, and a ring where it was at the time that is pointed at. */
 function drawNow(context, { x, y }, places, colour, ground, pointed) {
-  const newest = places.findLast(Boolean);
-  if (!newest) return;
   const circle = (place, radius, fill, stroke) => {
     context.beginPath();
     context.arc(x(place.longitude), y(place.latitude), radius, 0, 2 * Math.PI);
@@ -201,7 +199,8 @@ function drawNow(context, { x, y }, places, colour, ground, pointed) {
     context.fill();
     context.stroke();
   };
-  circle(newest, 5, colour, ground);
+  const newest = places.at(-1);
+  if (newest) circle(newest, 5, colour, ground);
   if (pointed === undefined) return;
   const at = places.findLast((place) => place && place.time <= pointed);
   if (at) circle(at, 5, ground, colour);

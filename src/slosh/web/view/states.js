@@ -10,6 +10,28 @@ const MAX_CHANGES = 2000;
 const MAX_TEXT = 40;
 /** Times that a text must have come before it is taken for a state. */
 const LEAST = 3;
+/** A line breaks where nothing came for so many times its usual interval, and for so many seconds. */
+const SILENT_INTERVALS = 8;
+const SILENT = 3;
+/** Messages closer together than this, in seconds, say nothing of the usual interval. */
+export const AT_ONCE = 0.05;
+
+/** Whether a state has been `true` and `false` alone. */
+export const isBoolean = ({ values }) => [...values.keys()].every((text) => text === "true" || text === "false");
+
+/** Whether nothing came of a line or a state for so long that nothing is known of it. One that comes where it changes alone holds until the next. */
+export function isSilent({ last, interval, count, again }, time) {
+  const usual = interval ?? (count > 10 ? AT_ONCE : Infinity);
+  return !(again < count / 2) && time - last > Math.max(SILENT, SILENT_INTERVALS * usual);
+}
+
+/** End a state that held until this time, or until it last came. */
+export function end(state, time = -Infinity) {
+  const last = state.changes.at(-1);
+  if (!last || last.isOver) return;
+  if (!isSilent(state, time)) last.until = Math.max(last.until, time);
+  last.isOver = true;
+}
 
 export class States {
   all = new Map();
@@ -19,51 +41,48 @@ export class States {
     this.#lines = lines;
   }
 
-  /** Take a value of a message into account. */
-  note(source, by, path, raw, time) {
-    if (path === this.#lines.by) return;
-    const key = JSON.stringify([source, by, path]);
+  /** Take a value of a message into account; gives its state, if it is one. Any other kind of value ends the state of its path. */
+  note(key, source, value, path, raw, time) {
     let state = this.all.get(key);
+    if (typeof raw !== "string" && typeof raw !== "boolean") return void (state && end(state, time));
+    if (path === this.#lines.by) return undefined;
     if (!state) {
-      if (this.all.size >= MAX_STATES) return;
-      state = { source, value: by, path, changes: [], values: new Map(), count: 0, isText: false };
+      if (this.all.size >= MAX_STATES) return undefined;
+      state = { source, value, path, changes: [], values: new Map(), count: 0, again: 0, row: 0, isText: false };
       this.all.set(key, state);
     }
-    if (state.isText) return;
+    if (state.isText) return undefined;
     const text = String(raw);
-    state.count++;
     // Texts of many kinds are no states but messages.
     if (text.length > MAX_TEXT || (!state.values.has(text) && state.values.size >= MAX_VALUES)) {
       Object.assign(state, { isText: true, changes: [], values: new Map() });
-      return;
+      return undefined;
     }
     if (!state.values.has(text)) state.values.set(text, state.values.size);
+    if (isSilent(state, time)) end(state);
     const last = state.changes.at(-1);
+    if (last?.text === text) state.again++;
     // One that is over held until something went missing.
     if (last && !last.isOver) last.until = Math.max(last.until, time);
     if (last?.text !== text || last.isOver) state.changes.push({ text, from: time, until: time, isOver: false });
     if (state.changes.length > MAX_CHANGES) state.changes.shift();
+    return state;
   }
 
   /** Nothing is known of what came in between. */
   end(source) {
-    for (const state of this.all.values()) {
-      if (source !== undefined && state.source !== source) continue;
-      const last = state.changes.at(-1);
-      if (last) last.isOver = true;
-    }
+    for (const state of this.all.values()) if (source === undefined || state.source === source) end(state);
   }
 
   forget(before) {
-    for (const state of this.all.values()) while (state.changes.length > 1 && state.changes[0].until < before) state.changes.shift();
+    for (const { changes } of this.all.values()) while ((changes.length > 1 || changes[0]?.isOver) && changes[0].until < before) changes.shift();
   }
 
   /** Those that are bands: booleans, and texts that came again. */
   get shown() {
-    return [...this.all.values()].filter(({ isText, values, count }) => {
-      if (isText || !values.size) return false;
-      const isBoolean = [...values.keys()].every((text) => text === "true" || text === "false");
-      return isBoolean || (count >= LEAST && values.size <= Math.max(1, count / 2));
+    return [...this.all.values()].filter(({ isText, changes, values, count }) => {
+      if (isText || !changes.length) return false;
+      return isBoolean({ values }) || (count >= LEAST && values.size <= Math.max(1, count / 2));
     });
   }
 }
