@@ -1,6 +1,7 @@
 """One client's burst makes nobody wait: what it sends at a time is done in portions, with the others between them."""
 
 import asyncio
+import itertools
 import socket
 import struct
 import threading
@@ -537,18 +538,27 @@ class TestBursts:
     """Requests that come together, one on each of many connections, are not all answered in one turn of the loop."""
 
     @staticmethod
-    def answered(slow: Site, clients: list[Client], last: bytes) -> list[int]:
-        """How many are answered in the turn in which `last` comes from all clients, and in each turn after it."""
+    def done(slow: Site, clients: list[Client], last: bytes, is_done: Callable[[int], bool]) -> list[int]:
+        """How much is done in the turn in which `last` comes from all clients, and in each turn after it.
+
+        Args:
+            is_done: asked for each client, by its number.
+        """
         slow.server.turns.clock = Clock()
         for client in clients:
             client.wire.unread.append(last)
             client.wire.feed()
-        found = [sum(bool(client.wire.arrived) for client in clients)]
+        found = [sum(map(is_done, range(len(clients))))]
         while found[-1] < len(clients):
             turn(slow)
-            found.append(sum(bool(client.wire.arrived) for client in clients))
+            found.append(sum(map(is_done, range(len(clients)))))
             assert len(found) < 1000
         return [after - before for before, after in pairwise([0, *found])]
+
+    @classmethod
+    def answered(cls, slow: Site, clients: list[Client], last: bytes) -> list[int]:
+        """How many are answered in each turn, as `done` has it."""
+        return cls.done(slow, clients, last, lambda number: bool(clients[number].wire.arrived))
 
     @pytest.mark.parametrize("kind", TAKING_TIME)
     @pytest.mark.parametrize("cut", [0, 1])
@@ -582,9 +592,24 @@ class TestBursts:
             client.wire.unread.append(said[:-1])
             client.wire.feed()
             client.wire.arrived.clear()
-        found = self.answered(slow, clients, said[-1:])
+        # Taken, and not delivered: deliveries have a bound of their own.
+        topics = [slow.hub.open(f"{number}", slow.loop.time()) for number in range(BURST)]
+        found = self.done(slow, clients, said[-1:], lambda number: topics[number].last == 1)
         assert sum(found) == BURST
         assert max(found) <= A_TURN + 2
+
+    def test_its_turn_serves_a_request_though_the_turn_is_over_by_then(self, make_site: MakeSite) -> None:
+        """A machine may stop a process for seconds, and what waits for its turn again and again is never served."""
+        slow = make_site()
+        clients = [connect(slow) for _ in range(3)]
+        seconds = itertools.count()
+        slow.server.turns.clock = lambda: min(next(seconds), 1000)  # one goes by at each look
+        for client in clients:
+            client.wire.unread.append(TAKING_TIME["a pattern"])
+            client.wire.feed()
+        for _ in range(10):
+            turn(slow)
+        assert [client.next("HEAD").status for client in clients] == [200] * 3
 
     def test_small_usual_ones_do_not_wait(self, slow: Site) -> None:
         """For to look at the clock would cost each of them more than it saves."""

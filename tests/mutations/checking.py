@@ -132,7 +132,7 @@ ROWS: tuple[Row, ...] = (
         "http1/turns.py",
         "return not self._serves and self.is_over()",
         "return self.is_over()",
-        "http1/test_turns.py::TestBursts::test_they_take_turns[0-a pattern]",
+        "http1/test_turns.py::TestBursts::test_its_turn_serves_a_request_though_the_turn_is_over_by_then",
     ),
     row(
         "web/readers/websocket/websocket.py",
