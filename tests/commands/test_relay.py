@@ -153,6 +153,23 @@ def test_the_file_says_what_was_carried_last_also_where_nothing_follows(
             running.kill()
 
 
+def test_what_comes_after_one_was_killed_that_had_carried_nothing_is_carried(
+    clients: tuple[Client, Client], tmp_path: Path
+) -> None:
+    source, target = clients
+    state = tmp_path / "r.place"
+    words = ("relay/first", f"{target.url}/topics/first", f"--state={state}")
+    environment = clean_environment(SLOSH_URL=source.url)
+    with subprocess.Popen([*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=environment) as running:
+        try:
+            until(lambda: state.read_text().strip() if state.exists() else "", bool)
+        finally:
+            running.kill()
+    source.publish("relay/first", "meanwhile")
+    done = relay(source, *words, "--count=1", "--timeout=30s")
+    assert (done.returncode, "1 message read, 1 published" in done.stderr) == (0, True), done.stderr
+
+
 def test_a_file_that_holds_no_place_is_left_as_it_is(clients: tuple[Client, Client], tmp_path: Path) -> None:
     source, target = clients
     notes = tmp_path / "notes.txt"

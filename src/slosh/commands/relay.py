@@ -5,6 +5,7 @@ The rules of this file:
 * A message is published under a key made of where it comes from, its number in the life of its topic and where it goes,
   so one that is sent again after a cut or a restart is stored once, for as long as the target remembers keys. The
   reader's place is no part of it: in several topics it hangs on the order in which their messages happened to come.
+* A relay with a file and no `--since` asks for its place before anything comes, so it has one to go on from.
 * The place in the source moves on only when each target has answered. It is in the file within a second of that, also
   where nothing more comes: whoever is ended goes on less than a second back, which the targets remember.
 """
@@ -21,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from slosh.client.addresses import UNIX, find_url, one_topic_path
+from slosh.client.addresses import UNIX, find_url, one_topic_path, topic_path
 from slosh.client.errors import BadUse, Refused
 from slosh.client.items import Item, Note
 from slosh.client.synchronous import Client
@@ -163,6 +164,10 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     tally: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
         clients = {each: stack.enter_context(Client(each)) for each in {from_.url, *(target.url for target in to)}}
+        if state is not None and not start:
+            # From here on nothing is missed, also where this is ended before it has carried anything.
+            options["since"] = now = keep_trying(lambda: _find_now(clients[from_.url], from_.topic))
+            kept.note(now)
         progress = stack.enter_context(Progress(lambda: f"{count(tally['read'], 'message')} carried, Ctrl-C ends"))
         watch = stack.enter_context(clients[from_.url].watch(from_.topic, notes=True, **options))
         stack.callback(kept.write)
@@ -182,6 +187,12 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
                 return
         if watch.timed_out:
             ctx.exit(EXIT_TIMED_OUT)
+
+
+def _find_now(client: Client, topic: str) -> str:
+    """The place behind all that there is."""
+    query = {"since": "now", "wait": "0"}
+    return str(client._get(f"/topics/{topic_path(topic)}", query, "next")["next"])  # noqa: SLF001 - of this package
 
 
 def _carry(client: Client, from_: str, item: Item, target: Place, tally: Counter[str]) -> None:
@@ -212,7 +223,7 @@ def _tell(tally: Counter[str]) -> None:
 
 
 def _may_be_place(text: str) -> bool:
-    """Whether a relay may have written this; empty where it has carried nothing yet."""
+    """Whether a relay may have written this; empty where it was ended before it knew its place."""
     return len(text) <= _LONGEST_PLACE and not any(map(str.isspace, text))
 
 
