@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from slosh.client import Client
 from slosh.client.answers import Published
 from slosh.client.errors import BadUse, Refused
@@ -168,6 +169,13 @@ def test_what_comes_after_one_was_killed_that_had_carried_nothing_is_carried(
     source.publish("relay/first", "meanwhile")
     done = relay(source, *words, "--count=1", "--timeout=30s")
     assert (done.returncode, "1 message read, 1 published" in done.stderr) == (0, True), done.stderr
+
+
+def test_a_source_that_is_away_takes_no_longer_than_was_given(tmp_path: Path) -> None:
+    with Client(f"http://127.0.0.1:{free_port()}") as away:
+        done = relay(away, "x", "y", f"--state={tmp_path / 'p'}", "--timeout=300ms")
+    assert done.returncode == EXIT_TIMED_OUT
+    assert "0 messages read, 0 published" in done.stderr
 
 
 def test_a_file_that_holds_no_place_is_left_as_it_is(clients: tuple[Client, Client], tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
@@ -19,6 +22,7 @@ from slosh.client.errors import BadUse
 from slosh.commands.shared import EXIT_UNREACHABLE
 from slosh.commands.spool import Spool
 from tests.e2e.server import Serving, until
+from tests.properties import PROPERTY
 from tests.running import SLOSH, clean_environment
 
 
@@ -35,7 +39,7 @@ def drained(spool: Spool) -> list[bytes]:
     return got
 
 
-def test_what_was_put_is_given_in_its_order(tmp_path: Path) -> None:
+def test_what_was_put_is_putin_its_order(tmp_path: Path) -> None:
     with Spool(str(tmp_path / "s")) as spool:
         spool.put([b"1", b"2"])
         key, lines = spool.next_batch(at_most(1))
@@ -180,6 +184,36 @@ def publisher(port: int, file: Path, *more: str) -> "ProcessGroup[bytes]":
         stderr=subprocess.PIPE,
         env=clean_environment(SLOSH_URL=f"http://127.0.0.1:{port}"),
     )
+
+
+@PROPERTY
+@example([980] * 8 + ["batch"] + [980] * 20 + ["batch", 980, "sent"], 100)
+@given(
+    st.lists(st.one_of(st.integers(1, 3000), st.sampled_from(["batch", "sent", "again"])), max_size=60),
+    st.integers(1, 9),
+)
+def test_messages_come_out_as_they_went_in_whatever_is_done_in_between(steps: list[int | str], most: int) -> None:
+    """A message of so many bytes is put, a batch is asked for, counts as sent, or another process goes on."""
+    with tempfile.TemporaryDirectory() as folder:
+        spool = Spool(f"{folder}/s")
+        put: list[bytes] = []
+        got: list[bytes] = []
+        batch: list[bytes] = []
+        for step in [*steps, "again"]:
+            if isinstance(step, int):
+                put.append(b"%d-" % len(put) + b"x" * step)
+                spool.put(put[-1:])
+            elif step == "again":
+                spool.close()
+                spool, batch = Spool(f"{folder}/s"), []
+            elif step == "sent" and batch:
+                spool.sent()
+                got += batch
+                batch = []
+            elif spool.waiting:
+                _, batch = spool.next_batch(at_most(most))
+        assert got + drained(spool) == put
+        spool.close()
 
 
 def test_a_spool_that_has_filled_its_disk_is_emptied_all_the_same(

@@ -11,6 +11,7 @@ The rules of this file:
 """
 
 import contextlib
+import math
 import threading
 import time
 from collections import Counter
@@ -23,7 +24,8 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from slosh.client.addresses import UNIX, find_url, one_topic_path, topic_path
-from slosh.client.errors import BadUse, Refused
+from slosh.client.answers import is_passing
+from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.items import Item, Note
 from slosh.client.synchronous import Client
 from slosh.commands.progress import Progress, count
@@ -43,6 +45,8 @@ from slosh.commands.telling import Teller, is_read
 if TYPE_CHECKING:
     from slosh.client.request import WatchOptions
 
+_SOON: Final = 0.001
+"""Seconds that are left at least where a time was given."""
 _STATE_INTERVAL: Final = 1.0
 """Seconds between two writes of the place."""
 
@@ -164,14 +168,12 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     tally: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
         clients = {each: stack.enter_context(Client(each)) for each in {from_.url, *(target.url for target in to)}}
-        if state is not None and not start:
-            # From here on nothing is missed, also where this is ended before it has carried anything.
-            options["since"] = now = keep_trying(lambda: _find_now(clients[from_.url], from_.topic))
-            kept.note(now)
         progress = stack.enter_context(Progress(lambda: f"{count(tally['read'], 'message')} carried, Ctrl-C ends"))
-        watch = stack.enter_context(clients[from_.url].watch(from_.topic, notes=True, **options))
         stack.callback(kept.write)
         stack.callback(_tell, tally)
+        if state is not None and not start:
+            _take_place(ctx, clients[from_.url], from_.topic, kept, options)
+        watch = stack.enter_context(clients[from_.url].watch(from_.topic, notes=True, **options))
         teller = Teller(clients[from_.url].where, from_.topic)
         stack.callback(teller.tell_missed)
         for each in watch:
@@ -189,10 +191,24 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
             ctx.exit(EXIT_TIMED_OUT)
 
 
-def _find_now(client: Client, topic: str) -> str:
-    """The place behind all that there is."""
-    query = {"since": "now", "wait": "0"}
-    return str(client._get(f"/topics/{topic_path(topic)}", query, "next")["next"])  # noqa: SLF001 - of this package
+def _take_place(ctx: click.Context, client: Client, topic: str, kept: "_PlaceFile", options: "WatchOptions") -> None:
+    """Begin behind all that there is, and note it: what comes is not missed, also where this is ended before it comes.
+
+    Ends the command where no server tells the place within the time that was given.
+    """
+    path, query = f"/topics/{topic_path(topic)}", {"since": "now", "wait": "0"}
+    deadline, began = options.get("deadline"), time.monotonic()
+    within = math.inf if deadline is None else deadline
+    try:
+        said = keep_trying(lambda: client._get(path, query, "next"), within)  # noqa: SLF001 - our own
+    except ClientError as error:
+        if deadline is None or not is_passing(error):
+            raise
+        ctx.exit(EXIT_TIMED_OUT)
+    options["since"] = place = str(said["next"])
+    kept.note(place)
+    if deadline is not None:
+        options["deadline"] = max(_SOON, deadline - (time.monotonic() - began))
 
 
 def _carry(client: Client, from_: str, item: Item, target: Place, tally: Counter[str]) -> None:

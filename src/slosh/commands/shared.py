@@ -149,18 +149,22 @@ def open_client(url: str | None, timeout: float = 10.0) -> Iterator[Client]:
         yield client
 
 
-def keep_trying(ask: Callable[[], Answer]) -> Answer:
+def keep_trying(ask: Callable[[], Answer], within: float = math.inf) -> Answer:
     """Ask until there is an answer. A server that is away, or busy, is told of once.
 
+    Args:
+        within: seconds after which nothing is asked again.
+
     Raises:
-        ClientError: asking again would change nothing.
+        ClientError: asking again would change nothing, or there is no time for it.
     """
     is_told = False
+    until = time.monotonic() + within
     while True:
         try:
             return ask()
         except ClientError as error:
-            if not is_passing(error):
+            if not is_passing(error) or time.monotonic() + _PAUSE > until:
                 raise
             if not is_told:
                 tell(f"{printable(error.detail)} Trying again.")

@@ -132,12 +132,11 @@ class Spool:
         Args:
             count: says how many of the messages that wait go together.
         """
-        self._file.seek(self._sent)
         if self._until > self._sent:
-            return self._key(), self._file.read(self._until - self._sent).split(b"\n")[:-1]
-        data = self._file.read(min(_LOOKED_AT, self.waiting))
-        if b"\n" not in data:
-            data += self._file.readline()
+            return self._key(), self._read(self._until - self._sent).split(b"\n")[:-1]
+        data = self._read(min(_LOOKED_AT, self.waiting))
+        while b"\n" not in data:
+            data = self._read(min(2 * len(data), self.waiting))
         lines = data[: data.rfind(b"\n")].split(b"\n")
         del lines[count(lines) :]
         self._until = self._sent + sum(len(each) + 1 for each in lines)
@@ -166,6 +165,13 @@ class Spool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _read(self, size: int) -> bytes:
+        """So many bytes of what waits, which are there."""
+        data = os.pread(self._file.fileno(), size, self._sent)
+        if len(data) < size:
+            raise OSError(errno.EIO, "it is shorter than what was written to it")
+        return data
 
     def _key(self) -> str:
         return f"{self._name}-{self._sent}"
@@ -216,7 +222,7 @@ def _open_alone(path: str) -> IO[bytes]:
     if Path(path).exists() and not Path(path).is_file():
         raise BadUse(f"{path} is no file, so it cannot be a spool. Name one that is not there yet.")
     while True:
-        file: IO[bytes] = Path(path).open("a+b")  # noqa: SIM115 - the caller closes it
+        file: IO[bytes] = Path(path).open("a+b", buffering=0)  # noqa: SIM115 - the caller closes it
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
