@@ -556,6 +556,13 @@ def test_a_publisher_without_a_right_ends_at_once_though_its_input_goes_on(
         assert "refused 3 messages" in said
 
 
+def test_lines_that_waited_for_their_time_when_it_was_kept_out_are_counted(closed: str) -> None:
+    done = pub(closed, "log", "--rate=20", lines=b"".join(b"%d\n" % number for number in range(200)))
+    assert done.returncode == EXIT_REFUSED
+    counts = re.findall(rb"(?:refused )?([0-9]+) messages?(?: were read and not published)?", done.stderr)
+    assert sum(map(int, counts)) == 200, done.stderr
+
+
 def test_each_reason_for_which_lines_are_refused_is_told_when_it_begins(
     server: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

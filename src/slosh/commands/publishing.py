@@ -258,6 +258,13 @@ def publish_lines(
         tell(f"{count(publisher.dropped, 'message')} could not be published within {timeout:g} s{reason}")
         ctx.exit(EXIT_UNREACHABLE if publisher.error is not None else EXIT_TIMED_OUT)
     _tell_skipped(encoder)
+    if publisher.is_kept_out:
+        _tell_left(source, encoder, publisher.sent + publisher.unwatched + publisher.refused)
+    _tell_lines(ctx, publisher, topic)
+
+
+def _tell_lines(ctx: click.Context, publisher: LinePublisher, topic: str) -> None:
+    """Say which of the lines that were sent were not published, and exit with the code of that."""
     if publisher.refused:
         tell(f"the server refused {count(publisher.refused, 'message')}")
     if publisher.unwatched:

@@ -64,7 +64,7 @@ def read_lines(source: int = 0, is_over: Callable[[], bool] = lambda: False) -> 
     """
     rest = b""
     is_first = True
-    while not is_over() and (data := os.read(source, _READ)):
+    while not (over := is_over()) and (data := os.read(source, _READ)):
         *lines, rest = (rest + data).split(b"\n")
         if is_first and lines:
             is_first = False
@@ -73,6 +73,8 @@ def read_lines(source: int = 0, is_over: Callable[[], bool] = lambda: False) -> 
             yield [line.removesuffix(b"\r") for line in lines]
         if len(rest) > LONGEST_LINE:
             raise BadUse(f"A line of the input is longer than {LONGEST_LINE} bytes.")
+    if over:
+        return  # The line that has come in part stays with what is in the pipe.
     if is_first:
         rest = rest.removeprefix(codecs.BOM_UTF8)
     if rest.strip():
