@@ -178,6 +178,15 @@ def test_a_source_that_is_away_takes_no_longer_than_was_given(tmp_path: Path) ->
     assert "0 messages read, 0 published" in done.stderr
 
 
+def test_an_end_is_told_also_where_a_place_is_kept(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    source, target = clients
+    source.publish("relay/over", 1)
+    source.end("relay/over")
+    done = relay(source, "relay/over", f"{target.url}/topics/over", f"--state={tmp_path / 'p'}", "--timeout=30s")
+    assert done.returncode == 0
+    assert "relay/over ended" in done.stderr
+
+
 def test_a_file_that_holds_no_place_is_left_as_it_is(clients: tuple[Client, Client], tmp_path: Path) -> None:
     source, target = clients
     notes = tmp_path / "notes.txt"

@@ -205,8 +205,9 @@ def _take_place(ctx: click.Context, client: Client, topic: str, kept: "_PlaceFil
         if deadline is None or not is_passing(error):
             raise
         ctx.exit(EXIT_TIMED_OUT)
-    options["since"] = place = str(said["next"])
-    kept.note(place)
+    if not said.get("ended"):  # Else there is nothing to miss, and the end is told.
+        options["since"] = place = str(said["next"])
+        kept.note(place)
     if deadline is not None:
         options["deadline"] = max(_SOON, deadline - (time.monotonic() - began))
 
