@@ -1,5 +1,6 @@
 """`slosh check`: every mistake at once, with nothing started."""
 
+import re
 import socket
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_a_value_behind_an_equals_sign_is_one_whatever_it_begins_with() -> None:
     for sentence in ("--view='-1': is unknown; write on or off.", "--open='-x': is unknown; write on or off."):
         assert sentence in done.output
     assert check("--view", "--open", "off").output == "All is well. Set: --open, --view.\n"
-    assert "No such option '-1'" in check("--view", "-1").output
+    assert re.search("No such option:? '?-1", check("--view", "-1").output)  # as each click has it
 
 
 def test_contradictions_and_what_only_the_server_sees_are_told(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ports import free_port
+from benchmarks.processes import ProcessGroup
 from slosh.client import Client
 from slosh.client.answers import Published
 from slosh.client.errors import BadUse, Refused
@@ -119,7 +120,7 @@ def test_what_of_a_pattern_is_carried_twice_is_stored_once(clients: tuple[Client
     words = ("relay/k/*", f"{target.url}/topics/", "copied/", f"--state={state}", "--since=earliest")
     source.publish(names[0], 0)
     environment = clean_environment(SLOSH_URL=source.url)
-    with subprocess.Popen([*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=environment) as first:
+    with ProcessGroup([*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=environment) as first:
         try:
             early = until(lambda: state.read_text() if state.exists() else "", lambda text: bool(text.strip()))
             for number in range(10):
@@ -147,7 +148,7 @@ def test_the_file_says_what_was_carried_last_also_where_nothing_follows(
     with source.watch("relay/quiet", since="earliest", deadline=PATIENCE) as watch:
         last = [next(watch).place for _ in range(50)][-1]
     environment = clean_environment(SLOSH_URL=source.url)
-    with subprocess.Popen([*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=environment) as running:
+    with ProcessGroup([*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=environment) as running:
         try:
             until(lambda: state.read_text() if state.exists() else "", lambda text: text == f"{last}\n")
         finally:
@@ -161,7 +162,7 @@ def test_what_comes_after_one_was_killed_that_had_carried_nothing_is_carried(
     state = tmp_path / "r.place"
     words = ("relay/first", f"{target.url}/topics/first", f"--state={state}")
     environment = clean_environment(SLOSH_URL=source.url)
-    with subprocess.Popen([*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=environment) as running:
+    with ProcessGroup([*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=environment) as running:
         try:
             until(lambda: state.read_text().strip() if state.exists() else "", bool)
         finally:

@@ -4,8 +4,6 @@ from typing import ClassVar, Final
 
 import click
 
-from slosh.settings.table import TABLE
-
 EXIT_FOUND: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNWATCHED: Final = 3
@@ -66,6 +64,8 @@ class SettingsCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line. The value in `--view=-1` is one; click takes what begins so for the next option."""
+        from slosh.settings.table import TABLE  # noqa: PLC0415 - what no other command needs
+
         switches = {row.option: row.name for row in TABLE if row.is_switch}
         end = args.index("--") if "--" in args else len(args)
         found = [
