@@ -169,11 +169,11 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     with contextlib.ExitStack() as stack:
         clients = {each: stack.enter_context(Client(each)) for each in {from_.url, *(target.url for target in to)}}
         progress = stack.enter_context(Progress(lambda: f"{count(tally['read'], 'message')} carried, Ctrl-C ends"))
-        stack.callback(kept.write)
-        stack.callback(_tell, tally)
         if state is not None and not start:
             _take_place(ctx, clients[from_.url], from_.topic, kept, options)
         watch = stack.enter_context(clients[from_.url].watch(from_.topic, notes=True, **options))
+        stack.callback(kept.write)
+        stack.callback(_tell, tally)
         teller = Teller(clients[from_.url].where, from_.topic)
         stack.callback(teller.tell_missed)
         for each in watch:
@@ -204,6 +204,7 @@ def _take_place(ctx: click.Context, client: Client, topic: str, kept: "_PlaceFil
     except ClientError as error:
         if deadline is None or not is_passing(error):
             raise
+        _tell(Counter())
         ctx.exit(EXIT_TIMED_OUT)
     if not said.get("ended"):  # Else there is nothing to miss, and the end is told.
         options["since"] = place = str(said["next"])
