@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from slosh.access.rights import NOTHING
+from slosh.access.rules import AccessRules
 from slosh.engine.base import WatcherCount
 from slosh.errors import Unauthorized
+from tests.access.tokens import token_row
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, SiteEngine, request
 from tests.web.posting import post
+from tests.web.test_gate import bearer, reload, with_clock
 from tests.web.transports import Ndjson, Reader
 
 
@@ -623,3 +627,20 @@ class TestPortions:
         asker.get("/topics").get("/-/healthy")
         assert len(asker.next().json["topics"]) == 300
         assert asker.next().body == b"ok\n"
+
+    @pytest.mark.parametrize("page", [128, 1000])
+    def test_rights_that_are_narrowed_meanwhile_narrow_what_is_still_to_come(
+        self, make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, page: int
+    ) -> None:
+        """Also where an engine gave all topics at once."""
+        monkeypatch.setattr(SiteEngine, "page", page)
+        rows = (token_row("k" * 20, read=["**"]), token_row("k" * 20, read=["0/*", "9/*"]))
+        site = with_clock(make_site(access=AccessRules(NOTHING, rows[:1])))
+        for number in range(1000):
+            site.hub.open(f"{number // 100}/{number:03}", site.loop.time())
+        asker = site.connect()
+        asker.connection.data_received(request("GET", "/topics", **bearer("k" * 20)))
+        reload(site, AccessRules(NOTHING, rows[1:]))
+        site.loop.settle()
+        names = [each["name"] for each in asker.next().json["topics"]]
+        assert names == [f"{number // 100}/{number:03}" for number in (*range(100), *range(900, 1000))]

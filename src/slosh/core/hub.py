@@ -108,13 +108,14 @@ class Hub(Rings):
     def _fit_some(self, now: float) -> None:
         """Give as many topics the bounds that the hub has now as this turn has room for."""
         while self._unfit and self.room > 0:
-            self._fit(next(reversed(self._unfit)), now)
+            # Not by iterating: what was deleted is passed over each time.
+            topic, _ = self._unfit.popitem()
+            self._fit(topic, now)
         if not self._unfit:
             self.classes.settle()
 
     def _fit(self, topic: Topic, now: float) -> None:
-        """Give `topic`, which has still those of before, the bounds that the hub has now."""
-        del self._unfit[topic]
+        """Give `topic`, which had those of before until now, the bounds that the hub has now."""
         messages = topic.last - topic.first + 1
         self.spend(_FITTING + _REFITTING * messages)
         kind = topic.kind = self.classes.find(topic.name)
@@ -131,6 +132,7 @@ class Hub(Rings):
         """The active topic `name` at the time `now`, seconds, or None. Changes nothing that a user could see."""
         topic = self._topics.by_name.get(name)
         if self._unfit and topic in self._unfit:
+            del self._unfit[topic]
             self._fit(topic, now)
         if topic is None or topic.watchers or now < topic.active_until:
             return topic
@@ -182,6 +184,7 @@ class Hub(Rings):
     def replace(self, topic: Topic, epoch: str, now: float) -> Topic:
         """Begin the life `epoch` in place of `topic`, whose messages were lost; its watchers are moved there."""
         if topic in self._unfit:
+            del self._unfit[topic]
             self._fit(topic, now)
         successor = Topic(topic.name, epoch, now, topic.kind)
         self._topics.replace(topic, successor)

@@ -230,6 +230,10 @@ class _TopicList(Exchange):
         self._waits = False
         if not self._connection.is_held_by(self) or self._connection.is_stalled:
             return
+        rights = find_rights(self._connection)
+        if rights is not self._rights:  # They may have changed while the client took its time.
+            self._rights = rights
+            self._found = deque(filter(self._may_see, self._found))
         self._engine.hub.room -= _PORTION * _ONE_TOPIC
         if self._found and self._count < self._limit:
             self._write()
