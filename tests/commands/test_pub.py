@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -287,7 +288,12 @@ def test_what_was_read_when_ctrl_c_comes_is_published_before_it_ends(
         publisher = LinePublisher(client, go_on, batch=5, when_watched=False)  # many requests, so few are sent
         with pytest.raises(KeyboardInterrupt):
             publish_lines(
-                click.Context(main), publisher, "pub/parting", Encoder("json"), PacedSource(lines(), None), None
+                click.Context(main),
+                publisher,
+                "pub/parting",
+                Encoder("json"),
+                PacedSource(lines(), None, time.sleep),
+                None,
             )
     assert kept(server, "pub/parting") == list(range(900))
 
@@ -483,7 +489,7 @@ def test_lines_keep_to_a_rate() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("slosh.commands.publishing.time.sleep", slept.append)
         patch.setattr("slosh.commands.publishing.time.monotonic", lambda: 100.0 + sum(slept))
-        parts = list(PacedSource(iter([[b"x"] * 7, [b"x"] * 3]), 40.0))
+        parts = list(PacedSource(iter([[b"x"] * 7, [b"x"] * 3]), 40.0, time.sleep))
     assert [len(part) for part in parts] == [2, 2, 2, 1, 2, 1]
     assert sum(slept) == pytest.approx(9 / 40)  # all but what the last part may take
 
@@ -557,8 +563,9 @@ def test_a_publisher_without_a_right_ends_at_once_though_its_input_goes_on(
 
 
 def test_lines_that_waited_for_their_time_when_it_was_kept_out_are_counted(closed: str) -> None:
-    done = pub(closed, "log", "--rate=20", lines=b"".join(b"%d\n" % number for number in range(200)))
+    done = pub(closed, "log", "--rate=0.01", lines=b"".join(b"%d\n" % number for number in range(200)))
     assert done.returncode == EXIT_REFUSED
+    # It does not wait for the next one's time, a minute and more away.
     counts = re.findall(rb"(?:refused )?([0-9]+) messages?(?: were read and not published)?", done.stderr)
     assert sum(map(int, counts)) == 200, done.stderr
 

@@ -153,7 +153,9 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
             tell_ended(ctx, topic)
         # A spool keeps what waits for its time, so all of it is read at once.
         given = Input()
-        source = PacedSource(shell.lines() if shell is not None else given.lines(), rate if spool is None else None)
+        ctx.call_on_close(given.close)
+        lines = shell.lines() if shell is not None else given.lines()
+        source = PacedSource(lines, rate if spool is None else None, given.pause)
         if strict:
             publish_strictly(ctx, client, topic, encoder, batch, source)
         elif spool is not None:
@@ -162,7 +164,9 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
             sleeps = when_watched and shell is None
             publisher = LinePublisher(client, given.end, batch=batch, when_watched=sleeps)
             if shell is not None and when_watched:
-                source = PacedSource(shell.lines_while_watched(client, topic, lambda: publisher.unwatched), rate)
+                source = PacedSource(
+                    shell.lines_while_watched(client, topic, lambda: publisher.unwatched), rate, given.pause
+                )
             publish_lines(ctx, publisher, topic, encoder, source, timeout)
         if shell is not None and shell.code:
             tell(f"the command ended with {shell.code}")

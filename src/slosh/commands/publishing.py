@@ -106,14 +106,16 @@ class PacedSource:
     Args:
         lines: as they come.
         rate: lines a second; None for no bound.
+        pause: called to wait for so many seconds; where it gives True there is to be no more.
 
     Attributes:
         read: lines that were taken so far, those that wait for their time among them.
     """
 
-    def __init__(self, lines: Iterator[list[bytes]], rate: float | None) -> None:
+    def __init__(self, lines: Iterator[list[bytes]], rate: float | None, pause: Callable[[float], object]) -> None:
         self._lines = lines
         self._rate = rate
+        self._pause = pause
         self.read = 0
 
     def __iter__(self) -> Iterator[list[bytes]]:
@@ -126,7 +128,8 @@ class PacedSource:
             together = at_a_time(self._rate)
             for start in range(0, len(several), together):
                 part = several[start : start + together]
-                time.sleep(max(0.0, due - time.monotonic()))
+                if self._pause(max(0.0, due - time.monotonic())):
+                    return
                 due = max(due, time.monotonic()) + len(part) / self._rate
                 yield part
 

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
@@ -31,21 +32,37 @@ _OBEYS: Final = 5.0
 
 
 class Input:
-    """Standard input, whose end another thread may bring about while nothing comes."""
+    """Standard input, whose end another thread may bring about while nothing comes. Close it."""
 
     def __init__(self) -> None:
         self._told, self._tell = os.pipe()
+        self._is_over = threading.Event()
+        self._lock = threading.Lock()  # held while the pipe is used from another thread
 
     def lines(self) -> Iterator[list[bytes]]:
         """As `read_lines`, until `end` is called."""
-        return read_lines(is_over=self._is_over)
+        return read_lines(is_over=self._wait)
 
     def end(self) -> None:
         """Read no more; what waits in the pipe stays there. Call it from any thread."""
-        os.write(self._tell, b".")
+        with self._lock:
+            if not self._is_over.is_set():
+                self._is_over.set()
+                os.write(self._tell, b".")
 
-    def _is_over(self) -> bool:
-        """Wait until something comes, or the end."""
+    def pause(self, seconds: float) -> bool:
+        """Wait for so long, or until `end` is called; whether it was."""
+        return self._is_over.wait(seconds)
+
+    def close(self) -> None:
+        """Give the descriptors back. Nothing is read any more."""
+        with self._lock:
+            self._is_over.set()
+            os.close(self._told)
+            os.close(self._tell)
+
+    def _wait(self) -> bool:
+        """Wait until something comes, or the end; whether it is that."""
         ready, _, _ = select.select([0, self._told], [], [])
         return self._told in ready
 
