@@ -189,3 +189,19 @@ def test_all_that_is_kept_is_given_key_by_key_so_that_very_many_are_no_work_of_o
     kept = replays.all_kept(0.0)
     assert next(kept)[1] == "1"
     assert [each[1] for each in kept] == ["2", "3"]
+
+
+@pytest.mark.parametrize("then", [0.186, 0.5, 1234.567])
+def test_a_key_that_comes_again_in_the_moment_in_which_it_grew_too_old_counts_once(then: float) -> None:
+    """A time plus 300 less 300 may be a hair less than it was: its message was stored, and its publish failed."""
+    replays, answer = Replays(1000, at_once=1), Published("k", 1, 1)
+    for key in ("a", "b"):
+        replays.keep(join("t", key), then, answer, "client")
+    now = then + REPLAY_SECONDS
+    assert replays.find(join("t", "b"), now) is None
+    replays.keep(join("t", "b"), now, answer, "client")
+    for number in range(3):
+        now += 400.0
+        assert replays.find(join("t", str(number)), now) is None
+        replays.keep(join("t", str(number)), now, answer, "client")
+    assert [key for _, key, *_ in replays.all_kept(now)] == ["2"]

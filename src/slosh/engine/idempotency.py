@@ -112,7 +112,7 @@ class Replays:
         Args:
             client: for whom the key counts; empty for all those together whom nothing tells apart.
         """
-        self._put(name, now + REPLAY_SECONDS, answer, client)
+        self._put(name, now, now + REPLAY_SECONDS, answer, client)
 
     def all_kept(self, now: float) -> Iterator[tuple[str, str, float, Published, str]]:
         """Topic, key, seconds left, answer and client of each that is kept at the time `now`, the oldest first.
@@ -128,10 +128,11 @@ class Replays:
         """Keep an answer that was given elsewhere, until the time `until`, seconds. Put the oldest back first."""
         name = join(topic, key)
         if name not in self._answers:
-            self._put(name, until, answer, client)
+            self._put(name, until - REPLAY_SECONDS, until, answer, client)
 
-    def _put(self, name: str, until: float, answer: Published, address: str) -> None:
-        may_be_old = until - REPLAY_SECONDS >= self._next  # some of those that are kept
+    def _put(self, name: str, now: float, until: float, answer: Published, address: str) -> None:
+        # Some of those that are kept. Asked as `find` asks: a sum less what was added is not always what was there.
+        may_be_old = now >= self._next
         if may_be_old:
             self._leave_over(name)
         if not self._answers:
@@ -148,7 +149,7 @@ class Replays:
             return
         if may_be_old:
             self._count(client, before, before + 1)
-            if self._forget_first(until - REPLAY_SECONDS):
+            if self._forget_first(now):
                 return
         self.forgotten += 1
         if before == len(self._by_count) - 1 and not may_be_old:
