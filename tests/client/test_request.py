@@ -126,6 +126,38 @@ def test_a_header_field_that_cannot_be_sent_is_told_without_its_value(headers: A
     Client(NOWHERE, headers={"X-Try": "a\tb", "x_y.z": ""})
 
 
+class Silent:
+    """An object that does not say what it is."""
+
+    def __repr__(self) -> str:
+        raise OSError
+
+
+@pytest.mark.parametrize("odd", [-(10**5000), 10**5000, [10**5000], Fraction(10**5000), Silent()], ids=range(5))
+def test_what_python_cannot_write_is_told_by_its_kind(odd: Any) -> None:
+    """A whole number of more than 4,300 digits was a ValueError out of the sentence that was to tell of it."""
+    with Client(NOWHERE, timeout=0.1) as client:
+        ways: list[Callable[[], object]] = [
+            lambda: Client(odd),
+            lambda: Client(NOWHERE, timeout=odd),
+            lambda: Client(NOWHERE, headers=odd),
+            lambda: client.watch("a", last=odd),
+            lambda: client.watch("a", limit=odd),
+            lambda: client.watch("a", every=odd),
+            lambda: client.watch(odd),
+            lambda: client.history("a", points=odd),
+            lambda: client.history("a", by=odd),
+            lambda: client.publish(odd, 1),
+            lambda: client.publish("a", 1, key=odd),
+            lambda: Publisher(client, when_full=odd),
+            lambda: Publisher(client, every=odd),
+        ]
+        for way in ways:
+            with pytest.raises(BadUse) as told:
+                way()
+            assert len(told.value.detail) < 500
+
+
 @pytest.mark.parametrize("odd", [5, b"x", ["x"], 1.5, object()], ids=lambda odd: type(odd).__name__)
 def test_what_is_of_another_kind_than_was_asked_for_is_told(odd: Any) -> None:
     """By the client's own error, as any other argument, and not by one from deep inside it."""

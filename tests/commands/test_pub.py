@@ -364,6 +364,8 @@ def test_a_server_that_is_away_is_told_in_a_sentence() -> None:
         ("a/*", "1"),
         ("a", "{", "--as", "json"),
         ("a", "--timeout", "soon"),
+        ("a", "--rate", "1e-12"),
+        ("a", "--rate", "0"),
         (),
         ("a", "1", "--url", "x:80"),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit, urlunsplit
 
-from slosh.client.errors import BadUse
+from slosh.client.errors import BadUse, show
 from slosh.core.names import MAX_NAME_BYTES, check_name
 from slosh.errors import BadTopic
 
@@ -37,13 +37,13 @@ def find_url(url: str | None) -> str:
     """
     address = url if url is not None else os.environ.get("SLOSH_URL", "") or DEFAULT_URL
     if not isinstance(address, str):
-        raise BadUse(f"A server's address is a text such as {DEFAULT_URL}, not {address!r}.")
+        raise BadUse(f"A server's address is a text such as {DEFAULT_URL}, not {show(address)}.")
     if len(address) > _LONGEST_ADDRESS:
         raise BadUse(f"A server's address has at most {_LONGEST_ADDRESS} characters; write one such as {DEFAULT_URL}.")
     if address[: len(UNIX)].lower() == UNIX:
         return UNIX + _find_socket(address)
     # The value itself is not repeated where it could hold a password.
-    shown = repr(address) if "@" not in address else "this address"
+    shown = show(address) if "@" not in address else "this address"
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname or "", parts.port
@@ -77,7 +77,8 @@ def _find_socket(url: str) -> str:
         path = ""
     if not path.strip("/") or path.startswith("//") or "\0" in path:
         raise BadUse(
-            f"The address of a Unix socket is unix: and the path of its file, as unix:/run/slosh.sock; {url!r} is none."
+            "The address of a Unix socket is unix: and the path of its file, as unix:/run/slosh.sock; "
+            f"{show(url)} is none."
         )
     return os.path.abspath(path)  # noqa: PTH100 - Path would leave `..` in it
 
@@ -109,11 +110,11 @@ def check_text(name: str, value: object) -> str:
         BadUse: it is none, or has characters that no address can have.
     """
     if not isinstance(value, str):
-        raise BadUse(f"{name} is a text, not {value!r}.")
+        raise BadUse(f"{name} is a text, not {show(value)}.")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadUse(f"{name} is a text of Unicode, and {value!r} has bytes that are none.") from None
+        raise BadUse(f"{name} is a text of Unicode, and {show(value)} has bytes that are none.") from None
     return value
 
 
@@ -144,17 +145,17 @@ def topic_path(topic: object) -> str:
         BadUse: it is no name.
     """
     if not isinstance(topic, str) or not topic:
-        raise BadUse(f"A topic's name is a text such as 'kitchen' or 'sensors/kitchen', not {topic!r}.")
+        raise BadUse(f"A topic's name is a text such as 'kitchen' or 'sensors/kitchen', not {show(topic)}.")
     if len(topic) > _LONGEST_NAME:
         raise BadUse(f"A topic's name has at most {MAX_NAME_BYTES} bytes, and this one has {len(topic)} characters.")
     if "," in topic:
-        raise BadUse(f"A topic's name has no comma; name several topics one by one, not as {topic!r}.")
+        raise BadUse(f"A topic's name has no comma; name several topics one by one, not as {show(topic)}.")
     if not _DOTS.isdisjoint(topic.split("/")):  # what makes requests would go up a folder, to another topic
-        raise BadUse(f"No segment of a topic's name is '.' or '..'; this one is {topic!r}.")
+        raise BadUse(f"No segment of a topic's name is '.' or '..'; this one is {show(topic)}.")
     try:
         return quote(topic, safe=_SAFE + "*$!'()+;=@:&")
     except UnicodeEncodeError:
-        raise BadUse(f"A topic's name is a text of Unicode, and {topic!r} has bytes that are none.") from None
+        raise BadUse(f"A topic's name is a text of Unicode, and {show(topic)} has bytes that are none.") from None
 
 
 def one_topic_path(topic: object) -> str:
@@ -165,7 +166,7 @@ def one_topic_path(topic: object) -> str:
     """
     path = topic_path(topic)
     if "*" in path:
-        raise BadUse(f"A message is published to one topic; {topic!r} is a pattern, which only readers use.")
+        raise BadUse(f"A message is published to one topic; {show(topic)} is a pattern, which only readers use.")
     return path
 
 

@@ -1,14 +1,27 @@
 """Every way in which the client says no."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from slosh.errors import SloshError
+
+_SHOWN: Final = 200
+"""Characters of a value that an error repeats."""
 
 
 class ClientError(SloshError):
     """The root of what the client raises. `detail` says what was wrong and what to do instead."""
 
     code = "client"
+
+
+def show(value: object) -> str:
+    """A value as an error repeats it: the beginning of it, and its kind where Python cannot write it at all."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - whatever a program's own class raises; a very long whole number is one, too
+        return f"a value of the type {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 class BadUse(ClientError, ValueError):

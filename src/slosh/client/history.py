@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from slosh.client.addresses import check_text
 from slosh.client.dataframe import load
-from slosh.client.errors import BadUse
+from slosh.client.errors import BadUse, show
 from slosh.client.request import check_number, is_several, write_seconds
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _tell_apart(names: Sequence[str]) -> list[str]:
 
 def _column(series: Series, figure: str) -> Sequence[float | None]:
     if figure not in ("mean", "min", "max", "count"):
-        raise BadUse(f"figure is mean, min, max or count, not {figure!r}.")
+        raise BadUse(f"figure is mean, min, max or count, not {show(figure)}.")
     column: Sequence[float | None] = getattr(series, figure)
     return column
 

@@ -26,7 +26,7 @@ from slosh.client.addresses import one_topic_path
 from slosh.client.answers import Published, passes
 from slosh.client.bases import Closeable
 from slosh.client.batching import BatchSize, halve, may_be_one, place_in_batch
-from slosh.client.errors import BadUse, ClientError, Refused
+from slosh.client.errors import BadUse, ClientError, Refused, show
 from slosh.client.request import check_number, check_seconds
 from slosh.client.synchronous import Client
 from slosh.client.values import encode
@@ -83,7 +83,7 @@ class Publisher(Closeable):
         eager: bool = False,
     ) -> None:
         if when_full not in _CHOICES:
-            raise BadUse(f"when_full is one of {', '.join(_CHOICES)}, not {when_full!r}.")
+            raise BadUse(f"when_full is one of {', '.join(_CHOICES)}, not {show(when_full)}.")
         every, timeout = check_seconds("every", every, least=0), check_seconds("timeout", timeout, least=0)
         self._client = client if isinstance(client, Client) else Client(client)
         self._owned = not isinstance(client, Client)
@@ -118,12 +118,12 @@ class Publisher(Closeable):
         if self._process != os.getpid():
             self._begin()  # A fork has no threads but the one that forked; what waits is the parent's to send.
         if not isinstance(messages, Iterable):
-            raise BadUse(f"What is encoded already is several messages, each of bytes, not {messages!r}.")
+            raise BadUse(f"What is encoded already is several messages, each of bytes, not {show(messages)}.")
         kept = 0
         with self._changed:
             for message in messages:
                 if not isinstance(message, bytes):
-                    raise BadUse(f"What is encoded already is bytes, not {message!r}.")
+                    raise BadUse(f"What is encoded already is bytes, not {show(message)}.")
                 if self._closing:
                     raise BadUse("This publisher is closed.")
                 if not self._make_room(len(message)):

@@ -22,12 +22,14 @@ from slosh.client.addresses import (
     split_login,
 )
 from slosh.client.answers import THROUGH, Published, passes, pause_before, read_problem, read_published
-from slosh.client.errors import BadUse, NotTaken
+from slosh.client.errors import BadUse, NotTaken, show
 from slosh.client.protocol import Ask
 from slosh.client.proxies import find_proxy, shown_proxy
 from slosh.client.values import encode, encode_many
 from slosh.durations import LONGEST, write_duration
 
+_HIGHEST: Final = 10**100
+"""The highest whole number that an argument may be. Python writes none of more than 4,300 digits."""
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110 §5.1."""
 _DURATION: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d)?", re.ASCII)
@@ -79,7 +81,7 @@ def make_options(url: str | None, token: str | None, headers: Mapping[str, str] 
     try:
         httpx2.URL(base)
     except httpx2.InvalidURL as error:
-        raise BadUse(f"A server's address looks like {DEFAULT_URL}; {address!r} cannot be used: {error}.") from None
+        raise BadUse(f"A server's address looks like {DEFAULT_URL}; {show(address)} cannot be used: {error}.") from None
     if login and secret:
         raise BadUse(
             "The server's address has a login and there is a token too, and a request has room for one. Take one out."
@@ -107,11 +109,11 @@ def _check_headers(headers: object) -> dict[str, str]:
         BadUse: one of them can be sent by no request (RFC 9110 §5).
     """
     if not isinstance(headers, Mapping):
-        raise BadUse(f"headers is a dict of names and values, not {headers!r}.")
+        raise BadUse(f"headers is a dict of names and values, not {show(headers)}.")
     checked = {}
     for name, value in headers.items():
         if not isinstance(name, str) or _FIELD_NAME.fullmatch(name) is None:
-            raise BadUse(f"The name of a header field is letters, digits and '-', not {name!r}.")
+            raise BadUse(f"The name of a header field is letters, digits and '-', not {show(name)}.")
         # The value itself is not repeated: it may be a secret.
         if not isinstance(value, str) or not value.isascii() or not value.replace("\t", " ").isprintable():
             raise BadUse(f"The value of a header field is a text of printable ASCII; that of {name} is not.")
@@ -192,7 +194,7 @@ def write_seconds(name: str, value: object) -> str:
         BadUse: it is none.
     """
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= LONGEST:
-        raise BadUse(f"{name} is a number of seconds, or a text such as '90s' or '10m', not {value!r}.")
+        raise BadUse(f"{name} is a number of seconds, or a text such as '90s' or '10m', not {show(value)}.")
     return write_duration(value)
 
 
@@ -222,7 +224,7 @@ def check_seconds(name: str, value: object, *, least: float | None = None) -> fl
             seconds = math.nan
         if (seconds > 0 if least is None else seconds >= least) and seconds <= LONGEST:
             return seconds
-    raise BadUse(f"{name} is a number of seconds {bound}, at most {LONGEST:.0f}, not {value!r}.")
+    raise BadUse(f"{name} is a number of seconds {bound}, at most {LONGEST:.0f}, not {show(value)}.")
 
 
 def is_stream(answer: httpx2.Response, ask: Ask) -> bool:
@@ -246,15 +248,15 @@ def check_number(name: str, value: object) -> int:
     Raises:
         BadUse: it is none.
     """
-    if not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1:
+    if not isinstance(value, bool) and isinstance(value, Integral) and 1 <= int(value) <= _HIGHEST:
         return int(value)
-    raise BadUse(f"{name} is a whole number from 1 on, not {value!r}.")
+    raise BadUse(f"{name} is a whole number from 1 on, not {show(value)}.")
 
 
 def _duration(name: str, value: str | float) -> str:
     if isinstance(value, str):
         if _DURATION.fullmatch(value) is None:
-            raise BadUse(f"{name} is a duration such as '250ms' or '1s', not {value!r}.")
+            raise BadUse(f"{name} is a duration such as '250ms' or '1s', not {show(value)}.")
         return value if value[-1].isalpha() else f"{value}s"
     return f"{write_seconds(name, value)}s"
 
@@ -329,7 +331,7 @@ def one_post(topic: str, value: object, options: PublishOptions) -> Post:
 def batch_post(topic: str, values: Iterable[object], options: PublishOptions) -> Post:
     """The publish of several messages, all or none."""
     if not isinstance(values, Iterable):
-        raise BadUse(f"values is several values, such as a list; this one is published with publish: {values!r}.")
+        raise BadUse(f"values is several values, such as a list; this one is published with publish: {show(values)}.")
     return encoded_post(topic, encode_many(list(values)), options)
 
 

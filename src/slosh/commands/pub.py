@@ -34,6 +34,8 @@ from slosh.commands.shared import (
 from slosh.commands.shell import Input, ShellCommand
 from slosh.commands.teaching import FILE
 
+_SLOWEST: Final = 1e-6
+"""Lines a second: one in eleven days. No system waits for as long as some numbers would ask it to."""
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
 """How a negative number begins; no option does."""
 
@@ -94,7 +96,7 @@ class PubCommand(ClientCommand):
 @click.option("--when-watched", is_flag=True, help="While nobody watches, drop lines without asking each time.")
 @click.option(
     "--rate",
-    type=Number(0, above=True, unbounded="leave the option out for no bound"),
+    type=Number(_SLOWEST, unbounded="leave the option out for no bound"),
     metavar="N",
     help="At most N lines a second.",
 )

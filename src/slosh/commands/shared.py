@@ -252,11 +252,10 @@ class Number(click.FloatRange):
     Args:
         least: the lowest.
         unbounded: what to write instead of `inf`, for the error.
-        above: whether it has to be more than the lowest.
     """
 
-    def __init__(self, least: float, *, unbounded: str, above: bool = False) -> None:
-        super().__init__(min=least, min_open=above)
+    def __init__(self, least: float, *, unbounded: str) -> None:
+        super().__init__(min=least)
         self._unbounded = unbounded
 
     def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
