@@ -58,6 +58,8 @@ CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
+#: A page of anybody's with charts: `PAGE.format(url=server, elements='<slosh-chart topic="t"></slosh-chart>')`.
+PAGE = '<!doctype html><meta charset="utf-8"><script type="module" src="{url}/-/chart.js"></script>{elements}'
 
 
 class Process:
@@ -284,5 +286,19 @@ def new_page(new_context: "Callable[[], BrowserContext]") -> "Callable[[str], Pa
         page = new_context().new_page()
         page.goto(url)
         return page
+
+    return open_page
+
+
+@pytest.fixture
+def chart_page(
+    serve: Callable[..., Slosh], new_page: "Callable[[str], Page]", tmp_path: Path
+) -> "Callable[..., tuple[Slosh, Page]]":
+    """Serve a page with these elements, settings too, and open it; gives the server and the page."""
+
+    def open_page(elements: str, **settings: object) -> "tuple[Slosh, Page]":
+        (tmp_path / "index.html").write_text(PAGE.format(url="", elements=elements), encoding="utf-8")
+        slosh = serve(root=tmp_path, **settings)
+        return slosh, new_page(f"{slosh.url}/")
 
     return open_page

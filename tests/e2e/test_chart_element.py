@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from tests.conftest import need
-from tests.e2e.conftest import Slosh, address, trying, until
+from tests.e2e.conftest import PAGE, Slosh, address, trying, until
 from tests.e2e.test_view import still
 
 need("module:playwright")
@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Open: TypeAlias = "Callable[[str], Page]"
-PAGE = '<!doctype html><meta charset="utf-8"><script type="module" src="{url}/-/chart.js"></script>{elements}'
+ChartPage: TypeAlias = "Callable[..., tuple[Slosh, Page]]"
 
 
-def test_a_page_with_charts_has_one_connection(serve: Callable[..., Slosh], new_page: Open, tmp_path: Path) -> None:
+def test_a_page_with_charts_has_one_connection(chart_page: ChartPage) -> None:
     elements = "".join(f'<slosh-chart topic="{name}" height="90"></slosh-chart>' for name in "abcdefgh")
-    (tmp_path / "page.html").write_text(PAGE.format(url="", elements=elements), encoding="utf-8")
-    slosh = serve(root=tmp_path)
-    page = new_page(f"{slosh.url}/page.html")
+    slosh, page = chart_page(elements)
     for number, name in enumerate("abcdefgh"):
         slosh.post_when_watched(name, {"temp": number + 0.5})
     for number, name in enumerate("abcdefgh"):
@@ -61,13 +59,9 @@ def test_a_chart_without_a_topic_or_a_server_says_so(slosh: Slosh, new_page: Ope
     expect(page.locator(".state").nth(1)).to_contain_text('write "http://localhost:8000"')
 
 
-def test_a_drag_over_a_chart_of_a_page_selects_nothing(
-    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
-) -> None:
+def test_a_drag_over_a_chart_of_a_page_selects_nothing(chart_page: ChartPage) -> None:
     """It has no zoom, so there is nothing to select."""
-    (tmp_path / "index.html").write_text(PAGE.format(url="", elements='<slosh-chart topic="t"></slosh-chart>'))
-    slosh = serve(root=tmp_path)
-    page = new_page(f"{slosh.url}/")
+    slosh, page = chart_page('<slosh-chart topic="t"></slosh-chart>')
     slosh.post_when_watched("t", {"temp": 21})
     expect(page.locator(".key b")).to_have_text("21")
     box = still(page.locator(".u-over"))
@@ -128,14 +122,9 @@ def test_the_list_shows_what_is_alive_and_watches_nothing(slosh: Slosh, new_page
     assert address(page) == f"{slosh.url}/view/house/kitchen"
 
 
-def test_a_key_that_scrolls_shows_that_there_is_more(
-    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
-) -> None:
+def test_a_key_that_scrolls_shows_that_there_is_more(chart_page: ChartPage) -> None:
     """Twelve names in a narrow column: the chart stays below them, and a shadow lies where more of them are."""
-    element = '<div style="width: 220px"><slosh-chart topic="t"></slosh-chart></div>'
-    (tmp_path / "index.html").write_text(PAGE.format(url="", elements=element), encoding="utf-8")
-    slosh = serve(root=tmp_path)
-    page = new_page(f"{slosh.url}/")
+    slosh, page = chart_page('<div style="width: 220px"><slosh-chart topic="t"></slosh-chart></div>')
     slosh.post_when_watched("t", {f"a_name_of_some_length_{n}": 100 + n for n in range(12)})
     keys = page.locator(".keys")
     expect(keys.locator(".key")).to_have_count(12)
@@ -164,13 +153,8 @@ def test_a_key_that_scrolls_shows_that_there_is_more(
     assert shade("end") == 0
 
 
-def test_a_chart_of_very_many_says_how_many_it_leaves_out(
-    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
-) -> None:
-    elements = '<slosh-chart topic="many/*"></slosh-chart><slosh-chart topic="one"></slosh-chart>'
-    (tmp_path / "index.html").write_text(PAGE.format(url="", elements=elements))
-    slosh = serve(root=tmp_path)
-    page = new_page(f"{slosh.url}/")
+def test_a_chart_of_very_many_says_how_many_it_leaves_out(chart_page: ChartPage) -> None:
+    slosh, page = chart_page('<slosh-chart topic="many/*"></slosh-chart><slosh-chart topic="one"></slosh-chart>')
     one, many = page.locator("slosh-chart[topic=one]"), page.locator("slosh-chart[topic='many/*']")
     slosh.post_when_watched("one", {f"n{number}": number + 10 for number in range(13)})
     expect(one.locator(".waiting")).to_have_text("1 more is not drawn; name what is, in fields.")
