@@ -44,7 +44,7 @@ function draw() {
   day.value = `day ${Math.floor(now / DAY) + 1}`;
 }
 
-/** Rows that stay can be selected: they are made anew where they are others. */
+/** Write the list again only when another quake is in it, so that its text can be selected. */
 function list() {
   if (best.length === listed.length && best.every((quake, i) => quake === listed[i])) return;
   listed = best;
