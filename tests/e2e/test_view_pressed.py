@@ -1,14 +1,15 @@
 """What a person is doing while messages come: no drawing takes a press, the focus, a selection or a place away."""
 
+import re
+import signal
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, trying, until
-from tests.e2e.test_chart_element import PAGE
 from tests.e2e.test_view import still, view
 
 need("module:playwright")
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 Open: TypeAlias = "Callable[[str], Page]"
+ChartPage: TypeAlias = "Callable[..., tuple[Slosh, Page]]"
 #: Milliseconds after which all that has come is drawn, texts too, unless something holds it up.
 DUE = 600
 LATER = "time => performance.now() > time"
@@ -26,6 +28,7 @@ LATER = "time => performance.now() > time"
 def pass_time(page: "Page", time: float = DUE) -> None:
     """Let what is due happen."""
     page.wait_for_function(LATER, arg=page.evaluate("performance.now()") + time)
+    go_on_pressing(page)
 
 
 def drawings(page: "Page") -> None:
@@ -40,6 +43,47 @@ def hold(page: "Page", place: "Locator") -> None:
     place.scroll_into_view_if_needed()
     place.hover()
     page.mouse.down()
+
+
+def go_on_pressing(page: "Page") -> None:
+    """Move the pointer a little where it is down: what is pressed is held for five seconds more."""
+    page.evaluate("dispatchEvent(new PointerEvent('pointermove', { buttons: 1 }))")
+
+
+def press_while(page: "Page", place: "Locator", happens: Callable[[], None]) -> None:
+    """Press something, let something happen, and see that it is at the same place when it is released."""
+    place.scroll_into_view_if_needed()
+    pass_time(page)
+    before = still(place)
+    hold(page, place)
+    assert place.evaluate("(each) => each.matches(':hover')")
+    happens()
+    go_on_pressing(page)
+    after = place.bounding_box()
+    page.mouse.up()
+    assert after == before
+
+
+def note_clicks(place: "Locator") -> None:
+    """Let something tell in its title that it was clicked. A link is not followed."""
+    place.evaluate("""(each) => each.addEventListener("click", (event) => {
+      event.preventDefault();
+      each.title = "clicked";
+    })""")
+
+
+def lose_connection(page: "Page", slosh: Slosh) -> None:
+    """End the server, and wait until the page has tried in vain to reach it again."""
+    failed: list[str] = []
+    page.on("requestfailed", lambda request: failed.append(request.url))
+    slosh.process.end(signal.SIGKILL)
+
+    def failures() -> int:
+        go_on_pressing(page)
+        return len(failed)
+
+    until(failures, lambda count: count >= 2)
+    pass_time(page)
 
 
 def post_and_draw(page: "Page", slosh: Slosh, topic: str, message: object) -> None:
@@ -151,12 +195,147 @@ def test_what_is_selected_of_the_newest_message_stays_while_others_come(slosh: S
     assert page.evaluate(selected) == "live"
 
 
-def test_a_chart_in_a_page_keeps_a_press_and_the_focus(
-    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
+def test_a_press_counts_though_a_band_and_a_map_come_or_go(slosh: Slosh, page: "Page") -> None:
+    tick = page.locator("#rows tr", has_text="n5").get_by_role("checkbox")
+    for message, shown, is_checked in (
+        ({"on": True, "lat": 48.1, "lon": 11.5}, {"#bands": True, "#paths": True}, False),
+        ({"also": False}, {".band >> nth=1": True}, True),
+        # A text of very many letters is no state.
+        ({"on": "x" * 50, "also": "x" * 50}, {"#bands": False, "#paths": True}, False),
+    ):
+        with trying(message):
+            press_while(page, tick, partial(post_and_draw, page, slosh, "m", message))
+            expect(tick).to_be_checked(checked=is_checked)
+            for name, is_shown in shown.items():
+                expect(page.locator(name)).to_be_visible(visible=is_shown)
+
+
+def test_a_press_counts_though_the_first_message_comes(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "m")
+    copy = page.locator("#copy")
+    note_clicks(copy)
+    press_while(page, copy, lambda: post_and_draw(page, slosh, "m", {"a": 1, "on": True, "lat": 48.1, "lon": 11.5}))
+    expect(copy).to_have_attribute("title", "clicked")
+    for name in (".chart", "#bands", "#paths", "#rows tr >> nth=0"):
+        expect(page.locator(name)).to_be_visible()
+
+
+def test_a_press_counts_though_the_connection_is_lost(slosh: Slosh, page: "Page") -> None:
+    tick = page.locator("#rows tr", has_text="n5").get_by_role("checkbox")
+    press_while(page, tick, lambda: lose_connection(page, slosh))
+    expect(tick).not_to_be_checked()
+    expect(page.locator("#why")).to_be_visible()
+    expect(page.locator("#state-words")).to_have_text("connection lost")
+
+
+def test_a_press_in_the_list_of_topics_stays_though_the_connection_is_lost(
+    serve: Callable[..., Slosh], new_page: Open
 ) -> None:
-    (tmp_path / "index.html").write_text(PAGE.format(url="", elements='<slosh-chart topic="m"></slosh-chart>'))
-    slosh = serve(root=tmp_path)
-    page = new_page(f"{slosh.url}/")
+    slosh = serve(unwatched="keep", linger="1h")
+    slosh.post("kitchen", 1)
+    page = new_page(f"{slosh.url}/view/")
+    link = page.get_by_role("link", name="kitchen")
+    note_clicks(link)
+    press_while(page, link, lambda: lose_connection(page, slosh))
+    expect(link).to_have_attribute("title", "clicked")
+    expect(page.locator("#why")).to_be_visible()
+
+
+def test_no_value_at_the_pointer_of_the_keyboard_changes_while_a_key_is_pressed(slosh: Slosh, page: "Page") -> None:
+    """A chart moves below its pointer, and what stands there becomes wider and narrower, which moves keys."""
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".at").first).not_to_be_empty()
+    key = page.locator(".key", has_text="n7")
+    key.focus()
+    page.keyboard.down("Space")
+    before = page.locator(".chart-head").all_text_contents()
+    post_and_draw(page, slosh, "m", {"n0": 10.123456789})
+    assert page.locator(".chart-head").all_text_contents() == before
+    page.keyboard.up("Space")
+    expect(key).to_have_attribute("aria-pressed", "false")
+    until(page.locator(".chart-head").all_text_contents, lambda texts: texts != before)
+
+
+def test_the_focus_goes_with_a_key_to_another_chart(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "m")
+    slosh.post("m", {"a": 1, "b": 2, "huge": 5e9})
+    expect(page.locator(".chart")).to_have_count(2)
+    key = page.locator(".key", has_text=re.compile("^b"))
+    key.focus()
+    slosh.post("m", {"a": 1, "b": 20_000, "huge": 5e9})
+    expect(page.locator(".chart")).to_have_count(3)
+    expect(page.locator(".chart").nth(1)).to_contain_text("b")
+    expect(key).to_be_focused()
+
+
+def test_the_filter_that_a_key_shows_stays_while_it_is_used(slosh: Slosh, new_page: Open) -> None:
+    """Where there are few lines there is none: the letters that are typed would be keys of the page."""
+    page = view(new_page, slosh, "m")
+    slosh.post("m", {"pump": 1, "fan": 2})
+    expect(page.locator("#rows tr")).to_have_count(2)
+    filter_ = page.locator("#filter")
+    page.keyboard.press("f")
+    expect(filter_).to_be_focused()
+    post_and_draw(page, slosh, "m", {"pump": 2, "fan": 2})
+    page.keyboard.type("p")
+    expect(page.locator("#rows tr >> visible=true")).to_have_count(1)
+    expect(page.locator("#pause")).to_have_text("Pause")
+    with trying("the focus elsewhere"):
+        page.locator("#message").focus()
+        post_and_draw(page, slosh, "m", {"pump": 3, "fan": 2})
+        expect(filter_).to_be_visible()
+        filter_.fill("")
+        page.locator("#message").focus()
+        expect(filter_).to_be_hidden()
+        expect(page.locator("#rows tr >> visible=true")).to_have_count(2)
+
+
+def test_a_button_keeps_its_words_while_it_is_pressed(slosh: Slosh, page: "Page") -> None:
+    copy = page.locator("#copy")
+    copy.click()
+    expect(copy).not_to_have_text("Copy")
+    words = copy.text_content()
+
+    def wait() -> None:
+        pass_time(page, 2000)
+        assert copy.text_content() == words
+
+    press_while(page, copy, wait)
+    pass_time(page, 2000)
+    expect(copy).to_have_text("Copy")
+
+
+def test_a_key_of_a_chart_in_a_page_stays_where_it_is_pressed(chart_page: ChartPage) -> None:
+    element = '<slosh-chart topic="m" heading="What the two pumps in the cellar do"></slosh-chart>'
+    slosh, page = chart_page(f'<div style="width: 300px">{element}</div><p>After it.</p>')
+    slosh.post_when_watched("m", {"a": 1, "bee": 2})
+    key = page.locator("slosh-chart .key", has_text="bee")
+    expect(key).to_be_visible()
+    messages = ({"a": 1.234567}, {"lat": 48.1, "lon": 11.5}, {f"n{number}": 1 + number for number in range(12)})
+    came = "count => document.querySelector('slosh-chart').view.feed.received === count"
+
+    def post() -> None:
+        for number, message in enumerate(messages):
+            slosh.post("m", message)
+            page.wait_for_function(came, arg=number + 2)
+            go_on_pressing(page)
+        pass_time(page)
+
+    with trying("what comes"):
+        press_while(page, key, post)
+        expect(key).to_have_attribute("aria-pressed", "false")
+        expect(page.locator("slosh-chart .waiting")).to_be_visible()
+        expect(page.locator("slosh-chart canvas[role=img]")).to_be_visible()
+    with trying("the connection is lost"):
+        state = page.locator("slosh-chart .state")
+        expect(state).to_have_attribute("data-state", "live")
+        press_while(page, key, lambda: lose_connection(page, slosh))
+        expect(key).to_have_attribute("aria-pressed", "true")
+        expect(state).to_have_attribute("data-state", "offline")
+
+
+def test_a_chart_in_a_page_keeps_a_press_and_the_focus(chart_page: ChartPage) -> None:
+    slosh, page = chart_page('<slosh-chart topic="m"></slosh-chart>')
     slosh.post_when_watched("m", {"a": 1, "bee": 2})
     key = page.locator("slosh-chart .key", has_text="bee")
     hold(page, key)

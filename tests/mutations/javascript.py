@@ -235,7 +235,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/view/panels.js",
-        "if (!isHeld() || !this.plots.length) {",
+        "if (!isHeld()) {",
         "if (true) {",
         "e2e/test_view_pressed.py::test_a_click_counts_though_a_message_with_a_new_number_comes_while_it_is_held",
     ),
@@ -250,6 +250,42 @@ ROWS: tuple[Row, ...] = (
         "if (activeElement?.isConnected && activeElement !== root.activeElement) activeElement.focus({ preventScroll: true });",
         "",
         "e2e/test_view_pressed.py::test_the_focus_stays_where_it_is_when_a_number_comes_that_is_new",
+    ),
+    row(
+        "web/view/panels.js",
+        "keepFocus(this.#host, () => this.#build());",
+        "this.#build();",
+        "e2e/test_view_pressed.py::test_the_focus_goes_with_a_key_to_another_chart",
+    ),
+    row(
+        "web/view/panels.js",
+        "if (!isHeld()) this.#lay(states, partsOf, edge);",
+        "this.#lay(states, partsOf, edge);",
+        "e2e/test_view_pressed.py::test_a_press_counts_though_a_band_and_a_map_come_or_go",
+    ),
+    row(
+        "web/view/paths.js",
+        "if (!isHeld()) this.#host.hidden = !tracks.length;",
+        "this.#host.hidden = !tracks.length;",
+        "e2e/test_view_pressed.py::test_a_press_counts_though_a_band_and_a_map_come_or_go",
+    ),
+    row(
+        "web/view/plot.js",
+        "if (isHeld()) setTimeout(settle, RELEASED);",
+        "if (false) return;",
+        "e2e/test_view_pressed.py::test_a_press_counts_though_the_connection_is_lost",
+    ),
+    row(
+        "web/view/plot.js",
+        "if (left === this.#left && isHeld()) return;",
+        "",
+        "e2e/test_view_pressed.py::test_no_value_at_the_pointer_of_the_keyboard_changes_while_a_key_is_pressed",
+    ),
+    row(
+        "web/view/table.js",
+        "tools.hidden = lines.length < MANY && !this.#filter && !tools.contains(document.activeElement);",
+        "tools.hidden = lines.length < MANY;",
+        "e2e/test_view_pressed.py::test_the_filter_that_a_key_shows_stays_while_it_is_used",
     ),
     row(
         "web/view/series.js",

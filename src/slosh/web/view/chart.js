@@ -16,7 +16,7 @@ import { duration, findNumbers, widen } from "./numbers.js";
 import { Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
-import { isolated, make, newView, write } from "./plot.js";
+import { isHeld, isolated, make, newView, settle, write } from "./plot.js";
 import { follow } from "./slosh.js";
 import { pathOf, spanIn } from "./address.js";
 
@@ -131,12 +131,13 @@ export class SloshChart extends HTMLElement {
       for (const line of all) lines.name(line, fields?.length === 1);
       const drawn = fields ? all.filter(({ path, isPlace }) => fields.includes(path) && !isPlace) : all.filter((line) => line.isDrawn);
       panels.draw(drawn);
-      panels.showValues();
       const isWanted = ({ latitude, longitude }) => !fields || [latitude, longitude].every(({ path }) => fields.includes(path));
       const tracks = lines.tracks.whole.filter(isWanted);
+      paths.draw(tracks, (track) => lines.parts(track), panels.plots[0]?.pointed?.time);
+      if (isHeld()) return;
+      panels.showValues();
       const left = fields ? 0 : lines.rest.size + all.filter(({ isDrawn, isCounter, isPlace }) => !isDrawn && !isCounter && !isPlace).length;
       this.#tellMissing(x && !all.length ? [x] : (fields ?? []).filter((field) => !all.some(({ path }) => path === field)), drawn.length + tracks.length > 0, feed.newest.message, left);
-      paths.draw(tracks, (track) => lines.parts(track), panels.plots[0]?.pointed?.time);
       const since = feed.silentSince;
       const { state } = this.#parts;
       if (state.dataset.state === "live") write(state, since === undefined ? state.title : `nothing for ${duration(feed.now - since)}`);
@@ -216,10 +217,13 @@ export class SloshChart extends HTMLElement {
   }
 
   #tell(name, words) {
-    this.#parts.state.dataset.state = name;
-    this.#parts.state.textContent = words;
-    this.#parts.state.title = words;
-    if (name === "failed" && this.#told === undefined) this.#parts.waiting.textContent = "";
+    const { state, waiting } = this.#parts;
+    settle(() => {
+      state.dataset.state = name;
+      state.textContent = words;
+      state.title = words;
+      if (name === "failed" && this.#told === undefined) waiting.textContent = "";
+    });
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { clock, number } from "./numbers.js";
 import { BETWEEN } from "./lines.js";
-import { arrange, clear, isHeld, make, nameIn, Plot, RIGHT, write } from "./plot.js";
+import { arrange, clear, FONT, isHeld, keepFocus, make, nameIn, Plot, RIGHT, write } from "./plot.js";
 import { isSilent } from "./states.js";
 import { unitOf, withUnit } from "./units.js";
 
@@ -39,7 +39,7 @@ export class Panels {
   /** Draw these lines. */
   draw(lines) {
     // A key that is pressed, and a chart that is dragged over, stay until they are released.
-    if (!isHeld() || !this.plots.length) {
+    if (!isHeld()) {
       for (const line of lines) line.unit ??= unitOf(line.path, this.#units);
       const isSame = this.#isSame(lines);
       if (!isSame) dress(lines);
@@ -93,7 +93,8 @@ export class Panels {
     // As they came; of many by their names, house/2 before house/10.
     for (const group of this.#groups) group.sort((a, b) => Boolean(b.isPinned) - Boolean(a.isPinned) || (group.length > COLOURS ? naturally(a.label, b.label) : lines.indexOf(a) - lines.indexOf(b)));
     this.#groups.sort((a, b) => lines.indexOf(a[0]) - lines.indexOf(b[0]));
-    this.#build();
+    // A key may go from one chart to another.
+    keepFocus(this.#host, () => this.#build());
   }
 
   /** Make the charts that are not there yet. What stays keeps its place, the focus, and how far its keys are scrolled. */
@@ -241,6 +242,12 @@ export class Bands {
   }
 
   draw(states, partsOf, edge) {
+    if (!isHeld()) this.#lay(states, partsOf, edge);
+    for (const state of states) if (this.#rows.has(state)) this.#paint(this.#rows.get(state).lastChild, state, edge);
+  }
+
+  /** Give each a row, with its name and what it is now. */
+  #lay(states, partsOf, edge) {
     this.#host.hidden = !states.length;
     for (const [state, row] of this.#rows) {
       if (states.includes(state)) continue;
@@ -253,20 +260,21 @@ export class Bands {
         this.#rows.set(state, row);
         this.#host.append(row);
       }
-      this.#paint(this.#rows.get(state), state, partsOf(state), edge);
+      const newest = state.changes.at(-1);
+      const parts = partsOf(state);
+      const [head, canvas] = this.#rows.get(state).children;
+      nameIn(head.firstChild, parts);
+      const isOld = isSilent(state, edge);
+      write(head.lastChild, newest.isOver ? "–" : newest.text);
+      fade(head.lastChild, isOld);
+      canvas.ariaLabel = `${parts.join(BETWEEN)}: now ${newest.isOver || isOld ? "unknown" : newest.text}, ${state.changes.length} changes`;
     }
   }
 
-  #paint(row, state, parts, edge) {
-    const newest = state.changes.at(-1);
-    const [head, canvas] = row.children;
-    nameIn(head.firstChild, parts);
+  #paint(canvas, state, edge) {
     const isOld = isSilent(state, edge);
-    write(head.lastChild, newest.isOver ? "–" : newest.text);
-    fade(head.lastChild, isOld);
-    canvas.ariaLabel = `${parts.join(BETWEEN)}: now ${newest.isOver || isOld ? "unknown" : newest.text}, ${state.changes.length} changes`;
     const [context, width, height] = clear(canvas);
-    context.font = "12px system-ui, sans-serif";
+    context.font = FONT;
     context.textBaseline = "middle";
     const { from, to, gutter } = this.#view;
     const x = (time) => gutter + ((Math.min(to, Math.max(from, time)) - from) / (to - from)) * (width - gutter - RIGHT);

@@ -2,7 +2,7 @@
 
 import { decimals, stepFor, ticks } from "./numbers.js";
 import { BETWEEN } from "./lines.js";
-import { clear, make, nameIn, write } from "./plot.js";
+import { clear, FONT, isHeld, make, nameIn, write } from "./plot.js";
 import { placesOf } from "./tracks.js";
 
 const COLOURS = 12;
@@ -43,8 +43,8 @@ export class Paths {
 
   /** Draw these tracks, with a ring where each was at the time that is pointed at. */
   draw(tracks, partsOf, pointed) {
-    this.#host.hidden = !tracks.length;
-    if (!tracks.length || performance.now() - this.#drawn < FASTEST) return;
+    if (!isHeld()) this.#host.hidden = !tracks.length;
+    if (!tracks.length || this.#host.hidden || performance.now() - this.#drawn < FASTEST) return;
     this.#drawn = performance.now();
     this.#parts ??= this.#build();
     this.#tracks = tracks.slice(0, MOST_TRACKS);
@@ -54,7 +54,7 @@ export class Paths {
     });
     const { from, to } = this.#view;
     const all = this.#tracks.map((track) => (track.shown ? placesOf(track, from, to) : []));
-    this.#tell(all, tracks.length);
+    if (!isHeld()) this.#tell(all, tracks.length);
     this.#paint(all, pointed);
   }
 
@@ -124,7 +124,7 @@ function planOf(places, width, height) {
 }
 
 function drawGrid(context, { width, height, x, y, longitudeAt, latitudeAt }, view) {
-  Object.assign(context, { font: "12px system-ui, sans-serif", fillStyle: view.colour("--muted"), strokeStyle: view.colour("--grid"), lineWidth: 1 });
+  Object.assign(context, { font: FONT, fillStyle: view.colour("--muted"), strokeStyle: view.colour("--grid"), lineWidth: 1 });
   context.beginPath();
   const [west, east, south, north] = [longitudeAt(LEFT), longitudeAt(width), latitudeAt(height - BOTTOM), latitudeAt(0)];
   const stepX = stepFor(west, east, (width - LEFT) / SPACE_X);

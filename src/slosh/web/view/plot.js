@@ -19,7 +19,7 @@ const NEAR = 8;
 export const RIGHT = 28;
 /** Pixels that are counted on before the chart has its size. */
 const USUAL_WIDTH = 600;
-const FONT = "12px system-ui, sans-serif";
+export const FONT = "12px system-ui, sans-serif";
 /** Lines of one chart that have bands behind them, and an area. */
 const MOST_BANDS = 8;
 
@@ -50,13 +50,27 @@ for (const type of ["pointerdown", "pointermove", "pointerup", "pointercancel", 
 /** Whether something is pressed: until it is released nothing on the page may take its place, or its click would be lost, or be another's. */
 export const isHeld = () => performance.now() < heldUntil;
 
-/** Let these elements stand in another one, and no others. Those that are there already are not moved, and what has the focus keeps it. */
-export function arrange(place, elements) {
-  const root = place.getRootNode();
-  const { activeElement } = root;
+const waiting = [];
+
+/** Make changes that move what stands around them: at once, or in their order as soon as nothing is pressed any more. */
+export function settle(...changes) {
+  waiting.push(...changes);
+  if (isHeld()) setTimeout(settle, RELEASED);
+  else for (const change of waiting.splice(0)) change();
+}
+
+/** Let these elements stand in another one, and no others. Those that are there already are not moved. */
+export const arrange = (place, elements) => keepFocus(place, () => {
   const wanted = new Set(elements);
   for (const each of [...place.children]) if (!wanted.has(each)) each.remove();
   elements.forEach((each, i) => place.children[i] === each || place.insertBefore(each, place.children[i] ?? null));
+});
+
+/** Move elements on the page of `place`. The one with the focus keeps it, wherever it is afterwards. */
+export function keepFocus(place, move) {
+  const root = place.getRootNode();
+  const { activeElement } = root;
+  move();
   if (activeElement?.isConnected && activeElement !== root.activeElement) activeElement.focus({ preventScroll: true });
 }
 
@@ -116,6 +130,8 @@ export class Plot {
   #base = 0;
   #texts = [];
   #written = "";
+  /** Where the pointer is, in pixels. */
+  #left;
   #drawn = { times: [], lines: [] };
   #observer;
 
@@ -153,7 +169,12 @@ export class Plot {
         hooks: {
           drawAxes: [(plot) => drawSpans(plot, view)],
           draw: [(plot) => drawMarks(plot, view)],
-          setCursor: [() => calls.onPoint?.(this)],
+          // It is told at each drawing, too.
+          setCursor: [({ cursor: { left } }) => {
+            if (left === this.#left && isHeld()) return;
+            this.#left = left;
+            calls.onPoint?.(this);
+          }],
           setSelect: [(plot) => selected(plot, calls)],
         },
       },
@@ -340,7 +361,7 @@ export class Plot {
   }
 
   redraw() {
-    // The width of its labels counts anew.
+    // Its labels are measured again.
     this.#written = "";
     this.#plot.redraw(false, true);
   }

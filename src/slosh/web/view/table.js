@@ -54,7 +54,9 @@ export class Table {
   }
 
   draw(lines, drawn, from, to) {
-    this.#elements.tools.hidden = lines.length < MANY;
+    const { tools } = this.#elements;
+    // A filter that the key `f` showed stays for as long as it is used.
+    tools.hidden = lines.length < MANY && !this.#filter && !tools.contains(document.activeElement);
     let count = 0;
     let longest = 0;
     let isOrdered = true;

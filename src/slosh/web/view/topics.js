@@ -6,7 +6,7 @@
 
 import { pathOf, rootOf, topicOf, viewOf } from "./address.js";
 import { duration, perSecond } from "./numbers.js";
-import { arrange, isHeld, make, write } from "./plot.js";
+import { arrange, isHeld, make, settle, write } from "./plot.js";
 
 /** Seconds between two tellings of the counts, and how many of them a sparkline has. */
 const EVERY = 2;
@@ -63,13 +63,13 @@ async function explain() {
   }
 }
 
-function tell(state, why) {
+const tell = (state, why) => settle(() => {
   $("state").dataset.state = state;
   $("state").dataset.silent = "false";
   $("state-words").textContent = { live: "live", failed: "refused", waiting: "the server asks to wait", offline: "connection lost" }[state];
   $("why").textContent = why;
   $("why").hidden = !why;
-}
+});
 
 function note(facts) {
   const topic = topics.get(facts.name);

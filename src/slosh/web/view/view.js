@@ -17,7 +17,7 @@ import { clock, duration, number, perSecond, plural, widen } from "./numbers.js"
 import { Bands, Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
-import { isHeld, isolated, make, newView, write } from "./plot.js";
+import { isHeld, isolated, make, newView, settle, write } from "./plot.js";
 import { csvOf, download, pictureOf } from "./save.js";
 import { follow } from "./slosh.js";
 import { Table } from "./table.js";
@@ -288,10 +288,14 @@ const WAYS = {
   401: "It wants a token: sign in, or ask its operator for one.", 403: "This reader has no right to it.", 404: "There is no slosh server behind this address.",
 };
 
+function takeState(state) {
+  if (["offline", "waiting"].includes(state.name)) feed.away();
+  if (state.name === "live") fillPast({});
+  settle(() => showState(state));
+}
+
 function showState({ name, reason, error }) {
   const element = $("state");
-  if (["offline", "waiting"].includes(name)) feed.away();
-  if (name === "live") fillPast({});
   if (name === "connecting" && !reason && ["offline", "waiting", "resting"].includes(element.dataset.state)) return;
   element.dataset.state = name;
   element.title = reason ?? "";
@@ -360,7 +364,8 @@ function changeSpan(by) {
 }
 
 async function copy(text, button, element) {
-  const words = button.textContent;
+  // It may say what the click before it did.
+  const words = (button.words ??= button.textContent);
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
@@ -369,7 +374,7 @@ async function copy(text, button, element) {
     if (element) getSelection().selectAllChildren(element);
     button.textContent = element ? "Selected" : "See the address bar";
   }
-  setTimeout(() => (button.textContent = words), 1500);
+  setTimeout(settle, 1500, () => (button.textContent = words));
 }
 
 /** What is ticked on the page is drawn at once; what the lines are made by needs them again. */
@@ -462,7 +467,7 @@ setInterval(() => feed.newest && tell("summary", summary(shown.topic, drawnLines
 let following;
 function start(since) {
   // At most fifty answers a second, however fast the topic is.
-  following = follow(shown.topic, { since, every: "20ms", key: shown.key, shared: true, onAnswer: take, onState: showState });
+  following = follow(shown.topic, { since, every: "20ms", key: shown.key, shared: true, onAnswer: take, onState: takeState });
 }
 start(`${kept}s`);
 $("retry").addEventListener("click", () => following.retry());
