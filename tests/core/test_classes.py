@@ -275,6 +275,20 @@ def test_very_many_topics_get_new_bounds_over_several_turns() -> None:
     assert (hub.fell_off, hub.budget.held) == (3 * VERY_MANY, sum(topic.weight for topic in hub))
 
 
+def test_while_bounds_are_given_to_very_many_those_whose_time_is_over_make_room() -> None:
+    """A server that is always full refused each new topic meanwhile."""
+    hub = very_many(linger=10.0)
+    hub.loop.advance(9.0)
+    for number in range(VERY_MANY):
+        hub.get(f"late/{number}")
+    hub.turn()
+    assert len(hub) == 2 * VERY_MANY
+    read_very_many_again(hub, linger=10.0, queue=50)
+    assert hub.flushes_owed
+    hub.open("new", hub.loop.now() + 2.0)
+    assert hub.find("new", hub.loop.now() + 2.0) is not None
+
+
 def test_who_asks_for_a_topic_after_a_reload_gets_it_with_the_new_bounds_at_once() -> None:
     """A publisher and a reader, before the turns that it takes to give them to all."""
     hub = very_many()

@@ -218,3 +218,30 @@ def test_looking_for_names_with_dots_is_counted() -> None:
     plain.find(b'{"host":{"name":"a"}}')
     dotted.find(b'{"host.name":"abcdefg"}')
     assert dotted.spent > plain.spent
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        (rb'{"host\u002ename":1}', ("host", "name")),
+        (rb'{"h\u006fst.name":1}', ("host", "name")),
+        (rb'{"h\u00f6st.name":1}', ("höst", "name")),
+        ('{"höst.name":1}'.encode(), ("höst", "name")),
+        (rb'{"a\/b.c":1}', ("a/b", "c")),
+        (rb'{"a\"b.c":1}', ('a"b', "c")),
+        (rb'{"a\\b.c":1}', ("a\\b", "c")),
+        (rb'{"x":"\ud800","h\u006fst.name":1}', ("host", "name")),
+    ],
+)
+def test_a_name_with_dots_is_found_however_it_is_escaped(message: bytes, path: tuple[str, ...]) -> None:
+    assert find_member(message, path) == b"1"
+
+
+def test_a_message_that_can_have_no_such_name_costs_a_look() -> None:
+    """To make something of each member takes 25 times as long, and one message is not divided."""
+    members = b",".join(b'"%d":1' % number for number in range(1000))
+    without, dotted = Finder(("q", "r")), Finder(("q", "r"))
+    assert without.find(b"{%b}" % members) is None
+    assert without.spent <= 4 * len(members)
+    assert dotted.find(b'{%b,"q.r":2}' % members) == b"2"
+    assert dotted.spent >= 12 * len(members)

@@ -1,6 +1,7 @@
 """Interest made visible: the list of topics, its stream, and a feeder that sleeps until somebody watches."""
 
 import json
+import logging
 import re
 from typing import Any
 
@@ -644,3 +645,16 @@ class TestPortions:
         site.loop.settle()
         names = [each["name"] for each in asker.next().json["topics"]]
         assert names == [f"{number // 100}/{number:03}" for number in (*range(100), *range(900, 1000))]
+
+    def test_a_long_list_says_where_it_is_the_last_answer_and_is_logged_with_its_status(
+        self, make_site: MakeSite, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        site = make_site(access_log=1)
+        for number in range(300):
+            site.hub.open(f"t{number:04}", site.loop.time())
+        asker = site.connect().get("/topics", Connection="close")
+        answer = asker.next()
+        assert (len(answer.json["topics"]), answer["Connection"]) == (300, "close")
+        assert not asker.served()
+        assert "GET /topics from 192.0.2.1: 200 in" in caplog.text

@@ -24,16 +24,18 @@ class Deadlines:
         arm: called with a time, seconds; the caller must call `Hub.expire` then.
     """
 
-    __slots__ = ("_aging", "_due", "_lingering")
+    __slots__ = ("_aging", "_arm", "_due", "_former", "_lingering")
 
     def __init__(self, arm: Callable[[float], None]) -> None:
+        self._arm = arm
         self._lingering: Timers[Topic] = Timers(arm)
+        self._former: list[Timers[Topic]] = []  # of topics that linger and were not held again yet
         self._aging: Timers[Topic] = Timers(arm)  # topics whose oldest message has to leave then
         self._due: deque[Topic] = deque()  # whose time to linger may be over
 
     def __len__(self) -> int:
         """How many topics wait for the end of their lingering; for tests."""
-        return len(self._lingering)
+        return sum(map(len, (self._lingering, *self._former)))
 
     def linger(self, topic: Topic, now: float) -> None:
         """Let `topic` stay active for the time of lingering from `now` on."""
@@ -46,13 +48,19 @@ class Deadlines:
         topic.lingering = True
         self._lingering.add(topic, topic.active_until)
 
-    def clear(self) -> None:
-        """Forget all deadlines, because one of a class before would hold up what is due sooner.
+    def begin_again(self) -> None:
+        """Hold all topics anew, because a deadline of a class before would hold up what is due sooner.
 
-        The caller must call `set_again` soon, with each topic that there is.
+        The caller must call `set_again` soon, with each topic that there is, and then `settle`. Until then a topic
+        that lingers comes due as before.
         """
-        self._lingering.clear()
+        self._former.append(self._lingering)
+        self._lingering = Timers(self._arm)
         self._aging.clear()
+
+    def settle(self) -> None:
+        """All topics are held again."""
+        self._former.clear()
 
     def set_again(self, topic: Topic, now: float) -> None:
         """Hold `topic` by the class that it has got at the time `now`. It may have come due already.
@@ -73,7 +81,8 @@ class Deadlines:
 
     def look(self, now: float) -> None:
         """Find the topics that have come due at the time `now`; `over` looks at them."""
-        self._due.extend(self._lingering.due(now))
+        for timers in (*self._former, self._lingering):
+            self._due.extend(timers.due(now))
 
     def over(self, now: float) -> Iterator[Topic]:
         """Of a portion of the topics that came due, those whose time is over. Drop each before you ask for the next."""

@@ -95,7 +95,7 @@ class Hub(Rings):
         self.budget.most = bounds.max_bytes
         self.histories.most = bounds.max_series
         self._unfit = dict.fromkeys(self._topics.by_name.values())
-        self.deadlines.clear()
+        self.deadlines.begin_again()
         self._fit_some(now)
         if self._unfit and not is_under_way:
             self.put_off(self._fit_more)
@@ -113,6 +113,7 @@ class Hub(Rings):
             self._fit(topic, now)
         if not self._unfit:
             self.classes.settle()
+            self.deadlines.settle()
 
     def _fit(self, topic: Topic, now: float) -> None:
         """Give `topic`, which had those of before until now, the bounds that the hub has now."""

@@ -55,18 +55,20 @@ class AccessLog:
         """A request has begun that is to be logged. Call `end` when it is answered, or its connection is gone."""
         self._begun[connection] = Begun(method, path, client, self._now())
 
-    def end(self, connection: object, answer: bytes, token: str) -> None:
+    def end(self, connection: object, answer: bytes, token: str, status: int | None = None) -> None:
         """The request on `connection`, if one is to be logged, has been answered.
 
         Args:
             answer: as it was written; empty where a stream ends, or the client has gone.
             token: the name of the client's token, never the token; empty for none.
+            status: of an answer whose last part this is; None where it says so itself, or had no end.
         """
         begun = self._begun.pop(connection, None)
         if begun is None:
             return
         # Where the status stands (RFC 9112 §4). The compiled build takes no slice that has a name.
-        status = int(answer[9:12]) if answer.startswith(b"HTTP/1.1 ") else None
+        if answer.startswith(b"HTTP/1.1 "):
+            status = int(answer[9:12])
         took = round(self._now() - begun.since, 3)
         client = printable(begun.client) or "a Unix socket"
         method, path, name = printable(begun.method), printable(begun.path), printable(token)

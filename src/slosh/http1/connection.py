@@ -139,12 +139,13 @@ class Connection(Wire):
         fields += self._action_fields()
         self.finish(render(status, self.server.date(), fields, body, self.connection_field(), bodiless=is_head))
 
-    def finish(self, response: bytes, *, close: bool = False, now: float = 0.0) -> None:
+    def finish(self, response: bytes, *, close: bool = False, now: float = 0.0, status: int | None = None) -> None:
         """Write the answer to the present request, or the end of it, and turn to the next.
 
         Args:
             close: whether there is no next, because only the connection's end is the end of this answer.
             now: the time, seconds, where the caller has looked at the clock already.
+            status: of the answer, where `response` is only the end of it and it is no stream.
         """
         head = self._head
         # Nothing of a request is kept while the connection is idle.
@@ -156,7 +157,7 @@ class Connection(Wire):
         server = self.server
         server.requests += 1
         if server.access_log is not None:
-            self._log_answer(response)
+            self._log_answer(response, status)
         self.grant = None  # The next request may be another client's, who comes by the same proxy.
         if response:
             self._write_behind(response)
@@ -172,11 +173,11 @@ class Connection(Wire):
         if self._pending or self._at_eof:
             self._wait()
 
-    def _log_answer(self, answer: bytes) -> None:
+    def _log_answer(self, answer: bytes, status: int | None = None) -> None:
         """Have the present request logged, if it is one of those that are, now that it was answered."""
         grant, access_log = self.grant, self.server.access_log
         if access_log is not None:
-            access_log.end(self, answer, grant.name if grant is not None and grant.key else "")
+            access_log.end(self, answer, grant.name if grant is not None and grant.key else "", status)
 
     def abandon(self) -> None:
         """As the base says."""

@@ -70,13 +70,14 @@ def render(
     return b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (_STATUS_LINES[status], date, fields, connection, len(body), sent)
 
 
-def render_stream_head(date: bytes, fields: bytes, *, chunked: bool) -> bytes:
+def render_stream_head(date: bytes, fields: bytes, *, chunked: bool, connection: bytes = b"") -> bytes:
     """The head of a 200 response whose body has no end yet.
 
     Args:
         chunked: whether the body comes in chunks; else the connection's end is its end (RFC 9112 §6.3).
+        connection: the `Connection` line of one in chunks, where there is one.
     """
-    framing = b"Transfer-Encoding: chunked\r\n" if chunked else CLOSE
+    framing = connection + b"Transfer-Encoding: chunked\r\n" if chunked else CLOSE
     return b"%b%b%b%b\r\n" % (_STATUS_LINES[200], date, fields, framing)
 
 

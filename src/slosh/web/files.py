@@ -220,7 +220,7 @@ def content_type(name: str) -> str:
 class _Download(Exchange):
     """A file on its way, read as fast as the client takes it, a piece at a time and the other clients in between."""
 
-    __slots__ = ("_connection", "_handle", "_is_counted", "_left", "_waits")
+    __slots__ = ("_connection", "_handle", "_is_counted", "_left", "_status", "_waits")
 
     outlives_eof: ClassVar[bool] = True
 
@@ -230,6 +230,7 @@ class _Download(Exchange):
         self._left = length
         self._is_counted = False  # among the downloads, whose files stay open for as long as their clients take
         self._waits = False  # for its next turn
+        self._status = 200
 
     def begin(self, status: int, fields: bytes) -> None:
         """Write the head, and as much of the file as there is room for."""
@@ -252,6 +253,7 @@ class _Download(Exchange):
             raise TooManyDownloads("max_downloads" if server.downloads >= server.settings.max_downloads else OPEN_FILES)
         server.downloads += 1
         self._is_counted = True
+        self._status = status
         connection.hold(self)
         connection.write(render_head(status, date, fields, len(first) + self._left, line))
         if connection.write(first):
@@ -276,7 +278,7 @@ class _Download(Exchange):
             return
         if not self._left:
             self._close()
-            self._connection.finish(b"")
+            self._connection.finish(b"", status=self._status)
         elif goes_on:
             self.writable()
 

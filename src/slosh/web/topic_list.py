@@ -194,7 +194,10 @@ class _TopicList(Exchange):
         if not self._has_begun:
             head = connection.head
             begin = render_stream_head(
-                connection.server.date(), self._list_fields() + self._fields, chunked=head.minor > 0
+                connection.server.date(),
+                self._list_fields() + self._fields,
+                chunked=head.minor > 0,
+                connection=connection.connection_field(),
             )
             if head.method == "HEAD":
                 connection.finish(begin, close=not head.minor)
@@ -212,7 +215,7 @@ class _TopicList(Exchange):
             return
         last = b"%b%b]%b}\n" % (b", " if text else b"", text, after)
         chunked = connection.head.minor > 0
-        connection.finish(chunk(last) + LAST_CHUNK if chunked else last, close=not chunked)
+        connection.finish(chunk(last) + LAST_CHUNK if chunked else last, close=not chunked, status=200)
 
     def _list_fields(self) -> bytes:
         """With a challenge, where a token could show more (RFC 9110 §11.6.1): the viewer offers to sign in by it."""
