@@ -289,6 +289,24 @@ def test_while_bounds_are_given_to_very_many_those_whose_time_is_over_make_room(
     assert hub.find("new", hub.loop.now() + 2.0) is not None
 
 
+def test_no_topic_loses_what_it_may_keep_while_lower_bounds_are_given_to_very_many() -> None:
+    """Each was cut down to one message, because all together held more than they may hold in the end."""
+    hub = very_many()
+    (weight,) = {topic.weight for topic in hub}
+    bounds = generous(Classes(make(queue=3)), max_topics=2 * VERY_MANY, max_bytes=VERY_MANY * weight * 4 // 5)
+    hub.set_bounds(bounds, hub.loop.now())
+    assert hub.flushes_owed
+    published = 0
+    while hub.flushes_owed:
+        hub.append(hub.get(f"new/{published}"), [b"1"], hub.loop.now())
+        published += 1
+        hub.flushes_owed -= 1
+        hub.flush(hub.loop.now())
+    assert published > 3
+    assert {len(topic.after(0)) for topic in hub if topic.name.startswith("t/")} == {3}
+    assert hub.budget.most == bounds.max_bytes
+
+
 def test_who_asks_for_a_topic_after_a_reload_gets_it_with_the_new_bounds_at_once() -> None:
     """A publisher and a reader, before the turns that it takes to give them to all."""
     hub = very_many()

@@ -49,7 +49,7 @@ class Deadlines:
         self._lingering.add(topic, topic.active_until)
 
     def begin_again(self) -> None:
-        """Hold all topics anew, because a deadline of a class before would hold up what is due sooner.
+        """Hold all topics again, because a deadline of a former class would hold up a topic that is due sooner.
 
         The caller must call `set_again` soon, with each topic that there is, and then `settle`. Until then a topic
         that lingers comes due as before.

@@ -85,15 +85,18 @@ class Hub(Rings):
     def set_bounds(self, bounds: Bounds, now: float) -> None:
         """Take new `bounds` at the time `now`, seconds. Rings become shorter or longer in place, and no life ends.
 
-        Where there are very many topics some of them get the new bounds in the next turns. Topics that linger already
+        Where there are very many topics some of them get the new bounds in the next turns, and lower bounds of all
+        together (`max_bytes`, `max_series`) hold when all topics have theirs. Topics that linger already
         do so for the time that they had.
         """
         is_under_way = bool(self._unfit)
         bounds.classes.count_on(self.classes)
         self.bounds = bounds
         self.classes = bounds.classes
-        self.budget.most = bounds.max_bytes
-        self.histories.most = bounds.max_series
+        # Lower bounds of all together hold once no topic has more than its own bounds allow: else topics would lose
+        # what they may keep.
+        self.budget.most = max(self.budget.most, bounds.max_bytes)
+        self.histories.most = max(self.histories.most, bounds.max_series)
         self._unfit = dict.fromkeys(self._topics.by_name.values())
         self.deadlines.begin_again()
         self._fit_some(now)
@@ -112,6 +115,8 @@ class Hub(Rings):
             topic, _ = self._unfit.popitem()
             self._fit(topic, now)
         if not self._unfit:
+            self.budget.most = self.bounds.max_bytes
+            self.histories.most = self.bounds.max_series
             self.classes.settle()
             self.deadlines.settle()
 
