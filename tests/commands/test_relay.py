@@ -10,12 +10,13 @@ import pytest
 
 from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
+from slosh.access.tokens import hash_token
 from slosh.client import Client
 from slosh.client.answers import Published
 from slosh.client.errors import BadUse, Refused
 from slosh.client.items import Item
 from slosh.commands.relay import Place, _carry, can_meet, parse_place
-from slosh.commands.shared import EXIT_TIMED_OUT, EXIT_USAGE
+from slosh.commands.shared import EXIT_ENDED, EXIT_REFUSED, EXIT_TIMED_OUT, EXIT_USAGE
 from tests.commands.test_sub import POISON
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, clean_environment
@@ -33,14 +34,14 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, 
         yield source, target
 
 
-def relay(client: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
+def relay(client: Client, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*SLOSH, "relay", *arguments],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
-        env=clean_environment(SLOSH_URL=client.url),
+        env=clean_environment(SLOSH_URL=client.url, **environment),
     )
 
 
@@ -186,6 +187,53 @@ def test_an_end_is_told_also_where_a_place_is_kept(clients: tuple[Client, Client
     done = relay(source, "relay/over", f"{target.url}/topics/over", f"--state={tmp_path / 'p'}", "--timeout=30s")
     assert done.returncode == 0
     assert "relay/over ended" in done.stderr
+
+
+def test_a_target_that_keeps_the_relay_out_loses_no_message(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    """Each message counted as refused, and the place moved on: with the token mended they never arrived."""
+    source, _ = clients
+    token = f'name = "relay"\nsha256 = "{hash_token("right").hex()}"\npublish = ["**"]\n'
+    rules = f'[access]\npublic = {{ read = ["**"] }}\n[[access.tokens]]\n{token}'
+    (tmp_path / "slosh.toml").write_text(rules, encoding="utf-8")
+    source.publish_many("relay/kept/out", range(3))
+    state = tmp_path / "r.place"
+    with Serving(tmp_path, "--config=slosh.toml", "--unwatched=keep") as closed, Client(closed.url) as target:
+        words = ("relay/kept/out", closed.topic("out"), "--since=earliest", f"--state={state}", "--count=3")
+        for environment in ({"SLOSH_TOKEN": "wrong"}, {}):
+            done = relay(source, *words, **environment)
+            assert (done.returncode, state.read_text().strip()) == (EXIT_REFUSED, ""), done.stderr
+            assert f"{closed.url} does not let this relay publish to out" in done.stderr
+            assert "0 messages read, 0 published" in done.stderr
+        done = relay(source, *words, SLOSH_TOKEN="right")
+        assert (done.returncode, kept(target, "out")) == (0, [0, 1, 2]), done.stderr
+
+
+def test_messages_that_were_not_taken_show_in_the_exit_code(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    source, target = clients
+    source.publish_many("relay/long", ["a" * 2000, "b"])
+    target.open("over")
+    target.end("over")
+    with Serving(tmp_path, "--unwatched=keep", "--max-message=1000") as narrow:
+        for to, code, said in (
+            (narrow.topic("short"), EXIT_REFUSED, "2 messages read, 1 published, 1 refused"),
+            (f"{target.url}/topics/over", EXIT_ENDED, "2 not, because the target has ended"),
+        ):
+            done = relay(source, "relay/long", to, "--since=earliest", "--count=2")
+            assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+
+
+def test_a_target_that_is_away_takes_no_longer_than_was_given(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    """It was tried for ever. Its message is not left out: the next relay begins with it."""
+    source, target = clients
+    source.publish("relay/away", 1)
+    state = tmp_path / "r.place"
+    words = ("--since=earliest", f"--state={state}")
+    away = f"http://127.0.0.1:{free_port()}/topics/x"
+    done = relay(source, "relay/away", away, *words, "--timeout=1s")
+    assert (done.returncode, state.read_text().strip()) == (EXIT_TIMED_OUT, ""), done.stderr
+    assert "0 messages read, 0 published" in done.stderr
+    assert relay(source, "relay/away", f"{target.url}/topics/back", *words, "--count=1").returncode == 0
+    assert kept(target, "back") == [1]
 
 
 def test_a_file_that_holds_no_place_is_left_as_it_is(clients: tuple[Client, Client], tmp_path: Path) -> None:

@@ -132,6 +132,12 @@ ROWS: tuple[Row, ...] = (
         "web/readers/test_history.py::test_names_and_values_with_half_a_character_are_told_as_they_were_written",
     ),
     row(
+        "commands/relay.py",
+        "if keeps_out(error) or not isinstance(error, Refused):",
+        "if not isinstance(error, Refused):",
+        "commands/test_relay.py::test_a_target_that_keeps_the_relay_out_loses_no_message",
+    ),
+    row(
         "commands/spool.py",
         "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "pass",

@@ -8,6 +8,8 @@ The rules of this file:
 * A relay with a file and no `--since` asks for its place before anything comes, so it has one to go on from.
 * The place in the source moves on only when each target has answered. It is in the file within a second of that, also
   where nothing more comes: whoever is ended goes on less than a second back, which the targets remember.
+* A target that refuses this relay (401, 403, 421) has not answered for the message: the relay ends before it, because
+  another token gets it across. A message that is refused for itself is left out, and counted.
 """
 
 import contextlib
@@ -15,7 +17,8 @@ import math
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,12 +27,14 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from slosh.client.addresses import UNIX, find_url, one_topic_path, topic_path
-from slosh.client.answers import is_passing
+from slosh.client.answers import Published, is_passing, keeps_out
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.items import Item, Note
 from slosh.client.synchronous import Client
 from slosh.commands.progress import Progress, count
 from slosh.commands.shared import (
+    EXIT_ENDED,
+    EXIT_REFUSED,
     EXIT_TIMED_OUT,
     ClientCommand,
     keep_trying,
@@ -47,6 +52,8 @@ if TYPE_CHECKING:
 
 _SOON: Final = 0.001
 """Seconds that are left at least where a time was given."""
+_REQUEST: Final = 10.0
+"""Seconds that one request may take, where more are left."""
 _STATE_INTERVAL: Final = 1.0
 """Seconds between two writes of the place."""
 
@@ -62,7 +69,7 @@ class RelayCommand(ClientCommand):
         ("slosh relay 'sensors/**' https://example.org/topics/", "all of them, under the names that they have"),
         ("slosh relay orders audit backup --state r.place", "to two topics; go on there after a restart"),
     )
-    exits = ("0", "1", "2", "4", "124", "130")
+    exits = ("0", "1", "2", "4", "6", "124", "130")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +170,16 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     options: WatchOptions = {}
     if start := kept.place or since:
         options["since"] = start
-    if timeout is not None:
-        options["deadline"] = timeout
+    until = math.inf if timeout is None else time.monotonic() + timeout
     tally: Counter[str] = Counter()
+    is_late = False
     with contextlib.ExitStack() as stack:
         clients = {each: stack.enter_context(Client(each)) for each in {from_.url, *(target.url for target in to)}}
         progress = stack.enter_context(Progress(lambda: f"{count(tally['read'], 'message')} carried, Ctrl-C ends"))
         if state is not None and not start:
-            _take_place(ctx, clients[from_.url], from_.topic, kept, options)
+            _take_place(ctx, clients[from_.url], from_.topic, kept, options, until)
+        if timeout is not None:
+            options["deadline"] = _find_left(until)
         watch = stack.enter_context(clients[from_.url].watch(from_.topic, notes=True, **options))
         stack.callback(kept.write)
         stack.callback(_tell, tally)
@@ -180,61 +189,113 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
             teller(each)
             if isinstance(each, Note) or not is_read(each):
                 continue
-            for target in to:
-                _carry(clients[target.url], from_.url, each, target, tally)
+            is_late = not all(_carry(clients[target.url], from_.url, each, target, tally, until) for target in to)
+            if is_late:
+                break
             tally["read"] += 1
             kept.note(each.place)
             progress.update()
             if tally["read"] == most:
-                return
-        if watch.timed_out:
-            ctx.exit(EXIT_TIMED_OUT)
+                break
+        else:
+            is_late = watch.timed_out
+    ctx.exit(_find_exit(tally, is_late=is_late))
 
 
-def _take_place(ctx: click.Context, client: Client, topic: str, kept: "_PlaceFile", options: "WatchOptions") -> None:
+def _find_exit(tally: Counter[str], *, is_late: bool) -> int:
+    """The exit code: messages that were not taken count for more than the time."""
+    if tally["refused"]:
+        return EXIT_REFUSED
+    if tally["ended"]:
+        return EXIT_ENDED
+    return EXIT_TIMED_OUT if is_late else 0
+
+
+def _find_left(until: float) -> float:
+    """Seconds until then, on the monotonic clock."""
+    return max(_SOON, until - time.monotonic())
+
+
+def _bound(client: Client, until: float) -> None:
+    """Have the next request take no longer than until then."""
+    options = client._options  # noqa: SLF001 - our own
+    client._options = replace(options, timeout=min(_REQUEST, _find_left(until)))  # noqa: SLF001
+
+
+def _take_place(
+    ctx: click.Context, client: Client, topic: str, kept: "_PlaceFile", options: "WatchOptions", until: float
+) -> None:
     """Begin behind all that there is, and note it: what comes is not missed, also where this is ended before it comes.
 
     Ends the command where no server tells the place within the time that was given.
     """
     path, query = f"/topics/{topic_path(topic)}", {"since": "now", "wait": "0"}
-    deadline, began = options.get("deadline"), time.monotonic()
-    within = math.inf if deadline is None else deadline
+
+    def ask() -> Mapping[str, object]:
+        _bound(client, until)
+        return client._get(path, query, "next")  # noqa: SLF001 - our own
+
     try:
-        said = keep_trying(lambda: client._get(path, query, "next"), within)  # noqa: SLF001 - our own
+        said = keep_trying(ask, _find_left(until))
     except ClientError as error:
-        if deadline is None or not is_passing(error):
+        if not is_passing(error):
             raise
         _tell(Counter())
         ctx.exit(EXIT_TIMED_OUT)
     if not said.get("ended"):  # Else there is nothing to miss, and the end is told.
         options["since"] = place = str(said["next"])
         kept.note(place)
-    if deadline is not None:
-        options["deadline"] = max(_SOON, deadline - (time.monotonic() - began))
 
 
-def _carry(client: Client, from_: str, item: Item, target: Place, tally: Counter[str]) -> None:
-    """Publish one message to one target; while no server answers there, try again."""
+def _carry(client: Client, from_: str, item: Item, target: Place, tally: Counter[str], until: float = math.inf) -> bool:
+    """Publish one message to one target; while no server answers there, try again.
+
+    Args:
+        until: when nothing is asked again, on the monotonic clock.
+
+    Returns:
+        Whether it was answered for. False where it was not in time.
+
+    Raises:
+        Refused: the target keeps this relay out, whatever the message is.
+    """
     topic = target.name(item.topic)
     number = f"{item.epoch}.{item.offset}" if item.offset is not None else item.place
     said = f"{from_}\n{item.topic}\n{number}\n{target.url}\n{topic}"
     key = blake2b(said.encode("utf-8", "surrogatepass"), digest_size=18).hexdigest()
     message = item.raw.replace("\r", " ").replace("\n", " ").encode()
+
+    def ask() -> Published:
+        _bound(client, until)
+        return client.publish_encoded(topic, [message], key=key)
+
     try:
         # A proxy says 502 for as long as the server behind it is away.
-        taken = keep_trying(lambda: client.publish_encoded(topic, [message], key=key))
-    except Refused as error:
+        published = keep_trying(ask, _find_left(until))
+    except ClientError as error:
+        if is_passing(error):  # There was no time left.
+            return False
+        if keeps_out(error):
+            tell(
+                f"{client.where} does not let this relay publish to {printable(topic)}, so it ends. "
+                "With --state the next one goes on with this message."
+            )
+        if keeps_out(error) or not isinstance(error, Refused):
+            raise
         if not tally["refused"]:
             tell(f"{printable(topic)} does not take a message: {error.detail}")
         tally["refused"] += 1
     else:
-        tally["sent" if taken else "unwatched"] += 1
+        tally["sent" if published.taken else "ended" if published.ended else "unwatched"] += 1
+    return True
 
 
 def _tell(tally: Counter[str]) -> None:
     parts = [f"{count(tally['read'], 'message')} read", f"{tally['sent']:,} published"]
     if tally["unwatched"]:
         parts.append(f"{tally['unwatched']:,} not, because nobody watched the target")
+    if tally["ended"]:
+        parts.append(f"{tally['ended']:,} not, because the target has ended")
     if tally["refused"]:
         parts.append(f"{tally['refused']:,} refused")
     tell(", ".join(parts))
