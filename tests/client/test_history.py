@@ -54,6 +54,12 @@ def test_more_than_is_kept_is_refused_in_words(server: str) -> None:
         client.history("a", "1d")
 
 
+def test_all_that_is_kept_is_a_span_too(server: str) -> None:
+    with Client(server) as client:
+        for span in ("all", "1d,all"):
+            assert len(client.history("a", span).times) == 600  # of six seconds each
+
+
 def test_what_an_answer_leaves_out_is_nothing() -> None:
     told = {"from": 0, "to": 2000, "step": 1000, "max": 0, "next": "e.0", "series": []}
     assert read_history(told) == History([0.0, 1.0], 1.0, [], "e.0", 0.0, 0, 0)

@@ -180,6 +180,20 @@ def test_a_span_that_the_server_does_not_keep_shows_what_it_does(serve: Callable
     expect(row(page, "value")).to_have_text(["value", "5", "5", "7"])
 
 
+def test_no_question_of_a_page_is_refused_however_little_the_server_keeps(
+    chart_page: "Callable[..., tuple[Slosh, Page]]",
+) -> None:
+    """A refusal would be in the browser's console, and in the server's log, where it looks like a client at fault."""
+    slosh, page = chart_page('<slosh-chart topic="t" span="250ms"></slosh-chart>', history="1m")
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+    for path in ("view/t?span=all", "view/t?span=24h", "view/t", ""):
+        with page.expect_response(lambda answer: "history=" in answer.url):
+            page.goto(f"{slosh.url}/{path}")
+            slosh.post_when_watched("t", 5)
+    assert not refused
+
+
 def test_the_keyboard_does_what_the_pointer_does(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "kitchen")
     slosh.post("kitchen", *({"temp": 20 + n} for n in range(5)))

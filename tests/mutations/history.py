@@ -270,4 +270,10 @@ ROWS: tuple[Row, ...] = (
         "raise\nwork.fail()",
         "web/readers/test_history.py::test_an_answer_that_fails_is_refused_and_holds_up_neither_the_next_nor_the_history",
     ),
+    row(
+        "web/readers/history.py",
+        "span = min(wanted.span, Histories.span_of(topic)) if wanted.is_bounded else wanted.span",
+        "span = Histories.span_of(topic) if wanted.is_bounded else wanted.span",
+        "web/readers/test_history.py::test_all_that_is_kept_can_be_asked_for_and_so_much_of_it_as_is_wanted",
+    ),
 )

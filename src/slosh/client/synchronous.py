@@ -164,7 +164,8 @@ class Client(Closeable, OfOneServer):
         """What the numbers in a topic's messages were, in columns that are ready to plot.
 
         Args:
-            span: how far back: `10m`, `1h`, or seconds.
+            span: how far back: `10m`, `1h`, or seconds; `all` for all that is kept, `6h,all` for six hours or all
+                where that is less.
             points: how many steps at most, 1 to 4096; a step is a second or longer.
             paths: of the numbers that are wanted; all where left out.
             by: a member of the messages: one series for each of its values.

@@ -127,6 +127,10 @@ def test_what_is_beyond_the_series_that_may_be_is_told(make_site: MakeSite) -> N
         ("/topics/a?history=soon", "history", "10m"),
         ("/topics/a?history=0", "history", "10m"),
         ("/topics/a?history", "history", "10m"),
+        ("/topics/a?history=2h,", "history", "or all"),
+        ("/topics/a?history=2h,3h", "history", "or all"),
+        ("/topics/a?history=all,2h", "history", "or all"),
+        ("/topics/a?history=0,all", "history", "or all"),
         ("/topics/a?history=2h", "history", "3600 s at most, because its class does not say how long"),
         ("/topics/short?history=2m", "history", "60 s at most, which is what its class keeps"),
         ("/topics/a,b?history=60s", "history", "one topic"),
@@ -143,6 +147,28 @@ def test_what_makes_no_sense_is_told_and_changes_nothing(
     assert (answer.status, answer.code, answer.json["parameter"]) == (400, "bad_query", parameter)
     assert sentence in answer.json["detail"]
     assert len(site.hub) == 0
+
+
+@pytest.mark.parametrize(
+    ("topic", "wanted", "seconds"),
+    [
+        ("a", "all", 3600),
+        ("a", "6h,all", 3600),
+        ("a", "60s,all", 60),
+        ("short", "all", 120),
+        ("short", "2678400s,all", 120),
+        ("short", "1.5m,all", 90),
+    ],
+)
+def test_all_that_is_kept_can_be_asked_for_and_so_much_of_it_as_is_wanted(
+    make_site: MakeSite, topic: str, wanted: str, seconds: int
+) -> None:
+    site = make_site(topics={"short": {"history": 120.0}})
+    site.get(f"/topics/{topic}?wait=0")
+    site.post(f"/topics/{topic}", b"5")
+    told = ask(site, f"/topics/{topic}?history={wanted}")
+    assert told["to"] - told["from"] == seconds * 1000
+    assert sum(told["series"][0]["count"]) == 1
 
 
 def test_an_answer_with_very_many_elements_is_refused_with_what_fits(make_site: MakeSite) -> None:

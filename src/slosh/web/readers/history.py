@@ -10,6 +10,7 @@ The rules of this file:
 """
 
 import json
+import math
 from collections import deque
 from typing import Any, ClassVar, Final
 
@@ -17,6 +18,7 @@ import msgspec
 
 from slosh.core.buckets import Series
 from slosh.core.cursor import Cursor
+from slosh.core.histories import Histories
 from slosh.core.reading import Now
 from slosh.core.rollups import ASKED, Rollups
 from slosh.core.subscription import OneTopic, Subscription
@@ -35,6 +37,7 @@ from slosh.web.readers.request import ReadRequest
 from slosh.web.readers.shared import Reader, next_field
 from slosh.web.readers.state import ReaderState
 
+_ALL: Final = "all"
 _POINTS: Final = 600
 _CELLS: Final = 65_536
 """Elements of all arrays of one kind in an answer: an answer has four of each series, some 20 bytes each at most."""
@@ -53,7 +56,8 @@ class HistoryRequest:
         asked: the request.
 
     Attributes:
-        span: seconds.
+        span: seconds; infinite for all that is kept.
+        is_bounded: whether it is all that is kept that is wanted where that is less than `span`.
         points: steps, at most.
         paths: of the series that are wanted; None for all.
         by: the path of the field that tells series apart; empty for none.
@@ -62,7 +66,7 @@ class HistoryRequest:
         BadQuery: it makes no sense.
     """
 
-    __slots__ = ("by", "paths", "points", "span")
+    __slots__ = ("by", "is_bounded", "paths", "points", "span")
 
     def __init__(self, asked: ReadRequest) -> None:
         parameters = asked.parameters
@@ -78,9 +82,11 @@ class HistoryRequest:
                 "A history is answered at once, as JSON. Read on with a stream from its next.",
                 tells_value=False,
             )
-        span = parse_duration(parameters["history"])
-        if not span:
-            raise BadQuery("history", f"history is how far to look back, {FORMS}.")
+        text, comma, less = parameters["history"].partition(",")
+        self.is_bounded = _ALL in (text, less)
+        span = math.inf if text == _ALL else parse_duration(text)
+        if not span or (comma and less != _ALL):
+            raise BadQuery("history", f"history is how far to look back, {FORMS}; or all, for all that is kept.")
         self.span = span
         self.points = read_count(parameters["points"]) if "points" in parameters else _POINTS
         if not 1 <= self.points <= MOST_POINTS:
@@ -123,7 +129,8 @@ class History(Reader):
         Raises:
             BadQuery: it is asked for more.
         """
-        check_span(self.engine, self.asked.names[0], self.wanted.span)
+        if not self.wanted.is_bounded:
+            check_span(self.engine, self.asked.names[0], self.wanted.span)
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:  # noqa: ARG002 - the base's
         """Wait for the turn of this answer."""
@@ -190,7 +197,8 @@ class _Answer(Exchange):
         """Choose what the answer is made of, and let nothing new come into it."""
         topic, rollups, wanted, server = self._topic, self._rollups, self._action.wanted, self._connection.server
         now = max(int(server.wall() * 1000), topic.latest_wall)
-        self._window = window = Window(wanted.span, wanted.points, now)
+        span = min(wanted.span, Histories.span_of(topic)) if wanted.is_bounded else wanted.span
+        self._window = window = Window(span, wanted.points, now)
         rollups.readers += 1
         group = rollups.group(wanted.by)
         every = group.series() if group is not None else ()

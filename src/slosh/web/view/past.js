@@ -55,14 +55,7 @@ export class Past {
 /** The history of one topic, as far back as there is one; undefined where there is none. */
 async function ask(url, by, kept) {
   try {
-    const look = (seconds) => fetch(`${url}?history=${Math.floor(seconds)}s&points=${POINTS}${by && `&by=${encodeURIComponent(by)}`}`, { cache: "no-store" });
-    let response = await look(kept);
-    if (response.status === 400) {
-      // More than is kept is refused, with how much that is.
-      const [, most] = /back (\d+(?:\.\d+)?) s at most/.exec((await response.json()).detail) ?? [];
-      if (!(most < kept)) return undefined;
-      response = await look(most);
-    }
+    const response = await fetch(`${url}?history=${Math.ceil(kept)}s,all&points=${POINTS}${by && `&by=${encodeURIComponent(by)}`}`, { cache: "no-store" });
     if (!response.ok) return undefined;
     const history = await response.json();
     return Array.isArray(history.series) && history.step > 0 ? history : undefined;
