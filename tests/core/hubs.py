@@ -116,7 +116,7 @@ class Watching(Watcher):
         """Begin again in the life that has begun in place of this one."""
         assert topic is self.topic
         self.topic, self.offset = successor, 0
-        self.hub.watch(successor, self, 0)
+        self.hub.watch(successor, self, 0, was_moved=True)
 
     def leave(self) -> None:
         """Go, as a client does that vanishes."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -263,3 +264,95 @@ class TestOneClient:
         for _ in range(5):
             hub.mirror(hub.get("m"), [b"x" * (100 - EACH)], hub.loop.now())
         assert kept(hub, "g", "m") == [15, 5]
+
+
+VERY_MANY = 1000
+AT_A_TIME = 3000
+"""Messages that give way in one turn, or for one message, at most; each takes more than a microsecond."""
+
+
+def very_many(*, is_watched: bool) -> HubOnLoop:
+    """A hub whose topics have 100 messages each, of two clients that have more than their part of a lower bound."""
+    hub = HubOnLoop(Loop(), max_topics=2 * VERY_MANY)
+    for number in range(VERY_MANY):
+        hub.opener = "one" if number % 4 else "other"
+        topic = hub.get(str(number))
+        if is_watched:
+            Watching(hub, topic, 100, stays=True)
+        hub.append(topic, [b"x" * (100 - EACH)] * 100, hub.loop.now())
+    hub.opener = ""
+    hub.turn()
+    return hub
+
+
+def lower(hub: HubOnLoop) -> int:
+    """Have the hub take a bound of a tenth of what it holds, as a server does that is sent SIGHUP. Gives that."""
+    kind = TopicClass(queue=100, queue_bytes=1_000_000, linger=30.0)
+    bound = hub.budget.held // 10
+    hub.set_bounds(generous(Classes(kind), max_topics=2 * VERY_MANY, max_bytes=bound), hub.loop.now())
+    return bound
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+def test_a_lower_bound_is_reached_over_several_turns_and_messages_are_taken_meanwhile(*, is_watched: bool) -> None:
+    """The first message after a reload freed all of the difference in one turn, which was seconds."""
+    hub = very_many(is_watched=is_watched)
+    Watching(hub, hub.get("small"), 0, stays=True)
+    bound = lower(hub)
+    assert hub.flushes_owed
+    turns = 0
+    while hub.budget.most > bound:
+        hub.flushes_owed -= 1
+        before = hub.fell_off
+        hub.flush(hub.loop.now())
+        assert hub.fell_off - before < AT_A_TIME
+        before = hub.fell_off
+        assert not isinstance(take(hub, "small"), MemoryFull)
+        assert hub.fell_off - before < AT_A_TIME
+        turns += 1
+    assert turns > VERY_MANY * 100 * 9 // 10 // AT_A_TIME
+    assert hub.budget.most == bound
+    assert hub.budget.held == sum(topic.weight for topic in hub) <= bound
+    assert hub.get("small").first == 1
+    assert hub.reclaiming.fell_off == hub.fell_off
+
+
+def test_what_gives_way_after_a_lower_bound_holds_gives_way_for_some_messages_and_not_for_one() -> None:
+    """Rings that were watched while the bound was lowered, of clients that no address tells apart."""
+    hub = HubOnLoop(Loop(), max_topics=2 * VERY_MANY)
+    watching = []
+    for number in range(VERY_MANY):
+        watching.append(Watching(hub, hub.get(str(number)), 100, stays=True))
+        hub.append(watching[-1].topic, [b"x" * (100 - EACH)] * 100, hub.loop.now())
+    small = Watching(hub, hub.get("small"), 0, stays=True)
+    hub.turn()
+    bound = lower(hub)
+    hub.turn()
+    assert (hub.budget.most, hub.fell_off) == (bound, 0)
+    assert isinstance(take(hub, "small"), MemoryFull)
+    for each in watching:
+        each.leave()
+    hub.loop.advance(1.0)
+    refused = 0
+    while isinstance(take(hub, "small"), MemoryFull):
+        assert hub.fell_off <= (refused + 1) * AT_A_TIME
+        refused += 1
+    assert refused > 10
+    assert hub.budget.held <= bound
+    assert small.topic.last == 1
+
+
+def test_a_mirror_loses_nothing_of_its_own_where_others_give_way_after_a_lower_bound_holds() -> None:
+    hub = HubOnLoop(Loop(), max_topics=2 * VERY_MANY)
+    watching = []
+    for number in range(VERY_MANY):
+        watching.append(Watching(hub, hub.get(str(number)), 100, stays=True))
+        hub.append(watching[-1].topic, [b"x" * (100 - EACH)] * 100, hub.loop.now())
+    lower(hub)
+    hub.turn()
+    for each in watching[1:]:
+        each.leave()
+    hub.loop.advance(1.0)
+    hub.mirror(watching[0].topic, [b"x" * (100 - EACH)], hub.loop.now())
+    assert len(watching[0].topic.after(0)) == 100
+    assert 0 < hub.fell_off - 1 < AT_A_TIME

@@ -58,6 +58,32 @@ MAKERS: list[Callable[[Hub, Topic, Place], Subscription]] = [
 class TestBoth:
     """What holds for one topic and for several alike."""
 
+    def test_all_who_watch_a_life_that_is_lost_wait_on_also_where_fewer_may_by_now(
+        self, make: Callable[[Hub, Topic, Place], Subscription], hub: Hub
+    ) -> None:
+        """One beyond a `max_watchers` that was lowered waited at neither life: it was told of nothing any more."""
+
+        class Moving(Waiting):
+            def __init__(self, reader: Subscription) -> None:
+                super().__init__()
+                self.reader = reader
+
+            def moved(self, topic: Topic, successor: Topic) -> None:
+                self.reader.move(topic, successor, self)
+
+        hub.set_bounds(generous(hub.classes, max_watchers=3), 0.0)
+        topic = hub.open("a", 0.0)
+        readers = [Moving(make(hub, topic, Place(0))) for _ in range(3)]
+        for each in readers:
+            each.reader.watch(each, 0.0)
+        hub.set_bounds(generous(hub.classes, max_watchers=1), 0.0)
+        successor = hub.replace(topic, "other", 0.0)
+        hub.append(successor, [b"1"], 0.0)
+        hub.flush(0.0)
+        assert [each.woken for each in readers] == [["a"]] * 3
+        with pytest.raises(TooManyWatchers):
+            make(hub, successor, Place(0)).watch(Waiting(), 0.0)
+
     def test_reading_moves_nothing_until_advance_is_told(
         self, hub: Hub, make: Callable[[Hub, Topic, Place], Subscription]
     ) -> None:

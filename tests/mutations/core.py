@@ -252,6 +252,43 @@ ROWS: tuple[Row, ...] = (
         "core/test_classes.py::test_no_topic_loses_what_it_may_keep_while_lower_bounds_are_given_to_very_many",
     ),
     row(
+        "core/hub.py",
+        "if over > 0 and self._give_way(over, now):",
+        "if False:",
+        "core/test_reclaiming.py::test_a_lower_bound_is_reached_over_several_turns_and_messages_are_taken_meanwhile",
+    ),
+    row(
+        "core/hub.py",
+        "self.budget.most = max(self.bounds.max_bytes, self.budget.held)",
+        "pass",
+        "core/test_reclaiming.py::test_a_lower_bound_is_reached_over_several_turns_and_messages_are_taken_meanwhile",
+    ),
+    row(
+        "core/rings.py",
+        "part = min(self.budget.most, self.bounds.max_bytes) // max(1, len(shares))",
+        "part = self.budget.most // max(1, len(shares))",
+        "core/test_reclaiming.py::test_a_lower_bound_is_reached_over_several_turns_and_messages_are_taken_meanwhile",
+    ),
+    row(
+        "core/rings.py",
+        "self._find_room(min(over, growth + _BEYOND), growth, topic, now)",
+        "self._find_room(over, growth, topic, now)",
+        "core/test_reclaiming.py::test_what_gives_way_after_a_lower_bound_holds_gives_way_for_some_messages_and_not_for_one",
+    ),
+    row(
+        "core/rings.py",
+        "over = min(self.budget.held - self.budget.most, max(growth, 0) + _BEYOND)",
+        "over = self.budget.held - self.budget.most",
+        "core/test_reclaiming.py::test_a_mirror_loses_nothing_of_its_own_where_others_give_way_after_a_lower_bound_holds",
+    ),
+    row(
+        "core/hub.py",
+        "if not was_moved:",
+        "if True:",
+        "core/test_subscription.py::TestBoth::"
+        "test_all_who_watch_a_life_that_is_lost_wait_on_also_where_fewer_may_by_now",
+    ),
+    row(
         "core/deadlines.py",
         "for timers in (*self._former, self._lingering):",
         "for timers in (self._lingering,):",

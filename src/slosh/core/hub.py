@@ -10,6 +10,8 @@ The rules of this file:
   is woken at once, because nothing else will come.
 * New bounds count at once for what is created, and for each topic as soon as it is asked for by its name. The others
   get them in the next turns (`_fit_some`): each topic has all of the bounds of before, or all of the new ones.
+* A lower bound of all together is reached in turns as well (`_lower`): until then it is what is held. One message that
+  found all of the difference still there would have to free it in one turn.
 
 A hub is made of layers, each a class of its own that knows only those below it: `Portions` (work over several turns),
 `Waking` (who is woken), `Rings` (what topics hold) and `Hub` (which topics live). They are bases and not parts, so
@@ -58,6 +60,7 @@ class Hub(Rings):
         super().__init__(bounds, wake, arm)
         self._new_epoch = new_epoch
         self._unfit: dict[Topic, None] = {}  # topics that have still the bounds of before
+        self._is_reloading = False  # whether new bounds do not hold everywhere yet
         self.used_up: SloshError | None = None
         """Why `opener` may create none. For an engine that has to ask whether its topic is active."""
         self.opened = 0
@@ -86,10 +89,10 @@ class Hub(Rings):
         """Take new `bounds` at the time `now`, seconds. Rings become shorter or longer in place, and no life ends.
 
         Where there are very many topics some of them get the new bounds in the next turns, and lower bounds of all
-        together (`max_bytes`, `max_series`) hold when all topics have theirs. Topics that linger already
-        do so for the time that they had.
+        together (`max_bytes`, `max_series`) hold when all topics have theirs: rings give way then, some in a turn.
+        Topics that linger already do so for the time that they had.
         """
-        is_under_way = bool(self._unfit)
+        is_under_way = self._is_reloading
         bounds.classes.count_on(self.classes)
         self.bounds = bounds
         self.classes = bounds.classes
@@ -99,26 +102,37 @@ class Hub(Rings):
         self.histories.most = max(self.histories.most, bounds.max_series)
         self._unfit = dict.fromkeys(self._topics.by_name.values())
         self.deadlines.begin_again()
+        self._is_reloading = True
         self._fit_some(now)
-        if self._unfit and not is_under_way:
+        if self._is_reloading and not is_under_way:
             self.put_off(self._fit_more)
 
     def _fit_more(self, shared: Shared) -> None:
         self._fit_some(shared.now)
-        if self._unfit:
+        if self._is_reloading:
             self.put_off(self._fit_more)
 
     def _fit_some(self, now: float) -> None:
-        """Give as many topics the bounds that the hub has now as this turn has room for."""
+        """Give as many topics the bounds that the hub has now as this turn has room for; then `_lower`."""
         while self._unfit and self.room > 0:
             # Not by iterating: what was deleted is passed over each time.
             topic, _ = self._unfit.popitem()
             self._fit(topic, now)
         if not self._unfit:
-            self.budget.most = self.bounds.max_bytes
             self.histories.most = self.bounds.max_series
             self.classes.settle()
             self.deadlines.settle()
+            self._lower(now)
+
+    def _lower(self, now: float) -> None:
+        """Come a step nearer to the bound of all rings together. It holds once no ring gives way any more."""
+        over = self.budget.held - self.bounds.max_bytes
+        if over > 0 and self._give_way(over, now):
+            self.budget.most = max(self.bounds.max_bytes, self.budget.held)
+            self.room = 0  # It takes the time of a whole turn.
+        else:
+            self.budget.most = self.bounds.max_bytes
+            self._is_reloading = False
 
     def _fit(self, topic: Topic, now: float) -> None:
         """Give `topic`, which had those of before until now, the bounds that the hub has now."""
@@ -268,16 +282,20 @@ class Hub(Rings):
             return topic.count_watchers()
         return self.listeners.count_followers(name)
 
-    def watch(self, topic: Topic, watcher: Watcher, offset: int) -> None:
+    def watch(self, topic: Topic, watcher: Watcher, offset: int, *, was_moved: bool = False) -> None:
         """Let `watcher`, who has seen all up to `offset`, wait at `topic`; it is woken as soon as there is more.
 
         The caller must call `leave`.
+
+        Args:
+            was_moved: whether it watched the life before this one. It does on, also where fewer may by now.
 
         Raises:
             TooManyWatchers: it would be one too many.
             TooManyTopics: the topic has made room for another meanwhile.
         """
-        self._check_watchers(topic)
+        if not was_moved:
+            self._check_watchers(topic)
         if topic.is_over:
             raise self._no_room()  # It was dropped to make room, between its opening and this.
         topic.watchers[watcher] = offset

@@ -4,9 +4,9 @@ The rules of this file:
 
 * Rings that nobody watches give way first, each its oldest messages and never its newest, one ring after the other.
 * Then rings of clients that hold more than their part, the heaviest client first, for one that would still hold no more
-  than its part; where its rings do not suffice, histories of its topics end. The part of a client is `max_bytes`
-  divided by the number of clients that have topics. So a client that watches topics of its own cannot keep all memory
-  from the others. A client is as for `max_topics_per_address`.
+  than its part, and for a bound that was lowered; where its rings do not suffice, histories of its topics end. The part
+  of a client is `max_bytes` divided by the number of clients that have topics. So a client that watches topics of its
+  own cannot keep all memory from the others. A client is as for `max_topics_per_address`.
 * Rings of clients that no address tells apart count as one client's, and give way in the first of these ways alone.
 * A ring that is watched loses messages that its readers have had already, unless they are slow: those are told `lost`.
 * A call looks at a bounded number of topics, and is not repeated at once where it found nothing: so no client waits
@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from slosh.core.budget import Budget, Share
+from slosh.core.budget import Share
 from slosh.core.histories import Histories
 from slosh.core.topic import Topic
 
@@ -34,7 +34,6 @@ class Reclaiming:
     """Frees memory of rings that nobody watches.
 
     Args:
-        budget: what is freed is given back to it.
         histories: of which some may end.
 
     Attributes:
@@ -42,7 +41,6 @@ class Reclaiming:
     """
 
     __slots__ = (
-        "_budget",
         "_fruitless_until",
         "_gave",
         "_hand",
@@ -54,9 +52,8 @@ class Reclaiming:
         "fell_off",
     )
 
-    def __init__(self, budget: Budget, histories: Histories) -> None:
+    def __init__(self, histories: Histories) -> None:
         self.fell_off = 0
-        self._budget = budget
         self._histories = histories
         self._hand = 0  # among the names, where it was looked last
         self._looked = 0  # topics that had nothing to give, one after another
@@ -66,13 +63,15 @@ class Reclaiming:
         self._rings: deque[str] = deque()  # names of topics of the last of them, those that were not shortened lately
         self._gave = False  # whether one of them has given something since
 
-    def free(self, over: int, names: Sequence[str], topics: Mapping[str, Topic], besides: Topic, now: float) -> int:
+    def free(
+        self, over: int, names: Sequence[str], topics: Mapping[str, Topic], besides: Topic | None, now: float
+    ) -> int:
         """Have rings that nobody watches give way, until `over` bytes are free. Gives how many are.
 
         Args:
             names: of all topics.
             topics: by their names.
-            besides: a topic that does not give way.
+            besides: a topic that does not give way, if there is one.
             now: seconds.
         """
         freed = 0
@@ -96,23 +95,24 @@ class Reclaiming:
         self,
         over: int,
         growth: int,
+        part: int,
         shares: Mapping[str, Share[Topic]],
         topics: Mapping[str, Topic],
-        besides: Topic,
+        besides: Topic | None,
         now: float,
     ) -> int:
         """Have clients give way that hold more than their part, until `over` bytes are free. Gives how many are.
 
         Args:
             growth: bytes that are wanted for the client of `besides`. It gets none where that were more than its part.
+            part: that each client may have.
             shares: of all clients that have topics.
             topics: by their names.
-            besides: the topic that they are wanted for.
+            besides: the topic that they are wanted for; None where all are to give way that hold more than their part.
             now: seconds.
         """
-        part = self._budget.most // max(1, len(shares))
-        own, freed = besides.share, 0
-        if own.opener and own.held + growth > part:
+        freed = 0
+        if besides is not None and besides.share.opener and besides.share.held + growth > part:
             return 0
         for _ in range(_LOOKS):
             heavy = self._heaviest(part, shares, now)

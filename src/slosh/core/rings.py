@@ -9,6 +9,7 @@ The rules of this file:
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from slosh.compiled import mypyc_attr
 from slosh.core.budget import Budget, Shares
@@ -20,6 +21,10 @@ from slosh.core.topic import EACH, Shared, Topic
 from slosh.core.topics import Topics
 from slosh.core.waking import Waking
 from slosh.errors import MemoryFull
+
+_BEYOND: Final = 128 * 1024
+"""Bytes that are freed at a time, beyond what a message wants, where more is held than may be since a reload; some
+thousand small messages, which take some ms."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -45,7 +50,7 @@ class Rings(Waking):
         """Of those for whom topics count, and that of all others."""
         self.histories = Histories(bounds.max_series)
         """Of those topics that have one."""
-        self.reclaiming = Reclaiming(self.budget, self.histories)
+        self.reclaiming = Reclaiming(self.histories)
         self.opener = ""
         """For whom topics count that are created now; nothing where no address tells clients apart."""
         self._rolls = False  # whether `_roll` is put off
@@ -96,7 +101,7 @@ class Rings(Waking):
         topic.share.held += growth
         self.budget.held += growth
         if self.budget.held > self.budget.most:
-            self._cut_back(topic, now)
+            self._cut_back(topic, growth, now)
         if kind.age:
             self.deadlines.hold_for_age(topic)
         if topic.rollups is not None:
@@ -148,7 +153,7 @@ class Rings(Waking):
         kind = topic.kind
         growth = topic.growth(messages, kind.queue, kind.queue_bytes)
         over = self.budget.held + growth - self.budget.most
-        if growth > 0 and over > 0 and self._find_room(over, growth, topic, now) < over:
+        if growth > 0 and over > 0 and self._find_room(min(over, growth + _BEYOND), growth, topic, now) < over:
             raise MemoryFull.of_messages(self.budget.most)
 
     def check_memory_of_new_topic(self, name: str, messages: Sequence[bytes], now: float) -> None:
@@ -160,19 +165,29 @@ class Rings(Waking):
         finally:
             self.shares.tidy(topic.share)
 
-    def _cut_back(self, topic: Topic, now: float) -> None:
+    def _cut_back(self, topic: Topic, growth: int, now: float) -> None:
         """Keep within `max_bytes`, though the messages of `topic` were taken elsewhere and cannot be refused."""
-        over = self.budget.held - self.budget.most
+        over = min(self.budget.held - self.budget.most, max(growth, 0) + _BEYOND)
         over -= self._find_room(over, 0, topic, now)
         if over > 0:
             before = topic.weight
             topic.kind.counts.fell_off += topic.shorten(over)
             topic.share.give_back(before - topic.weight)
 
-    def _find_room(self, over: int, growth: int, besides: Topic, now: float) -> int:
+    def _give_way(self, over: int, now: float) -> int:
+        """Have rings give way for no message, until at most `over` bytes are free. Gives how many are.
+
+        They are some of them; 0 where no ring gives way any more.
+        """
+        return self._find_room(min(over, _BEYOND), 0, None, now)
+
+    def _find_room(self, over: int, growth: int, besides: Topic | None, now: float) -> int:
         freed = self.reclaiming.free(over, self._topics.names, self._topics.by_name, besides, now)
         if freed < over:
+            shares = self.shares.by_opener
+            # While a lower bound is being reached the part is one of that, whoever asks.
+            part = min(self.budget.most, self.bounds.max_bytes) // max(1, len(shares))
             freed += self.reclaiming.free_of_heavy(
-                over - freed, growth, self.shares.by_opener, self._topics.by_name, besides, now
+                over - freed, growth, part, shares, self._topics.by_name, besides, now
             )
         return freed

@@ -106,7 +106,7 @@ class SeveralTopics(Subscription):
             successor if each is topic else each: start if each is topic else place
             for each, place in self._places.items()
         }
-        self._hub.watch(successor, watcher, 0)
+        self._hub.watch(successor, watcher, 0, was_moved=True)
 
     def cursor(self) -> str:
         """As the base says."""

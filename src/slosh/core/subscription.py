@@ -220,7 +220,7 @@ class OneTopic(Subscription):
         """As the base says."""
         self.topic = successor
         self.place = Place(0, reset=True)
-        self._hub.watch(successor, watcher, 0)
+        self._hub.watch(successor, watcher, 0, was_moved=True)
 
     def cursor(self) -> str:
         """As the base says."""
