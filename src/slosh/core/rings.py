@@ -154,7 +154,7 @@ class Rings(Waking):
         growth = topic.growth(messages, kind.queue, kind.queue_bytes)
         over = self.budget.held + growth - self.budget.most
         if growth > 0 and over > 0 and self._find_room(min(over, growth + _BEYOND), growth, topic, now) < over:
-            raise MemoryFull.of_messages(self.budget.most)
+            raise MemoryFull.of_messages(self.bounds.max_bytes)
 
     def check_memory_of_new_topic(self, name: str, messages: Sequence[bytes], now: float) -> None:
         """As `check_memory`, for a topic that is about to be created with `messages`."""

@@ -291,7 +291,7 @@ class _Counts(Collector):
             ),
             ("slosh_ring_bytes", "Bytes of messages kept.", sum(topic.size for topic in hub)),
             ("slosh_held_bytes", "Bytes that rings and histories take, of max_bytes.", hub.budget.held),
-            ("slosh_max_bytes", "Bytes that they may take (max_bytes).", hub.budget.most),
+            ("slosh_max_bytes", "Bytes that they may take (max_bytes).", hub.bounds.max_bytes),
             ("slosh_max_connections", "Connections that there may be (max_connections).", server.max_connections),
         )
 
