@@ -271,8 +271,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/rings.py",
-        "self._find_room(min(over, growth + _BEYOND), growth, topic, now)",
-        "self._find_room(over, growth, topic, now)",
+        "if growth > 0 and over > 0 and self._find_room(min(over, growth + _BEYOND), growth, topic, now) < over:",
+        "if growth > 0 and over > 0 and self._find_room(over, growth, topic, now) < over:",
         "core/test_reclaiming.py::test_what_gives_way_after_a_lower_bound_holds_gives_way_for_some_messages_and_not_for_one",
     ),
     row(
