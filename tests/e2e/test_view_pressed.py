@@ -4,19 +4,21 @@ import re
 import signal
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, trying, until
+from tests.e2e.test_signin import TOKEN, rules
 from tests.e2e.test_view import still, view
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Route
 
 Open: TypeAlias = "Callable[[str], Page]"
 ChartPage: TypeAlias = "Callable[..., tuple[Slosh, Page]]"
@@ -239,6 +241,32 @@ def test_a_press_in_the_list_of_topics_stays_though_the_connection_is_lost(
     press_while(page, link, lambda: lose_connection(page, slosh))
     expect(link).to_have_attribute("title", "clicked")
     expect(page.locator("#why")).to_be_visible()
+
+
+@pytest.mark.parametrize(("path", "pressed"), [("", ".topics a"), ("kitchen", "#copy")])
+def test_a_press_counts_though_the_server_says_late_that_a_token_is_wanted(
+    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path, path: str, pressed: str
+) -> None:
+    """A button in the list, and a question over the whole page where the topic is not public."""
+    (tmp_path / "slosh.toml").write_text(rules((TOKEN, "kitchen"), public="open"))
+    slosh = serve(config=tmp_path / "slosh.toml", linger="1h")
+    page = new_page(f"{slosh.url}/topics/open?wait=0")
+    page.set_viewport_size({"width": 320, "height": 568})
+    late: list[Route] = []
+    page.route(re.compile("/topics"), lambda it: late.append(it) if it.request.method == "HEAD" else it.continue_())
+
+    def answer() -> None:
+        with page.expect_response(lambda answer: answer.request.method == "HEAD"):
+            late[0].continue_()
+        pass_time(page)
+
+    with page.expect_request(lambda request: request.method == "HEAD"):
+        page.goto(f"{slosh.url}/view/{path}")
+    place = page.locator(pressed)
+    note_clicks(place)
+    press_while(page, place, answer)
+    expect(place).to_have_attribute("title", "clicked")
+    expect(page.locator("#sign-in")).to_be_visible()
 
 
 def test_no_value_at_the_pointer_of_the_keyboard_changes_while_a_key_is_pressed(slosh: Slosh, page: "Page") -> None:

@@ -246,7 +246,7 @@ ROWS: tuple[Row, ...] = (
         "e2e/test_view_pressed.py::test_a_click_counts_though_a_message_with_a_new_number_comes_while_it_is_held",
     ),
     row(
-        "web/view/plot.js",
+        "web/view/page.js",
         "if (activeElement?.isConnected && activeElement !== root.activeElement) activeElement.focus({ preventScroll: true });",
         "",
         "e2e/test_view_pressed.py::test_the_focus_stays_where_it_is_when_a_number_comes_that_is_new",
@@ -270,10 +270,16 @@ ROWS: tuple[Row, ...] = (
         "e2e/test_view_pressed.py::test_a_press_counts_though_a_band_and_a_map_come_or_go",
     ),
     row(
-        "web/view/plot.js",
+        "web/view/page.js",
         "if (isHeld()) setTimeout(settle, RELEASED);",
         "if (false) return;",
         "e2e/test_view_pressed.py::test_a_press_counts_though_the_connection_is_lost",
+    ),
+    row(
+        "web/view/signin.js",
+        'else if (headers.has("WWW-Authenticate")) settle(() => offer(200));',
+        'else if (headers.has("WWW-Authenticate")) offer(200);',
+        "e2e/test_view_pressed.py::test_a_press_counts_though_the_server_says_late_that_a_token_is_wanted",
     ),
     row(
         "web/view/plot.js",

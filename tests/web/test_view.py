@@ -17,6 +17,7 @@ STATIC = FOLDER.with_name("static")
 FILES = {
     "/-/chart.js": "text/javascript; charset=utf-8",
     "/-/lines.js": "text/javascript; charset=utf-8",
+    "/-/page.js": "text/javascript; charset=utf-8",
     "/-/plot.js": "text/javascript; charset=utf-8",
     "/-/signin.js": "text/javascript; charset=utf-8",
     "/-/topics.css": "text/css; charset=utf-8",

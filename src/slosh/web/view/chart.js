@@ -13,10 +13,11 @@
 import { Feed } from "./feed.js";
 import { Lines } from "./lines.js";
 import { duration, findNumbers, widen } from "./numbers.js";
+import { isHeld, make, settle, write } from "./page.js";
 import { Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
-import { isHeld, isolated, make, newView, settle, write } from "./plot.js";
+import { isolated, newView } from "./plot.js";
 import { follow } from "./slosh.js";
 import { pathOf, spanIn } from "./address.js";
 

@@ -10,7 +10,7 @@
  */
 
 import { duration, findNumbers, isCounter, numberAt, plural, textAt, timeUnit, valueAt } from "./numbers.js";
-import { Series } from "./series.js";
+import { firstAt, Series } from "./series.js";
 import { AT_ONCE, end, isBoolean, isSilent, States } from "./states.js";
 import { Tracks } from "./tracks.js";
 
@@ -326,17 +326,10 @@ export function wordsOf({ kind, count, name }) {
  * else one that is not further than `near` seconds. null where the line shows nothing.
  */
 export function rowAt(times, column, time, near) {
-  let low = 0;
-  let high = times.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (times[middle] < time) low = middle + 1;
-    else high = middle;
-  }
   let isBroken = false;
-  let left = low - 1;
+  let right = firstAt(times, times.length, time);
+  let left = right - 1;
   for (; left >= 0 && column[left] == null; left--) isBroken ||= column[left] === null;
-  let right = low;
   for (; right < times.length && column[right] == null; right++) isBroken ||= column[right] === null;
   const toLeft = left < 0 ? Infinity : time - times[left];
   const toRight = right === times.length ? Infinity : times[right] - time;

@@ -2,7 +2,8 @@
 
 import { clock, number } from "./numbers.js";
 import { BETWEEN } from "./lines.js";
-import { arrange, clear, FONT, isHeld, keepFocus, make, nameIn, Plot, RIGHT, write } from "./plot.js";
+import { arrange, isHeld, keepFocus, make, write } from "./page.js";
+import { clear, FONT, nameIn, Plot, RIGHT } from "./plot.js";
 import { isSilent } from "./states.js";
 import { unitOf, withUnit } from "./units.js";
 
@@ -10,13 +11,13 @@ import { unitOf, withUnit } from "./units.js";
  *  least; they move when it got plainly worse. */
 const TOGETHER = 8;
 const TOO_FAR = 1.5 * TOGETHER;
-const COLOURS = 12;
+export const COLOURS = 12;
 /** Milliseconds between two looks at the sizes. */
 const REGROUP = 500;
 /** Lines that are told apart by dashes, where there are more than colours: of very many each is one of a crowd. */
 const MOST_DASHED = 24;
 /** Keys above one chart; the table has all. */
-const MOST_KEYS = 24;
+export const MOST_KEYS = 24;
 
 export class Panels {
   plots = [];
@@ -140,7 +141,7 @@ export class Panels {
 
   #key(line) {
     if (!this.#keys.has(line)) {
-      const key = make("button", { type: "button", className: "key", title: "Click: hide or show. Double-click, or Alt: only this one" }, make("span"), make("b"));
+      const key = makeKey("Click: hide or show. Double-click, or Alt: only this one");
       key.addEventListener("click", (event) => (event.altKey ? this.#calls.onSolo(line) : this.#calls.onHide(line)));
       key.addEventListener("dblclick", () => this.#calls.onSolo(line));
       this.#keys.set(line, key);
@@ -153,10 +154,7 @@ export class Panels {
   /** A line was hidden or shown, or looks otherwise. */
   show(line) {
     const key = this.#keys.get(line);
-    if (key) {
-      key.ariaPressed = line.shown;
-      paintSwatch(key, line);
-    }
+    if (key) dressKey(key, line);
     this.plots.find(({ lines }) => lines.includes(line))?.show(line);
   }
 
@@ -219,6 +217,15 @@ function dress(lines) {
     for (let n = 1; !isCrowd && taken.has(`${colour} ${line.dash}`); n++) line.dash = [4 + 2 * n, 3];
     taken.add(`${colour} ${line.dash}`);
   }
+}
+
+/** A button with room for a name and a value. */
+export const makeKey = (title) => make("button", { type: "button", className: "key", title }, make("span"), make("b"));
+
+/** Show in a key whether its line is hidden, and how it looks. */
+export function dressKey(key, line) {
+  key.ariaPressed = line.shown;
+  paintSwatch(key, line);
 }
 
 /** Show in a key or a row how its line looks: its colour, and whether it is dashed. */

@@ -2,13 +2,13 @@
 
 import { decimals, stepFor, ticks } from "./numbers.js";
 import { BETWEEN } from "./lines.js";
-import { clear, FONT, isHeld, make, nameIn, write } from "./plot.js";
+import { isHeld, make, write } from "./page.js";
+import { COLOURS, dressKey, makeKey, MOST_KEYS } from "./panels.js";
+import { clear, FONT, nameIn } from "./plot.js";
 import { placesOf } from "./tracks.js";
 
-const COLOURS = 12;
-/** Tracks that are drawn, and keys above them. */
+/** Tracks that are drawn. */
 export const MOST_TRACKS = 60;
-const MOST_KEYS = 24;
 /** Milliseconds between two drawings, at least: a path of many points is dear. */
 const FASTEST = 100;
 /** Pixels around the plan, for the degrees at its left and below it; pixels between two of them. */
@@ -69,14 +69,13 @@ export class Paths {
     const { keys, canvas } = this.#parts;
     this.#tracks.slice(0, MOST_KEYS).forEach((track, i) => {
       if (!this.#keys.has(track)) {
-        const key = make("button", { type: "button", className: "key", title: "Click: hide or show" }, make("span"), make("b"));
+        const key = makeKey("Click: hide or show");
         key.addEventListener("click", () => ((this.#drawn = -Infinity), this.#calls.onHide(track)));
         this.#keys.set(track, key);
         keys.append(key);
       }
       const key = this.#keys.get(track);
-      key.style.setProperty("--colour", `var(${track.colour})`);
-      key.ariaPressed = track.shown;
+      dressKey(key, track);
       nameIn(key.firstChild, track.parts);
       const newest = all[i].at(-1);
       write(key.lastChild, newest === null ? "–" : newest ? `${newest.latitude.toFixed(4)}°, ${newest.longitude.toFixed(4)}°` : "");

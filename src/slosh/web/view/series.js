@@ -165,13 +165,7 @@ export class Series {
 
   /** The first row whose time is not before this one. */
   find(time) {
-    let [low, high] = [0, this.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.times[middle] < time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstAt(this.times, this.length, time);
   }
 
   /** Lowest, highest, mean and largest size of what lies between two times. */
@@ -235,6 +229,17 @@ export class Series {
   get values() {
     return Array.from(this.mean.subarray(0, this.length), (value) => (Number.isNaN(value) ? null : value));
   }
+}
+
+/** The first of so many times, in their order, that is not before this one. */
+export function firstAt(times, length, time) {
+  let [low, high] = [0, length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle] < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 const told = ([count, sum, low, high]) => (count ? { low, high, mean: sum / count, peak: Math.max(Math.abs(low), Math.abs(high)) } : { peak: 0 });

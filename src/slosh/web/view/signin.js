@@ -9,6 +9,8 @@
  * kept here, nor shown.
  */
 
+import { make, settle } from "./page.js";
+
 const home = new URL("../", import.meta.url);
 const session = new URL("-/session", home);
 const WORDS = {
@@ -26,15 +28,7 @@ function look() {
   return fetch(target, { method: "HEAD", cache: "no-store" });
 }
 
-function element(kind, properties, ...children) {
-  const { css = "", ...rest } = properties;
-  const made = Object.assign(document.createElement(kind), rest);
-  made.style.cssText = css;
-  made.append(...children);
-  return made;
-}
-
-const button = (textContent, act, rest) => element("button", { type: "button", textContent, onclick: act, ...rest });
+const button = (textContent, onclick, rest) => make("button", { type: "button", textContent, onclick, ...rest });
 
 /** A button that asks, where the page tells its state. */
 function offer(status) {
@@ -51,21 +45,21 @@ function ask(status) {
   const before = document.getElementById("sign-in");
   if (before?.open) return;
   before?.remove();
-  const input = element("input", { id: "token", type: "password", required: true, autocomplete: "off", spellcheck: false });
+  const input = make("input", { id: "token", type: "password", required: true, autocomplete: "off", spellcheck: false });
   input.setAttribute("aria-describedby", "sign-in-why sign-in-told");
-  const told = element("p", { id: "sign-in-told", role: "alert", css: "margin:0" });
-  const send = element("button", { type: "submit", textContent: "Sign in" });
+  const told = make("p", { id: "sign-in-told", role: "alert", style: "margin:0" });
+  const send = make("button", { type: "submit", textContent: "Sign in" });
   const later = button("Not now", () => dialog.close());
   const leave = button("Sign out", () => fetch(session, { method: "DELETE" }).then(() => location.reload()), { hidden: status !== 403 });
-  const form = element("form", { css: "display:grid;gap:.6rem" },
-    element("p", { id: "sign-in-why", textContent: WORDS[status], css: "margin:0" }),
-    element("label", { htmlFor: "token", textContent: "Token" }), input, told, element("div", {}, send, " ", later, " ", leave));
+  const form = make("form", { style: "display:grid;gap:.6rem" },
+    make("p", { id: "sign-in-why", textContent: WORDS[status], style: "margin:0" }),
+    make("label", { htmlFor: "token", textContent: "Token" }), input, told, make("div", {}, send, " ", later, " ", leave));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     open(input, told);
   });
-  const dialog = element("dialog", { id: "sign-in", ariaLabel: "Sign in", css: "width:20rem;border:1px solid;border-radius:12px;padding:1.2rem" }, form);
-  dialog.addEventListener("close", () => offer(status).focus());
+  const dialog = make("dialog", { id: "sign-in", ariaLabel: "Sign in", style: "width:20rem;border:1px solid;border-radius:12px;padding:1.2rem" }, form);
+  dialog.addEventListener("close", () => settle(() => offer(status).focus()));
   document.body.append(dialog);
   dialog.showModal();
   input.focus();
@@ -84,16 +78,19 @@ async function open(input, told) {
     if (!navigator.onLine) words = "This device is offline.";
     else if (!(error instanceof TypeError) || !/^[\x21-\x7e]+$/.test(input.value.trim())) words = "A token has no spaces and no letters beyond ASCII.";
   }
-  told.textContent = words;
-  input.ariaInvalid = "true";
-  input.select();
+  // The words move the buttons below them.
+  settle(() => {
+    told.textContent = words;
+    input.ariaInvalid = "true";
+    input.select();
+  });
 }
 
 async function check() {
   try {
     const { status, headers } = await look();
-    if (status === 401 || status === 403) ask(status);
-    else if (headers.has("WWW-Authenticate")) offer(200);
+    if (status === 401 || status === 403) settle(() => ask(status));
+    else if (headers.has("WWW-Authenticate")) settle(() => offer(200));
   } catch {
     // The page itself says that the server is out of reach.
   }

@@ -6,7 +6,7 @@
 
 import { pathOf, rootOf, topicOf, viewOf } from "./address.js";
 import { duration, perSecond } from "./numbers.js";
-import { arrange, isHeld, make, settle, write } from "./plot.js";
+import { arrange, isHeld, make, settle, write } from "./page.js";
 
 /** Seconds between two tellings of the counts, and how many of them a sparkline has. */
 const EVERY = 2;

@@ -14,10 +14,11 @@ import { LONGEST, names, pathOf, readAddress, rootOf, topicOf, viewOf, writeAddr
 import { Feed } from "./feed.js";
 import { isolatedText, Lines, MAX_DRAWN } from "./lines.js";
 import { clock, duration, number, perSecond, plural, widen } from "./numbers.js";
+import { isHeld, make, settle, write } from "./page.js";
 import { Bands, Panels } from "./panels.js";
 import { Paths } from "./paths.js";
 import { Past } from "./past.js";
-import { isHeld, isolated, make, newView, settle, write } from "./plot.js";
+import { isolated, newView } from "./plot.js";
 import { csvOf, download, pictureOf } from "./save.js";
 import { follow } from "./slosh.js";
 import { Table } from "./table.js";

@@ -4,7 +4,8 @@ import { LONGEST } from "./address.js";
 import { MAX_LISTED } from "./feed.js";
 import { BETWEEN, MAX_LINES, MAX_REST } from "./lines.js";
 import { clip, clock, duration, plural } from "./numbers.js";
-import { isolated, make } from "./plot.js";
+import { make } from "./page.js";
+import { isolated } from "./plot.js";
 import { withUnit } from "./units.js";
 
 /** How many of the names of what is not drawn are told; characters shown of one message, and of one in the list. */
