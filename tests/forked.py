@@ -36,12 +36,21 @@ BEFORE: Final = {
 """The modules that are imported before anything is asked for: those of a server, and those of the other commands."""
 
 
+def pack_own_files() -> None:
+    """Read and pack the files of a server's pages, which takes as long as three starts, and which it keeps."""
+    pages, assets = import_module("slosh.web.pages"), import_module("slosh.web.assets")
+    for path in pages.FILES.values():
+        assets.load(path)
+
+
 def main() -> list[str]:
     """Fork whatever is asked for. Returns in what was forked, with its words, and never here."""
     del sys.path[0]  # the folder of this file
     asked = socket.socket(fileno=int(sys.argv[1]))
     for name in BEFORE[sys.argv[2]]:
         import_module(name)
+    if sys.argv[2] == "serve":
+        pack_own_files()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The process of the tests decides when this one ends.
     gc.collect()
     gc.freeze()  # Else each of those that are forked copies all of this to look for what is garbage.

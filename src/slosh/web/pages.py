@@ -31,12 +31,13 @@ from slosh.web.readers.state import ReaderState
 
 _TEXT: Final = b"Content-Type: text/plain; charset=utf-8\r\n" + NO_STORE + NO_SNIFF
 _FOLDER: Final = Path(__file__).with_name("view")
-_FILES: Final = {
+FILES: Final = {
     f"/-/{path.relative_to(folder).as_posix()}": path
     for folder in (Path(__file__).with_name("static"), _FOLDER)
     for path in sorted(folder.rglob("*"))
     if path.suffix in (".js", ".ts", ".css", ".svg") or path.name == "LICENSE"
 }
+"""What pages load from here: its path in an address, and where it is."""
 _PUBLIC: Final = field("Access-Control-Allow-Origin", "*")
 """They are no secret, and browsers import modules of another origin by CORS alone (WHATWG Fetch §3.3)."""
 
@@ -61,9 +62,9 @@ def route_pages(engine: Engine, readers: ReaderState, head: Head, max_body: int)
     if head.path in actions:
         _check_method(head)
         return actions[head.path](engine, readers, max_body)
-    if head.path in _FILES:
+    if head.path in FILES:
         _check_method(head)
-        return OwnFile(_FILES[head.path], _PUBLIC, max_body)
+        return OwnFile(FILES[head.path], _PUBLIC, max_body)
     raise NotFound
 
 
