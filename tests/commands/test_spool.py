@@ -19,7 +19,7 @@ from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 from slosh.client import Client
 from slosh.client.errors import BadUse
-from slosh.commands.shared import EXIT_UNREACHABLE
+from slosh.commands.shared import EXIT_FOUND, EXIT_UNREACHABLE
 from slosh.commands.spool import Spool
 from tests.e2e.server import Serving, until
 from tests.properties import PROPERTY
@@ -87,7 +87,17 @@ def test_a_crash_between_emptying_and_remembering_loses_nothing(tmp_path: Path) 
 def test_files_that_do_not_belong_together_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "s").write_bytes(b"1\n")
     name = "0123456789abcdef"
-    for told in (f"{name} 99 99\n", f"{name} 0 99\n", f"{name} 1 0", "nonsense", f"{name} x 1\n", "", "\xff"):
+    for told in (
+        f"{name} 99 99\n",
+        f"{name} 0 99\n",
+        f"{name} 1 2\n",
+        f"{name} 0 1\n",
+        f"{name} 1 0",
+        "nonsense",
+        f"{name} x 1\n",
+        "",
+        "\xff",
+    ):
         (tmp_path / "s.place").write_text(told)
         with pytest.raises(BadUse):
             Spool(str(tmp_path / "s"))
@@ -143,6 +153,70 @@ def test_the_file_is_the_last_that_is_removed(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Path, "unlink", remove)
     Spool(str(tmp_path / "s")).close()
     assert removed == ["s.place", "s"]
+
+
+def test_what_was_answered_for_is_noted_before_the_next_batch(tmp_path: Path) -> None:
+    """With `--rate` the next one may be due in minutes: killed meanwhile, the line before it was sent again."""
+    with Spool(str(tmp_path / "s")) as spool:
+        spool.put([b"1", b"2"])
+        spool.next_batch(at_most(1))
+        spool.sent()
+        assert (tmp_path / "s.place").read_text().split()[1:] == ["2", "2"]
+        assert drained(spool) == [b"2"]
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+def replace(file: Path) -> None:
+    """By the spool of another publisher."""
+    file.unlink()
+    with Spool(str(file)) as other:
+        other.put([b"11", b"12"])
+        other.next_batch(at_most(1))
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def lengthen(file: Path) -> None:
+    with file.open("ab") as opened:
+        opened.write(b"7\n")
+
+
+@pytest.mark.parametrize("change", [remove, replace, cut, lengthen])
+@pytest.mark.parametrize("what", ["put", "next_batch", "sent", "close"])
+def test_a_spool_that_something_else_has_changed_is_left_as_it_is(
+    change: Callable[[Path], None], what: str, tmp_path: Path
+) -> None:
+    """The next publisher began in the middle of a line, or left lines of its own out."""
+    spool = Spool(str(tmp_path / "s"))
+    spool.put([b"1", b"2"])
+    spool.next_batch(at_most(1))
+    change(tmp_path / "s")
+    then = {each: each.read_bytes() for each in tmp_path.iterdir()}
+    doing = {
+        "put": lambda: spool.put([b"3"]),
+        "next_batch": lambda: spool.next_batch(at_most(1)),
+        "sent": spool.sent,
+        "close": spool.close,
+    }
+    with pytest.raises(OSError, match=f"removed or changed it; {2 if what == 'sent' else 4} bytes"):
+        doing[what]()
+    if what != "close":
+        with pytest.raises(OSError, match="removed or changed it"):
+            spool.close()
+    assert {each: each.read_bytes() for each in tmp_path.iterdir()} == then
+
+
+def test_a_spool_is_of_no_matter_where_nothing_waits_in_it(tmp_path: Path) -> None:
+    with Spool(str(tmp_path / "s")):
+        replace(tmp_path / "s")
+        then = {each: each.read_bytes() for each in tmp_path.iterdir()}
+    assert {each: each.read_bytes() for each in tmp_path.iterdir()} == then
+    assert len(then) == 2
 
 
 def test_one_publisher_has_a_spool_at_a_time(tmp_path: Path) -> None:
@@ -284,6 +358,20 @@ def test_lines_outlive_the_publisher_and_the_server(tmp_path: Path) -> None:
         assert (third.returncode, said) == (0, b"")
         answer = client.connect().get(f"{serving.url}/topics/spooled?since=earliest&wait=0")
         assert json.loads(answer.content)["res"] in (list(range(1000)), list(range(1001)))
+    assert not file.exists()
+
+
+def test_a_spool_that_was_removed_is_told_and_not_promised_to_the_next(tmp_path: Path) -> None:
+    file = tmp_path / "s"
+    with publisher(free_port(), file, "--timeout=300ms") as away:
+        assert away.stdin is not None
+        away.stdin.write(b"1\n2\n")
+        away.stdin.flush()
+        until(lambda: file.exists() and file.read_bytes(), lambda lines: lines == b"1\n2\n")
+        file.unlink()
+        _, said = away.communicate(timeout=60)
+    assert (away.returncode, b"4 bytes of messages that waited in it are not published" in said) == (EXIT_FOUND, True)
+    assert b"wait in" not in said
     assert not file.exists()
 
 

@@ -151,9 +151,39 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "commands/spool.py",
-        "if os.path.samestat(os.fstat(file.fileno()), Path(path).stat()):",
+        "if _is_at(file, path):",
         "if True:",
         "commands/test_spool.py::test_a_file_that_is_removed_while_it_is_opened_is_not_taken",
+    ),
+    row(
+        "commands/spool.py",
+        "self._name, self._sent, self._until, self._end = secrets.token_hex(8), 0, 0, 0\nself._remember()",
+        "self._name, self._sent, self._until, self._end = secrets.token_hex(8), 0, 0, 0; self._remember()\npass",
+        "commands/test_spool.py::test_what_was_answered_for_is_noted_before_the_next_batch",
+    ),
+    row(
+        "commands/spool.py",
+        "if not _is_at(self._file, self._file.name) or os.fstat(self._file.fileno()).st_size != self._end:",
+        "if not _is_at(self._file, self._file.name):",
+        "commands/test_spool.py::test_a_spool_that_something_else_has_changed_is_left_as_it_is[sent-cut]",
+    ),
+    row(
+        "commands/spool.py",
+        "if not _is_at(self._file, self._file.name) or os.fstat(self._file.fileno()).st_size != self._end:",
+        "if os.fstat(self._file.fileno()).st_size != self._end:",
+        "commands/test_spool.py::test_a_spool_that_something_else_has_changed_is_left_as_it_is[close-replace]",
+    ),
+    row(
+        "commands/spool.py",
+        'return at == 0 or (at <= self._end and os.pread(self._file.fileno(), 1, at - 1) == b"\\n")',
+        "return at <= self._end",
+        "commands/test_spool.py::test_files_that_do_not_belong_together_are_an_error",
+    ),
+    row(
+        "commands/publishing.py",
+        "spool.check()",
+        "pass",
+        "commands/test_spool.py::test_a_spool_that_was_removed_is_told_and_not_promised_to_the_next",
     ),
     row(
         "core/several.py",

@@ -354,4 +354,5 @@ def _tell_spooled(topic: str, sender: SpoolSender) -> int:
 
 
 def _told_waiting(spool: Spool, file: str) -> str:
+    spool.check()
     return f"{spool.waiting:,} bytes of messages wait in {file}; the next slosh pub --spool {file} sends them"

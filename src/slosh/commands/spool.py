@@ -3,13 +3,15 @@
 The rules of this file:
 
 * A line is in the file before it is sent, and counts as sent when the server has answered. `FILE.place` holds how far
-  that is, so a publisher that was ended goes on there.
+  that is from then on, so a publisher that was ended goes on there, however long it had waited with the next line.
 * A batch is published under a key made of the file's own name and its first byte, so one that is sent again after a
   crash is stored once. Where it ends is in `FILE.place` before it is sent, because a key stands for just these bytes.
 * A file of which all was sent is emptied.
 * One publisher has the file at a time: it is locked (`flock`) from before it is read until after it is removed.
 * A file that is no spool is left alone: a file with something in it is one where `FILE.place` is there too, as it is
   from before the first line. `FILE.place` and `FILE.place.new` are left alone where something else is in them.
+* A file that something else has removed, replaced or written to is the spool's no more: before each write it is
+  checked (`Spool.check`), and nothing is written then, neither to it nor beside it.
 """
 
 import contextlib
@@ -95,9 +97,9 @@ class Spool:
         self._name, self._sent, self._until = secrets.token_hex(8), 0, 0
         if self._end and place is not None:  # It ended just when all was sent where nothing is left.
             self._name, self._sent, self._until = place[1], int(place[2]), int(place[3])
-        if not self._sent <= self._end >= self._until:
+        if not self._begins_line(self._sent) or not self._begins_line(self._until):
             self._file.close()
-            raise BadUse(f"{self._place} tells of more than {path} holds. Remove both to begin again.")
+            raise BadUse(f"{self._place} does not fit what {path} holds. Remove both to begin again.")
         self._remember()
 
     @property
@@ -105,12 +107,23 @@ class Spool:
         """Bytes of messages that were not sent yet."""
         return self._end - self._sent
 
+    def check(self) -> None:
+        """See that the file is as this publisher has left it.
+
+        Raises:
+            OSError: something else has removed, replaced or changed it.
+        """
+        if not _is_at(self._file, self._file.name) or os.fstat(self._file.fileno()).st_size != self._end:
+            left = f"; {self.waiting:,} bytes of messages that waited in it are not published" if self.waiting else ""
+            raise OSError(errno.EIO, f"something else has removed or changed it{left}")
+
     def put(self, messages: Sequence[bytes]) -> None:
         """Write messages, none with a line's end in it, and see that they are on the disk.
 
         Raises:
             OSError: there is no room, for instance. Those for which there was are in the file, and none in part.
         """
+        self.check()
         data = b"".join(each + b"\n" for each in messages)
         number, written = self._file.fileno(), 0
         try:
@@ -131,7 +144,11 @@ class Spool:
 
         Args:
             count: says how many of the messages that wait go together.
+
+        Raises:
+            OSError: the files cannot be read or written.
         """
+        self.check()
         if self._until > self._sent:
             return self._key(), self._read(self._until - self._sent).split(b"\n")[:-1]
         data = self._read(min(_LOOKED_AT, self.waiting))
@@ -146,14 +163,21 @@ class Spool:
     def sent(self) -> None:
         """The server has answered for what `next_batch` gave."""
         self._sent = self._until
+        self.check()
         if self._sent == self._end:
             self._file.truncate(0)
             self._name, self._sent, self._until, self._end = secrets.token_hex(8), 0, 0, 0
-            self._remember()
+        self._remember()
 
     def close(self) -> None:
         """Close the file. Where nothing waits both files are removed."""
         with self._file:
+            try:
+                self.check()
+            except OSError:
+                if self.waiting:
+                    raise
+                return  # Nothing of this publisher is in it.
             self._remember()
             if not self.waiting:
                 self._file.truncate(0)  # what has nothing in it needs no place, wherever this is ended
@@ -172,6 +196,10 @@ class Spool:
         if len(data) < size:
             raise OSError(errno.EIO, "it is shorter than what was written to it")
         return data
+
+    def _begins_line(self, at: int) -> bool:
+        """Whether a line begins at this byte, or would."""
+        return at == 0 or (at <= self._end and os.pread(self._file.fileno(), 1, at - 1) == b"\n")
 
     def _key(self) -> str:
         return f"{self._name}-{self._sent}"
@@ -232,10 +260,16 @@ def _open_alone(path: str) -> IO[bytes]:
             raise BadUse(
                 f"Another slosh pub has {path} as its spool. Give each its own file, or wait until that one has ended."
             ) from None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), Path(path).stat()):
-                return file
+        if _is_at(file, path):
+            return file
         file.close()  # The one before removed it as it ended.
+
+
+def _is_at(file: IO[bytes], path: str) -> bool:
+    """Whether an open file is what stands at this path."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), Path(path).stat())
+    return False
 
 
 class SpoolSender:
