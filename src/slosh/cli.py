@@ -54,10 +54,13 @@ class Terminated(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def ending_as_by_ctrl_c() -> Iterator[None]:
-    """Have SIGTERM raise `Terminated`, once; a second one ends the process at once. Servers have their own handlers."""
+    """Have each SIGTERM raise `Terminated`, as Ctrl-C raises. Servers have their own handlers.
+
+    A second one does so too, and interrupts what the first one has begun: a process that it ended on the spot would
+    leave a command of `slosh pub --exec` behind, and say nothing of what was not published.
+    """
 
     def end(number: int, frame: object) -> None:  # noqa: ARG001 - Python's
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         raise Terminated
 
     if threading.current_thread() is not threading.main_thread():  # Only that one may have handlers.

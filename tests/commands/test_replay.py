@@ -14,7 +14,7 @@ from benchmarks.processes import ProcessGroup
 from slosh.cli import main
 from slosh.client import Client, Refused, Unreachable
 from slosh.client.answers import Published
-from slosh.commands.shared import EXIT_FOUND, EXIT_REFUSED, EXIT_UNWATCHED, EXIT_USAGE
+from slosh.commands.shared import EXIT_ENDED, EXIT_FOUND, EXIT_REFUSED, EXIT_UNWATCHED, EXIT_USAGE
 from tests.e2e.server import Serving
 from tests.running import PATIENCE, SLOSH, clean_environment
 
@@ -96,6 +96,19 @@ def test_what_cannot_be_done_is_an_exit_code_and_a_sentence(client: Client, tmp_
     wrong = replay(client, file)
     assert wrong.returncode == EXIT_FOUND
     assert "Line 1" in wrong.stderr
+
+
+def test_a_topic_that_has_ended_is_no_topic_that_nobody_watches(client: Client, tmp_path: Path) -> None:
+    file = recording(tmp_path / "r", 2, "replay/over", 0.0)
+    client.open("replay/over")
+    client.end("replay/over")
+    done = replay(client, str(file))
+    assert done.returncode == EXIT_ENDED
+    assert "0 messages published, 2 not: their topics have ended" in done.stderr
+    assert "watched" not in done.stderr
+    file.write_text(f"{file.read_text()}nonsense\n")
+    done = replay(client, str(file))
+    assert (done.returncode, "1 line left out" in done.stderr) == (EXIT_ENDED, True)
 
 
 def test_a_line_that_is_none_is_left_out_and_told_and_the_others_are_published(client: Client, tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
 """Lines of standard input and of commands, as `slosh pub` reads them."""
 
+import contextlib
 import operator
 import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +18,9 @@ from slosh.client.errors import BadUse
 from slosh.commands import shell
 from slosh.commands.shared import EXIT_FOUND, EXIT_USAGE
 from slosh.commands.shell import ShellCommand, read_lines
-from tests.commands.test_pub import kept, pub
+from tests.commands.test_pub import kept, pub, publishing
 from tests.e2e.server import Serving, until
-from tests.running import SLOSH, Running, clean_environment
+from tests.running import PATIENCE, SLOSH, Running, clean_environment, hear_from
 
 
 def test_lines_are_cut_at_their_ends_wherever_the_reads_end() -> None:
@@ -61,6 +66,71 @@ def test_a_command_is_ended_with_all_that_it_started() -> None:
     command.stop()
     assert not psutil.wait_procs(started, timeout=30)[1]
     assert command.code == 0
+
+
+@contextlib.contextmanager
+def silent_server() -> Iterator[tuple[str, socket.socket]]:
+    """The address of a server that answers nothing, and its socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", listener
+
+
+@contextlib.contextmanager
+def ended_command(file: Path) -> Iterator[None]:
+    """See that the command which has written its process to this file is gone."""
+    try:
+        yield
+        until(partial(psutil.pid_exists, int(file.read_text())), operator.not_)
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            os.killpg(int(file.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [((), b"5 messages were read and not published"), (("--spool", "s"), b"10 bytes of messages wait in s;")],
+)
+def test_a_second_signal_leaves_no_command_behind_and_no_line_untold(
+    words: tuple[str, ...], told: bytes, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended slosh on the spot, and the command ran on for ever."""
+    monkeypatch.chdir(tmp_path)
+    process = tmp_path / "process"
+    script = f"echo $$ > {process}; seq 5; exec sleep 600"
+    with (
+        ended_command(process),
+        silent_server() as (url, listener),
+        publishing("twice", url, "--exec", script, *words) as ours,
+        listener.accept()[0] as connection,
+    ):
+        connection.settimeout(PATIENCE)
+        hear_from(connection, b"POST")  # all lines are read by then
+        ours.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            ours.wait(0.3)  # The second one is to come in the two seconds of parting.
+        ours.send_signal(number)
+        _, said = ours.communicate(timeout=PATIENCE)
+        assert told in said
+        assert b"Traceback" not in said
+        assert ours.returncode == (130 if number == signal.SIGINT else -number)
+
+
+def test_signals_in_a_row_end_a_command_that_obeys_none(tmp_path: Path) -> None:
+    process = tmp_path / "process"
+    script = f"trap '' TERM; echo $$ > {process}; seq 5; while :; do sleep 600; done"
+    with (
+        ended_command(process),
+        silent_server() as (url, listener),
+        publishing("twice", url, "--exec", script) as ours,
+        listener.accept()[0],
+    ):
+        while ours.poll() is None:
+            ours.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                ours.wait(0.2)
+        assert ours.returncode == -signal.SIGTERM
 
 
 def test_what_a_command_prints_is_published_and_its_failure_is_told(tmp_path: Path) -> None:

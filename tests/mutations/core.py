@@ -180,6 +180,18 @@ ROWS: tuple[Row, ...] = (
         "commands/test_spool.py::test_files_that_do_not_belong_together_are_an_error",
     ),
     row(
+        "cli.py",
+        "raise Terminated",
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL); raise Terminated",
+        "commands/test_shell.py::test_signals_in_a_row_end_a_command_that_obeys_none",
+    ),
+    row(
+        "commands/shell.py",
+        "except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:",
+        "except subprocess.TimeoutExpired as error:",
+        "commands/test_shell.py::test_signals_in_a_row_end_a_command_that_obeys_none",
+    ),
+    row(
         "commands/publishing.py",
         "spool.check()",
         "pass",

@@ -3,7 +3,8 @@
 The rules of this file:
 
 * The outcome of everything that was given is told, on standard error and as the exit code.
-* After Ctrl-C what was read is published, for `_PARTING` seconds, and what is left is counted.
+* After Ctrl-C what was read is published, for `_PARTING` seconds, and what is left is counted. A second Ctrl-C cuts
+  those seconds short, and nothing else.
 """
 
 import contextlib
@@ -250,9 +251,11 @@ def publish_lines(
         publisher.flush(timeout)  # the lines before it are published
         raise
     except KeyboardInterrupt:
-        publisher.flush(_PARTING)
-        publisher.close()
-        _tell_left(source, encoder, publisher.sent + publisher.unwatched + publisher.refused)
+        try:
+            publisher.flush(_PARTING)
+        finally:
+            publisher.close()
+            _tell_left(source, encoder, publisher.sent + publisher.unwatched + publisher.refused)
         raise
     finally:
         publisher.close()
@@ -316,10 +319,13 @@ def publish_spooled(  # noqa: PLR0913, PLR0917 - the command's options
             in_time = sender.finish(timeout, at_its_rate=True)
         except KeyboardInterrupt:
             _tell_held(encoder)
-            with contextlib.suppress(OSError, Refused):
-                sender.finish(_PARTING)
-            if spool.waiting:
-                tell(_told_waiting(spool, file))
+            try:
+                with contextlib.suppress(OSError, Refused):
+                    sender.finish(_PARTING)
+            finally:
+                sender.stop()
+                if spool.waiting:
+                    tell(_told_waiting(spool, file))
             raise
         except BadUse:
             sender.finish(timeout, at_its_rate=True)

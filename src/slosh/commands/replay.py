@@ -18,6 +18,7 @@ from slosh.client.synchronous import Client
 from slosh.commands.progress import Progress, count, were
 from slosh.commands.recording import RecordedMessage, read_line
 from slosh.commands.shared import (
+    EXIT_ENDED,
     EXIT_FOUND,
     EXIT_REFUSED,
     EXIT_UNWATCHED,
@@ -54,7 +55,7 @@ class ReplayCommand(ClientCommand):
         ("slosh replay k.jsonl --to test/kitchen", "into another topic"),
         ("slosh replay k.jsonl --when-watched", "begin when somebody watches"),
     )
-    exits = ("0", "1", "2", "3", "4", "130")
+    exits = ("0", "1", "2", "3", "4", "6", "130")
 
 
 @click.command(cls=ReplayCommand)
@@ -98,13 +99,15 @@ def replay(
             if not loop or not tally["read"]:
                 break
     unwatched = f", {tally['unwatched']} not: nobody watched their topics" if tally["unwatched"] else ""
-    tell(f"{count(tally['sent'], 'message')} published{unwatched}")
+    ended = f", {tally['ended']} not: their topics have ended" if tally["ended"] else ""
+    tell(f"{count(tally['sent'], 'message')} published{unwatched}{ended}")
     if tally["refused"]:
         tell(f"{count(tally['refused'], 'message')} {were(tally['refused'])} refused, the last one of {player.refusal}")
-        ctx.exit(EXIT_REFUSED)
     if tally["broken"]:
         tell(f"{count(tally['broken'], 'line')} left out")
-        ctx.exit(EXIT_FOUND)
+    for became, code in (("refused", EXIT_REFUSED), ("ended", EXIT_ENDED), ("broken", EXIT_FOUND)):
+        if tally[became]:
+            ctx.exit(code)
     if tally["unwatched"] and not tally["sent"]:
         ctx.exit(EXIT_UNWATCHED)
 
@@ -198,7 +201,7 @@ class _Player:
         """Publish messages of one topic. A batch that is refused for one of them, or its size, is sent in halves."""
         key = secrets.token_urlsafe(12)
         try:
-            taken = keep_trying(lambda: self._client.publish_encoded(topic, messages, key=key))
+            published = keep_trying(lambda: self._client.publish_encoded(topic, messages, key=key))
         except Refused as error:
             if len(messages) == 1 or not may_be_one(error):
                 self._refuse(topic, len(messages), place_in_batch(error, before))
@@ -206,7 +209,8 @@ class _Player:
             for half, stand_before in halve(messages, before):
                 self._send(topic, half, stand_before)
         else:
-            self._tally["sent" if taken else "unwatched"] += len(messages)
+            became = "sent" if published.taken else "ended" if published.ended else "unwatched"
+            self._tally[became] += len(messages)
 
     def _refuse(self, topic: str, number: int, error: ClientError) -> None:
         """Leave messages out that are not taken, by their topic's name or by the server."""
@@ -215,9 +219,10 @@ class _Player:
 
 
 def _describe(tally: Counter[str]) -> str:
-    if not tally["sent"] and not tally["unwatched"]:
+    not_taken = tally["unwatched"] + tally["ended"]
+    if not tally["sent"] and not not_taken:
         return "waiting until somebody watches, Ctrl-C ends"
-    return f"{count(tally['sent'], 'message')} published, {tally['unwatched']:,} not watched, Ctrl-C ends"
+    return f"{count(tally['sent'], 'message')} published, {not_taken:,} not watched or ended, Ctrl-C ends"
 
 
 def _open(file: str) -> IO[bytes]:

@@ -3,7 +3,7 @@
 The rules of this file:
 
 * A command leads a process group of its own, and is ended with all that it started: by SIGTERM, and by SIGKILL when it
-  does not obey.
+  does not obey, or when slosh itself is told again to end.
 * Its standard error goes where slosh's own does.
 """
 
@@ -144,19 +144,27 @@ class ShellCommand:
 
     def stop(self) -> None:
         """End the command, if it runs."""
-        process, self._process = self._process, None
+        process = self._process
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):  # there may be no more of them
-            os.killpg(process.pid, signal.SIGTERM)
         try:
+            _tell_group(process, signal.SIGTERM)
             process.wait(_OBEYS)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
+            _tell_group(process, signal.SIGKILL)
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+            if isinstance(error, KeyboardInterrupt):
+                raise
+        finally:
+            self._process = None
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _tell_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a process and all that it started. There may be none of them any more."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _wait_for_watchers(client: Client, topic: str) -> None:

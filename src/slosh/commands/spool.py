@@ -340,10 +340,15 @@ class SpoolSender:
                 if done or extra is None or self._spool.waiting == before:
                     break
             self._raise_failure()
-            self._stopped = True
-            self._changed.notify_all()
+            self.stop()
         self._thread.join(_LAST)  # its last batch may be answered yet, and counts then
         return bool(done) or not self._spool.waiting
+
+    def stop(self) -> None:
+        """Begin no other batch."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
