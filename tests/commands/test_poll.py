@@ -1,5 +1,6 @@
 """`slosh poll`: an address is asked while somebody watches, and its answers are published."""
 
+import codecs
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,11 +23,13 @@ class Source:
     def __init__(self) -> None:
         source = self
         self.status, self.body, self.asked = 200, b"1", 0
+        self.kind = "text/plain"
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 source.asked += 1
                 self.send_response(source.status)
+                self.send_header("Content-Type", source.kind)
                 self.end_headers()
                 self.wfile.write(source.body)
 
@@ -128,6 +131,37 @@ def test_an_answer_that_the_server_does_not_take_is_told_once_and_the_next_one_i
             source.body = body
             _ask_again(source)
         until(lambda: (source.asked, _later(source)), lambda pair: pair[0] == pair[1])  # nobody watches any more
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "message"),
+    [
+        ("text/plain; charset=iso-8859-1", "21 °C".encode("latin-1"), "21 °C"),
+        ("text/plain; charset=iso-8859-1", "21 °C".encode(), "21 °C"),
+        ("text/plain; charset=utf-16", codecs.BOM_UTF16_BE + "21 °C\n".encode("utf-16-be"), "21 °C"),
+        ("application/json; charset=windows-1252", '{"t": "21 °C"}'.encode("cp1252"), {"t": "21 °C"}),
+        ("application/json", b'\xef\xbb\xbf{"t": 21}', {"t": 21}),
+    ],
+)
+def test_an_answer_is_read_in_the_character_set_that_it_is_in(
+    client: Client, source: Source, tmp_path: Any, kind: str, body: bytes, message: object
+) -> None:
+    source.kind, source.body = kind, body
+    topic = f"poll/set/{len(body)}/{kind[-4:]}"
+    with client.watch(topic, deadline=PATIENCE) as watch, poll(client, source, topic, tmp_path, "--count=1") as running:
+        assert next(watch).message == message
+        assert running.end() == 0
+        assert "UTF-8" not in running.output
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8", "; charset=unheard-of", "; charset=rot13"])
+def test_bytes_that_are_no_text_are_told_once(client: Client, source: Source, tmp_path: Any, charset: str) -> None:
+    source.kind, source.body = f"text/plain{charset}", b"21 \xb0C"
+    topic = f"poll/none/{charset[-4:].strip('; =')}x"
+    with client.watch(topic, deadline=PATIENCE) as watch, poll(client, source, topic, tmp_path, "--count=2") as running:
+        assert [next(watch).message for _ in range(2)] == ["21 \ufffdC"] * 2
+        assert running.end() == 0
+        assert running.output.count("answered what is no UTF-8") == 1
 
 
 def _ask_again(source: Source) -> None:

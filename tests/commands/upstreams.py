@@ -139,7 +139,7 @@ class RedisChannels(Source):
 
         with redis.Redis.from_url(self.store.url) as client:
             for payload in payloads:
-                client.publish(name, payload)
+                client.publish(name.encode("utf-8", "surrogateescape"), payload)
 
     def is_subscribed(self, name: str) -> bool:
         assert self.store is not None

@@ -180,6 +180,12 @@ ROWS: tuple[Row, ...] = (
         "commands/test_spool.py::test_files_that_do_not_belong_together_are_an_error",
     ),
     row(
+        "commands/poll.py",
+        'for each in ("utf-8-sig", charset or ""):',
+        'for each in ("utf-8-sig",):',
+        "commands/test_poll.py::test_an_answer_is_read_in_the_character_set_that_it_is_in",
+    ),
+    row(
         "cli.py",
         "raise Terminated",
         "signal.signal(signal.SIGTERM, signal.SIG_DFL); raise Terminated",

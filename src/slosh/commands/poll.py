@@ -1,8 +1,13 @@
-"""`slosh poll`: ask a web address again and again, and publish its answers, while somebody watches."""
+"""`slosh poll`: ask a web address again and again, and publish its answers, while somebody watches.
 
+A message is UTF-8, and an answer need not be: one that is none is read in the character set that it names. Where that
+does not read it either, its texts have U+FFFD in place of the bytes that are none, and that is told.
+"""
+
+import contextlib
 import time
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 import httpx2
@@ -65,7 +70,8 @@ def poll(
     """Ask URL again and again and publish its answers to TOPIC, while somebody watches the topic.
 
     While nobody does, URL is not asked at all. An answer that cannot be published, because it is too large for a
-    message or is none of the form, is told and left out, and URL is asked again.
+    message or is none of the form, is told and left out, and URL is asked again. One that is no UTF-8 is read in the
+    character set that its Content-Type names.
     """
     one_topic_path(topic)
     shown = _checked(address)
@@ -74,6 +80,7 @@ def poll(
     published = 0
     before: bytes | None = None
     trouble = ""
+    is_told = False
     with (
         open_client(url) as client,
         httpx2.Client(timeout=_PATIENCE, follow_redirects=True, transport=_ByProxy()) as source,
@@ -83,7 +90,13 @@ def poll(
         _wait_for_watchers(client, topic, progress)
         while published != most:
             began = time.monotonic()
-            message, failure = _ask(source, address, shown, form)
+            message, failure, is_replaced = _ask(source, address, shown, form)
+            if is_replaced and not is_told:
+                is_told = True
+                tell(
+                    f"{shown} answered what is no UTF-8 and names no character set that it is in, so it is published "
+                    "with \N{REPLACEMENT CHARACTER} in place of the bytes that are none"
+                )
             is_new = message is not None and not (changed and message == before)
             is_taken = False
             if message is not None and is_new:
@@ -148,25 +161,55 @@ def _cannot_be_asked(reason: object) -> BadUse:
     return BadUse(f"This address cannot be asked: {reason}. Write one such as http://printer/status.json.")
 
 
-def _ask(source: httpx2.Client, address: str, shown: str, form: str) -> tuple[bytes | None, str]:
+class _Answer(NamedTuple):
+    """What came of asking.
+
+    Attributes:
+        message: the answer as a message.
+        failure: why there is none.
+        is_replaced: whether U+FFFD stands in it for bytes that are no UTF-8.
+    """
+
+    message: bytes | None
+    failure: str = ""
+    is_replaced: bool = False
+
+
+def _ask(source: httpx2.Client, address: str, shown: str, form: str) -> _Answer:
     """The answer as a message, or why there is none."""
     try:
         with source.stream("GET", address) as answer:
             if answer.status_code != 200:
-                return None, f"{shown} answered {answer.status_code}; trying again"
+                return _Answer(None, f"{shown} answered {answer.status_code}; trying again")
             body = b""
             for part in answer.iter_bytes():
                 body += part
                 if len(body) > _LONGEST:
-                    return None, f"{shown} answered more than {_LONGEST} bytes; trying again"
+                    return _Answer(None, f"{shown} answered more than {_LONGEST} bytes; trying again")
+            charset = answer.charset_encoding
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
         raise _cannot_be_asked(error) from None
     except httpx2.HTTPError as error:
-        return None, f"{shown} did not answer ({error}); trying again"
+        return _Answer(None, f"{shown} did not answer ({error}); trying again")
+    text = _decode(body, charset)
     try:
-        return encode_line(body.strip(), form), ""
+        return _Answer(encode_line((body if text is None else text.encode()).strip(), form), is_replaced=text is None)
     except BadUse as error:
-        return None, error.detail
+        return _Answer(None, error.detail)
+
+
+def _decode(body: bytes, charset: str | None) -> str | None:
+    """The text of an answer; None where it is in no character set that is known.
+
+    UTF-8 comes first, whatever the answer names: other bytes are hardly ever UTF-8 by chance, and a server that says
+    iso-8859-1 of all its files has many that are. The mark of byte order is no part of the text.
+    """
+    for each in ("utf-8-sig", charset or ""):
+        with contextlib.suppress(LookupError, UnicodeError):
+            text = body.decode(each)
+            text.encode()  # which some sets of characters do not give
+            return text
+    return None
 
 
 def _publish(client: Client, topic: str, message: bytes, shown: str) -> tuple[bool, str]:

@@ -102,7 +102,8 @@ class RedisUpstream(Upstream):
             self._named.discard(channel)
         # Of a channel that a name and a pattern take in, each message comes twice.
         elif kind == "message" or (kind == "pmessage" and channel not in self._named):
-            return channel.decode("utf-8", "replace"), said["data"]
+            # Bytes that are no text make a name that no topic can have, and not one that others have too.
+            return channel.decode("utf-8", "surrogateescape"), said["data"]
         return None
 
     async def close(self) -> None:
