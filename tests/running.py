@@ -20,6 +20,8 @@ from benchmarks.processes import ProcessGroup
 PATIENCE = 30.0
 """Seconds that something which takes a fraction of one may take on a machine that is busy."""
 
+MAKEFILE = Path(__file__).parent.parent / "Makefile"
+
 SLOSH = (sys.executable, "-m", "slosh")
 
 
@@ -27,6 +29,17 @@ def clean_environment(**more: str) -> dict[str, str]:
     """The environment without settings of slosh in it, so that a person's own do not change a test."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SLOSH_")}
     return kept | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1"} | more
+
+
+def environment_for_make(**more: str) -> dict[str, str]:
+    """The same for a `make`, without what the `make` that runs the tests hands on to those below it.
+
+    That are its own variables, and all that its command line set: `make test ARGS=--durations=5` would start a server
+    with that option. Which Python makes a virtual environment stays as it is.
+    """
+    read = set(re.findall(r"(?<!\$)\$\((\w+)", MAKEFILE.read_text(encoding="utf-8"))) - {"PYTHON"}
+    given = {name for name in os.environ if name in read or re.match("MAKE|MFLAGS|GNUMAKEFLAGS", name)}
+    return {name: value for name, value in clean_environment().items() if name not in given} | more
 
 
 def without_uvloop(*module: str) -> tuple[str, ...]:

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ports import free_port
+from benchmarks.processes import run_group
 from tests.conftest import need
-from tests.running import Running, children, get, lives
+from tests.running import MAKEFILE, Running, children, environment_for_make, get, lives
 
-TOP = Path(__file__).parent.parent
-"""The folder with the Makefile."""
+TOP = MAKEFILE.parent
 VENV = sys.prefix
+# What the tests run on is installed already, and a test installs nothing.
+INSTALLED = [word for stamp in (".demo", ".installed") for word in ("-o", f"{VENV}/{stamp}")]
 
 
 def below(process: int) -> list[int]:
@@ -23,11 +25,34 @@ def below(process: int) -> list[int]:
     return [each for child in children(process) for each in (child, *below(child))]
 
 
+def test_a_make_of_a_test_gets_nothing_of_the_make_that_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `make test ARGS=--durations=5 PORT=1` has it: the demo of a test began with that option, and ended."""
+    for name, value in {
+        "MAKEFLAGS": " -- PORT=1 ARGS=--durations=5",
+        "MAKELEVEL": "1",
+        "ARGS": "--durations=5",
+    }.items():
+        monkeypatch.setenv(name, value)
+    command = [need("make"), "--dry-run", *INSTALLED, "demo", f"VENV={VENV}"]
+    for environment, is_changed in ((dict(os.environ), True), (environment_for_make(), False)):
+        told = run_group(command, cwd=TOP, env=environment, check=True).stdout
+        assert ("--durations=5" in told, "--port 8000" in told) == (is_changed, not is_changed)
+    monkeypatch.delenv("MAKEFLAGS")
+    assert "--durations=5" not in run_group(command, cwd=TOP, env=environment_for_make(), check=True).stdout
+
+
+def test_each_test_that_starts_make_gives_it_such_an_environment() -> None:
+    tests = {file: file.read_text(encoding="utf-8") for file in Path(__file__).parent.rglob("test_*.py")}
+    starting = {file.name for file, text in tests.items() if file != Path(__file__) and 'need("make")' in text}
+    giving = {file.name for file, text in tests.items() if "environment_for_make(" in text}
+    assert "test_readme.py" in starting
+    assert starting - giving == {"test_installing.py"}, "which gives it PATH and HOME alone"
+
+
 @pytest.mark.parametrize("how", ["Ctrl-C", "a signal to make"])
 def test_it_ends_without_an_error_and_leaves_no_process(how: str) -> None:
-    # What the tests run on is installed already, and a test installs nothing.
-    installed = [word for stamp in (".demo", ".installed") for word in ("-o", f"{VENV}/{stamp}")]
-    with Running([need("make"), *installed, "demo", f"VENV={VENV}", f"PORT={free_port()}"], TOP) as demo:
+    command = [need("make"), *INSTALLED, "demo", f"VENV={VENV}", f"PORT={free_port()}"]
+    with Running(command, TOP, environment_for_make()) as demo:
         address = demo.hear(r"is ready on (http://\S+),")[1]
         for feeder in ("machine", "replay"):
             assert json.loads(get(f"{address}/topics/{feeder}?since=earliest"))["saw"]

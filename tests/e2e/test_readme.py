@@ -16,7 +16,7 @@ from benchmarks.processes import run_group
 from slosh.client import Client
 from tests.conftest import need
 from tests.e2e.server import until
-from tests.running import Running, clean_environment, get, lives
+from tests.running import Running, environment_for_make, get, lives
 
 CHECKOUT = Path(__file__).parents[2]
 ELSEWHERE = {
@@ -40,7 +40,7 @@ class Copy:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = clean_environment(SLOSH_PORT=str(self.port), SLOSH_URL=self.url)
+        self.environment = environment_for_make(SLOSH_PORT=str(self.port), SLOSH_URL=self.url)
 
     @contextlib.contextmanager
     def run(self, line: str) -> Iterator[Running]:
@@ -86,7 +86,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     run_group([need("git"), "clone", "--quiet", str(CHECKOUT), str(folder)], check=True, timeout=200)
     copy = Copy(folder)
     assert shell_lines()[0] == "make run"
-    run_group([need("make"), ".venv/.installed"], cwd=folder, check=True, timeout=600)
+    installing = [need("make"), ".venv/.installed"]
+    run_group(installing, cwd=folder, env=environment_for_make(), check=True, timeout=600)
     return copy
 
 
