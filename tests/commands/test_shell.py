@@ -68,6 +68,19 @@ def test_a_command_is_ended_with_all_that_it_started() -> None:
     assert command.code == 0
 
 
+def test_so_is_what_obeys_nothing_behind_a_shell_that_obeys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `a | b`, where the shell ends at once."""
+    monkeypatch.setattr(shell, "_OBEYS", 0.3)
+    command = ShellCommand("""sh -c 'trap "" TERM; echo $$; exec sleep 600' & wait""")
+    process = psutil.Process(int(next(command.lines())[0]))
+    try:
+        command.stop()
+        until(lambda: process.is_running() and process.status() != psutil.STATUS_ZOMBIE, operator.not_)
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
 @contextlib.contextmanager
 def silent_server() -> Iterator[tuple[str, socket.socket]]:
     """The address of a server that answers nothing, and its socket."""

@@ -193,6 +193,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "commands/shell.py",
+        "while _tell_group(process, 0):",
+        "while False:",
+        "commands/test_shell.py::test_so_is_what_obeys_nothing_behind_a_shell_that_obeys",
+    ),
+    row(
+        "commands/shell.py",
         "except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:",
         "except subprocess.TimeoutExpired as error:",
         "commands/test_shell.py::test_signals_in_a_row_end_a_command_that_obeys_none",

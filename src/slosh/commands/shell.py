@@ -14,6 +14,7 @@ import select
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
@@ -29,6 +30,8 @@ _WATCHED_WAIT: Final = 25.0
 """Seconds that one question whether a topic is watched may take."""
 _OBEYS: Final = 5.0
 """Seconds that a command has to end after SIGTERM."""
+_LOOK: Final = 0.02
+"""Seconds between two looks whether others of its group have ended too."""
 
 
 class Input:
@@ -147,9 +150,16 @@ class ShellCommand:
         process = self._process
         if process is None:
             return
+        until = time.monotonic() + _OBEYS
         try:
             _tell_group(process, signal.SIGTERM)
             process.wait(_OBEYS)
+            # The shell of `a | b` has ended at once, and the others of its group may not.
+            while _tell_group(process, 0):
+                if time.monotonic() > until:
+                    _tell_group(process, signal.SIGKILL)
+                    break
+                time.sleep(_LOOK)
         except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
             _tell_group(process, signal.SIGKILL)
             process.wait()
@@ -161,10 +171,12 @@ class ShellCommand:
                 process.stdout.close()
 
 
-def _tell_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Send a signal to a process and all that it started. There may be none of them any more."""
-    with contextlib.suppress(ProcessLookupError):
+def _tell_group(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Send a signal, or nothing where it is 0, to a process and all that it started. Whether any of them is there."""
+    with contextlib.suppress(OSError):
         os.killpg(process.pid, number)
+        return True
+    return False
 
 
 def _wait_for_watchers(client: Client, topic: str) -> None:
