@@ -162,7 +162,8 @@ class ShellCommand:
                 time.sleep(_LOOK)
         except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
             _tell_group(process, signal.SIGKILL)
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # one that has become another user's obeys nobody
+                process.wait(_OBEYS)
             if isinstance(error, KeyboardInterrupt):
                 raise
         finally:
@@ -173,7 +174,7 @@ class ShellCommand:
 
 def _tell_group(process: subprocess.Popen[bytes], number: int) -> bool:
     """Send a signal, or nothing where it is 0, to a process and all that it started. Whether any of them is there."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
         return True
     return False
