@@ -35,7 +35,8 @@ from slosh.commands.shared import (
     told_refusal,
     writing,
 )
-from slosh.commands.spool import Spool, SpoolSender, at_a_time
+from slosh.commands.spool import Spool
+from slosh.commands.spool_sender import SpoolSender, at_a_time
 
 WAITING: Final = 16 * 1024 * 1024
 """Bytes of lines that are kept while the server does not answer; standard input is left unread beyond that."""
