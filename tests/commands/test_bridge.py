@@ -29,6 +29,12 @@ ONE_USUALLY = pytest.mark.parametrize(
 """Where the usual run tries one of them, because what is promised is the bridge's and not the upstream's."""
 
 
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test names no server there is none, whatever listens on this machine's port 8000."""
+    monkeypatch.setenv("SLOSH_URL", f"http://127.0.0.1:{free_port()}")
+
+
 @contextmanager
 def bridging(folder: Path, source: Source, url: str, *words: str, **environment: str) -> Iterator[Running]:
     """A bridge from one to the other; it says nothing of a password."""
