@@ -3,12 +3,15 @@
 The rules of this file:
 
 * Long work comes first, so that no worker is left with it at the end.
+* Half of the workers begin with tests that have the processor busy, which are those of a browser, and half with tests
+  that mostly wait, so that at no time all of them wait. Each takes of the others' what is left, before it takes of the
+  quick ones.
 * A file goes to one worker as a whole, because handing out each test by itself costs more than a quick test does, and
-  because the tests of a file may share a server or a browser. Tests that mostly wait for processes of their own are
-  handed out one by one.
+  because the tests of a file may share a server. Long tests are handed out one by one.
 * The order is the same in every worker, and no test depends on it.
 """
 
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -46,6 +49,10 @@ ONE_BY_ONE: Final = (
 """Where the names of files begin whose tests are handed out one by one."""
 
 
+BUSY: Final = ("tests/e2e/",)
+"""Where the names of long files begin whose tests have the processor busy. Those of the other long ones wait."""
+
+
 def rank(nodeid: str) -> int:
     """Where a test stands in the order: the place in `LONG`, and after all of those the quick ones."""
     return next((place for place, start in enumerate(LONG) if nodeid.startswith(start)), len(LONG))
@@ -54,22 +61,53 @@ def rank(nodeid: str) -> int:
 def unit(nodeid: str) -> str:
     """What is handed to a worker at once: a test by itself, or its whole file."""
     file = nodeid.partition("::")[0]
-    return nodeid if nodeid.startswith(ONE_BY_ONE) and not shares_a_browser(file) else file
+    return nodeid if nodeid.startswith(ONE_BY_ONE) and not shares_a_fixture(file) else file
 
 
 @cache
-def shares_a_browser(file: str) -> bool:
-    """Whether tests of this file ask for a page or a context of Chromium, which starts once for a file."""
-    text = (CHECKOUT / file).read_text(encoding="utf-8") if file.startswith("tests/e2e/") else ""
-    return "new_page" in text or "new_context" in text
+def shares_a_fixture(file: str) -> bool:
+    """Whether end-to-end tests of this file share a page or a server, which would else start once in each worker."""
+    return file.startswith("tests/e2e/") and 'scope="module"' in (CHECKOUT / file).read_text(encoding="utf-8")
+
+
+@cache
+def turn(name: str, *, begins_busy: bool) -> int:
+    """When a worker takes a unit: the long ones of its kind, then the other long ones, then the quick ones."""
+    if rank(name) == len(LONG):
+        return 2
+    return int(name.startswith(BUSY) != begins_busy)
+
+
+def choose(names: Collection[str], *, begins_busy: bool) -> str:
+    """The unit that a worker is given next of those that are left, which are in their order."""
+    return next(name for wanted in range(3) for name in names if turn(name, begins_busy=begins_busy) == wanted)
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Hands out units in the order of the collection, to the worker that has hardly anything left to do."""
+    """Hands out units to the worker that has hardly anything left to do."""
 
     def __init__(self, config: pytest.Config, log: object) -> None:
         super().__init__(config, log)
         config.option.loadscopereorder = False
+        self._begins_busy: dict[object, bool] = {}
+
+    def add_node(self, node: object) -> None:
+        """Hear of a worker."""
+        super().add_node(node)
+        self._begins_busy[node] = len(self._begins_busy) % 2 == 0
+
+    def mark_test_complete(self, node: object, item_index: int, duration: float = 0) -> None:
+        """Forget units that are done: all that a worker has is counted after each test."""
+        nodeid = self.registered_collections[node][item_index]
+        super().mark_test_complete(node, item_index, duration)
+        units = self.assigned_work[node]
+        name = unit(nodeid)
+        if name in units and all(units[name].values()):
+            del units[name]
 
     def _split_scope(self, nodeid: str) -> str:
         return unit(nodeid)
+
+    def _assign_work_unit(self, node: object) -> None:
+        self.workqueue.move_to_end(choose(self.workqueue, begins_busy=self._begins_busy[node]), last=False)
+        super()._assign_work_unit(node)

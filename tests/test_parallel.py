@@ -1,6 +1,6 @@
 """The tests are shared out so that long ones begin first and tests that share something stay together."""
 
-from tests.parallel import CHECKOUT, LONG, ONE_BY_ONE, rank, unit
+from tests.parallel import BUSY, CHECKOUT, LONG, ONE_BY_ONE, choose, rank, unit
 
 
 def test_long_tests_come_first() -> None:
@@ -13,11 +13,33 @@ def test_a_quick_file_is_one_unit_and_a_long_test_is_one_by_itself() -> None:
     assert unit("tests/faults/test_faults.py::test_a[x::y]") == "tests/faults/test_faults.py::test_a[x::y]"
 
 
-def test_the_tests_of_one_browser_stay_together() -> None:
-    assert unit("tests/e2e/test_view.py::test_a") == unit("tests/e2e/test_view.py::test_b")
-    assert unit("tests/e2e/test_process.py::test_a") != unit("tests/e2e/test_process.py::test_b")
+def test_the_tests_of_one_server_stay_together() -> None:
+    assert unit("tests/e2e/test_view_numbers.py::test_a") == unit("tests/e2e/test_view_numbers.py::test_b")
+    assert unit("tests/e2e/test_view.py::test_a") != unit("tests/e2e/test_view.py::test_b")
+
+
+def test_some_workers_begin_with_tests_that_compute_and_some_with_tests_that_wait() -> None:
+    busy, waits, quick = (
+        "tests/e2e/test_view.py::test_a",
+        "tests/commands/test_sub.py::test_a",
+        "tests/core/test_hub.py",
+    )
+    for begins_busy, order in ((True, [busy, waits, quick]), (False, [waits, busy, quick])):
+        left = [busy, waits, quick]
+        taken = []
+        while left:
+            taken.append(choose(left, begins_busy=begins_busy))
+            left.remove(taken[-1])
+        assert taken == order
+
+
+def test_no_worker_is_left_without_work_that_another_has_not_begun() -> None:
+    """Whichever comes first: a unit is chosen as long as there is one."""
+    names = ["tests/core/test_hub.py", "tests/commands/test_sub.py::test_a"]
+    assert choose(names, begins_busy=True) == names[1]
+    assert choose(names[:1], begins_busy=True) == choose(names[:1], begins_busy=False) == names[0]
 
 
 def test_every_name_is_of_something_that_is_there() -> None:
-    for name in (*LONG, *ONE_BY_ONE):
+    for name in (*LONG, *ONE_BY_ONE, *BUSY):
         assert list(CHECKOUT.glob(f"{name}*")), name

@@ -1,5 +1,6 @@
 """A real server, a real browser, real feeders: what the end-to-end tests are made of."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -239,21 +240,57 @@ def npm_folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """Chromium, one for a file; each test has contexts of its own.
+class KeptBrowser:
+    """Chromium, one for all files of a worker; it starts when a test first asks for it, and again where it has ended.
 
-    Playwright's synchronous interface keeps an event loop running in this thread for as long as its browser is open,
-    and where one runs, the tests of other files could not run their own.
+    Playwright's synchronous interface takes the event loop that it runs in this thread for one that is always running,
+    and where one runs, other tests could not run their own. So it is known as that within `lent` alone.
     """
-    need("module:playwright")
-    from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=PATIENCE * 1000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=need("chromium"), args=CHROMIUM)
+    def __init__(self) -> None:
+        from playwright.sync_api import expect, sync_playwright
+
+        expect.set_options(timeout=PATIENCE * 1000)
+        self._playwright = sync_playwright().start()
+        self._loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        self._browser: Browser | None = None
+
+    @contextlib.contextmanager
+    def lent(self) -> "Iterator[Browser]":
+        """The browser, for as long as no other event loop runs."""
+        asyncio._set_running_loop(self._loop)
+        try:
+            if self._browser is None or not self._browser.is_connected():
+                launch = self._playwright.chromium.launch
+                self._browser = launch(executable_path=need("chromium"), args=CHROMIUM)
+            yield self._browser
+        finally:
+            asyncio._set_running_loop(None)
+
+    def close(self) -> None:
+        """End it."""
+        asyncio._set_running_loop(self._loop)
+        if self._browser is not None:
+            self._browser.close()
+        self._playwright.stop()
+        asyncio._set_running_loop(None)
+
+
+@pytest.fixture(scope="session")
+def kept_browser() -> Iterator[KeptBrowser]:
+    """The browser of all files."""
+    need("module:playwright")
+    kept = KeptBrowser()
+    yield kept
+    kept.close()
+
+
+@pytest.fixture(scope="module")
+def browser(kept_browser: KeptBrowser) -> "Iterator[Browser]":
+    """Chromium; each test has contexts of its own."""
+    with kept_browser.lent() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
