@@ -349,6 +349,60 @@ def test_longitude_and_latitude_are_a_path_that_breaks_where_something_is_missin
     assert address(page).endswith("?hide=gps")
 
 
+DRAWN = """() => {
+  const canvas = document.querySelector("#paths canvas");
+  const colour = getComputedStyle(document.documentElement).getPropertyValue("--s1");
+  const wanted = colour.match(/\\w\\w/g).map((c) => parseInt(c, 16));
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+  const isInk = (x, y) => {
+    const [at, alpha] = [4 * (y * width + x), 3];
+    return data[at + alpha] > 40 && wanted.every((c, k) => Math.abs(c - data[at + k]) < 40);
+  };
+  const [columns, rows] = [new Set(), new Set()];
+  for (let x = 0; x < width; x++) for (let y = 0; y < height; y++) if (isInk(x, y)) columns.add(x);
+  for (let y = 0; y < height; y++) if (isInk(width >> 1, y)) rows.add(y);
+  return [columns.size / width, Math.max(...rows) - Math.min(...rows)];
+}"""
+"""How much of the plan's width has some of the path in it, and how far apart the path is from itself in its middle."""
+
+LABELS = """async () => {
+  const texts = new Set();
+  const { fillText } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+    if (this.canvas.closest("#paths") && this.textAlign === "center") texts.add(text);
+    fillText.call(this, text, ...place);
+  };
+  while (!texts.size) await new Promise(requestAnimationFrame);
+  CanvasRenderingContext2D.prototype.fillText = fillText;
+  return [...texts];
+}"""
+
+
+def test_a_path_goes_the_shorter_way_round_the_world(serve: Callable[..., Slosh], new_page: Open) -> None:
+    """Also across 180°, and across 0° where longitudes go up to 360°; what is all around it stands as on any map."""
+    slosh = serve(unwatched="keep", linger="1h")
+    page = new_page("about:blank")
+    for name, longitudes, labels, rest in (
+        ("east", [179.9 + n / 100 - 360 * (n > 10) for n in range(40)], ["179", "-179"], {}),
+        ("west", [-179.9 - n / 100 + 360 * (n > 10) for n in range(40)], ["179", "-179"], {}),
+        ("greenwich", [(359.9 + n / 100) % 360 for n in range(40)], ["-0.", "0."], {}),
+        ("pacific", [140, -120], ["160", "-160"], {}),
+        ("world", [-165 + 30 * n for n in range(12)], ["-150", "0", "150"], {170: 0, -170: 40}),
+    ):
+        places = [{"lat": -60 if rest else 52 + n / 100, "lon": longitude} for n, longitude in enumerate(longitudes)]
+        slosh.post(name, *places, *({"lat": latitude, "lon": longitude} for longitude, latitude in rest.items()))
+        with trying(name):
+            page.goto(f"{slosh.url}/view/{name}")
+            expect(page.locator("#paths .key")).to_be_visible()
+            found = page.evaluate(LABELS)
+            assert all(any(text.startswith(label) for text in found) for label in labels), found
+            assert all(abs(float(text.rstrip("°"))) <= 180 for text in found)
+            share, apart = page.evaluate(DRAWN)
+            assert share > 0.15
+            assert name != "world" or apart < 10
+
+
 def test_what_is_pinned_stays_on_top_and_drawn(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "many")
     slosh.post("many", {f"n{number}": 10 + number for number in range(15)})

@@ -199,8 +199,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/view/paths.js",
-        "const plan = planOf(all.flat().filter(Boolean), width, height);",
-        "const plan = undefined;",
+        "const found = all.flat().filter(Boolean);",
+        "const found = [];",
         "e2e/test_view_options.py::test_longitude_and_latitude_are_a_path_that_breaks_where_something_is_missing",
     ),
     row(
@@ -274,6 +274,12 @@ ROWS: tuple[Row, ...] = (
         "if (isHeld()) setTimeout(settle, RELEASED);",
         "if (false) return;",
         "e2e/test_view_pressed.py::test_a_press_counts_though_the_connection_is_lost",
+    ),
+    row(
+        "web/view/paths.js",
+        "turn(places);",
+        "",
+        "e2e/test_view_options.py::test_a_path_goes_the_shorter_way_round_the_world",
     ),
     row(
         "web/view/signin.js",

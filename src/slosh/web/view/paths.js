@@ -19,6 +19,8 @@ const APART = 0.7;
 /** Degrees that are shown at least, some fifty metres; metres of one. */
 const LEAST = 0.0005;
 const METRES = 111_320;
+/** Degrees without a place, above which a plan is turned: what goes round the world is drawn from -180° to 180°. */
+const WIDE = 90;
 const FADES = [0.3, 0.5, 0.75, 1];
 
 export class Paths {
@@ -86,123 +88,133 @@ export class Paths {
 
   #paint(all, pointed) {
     const [context, width, height] = clear(this.#parts.canvas);
-    const plan = planOf(all.flat().filter(Boolean), width, height);
-    if (!plan) return;
+    const found = all.flat().filter(Boolean);
+    if (!found.length) return;
+    const plan = planOf(found, width, height);
     drawGrid(context, plan, this.#view);
     context.save();
     context.beginPath();
     context.rect(LEFT, 0, width - LEFT, height - BOTTOM);
     context.clip();
-    all.forEach((places, i) => drawPath(context, plan, places, this.#view.colour(this.#tracks[i].colour), this.#view.colour("--warn")));
-    all.forEach((places, i) => drawNow(context, plan, places, this.#view.colour(this.#tracks[i].colour), this.#view.colour("--panel"), pointed));
+    const colours = this.#tracks.map(({ colour }) => this.#view.colour(colour));
+    all.forEach((places, i) => drawPath(context, places, colours[i], this.#view.colour("--warn")));
+    all.forEach((places, i) => drawNow(context, places, colours[i], this.#view.colour("--panel"), pointed));
     context.restore();
     drawScale(context, plan, this.#view);
   }
 }
 
-/** How degrees become pixels, so that all places are seen; undefined where there are none. */
+/** How degrees become pixels, so that all places are seen; notes at each place where it stands. */
 function planOf(places, width, height) {
+  turn(places);
   let [south, north, west, east] = [Infinity, -Infinity, Infinity, -Infinity];
   for (const { latitude, longitude } of places) {
     [south, north] = [Math.min(south, latitude), Math.max(north, latitude)];
     [west, east] = [Math.min(west, longitude), Math.max(east, longitude)];
   }
-  if (!(south <= north)) return undefined;
+  const [middle, level] = [(west + east) / 2, (south + north) / 2];
   // A degree of longitude is shorter, the further from the equator.
-  const shrink = Math.max(0.05, Math.cos((((south + north) / 2) * Math.PI) / 180));
+  const shrink = Math.max(0.05, Math.cos((level * Math.PI) / 180));
   const [across, up] = [width - LEFT - 2 * ROOM, height - BOTTOM - 2 * ROOM];
   const scale = Math.min(across / Math.max(LEAST, (east - west) * shrink), up / Math.max(LEAST, north - south));
   const [middleX, middleY] = [LEFT + (width - LEFT) / 2, (height - BOTTOM) / 2];
-  return {
-    width, height, scale,
-    x: (longitude) => middleX + (longitude - (west + east) / 2) * shrink * scale,
-    y: (latitude) => middleY - (latitude - (south + north) / 2) * scale,
-    longitudeAt: (x) => (x - middleX) / (shrink * scale) + (west + east) / 2,
-    latitudeAt: (y) => (middleY - y) / scale + (south + north) / 2,
-  };
+  const x = (longitude) => middleX + (longitude - middle) * shrink * scale;
+  const y = (latitude) => middleY - (latitude - level) * scale;
+  for (const place of places) [place.x, place.y] = [x(place.longitude), y(place.latitude)];
+  return { width, height, scale, x, y, longitudeAt: (left) => (left - middleX) / (shrink * scale) + middle, latitudeAt: (top) => (middleY - top) / scale + level };
+}
+
+/** Count longitudes on from the middle of the widest part of the world in which no place is: the shorter way round is drawn, also across 180°. */
+function turn(places) {
+  const taken = [...new Set(places.map(({ longitude }) => Math.floor(longitude + 720) % 360))].sort((a, b) => a - b);
+  let [before, widest, west] = [taken.at(-1) - 360, WIDE, -180];
+  for (const at of taken) {
+    if (at - before > widest) [widest, west] = [at - before, (at + before) / 2];
+    before = at;
+  }
+  for (const place of places) place.longitude = west + ((place.longitude - west + 720) % 360);
 }
 
 function drawGrid(context, { width, height, x, y, longitudeAt, latitudeAt }, view) {
   Object.assign(context, { font: FONT, fillStyle: view.colour("--muted"), strokeStyle: view.colour("--grid"), lineWidth: 1 });
+  const [right, bottom] = [width, height - BOTTOM];
   context.beginPath();
-  const [west, east, south, north] = [longitudeAt(LEFT), longitudeAt(width), latitudeAt(height - BOTTOM), latitudeAt(0)];
-  const stepX = stepFor(west, east, (width - LEFT) / SPACE_X);
-  const stepY = stepFor(south, north, (height - BOTTOM) / SPACE_Y);
   Object.assign(context, { textAlign: "center", textBaseline: "top" });
-  for (const at of ticks(west, east, stepX)) {
+  for (const [at, text] of degrees(longitudeAt(LEFT), longitudeAt(right), (right - LEFT) / SPACE_X)) {
     const left = Math.round(x(at)) + 0.5;
     context.moveTo(left, 0);
-    context.lineTo(left, height - BOTTOM);
-    const text = `${at.toFixed(decimals(stepX))}°`;
+    context.lineTo(left, bottom);
     const half = context.measureText(text).width / 2;
-    if (left - half > LEFT - 8 && left + half < width) context.fillText(text, left, height - BOTTOM + 6);
+    if (left - half > LEFT - 8 && left + half < right) context.fillText(text, left, bottom + 6);
   }
   Object.assign(context, { textAlign: "right", textBaseline: "middle" });
-  for (const at of ticks(south, north, stepY)) {
+  for (const [at, text] of degrees(latitudeAt(bottom), latitudeAt(0), bottom / SPACE_Y)) {
     const top = Math.round(y(at)) + 0.5;
     context.moveTo(LEFT, top);
-    context.lineTo(width, top);
-    if (top > 6 && top < height - BOTTOM - 6) context.fillText(`${at.toFixed(decimals(stepY))}°`, LEFT - 8, top);
+    context.lineTo(right, top);
+    if (top > 6 && top < bottom - 6) context.fillText(text, LEFT - 8, top);
   }
   context.stroke();
 }
 
+/** Round numbers of degrees, each with its text: beyond 180° they go on from -180°. */
+function degrees(low, high, most) {
+  const step = stepFor(low, high, most);
+  return ticks(low, high, step).map((at) => [at, `${(at - 360 * Math.ceil((at - 180) / 360)).toFixed(decimals(step))}°`]);
+}
+
 /** The older, the fainter; dashed over what is missing. */
-function drawPath(context, { x, y }, places, colour, warn) {
+function drawPath(context, places, colour, warn) {
   Object.assign(context, { lineWidth: 2, lineJoin: "round", lineCap: "round", strokeStyle: colour });
   const part = Math.max(1, places.length / FADES.length);
+  const gaps = new Path2D();
   let before;
   let isMissing = false;
-  const gaps = [];
   FADES.forEach((alpha, i) => {
     context.globalAlpha = alpha;
     context.beginPath();
-    if (before) context.moveTo(...before);
-    for (let row = Math.ceil(i * part); row < Math.min(places.length, Math.ceil((i + 1) * part)); row++) {
-      const place = places[row];
+    if (before) context.moveTo(before.x, before.y);
+    for (const place of places.slice(Math.ceil(i * part), Math.ceil((i + 1) * part))) {
       if (!place) {
         isMissing = true;
         continue;
       }
-      const here = [x(place.longitude), y(place.latitude)];
+      const { x, y, longitude } = place;
       // Around the back of the world no line is drawn across all of it.
-      const isFar = row > 0 && places[row - 1] && Math.abs(places[row - 1].longitude - place.longitude) > 180;
-      if (before && !isMissing && !isFar) {
-        if (Math.hypot(here[0] - before[0], here[1] - before[1]) < APART && row < places.length - 1) continue;
-        context.lineTo(...here);
+      const isJoined = before && Math.abs(before.longitude - longitude) <= 180;
+      if (isJoined && !isMissing) {
+        if (Math.hypot(x - before.x, y - before.y) < APART && place !== places.at(-1)) continue;
+        context.lineTo(x, y);
       } else {
-        if (before && isMissing) gaps.push([before, here]);
-        context.moveTo(...here);
+        if (isJoined) {
+          gaps.moveTo(before.x, before.y);
+          gaps.lineTo(x, y);
+        }
+        context.moveTo(x, y);
       }
-      [before, isMissing] = [here, false];
+      [before, isMissing] = [place, false];
     }
     context.stroke();
   });
   Object.assign(context, { globalAlpha: 1, lineWidth: 1, strokeStyle: warn });
   context.setLineDash([3, 3]);
-  context.beginPath();
-  for (const [start, end] of gaps) {
-    context.moveTo(...start);
-    context.lineTo(...end);
-  }
-  context.stroke();
+  context.stroke(gaps);
   context.setLineDash([]);
 }
 
 /** A dot where it is now, and a ring where it was at the time that is pointed at. */
-function drawNow(context, { x, y }, places, colour, ground, pointed) {
-  const circle = (place, radius, fill, stroke) => {
+function drawNow(context, places, colour, ground, pointed) {
+  const circle = ({ x, y }, fillStyle, strokeStyle) => {
     context.beginPath();
-    context.arc(x(place.longitude), y(place.latitude), radius, 0, 2 * Math.PI);
-    Object.assign(context, { fillStyle: fill, strokeStyle: stroke, lineWidth: 2 });
+    context.arc(x, y, 5, 0, 2 * Math.PI);
+    Object.assign(context, { fillStyle, strokeStyle, lineWidth: 2 });
     context.fill();
     context.stroke();
   };
   const newest = places.at(-1);
-  if (newest) circle(newest, 5, colour, ground);
-  if (pointed === undefined) return;
+  if (newest) circle(newest, colour, ground);
   const at = places.findLast((place) => place && place.time <= pointed);
-  if (at) circle(at, 5, ground, colour);
+  if (at) circle(at, ground, colour);
 }
 
 /** A bar as long as a round number of metres. */
