@@ -75,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Keep the garbage collector from looking at all the tests again and again, which are there until the end.
 
     While they are collected that was two fifths of the CPU, and afterwards each test that makes very many objects paid
@@ -83,6 +83,10 @@ def pytest_collection() -> Generator[None, object, object]:
     """
     gc.disable()
     try:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            from tests.parallel import compile_share
+
+            compile_share(session.config)
         return (yield)
     finally:
         gc.freeze()

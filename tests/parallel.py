@@ -9,10 +9,15 @@ The rules of this file:
 * A file goes to one worker as a whole, because handing out each test by itself costs more than a quick test does, and
   because the tests of a file may share a server. Long tests are handed out one by one.
 * The order is the same in every worker, and no test depends on it.
+* Each worker has to read all tests. Where Python keeps none of them compiled yet, as in a fresh clone, each compiles a
+  share first, for all.
 """
 
+import contextlib
+import os
 from collections.abc import Collection
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -81,6 +86,24 @@ def turn(name: str, *, begins_busy: bool) -> int:
 def choose(names: Collection[str], *, begins_busy: bool) -> str:
     """The unit that a worker is given next of those that are left, which are in their order."""
     return next(name for wanted in range(3) for name in names if turn(name, begins_busy=begins_busy) == wanted)
+
+
+def share(index: int, count: int) -> list[str]:
+    """The modules with tests that this worker of so many compiles for all."""
+    files = sorted((CHECKOUT / "tests").rglob("test_*.py"))[index::count]
+    return [".".join(path.relative_to(CHECKOUT).with_suffix("").parts) for path in files]
+
+
+def compile_share(config: pytest.Config) -> None:
+    """Import a share of the tests, where all are to be collected: pytest keeps what it compiles of an import.
+
+    What cannot be imported is told when it is collected.
+    """
+    if [Path(each).resolve() for each in config.args] != [CHECKOUT / "tests"]:
+        return
+    for name in share(int(os.environ["PYTEST_XDIST_WORKER"][2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])):
+        with contextlib.suppress(Exception, pytest.skip.Exception, pytest.fail.Exception):
+            import_module(name)
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

@@ -1,6 +1,6 @@
 """The tests are shared out so that long ones begin first and tests that share something stay together."""
 
-from tests.parallel import BUSY, CHECKOUT, LONG, ONE_BY_ONE, choose, rank, unit
+from tests.parallel import BUSY, CHECKOUT, LONG, ONE_BY_ONE, choose, rank, share, unit
 
 
 def test_long_tests_come_first() -> None:
@@ -38,6 +38,12 @@ def test_no_worker_is_left_without_work_that_another_has_not_begun() -> None:
     names = ["tests/core/test_hub.py", "tests/commands/test_sub.py::test_a"]
     assert choose(names, begins_busy=True) == names[1]
     assert choose(names[:1], begins_busy=True) == choose(names[:1], begins_busy=False) == names[0]
+
+
+def test_the_shares_that_workers_compile_are_all_tests_and_none_twice() -> None:
+    names = [name for index in range(3) for name in share(index, 3)]
+    assert len(set(names)) == len(names) == len(list((CHECKOUT / "tests").rglob("test_*.py")))
+    assert __name__ in names
 
 
 def test_every_name_is_of_something_that_is_there() -> None:

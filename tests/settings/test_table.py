@@ -123,11 +123,11 @@ def test_both_bounds_of_a_number_are_allowed_and_the_next_is_not(row: Any) -> No
             Settings(**others, **{row.name: kind(beyond)})
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 @pytest.mark.parametrize("value", [None, True, b"8000", [8000], object()])
-def test_a_value_of_the_wrong_type_is_named_and_refused(row: Any, value: Any) -> None:
-    with pytest.raises(SettingError, match=f"^{row.name}=.* is not (a|one of) "):
-        Settings(**{row.name: value})
+def test_a_value_of_the_wrong_type_is_named_and_refused(value: Any) -> None:
+    for row in TABLE:
+        with pytest.raises(SettingError, match=f"^{row.name}=.* is not (a|one of) "):
+            Settings(**{row.name: value})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, DAY + 1])
