@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tests.conftest import need
 from tests.e2e.conftest import PAGE, Slosh, address, trying, until
-from tests.e2e.test_view import still
+from tests.e2e.test_view import newest_drawn, still
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -57,6 +57,21 @@ def test_a_chart_without_a_topic_or_a_server_says_so(slosh: Slosh, new_page: Ope
     page.goto(f"{slosh.url}/mine")
     expect(page.locator(".state").nth(0)).to_have_text("slosh-chart needs a topic")
     expect(page.locator(".state").nth(1)).to_contain_text('write "http://localhost:8000"')
+
+
+def test_a_chart_of_a_page_is_not_stale_on_paper(chart_page: ChartPage) -> None:
+    """One that is out of sight is drawn for a printer alone; one that was taken away is not missed."""
+    chart = '<slosh-chart topic="t"></slosh-chart>'
+    slosh, page = chart_page(f'{chart}<p style="height: 9999px"></p>{chart}')
+    slosh.post_when_watched("t", {"n": 10})
+    expect(page.locator(".key")).to_have_count(2)
+    page.evaluate("document.querySelector('slosh-chart').remove()")
+    before = newest_drawn(page, "document.querySelector('slosh-chart').view")
+    slosh.post("t", {"n": 11})
+    expect(page.locator(".key b")).to_have_text("11")
+    assert newest_drawn(page, "document.querySelector('slosh-chart').view") == before
+    page.pdf()
+    assert newest_drawn(page, "document.querySelector('slosh-chart').view") > before
 
 
 def test_a_drag_over_a_chart_of_a_page_selects_nothing(chart_page: ChartPage) -> None:

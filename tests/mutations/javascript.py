@@ -282,6 +282,12 @@ ROWS: tuple[Row, ...] = (
         "e2e/test_view_options.py::test_a_path_goes_the_shorter_way_round_the_world",
     ),
     row(
+        "web/view/view.js",
+        'addEventListener("beforeprint", () => panels.drawAll());',
+        "",
+        "e2e/test_view.py::test_on_paper_no_chart_is_stale",
+    ),
+    row(
         "web/view/signin.js",
         'else if (headers.has("WWW-Authenticate")) settle(() => offer(200));',
         'else if (headers.has("WWW-Authenticate")) offer(200);',

@@ -169,12 +169,15 @@ export class SloshChart extends HTMLElement {
     const dark = matchMedia("(prefers-color-scheme: dark)");
     const recolour = () => panels.recolour();
     dark.addEventListener("change", recolour);
+    const print = () => panels.drawAll();
+    addEventListener("beforeprint", print);
     tick();
     this.#end = () => {
       isOver = true;
       clearTimeout(timer);
       following.close();
       dark.removeEventListener("change", recolour);
+      removeEventListener("beforeprint", print);
       for (const plot of panels.plots) plot.destroy();
       this.#end = () => {};
     };

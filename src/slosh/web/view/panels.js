@@ -54,6 +54,11 @@ export class Panels {
     }
   }
 
+  /** Draw those that are out of sight too: on paper they are not. */
+  drawAll() {
+    for (const plot of this.plots) plot.draw();
+  }
+
   /** Whether the same lines are drawn as the last time, under the same names. */
   #isSame(lines) {
     const { isLog } = this.#view;
@@ -171,11 +176,6 @@ export class Panels {
         fade(key.lastChild, !pointed && this.#view.isTime && isSilent(line, this.#view.to));
       });
     }
-  }
-
-  /** The way that the pointer goes with the keyboard. */
-  pointAt(time) {
-    this.plots[0]?.pointAt(time);
   }
 
   recolour() {

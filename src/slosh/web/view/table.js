@@ -63,7 +63,10 @@ export class Table {
     let isOrdered = true;
     for (const line of lines) {
       const row = this.#rows.get(line) ?? this.#add(line);
-      if (row.pinned !== Boolean(line.isPinned) || row.name !== line.label) isOrdered = this.#name(line, row);
+      if (row.pinned !== Boolean(line.isPinned) || row.name !== line.label) {
+        this.#name(line, row);
+        isOrdered = false;
+      }
       const isShown = line.isPinned || (this.#fits(line) && count < MOST_ROWS);
       if (isShown) count++;
       if (row.hidden === isShown) row.hidden = !isShown;
@@ -87,20 +90,19 @@ export class Table {
     const only = make("button", { type: "button", className: "link only", textContent: "only", title: "Draw this one alone" });
     only.addEventListener("click", () => this.#calls.onSolo(line));
     const name = make("label", {}, tick, make("span", { className: "swatch" }), make("span", { className: "name" }));
-    const pin = make("button", { type: "button", className: "link pin", textContent: "pin", title: "Keep it on top, and drawn whatever else is" });
+    const pin = make("button", { type: "button", className: "link pin", title: "Keep it on top, and drawn whatever else is" });
     pin.addEventListener("click", () => this.#calls.onPin(line));
-    const row = make("tr", {}, make("td", {}, name), make("td"), make("td"), make("td", { className: "mean" }), make("td"), make("td", { className: "tool" }, pin, only));
+    const row = make("tr", {}, make("td", {}, name), make("td"), make("td"), make("td"), make("td"), make("td", { className: "tool" }, pin, only));
     this.#rows.set(line, row);
     return row;
   }
 
-  /** Note how a line is called and whether it is pinned; false, because its place may be another. */
+  /** Note how a line is called and whether it is pinned. */
   #name(line, row) {
     [row.pinned, row.name] = [Boolean(line.isPinned), line.label];
     const pin = row.querySelector(".pin");
     pin.ariaPressed = row.pinned;
     pin.textContent = row.pinned ? "pinned" : "pin";
-    return false;
   }
 
   /** What is pinned stands on top. The others as they came; of many by their names. */

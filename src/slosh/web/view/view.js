@@ -425,7 +425,7 @@ function arrow(event, way) {
   const by = (way * (view.to - view.from)) / (event.shiftKey ? 4 : 60);
   if (event.shiftKey) return zoom(view.from + by, view.to + by);
   pointedAt = Math.min(view.to, Math.max(view.from, (pointedAt ?? view.to) + by));
-  panels.pointAt(pointedAt);
+  panels.plots[0]?.pointAt(pointedAt);
 }
 
 document.title = `${isolatedText(shown.topic)} · slosh`;
@@ -452,7 +452,8 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     if ($("menu").open && $("menu").contains(event.target)) $("menu").firstElementChild.focus();
     $("menu").open = false;
-    panels.pointAt((pointedAt = undefined));
+    pointedAt = undefined;
+    panels.plots[0]?.pointAt();
   }
   const isOf = (elements) => event.target.closest?.(elements);
   // Letters are typed into some, and the space bar presses others.
@@ -462,6 +463,7 @@ addEventListener("keydown", (event) => {
   KEYS[event.key](event);
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panels.recolour());
+addEventListener("beforeprint", () => panels.drawAll());
 // Ticks for what changes without a message: the rate that sinks, the silence that grows.
 setInterval(() => document.hidden || schedule(), TEXTS);
 setInterval(() => feed.newest && tell("summary", summary(shown.topic, drawnLines(), view)), 15_000);
