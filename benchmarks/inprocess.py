@@ -12,6 +12,9 @@ from collections import deque
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, cast
 
+from slosh.access.rights import ALL
+from slosh.access.rules import AccessRules
+from slosh.access.tokens import StaticToken, hash_token
 from slosh.engine.memory import MemoryEngine
 from slosh.http1.heads import Heads
 from slosh.http1.protocol import HttpConnection
@@ -20,6 +23,7 @@ from slosh.parts import find_root, make_hub
 from slosh.settings import Settings
 from slosh.startup import spare_collector
 from slosh.web.files import DocumentRoot
+from slosh.web.readers.cookies import cookie_name
 from slosh.web.routes import Routes
 
 if TYPE_CHECKING:
@@ -34,13 +38,16 @@ READERS = {
     "publish-lengths": 0,
     "publish-keys": 0,
     "publish-keys-full": 0,
+    "publish-mix": 0,
     "fan": 200,
     "fan-2000": 2_000,
     "fan-20000": 20_000,
     "browser": 200,
     "topics": 500,
+    "topics-mix": 500,
 }
 """Work -> how many wait for messages; those that publish have one that left, so that its topic takes messages."""
+TOKEN = "slosh_0123456789abcdef0123456789abcdef"
 PEER = ("127.0.0.1", 50_000)
 PUBLISHES = 200
 """In a round of the works that publish alone."""
@@ -104,12 +111,19 @@ class Client:
             b"Content-Length: %d\r\n\r\n%b" % (topic, fields, len(message), message)
         )
 
-    def poll(self, topic: bytes) -> bytes:
-        """A GET that waits for what comes after the last answer."""
+    def poll(self, topic: bytes, way: bytes = b"?since=%b", fields: bytes = b"") -> bytes:
+        """A GET that waits for what comes after the last answer, whose place stands in `way`, which may be a cookie."""
         place = b"now"
         if self._transport.written:
             place = self.answer().partition(b"Slosh-Next: ")[2].partition(b"\r\n")[0]
-        return b"GET /topics/%b?since=%b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n%b\r\n" % (topic, place, self._fields)
+            if way.startswith(b"?n="):
+                place = place.partition(b".")[2]
+        fields = self._fields + fields
+        if not way.startswith(b"?"):
+            way, fields = b"", fields + way % (cookie_name(topic.decode()).encode(), place)
+        elif b"%b" in way:
+            way %= place
+        return b"GET /topics/%b%b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n%b\r\n" % (topic, way, fields)
 
 
 def browser_fields(number: int) -> bytes:
@@ -130,19 +144,41 @@ def proxy_fields(number: int) -> bytes:
     return b"X-Request-ID: %032x\r\ntraceparent: 00-%032x-%016x-01\r\n" % (number * 7_919, number * 104_729, number)
 
 
+WAYS = (b"?since=%b", b"Cookie: %b=%b\r\n", b"?n=%b", b"?wait=25&since=%b&limit=100")
+
+
+def mix(number: int) -> bytes:
+    """A token, and what a proxy adds for one half of all requests."""
+    return b"Authorization: Bearer %b\r\n" % TOKEN.encode() + (proxy_fields(number) if chance(number) & 1 else b"")
+
+
+def chance(number: int) -> int:
+    """A number that looks like chance, the same in each run."""
+    return (number * 0x9E37_79B9_7F4A_7C15 >> 20) & 0xFFFF
+
+
+def sized(length: int) -> bytes:
+    """A message of so many bytes."""
+    return b'{"bench":"%b"}' % (b"x" * (length - len(b'{"bench":""}')))
+
+
 def vary(name: str, number: int) -> tuple[bytes, bytes]:
     """The fields and the body of a publish, different for each, in the work of that name."""
+    if name.endswith("-mix"):
+        key = b"Idempotency-Key: %032x\r\n" % (number * 7_919) if chance(number) & 2 else b""
+        return mix(number) + key, sized(20 + number * 7_919 % 2_981)
     if name == "publish-ids":
         return proxy_fields(number), MESSAGE
     if name.startswith("publish-keys"):
         return b"Idempotency-Key: %032x\r\n" % (number * 7_919), MESSAGE
-    length = 20 + number * 7_919 % 301  # 301 is a prime, so each length comes once in 301
-    return b"", b'{"bench":"%b"}' % (b"x" * (length - len(b'{"bench":""}')))
+    return b"", sized(20 + number * 7_919 % 301)  # Each length comes once in 301.
 
 
-def make_server(loop: Loop, max_keys: int = Settings().max_keys) -> tuple[ServerState, Heads]:
-    """A server apart from its listeners, with default settings but for `max_keys`."""
-    settings, any_loop = Settings(max_keys=max_keys), cast("Any", loop)
+def make_server(
+    loop: Loop, max_keys: int = Settings().max_keys, access: AccessRules | None = None
+) -> tuple[ServerState, Heads]:
+    """A server apart from its listeners, with default settings but for these."""
+    settings, any_loop = Settings(max_keys=max_keys, access=access), cast("Any", loop)
     # What a clock says would decide how many times of arrival are made, and two counts would differ.
     hub = make_hub(settings, any_loop, lambda: "abcdefgh")
     engine = MemoryEngine(hub, max_keys=settings.max_keys, wall=repeat(NOON).__next__)
@@ -151,32 +187,45 @@ def make_server(loop: Loop, max_keys: int = Settings().max_keys) -> tuple[Server
     return server, Heads(Routes(engine, DocumentRoot(find_root(settings)), settings), settings)
 
 
+def guarded() -> AccessRules:
+    """Rules with which nothing is open, and the token reads and publishes everything, as the load generator's does."""
+    return AccessRules(tokens=(StaticToken("bench", hash_token(TOKEN), ALL, float("inf")),))
+
+
 def work(name: str, rounds: int) -> None:
     """Do it. In a round each reader gets one message, and asks again."""
     loop = Loop()
-    # So few that they are there before anything is counted.
-    server, heads = make_server(loop, PUBLISHES) if name == "publish-keys-full" else make_server(loop)
-    topics = [b"bench%d" % number if name == "topics" else b"bench" for number in range(READERS[name] or 1)]
+    is_mixed, has_topics = name.endswith("-mix"), name.startswith("topics")
+    # So few keys that they are there before anything is counted.
+    most = PUBLISHES if name == "publish-keys-full" else Settings().max_keys
+    server, heads = make_server(loop, most, guarded() if is_mixed else None)
+    topics = [b"bench%d" % number if has_topics else b"bench" for number in range(READERS[name] or 1)]
     fields = [browser_fields(number) if name == "browser" else b"" for number in range(len(topics))]
     readers = [Client(server, heads, each) for each in fields]
     publishers = [Client(server, heads) for _ in range(8)]
     for reader, topic in zip(readers, topics, strict=True):
-        reader.connection.data_received(reader.poll(topic))
+        reader.connection.data_received(reader.poll(topic, fields=mix(0) if is_mixed else b""))
     if name.startswith("publish"):
         readers.pop().connection.connection_lost(None)
-    turns = {"topics": topics}.get(name, topics[:1]) if readers else topics * PUBLISHES
+    turns = (topics if has_topics else topics[:1]) if readers else topics * PUBLISHES
     publications = [publishers[0].publication(topic) for topic in turns]
     spare_collector()
     for at in range(rounds):
-        if name.startswith("publish-"):
-            numbers = range(at * PUBLISHES, (at + 1) * PUBLISHES)
-            publications = [publishers[0].publication(topics[0], *vary(name, number)) for number in numbers]
+        numbers = range(at * len(turns), (at + 1) * len(turns))
+        if name.startswith("publish-") or is_mixed:
+            publications = [
+                publishers[0].publication(topic, *vary(name, number))
+                for topic, number in zip(turns, numbers, strict=True)
+            ]
         for number, publication in enumerate(publications):
             publishers[number % len(publishers)].connection.data_received(publication)
             loop.run()
         publishers[0].answer()
-        for reader, poll in zip(readers, [reader.poll(topic) for reader, topic in zip(readers, topics, strict=False)],
-                                strict=True):  # fmt: skip
+        polls = [
+            reader.poll(topic, WAYS[chance(number) >> 2 & 3], mix(number + 1)) if is_mixed else reader.poll(topic)
+            for number, (reader, topic) in enumerate(zip(readers, topics, strict=False), at * len(turns))
+        ]
+        for reader, poll in zip(readers, polls, strict=True):
             reader.connection.data_received(poll)
 
 

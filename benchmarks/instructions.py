@@ -50,6 +50,8 @@ WORKS = {
     "publish-lengths": Work(200, "the same with bodies of 20 to 320 bytes"),
     "publish-keys": Work(200, "the same with an Idempotency-Key on each"),
     "publish-keys-full": Work(200, "the same where there are as many keys as are kept"),
+    "publish-mix": Work(200, "the same by chance: bodies to 3,000 bytes, a token, often a key and a proxy's fields"),
+    "topics-mix": Work(500, "a message through one of 500 topics, with such publishes, and places named in four ways"),
     "browser": Work(200, "a delivery to one of 200 readers with a browser's header fields, and its next poll"),
 }
 
