@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import slosh
 from slosh.errors import BadHttp, InternalError, SloshError
-from slosh.http1.fields import LATE, READ, scan, scan_bytes, scan_lines
+from slosh.http1.fields import LATE, READ, find_end, find_end_in_bytes, scan, scan_bytes, scan_lines
 from slosh.http1.head import Head, parse_head
 from slosh.http1.heads import find_meaning
 from tests.properties import PROPERTY
@@ -136,6 +136,25 @@ def test_both_readers_read_the_same(block: bytes, most: int) -> None:
         assert found[0] == found[1]
 
 
+@PROPERTY
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b"a", b"\r\n", b"abcde"]), max_size=20).map(b"".join), st.integers(0, 40)
+)
+@example(b"\r\n\r\n", 0)
+@example(b"a\r\n\n\r\n\r\n", 0)
+@example(b"\r\n\r\n\r\n\r\n", 1)
+def test_both_ways_find_the_same_end(data: bytes, at: int) -> None:
+    found = data.find(b"\r\n\r\n", at)
+    assert find_end_in_bytes(data, at) == find_end(data, at) == (found + 4 if found >= 0 else 0)
+
+
+@pytest.mark.parametrize("byte", [0x00, 0x01, 0x0A, 0x0D, 0x1F, 0x7F])
+@pytest.mark.parametrize("line", [b"GET /a?b% HTTP/1.1", b"GET /a% HTTP/1.1", b"GET /a HTTP/1.1%"])
+def test_the_request_line_is_checked_to_the_last_byte(line: bytes, byte: int) -> None:
+    with pytest.raises(BadHttp):
+        parse_head(line.replace(b"%", bytes([byte])) + b"\r\nHost: h\r\n\r\n", 64)
+
+
 @pytest.mark.parametrize("reader", [scan_bytes, scan_lines])
 def test_the_request_line_is_one_line(reader: Any) -> None:
     """What a head asks for is joined by line feeds: with one in its request line it could pass for another head."""
@@ -229,8 +248,9 @@ def test_a_field_that_is_not_listed_cannot_be_asked_for() -> None:
 
 def meaning(fields: bytes, line: bytes = LINE) -> bytes:
     read: list[bytes] = []
-    assert scan(line + fields + b"\r\n", 64, read, [])
-    return find_meaning(line + fields + b"\r\n", 0, 0, read)
+    line_end = scan(line + fields + b"\r\n", 64, read, [])
+    assert line_end == len(line)
+    return find_meaning(line + fields + b"\r\n", line_end, 0, 0, read)
 
 
 @pytest.mark.parametrize("name", sorted(READ))
@@ -254,10 +274,11 @@ def test_and_on_nothing_else() -> None:
 def test_the_part_that_differs_is_not_taken_for_a_field() -> None:
     """A line without its changing part, and a line that has none, ask for different things."""
     fields = [b"host", b"h"]
-    block = b"GET /ab HTTP/1.1\r\nHost: h\r\n\r\n"
-    said = {find_meaning(block, *part, fields) for part in ((0, 0), (5, 6), (5, 7), (6, 7))}
+    line = b"GET /ab HTTP/1.1\r\n"
+    block = line + b"Host: h\r\n\r\n"
+    said = {find_meaning(block, len(line), *part, fields) for part in ((0, 0), (5, 6), (5, 7), (6, 7))}
     assert len(said) == 4
-    assert find_meaning(block.replace(b"a", b""), 0, 0, fields) not in said
+    assert find_meaning(block.replace(b"a", b""), len(line) - 1, 0, 0, fields) not in said
 
 
 def test_a_head_like_another_has_its_own_length() -> None:

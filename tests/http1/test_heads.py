@@ -11,30 +11,25 @@ from hypothesis import strategies as st
 from slosh.http1.fields import scan
 from slosh.http1.handler import Action
 from slosh.http1.head import Head, parse_head
-from slosh.http1.heads import GENERATION, HEAVIEST, CachedHead, HeadMemory, Texts, find_meaning, leave_out
+from slosh.http1.heads import GENERATION, HEAVIEST, CachedHead, HeadMemory, Texts, find_meaning
 from tests.properties import PROPERTY
 from tests.web.harness import Site, request
 
 
 def known(block: bytes) -> CachedHead:
-    return CachedHead(block, block, [], Head(block, "GET", "/", "", 1, [], []), Action())
+    return CachedHead(b"", block, block, [], Head(block, "GET", "/", "", 1, [], []), Action())
 
 
 A_GENERATION = GENERATION // known(b"GET /10000").weight
 """Heads that fit in one."""
 
 
-def test_a_head_without_its_part_is_no_head() -> None:
-    """Nothing that a client sends is equal to it, not even the head in which nothing stands at that place."""
-    assert leave_out(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 5, 6) == b"GET / HTTP/1.1\r\nHost: h"
-
-
 def test_what_is_remembered_is_recalled_by_just_its_bytes() -> None:
     memory = HeadMemory()
     one = known(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     memory.remember(one)
-    assert memory.recall(one.block) is one
-    for other in (one.block[:-1], one.block + b"\n", one.block.lower(), one.block.replace(b": ", b":"), b""):
+    assert memory.recall(one.after) is one
+    for other in (one.after[:-1], one.after + b"\n", one.after.lower(), one.after.replace(b": ", b":"), b""):
         assert memory.recall(other) is None
 
 
@@ -56,7 +51,7 @@ def test_what_is_used_stays_whatever_else_comes() -> None:
     for number in range(5 * A_GENERATION):
         memory.remember(known(b"GET /%d" % number))
         if number % (A_GENERATION // 2) == 0:
-            assert memory.recall(mine.block) is mine
+            assert memory.recall(mine.after) is mine
 
 
 def test_a_heavy_head_is_not_remembered() -> None:
@@ -113,7 +108,7 @@ def test_a_head_that_asks_for_the_same_as_another_weighs_as_if_it_were_the_first
     block = request("GET", "/files/a?b=1&c=2")
     longer = block.replace(b"\r\n\r\n", b"\r\nX-Long: %b\r\n\r\n" % (b"x" * 1000))
     first, fresh = (
-        CachedHead(each, b"", [], parse_head(each, site.settings.max_fields), Action()) for each in (block, longer)
+        CachedHead(b"", each, b"", [], parse_head(each, site.settings.max_fields), Action()) for each in (block, longer)
     )
     assert first.like(longer, longer, []).weight == fresh.weight > first.weight
 
@@ -127,10 +122,10 @@ def test_a_head_weighs_as_much_as_it_takes_or_more(site: Site, kind: str) -> Non
         head = parse_head(block, site.settings.max_fields)
         start, end = site.heads.application.split(block)
         read: list[bytes] = []
-        assert scan(block, site.settings.max_fields, read, [])
-        rest = leave_out(block, start, end) if end else block
-        meaning = find_meaning(block, start, end, read)
-        return CachedHead(rest, meaning, read, head, site.heads.application.route(head), start)
+        line_end = scan(block, site.settings.max_fields, read, [])
+        assert line_end
+        meaning = find_meaning(block, line_end, start, end, read)
+        return CachedHead(block[:start], block[end:], meaning, read, head, site.heads.application.route(head))
 
     for number in range(20):
         make(number)

@@ -52,7 +52,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/guard.py",
-        "if self._checked is not grant or isinstance(variable, str):",
+        'if self._checked is not grant or self._checked_for != (variable if isinstance(variable, str) else ""):',
         "if self._checked is not grant:",
         GATE + "test_a_remembered_head_carries_no_right_beyond_new_rules",
         GATE + "test_a_name_in_a_remembered_head_is_looked_at_each_time",

@@ -21,13 +21,14 @@ class Rights:
         publish: those that may be published to.
     """
 
-    __slots__ = ("_publishable", "_readable", "publish", "read", "reads_all", "sees_all")
+    __slots__ = ("_publishable", "_readable", "publish", "publishes_all", "read", "reads_all", "sees_all")
 
     def __init__(self, read: Iterable[str] = (), publish: Iterable[str] = ()) -> None:
         self.read = tuple(dict.fromkeys(read))
         self.publish = tuple(dict.fromkeys(publish))
         self.reads_all = REST in self.read
-        self.sees_all = self.reads_all or REST in self.publish
+        self.publishes_all = REST in self.publish
+        self.sees_all = self.reads_all or self.publishes_all
         self._readable = _make_tree(self.read)
         self._publishable = _make_tree(self.publish)
 
@@ -50,7 +51,7 @@ class Rights:
 
     def may_publish(self, name: str) -> bool:
         """Whether the topic `name` may be published to, ended and opened."""
-        return _has(self._publishable, name)
+        return self.publishes_all or _has(self._publishable, name)
 
     def may_see(self, name: str) -> bool:
         """Whether it may be known that the topic `name` is active, and how many watch it."""

@@ -23,6 +23,8 @@ class Accept:
         values = head.all(b"accept")
         self.is_there = bool(values)
         self._weights: dict[str, float] = {}  # of each media range, in their order; of one that comes twice the best
+        if not values:
+            return
         for member in _MEMBERS.findall(b",".join(values).decode("latin-1").lower()):
             kind = member.partition(";")[0].strip(" \t")
             found = _WEIGHT.search(member)

@@ -9,7 +9,8 @@ The rules of this file:
   or remembered. `Head.all` refuses to tell of a field that is not listed, so none can be read by mistake.
 * There are two readers, which a test compares with each other and with llhttp. Compiled, `scan_bytes` looks at each
   byte once and makes no object for a field that is not read. Where Python runs the source, a loop over bytes would cost
-  ten times as much as `scan_lines`, which leaves the loops to the methods of `bytes`.
+  ten times as much as `scan_lines`, which leaves the loops to the methods of `bytes`. Compiled code calls these as
+  Python does, and `find` alone costs as much as a loop over a hundred bytes.
 """
 
 from typing import Final
@@ -53,6 +54,8 @@ _BY_PLACE: Final[list[bytes]] = [b""] * (32 << 6)
 """The names that are read, no two at one place, which a test holds: so a name is compared with one of them at most."""
 for _each in READ | LATE:
     _BY_PLACE[_place(_each)] = _each
+_IS_LATE: Final = bytes(name in LATE for name in _BY_PLACE)
+"""Whether the name at that place is one of `LATE`."""
 
 _NAMES: Final = {
     spelled: name for name in READ | LATE for spelled in (name, b"-".join(map(bytes.capitalize, name.split(b"-"))))
@@ -60,6 +63,32 @@ _NAMES: Final = {
 """The names that are read, as nearly all clients spell them. Others are found by their lower case."""
 
 _IS_COMPILED: Final = is_compiled()
+
+
+def find_end(data: bytes, at: int) -> int:
+    """Where the head that begins at `at` ends, behind its empty line; 0 where it is not there as a whole."""
+    if _IS_COMPILED:
+        return find_end_in_bytes(data, at)
+    found = data.find(b"\r\n\r\n", at)
+    return found + 4 if found >= 0 else 0
+
+
+def find_end_in_bytes(data: bytes, at: int) -> int:
+    """As `find_end` says, byte by byte."""
+    end: i64 = at + 3
+    size: i64 = len(data)
+    while end < size:
+        # The last byte of an empty line, if it is that: it tells how far away the next place is that may be one.
+        byte: i64 = data[end]
+        if byte == _CR:
+            end += 1
+        elif byte != _LF:
+            end += 4
+        elif data[end - 1] == _CR and data[end - 2] == _LF and data[end - 3] == _CR:
+            return end + 1
+        else:
+            end += 2
+    return 0
 
 
 def scan(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) -> int:
@@ -85,14 +114,17 @@ def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call fo
 ) -> int:
     """As `scan` says, byte by byte. A block ends with an empty line, so no loop runs over its end."""
     left: i64 = max_fields
-    line_end: i64 = block.find(b"\n") + 1
+    at: i64 = 0
+    while block[at] != _LF:
+        at += 1
     # `find_meaning` joins the request line and the fields by line feeds.
-    if line_end < 2 or block[line_end - 2] != _CR:
+    if at == 0 or block[at - 1] != _CR:
         return 0
-    at: i64 = line_end
+    at += 1
+    line_end: i64 = at
     end: i64 = len(block) - 2
     longest: i64 = _LONGEST
-    is_token, by_place = _IS_TOKEN, _BY_PLACE  # as locals they are looked up once
+    is_token, by_place, is_late = _IS_TOKEN, _BY_PLACE, _IS_LATE  # as locals they are looked up once
     while at < end:
         start: i64 = at
         byte: i64 = block[at]
@@ -114,7 +146,8 @@ def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call fo
         if length <= longest:
             first: i64 = block[start]
             last: i64 = block[begin - 2]
-            name = by_place[(first + last & 31) << 6 | length]
+            place: i64 = (first + last & 31) << 6 | length
+            name = by_place[place]
             same: i64 = 0
             if name:
                 while same < length and block[start + same] | _LOWER == name[same]:
@@ -126,7 +159,7 @@ def scan_bytes(  # noqa: C901, PLR0912 - one loop over a line's parts; a call fo
                 while begin < stop and (block[stop - 1] == _SPACE or block[stop - 1] == _TAB):
                     stop -= 1
                 read.append(name)
-                if name in LATE:
+                if is_late[place]:
                     late.append(name)
                     late.append(block[begin:stop])
                     read.append(b"")

@@ -13,6 +13,7 @@ The rules of this file:
 import re
 from typing import TYPE_CHECKING, Final
 
+from slosh.compiled import mypyc_attr
 from slosh.errors import (
     BadHttp,
     ExpectationFailed,
@@ -44,8 +45,12 @@ _MAX_LENGTH_DIGITS: Final = 15
 """A body of a petabyte is refused by its bound; more digits than that are an attack on somebody's integer."""
 _NO_LENGTH: Final = "A Content-Length is one whole number (RFC 9110 §8.6)."
 
+_HASH: Final = 0x23
+_TAB: Final = 0x09
+_MINORS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_BY_SPELLING: Final = {method.encode("ascii"): method for method in METHODS}
 _CONTROLS: Final = bytes(set(range(0x20)) - {0x09, 0x0A, 0x0D}) + b"\x7f"
-_VERSION: Final = re.compile(rb"HTTP/([0-9])\.([0-9])", re.ASCII)
+_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]", re.ASCII)
 _HOST: Final = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2}){1,255}(?::[0-9]{0,5})?"  # reg-name or IPv4 (RFC 3986 §3.2.2)
     rb"|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{0,5})?"  # an IPv6 address
@@ -54,6 +59,7 @@ _ABSOLUTE: Final = re.compile(rb"https?://(%b)((?:[/?].*)?)" % _HOST.pattern, re
 _PATH: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=:@/\[\]|^`{}\"-]|%[0-9A-Fa-f]{2})*")
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Head:
     """A request's head that is sound. Immutable once made, and shared by requests with the same bytes.
 
@@ -209,14 +215,15 @@ def parse_head(block: bytes, max_fields: int) -> Head:
         BadHttp: it is unsound, or could be read in two ways.
         HttpVersionNotSupported, MethodUnknown, ExpectationFailed, HeadTooLarge: as they say.
     """
-    _check_bytes(block)
     line, _, rest = block.partition(b"\r\n")
-    method, target, minor = _parse_request_line(line)
-    if rest.count(b"\r\n") - 1 > max_fields:
-        raise HeadTooLarge(f"A request has at most {max_fields} header fields (max_fields).")
     read: list[bytes] = []
     late: list[bytes] = []
-    if not block.endswith(b"\r\n\r\n") or not scan(block, max_fields, read, late):
+    has_fields = block.endswith(b"\r\n\r\n") and scan(block, max_fields, read, late) > 0
+    _check_bytes(line if has_fields else block)  # Those of the fields were checked.
+    method, target, minor = _parse_request_line(line)
+    if not has_fields:
+        if rest.count(b"\r\n") - 1 > max_fields:
+            raise HeadTooLarge(f"A request has at most {max_fields} header fields (max_fields).")
         raise BadHttp("This is no HTTP/1.1 request: a header field is a name without spaces, a colon and a value.")
     origin, authority = _to_origin_form(method, target)
     _check_host(_find_all(read, b"host"), minor)
@@ -244,7 +251,7 @@ def _check_bytes(block: bytes) -> None:
     ends = block.count(b"\r\n")
     if block.count(b"\n") != ends or block.count(b"\r") != ends:
         raise BadHttp("Lines end with CR LF, and neither stands alone (RFC 9112 §2.2).")
-    if b"\r\n " in block or b"\r\n\t" in block:
+    if block.find(b"\r\n ") >= 0 or block.find(b"\r\n\t") >= 0:  # `in` tries first whether bytes are a number.
         raise BadHttp("A header field is not folded over lines (RFC 9112 §5.2).")
     if len(block.translate(None, _CONTROLS)) != len(block):
         raise BadHttp("There is a control character in the head of the request (RFC 9110 §5.5).")
@@ -254,18 +261,20 @@ def _parse_request_line(line: bytes) -> tuple[str, bytes, int]:
     parts = line.split(b" ")
     if len(parts) != 3 or not all(parts):
         raise BadHttp("The first line is a method, a target and a version, with one space between (RFC 9112 §3).")
-    version = _VERSION.fullmatch(parts[2])
-    if version is None:
+    minor = _MINORS.get(parts[2])
+    if minor is None:
+        if _VERSION.fullmatch(parts[2]):
+            raise HttpVersionNotSupported("HTTP/1.1 and HTTP/1.0 are spoken here: ask with HTTP/1.1.")
         raise BadHttp("The first line ends with the version, HTTP/1.1 (RFC 9112 §2.3).")
-    if version[1] != b"1" or version[2] not in (b"0", b"1"):
-        raise HttpVersionNotSupported("HTTP/1.1 and HTTP/1.0 are spoken here: ask with HTTP/1.1.")
-    if not _TOKEN.fullmatch(parts[0]) or len(parts[0]) > _LONGEST_METHOD:
-        raise BadHttp(f"A method is a token (RFC 9110 §9.1) of at most {_LONGEST_METHOD} characters.")
-    method = parts[0].decode("ascii")
-    if method not in METHODS:
+    method = _BY_SPELLING.get(parts[0])
+    if method is None:
+        if not is_method(parts[0]):
+            raise BadHttp(f"A method is a token (RFC 9110 §9.1) of at most {_LONGEST_METHOD} characters.")
         known = ", ".join(sorted(METHODS))
-        raise MethodUnknown(f"The method {method} is not known here; those that are: {known}, in upper case.")
-    return method, parts[1], int(version[2])
+        raise MethodUnknown(
+            f"The method {parts[0].decode('ascii')} is not known here; those that are: {known}, in upper case."
+        )
+    return method, parts[1], minor
 
 
 def _to_origin_form(method: str, target: bytes) -> tuple[bytes, bytes]:
@@ -290,7 +299,7 @@ def _to_origin_form(method: str, target: bytes) -> tuple[bytes, bytes]:
         if not target.startswith(b"/"):
             target = b"/" + target
     path = target.partition(b"?")[0]
-    if b"#" in target or b"\t" in target or not target.isascii() or not _PATH.fullmatch(path):
+    if _HASH in target or _TAB in target or not target.isascii() or not _PATH.fullmatch(path):
         raise BadHttp("The target of a request is an encoded path and query, without a fragment (RFC 3986 §3.3).")
     return target, authority
 

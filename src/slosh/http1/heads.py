@@ -32,7 +32,7 @@ HEAVIEST: Final = 24 * 1024
 """Bytes that a head may take with what is made of it. A heavier one is not remembered, nor kept by a connection that is
 idle: it is parsed each time."""
 
-_KNOWN: Final = 3600
+_KNOWN: Final = 2400
 """Bytes of what is made of any head: objects of fixed size."""
 _COPIES: Final = 6
 """Bytes in memory for each byte of a head: it stands in several texts."""
@@ -42,59 +42,52 @@ _PART: Final = 300
 """Bytes of objects for each parameter of a query, and for each name or place in a list."""
 
 
-_END: Final = b"\r\n\r\n"
-
-
 class CachedHead:
     """A head that was parsed, and what is done for it.
 
     Attributes:
-        block: its bytes without its variable part (see `Application.split`).
         meaning: what it asks for, as `find_meaning` gives it.
         asked: the fields of it that count, as `find_meaning` takes them.
-        head: for any such part.
+        head: for any variable part (see `Application.split`).
         action: for the part that it had when it was parsed; `action.run_with` runs it for another.
         start: where that part stood, 0 for none.
+        after: its bytes from behind that part to its end, all of it where there is none.
         weight: bytes that all of it takes in memory, rather too many than too few.
     """
 
-    __slots__ = ("_after", "_before", "_line", "action", "asked", "block", "head", "meaning", "start", "weight")
+    __slots__ = ("_before", "_line", "action", "after", "asked", "head", "meaning", "start", "weight")
 
-    def __init__(  # noqa: PLR0913 - each is a part of what it holds
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a part of what it holds; by position, as names cost a call more
         self,
-        block: bytes,
+        before: bytes,
+        after: bytes,
         meaning: bytes,
         asked: list[bytes],
         head: Head,
         action: Action,
-        start: int = 0,
-        *,
-        weight: int = 0,
         line: bytes = b"",
+        weight: int = 0,
     ) -> None:
-        self.block = block
+        self._before = before
+        self.after = after
+        self.start = len(before)
         self.meaning = meaning
         self.asked = asked
         self.head = head
         self.action = action
-        self.start = start
-        self._before = block[:start]
-        self._after = block[start:] + _END if start else b""
         # The request line, from behind its variable part to its end.
-        self._line = line or block[start:].partition(b"\r\n")[0] + b"\r\n"
-        self.weight = weight or _KNOWN + _COPIES * len(block) + _weigh(head)
+        self._line = line or after.partition(b"\r\n")[0] + b"\r\n"
+        self.weight = weight or _KNOWN + _COPIES * (len(before) + len(after)) + _weigh(head)
 
-    def like(self, block: bytes, raw: bytes, late: list[bytes]) -> "CachedHead":
-        """The same for another head that asks for the same: `raw`, or `block` without its variable part.
+    def like(self, block: bytes, after: bytes, late: list[bytes]) -> "CachedHead":
+        """The same for `block`, another head that asks for the same; `after` and `late` are those of it.
 
         Raises:
             BadHttp: its length is none.
         """
-        weight = self.weight + _COPIES * (len(block) - len(self.block))
-        head = self.head.like(raw, late)
-        return CachedHead(
-            block, self.meaning, self.asked, head, self.action, self.start, weight=weight, line=self._line
-        )
+        weight = self.weight + _COPIES * (len(after) - len(self.after))
+        head = self.head.like(block, late)
+        return CachedHead(self._before, after, self.meaning, self.asked, head, self.action, self._line, weight)
 
     def find_part(self, block: bytes, line_end: int, read: list[bytes]) -> tuple[int, object | None]:
         """Where the variable part ends in a head that asks for the same, and what it means there.
@@ -124,11 +117,11 @@ class CachedHead:
         anything, also the end of that head and the beginning of another.
         """
         start = self.start
-        stop = end - len(self._after)
+        stop = end - len(self.after)
         if not (0 < start < stop and data.startswith(self._before)):
             return None
         # A head without a body, as of a poll, is compared where it stands.
-        is_like = data.endswith(self._after) if end == len(data) else data[stop:end] == self._after
+        is_like = data.endswith(self.after) if end == len(data) else data[stop:end] == self.after
         return self.action.understand(data[start:stop]) if is_like else None
 
 
@@ -164,24 +157,18 @@ class LastHead:
         self.variable = variable
 
 
-def leave_out(block: bytes, start: int, end: int) -> bytes:
-    """A head without its part from `start` to `end`, and without the empty line at its end.
-
-    So it is none, and never taken for a head in which nothing stands at that place.
-    """
-    return block[:start] + block[end : -len(_END)]
-
-
-def find_meaning(block: bytes, start: int, end: int, read: list[bytes]) -> bytes:
+def find_meaning(block: bytes, line_end: int, start: int, end: int, read: list[bytes]) -> bytes:
     """What a head asks for: its request line without the part from `start` to `end`, and the fields `read`.
 
     The parts are joined by line feeds, which stand in none of them, so heads that differ in one part ask for different
     things.
+
+    Args:
+        line_end: where its fields begin.
     """
-    line_end = block.find(b"\r\n")
     if not end:
-        return b"\n".join([block[:line_end], *read])
-    return b"\n".join([block[:start], block[end:line_end], b"", *read])
+        return b"\n".join([block[: line_end - 2], *read])
+    return b"\n".join([block[:start], block[end : line_end - 2], b"", *read])
 
 
 _DIGEST: Final = 20
@@ -373,16 +360,16 @@ class Heads:
             start, meaning = found.start, found.meaning
         else:
             start, end = self.application.split(block)
-            meaning = find_meaning(block, start, end, read)
+            meaning = find_meaning(block, line_end, start, end, read)
             found = self.memory.recall(meaning)
             if found is not None and end:
                 variable = found.action.understand(block[start:end])
-        rest = leave_out(block, start, end) if end else block
+        after = block[end:] if end else block
         if found is None or (end and variable is None):
-            found = CachedHead(rest, meaning, read, *self._parse(block), start)
+            found = CachedHead(block[:start], after, meaning, read, *self._parse(block))
             self.memory.remember(found)
-        elif found.block != rest:
-            found = found.like(rest, block, late)
+        elif found.after != after:
+            found = found.like(block, after, late)
         latest.become(block, found, variable)
         return found if found.weight <= HEAVIEST else None  # It is kept while the connection is idle.
 

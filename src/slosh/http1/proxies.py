@@ -116,7 +116,9 @@ def find_prefix(head: Head) -> str:
     Whether the word of the peer counts has to be asked before it is used.
     """
     values = head.all(b"x-forwarded-prefix")
-    text = values[0].decode("latin-1").rstrip("/") if len(values) == 1 else ""
+    if len(values) != 1:
+        return ""
+    text = values[0].decode("latin-1").rstrip("/")
     if len(text) > _LONGEST_PREFIX or not _PREFIX.fullmatch(text) or {".", ".."} & set(text.split("/")):
         return ""
     return text

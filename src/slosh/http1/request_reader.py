@@ -25,6 +25,7 @@ from slosh.errors import (
 from slosh.http1.bodies import BodyReader, ChunkedBody, SizedBody, check_size, fits
 from slosh.http1.connection import MAX_PIPELINED, Connection
 from slosh.http1.exchange import Exchange
+from slosh.http1.fields import find_end
 from slosh.http1.handler import Action
 from slosh.http1.head import CHUNKED, Head
 from slosh.http1.heads import CachedHead, Heads, LastHead
@@ -100,8 +101,8 @@ class RequestReader(Connection):
         heads = self._heads
         latest = heads.latest
         while at < end:
-            stop = data.find(b"\r\n\r\n", at) + 4
-            if stop < 4:
+            stop = find_end(data, at)
+            if not stop:
                 self._keep_part(data[at:] if at else data)
                 return
             block = data[at:stop]

@@ -30,6 +30,7 @@ class Guard(GuardedAction):
     __slots__ = (
         "_action",
         "_checked",
+        "_checked_for",
         "_credential",
         "_gate",
         "_grant",
@@ -48,7 +49,8 @@ class Guard(GuardedAction):
         self._credential = credential
         self._grant: Grant | None = None  # what the token gave when it was last asked
         self._may_hold = action.may_be_held()
-        self._checked: Grant | None = None  # with which the action was allowed, whatever its variable part says
+        self._checked: Grant | None = None  # with which the action was allowed,
+        self._checked_for = ""  # and for which topic, where the variable part names one
         self.fields = action.fields
         self.max_body = action.max_body
         self.body_bound = action.body_bound
@@ -129,7 +131,7 @@ class Guard(GuardedAction):
         gate, action = self._gate, self._action
         gate.check_rate(connection, self._grant)
         grant = self._find_grant(connection)
-        if self._checked is not grant or isinstance(variable, str):
+        if self._checked is not grant or self._checked_for != (variable if isinstance(variable, str) else ""):
             self._check(grant, variable)
         gate.check_token_rate(connection, grant)
         if gate.messages is not None:
@@ -155,8 +157,8 @@ class Guard(GuardedAction):
     def _check(self, grant: Grant, variable: object | None) -> None:
         if not self._action.is_allowed(grant.rights, variable):
             raise self._refusal(grant)
-        if not isinstance(variable, str):
-            self._checked = grant
+        self._checked = grant
+        self._checked_for = variable if isinstance(variable, str) else ""
 
     def _refusal(self, grant: Grant) -> SloshError:
         is_public = self._gate.authority is not None and grant is self._gate.authority.public

@@ -54,7 +54,7 @@ def check_json(text: bytes, max_depth: int) -> bytes:
     if not _is_ascii(value):
         check_utf8(value, indent_of(text))
     # A text that is shorter than the bound cannot be deeper.
-    if len(value) > max_depth and value.count(b"[") + value.count(b"{") > max_depth:
+    if len(value) > max_depth and _has_brackets(value, max_depth):
         _check_depth(value, max_depth, indent_of(text))
     try:
         # By number and by `find`, because `in` tries first whether bytes are a number, which costs ten times as much.
@@ -67,6 +67,14 @@ def check_json(text: bytes, max_depth: int) -> bytes:
     except RecursionError:  # msgspec's own, on the stack, of which the caller has used a part
         raise too_deep(max_depth, indent_of(text)) from None
     return value
+
+
+def _has_brackets(value: bytes, number: int) -> bool:
+    """Whether more than `number` brackets open in `value`, also within strings."""
+    # By what is left without them: where there are few that takes a tenth of the time of `count`, which looks at
+    # each byte by itself before Python 3.13.
+    most = number + 1
+    return 2 * len(value) - len(value.replace(b"[", b"", most)) - len(value.replace(b"{", b"", most)) > number
 
 
 def check_portion(portion: bytes, value: bytes, at: int, before: int, max_depth: int) -> None:

@@ -123,7 +123,7 @@ class Routes(Application):
     def pick_cookies(self, late: list[bytes]) -> list[bytes]:
         """That of the session alone: a reader's place differs from one request to the next, and changes no action."""
         values = [late[at + 1] for at in range(0, len(late), 2) if late[at] == b"cookie"]
-        session = find_cookie(values, COOKIE)
+        session = find_cookie(values, COOKIE) if values else None
         return [] if session is None else [b"cookie", session.encode("latin-1")]
 
     def route(self, head: Head) -> Action:

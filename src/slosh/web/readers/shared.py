@@ -109,7 +109,9 @@ class Reader(Opener):
         self._besides = self.besides + _TIME if asked.wanted.times else self.besides
         self.sifts = bool(asked.wanted.key)
         self.takes_time = asked.several or self.sifts
-        self.key = keys.find(repr((asked.format, asked.wanted, asked.cookie, asked.minimal, fields)))
+        wanted = asked.wanted
+        said = (asked.format.name, wanted.limit, wanted.key, wanted.times, asked.cookie, asked.minimal, fields)
+        self.key = keys.find(repr(said))
 
     def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - another cursor, the same topics
         """Whether all the topics may be read that are named, and all that the patterns could ever match."""
