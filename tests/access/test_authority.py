@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from slosh.access import authority as module
 from slosh.access.authority import Authority
 from slosh.access.jwt import BadToken
 from slosh.access.rights import Rights
@@ -18,8 +17,8 @@ PUBLIC = Rights(["open"], [])
 NOW = 1_800_000_000.0
 
 
-def authority(rules: AccessRules, skew: float = 0.0) -> Authority:
-    return Authority(rules, skew=skew, max_token=8192)
+def authority(rules: AccessRules, skew: float = 0.0, most: int = 10_000) -> Authority:
+    return Authority(rules, skew=skew, max_token=8192, most=most)
 
 
 def test_a_token_gives_its_rights_and_those_that_are_public() -> None:
@@ -87,10 +86,9 @@ def test_a_jwks_file_that_changed_is_read_again(tmp_path: Path, caplog: pytest.L
     assert caplog.text.count("the keys stay as they are") == 1
 
 
-def test_the_oldest_grants_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REMEMBERED", 10)
+def test_the_oldest_grants_are_forgotten() -> None:
     tokens = [f"slosh_{number}" for number in range(50)]
-    known = authority(AccessRules(tokens=tuple(token_row(each, name=each) for each in tokens)))
+    known = authority(AccessRules(tokens=tuple(token_row(each, name=each) for each in tokens)), most=10)
     for each in tokens:
         assert known.identify(each, NOW).name == each
     assert len(known._young) + len(known._old) <= 20

@@ -43,6 +43,7 @@ class Authority:
         max_token: bytes of a token that is looked at.
         look: tells whether a file has changed.
         read: reads a JWKS file.
+        most: grants that each of two generations remembers.
 
     Raises:
         SettingError: the JWKS file cannot be read.
@@ -57,6 +58,7 @@ class Authority:
         "_keys",
         "_look",
         "_looked",
+        "_most",
         "_old",
         "_read",
         "_skew",
@@ -77,7 +79,9 @@ class Authority:
         max_token: int,
         look: Stamp = stamp,
         read: ReadKeys = read_jwks,
+        most: int = REMEMBERED,
     ) -> None:
+        self._most = most
         self._look = look
         self._read = read
         self.generation = 0
@@ -131,7 +135,7 @@ class Authority:
             grant = self._find(token, digest.hex(), now)
         if now >= grant.expires:
             raise BadToken("This token has expired.")
-        if len(self._young) >= REMEMBERED:
+        if len(self._young) >= self._most:
             self._old, self._young = self._young, {}
         self._young[digest] = grant
         return grant
