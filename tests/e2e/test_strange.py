@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from tests.conftest import need
-from tests.e2e.conftest import Slosh, until
+from tests.e2e.conftest import Slosh, trying, until
 from tests.e2e.test_shared import LIVE, SHARE, tab, until_got
 
 need("module:playwright")
@@ -69,16 +69,18 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("name", ["__proto__", "constructor", "toString"])
-def test_a_topic_named_like_something_of_the_language_is_a_topic(
-    slosh: Slosh, context: "BrowserContext", name: str
-) -> None:
-    pages = [tab(context, slosh, name), tab(context, slosh, f"{name},other"), tab(context, slosh, "*")]
-    for count in (1, 2):
-        slosh.post_when_watched(name, count)
-        for page in pages:
-            assert until_got(page, name, count) == [1, 2][:count]
-    assert pages[0].evaluate("Object.keys(Object.prototype)") == []
+def test_a_topic_named_like_something_of_the_language_is_a_topic(slosh: Slosh, context: "BrowserContext") -> None:
+    of_all = tab(context, slosh, "*")
+    for name in ("__proto__", "constructor", "toString"):
+        with trying(name):
+            pages = [tab(context, slosh, name), tab(context, slosh, f"{name},other"), of_all]
+            for count in (1, 2):
+                slosh.post_when_watched(name, count)
+                for page in pages:
+                    assert until_got(page, name, count) == [1, 2][:count]
+            assert pages[0].evaluate("Object.keys(Object.prototype)") == []
+            for page in pages[:2]:
+                page.close()
 
 
 def test_a_mistake_in_a_pages_handler_costs_no_other_message(slosh: Slosh, new_page: Open) -> None:
@@ -231,24 +233,24 @@ HOSTILE: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("path", "topic", "good", "place", "shown"),
-    [
-        ("poll/", "poll/result", {"votes": {"Tea": 2}}, "#said", "2 votes"),
-        ("chat/#garden", "chat/garden", {"from": "Ada", "text": "Hello"}, "#log p >> nth=-1", "AdaHello"),
-        ("log-tail/#log/a", "log/a", "the last line", "li >> nth=-1", "the last line"),
-        (
-            "earthquakes/",
-            "quakes",
-            {"magnitude": 9, "seconds": 5, "longitude": 1, "latitude": 1, "depth_km": 1, "place": "here"},
-            "#strongest li >> nth=0",
-            "9.0here",
-        ),
-        ("generation/#answer/a", "answer/a", "the end", "#answer", "the end"),
-    ],
-)
+#: Of an example: its address, a topic, a message that it is for, and where what of it shows.
+EXAMPLES: list[tuple[str, str, Any, str, str]] = [
+    ("poll/", "poll/result", {"votes": {"Tea": 2}}, "#said", "2 votes"),
+    ("chat/#garden", "chat/garden", {"from": "Ada", "text": "Hello"}, "#log p >> nth=-1", "AdaHello"),
+    ("log-tail/#log/a", "log/a", "the last line", "li >> nth=-1", "the last line"),
+    (
+        "earthquakes/",
+        "quakes",
+        {"magnitude": 9, "seconds": 5, "longitude": 1, "latitude": 1, "depth_km": 1, "place": "here"},
+        "#strongest li >> nth=0",
+        "9.0here",
+    ),
+    ("generation/#answer/a", "answer/a", "the end", "#answer", "the end"),
+]
+
+
 def test_an_example_takes_whatever_is_posted_and_goes_on(
-    examples: str, new_context: "Callable[[], BrowserContext]", path: str, topic: str, good: Any, place: str, shown: str
+    examples: str, new_context: "Callable[[], BrowserContext]"
 ) -> None:
     """In a browser that keeps nothing for pages."""
     from slosh.client import Client
@@ -256,12 +258,14 @@ def test_an_example_takes_whatever_is_posted_and_goes_on(
     context = new_context()
     context.add_init_script(NO_STORAGE)
     page = context.new_page()
-    page.goto(f"{examples}/{path}")
     with Client(examples) as client:
-        assert client.watchers(topic, wait=30.0)
-        for message in (*HOSTILE, good):
-            client.publish(topic, message)
-    expect(page.locator(place)).to_contain_text(shown)
+        for path, topic, good, place, shown in EXAMPLES:
+            with trying(path):
+                page.goto(f"{examples}/{path}")
+                assert client.watchers(topic, wait=30.0)
+                for message in (*HOSTILE, good):
+                    client.publish(topic, message)
+                expect(page.locator(place)).to_contain_text(shown)
 
 
 @pytest.mark.parametrize("path", ["chat/#100%", "log-tail/#100%"])
@@ -270,19 +274,20 @@ def test_an_address_that_was_typed_by_hand_is_taken_as_it_stands(examples: str, 
     expect(page.locator("body")).to_contain_text("100%")
 
 
-@pytest.mark.parametrize("topics", ["t", "t,u"])
-def test_what_is_no_json_twice_is_told_and_passed_over(slosh: Slosh, context: "BrowserContext", topics: str) -> None:
+def test_what_is_no_json_twice_is_told_and_passed_over(slosh: Slosh, context: "BrowserContext") -> None:
     """The viewer goes on behind it, with a gap that it counts, and says so."""
     context.add_init_script(BREAKING)
     page = context.new_page()
-    page.goto(f"{slosh.url}/view/{topics}")
-    expect(page.locator("#state")).to_have_attribute("data-state", "live")
-    slosh.post("t", 1)
-    expect(page.locator("#received")).to_have_text("1")
-    slosh.post("t", 2)
-    expect(page.locator("#why")).to_have_text("Not all is shown: a message that is no JSON was passed over")
-    slosh.post("t", 4)
-    expect(page.locator("#received")).to_have_text("2")
-    expect(page.locator("#missed")).to_have_text("1")
-    expect(page.locator("#state")).to_have_attribute("data-state", "live")
-    expect(page.locator("#message")).to_have_text("4")
+    for topic, topics in (("t", "t"), ("u", "u,v")):
+        with trying(topics):
+            page.goto(f"{slosh.url}/view/{topics}")
+            expect(page.locator("#state")).to_have_attribute("data-state", "live")
+            slosh.post(topic, 1)
+            expect(page.locator("#received")).to_have_text("1")
+            slosh.post(topic, 2)
+            expect(page.locator("#why")).to_have_text("Not all is shown: a message that is no JSON was passed over")
+            slosh.post(topic, 4)
+            expect(page.locator("#received")).to_have_text("2")
+            expect(page.locator("#missed")).to_have_text("1")
+            expect(page.locator("#state")).to_have_attribute("data-state", "live")
+            expect(page.locator("#message")).to_have_text("4")
