@@ -3,8 +3,8 @@
 The rules of this file:
 
 * Long work comes first, so that no worker is left with it at the end.
-* Half of the workers begin with tests that have the processor busy, which are those of a browser, and half with tests
-  that mostly wait, so that at no time all of them wait. Each takes of the others' what is left, before it takes of the
+* Every second worker begins with tests that have the processor busy, which are those of a browser, and the others with
+  tests that mostly wait, so that at no time all of them wait. Each takes what is left of the others', before it takes
   quick ones.
 * A file goes to one worker as a whole, because handing out each test by itself costs more than a quick test does, and
   because the tests of a file may share a server. Long tests are handed out one by one.
@@ -117,7 +117,7 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no type
     def add_node(self, node: object) -> None:
         """Hear of a worker."""
         super().add_node(node)
-        self._begins_busy[node] = len(self._begins_busy) % 2 == 0
+        self._begins_busy[node] = len(self._begins_busy) % 2 == 1
 
     def mark_test_complete(self, node: object, item_index: int, duration: float = 0) -> None:
         """Forget units that are done: all that a worker has is counted after each test."""

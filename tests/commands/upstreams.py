@@ -1,6 +1,7 @@
 """A real MQTT broker, a real Redis and a real PostgreSQL, each with a login, for `slosh bridge` to read from."""
 
 import asyncio
+import atexit
 import os
 import pwd
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -150,6 +152,26 @@ class RedisChannels(Source):
         return said[1] == 1
 
 
+@cache
+def new_cluster(user: str) -> Path:
+    """The files of a new PostgreSQL. To make them takes half a second of CPU, to copy them a tenth of that."""
+    home = Path(tempfile.mkdtemp(prefix="slosh-postgres-"))
+    atexit.register(shutil.rmtree, home)
+    word = home / "password"
+    word.write_text(PASSWORD)
+    if user:
+        shutil.chown(home, user)
+        shutil.chown(word, user)
+    options = ("-U", "ann", "-A", "scram-sha-256", "-N", "-E", "UTF8", "--locale=C", f"--pwfile={word}")
+    subprocess.run(
+        (*as_user(user), need("initdb"), "-D", str(home / "data"), "--no-instructions", *options),
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )
+    return home / "data"
+
+
 class Postgres(Source):
     """The notifications of a PostgreSQL, which does not run as root."""
 
@@ -167,18 +189,9 @@ class Postgres(Source):
     def start(self) -> None:
         user = self._user()
         if not self._data.exists():
-            word = self._home / "password"
-            word.write_text(PASSWORD)
             if user:
                 shutil.chown(self._home, user)
-                shutil.chown(word, user)
-            options = ("-U", "ann", "-A", "scram-sha-256", "-N", "-E", "UTF8", "--locale=C", f"--pwfile={word}")
-            subprocess.run(
-                (*as_user(user), need("initdb"), "-D", str(self._data), "--no-instructions", *options),
-                check=True,
-                capture_output=True,
-                cwd="/",
-            )
+            subprocess.run(("cp", "-a", str(new_cluster(user)), str(self._data)), check=True)
         settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
