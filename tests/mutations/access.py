@@ -52,6 +52,31 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/guard.py",
+        "self._check(grant, connection.held_topic or None)",
+        "self._check(grant, None)",
+        "web/test_revoked.py::"
+        "test_what_is_published_is_looked_at_again_by_its_own_topic_though_its_head_is_known_with_another",
+    ),
+    row(
+        "web/publish_several.py",
+        "self._revoked = error",
+        "pass",
+        "web/test_revoked.py::test_topics_of_a_batch_that_were_not_begun_are_refused_when_its_token_is_taken_away",
+    ),
+    row(
+        "web/process.py",
+        "if hub.classes is not self._classes:  # since a reload",
+        "if False:",
+        "web/test_process.py::test_classes_that_a_reload_brings_while_topics_are_counted_are_told_with_all_of_theirs",
+    ),
+    row(
+        "web/pages.py",
+        "if counts.go_on(_AT_A_TIME):",
+        "if counts.go_on(1 << 60):",
+        "web/test_process.py::test_very_many_topics_are_counted_some_in_a_turn",
+    ),
+    row(
+        "web/guard.py",
         'if self._checked is not grant or self._checked_for != (variable if isinstance(variable, str) else ""):',
         "if self._checked is not grant:",
         GATE + "test_a_remembered_head_carries_no_right_beyond_new_rules",

@@ -14,6 +14,7 @@ from slosh.web.process import count_open_files, find_start, read_memory
 from tests.core.hubs import generous
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site
+from tests.web.test_portions import turn
 
 
 def test_the_process_is_told_as_the_system_sees_it() -> None:
@@ -88,3 +89,57 @@ def test_a_class_is_named_as_in_the_settings(make_site: MakeSite) -> None:
     text = site.get("/-/metrics").body.decode()
     assert re.search(r'^slosh_class_topics\{class="a\\"b"\} 0.0$', text, re.MULTILINE)
     assert Settings().topics == {}
+
+
+VERY_MANY = 10_000
+
+
+@pytest.fixture
+def busy(make_site: MakeSite) -> Site:
+    """A site with very many topics, two of three of a class of their own."""
+    rule = TopicClass("t/*", queue=10, queue_bytes=1000, linger=30.0)
+    site = make_site(max_topics=2 * VERY_MANY)
+    site.hub.set_bounds(generous(Classes(site.hub.classes.default, [rule]), max_topics=2 * VERY_MANY), 0.0)
+    for number in range(VERY_MANY):
+        topic = site.hub.open(f"t/{number}" if number % 3 else f"other/{number}", site.loop.time())
+        site.hub.append(topic, [b"12345"], site.loop.time())
+    site.advance(0)
+    return site
+
+
+def counted(text: str, name: str) -> float:
+    """What the metrics tell under a name."""
+    return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} "))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_very_many_topics_are_counted_some_in_a_turn(busy: Site, method: str) -> None:
+    """All in one turn took 45 ms with as many as there may be, and any client may ask again and again."""
+    client = busy.connect()
+    client.wire.unread.append(f"{method} /-/metrics HTTP/1.1\r\nHost: slosh.test\r\n\r\n".encode())
+    client.wire.feed()
+    turns = 0
+    while client.silent():
+        turn(busy)
+        turns += 1
+    assert turns >= 2
+    answer = client.next(method)
+    assert answer.status == 200
+    if method == "GET":
+        text = answer.body.decode()
+        assert counted(text, "slosh_ring_bytes") == 5 * VERY_MANY
+        assert counted(text, 'slosh_class_topics{class="t/*"}') == VERY_MANY * 2 // 3
+
+
+def test_classes_that_a_reload_brings_while_topics_are_counted_are_told_with_all_of_theirs(busy: Site) -> None:
+    client = busy.connect()
+    client.wire.unread.append(b"GET /-/metrics HTTP/1.1\r\nHost: slosh.test\r\n\r\n")
+    client.wire.feed()
+    turn(busy)
+    assert client.silent()
+    rule = TopicClass("other/*", queue=10, queue_bytes=1000, linger=30.0)
+    busy.hub.set_bounds(generous(Classes(busy.hub.classes.default, [rule]), max_topics=2 * VERY_MANY), 0.0)
+    busy.advance(0)
+    text = client.next().body.decode()
+    assert counted(text, 'slosh_class_topics{class="other/*"}') == VERY_MANY // 3 + 1
+    assert counted(text, 'slosh_class_topics{class="default"}') == VERY_MANY * 2 // 3

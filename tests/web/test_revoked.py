@@ -106,3 +106,38 @@ def test_signatures_of_very_many_new_tokens_are_checked_some_in_a_turn(
         turns += 1
         assert turns < 1000
     assert {client.next().status for client in clients} == {200}
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_is_published_is_looked_at_again_by_its_own_topic_though_its_head_is_known_with_another(
+    site: Site, *, stays: bool
+) -> None:
+    """The right to publish to the topic of the head that came first was looked at."""
+    fields = bearer(ALMIGHTY) | {"Content-Type": "application/x-ndjson"}
+    client = site.connect().post("/topics/mine/b", b"0", **fields)
+    assert client.next().status == 200
+    client.wire.unread += [request("POST", "/topics/mine/a", b"1\n" * LINES, **fields)]
+    client.wire.feed()
+    assert client.silent()
+    topic = "mine/a" if stays else "mine/b"
+    reload(site, AccessRules(NOTHING, (token_row(ALMIGHTY, read=["**"], publish=[topic]),)))
+    site.advance(1)
+    answer = client.next()
+    assert answer.status == (200 if stays else 403)
+    assert site.get("/topics/mine/a?wait=0", **bearer(ALMIGHTY)).json["max"] == (1 + LINES if stays else 1)
+
+
+def test_topics_of_a_batch_that_were_not_begun_are_refused_when_its_token_is_taken_away(site: Site) -> None:
+    """The others went on by the rights that it had."""
+    lines = b"".join(b'{"topic":"mine/%d","message":1}\n' % number for number in range(200))
+    client = begin(site, request("POST", "/topics", lines, **bearer(ALMIGHTY)))
+    while site.hub.find("mine/0", site.loop.time()) is None:
+        turn(site)
+    reload(site, WITHOUT)
+    site.advance(1)
+    answer = client.next().json
+    assert 0 < answer["accepted"] < 200
+    refused = answer["refused"].values()
+    assert {each["code"] for each in refused} == {"unauthorized"}
+    assert len(refused) == 200 - answer["accepted"] == 200 - len(answer["topics"])
+    assert site.hub.find("mine/199", site.loop.time()) is None

@@ -118,6 +118,11 @@ class Connection(Wire):
         """Whether there is still a request to answer."""
         return self._head is not None and self._transport is not None
 
+    @property
+    def held_topic(self) -> str:
+        """The topic of a request that is held, where its action serves others as well; empty else."""
+        return self._exchange.topic() if self._exchange is not None else ""
+
     def connection_field(self) -> bytes:
         """The `Connection` line that the answer to the present request needs, often none."""
         return CLOSE if self.server.draining else self.closing

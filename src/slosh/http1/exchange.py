@@ -18,6 +18,10 @@ class Exchange(Watcher):
     takes_data: ClassVar[bool] = False
     """Whether what the client sends from here on is meant for it, and is no HTTP any more."""
 
+    def topic(self) -> str:
+        """The topic that it is about, where an action serves heads with another name in them; empty else."""
+        return ""
+
     def end(self) -> None:
         """Time is up, or the server shuts down, or the client wants something else: answer as soon as possible."""
 

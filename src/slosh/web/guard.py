@@ -110,7 +110,7 @@ class Guard(GuardedAction):
         """Whether what is held may be held on. Gives the error where it may not."""
         try:
             grant = self._find_grant(connection)
-            self._check(grant, None)
+            self._check(grant, connection.held_topic or None)
         except SloshError as error:
             return error
         connection.grant = grant

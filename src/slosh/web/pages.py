@@ -14,17 +14,19 @@ from prometheus_client.registry import Collector
 
 from slosh.access.rights import Rights
 from slosh.compiled import is_compiled
+from slosh.core.topic import Shared
 from slosh.durations import FORMS, parse_duration
 from slosh.engine.base import Engine
-from slosh.errors import ALLOW_FILES, BadQuery, Draining, MethodNotAllowed, NotFound
+from slosh.errors import ALLOW_FILES, BadQuery, Draining, MethodNotAllowed, NotFound, SloshError
 from slosh.http1.connection import Connection
+from slosh.http1.exchange import Exchange
 from slosh.http1.handler import Action
 from slosh.http1.head import Head
 from slosh.http1.response import NO_SNIFF, NO_STORE, field
 from slosh.http1.state import ServerState
 from slosh.version import __version__
 from slosh.web.assets import Asset, OwnFile, pack, send_asset, without_indentation
-from slosh.web.process import collect_classes, collect_process, collect_times
+from slosh.web.process import TopicCounts, collect_classes, collect_process, collect_times
 from slosh.web.query import TOPICS
 from slosh.web.readers.request import parse_key, parse_names
 from slosh.web.readers.state import ReaderState
@@ -40,6 +42,9 @@ FILES: Final = {
 """What pages load from here: its path in an address, and where it is."""
 _PUBLIC: Final = field("Access-Control-Allow-Origin", "*")
 """They are no secret, and browsers import modules of another origin by CORS alone (WHATWG Fetch §3.3)."""
+
+_AT_A_TIME: Final = 4096
+"""Topics that are looked at in one turn for the metrics; some ms."""
 
 VIEW: Final = "/view/"
 _PAGE: Final = _FOLDER / "view.html"
@@ -207,18 +212,59 @@ class Metrics(_About):
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002
         """Gather and send them."""
+        counts = TopicCounts(self.engine.hub)
+        if counts.go_on(_AT_A_TIME):
+            self.tell(connection, counts)
+        else:
+            _Gathering(connection, self, counts).start()
+
+    def tell(self, connection: Connection, topics: TopicCounts) -> None:
+        """Send them; `topics` has looked at all."""
         registry = CollectorRegistry()
-        registry.register(_Counts(self.engine, self.readers, connection.server))
+        registry.register(_Counts(self.engine, self.readers, connection.server, topics))
         connection.respond(200, field("Content-Type", CONTENT_TYPE_LATEST) + NO_STORE, generate_latest(registry))
+
+
+class _Gathering(Exchange):
+    """Metrics for which very many topics are looked at, over several turns."""
+
+    __slots__ = ("_action", "_connection", "_counts")
+
+    outlives_eof: ClassVar[bool] = True
+
+    def __init__(self, connection: Connection, action: Metrics, counts: TopicCounts) -> None:
+        self._connection = connection
+        self._action = action
+        self._counts = counts
+
+    def start(self) -> None:
+        """Go on in the next turn."""
+        self._connection.hold(self)
+        self._action.engine.hub.put_off(self._go_on)
+
+    def _go_on(self, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
+        hub = self._action.engine.hub
+        if not self._connection.is_held_by(self):
+            return
+        hub.room = 0  # It takes the time of a whole turn.
+        if self._counts.go_on(_AT_A_TIME):
+            self._action.tell(self._connection, self._counts)
+        else:
+            hub.put_off(self._go_on)
+
+    def revoke(self, error: SloshError) -> None:
+        """As the base says."""
+        self._connection.refuse(error)
 
 
 class _Counts(Collector):
     """Counts are plain integers where they happen; they become metrics when somebody looks."""
 
-    def __init__(self, engine: Engine, readers: ReaderState, server: ServerState) -> None:
+    def __init__(self, engine: Engine, readers: ReaderState, server: ServerState, topics: TopicCounts) -> None:
         self._readers = readers
         self._engine = engine
         self._state = server
+        self._topics = topics
 
     def collect(self) -> Iterator[Metric]:
         build = {"version": __version__, "compiled": "yes" if is_compiled() else "no"}
@@ -229,7 +275,7 @@ class _Counts(Collector):
             yield GaugeMetricFamily(name, about, value=level)
         yield from collect_process()
         yield from collect_times(self._engine.hub, self._state)
-        yield from collect_classes(self._engine.hub)
+        yield from collect_classes(self._engine.hub, self._topics)
         yield _labelled("slosh_refused", "Requests refused, by the error's code.", "code", self._state.refused)
         about = "Connections and streams closed for a bound's sake, by which."
         yield _labelled("slosh_closed", about, "reason", self._state.closed)
@@ -283,14 +329,14 @@ class _Counts(Collector):
         server, hub = self._state, self._engine.hub
         return (
             ("slosh_topics", "Topics held.", len(hub)),
-            ("slosh_watchers", "Held polls and open streams.", hub.watching),
+            ("slosh_watchers", "Held polls and open streams.", self._topics.watchers),
             ("slosh_connections", "Open connections.", len(server.connections)),
             (
                 "slosh_engine_up",
                 "Whether messages can be taken: 0 while the store is out of reach or takes none.",
                 int(self._engine.ready()),
             ),
-            ("slosh_ring_bytes", "Bytes of messages kept.", sum(topic.size for topic in hub)),
+            ("slosh_ring_bytes", "Bytes of messages kept.", self._topics.size),
             ("slosh_held_bytes", "Bytes that rings and histories take, of max_bytes.", hub.budget.held),
             ("slosh_max_bytes", "Bytes that they may take (max_bytes).", hub.bounds.max_bytes),
             ("slosh_max_connections", "Connections that there may be (max_connections).", server.max_connections),

@@ -345,6 +345,10 @@ class _OneTopicBatch(Checking):
             raise BadJson("The batch is empty; it has one JSON value a line.", 0)
         self._action.publish(self.connection, tuple(self._messages), self._topic)
 
+    def topic(self) -> str:
+        """As the base says."""
+        return self._topic
+
     def refuse(self, error: SloshError) -> None:
         """As the base says."""
         self.connection.refuse(error, self._topic)
@@ -386,6 +390,10 @@ class _PendingPublish(Exchange):
         self._action = action
         self._topic = topic
         self.is_done = False
+
+    def topic(self) -> str:
+        """As the base says."""
+        return self._topic
 
     def done(self, outcome: Published | SloshError) -> None:
         """The engine has taken the message, or not."""

@@ -128,6 +128,7 @@ class _SeveralTopicsBatch(Checking):
         "_names",
         "_refused",
         "_replayed",
+        "_revoked",
         "_taken",
         "_waiting",
     )
@@ -147,6 +148,7 @@ class _SeveralTopicsBatch(Checking):
         self._taken: list[bytes] = []  # what the answer says of each topic that took its messages
         self._refused: list[bytes] = []  # and of each that did not
         self._replayed = False
+        self._revoked: SloshError | None = None  # why its token does not count any more
 
     def check_line(self, line: bytes) -> LongText | None:
         """As the base says."""
@@ -198,7 +200,8 @@ class _SeveralTopicsBatch(Checking):
         self.stop()
 
     def revoke(self, error: SloshError) -> None:
-        """As the base says; nothing is stored. Topics that were begun are finished, and are in the answer."""
+        """As the base says; nothing is stored. Where some topics were begun the others are refused, in the answer."""
+        self._revoked = error
         if not self._names:
             self.stop()
             self.refuse(error)
@@ -224,6 +227,8 @@ class _SeveralTopicsBatch(Checking):
             self._note(name, len(messages), outcome)
 
         try:
+            if self._revoked is not None:
+                raise self._revoked
             if not find_rights(connection).may_publish(name):
                 raise Forbidden
             if hub.find(name, now) is None and engine.may_begin(name):
