@@ -67,7 +67,7 @@ ROWS: tuple[Row, ...] = (
         "web/process.py",
         "if hub.classes is not self._classes:  # since a reload",
         "if False:",
-        "web/test_process.py::test_classes_that_a_reload_brings_while_topics_are_counted_are_told_with_all_of_theirs",
+        "web/test_process.py::test_a_class_that_a_reload_takes_away_while_topics_are_counted_is_told_no_more",
     ),
     row(
         "web/pages.py",
