@@ -307,6 +307,18 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/hub.py",
+        "while self.deadlines.is_aging and self.room > 0:",
+        "while self.deadlines.is_aging:",
+        "core/test_classes.py::test_messages_of_very_many_topics_that_grow_old_together_fall_off_some_in_a_turn",
+    ),
+    row(
+        "core/hub.py",
+        "if self._age_some(now) and not is_aging:",
+        "if self._age_some(now) and False:",
+        "core/test_classes.py::test_messages_of_very_many_topics_that_grow_old_together_fall_off_some_in_a_turn",
+    ),
+    row(
+        "core/hub.py",
         "if over > 0 and self._give_way(over, now):",
         "if False:",
         "core/test_reclaiming.py::test_a_lower_bound_is_reached_over_several_turns_and_messages_are_taken_meanwhile",

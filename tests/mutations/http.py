@@ -356,6 +356,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/held.py",
+        "for _ in range(_LOOKS):",
+        "for _ in range(1):",
+        "web/test_held.py::test_those_that_have_ended_are_forgotten_though_each_had_an_address_and_a_token_of_its_own",
+    ),
+    row(
+        "web/held.py",
         "if not isinstance(action, Action) or not action.may_be_held():",
         "if not isinstance(action, Action):",
         "web/test_held.py::test_what_waits_for_its_answer_alone_takes_no_place",

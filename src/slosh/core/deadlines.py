@@ -24,7 +24,7 @@ class Deadlines:
         arm: called with a time, seconds; the caller must call `Hub.expire` then.
     """
 
-    __slots__ = ("_aging", "_arm", "_due", "_former", "_lingering")
+    __slots__ = ("_aging", "_arm", "_due", "_former", "_lingering", "_old")
 
     def __init__(self, arm: Callable[[float], None]) -> None:
         self._arm = arm
@@ -32,6 +32,7 @@ class Deadlines:
         self._former: list[Timers[Topic]] = []  # of topics that linger and were not held again yet
         self._aging: Timers[Topic] = Timers(arm)  # topics whose oldest message has to leave then
         self._due: deque[Topic] = deque()  # whose time to linger may be over
+        self._old: deque[Topic] = deque()  # whose oldest message may be too old
 
     def __len__(self) -> int:
         """How many topics wait for the end of their lingering; for tests."""
@@ -57,6 +58,7 @@ class Deadlines:
         self._former.append(self._lingering)
         self._lingering = Timers(self._arm)
         self._aging.clear()
+        self._old.clear()
 
     def settle(self) -> None:
         """All topics are held again."""
@@ -79,8 +81,14 @@ class Deadlines:
         """Whether topics have come due that were not looked at yet."""
         return bool(self._due)
 
+    @property
+    def is_aging(self) -> bool:
+        """Whether the oldest messages of some topics may be too old, which `next_aged` gives."""
+        return bool(self._old)
+
     def look(self, now: float) -> None:
-        """Find the topics that have come due at the time `now`; `over` looks at them."""
+        """Find the topics that have come due at the time `now`; `over` and `next_aged` look at them."""
+        self._old.extend(self._aging.due(now))
         for timers in (*self._former, self._lingering):
             self._due.extend(timers.due(now))
 
@@ -103,9 +111,8 @@ class Deadlines:
             topic.ages = True
             self._aging.add(topic, topic.oldest + age + _SURELY)
 
-    def aged(self, now: float) -> list[Topic]:
-        """The topics whose oldest message may be too old at the time `now`."""
-        topics = self._aging.due(now)
-        for topic in topics:
-            topic.ages = False
-        return [topic for topic in topics if not topic.is_over]
+    def next_aged(self) -> Topic | None:
+        """The next topic whose oldest message may be too old; None for one that has ended. There must be some."""
+        topic = self._old.popleft()
+        topic.ages = False
+        return None if topic.is_over else topic

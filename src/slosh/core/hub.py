@@ -35,7 +35,9 @@ logger = logging.getLogger(__name__)
 _FITTING: Final = 4096
 """Bytes of other work that a turn does less for each topic that gets new bounds."""
 _REFITTING: Final = 256
-"""The same for each message in its ring."""
+"""The same for each message in its ring, and for each that falls off because it is too old."""
+_AGING: Final = 1024
+"""The same for each topic of which messages may be too old."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -326,16 +328,30 @@ class Hub(Rings):
         self.listeners.ended(topic)
 
     def expire(self, now: float) -> None:
-        """Drop the topics that nobody has watched for `linger` seconds at the time `now`.
+        """Drop the topics that nobody has watched for `linger` seconds at the time `now`, and messages too old.
 
         Where these are very many the others follow in the next turns.
         """
-        is_under_way = self.deadlines.is_under_way
+        is_under_way, is_aging = self.deadlines.is_under_way, self.deadlines.is_aging
         self.deadlines.look(now)
         if self._expire_some(now) and not is_under_way:
             self.put_off(self._expire_more)
-        for topic in self.deadlines.aged(now):
-            self._forget_old(topic, now)
+        if self._age_some(now) and not is_aging:
+            self.put_off(self._age_more)
+
+    def _age_more(self, shared: Shared) -> None:
+        if self._age_some(shared.now):
+            self.put_off(self._age_more)
+
+    def _age_some(self, now: float) -> bool:
+        """Let as many messages fall off that are too old as this turn has room for. True where some are left."""
+        while self.deadlines.is_aging and self.room > 0:
+            topic = self.deadlines.next_aged()
+            if topic is not None:
+                before = topic.first
+                self.forget_old(topic, now)
+                self.spend(_AGING + _REFITTING * (topic.first - before))
+        return self.deadlines.is_aging
 
     def _expire_more(self, shared: Shared) -> None:
         self.room = 0  # It takes the time of a whole turn.

@@ -3,16 +3,22 @@
 The rules of this file:
 
 * Nothing is told when a request ends, because most servers count none. Instead each new one looks at those of its own
-  client when they seem to be too many, and at those of one other client, so that none stay for long that have ended.
+  client when they seem to be too many, and at a few others in their turn: at more than it adds, so that those that have
+  ended do not become more and more, and at no more than that, however many one client has.
 * A request counts that may wait for something to happen. One that is answered as soon as its answer is ready does not:
   a look, a history, a publish on its way to the store.
 * A connection of a proxy serves many clients one after another: it counts for the one whose request it holds now.
 """
 
+from typing import Final
+
 from slosh.access.limits import address_key
 from slosh.access.rights import Grant
 from slosh.http1.connection import Connection
 from slosh.http1.handler import Action
+
+_LOOKS: Final = 3
+"""Requests that are looked at for each that is held: it adds one for its address, and one for its token."""
 
 
 class Held:
@@ -46,10 +52,21 @@ class Held:
         """The present request of a connection is held."""
         for key in _keys(connection, grant):
             self._by_key.setdefault(key, {})[connection] = None
-        first = next(iter(self._by_key))
-        self._prune(first)
-        if first in self._by_key:  # It is looked at again after all others.
-            self._by_key[first] = self._by_key.pop(first)
+        for _ in range(_LOOKS):
+            self._look_at_next()
+
+    def _look_at_next(self) -> None:
+        """Forget the next one if it has ended. It is looked at again after all others."""
+        key = next(iter(self._by_key), "")
+        held = self._by_key.pop(key, {})
+        each = next(iter(held), None)
+        if each is None:
+            return
+        del held[each]
+        if _is_held_for(each, key):
+            held[each] = None  # behind those that were not looked at
+        if held:
+            self._by_key[key] = held
 
     def _prune(self, key: str) -> None:
         held = self._by_key.get(key, {})
