@@ -201,9 +201,8 @@ class Publish(Action):
         if self._is_special or hub.classes.keeps_some or hub.listeners.has_followers:
             if hub.find(topic, now) is None and (self._opens or self._engine.may_begin(topic)):
                 take_share(connection, self._engine, 1, publishes=True)
-            outcome = None
-            if not (self._opens or self._ends):
-                outcome = self._engine.accept(topic, messages, now, key, client)
+            is_slow = self._opens or self._ends
+            outcome = None if is_slow else self._engine.accept(topic, messages, now, key, client)
             if outcome is None:
                 self._publish_slowly(connection, messages, topic, now, key, client)
             give_share(self._engine)
@@ -229,8 +228,7 @@ class Publish(Action):
     ) -> None:
         """Have the engine take what it does not take at once."""
         pending = _PendingPublish(connection, self, topic)
-        opens, ends = self._opens, self._ends
-        self._engine.publish(topic, messages, now, pending.done, key, client, opens=opens, ends=ends)
+        self._engine.publish(topic, messages, now, pending.done, key, client, opens=self._opens, ends=self._ends)
         if not pending.is_done:
             connection.hold(pending)
 
