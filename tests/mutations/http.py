@@ -629,6 +629,7 @@ ROWS: tuple[Row, ...] = (
         "if since is not None and not self.asked.several and not self.asked.resumes:",
         "if since is not None and not self.asked.several:",
         "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-an event source]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-an event source that comes back]",
     ),
     row(
         "web/readers/opening.py",
@@ -647,12 +648,6 @@ ROWS: tuple[Row, ...] = (
         "return len(cursor) <= _LONGEST_FIELD",
         "return  True",
         "web/test_room.py::test_a_long_place_stands_in_the_body_alone[sse]",
-    ),
-    row(
-        "web/readers/shared.py",
-        "if since is not None and not self.asked.several and not self.asked.resumes:",
-        "if since is not None and not  self.asked.several:",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-an event source that comes back]",
     ),
     row(
         "web/routes.py",
