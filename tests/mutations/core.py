@@ -594,7 +594,7 @@ ROWS: tuple[Row, ...] = (
         "core/deadlines.py",
         "self._aging.clear()",
         "pass",
-        "core/test_classes.py::test_a_class_that_has_no_age_any_more_keeps_what_its_rings_hold",
+        "core/test_classes.py::test_settings_that_are_read_again_and_again_leave_one_deadline_of_each_kind",
     ),
     row(
         "core/deadlines.py",
