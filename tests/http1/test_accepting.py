@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -13,6 +14,7 @@ from slosh.server import Server
 from slosh.settings import Settings
 from slosh.startup import loop_factory
 from tests.running import PATIENCE
+from tests.web.harness import open_files
 
 REQUEST = b"GET /-/healthy HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 LOOPS = {"uvloop": loop_factory(), "asyncio": None}
@@ -71,6 +73,36 @@ def test_many_are_accepted_in_a_turn(loop: str) -> None:
             edge = server._state
             assert await until(lambda: edge.requests == 200) < 100
             assert {(await read(client))[:12] for client in waiting} == {b"HTTP/1.1 200"}
+
+    serve(work, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("rudely", [False, True], ids=["close", "reset"])
+def test_each_of_a_crowd_that_has_gone_has_its_descriptor_closed_once(loop: str, rudely: bool) -> None:
+    """Also where no socket object has it; one that was closed twice would close another client's."""
+
+    async def work(server: Server) -> None:
+        assert server._state is not None
+        state, before = server._state, open_files()
+        for _ in range(3):
+            with clients() as connect:
+                waiting = [connect(server) for _ in range(100)]
+                for client in waiting:
+                    client.send(REQUEST)
+                assert {(await read(client))[:12] for client in waiting} == {b"HTTP/1.1 200"}
+                assert open_files() >= before + 200
+                for client in waiting[:50]:
+                    if rudely:
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    client.close()
+                await until(lambda: len(state.connections) == 50)
+                gc.collect()
+                for client in waiting[50:]:
+                    client.send(REQUEST)
+                assert {(await read(client))[:12] for client in waiting[50:]} == {b"HTTP/1.1 200"}
+            await until(lambda: not state.connections)
+            await until(lambda: open_files() == before)
 
     serve(work, loop)
 

@@ -179,7 +179,14 @@ def test_nothing_overtakes_what_waits_in_the_transport(site: Site) -> None:
         transport.waiting = b""
         connection.write(b"and on")
         assert take_all(theirs) == b"and on"
+        connection.write_seldom(b", by the transport")
+        assert take_all(theirs) == b""
+        assert transport.waiting == b", by the transport"
+        transport.waiting = b""
+        connection.write(b" and again past it")
+        assert take_all(theirs) == b" and again past it"
         connection.connection_lost(None)
+        connection.write_seldom(b"to nobody")
         assert not connection.write(b"to nobody")
         assert take_all(theirs) == transport.waiting == b""
 

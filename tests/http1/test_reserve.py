@@ -1,6 +1,8 @@
 """A full server still says how it is, and nobody else gets in by that way."""
 
 import logging
+import os
+from pathlib import Path
 
 import pytest
 
@@ -156,25 +158,27 @@ def test_a_client_that_gets_one_of_the_last_descriptors_is_one_too_many(
 ) -> None:
     """Something else in this process may have files open: it is told why, and so is the operator, once."""
     site = make_site()
-    site.server.first_spare = 100
-    caplog.set_level(logging.WARNING, "slosh.http1.state")
+    with Path(os.devnull).open("rb") as last_file:  # the last that is not spare
+        last = last_file.fileno()
+        site.server.first_spare = last + 1
+        caplog.set_level(logging.WARNING, "slosh.http1.state")
 
-    def connect(number: int) -> Client:
-        return Client(site, ("192.0.2.1", 1), Plug(number))
+        def connect(number: int) -> Client:
+            return Client(site, ("192.0.2.1", 1), Plug(number))
 
-    assert connect(99).get("/topics/a?wait=0").next().status == 200
-    assert connect(100).get("/-/healthy").next().status == 200
-    assert not caplog.records
-    for _ in range(2):
-        refused = connect(100).get("/topics/a?wait=0").next()
-        assert (refused.status, refused.code) == (503, "too_many_connections")
-        assert "(ulimit -n)" in refused.json["detail"]
-    assert len(caplog.records) == 1
-    assert "with 3 connections" in caplog.text
-    site.advance(INTERVAL + 0.1)
-    connect(100).get("/topics/a?wait=0")
-    assert len(caplog.records) == 2
-    assert site.closed("open_files") == 3
+        assert connect(last).get("/topics/a?wait=0").next().status == 200
+        assert connect(last + 1).get("/-/healthy").next().status == 200
+        assert not caplog.records
+        for _ in range(2):
+            refused = connect(last + 1).get("/topics/a?wait=0").next()
+            assert (refused.status, refused.code) == (503, "too_many_connections")
+            assert "(ulimit -n)" in refused.json["detail"]
+        assert len(caplog.records) == 1
+        assert "with 3 connections" in caplog.text
+        site.advance(INTERVAL + 0.1)
+        connect(last + 1).get("/topics/a?wait=0")
+        assert len(caplog.records) == 2
+        assert site.closed("open_files") == 3
 
 
 def test_there_are_descriptors_for_all_that_are_let_in_beyond_the_bound() -> None:

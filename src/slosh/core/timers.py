@@ -30,11 +30,12 @@ class Timers(Generic[T]):
             were armed for; the caller must call `due` then, once for each time armed.
     """
 
-    __slots__ = ("_arm", "_armed", "_buckets", "_order")
+    __slots__ = ("_arm", "_armed", "_buckets", "_latest", "_order")
 
     def __init__(self, arm: Callable[[float], None]) -> None:
         self._arm = arm
         self._buckets: dict[int, dict[T, None]] = {}
+        self._latest = 0  # the tick of the item that was added last
         self._order: list[int] = []
         # Ticks for which `due` is still to be called, the earliest last. Each is armed for once: a caller that arms for
         # a tick again with each `due` gets two calls at the next one, and both of them live on for ever.
@@ -53,6 +54,10 @@ class Timers(Generic[T]):
     def add(self, item: T, deadline: float) -> int:
         """Hold `item` until `deadline`, seconds. Gives the tick that `discard` asks for."""
         tick = self.tick_of(deadline)
+        if tick == self._latest:
+            tick = self._latest  # one number for all that come in a tick, because each of them keeps it
+        else:
+            self._latest = tick
         bucket = self._buckets.get(tick)
         if bucket is None:
             bucket = self._buckets[tick] = {}
@@ -66,6 +71,8 @@ class Timers(Generic[T]):
         bucket = self._buckets.get(tick)
         if bucket is not None:
             bucket.pop(item, None)
+            if not bucket:
+                bucket.clear()  # It gives back its room, which by itself it would keep until its time comes.
 
     def first(self) -> float:
         """When the earliest item comes due, seconds, or earlier; `inf` for never."""

@@ -36,11 +36,7 @@ class HttpConnection(RequestReader):
         heads: what the server knows of heads.
     """
 
-    __slots__ = ("_address",)
-
-    def __init__(self, server: ServerState, heads: Heads) -> None:
-        super().__init__(server, heads)
-        self._address = ""  # that it counts for, where a bound is set
+    __slots__ = ()
 
     # Called by asyncio and the timers.
 
@@ -77,10 +73,8 @@ class HttpConnection(RequestReader):
         self._pending = b""
         self._drop_body()
         self.count_unsent(0)
-        if self._address:
-            server.per_address[self._address] -= 1
-            if not server.per_address[self._address]:
-                del server.per_address[self._address]
+        if server.counted:
+            self._uncount_address()
         if exchange is not None:
             exchange.lost()
         self._log_answer(b"")  # where a request was held
@@ -231,16 +225,25 @@ class HttpConnection(RequestReader):
         )
 
     def _count_address(self, limit: int) -> None:
-        self._address = address_key(self.peer) if self.peer else ""
-        if not self._address:
+        address = address_key(self.peer) if self.peer else ""
+        if not address:
             return  # A Unix socket: all its clients are on this machine.
-        self.server.per_address[self._address] += 1
-        if self.server.per_address[self._address] > limit:
+        self.server.counted[self] = address
+        self.server.per_address[address] += 1
+        if self.server.per_address[address] > limit:
             self.refuse(
                 TooManyConnections(
                     f"One address may have {limit} connections (max_connections_per_address). Close one first."
                 )
             )
+
+    def _uncount_address(self) -> None:
+        server = self.server
+        address = server.counted.pop(self, "")
+        if address:
+            server.per_address[address] -= 1
+            if not server.per_address[address]:
+                del server.per_address[address]
 
     def take_turn(self) -> None:
         """Look at a portion of what was received, unless something stands in its way; wait again where more is left."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import os
 import random
 import sys
 import time
@@ -69,7 +70,8 @@ class ServerState:
 
     Attributes:
         buffered: bytes of bodies that come in and of answers that are not taken, of all connections.
-        stalled: clients that take nothing, the one first that has for the longest.
+        stalled: clients that take nothing, the one first that has for the longest, and how many bytes each leaves here.
+        counted: connections that count for an address, where that has a bound, and the address.
         draining: whether the server is shutting down: every answer is the last on its connection.
         has_successor: whether another server has taken over the listening sockets: clients may come back at once.
         downloads: files that are open because their clients have not taken all of them.
@@ -111,9 +113,10 @@ class ServerState:
         self.timers: Timers[Client] = Timers(self._arm)
         self.connections: dict[Client, None] = {}
         self.per_address: Counter[str] = Counter()
+        self.counted: dict[Client, str] = {}
         self.carried: dict[Client, str] = {}  # addresses of clients that came with a PROXY header
         self.buffered = 0
-        self.stalled: dict[Client, None] = {}
+        self.stalled: dict[Client, int] = {}
         self.draining = False
         self.has_successor = False
         self.accepted = 0
@@ -185,8 +188,13 @@ class ServerState:
         """Whether only spare descriptors were left for a connection that has just been accepted.
 
         The system gives the lowest number that is free (POSIX.1-2017 XSH §2.14), so its number tells, whatever else
-        this process has open.
+        this process has open. While the last one in front of the spare ones is free it is not asked for: uvloop would
+        make an object to tell it by, and keep that as long as the connection lives.
         """
+        try:
+            os.fstat(self.first_spare - 1)
+        except (OSError, OverflowError):  # It is not open; or the system sets no bound.
+            return False
         plain = transport.get_extra_info("socket")
         return plain is not None and bool(plain.fileno() >= self.first_spare)
 

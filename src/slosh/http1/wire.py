@@ -25,7 +25,7 @@ class Wire:
         server: what it shares with the others.
     """
 
-    __slots__ = ("_incoming", "_outlet", "_peer", "_stalled", "_transport", "_unsent", "server")
+    __slots__ = ("_incoming", "_outlet", "_peer", "_stalled", "_transport", "server")
 
     def __init__(self, server: ServerState) -> None:
         self.server = server
@@ -33,7 +33,6 @@ class Wire:
         self._outlet: Outlet | None = None  # past the transport, while nothing waits in that: of streams
         self._peer: str | None = None  # the address that it comes from, once that was asked for
         self._incoming = 0  # bytes of a body, or of a WebSocket's message, that have come
-        self._unsent = 0  # bytes that the client does not take
         self._stalled = False  # the client does not take what is written
 
     @property
@@ -94,6 +93,14 @@ class Wire:
             self._write_behind(data[sent:])
         return not self._stalled
 
+    def write_seldom(self, data: bytes) -> None:
+        """Write a part of an answer by the transport, which takes longer than `write`.
+
+        So a stream that is given nothing does not keep the memory that `write` needs to be quick.
+        """
+        if self._transport is not None and not self._transport.is_closing():
+            self._write_behind(data)
+
     def count_incoming(self, size: int) -> bool:
         """Count `size` bytes that have come in of something that is not whole.
 
@@ -107,13 +114,12 @@ class Wire:
     def count_unsent(self, size: int) -> None:
         """Count `size` bytes that the client does not take, 0 once it takes them again."""
         server = self.server
-        server.buffered += size - self._unsent
-        self._unsent = size
         if size:
-            server.stalled[self] = None
+            server.buffered += size - server.stalled.get(self, 0)
+            server.stalled[self] = size
             server.cut_stalled()
         else:
-            server.stalled.pop(self, None)
+            server.buffered -= server.stalled.pop(self, 0)
 
     def buffer_nothing(self) -> None:
         """Count the client as stalled as soon as its socket is full, instead of filling a buffer here first."""

@@ -178,7 +178,7 @@ class Reader(Opener):
             since: where to start, when it is not what was asked for.
         """
         place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
-        return OneTopic(self.engine.hub, topic, place)
+        return OneTopic(self.engine.hub, topic, self.state.share_start(self, topic, place))
 
     def subscribe(
         self, topics: list[Topic], connection: Connection, now: float, since: Since | None = None

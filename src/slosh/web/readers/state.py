@@ -5,10 +5,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from slosh.core.hub import Hub
-from slosh.core.subscription import Batch, OneTopic
+from slosh.core.subscription import NO_PLACE, Batch, OneTopic
 
 if TYPE_CHECKING:
-    from slosh.core.reading import Since
+    from slosh.core.reading import Place, Since
+    from slosh.core.topic import Topic
 
 
 logger = logging.getLogger(__name__)
@@ -83,16 +84,41 @@ class ReaderState:
         lost: messages that readers were told they missed.
     """
 
-    __slots__ = ("answers", "backlog", "delivered", "latest_place", "latest_since", "lost", "timeouts")
+    __slots__ = (
+        "_latest_action",
+        "_latest_start",
+        "_latest_topic",
+        "answers",
+        "backlog",
+        "delivered",
+        "latest_place",
+        "latest_since",
+        "lost",
+        "timeouts",
+    )
 
     def __init__(self) -> None:
         self.latest_place: OneTopic | None = None
         self.latest_since: Since | None = None
+        # Of the stream that began last on one topic.
+        self._latest_action: object | None = None
+        self._latest_topic: Topic | None = None
+        self._latest_start = NO_PLACE
         self.backlog = Backlog()
         self.answers = 0
         self.timeouts = 0
         self.delivered = 0
         self.lost = 0
+
+    def share_start(self, action: object, topic: "Topic", place: "Place") -> "Place":
+        """The place at which a stream begins on `topic`, as one object for those that come to it one after another.
+
+        Only requests for the same `action` share it: from there on the same object means the same bytes.
+        """
+        if action is self._latest_action and topic is self._latest_topic and place == self._latest_start:
+            return self._latest_start
+        self._latest_action, self._latest_topic, self._latest_start = action, topic, place
+        return place
 
     def count_batch(self, batch: Batch) -> None:
         """Count what one reader was given."""

@@ -271,12 +271,12 @@ class Stream(Exchange):
             fields += next_field(self.subscription.cursor())
         head = render_stream_head(connection.server.date(), fields, chunked=bool(self._minor))
         first = action.preamble(self)
-        connection.write(head + self.frame(first) if first else head)
+        connection.write_seldom(head + self.frame(first) if first else head)
 
     def write_heartbeat(self) -> None:
         """Write a heartbeat, so that nobody on the way takes the connection for dead."""
         if not self.connection.is_stalled:
-            self.connection.write(self.frame(self.action.heartbeat))
+            self.connection.write_seldom(self.frame(self.action.heartbeat))
 
     def _write(self, shared: Shared) -> None:
         connection, subscription = self.connection, self.subscription

@@ -157,7 +157,7 @@ class Socket(Stream):
             cursor = self.subscription.cursor()
             fields += next_field(cursor)
             first = b"" if fits_field(cursor) else self.frame(encode_place(cursor))
-        self.connection.write(switch_protocols(self.connection.server.date(), fields) + first)
+        self.connection.write_seldom(switch_protocols(self.connection.server.date(), fields) + first)
 
     def write_heartbeat(self) -> None:
         """Ping, and give up on a client that did not answer the last one (RFC 6455 §5.5.2)."""
@@ -167,7 +167,7 @@ class Socket(Stream):
             self.connection.abandon()
         elif not self.connection.is_stalled:
             self._heard = False
-            self.connection.write(Frame(Opcode.PING, b"").serialize(mask=False))
+            self.connection.write_seldom(Frame(Opcode.PING, b"").serialize(mask=False))
 
     def writable(self) -> None:
         """The client has caught up; what it said meanwhile, such as the answer to a ping, was not read."""
