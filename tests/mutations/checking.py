@@ -225,9 +225,9 @@ ROWS: tuple[Row, ...] = (
         "web/test_portions.py::TestCreation::test_a_life_that_is_lost_meanwhile_is_followed_by_the_next_for_each",
     ),
     row(
-        "core/topic.py",
-        "return len(self.watchers) + self.joining",
-        "return len(self.watchers)",
+        "engine/memory.py",
+        "watchers = len(topic.watchers) + topic.joining",
+        "watchers = len(topic.watchers)",
         "web/test_portions.py::TestCreation::test_a_topic_is_created_under_some_of_them_in_a_turn[POST]",
     ),
     row(
