@@ -1,5 +1,6 @@
 """Deadlines against a sorted list: never early, a tick late at most, and the loop is not called in vain."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -199,6 +200,21 @@ def test_nobody_is_woken_for_what_was_discarded() -> None:
     assert armed == [1.0, 3.0]
     assert timers.due(3.0) == ["later"]
     assert len(timers) == 0
+
+
+def test_a_tick_whose_items_were_all_discarded_keeps_no_room_for_them() -> None:
+    """Each new connection has a deadline, and another as soon as it has asked."""
+    timers: Timers[int] = Timers(lambda _: None)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for item in range(10_000):
+            timers.add(item, 1.0)
+        for item in range(10_000):
+            timers.discard(item, timers.tick_of(1.0))
+        assert tracemalloc.get_traced_memory()[0] - before < 10_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_discarding_what_is_gone_already_does_nothing() -> None:

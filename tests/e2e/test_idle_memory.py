@@ -101,7 +101,7 @@ def run(work: Callable[[], Awaitable[float]]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("fields", "most"), [(b"", 540), (b"Accept: text/event-stream\r\n", 690)], ids=["poll", "stream of events"]
+    ("fields", "most"), [(b"", 500), (b"Accept: text/event-stream\r\n", 660)], ids=["poll", "stream of events"]
 )
 def test_a_reader_that_waits_takes_little_beside_what_the_event_loop_takes(fields: bytes, most: int) -> None:
     raise_file_limit()

@@ -114,6 +114,12 @@ ROWS: tuple[Row, ...] = (
         "http1/test_outlet.py::test_nothing_overtakes_what_waits_in_the_transport",
     ),
     row(
+        "http1/state.py",
+        'return False\nplain = transport.get_extra_info("socket")',
+        'pass\nplain = transport.get_extra_info("socket")',
+        "e2e/test_idle_memory.py::test_a_reader_that_waits_takes_little_beside_what_the_event_loop_takes[poll]",
+    ),
+    row(
         "http1/wire.py",
         "self._write_behind(data[sent:])",
         "self._write_behind(data)",
