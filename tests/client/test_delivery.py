@@ -1,10 +1,12 @@
 """The tries of a publish. Times are numbers, answers are made here."""
 
+from collections.abc import Callable
+
 import httpx2
 import pytest
 
 from slosh.client.delivery import Delivery
-from slosh.client.errors import Refused, Unreachable
+from slosh.client.errors import ClientError, Refused, Unreachable
 from slosh.client.request import Post, make_options, one_post
 
 OPTIONS = make_options("http://pi:8000", None, None, 10.0)
@@ -28,7 +30,7 @@ def test_what_passes_is_tried_again_until_the_time_is_over(post: Post) -> None:
     delivery = Delivery(post, OPTIONS, 100.0)
     assert delivery.answered(answer(503, b'{"code":"draining"}'), 101.0) is None
     delivery.failed(httpx2.ConnectError("refused"), 102.0)
-    assert post.pause > 0
+    assert delivery.pause > 0
     with pytest.raises(Refused) as refused:
         delivery.answered(answer(503, b'{"code":"draining"}'), 110.0)
     assert refused.value.status == 503
@@ -41,3 +43,43 @@ def test_a_publish_that_was_taken_is_over(post: Post) -> None:
     published = delivery.answered(answer(200, b'{"max":3,"next":"e.3","watchers":2}'), 200.0)
     assert published is not None
     assert (published.taken, published.max, published.watchers) == (True, 3, 2)
+
+
+def pauses_of(timeout: float, answers: Callable[[Delivery, float], object]) -> tuple[list[float], float]:
+    """The times at which tries are made, each of which fails at once, and when the last one gave up."""
+    options = make_options("http://pi:8000", None, None, timeout)
+    now = 100.0
+    delivery = Delivery(one_post("kitchen", 1, {}), options, now)
+    tries = [0.0]
+    with pytest.raises(ClientError):
+        while True:
+            answers(delivery, now)
+            now += delivery.pause
+            tries.append(now - 100.0)
+    return tries, now - 100.0
+
+
+@pytest.mark.parametrize("timeout", [0.5, 2.0, 4.0, 10.0, 60.0])
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda delivery, now: delivery.failed(httpx2.ConnectError("refused"), now),
+        lambda delivery, now: delivery.answered(answer(502, b"Bad Gateway"), now),
+    ],
+    ids=["refused", "502"],
+)
+def test_tries_go_on_to_the_end_of_the_time_and_not_beyond(
+    timeout: float, fail: Callable[[Delivery, float], object]
+) -> None:
+    """Whatever the pauses are, which grow and are random: who waits 10 s survives a restart of 9 s."""
+    for _ in range(20):
+        tries, end = pauses_of(timeout, fail)
+        assert timeout * 0.9 <= end < timeout
+        assert len(tries) >= 3
+        assert tries == sorted(tries)
+
+
+def test_a_server_that_says_when_to_come_back_is_not_asked_sooner() -> None:
+    away = httpx2.Response(503, headers={"Retry-After": "4"}, content=b'{"code":"draining"}')
+    tries, end = pauses_of(10.0, lambda delivery, now: delivery.answered(away, now))
+    assert (tries, end) == ([0.0, 4.0, 8.0], 8.0)

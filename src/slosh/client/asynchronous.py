@@ -130,7 +130,7 @@ class AsyncClient(AsyncCloseable, OfOneServer):
                 published = delivery.answered(answer, now())
                 if published is not None:
                     return published
-            await asyncio.sleep(post.pause)
+            await asyncio.sleep(delivery.pause)
 
     async def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
         target = write_target(path, query)

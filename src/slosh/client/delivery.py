@@ -1,5 +1,7 @@
 """The tries of one publish, as both clients make them: when one more is worth it, and what to raise where none is."""
 
+from typing import Final
+
 import httpx2
 
 from slosh.client.answers import Published, read_problem
@@ -7,20 +9,32 @@ from slosh.client.connections import explain_lasting, unreachable
 from slosh.client.errors import Refused
 from slosh.client.request import Options, Post
 
+_LAST_TRY: Final = 0.5
+"""Seconds before the end of its time at which a publish is tried for the last time; a twentieth of the time where that
+is shorter."""
+
 
 class Delivery:
-    """The tries of `post`. After each that gave None, wait for `post.pause` seconds and make another.
+    """The tries of `post`. After each that gave None, wait for `pause` seconds and make another.
+
+    Tries go on to the end of the time: a pause that would go beyond it is cut short, so that there is a last try just
+    before. Only a server's own Retry-After is never cut short; where it goes beyond the end, there is no other try.
 
     Args:
         post: what is published.
         options: of the client, whose `timeout` bounds all tries together.
         now: seconds, on a clock that is never set.
+
+    Attributes:
+        pause: seconds to wait before the next try.
     """
 
     def __init__(self, post: Post, options: Options, now: float) -> None:
         self._post = post
         self._options = options
         self._until = now + options.timeout
+        self._last = self._until - min(_LAST_TRY, options.timeout / 20)
+        self.pause = 0.0
 
     def left(self, now: float) -> float:
         """Seconds that the next try may take."""
@@ -50,4 +64,6 @@ class Delivery:
         return published
 
     def _is_over(self, now: float) -> bool:
-        return now + self._post.pause >= self._until
+        """Whether there is no time for another try; else say how long to wait for it."""
+        self.pause = max(self._post.least, min(self._post.pause, self._last - now))
+        return now >= self._last or now + self._post.least > self._last

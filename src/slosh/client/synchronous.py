@@ -224,7 +224,7 @@ class Client(Closeable, OfOneServer):
                 published = delivery.answered(answer, time.monotonic())
                 if published is not None:
                     return published
-            time.sleep(post.pause)
+            time.sleep(delivery.pause)
 
     def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
         target = write_target(path, query)
