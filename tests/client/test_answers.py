@@ -2,8 +2,8 @@
 
 import pytest
 
-from slosh.client.answers import pause_before, read_patterns, read_published, read_retry_after
-from slosh.client.errors import NotTaken, Refused
+from slosh.client.answers import pause_before, read_answer, read_patterns, read_published, read_retry_after
+from slosh.client.errors import NotTaken, Refused, Unreachable
 from slosh.client.protocol import WatchState
 
 SERVER = 784111777.0
@@ -80,3 +80,19 @@ class TestPublished:
 )
 def test_patterns_that_are_read(said: dict[str, object], patterns: list[str]) -> None:
     assert read_patterns(said) == patterns
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.parametrize("body", [b"<h1>Bad Gateway</h1>", b"", b'{"message":"no upstream"}'])
+def test_a_gateway_whose_server_is_away_is_no_answer_of_the_server(status: int, body: bytes) -> None:
+    with pytest.raises(Unreachable, match=f"answers {status}"):
+        read_answer(status, {}, body, "http://pi", "topics")
+    own = b'{"code":"draining","detail":"The server is shutting down."}'
+    with pytest.raises(Refused, match="shutting down"):
+        read_answer(status, {}, own, "http://pi", "topics")
+
+
+@pytest.mark.parametrize("status", [500, 501, 404, 429])
+def test_other_answers_of_a_gateway_are_answers(status: int) -> None:
+    with pytest.raises(Refused):
+        read_answer(status, {}, b"no", "http://pi", "topics")

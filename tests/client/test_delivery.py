@@ -83,3 +83,12 @@ def test_a_server_that_says_when_to_come_back_is_not_asked_sooner() -> None:
     away = httpx2.Response(503, headers={"Retry-After": "4"}, content=b'{"code":"draining"}')
     tries, end = pauses_of(10.0, lambda delivery, now: delivery.answered(away, now))
     assert (tries, end) == ([0.0, 4.0, 8.0], 8.0)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_gateway_whose_server_is_away_is_tried_again_and_then_unreachable(post: Post, status: int) -> None:
+    """Not refused: who tries later where nothing listens does so behind a proxy, too."""
+    delivery = Delivery(post, OPTIONS, 100.0)
+    assert delivery.answered(answer(status, b"<h1>Bad Gateway</h1>"), 101.0) is None
+    with pytest.raises(Unreachable):
+        delivery.answered(answer(status, b"<h1>Bad Gateway</h1>"), 110.0)

@@ -3,6 +3,7 @@
 The rules of this file:
 
 * 400, 401, 403, 404 and the like are final. 429, 5xx, cuts and silence pass, and are tried again.
+* A gateway's own 502, 503 or 504 is no answer of the server: `refusal_of` makes `Unreachable` of it.
 * This file says how long to wait; the caller waits.
 """
 
@@ -23,6 +24,8 @@ _LONGEST_PAUSE: Final = 30.0
 _AT_ONCE: Final = 0.05
 """The first pause where the server says that there need be none."""
 _PASSING: Final = frozenset({408, 425, 429})
+_AWAY: Final = frozenset({502, 503, 504})
+"""What a gateway answers where the server behind it does not (RFC 9110 §15.6.3 to §15.6.5)."""
 _KEEPING_OUT: Final = frozenset({401, 403, 421})
 THROUGH: Final = " (through the proxy "
 """What stands between a server's address and that of the proxy that is asked for it, where errors name both."""
@@ -107,11 +110,26 @@ def read_answer(
 
     Raises:
         Refused: it is another answer, also one of something that is no slosh and says 200.
+        Unreachable: a gateway says that the server is away.
     """
     said = read_problem(body)
     if status != 200 or not any(member in said for member in members):
-        raise Refused(status, find_problem(status, headers, body, where), where)
+        raise refusal_of(status, headers, body, where)
     return said
+
+
+def refusal_of(status: int, headers: Mapping[str, str], body: bytes, where: str) -> Refused | Unreachable:
+    """The error for an answer that is none of those that were asked for.
+
+    Args:
+        where: the server's address, as `Options.where` gives it.
+    """
+    problem = find_problem(status, headers, body, where)
+    if status in _AWAY and "code" not in problem:
+        return Unreachable(
+            f"No slosh server answered at {where}: what stands in front of it answers {status}, so it does not reach it."
+        )
+    return Refused(status, problem, where)
 
 
 class TopicPages:
@@ -153,6 +171,7 @@ def read_published(status: int, headers: Mapping[str, str], body: bytes, where: 
 
     Raises:
         Refused: the message cannot be taken, and trying again would change nothing.
+        Unreachable: a gateway says that the server is away.
     """
     said = read_problem(body)
     if status == 404 and said.get("code") == "no_watchers":
@@ -160,7 +179,7 @@ def read_published(status: int, headers: Mapping[str, str], body: bytes, where: 
     if status == 409 and said.get("code") == "ended":
         return Published(taken=False, ended=True)
     if status != 200 or "max" not in said:
-        raise Refused(status, find_problem(status, headers, body, where), where)
+        raise refusal_of(status, headers, body, where)
     return Published(
         taken=True,
         max=_count(said["max"]),

@@ -4,9 +4,8 @@ from typing import Final
 
 import httpx2
 
-from slosh.client.answers import Published, read_problem
+from slosh.client.answers import Published, refusal_of
 from slosh.client.connections import explain_lasting, unreachable
-from slosh.client.errors import Refused
 from slosh.client.request import Options, Post
 
 _LAST_TRY: Final = 0.5
@@ -57,10 +56,11 @@ class Delivery:
 
         Raises:
             Refused, NotTaken: it was not taken, and will not be, or there is no time for another try.
+            Unreachable: a gateway says that the server is away, and there is no time for another try.
         """
         published = self._post.answered(answer, self._options.where)
         if published is None and self._is_over(now):
-            raise Refused(answer.status_code, read_problem(answer.content), self._options.where)
+            raise refusal_of(answer.status_code, answer.headers, answer.content, self._options.where)
         return published
 
     def _is_over(self, now: float) -> bool:

@@ -31,7 +31,10 @@ class BadUse(ClientError, ValueError):
 
 
 class Unreachable(ClientError, ConnectionError):
-    """No answer came from the server within the time that the client had."""
+    """No answer came from the server within the time that the client had.
+
+    A gateway's 502, 503 or 504 is none of the server's.
+    """
 
     code = "unreachable"
 
