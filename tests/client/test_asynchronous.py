@@ -4,12 +4,14 @@ import asyncio
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from slosh.client import AsyncClient, Client, NotTaken, Refused, Unreachable, Unreadable
 from tests.client.scripted import Scripted
 from tests.e2e.server import Serving, until
@@ -180,3 +182,32 @@ def test_what_cannot_be_read_is_told_and_keeps_back_nothing(server: str, monkeyp
             return given
 
     assert asyncio.run(work()) == [Decimal(digits), 2]
+
+
+def test_a_watch_of_a_server_that_is_not_there_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It waits for as long as that takes, so a script with a wrong port waited for ever in silence."""
+    url = f"http://127.0.0.1:{free_port()}"
+
+    async def watch() -> None:
+        async with AsyncClient(url) as client, client.watch("a") as watch, asyncio.timeout(PATIENCE):
+            reader = asyncio.create_task(anext(watch, None))
+            while not caplog.messages:
+                await asyncio.sleep(0.01)
+            await watch.aclose()
+            assert await reader is None
+
+    asyncio.run(watch())
+    assert [each for each in caplog.messages if "No answer" in each] == [
+        f"No answer from {url}. It is asked again until one comes; watch(deadline=…) bounds the time."
+    ]
+
+
+def test_a_publish_is_tried_until_its_time_is_nearly_over() -> None:
+    async def publish() -> None:
+        async with AsyncClient(f"http://127.0.0.1:{free_port()}", timeout=2) as client:
+            begun = time.monotonic()
+            with pytest.raises(Unreachable):
+                await client.publish("a", 1)
+            assert time.monotonic() - begun >= 1.9
+
+    asyncio.run(publish())

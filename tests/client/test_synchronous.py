@@ -359,3 +359,31 @@ def test_an_event_that_is_larger_than_the_client_takes_is_told(client: Client, m
         pytest.raises(Unreadable, match=r"of /topics/sync/large behind the place \S+\.1 cannot be read.*1000 byte"),
     ):
         list(watch)
+
+
+def test_a_watch_of_a_server_that_is_not_there_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It waits for as long as that takes, so a script with a wrong port waited for ever in silence."""
+    url = f"http://127.0.0.1:{free_port()}"
+    with Client(url) as client, client.watch("a") as watch:
+        reader = threading.Thread(target=list, args=(watch,))
+        reader.start()
+        until(lambda: caplog.messages, bool)
+        watch.close()
+        reader.join(PATIENCE)
+    assert [each for each in caplog.messages if "No answer" in each] == [
+        f"No answer from {url}. It is asked again until one comes; watch(deadline=…) bounds the time."
+    ]
+    caplog.clear()
+    with Client(url) as client, client.watch("a", notes=True) as noted:
+        assert next(noted).kind == "away"
+    assert not caplog.messages
+
+
+def test_a_publish_is_tried_until_its_time_is_nearly_over() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with Client(url, timeout=2) as client:
+        client.connect()
+        begun = time.monotonic()
+        with pytest.raises(Unreachable):
+            client.publish("a", 1)
+        assert time.monotonic() - begun >= 1.9

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, Generic, Self, TypeVar, cast
@@ -9,11 +10,13 @@ from typing import Final, Generic, Self, TypeVar, cast
 import httpx2
 
 from slosh.client.bases import AsyncCloseable, Progress
-from slosh.client.connections import MAX_EVENT, WATCH, explain_lasting
+from slosh.client.connections import AWAY, MAX_EVENT, WATCH, explain_lasting
 from slosh.client.errors import BadUse, ClientError, Unreachable
 from slosh.client.items import Item, Note
 from slosh.client.protocol import Ask, WatchState
 from slosh.client.request import Options, is_envelope, is_stream
+
+logger = logging.getLogger(__name__)
 
 Received = TypeVar("Received", bound=Item | Note)
 _AHEAD: Final = 16
@@ -122,10 +125,11 @@ class AsyncWatch(AsyncCloseable, Progress, Generic[Received]):
                 continue
             self._connection = None
             self._rests = True
-            if (
-                self._notes and not self._closed.is_set() and watching.failures > 1
-            ):  # One is the usual end of a stream's life.
-                return Note("away", "", watching.failures)
+            if watching.failures > 1 and not self._closed.is_set():  # One is the usual end of a stream's life.
+                if self._notes:
+                    return Note("away", "", watching.failures)
+                if watching.failures == 2:
+                    logger.warning(AWAY, self._options.where)
         return None
 
     async def _take(self) -> Item | Note | None:

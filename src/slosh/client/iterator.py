@@ -1,6 +1,7 @@
 """A watch, for programs without an event loop: an iterator that threads may end, and that may be dropped half read."""
 
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -11,11 +12,13 @@ from typing import Any, Generic, Self, TypeVar, cast
 import httpx2
 
 from slosh.client.bases import Closeable, Progress
-from slosh.client.connections import MAX_EVENT, WATCH, explain_lasting, open_connections
+from slosh.client.connections import AWAY, MAX_EVENT, WATCH, explain_lasting, open_connections
 from slosh.client.errors import BadUse, Unreachable
 from slosh.client.items import Item, Note
 from slosh.client.protocol import Ask, WatchState
 from slosh.client.request import Options, is_envelope, is_stream
+
+logger = logging.getLogger(__name__)
 
 Received = TypeVar("Received", bound=Item | Note)
 
@@ -96,8 +99,11 @@ class Reader:
                         return
                 if self.watching.is_over:
                     return
-                if notes and self.watching.failures > 1:  # One is the usual end of a stream's life.
-                    yield Note("away", "", self.watching.failures)
+                if self.watching.failures > 1:  # One is the usual end of a stream's life.
+                    if notes:
+                        yield Note("away", "", self.watching.failures)
+                    elif self.watching.failures == 2:
+                        logger.warning(AWAY, self._options.where)
                 if self._stop.wait(self.watching.pause):
                     return
         finally:
