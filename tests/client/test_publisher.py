@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 import pytest
 
+from benchmarks.ports import free_port
 from slosh.client import Client, Publisher
 from slosh.client.answers import Published
 from slosh.client.errors import BadUse, Refused, Unreachable
@@ -30,7 +31,10 @@ class FakeClient(Client):
         self.go = threading.Semaphore(0)
         self.watched = threading.Event()
 
-    def publish_encoded(self, topic: str, lines: Any, **options: Unpack[PublishOptions]) -> Published:
+    def publish_encoded(
+        self, topic: str, lines: Any, *, tried: Any = None, **options: Unpack[PublishOptions]
+    ) -> Published:
+        del tried
         self.go.acquire()
         self.batches.append((topic, list(lines), options.get("key") or ""))
         answer = self.answers.pop(0) if self.answers else Published(taken=True)
@@ -369,3 +373,63 @@ def test_ctrl_c_sends_what_waits(slosh: TestingServer, tmp_path: Path) -> None:
             assert running.end() != 0
             assert running.lines[-1] == "KeyboardInterrupt"
         assert seen.wait(1) == ["last words"]
+
+
+SILENT = """if True:
+    import time
+    from slosh.client import Publisher
+    publisher = Publisher(timeout=0)
+    for value in range(3):
+        publisher.send("sensor", value)
+    while publisher._tries < 3:
+        time.sleep(0.01)
+"""
+
+
+def test_a_program_that_looks_at_no_counter_hears_that_nothing_was_published(tmp_path: Path) -> None:
+    """README's sensor, with a wrong port. It ran for ever, and ended with nothing said."""
+    url = f"http://127.0.0.1:{free_port()}"
+    with Running((sys.executable, "-c", SILENT), tmp_path, clean_environment(SLOSH_URL=url)) as running:
+        running.hear(f"No slosh server answered at {url}: the connection was refused.* Messages wait meanwhile")
+        running.hear("3 messages were not published: No slosh server answered")
+        assert running.end() == 0
+        assert len(running.lines) == 2
+
+
+def test_a_server_that_is_away_is_told_of_before_the_client_gives_up(caplog: pytest.LogCaptureFixture) -> None:
+    """And once, however long that takes."""
+    url = f"http://127.0.0.1:{free_port()}"
+    ours = Publisher(Client(url, timeout=600), timeout=0)
+    ours.send("a", 1)
+    until(lambda: caplog.messages, lambda said: len(said) == 1)
+    assert isinstance(ours.error, Unreachable)
+    ours.close()
+    assert caplog.messages[1] == f"1 message was not published: {ours.error.detail}"
+
+
+def test_one_failure_is_no_outage(client: FakeClient, caplog: pytest.LogCaptureFixture) -> None:
+    """A restart that takes over brings one about."""
+    with publisher(client) as ours:
+        ours._tried(Unreachable("cut"))
+        assert not caplog.messages
+        ours._tried(Unreachable("away"))
+        ours._tried(Unreachable("away"))
+        assert caplog.messages == ["away Messages wait meanwhile, and are sent again."]
+        client.release(9)
+        ours.send("a", 1)
+        assert ours.flush(PATIENCE)
+    assert len(caplog.messages) == 1
+
+
+def test_refusals_are_told_once_for_each_reason(client: FakeClient, caplog: pytest.LogCaptureFixture) -> None:
+    bad = Refused(403, {"code": "forbidden", "detail": "You may not."}, "x")
+    client.answers = [bad, bad]
+    client.release(9)
+    with publisher(client, batch=1) as ours:
+        ours.send("a", 1)
+        ours.send("a", 2)
+        assert ours.flush(PATIENCE)
+    assert caplog.messages == [
+        "The server refuses what is published: You may not.",
+        "2 messages were not published: You may not.",
+    ]

@@ -1,11 +1,13 @@
 """The tries of one publish, as both clients make them: when one more is worth it, and what to raise where none is."""
 
+from collections.abc import Callable
 from typing import Final
 
 import httpx2
 
 from slosh.client.answers import Published, refusal_of
 from slosh.client.connections import explain_lasting, unreachable
+from slosh.client.errors import ClientError
 from slosh.client.request import Options, Post
 
 _LAST_TRY: Final = 0.5
@@ -23,17 +25,21 @@ class Delivery:
         post: what is published.
         options: of the client, whose `timeout` bounds all tries together.
         now: seconds, on a clock that is never set.
+        tried: is called with each failure that is followed by another try.
 
     Attributes:
         pause: seconds to wait before the next try.
     """
 
-    def __init__(self, post: Post, options: Options, now: float) -> None:
+    def __init__(
+        self, post: Post, options: Options, now: float, tried: Callable[[ClientError], None] | None = None
+    ) -> None:
         self._post = post
         self._options = options
         self._until = now + options.timeout
         self._last = self._until - min(_LAST_TRY, options.timeout / 20)
         self.pause = 0.0
+        self._tried = tried
 
     def left(self, now: float) -> float:
         """Seconds that the next try may take."""
@@ -50,6 +56,8 @@ class Delivery:
         self._post.failed(error)
         if self._is_over(now):
             raise unreachable(self._options, error) from error
+        if self._tried is not None:
+            self._tried(unreachable(self._options, error))
 
     def answered(self, answer: httpx2.Response, now: float) -> Published | None:
         """What became of the publish; None where it is worth another try.
@@ -59,8 +67,12 @@ class Delivery:
             Unreachable: a gateway says that the server is away, and there is no time for another try.
         """
         published = self._post.answered(answer, self._options.where)
-        if published is None and self._is_over(now):
-            raise refusal_of(answer.status_code, answer.headers, answer.content, self._options.where)
+        if published is None:
+            refusal = refusal_of(answer.status_code, answer.headers, answer.content, self._options.where)
+            if self._is_over(now):
+                raise refusal
+            if self._tried is not None:
+                self._tried(refusal)
         return published
 
     def _is_over(self, now: float) -> bool:

@@ -8,11 +8,14 @@ The rules of this file:
   before anything later, so nothing is stored twice.
 * A message of a topic that nobody watches is dropped at once, as the server would do.
 * An answer that may be another one later (429, 5xx) is no refusal: the batch is sent again, as where none came.
+* A program that looks at no counter hears of it too: what fails twice, what is refused, and what was not published at
+  the end is logged as a warning, which Python shows on standard error where a program says nothing of logging.
 """
 
 import atexit
 import contextlib
 import itertools
+import logging
 import os
 import secrets
 import threading
@@ -30,6 +33,8 @@ from slosh.client.errors import BadUse, ClientError, Refused, show
 from slosh.client.request import check_number, check_seconds
 from slosh.client.synchronous import Client
 from slosh.client.values import encode
+
+logger = logging.getLogger(__name__)
 
 Full = Literal["drop_oldest", "drop_newest", "wait"]
 _CHOICES: Final = ("drop_oldest", "drop_newest", "wait")
@@ -49,7 +54,9 @@ class Publisher(Closeable):
     >>> publisher.sent, publisher.unwatched  # nobody watches it
     (0, 1)
 
-    Close it, or use it in a `with` block; at the program's end it is flushed for up to `timeout` seconds.
+    Close it, or use it in a `with` block; at the program's end it is flushed for up to `timeout` seconds. A server that
+    cannot be reached, one that refuses messages, and messages that were not published at the end are told by warnings
+    of the logger `slosh.client.publisher`.
 
     Args:
         client: a `Client`, or the server's address; None for the one that SLOSH_URL names.
@@ -97,6 +104,9 @@ class Publisher(Closeable):
         self._closing = False
         self.sent = self.dropped = self.unwatched = self.refused = 0
         self.error: ClientError | None = None
+        self._is_away = False  # and that was told
+        self._told_reason: str | None = None
+        self._tries = 0  # of the batch that is sent
         self._begin()
         _open.add(self)
 
@@ -159,8 +169,10 @@ class Publisher(Closeable):
             self._changed = threading.Condition()
             self._waiting.clear()
             self._under_way = 0
+            is_child = True
         else:
             self.flush(self._timeout)
+            is_child = False
         with self._changed:
             if self._closing:
                 return
@@ -168,21 +180,53 @@ class Publisher(Closeable):
             self.dropped += len(self._waiting) + self._under_way
             self._waiting.clear()
             self._changed.notify_all()
+        if (lost := self.dropped + self.refused) and not is_child:
+            self.lost(lost)
         _open.discard(self)
         if self._owned:
             self._client.close()
 
     def failed(self, error: ClientError) -> None:
-        """A batch got no answer, or one that passes, and is sent again.
+        """A batch got no answer, or one that passes, more than once or for as long as the client tries, and is sent again.
 
-        It does nothing. A subclass may tell somebody; it is called in the publisher's own thread.
+        It logs a warning, once until messages are taken again. A subclass may tell it in another way; it is called in
+        the publisher's own thread.
         """
+        if not self._is_away:
+            self._is_away = True
+            logger.warning("%s Messages wait meanwhile, and are sent again.", error.detail)
 
     def not_taken(self, error: ClientError) -> None:
         """The server refused messages, which count as `refused`; nothing of them is sent again.
 
-        It does nothing. A subclass may tell somebody; it is called in the publisher's own thread.
+        It logs a warning, once for each reason. A subclass may tell it in another way; it is called in the publisher's
+        own thread.
         """
+        reason = error.reason if isinstance(error, Refused) else ""
+        if reason != self._told_reason:
+            self._told_reason = reason
+            logger.warning("The server refuses what is published: %s", error.detail)
+
+    def lost(self, count: int) -> None:
+        """This was closed, and so many messages were dropped or refused in its life.
+
+        It logs a warning. A subclass may tell it in another way.
+        """
+        reason = f": {self.error.detail}" if self.error is not None else "."
+        logger.warning("%s not published%s", "1 message was" if count == 1 else f"{count} messages were", reason)
+
+    def _tried(self, error: ClientError) -> None:
+        """The client is about to send a batch again. One failure is what a restart or a connection's end brings about.
+
+        Raises:
+            ClientError: this publisher is closed, so the batch is not sent again.
+        """
+        self.error = error
+        self._tries += 1
+        if self._closing:
+            raise error
+        if self._tries > 1:
+            self.failed(error)
 
     def _begin(self) -> None:
         """Start with nothing waiting, and a thread of this process."""
@@ -252,18 +296,21 @@ class Publisher(Closeable):
             self.unwatched += len(lines)
             return
         key = secrets.token_urlsafe(12)
+        self._tries = 0
         while not self._closing:
             try:
-                published = self._client.publish_encoded(topic, lines, key=key)
+                published = self._client.publish_encoded(topic, lines, key=key, tried=self._tried)
             except ClientError as error:
                 self.error = place_in_batch(error, before) if isinstance(error, Refused) else error
                 if isinstance(error, Refused) and not passes(error.status):
                     self._refuse(topic, lines, before, error)
                     return
-                self.failed(error)
+                if not self._closing:
+                    self.failed(error)
                 with self._changed:
                     self._changed.wait_for(lambda: self._closing, _PAUSE)
             else:
+                self._is_away = False
                 self._batch.learn(topic, published)
                 self._count(topic, len(lines), published)
                 return

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Unpack, overload
 
 import httpx2
@@ -13,6 +13,7 @@ from slosh.client.answers import Published, TopicPages, read_answer, read_patter
 from slosh.client.bases import Closeable, OfOneServer
 from slosh.client.connections import open_connections, unreachable
 from slosh.client.delivery import Delivery
+from slosh.client.errors import ClientError
 from slosh.client.history import History, history_query, read_history
 from slosh.client.items import Item, Note
 from slosh.client.iterator import Reader, Watch
@@ -97,9 +98,20 @@ class Client(Closeable, OfOneServer):
         """Publish several messages of one topic, next to each other: all are stored, or none is. See `publish`."""
         return self._post(batch_post(topic, values, options))
 
-    def publish_encoded(self, topic: str, lines: Sequence[bytes], **options: Unpack[PublishOptions]) -> Published:
-        """Publish messages that are JSON already, one a line, without a line's end in any. See `publish_many`."""
-        return self._post(encoded_post(topic, lines, options))
+    def publish_encoded(
+        self,
+        topic: str,
+        lines: Sequence[bytes],
+        *,
+        tried: Callable[[ClientError], None] | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> Published:
+        """Publish messages that are JSON already, one a line, without a line's end in any. See `publish_many`.
+
+        Args:
+            tried: is called with each failure that is followed by another try.
+        """
+        return self._post(encoded_post(topic, lines, options), tried)
 
     def open(self, topic: str) -> Published:
         """Make a topic active, as a reader does, so that what is published next is stored before anybody watches.
@@ -210,8 +222,8 @@ class Client(Closeable, OfOneServer):
             self._http = None
             self._process = os.getpid()
 
-    def _post(self, post: Post) -> Published:
-        delivery = Delivery(post, self._options, time.monotonic())
+    def _post(self, post: Post, tried: Callable[[ClientError], None] | None = None) -> Published:
+        delivery = Delivery(post, self._options, time.monotonic(), tried)
         while True:
             left = delivery.left(time.monotonic())
             try:

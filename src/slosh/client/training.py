@@ -20,6 +20,16 @@ from slosh.client.publisher import Publisher
 from slosh.client.synchronous import Client
 
 
+class _Values(Publisher):
+    """The publisher of a run, which tells by Python's warnings what was not stored. A server that is away is logged."""
+
+    def not_taken(self, error: ClientError) -> None:
+        """`Run.log` and `Run.finish` tell it."""
+
+    def lost(self, count: int) -> None:
+        """`Run.finish` tells it."""
+
+
 class Run:
     """Values of a loop, published in the background: the loop never waits for the server.
 
@@ -48,7 +58,7 @@ class Run:
         check_topic(self.topic)
         self._owned = not isinstance(client, Client)
         self._client = client if isinstance(client, Client) else Client(client)
-        self.publisher = Publisher(self._client)
+        self.publisher: Publisher = _Values(self._client)
         self._next = 0
         self._warned = False
         self._lock = threading.Lock()

@@ -115,7 +115,7 @@ def bridge(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     if find_spec(LIBRARIES[address.kind]) is None:
         raise need("bridges", LIBRARIES[address.kind])
     tally: Counter[str] = Counter()
-    publisher = Publisher(url, every=_GATHER, max_bytes=_WAITING, timeout=0.0)
+    publisher = _ToldPublisher(url, every=_GATHER, max_bytes=_WAITING, timeout=0.0)
     topics = WatchedTopics(patterns, prefix, linger)
     try:
         with Progress(lambda: f"{count(tally['read'], 'message')} carried, Ctrl-C ends") as progress:
@@ -128,6 +128,19 @@ def bridge(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
             _tell(tally, publisher)
     if not in_time:
         ctx.exit(EXIT_TIMED_OUT)
+
+
+class _ToldPublisher(Publisher):
+    """A publisher that says nothing itself: the command tells on standard error what became of its messages."""
+
+    def failed(self, error: ClientError) -> None:
+        """`Follower.follow` tells it."""
+
+    def not_taken(self, error: ClientError) -> None:
+        """`Carrier` tells it."""
+
+    def lost(self, count: int) -> None:
+        """`_tell` tells it."""
 
 
 def _check(pattern: str) -> None:

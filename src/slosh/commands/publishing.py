@@ -228,6 +228,9 @@ class LinePublisher(Publisher):
             self.is_kept_out = True
             self._end_input()
 
+    def lost(self, count: int) -> None:
+        """The command tells it."""
+
 
 def publish_lines(
     ctx: click.Context,
