@@ -191,8 +191,7 @@ def test_a_watch_of_a_server_that_is_not_there_says_so_once(caplog: pytest.LogCa
     async def watch() -> None:
         async with AsyncClient(url) as client, client.watch("a") as watch, asyncio.timeout(PATIENCE):
             reader = asyncio.create_task(anext(watch, None))
-            while not caplog.messages:
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(until, lambda: caplog.messages, bool)
             await watch.aclose()
             assert await reader is None
 

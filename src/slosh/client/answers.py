@@ -127,7 +127,8 @@ def refusal_of(status: int, headers: Mapping[str, str], body: bytes, where: str)
     problem = find_problem(status, headers, body, where)
     if status in _AWAY and "code" not in problem:
         return Unreachable(
-            f"No slosh server answered at {where}: what stands in front of it answers {status}, so it does not reach it."
+            f"No slosh server answered at {where}: what stands in front of it answers {status}, because it does not "
+            "reach one."
         )
     return Refused(status, problem, where)
 

@@ -99,11 +99,9 @@ class Reader:
                         return
                 if self.watching.is_over:
                     return
-                if self.watching.failures > 1:  # One is the usual end of a stream's life.
-                    if notes:
-                        yield Note("away", "", self.watching.failures)
-                    elif self.watching.failures == 2:
-                        logger.warning(AWAY, self._options.where)
+                if notes and self.watching.failures > 1:  # One is the usual end of a stream's life.
+                    yield Note("away", "", self.watching.failures)
+                self._log_away(notes=notes)
                 if self._stop.wait(self.watching.pause):
                     return
         finally:
@@ -120,6 +118,11 @@ class Reader:
             if connected is not None:
                 with contextlib.suppress(OSError):  # It may have ended by itself.
                     connected.shutdown(socket.SHUT_RDWR)
+
+    def _log_away(self, *, notes: bool) -> None:
+        """Say once that nothing comes, where no notes do."""
+        if not notes and self.watching.failures == 2:
+            logger.warning(AWAY, self._options.where)
 
     def _start_timer(self) -> threading.Timer | None:
         """Have the iteration end when it is time, counted from its first step on."""

@@ -187,7 +187,7 @@ class Publisher(Closeable):
             self._client.close()
 
     def failed(self, error: ClientError) -> None:
-        """A batch got no answer, or one that passes, more than once or for as long as the client tries, and is sent again.
+        """A batch got no answer, or one that passes, and not for the first time. It is sent again.
 
         It logs a warning, once until messages are taken again. A subclass may tell it in another way; it is called in
         the publisher's own thread.

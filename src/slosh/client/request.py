@@ -273,8 +273,8 @@ def _duration(name: str, value: str | float) -> str:
 class Post:
     """One publish and its tries. Every try has the same idempotency key, so that the message is stored once.
 
-    Call `failed` or `answered` with what comes of each request; wait for `pause` seconds, or from `least` on, and send it
-    again while `answered` gives None.
+    Call `failed` or `answered` with what comes of each request; wait for `pause` seconds, at least for `least`, and
+    send it again while `answered` gives None.
 
     Attributes:
         path: below the server's address.
