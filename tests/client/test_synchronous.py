@@ -375,7 +375,9 @@ def test_a_watch_of_a_server_that_is_not_there_says_so_once(caplog: pytest.LogCa
     ]
     caplog.clear()
     with Client(url) as client, client.watch("a", notes=True) as noted:
-        assert next(noted).kind == "away"
+        note = next(noted)
+    assert isinstance(note, Note)
+    assert note.kind == "away"
     assert not caplog.messages
 
 
