@@ -5,7 +5,7 @@ from typing import Final
 
 import httpx2
 
-from slosh.client.answers import Published, refusal_of
+from slosh.client.answers import Published, read_retry_after, refusal_of
 from slosh.client.connections import explain_lasting, unreachable
 from slosh.client.errors import ClientError
 from slosh.client.request import Options, Post
@@ -69,13 +69,13 @@ class Delivery:
         published = self._post.answered(answer, self._options.where)
         if published is None:
             refusal = refusal_of(answer.status_code, answer.headers, answer.content, self._options.where)
-            if self._is_over(now):
+            if self._is_over(now, read_retry_after(answer.headers) or 0.0):
                 raise refusal
             if self._tried is not None:
                 self._tried(refusal)
         return published
 
-    def _is_over(self, now: float) -> bool:
+    def _is_over(self, now: float, least: float = 0.0) -> bool:
         """Whether there is no time for another try; else say how long to wait for it."""
-        self.pause = max(self._post.least, min(self._post.pause, self._last - now))
-        return now >= self._last or now + self._post.least > self._last
+        self.pause = max(least, min(self._post.pause, self._last - now))
+        return now >= self._last or now + least > self._last

@@ -21,15 +21,7 @@ from slosh.client.addresses import (
     socket_path,
     split_login,
 )
-from slosh.client.answers import (
-    THROUGH,
-    Published,
-    passes,
-    pause_before,
-    read_problem,
-    read_published,
-    read_retry_after,
-)
+from slosh.client.answers import THROUGH, Published, passes, pause_before, read_problem, read_published
 from slosh.client.errors import BadUse, NotTaken, show
 from slosh.client.protocol import Ask
 from slosh.client.proxies import find_proxy, shown_proxy
@@ -273,8 +265,8 @@ def _duration(name: str, value: str | float) -> str:
 class Post:
     """One publish and its tries. Every try has the same idempotency key, so that the message is stored once.
 
-    Call `failed` or `answered` with what comes of each request; wait for `pause` seconds, at least for `least`, and
-    send it again while `answered` gives None.
+    Call `failed` or `answered` with what comes of each request; wait for `pause` seconds and send it again while
+    `answered` gives None.
 
     Attributes:
         path: below the server's address.
@@ -283,7 +275,6 @@ class Post:
         strict: whether a topic that nobody watches, or that has ended, is an error.
         method: of the request.
         pause: seconds to wait before the next try.
-        least: seconds that the server asks to wait at least.
     """
 
     path: str
@@ -292,7 +283,6 @@ class Post:
     strict: bool = False
     method: str = "POST"
     pause: float = 0.0
-    least: float = 0.0
     _tries: int = 0
 
     def answered(self, answer: httpx2.Response, where: str) -> Published | None:
@@ -321,7 +311,6 @@ class Post:
 
     def _again(self, headers: Mapping[str, str]) -> None:
         self._tries += 1
-        self.least = read_retry_after(headers) or 0.0
         self.pause = pause_before(self._tries, headers, secrets.randbelow(1000) / 1000)
 
 
