@@ -309,6 +309,9 @@ class Publisher(Closeable):
                     self.failed(error)
                 with self._changed:
                     self._changed.wait_for(lambda: self._closing, _PAUSE)
+            except RuntimeError:
+                if not self._closing:  # else the client was closed with this, in the middle of a try
+                    raise
             else:
                 self._is_away = False
                 self._batch.learn(topic, published)

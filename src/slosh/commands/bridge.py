@@ -28,11 +28,11 @@ from slosh.client.answers import passes, pause_before, read_problem
 from slosh.client.asynchronous import AsyncClient
 from slosh.client.connections import MAX_EVENT, WATCH
 from slosh.client.errors import BadUse, ClientError, Refused, Unreachable
-from slosh.client.publisher import Publisher
 from slosh.commands.lines import encode_line
 from slosh.commands.progress import Progress, count
 from slosh.commands.screen import need
 from slosh.commands.shared import EXIT_TIMED_OUT, FILE, ClientCommand, parse_duration, printable, tell, url_option
+from slosh.commands.telling import SilentPublisher
 from slosh.commands.upstream import LIBRARIES, Address, Denied, Lost, Upstream, parse_address
 from slosh.commands.watched import WatchedTopics
 from slosh.core.patterns import check_pattern
@@ -115,7 +115,7 @@ def bridge(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     if find_spec(LIBRARIES[address.kind]) is None:
         raise need("bridges", LIBRARIES[address.kind])
     tally: Counter[str] = Counter()
-    publisher = _ToldPublisher(url, every=_GATHER, max_bytes=_WAITING, timeout=0.0)
+    publisher = SilentPublisher(url, every=_GATHER, max_bytes=_WAITING, timeout=0.0)
     topics = WatchedTopics(patterns, prefix, linger)
     try:
         with Progress(lambda: f"{count(tally['read'], 'message')} carried, Ctrl-C ends") as progress:
@@ -128,19 +128,6 @@ def bridge(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
             _tell(tally, publisher)
     if not in_time:
         ctx.exit(EXIT_TIMED_OUT)
-
-
-class _ToldPublisher(Publisher):
-    """A publisher that says nothing itself: the command tells on standard error what became of its messages."""
-
-    def failed(self, error: ClientError) -> None:
-        """`Follower.follow` tells it."""
-
-    def not_taken(self, error: ClientError) -> None:
-        """`Carrier` tells it."""
-
-    def lost(self, count: int) -> None:
-        """`_tell` tells it."""
 
 
 def _check(pattern: str) -> None:
@@ -271,7 +258,7 @@ class Carrier:
         self,
         address: Address,
         topics: WatchedTopics,
-        publisher: Publisher,
+        publisher: SilentPublisher,
         tally: Counter[str],
         *,
         form: str,
@@ -399,7 +386,7 @@ def make_upstream(address: Address) -> Upstream:
     return made
 
 
-def _tell(tally: Counter[str], publisher: Publisher) -> None:
+def _tell(tally: Counter[str], publisher: SilentPublisher) -> None:
     parts = [f"{count(tally['read'], 'message')} read", f"{publisher.sent:,} published"]
     for number, why in (
         (publisher.unwatched, "not, because nobody watched the topic"),

@@ -5,8 +5,9 @@ import time
 from collections import Counter
 from typing import Final
 
-from slosh.client.errors import Unreadable
+from slosh.client.errors import ClientError, Unreadable
 from slosh.client.items import Item, Note
+from slosh.client.publisher import Publisher
 from slosh.commands.progress import count, were
 from slosh.commands.shared import printable, tell
 
@@ -57,3 +58,16 @@ class Teller:
             missed = f"{count(number, 'message')} of {name} {were(number)} missed"
             tell(f"{missed}: what is not read in time leaves the ring (setting queue)")
         self._missed.clear()
+
+
+class SilentPublisher(Publisher):
+    """A publisher that logs nothing: the command that uses it tells on standard error what became of its messages."""
+
+    def failed(self, error: ClientError) -> None:
+        """The command tells it."""
+
+    def not_taken(self, error: ClientError) -> None:
+        """The command tells it."""
+
+    def lost(self, count: int) -> None:
+        """The command tells it."""
