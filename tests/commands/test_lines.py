@@ -243,3 +243,11 @@ def test_a_number_that_no_int_and_no_float_holds_goes_as_it_is(number: str) -> N
 @pytest.mark.parametrize("text", ['"\\ud800"', '{"\\udfff":[]}', "[" * 2000 + "]" * 2000])
 def test_json_that_python_has_no_value_for_goes_as_it_is(text: str) -> None:
     assert encode_line(text.encode(), "auto") == encode_line(text.encode(), "json") == text.encode()
+
+
+def test_an_empty_line_is_a_text_and_in_every_other_form_nothing() -> None:
+    """A build's log loses no line of --as text: an argument of "" is a text, too."""
+    lines = [b"a", b"", b" ", b"b"]
+    texts = Encoder("text").encode_all(iter([lines]), lambda *_: None)
+    assert list(texts) == [[b'"a"', b'""', b'" "', b'"b"']]
+    assert list(Encoder("auto").encode_all(iter([lines]), lambda *_: None)) == [[b'"a"', b'"b"']]

@@ -275,7 +275,7 @@ class Encoder:
     def encode_all(
         self, source: Iterator[list[bytes]], tell: Callable[[int, int, BadUse], None]
     ) -> Iterator[list[bytes]]:
-        """The messages of lines. Empty lines have none, and those of another form are left out.
+        """The messages of lines. Empty lines have none but as texts, and those of another form are left out.
 
         Args:
             tell: is called with the numbers of the first and the last line that are left out, and with the reason: for
@@ -312,7 +312,7 @@ class Encoder:
         row = b"\n".join(self.held)
         self.held = []
         try:
-            message = self.encode(row) if row.strip() else None
+            message = self.encode(row) if row.strip() or self._form == "text" else None
         except BadHeading:
             raise
         except BadUse as error:

@@ -133,8 +133,8 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     """Publish VALUE to TOPIC, or each line of standard input where there is no VALUE.
 
     Both are taken in the same way: as JSON where they are JSON, and else as a text. --as json refuses what is none,
-    --as text makes a text of all. A line that has another form than --as says is left out, and told with its number;
-    the exit code is 1 then.
+    --as text makes a text of all, also of an empty line, which every other form leaves out. A line that has another
+    form than --as says is left out, and told with its number; the exit code is 1 then.
 
     A topic takes messages while somebody watches it. A line is sent as it comes, and those that come faster are sent
     together, in their order. Lines that got no answer are sent again under the same key, so nothing is stored twice.

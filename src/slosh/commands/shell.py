@@ -97,7 +97,7 @@ def read_lines(source: int = 0, is_over: Callable[[], bool] = lambda: False) -> 
         return  # The line that has come in part stays with what is in the pipe.
     if is_first:
         rest = rest.removeprefix(codecs.BOM_UTF8)
-    if rest.strip():
+    if rest:
         yield [rest.removesuffix(b"\r")]
 
 
