@@ -96,3 +96,12 @@ def test_a_gateway_whose_server_is_away_is_no_answer_of_the_server(status: int, 
 def test_other_answers_of_a_gateway_are_answers(status: int) -> None:
     with pytest.raises(Refused):
         read_answer(status, {}, b"no", "http://pi", "topics")
+
+
+def test_a_server_that_sends_clients_on_to_itself_is_told_with_what_to_pass_on() -> None:
+    """As nginx does where only `location /topics/` is passed on. It said to give the address that was given."""
+    for location in ("http://pi/topics/", "/topics/"):
+        with pytest.raises(Refused) as refused:
+            read_answer(301, {"location": location}, b"", "http://pi", "topics")
+        assert "to /topics/ there, so a proxy" in refused.value.detail
+        assert "give that address" not in refused.value.detail
