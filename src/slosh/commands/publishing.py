@@ -30,6 +30,7 @@ from slosh.commands.shared import (
     EXIT_TIMED_OUT,
     EXIT_UNREACHABLE,
     EXIT_UNWATCHED,
+    exit_of_refusal,
     printable,
     tell,
     told_refusal,
@@ -280,8 +281,7 @@ def _tell_lines(ctx: click.Context, publisher: LinePublisher, topic: str) -> Non
     if publisher.unwatched:
         _tell_unwatched(topic, publisher.unwatched)
     if publisher.refused:
-        is_ended = isinstance(publisher.error, Refused) and publisher.error.reason == "ended"
-        ctx.exit(EXIT_ENDED if is_ended else EXIT_REFUSED)
+        ctx.exit(exit_of_refusal(publisher.error))
     if publisher.unwatched and not publisher.sent:
         ctx.exit(EXIT_UNWATCHED)
 

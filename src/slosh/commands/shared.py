@@ -57,6 +57,7 @@ __all__ = [
     "TeachingCommand",
     "complete_topics",
     "ending_unread",
+    "exit_of_refusal",
     "has_colour",
     "keep_trying",
     "open_client",
@@ -70,6 +71,8 @@ __all__ = [
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Answer = TypeVar("Answer")
+_ARGUMENTS: Final = frozenset({"bad_topic", "bad_query"})
+"""Refusals of what stands on the command line, whatever the server's state."""
 _PAUSE: Final = 0.5
 """Seconds after a request that has to be made again, besides the client's own tries."""
 
@@ -84,7 +87,7 @@ class Failed(click.ClickException):
         elif isinstance(error, Unreachable):
             self.exit_code = EXIT_UNREACHABLE  # type: ignore[misc]
         else:
-            self.exit_code = EXIT_REFUSED  # type: ignore[misc]
+            self.exit_code = exit_of_refusal(error)  # type: ignore[misc]
 
 
 class ClientCommand(TeachingCommand):
@@ -264,6 +267,13 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is no number; {self._unbounded}.", param, ctx)
         return number
+
+
+def exit_of_refusal(error: ClientError | None) -> int:
+    """The exit code for what the server refused: that of a wrong argument where it was one, such as a topic's name."""
+    if isinstance(error, Refused) and error.reason == "ended":
+        return EXIT_ENDED
+    return EXIT_USAGE if isinstance(error, Refused) and error.reason in _ARGUMENTS else EXIT_REFUSED
 
 
 def told_refusal(error: ClientError) -> str:
