@@ -26,7 +26,10 @@ def test_sound_settings_are_told_with_where_they_stand(folder: Path) -> None:
     assert check().output == "All is well. Set: no slosh.toml, and no option.\n"
     (folder / "slosh.toml").write_text('queue = 7\n[topics."gen/**"]\nqueue = 9\n[access]\npublic = {read = ["**"]}\n')
     done = check("--port=0")
-    assert (done.exit_code, done.output) == (0, "All is well. Set: --port, queue in slosh.toml.\n")
+    assert (done.exit_code, done.output) == (
+        0,
+        'All is well. Set: --port, queue in slosh.toml, [topics."gen/**"] in slosh.toml, [access] in slosh.toml.\n',
+    )
 
 
 def test_every_mistake_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,8 +41,8 @@ def test_every_mistake_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert done.exit_code == 2
     for part in (
         "queu in slosh.toml",
-        "linger in slosh.toml",
-        "queue in",
+        "linger='soon' in slosh.toml",
+        "queue=-1 in",
         "port in",
         "publik",
         "SLOSH_PORT",
@@ -99,3 +102,47 @@ def test_a_file_that_is_none_is_a_mistake(folder: Path) -> None:
     assert check("--config=gone.toml").exit_code == 2
     (folder / "slosh.toml").write_text("queue = \n")
     assert "is not TOML" in check().output
+
+
+def test_a_table_that_is_none_is_told_with_the_one_that_was_meant(folder: Path) -> None:
+    for text, told in (
+        ("[acess]\npublic = {}\n", "[acess] in slosh.toml: is no table of slosh. Did you mean [access]?"),
+        ('[topic."a/**"]\nqueue = 1\n', "[topic] in slosh.toml: is no table of slosh. Did you mean [topics]?"),
+        (
+            "[server]\nport = 1\n",
+            '[server] in slosh.toml: is no table of slosh. There are [access] and [topics."gen/**"].',
+        ),
+    ):
+        (folder / "slosh.toml").write_text(text)
+        assert told in check().output
+
+
+def test_one_mistake_of_a_class_or_of_the_rules_hides_no_other(folder: Path) -> None:
+    (folder / "slosh.toml").write_text(
+        '[topics."a/**"]\nqueue = 3\n[topics."a/b"]\nqueue = 4\n[topics."a//b"]\nlinger = 1\nqeue = 2\n'
+        "[access]\npublik = {}\npublic = {reed = [], read = ['a//b'], publish = 3}\n"
+        "[[access.tokens]]\nname = 'x'\nsha256 = 'zz'\nreed = ['a']\nexpires = 'soon'\n"
+        "[[access.tokens]]\nsha256 = 'zz'\n[[access.clients]]\nname = ''\nright = 1\n"
+        "[access.jwt]\nalg = 1\nissuer = 2\n"
+    )
+    done = check()
+    for told in (
+        '[topics."a/b"] in slosh.toml: takes in no topic, because',
+        '[topics."a//b"] in slosh.toml: takes in no topic.',
+        "qeue in",
+        "'publik' is unknown",
+        "public in [access]: 'reed' is unknown",
+        "read of public",
+        "publish of public",
+        "number 1 (x): 'reed' is unknown",
+        "number 1 (x): sha256 is 64",
+        "number 1 (x): expires='soon'",
+        "tokens]] number 2: name is",
+        "tokens]] number 2: sha256 is",
+        "clients]] number 1: 'right' is unknown",
+        "clients]] number 1: name is",
+        "jwt]: 'alg' is unknown",
+        "jwt]: issuer is a text",
+    ):
+        assert done.output.count(told) == 1, (told, done.output)
+    assert done.output.splitlines()[-1] == "16 to mend."

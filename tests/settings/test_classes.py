@@ -106,9 +106,9 @@ def test_nobody_changes_the_tables_of_a_settings_afterwards() -> None:
         ('[topics."a".b]\nqueue = 1', r'b in \[topics."a"\] in slosh.toml: '),
         ("topics = 3", r"topics in slosh.toml: is a table of classes"),
         ("[topics]\nqueue = 1", r"queue in \[topics\] in slosh.toml: is no class."),
-        ('[topics."a"]\nqueue = 0', r'queue in \[topics."a"\] in slosh.toml=0: is out of bounds; queue goes from 1 '),
-        ('[topics."a"]\nage = "soon"', r"age in \[topics.\"a\"\] in slosh.toml='soon': is not a time; "),
-        ('[topics."a"]\nunwatched = "perhaps"', r"unwatched in .*'perhaps': is unknown; write reject or keep"),
+        ('[topics."a"]\nqueue = 0', r'queue=0 in \[topics."a"\] in slosh.toml: is out of bounds; queue goes from 1 '),
+        ('[topics."a"]\nage = "soon"', r"age='soon' in \[topics.\"a\"\] in slosh.toml: is not a time; "),
+        ('[topics."a"]\nunwatched = "perhaps"', r"unwatched='perhaps' in .*: is unknown; write reject or keep"),
         ('[topics."a/**/b"]\nqueue = 1', r'\[topics."a/\*\*/b"\] in slosh.toml: takes in no topic. In a pattern'),
         ('[topics."/a"]\nqueue = 1', r'\[topics."/a"\] in slosh.toml: takes in no topic. No segment'),
         (
@@ -133,7 +133,7 @@ def test_a_mistake_is_named_with_its_table(text: str, sentence: str) -> None:
 def test_the_other_doors_name_mistakes_too() -> None:
     with pytest.raises(SystemExit, match=r'slosh cannot start: queu in \[topics."a"\]: .* Did you mean queue\?'):
         service.make_service(topics={"a": {"queu": 1}})
-    with pytest.raises(SettingError, match=r'queue in \[topics."a"\]=0: is out of bounds'):
+    with pytest.raises(SettingError, match=r'queue=0 in \[topics."a"\]: is out of bounds'):
         Server(topics={"a": {"queue": 0}})
     with pytest.raises(SettingError, match=r"is not a whole number"):
         Settings(topics={"a": {"queue": "7"}})

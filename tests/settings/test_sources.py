@@ -325,10 +325,10 @@ def test_an_error_does_not_repeat_more_of_a_value_than_one_can_read() -> None:
     [
         ({"port": "http"}, {}, "", "--port='http': is not a whole number."),
         ({}, {"SLOSH_PORT": "70000"}, "", "SLOSH_PORT='70000': is out of bounds; port goes from 0 to 65535"),
-        ({}, {}, "port = true", "port in slosh.toml=True: is not a whole number."),
-        ({}, {}, "linger = '3 days'", "linger in slosh.toml='3 days': is not a time; write seconds"),
+        ({}, {}, "port = true", "port=True in slosh.toml: is not a whole number."),
+        ({}, {}, "linger = '3 days'", "linger='3 days' in slosh.toml: is not a time; write seconds"),
         ({}, {}, "max-body = 3", "max-body in slosh.toml: is no setting of slosh. Did you mean max_body?"),
-        ({}, {}, "[slosh]\nport = 1", "slosh in slosh.toml: is no setting of slosh."),
+        ({}, {}, "[slosh]\nport = 1", "[slosh] in slosh.toml: is no table of slosh."),
         ({}, {}, "port = ", "the settings file slosh.toml is not TOML"),
         (
             {"max_message": "9m"},

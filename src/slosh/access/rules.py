@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,12 @@ _LONGEST_SHOWN: Final = 40
 """Characters of a value that an error repeats."""
 _MOST_FILE: Final = 64 * 1024
 """Bytes of a file that holds a token."""
+
+_SECTION: Final = ("public", "tokens", "clients", "jwt")
+_PUBLIC: Final = ("read", "publish")
+_TOKEN: Final = ("name", "sha256", "file", "read", "publish", "expires")
+_CLIENT: Final = ("name", "read", "publish", "expires")
+_JWT: Final = ("algorithms", "secret_file", "jwks_file", "audience", "issuer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +73,8 @@ def parse_access(table: object, folder: Path) -> AccessRules:
         SettingError: something in it is wrong; the sentence says what, and repeats no token and no hash.
     """
     where = "[access]"
-    section = _check_table(table, where, ("public", "tokens", "clients", "jwt"))
-    public = _check_table(section.get("public", {}), "public in [access]", ("read", "publish"))
+    section = _check_table(table, where, _SECTION)
+    public = _check_table(section.get("public", {}), "public in [access]", _PUBLIC)
     tokens = tuple(_parse_token(row, folder, at) for row, at in _rows(section, "tokens"))
     clients = tuple(_parse_client(row, at) for row, at in _rows(section, "clients"))
     for kind, names in (("tokens", [each.name for each in tokens]), ("clients", [each.name for each in clients])):
@@ -77,6 +84,68 @@ def parse_access(table: object, folder: Path) -> AccessRules:
         raise SettingError("[[access.tokens]] has the same token twice. Join the two rows.")
     jwt = _parse_jwt(section["jwt"], folder) if "jwt" in section else None
     return AccessRules(_parse_rights(public, "public in [access]"), tokens, clients, jwt)
+
+
+def find_access_mistakes(table: object, folder: Path) -> list[str]:
+    """Every mistake in the section, each as a sentence; none where `parse_access` takes it.
+
+    Args:
+        table, folder: as of `parse_access`.
+    """
+    mistakes: list[str] = []
+    for check in _checks(table, folder):
+        try:
+            check()
+        except SettingError as error:
+            mistakes.append(error.detail)
+    if not mistakes:  # what only all of it together shows
+        try:
+            parse_access(table, folder)
+        except SettingError as error:
+            mistakes.append(error.detail)
+    return mistakes
+
+
+def _checks(table: object, folder: Path) -> Iterator[Callable[[], object]]:
+    """What to call for each part of the section."""
+    yield from _checks_of_names(table, "[access]", _SECTION)
+    if not isinstance(table, Mapping):
+        return
+    if "public" in table:
+        where = "public in [access]"
+        yield from _checks_of_names(table["public"], where, _PUBLIC)
+        yield from _checks_of_rights(table["public"], where)
+    for kind, known in (("tokens", _TOKEN), ("clients", _CLIENT)):
+        try:
+            rows = list(_rows(table, kind))
+        except SettingError:
+            yield partial(list, _rows(table, kind))
+            continue
+        for row, where in rows:
+            yield from _checks_of_names(row, where, known)
+            if isinstance(row, Mapping):
+                yield partial(_parse_name, row, where)
+                if kind == "tokens":
+                    yield partial(_parse_digest, row, folder, where)
+                yield from _checks_of_rights(row, where)
+                yield partial(_parse_expires, row, where)
+    if "jwt" in table:
+        yield from _checks_of_names(table["jwt"], "[access.jwt]", _JWT)
+        if isinstance(table["jwt"], Mapping):
+            yield partial(_parse_jwt, {name: value for name, value in table["jwt"].items() if name in _JWT}, folder)
+
+
+def _checks_of_names(table: object, where: str, known: Sequence[str]) -> Iterator[Callable[[], object]]:
+    parts = [{name: value} for name, value in table.items()] if isinstance(table, Mapping) else [table]
+    for part in parts:
+        yield partial(_check_table, part, where, known)
+
+
+def _checks_of_rights(table: object, where: str) -> Iterator[Callable[[], object]]:
+    if isinstance(table, Mapping):
+        for right in _PUBLIC:
+            if right in table:
+                yield partial(_parse_rights, {right: table[right]}, where)
 
 
 def _rows(section: Mapping[str, Any], kind: str) -> Iterator[tuple[object, str]]:
@@ -141,18 +210,20 @@ def _parse_expires(table: Mapping[str, Any], where: str) -> float:
 
 
 def _parse_token(row: object, folder: Path, where: str) -> StaticToken:
-    table = _check_table(row, where, ("name", "sha256", "file", "read", "publish", "expires"))
-    name = _parse_name(table, where)
+    table = _check_table(row, where, _TOKEN)
+    name, digest = _parse_name(table, where), _parse_digest(table, folder, where)
+    return StaticToken(name, digest, _parse_rights(table, where), _parse_expires(table, where))
+
+
+def _parse_digest(table: Mapping[str, Any], folder: Path, where: str) -> bytes:
     if ("sha256" in table) == ("file" in table):
         raise SettingError(f"{where}: write sha256, the hash of the token, or file, where the token stands.")
     if "file" in table:
-        digest = hash_token(_read_token(table["file"], folder, where))
-    else:
-        text = table["sha256"]
-        if not isinstance(text, str) or not _DIGEST.fullmatch(text):
-            raise SettingError(f"{where}: sha256 is 64 hexadecimal digits. `slosh token` writes the line.")
-        digest = bytes.fromhex(text)
-    return StaticToken(name, digest, _parse_rights(table, where), _parse_expires(table, where))
+        return hash_token(_read_token(table["file"], folder, where))
+    text = table["sha256"]
+    if not isinstance(text, str) or not _DIGEST.fullmatch(text):
+        raise SettingError(f"{where}: sha256 is 64 hexadecimal digits. `slosh token` writes the line.")
+    return bytes.fromhex(text)
 
 
 def _read_token(path: object, folder: Path, where: str) -> str:
@@ -175,13 +246,13 @@ def _read_token(path: object, folder: Path, where: str) -> str:
 
 
 def _parse_client(row: object, where: str) -> ClientName:
-    table = _check_table(row, where, ("name", "read", "publish", "expires"))
+    table = _check_table(row, where, _CLIENT)
     return ClientName(_parse_name(table, where), _parse_rights(table, where), _parse_expires(table, where))
 
 
 def _parse_jwt(value: object, folder: Path) -> JwtRules:
     where = "[access.jwt]"
-    table = _check_table(value, where, ("algorithms", "secret_file", "jwks_file", "audience", "issuer"))
+    table = _check_table(value, where, _JWT)
     texts = {name: table.get(name, "") for name in ("secret_file", "jwks_file", "audience", "issuer")}
     for name, text in texts.items():
         if not isinstance(text, str):

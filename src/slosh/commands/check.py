@@ -50,7 +50,7 @@ def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keywor
     if loaded is not None:
         for warning in loaded.warnings:
             click.echo(f"Warning: {warning}", err=True)
-        sources = ", ".join(sorted(loaded.sources.values())) or f"no {FILE_NAME}, and no option"
+        sources = ", ".join([*sorted(loaded.sources.values()), *loaded.tables]) or f"no {FILE_NAME}, and no option"
         click.echo(f"All is well. Set: {sources}.")
 
 

@@ -4,13 +4,13 @@ A table has some of the settings that are marked as `of_class`, under the same n
 that it leaves out are as for all topics.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
 from slosh.core.patterns import check_pattern, covers
 from slosh.errors import BadTopic, SettingError
-from slosh.settings.row import Kind, Setting, refused_value, show, wrong_value
+from slosh.settings.row import Kind, Setting, show, write_refusal, wrong_value
 
 TOPICS: Final = "topics"
 """The table of tables, and the keyword."""
@@ -43,20 +43,35 @@ def read_tables(
         raise SettingError(f'{TOPICS}{where}: is a table of classes, one for each pattern: [{TOPICS}."gen/**"].')
     tables: dict[str, dict[str, Value]] = {}
     for pattern, table in given.items():
-        _check_pattern(pattern, tables, where)
-        if not isinstance(table, Mapping):
-            raise SettingError(
-                f"{pattern} in [{TOPICS}]{where}: is no class. A class is a table under a pattern of topics' names: "
-                f'[{TOPICS}."gen/**"].'
-            )
-        settings: dict[str, Value] = {}
-        for name, value in table.items():
-            row = rows.get(str(name))
-            if row is None or not row.of_class:
-                raise SettingError(f"{name} in {called(pattern, where)}: {_no_setting(str(name), row, rows)}")
-            settings[row.name] = read(row, value, f"{name} in {called(pattern, where)}")
-        tables[pattern] = settings
+        check_place(pattern, tables, where)
+        tables[pattern] = read_table(pattern, table, rows, read, where)
     return tables
+
+
+def read_table(
+    pattern: str,
+    table: object,
+    rows: Mapping[str, Setting],
+    read: Callable[[Setting, object, str], Value],
+    where: str = "",
+) -> dict[str, Value]:
+    """Make the sound settings of one class of what was given. See `read_tables`.
+
+    Raises:
+        SettingError: it is no table, or one of its settings is wrong.
+    """
+    if not isinstance(table, Mapping):
+        raise SettingError(
+            f"{pattern} in [{TOPICS}]{where}: is no class. A class is a table under a pattern of topics' names: "
+            f'[{TOPICS}."gen/**"].'
+        )
+    settings: dict[str, Value] = {}
+    for name, value in table.items():
+        row = rows.get(str(name))
+        if row is None or not row.of_class:
+            raise SettingError(f"{name} in {called(pattern, where)}: {_no_setting(str(name), row, rows)}")
+        settings[row.name] = read(row, value, f"{name} in {called(pattern, where)}")
+    return settings
 
 
 def check_value(row: Setting, value: object, said: str) -> Value:
@@ -66,7 +81,7 @@ def check_value(row: Setting, value: object, said: str) -> Value:
         SettingError: it is not.
     """
     if wrong := wrong_value(row, value):
-        raise SettingError(f"{said}{refused_value(row, value)}: {wrong}")
+        raise SettingError(write_refusal(row, value, said, wrong))
     assert isinstance(value, str | int | float)  # noqa: S101 - for the type checker; wrong_value() said so
     return float(value) if row.kind is Kind.SECONDS else value
 
@@ -88,7 +103,12 @@ def contradictions(tables: Tables, default: Mapping[str, Value], rows: Mapping[s
                 yield f"{called(pattern)}: {shown[0]} may not be larger than {shown[1]}: {why}."
 
 
-def _check_pattern(pattern: object, before: Mapping[str, object], where: str) -> None:
+def check_place(pattern: object, before: Iterable[str], where: str) -> None:
+    """See that a class takes in topics, behind the classes before it.
+
+    Raises:
+        SettingError: it takes in none.
+    """
     try:
         check_pattern(str(pattern))
     except BadTopic as error:

@@ -157,6 +157,17 @@ def hide_login(text: str) -> str:
     return _LOGIN.sub("//…@", text)
 
 
+def write_refusal(row: Setting, value: object, called: str, wrong: str) -> str:
+    """The sentence that refuses a value, such as `port='x' in slosh.toml: is not a whole number`.
+
+    Args:
+        called: the setting's name in its source: "--port", "SLOSH_PORT", "port in slosh.toml".
+        wrong: as `wrong_value` gives it.
+    """
+    name, mark, place = called.partition(" in ")
+    return f"{name}{refused_value(row, value)}{mark}{place}: {wrong}"
+
+
 def refused_value(row: Setting, value: object) -> str:
     """What a refusal shows of a value behind the setting's name: `=8001`, cut where nobody reads on.
 

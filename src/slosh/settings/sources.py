@@ -15,20 +15,21 @@ import contextlib
 import os
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from slosh.access.rules import AccessRules, parse_access
+from slosh.access.rules import AccessRules, find_access_mistakes, parse_access
 from slosh.durations import parse_duration
 from slosh.errors import SettingError
-from slosh.settings.classes import TOPICS, read_tables
+from slosh.settings.classes import TOPICS, called, check_place, read_table, read_tables
 from slosh.settings.meanings import EXAMPLE, NO_FILES, no_such_root
 from slosh.settings.relations import contradictions
-from slosh.settings.row import KIB, MIB, SWITCH, Kind, Setting, refused_value, wrong_value
+from slosh.settings.row import KIB, MIB, SWITCH, Kind, Setting, write_refusal, wrong_value
 from slosh.settings.table import BY_NAME, TABLE, Settings
 
 FILE_NAME: Final = "slosh.toml"
@@ -89,11 +90,13 @@ class LoadedSettings:
         settings: the settings to run with.
         warnings: sentences for a person about things that were left aside.
         sources: for every setting that is not at its default, what it was called where it was set.
+        tables: what the tables of topics and access are called that were read.
     """
 
     settings: Settings
     warnings: tuple[str, ...]
     sources: Mapping[str, str]
+    tables: tuple[str, ...] = ()
 
 
 def load(
@@ -121,6 +124,8 @@ def load(
     table = _load_file(config or environ.get(CONFIG_VARIABLE))
     if TOPICS in table.values:
         values[TOPICS] = read_tables(table.values.pop(TOPICS), BY_NAME, _read_one, f" in {table.path}")
+    tables = [f"{called(pattern)} in {table.path}" for pattern in values.get(TOPICS, ())]  # type: ignore[attr-defined]
+    tables += [f"[{ACCESS}] in {table.path}"] * (ACCESS in table.values)
     values[ACCESS] = _find_access(table, said)
     for given in _from_file(table):
         chosen[given.row.name] = given
@@ -139,7 +144,7 @@ def load(
     # The server checks this too; here it can still be told by the name of the source.
     if settings.root not in ("", EXAMPLE, NO_FILES) and not Path(settings.root).is_dir():
         raise no_such_root(settings.root, sources["root"])
-    return LoadedSettings(settings, tuple(warnings), sources)
+    return LoadedSettings(settings, tuple(warnings), sources, tuple(tables))
 
 
 def find_mistakes(said: Mapping[str, object], *, config: str | None = None) -> list[str]:
@@ -154,12 +159,11 @@ def find_mistakes(said: Mapping[str, object], *, config: str | None = None) -> l
     with _noting(mistakes):
         file = _load_file(config or environ.get(CONFIG_VARIABLE))
     tables, rules = file.values.pop(TOPICS, {}), file.values.pop(ACCESS, None)
-    for table in _split_tables(tables):
+    for check in _checks_of_tables(tables, f" in {file.path}"):
         with _noting(mistakes):
-            read_tables(table, BY_NAME, _read_one, f" in {file.path}")
+            check()
     if rules is not None:
-        with _noting(mistakes):
-            parse_access(rules, file.path.parent)
+        mistakes += find_access_mistakes(rules, file.path.parent)
     sound: dict[str, object] = {row.name: row.default for row in TABLE}
     names: dict[str, str] = {}
     given = [
@@ -188,16 +192,18 @@ def _noting(mistakes: list[str]) -> Iterator[None]:
         mistakes.append(error.detail)
 
 
-def _split_tables(tables: object) -> Iterator[object]:
-    """The classes one by one, and each with one of its settings, so that one mistake hides no other."""
+def _checks_of_tables(tables: object, where: str) -> Iterator[Callable[[], object]]:
+    """What to call for each class, its place, and each of its settings, so that one mistake hides no other."""
     if not isinstance(tables, Mapping):
-        yield tables
+        yield partial(read_tables, tables, BY_NAME, _read_one, where)
         return
+    before: list[str] = []
     for pattern, table in tables.items():
-        if isinstance(table, Mapping) and table:
-            yield from ({pattern: {name: value}} for name, value in table.items())
-        else:
-            yield {pattern: table}
+        yield partial(check_place, pattern, tuple(before), where)
+        before.append(pattern)
+        parts = [{name: value} for name, value in table.items()] if isinstance(table, Mapping) else [table]
+        for part in parts:
+            yield partial(read_table, pattern, part, BY_NAME, _read_one, where)
 
 
 def from_keywords(said: Mapping[str, object], base: Settings) -> Settings:
@@ -227,7 +233,7 @@ def read(given: GivenValue) -> str | int | float:
         value = SWITCH[0] if value else SWITCH[1]
     amount = _amount(row, value) if isinstance(value, str) else value
     if wrong := wrong_value(row, amount):
-        raise SettingError(f"{given.called}{refused_value(row, value)}: {wrong}{_hint(given)}")
+        raise SettingError(f"{write_refusal(row, value, given.called, wrong)}{_hint(given)}")
     if row.kind is Kind.SECONDS:
         return float(amount)  # type: ignore[arg-type]  # wrong_value() saw to its type
     return amount  # type: ignore[return-value]  # the same
@@ -312,6 +318,8 @@ def _from_file(file: _File) -> Iterator[GivenValue]:
     path = file.path
     for name, value in file.values.items():
         row = BY_NAME.get(name)
+        if row is None and isinstance(value, Mapping):
+            raise SettingError(f"[{name}] in {path}: is no table of slosh.{_which_table(name)}")
         if row is None:
             raise SettingError(f"{name} in {path}: is no setting of slosh.{_did_you_mean(name)}")
         if row.kind is Kind.PATH and isinstance(value, str) and value not in ("", EXAMPLE, NO_FILES):
@@ -349,6 +357,11 @@ def _near_variable(variable: str) -> str:
 def _did_you_mean(name: str) -> str:
     near = _near(name.replace("-", "_").lower(), BY_NAME)
     return f" Did you mean {near}?" if near else " `slosh serve --help` lists them all."
+
+
+def _which_table(name: str) -> str:
+    near = _near(name.lower(), (ACCESS, TOPICS))
+    return f" Did you mean [{near}]?" if near else f' There are [{ACCESS}] and [{TOPICS}."gen/**"].'
 
 
 def _near(name: str, known: Collection[str]) -> str | None:
