@@ -70,6 +70,27 @@ def test_units_are_told_by_names_and_by_the_address(slosh: Slosh, new_page: Open
     expect(page.locator(".chart")).to_have_count(3)  # each unit has an axis of its own
 
 
+def test_the_numbers_of_a_line_stand_still(serve: Callable[..., Slosh], new_page: Open) -> None:
+    """They have the same digits, zeros at the end too, so that nothing beside them moves."""
+    slosh = serve(unwatched="keep", linger="1h")
+    slosh.post("m", {"cpu": 50.90654321, "temp": 21.5}, {"cpu": 51.2, "temp": 22.0}, {"cpu": 50.5, "temp": 21.0})
+    page = view(new_page, slosh, "m?from=1&to=9999999999")
+    expect(page.locator("#rows td:not(.tool)")).to_have_text(
+        ["cpu", "50.50", "50.50", "50.87", "51.20", "temp", "21.0", "21.0", "21.5", "22.0"]
+    )
+    expect(page.locator(".key b")).to_have_text(["50.50", "21.0"])
+
+
+def test_nothing_is_offered_to_be_posted_to_what_has_ended(serve: Callable[..., Slosh], new_page: Open) -> None:
+    slosh = serve(unwatched="keep", linger="1h")
+    slosh.post("build", {"step": 1.5})
+    page = view(new_page, slosh, "build")
+    expect(page.locator("#post")).to_be_visible()
+    slosh.post("build?end", {"step": 2.5})
+    expect(page.locator("#state")).to_have_attribute("data-state", "ended")
+    expect(page.locator("#post")).to_be_hidden()
+
+
 def test_what_is_chosen_is_in_the_address_and_a_link_shows_the_same(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "kitchen")
     slosh.post("kitchen", {"temp": 21, "rain": 0.4}, {"temp": 22, "rain": 0.5})

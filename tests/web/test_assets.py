@@ -128,7 +128,7 @@ NOT_SHARED = "hidden.js"
 def viewer_files() -> set[Path]:
     """The sheets of the viewer's page, its picture, and all the scripts that it loads, at once or later."""
     folder = STATIC.with_name("view")
-    found = {folder / name for name in ("view.css", "slosh.svg", "again.js", "signin.js", "uplot/uPlot.min.css")}
+    found = {folder / name for name in ("view.css", "slosh.svg", "again.js", "signin.js")}
     waiting = [folder / "view.js"]
     while waiting:
         script = waiting.pop()

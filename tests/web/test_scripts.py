@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +170,10 @@ def test_a_path_finds_members_with_dots_in_their_names_as_the_server_s_histories
     ("low", "high", "expected"),
     [
         (0, 10, [0, 11]),
-        (6, 10, [0, 10.4]),  # nothing is near
+        (6, 10, [5.6, 10.4]),
+        (0.3, 10, [0, 10.97]),
         (7, 10, [6.7, 10.3]),
-        (-10, -6, [-10.4, 0]),
+        (-10, -6, [-10.4, -5.6]),
         (-10, -7, [-10.3, -6.7]),
         (-1, 1, [-1.2, 1.2]),
         (5, 5, [4.5, 5.5]),
@@ -179,7 +181,9 @@ def test_a_path_finds_members_with_dots_in_their_names_as_the_server_s_histories
         (None, 3, [0, 1]),
     ],
 )
-def test_an_axis_begins_at_nothing_where_that_is_near(play: Any, low: Any, high: Any, expected: list[float]) -> None:
+def test_an_axis_spans_what_is_there_and_a_tenth_more_but_not_past_zero(
+    play: Any, low: Any, high: Any, expected: list[float]
+) -> None:
     (told,) = play("numbers.js", "span", f"tell(span({json.dumps(low)}, {json.dumps(high)}));")
     assert told == pytest.approx(expected)
 
@@ -719,3 +723,47 @@ def test_a_topic_that_began_again_and_lost_something_since_has_a_mark_of_each(pl
     tell(lines.marks.map(wordsOf));
     """
     assert play("feed.js", "Feed", FEED + words) == [["began again", "7 missed"]]
+
+
+def test_a_state_has_the_colour_of_its_name_whatever_came_before_it(play: Any) -> None:
+    """And no two of a band have the same."""
+    words = """
+    for (const names of [["open", "opening", "closed"], ["closed", "opening", "open"], "abcdefghijkl"]) {
+      const states = new States({});
+      let state;
+      [...names].forEach((name, i) => (state = states.note("k", "t", undefined, "door", name, i)));
+      tell(Object.fromEntries([...state.values].sort()));
+    }"""
+    first, second, twelve = play("states.js", "States", words)
+    assert first == second
+    assert len(set(first.values())) == 3
+    assert sorted(twelve.values()) == list(range(12))
+
+
+def test_an_axis_does_not_jump_where_its_numbers_hardly_move(play: Any) -> None:
+    words = "for (let low = 200; low >= -200; low--) tell(span(low / 10, 26));"
+    bottoms = [bottom for bottom, _ in play("numbers.js", "span", words)]
+    assert max(before - after for before, after in pairwise(bottoms)) < 0.21  # twice the step of the lowest
+
+
+def test_the_numbers_of_a_line_have_the_same_digits(play: Any) -> None:
+    """As many as came, and no more than can be told apart."""
+    words = """
+    const texts = (values, low, high) => {
+      const digits = values.reduce((least, value) => digitsOf(value, least), 0);
+      const line = { facts: { low, high }, digits, scale: { factor: 1 } };
+      return values.map((value) => number(value, stepOf(line), howOf(line, notation(high, stepOf(line)))));
+    };
+    tell(texts([21.5, 21, 0, -0.04], 20, 22));
+    tell(texts([50.90654321, 50.98412345], 50.1, 51.1));
+    tell(texts([5, 12, 1461], 5, 1461));
+    tell(texts([1200000, 14000], 14000, 1200000));
+    tell(texts([1.5e-12], 1.5e-12, 1.5e-12));
+    """
+    assert play("numbers.js", "digitsOf, howOf, notation, number, stepOf", words) == [
+        ["21.50", "21.00", "0.00", "-0.04"],
+        ["50.91", "50.98"],
+        ["5", "12", "1,461"],
+        ["1.20M", "0.01M"],
+        ["1.5e-12"],
+    ]

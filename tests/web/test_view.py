@@ -63,7 +63,7 @@ def test_the_page_is_the_same_for_each_topic_but_for_the_way_up(site: Site, name
     assert {urljoin(f"http://x/a/prefix/view/{name}", path) for path in named} >= {
         "http://x/a/prefix/",
         "http://x/a/prefix/-/view.js",
-        "http://x/a/prefix/-/uplot/uPlot.min.css",
+        "http://x/a/prefix/-/view.css",
     }
 
 
@@ -187,7 +187,7 @@ def test_the_pages_files_come_with_the_package(site: Site, path: str) -> None:
 @pytest.mark.parametrize(
     ("name", "some"),
     [
-        ("view.html", {"../-/view.js", "../-/view.css", "../-/uplot/uPlot.min.css"}),
+        ("view.html", {"../-/view.js", "../-/view.css"}),
         ("topics.html", {"../-/topics.js", "../-/view.css", "../-/topics.css"}),
     ],
 )

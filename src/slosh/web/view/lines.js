@@ -9,7 +9,7 @@
  * 3. Everything is bounded, and what is left out is counted.
  */
 
-import { duration, findNumbers, isCounter, numberAt, plural, textAt, timeUnit, valueAt } from "./numbers.js";
+import { digitsOf, duration, findNumbers, isCounter, numberAt, plural, textAt, timeUnit, valueAt } from "./numbers.js";
 import { firstAt, Series } from "./series.js";
 import { AT_ONCE, end, isBoolean, isSilent, States } from "./states.js";
 import { Tracks } from "./tracks.js";
@@ -152,6 +152,7 @@ export class Lines {
         row.set(line, found);
       }
       line.newest = found ?? undefined;
+      if (found !== null) line.digits = digitsOf(found, line.digits);
     });
     this.isPartial ||= !isWhole;
     if (this.#x === undefined) {
@@ -263,7 +264,7 @@ export class Lines {
     const isFew = drawn.length < MAX_DRAWN || (drawn.length < MAX_ALIKE && drawn.some((line) => line.path === path));
     const line = {
       source, value, path, series: new Series(), newest: undefined, isCounter: isHidden, timeUnit: timeUnit(number, time), isDrawn: !isHidden && isFew,
-      shown: true, colour: undefined, last: undefined, interval: undefined, count: 0, row: 0, mates: undefined,
+      shown: true, colour: undefined, last: undefined, interval: undefined, digits: 0, count: 0, row: 0, mates: undefined,
     };
     this.all.set(key, line);
     this.tracks.note(line);

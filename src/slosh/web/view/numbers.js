@@ -113,18 +113,32 @@ export function notation(size, step) {
   return { unit, suffix, isScientific: false };
 }
 
-/** The distance that must show between numbers that lie between these: a thousandth of what they span. */
+/** The distance that must show between numbers that lie between these: a fiftieth of what they span, or the fourth digit where there is one number alone. */
 export function resolution(low, high) {
-  const range = high - low || Math.abs(high) || 1;
-  return 10 ** (Math.floor(Math.log10(range)) - 3);
+  return 10 ** Math.floor(Math.log10(high > low ? (high - low) / 50 : (Math.abs(low) || 1) / 999));
 }
 
+/** Digits behind the point of a number, and no fewer than this; Infinity where they are very many. */
+export function digitsOf(value, least) {
+  for (let digits = least; digits < 9; digits++) {
+    const scaled = value * 10 ** digits;
+    if (Math.abs(scaled - Math.round(scaled)) <= Math.abs(scaled) * 1e-15) return digits;
+  }
+  return Infinity;
+}
+
+/** The distance that must show between a line's numbers; fractions have no more digits than came. */
+export const stepOf = ({ facts, digits }) => (facts.low === undefined ? 1 : Math.max(resolution(facts.low, facts.high), digits && 10 ** -digits));
+
+/** How the numbers of one line read: all of a line that has fractions, or is told in larger units, have the same digits. */
+export const howOf = ({ facts, digits, scale }, how) => ({ ...how, isFixed: digits > 0 || (facts.low < facts.high && how.unit * scale.factor > 1) });
+
 /** A number for reading, in a notation, exact to `step`. With `fixed` all of one step have the same digits. */
-export function number(value, step, how, fixed = false, more = 0) {
+export function number(value, step, how, fixed = how.isFixed, more = 0) {
   if (value == null) return "–";
   // More than a browser can hold, as 1e400, is infinite to it.
   if (!Number.isFinite(value)) return value < 0 ? "-∞" : "∞";
-  if (value === 0) return "0";
+  if (value === 0 && (!fixed || how.isScientific)) return "0";
   if (how.isScientific) {
     const size = 10 ** Math.floor(Math.log10(Math.abs(value)));
     const digits = Math.min(16, Math.max(0, Math.ceil(Math.log10(size / step) - 1e-9)) + (fixed ? decimalsOfLead(step) : 0) + more);
@@ -132,7 +146,7 @@ export function number(value, step, how, fixed = false, more = 0) {
   }
   const digits = Math.min(20, decimals(step / how.unit) + more);
   const text = formatOf(digits, fixed).format(value / how.unit);
-  return /[1-9]/.test(text) ? text + how.suffix : "0";
+  return /[1-9]/.test(text) ? text + how.suffix : how.isFixed ? text.replace("-", "") + how.suffix : "0";
 }
 
 const formats = new Map();
@@ -158,16 +172,15 @@ export function labels(values, step, how) {
 /** A range wide enough to be divided. */
 export const widen = (low, high) => [low, Math.max(high, low + 1e-9 + Math.abs(low) * 1e-12)];
 
-/** What the y axis spans: from nothing where that is near, else what is there and a little more. */
+/** What the y axis spans: what is there and a tenth more on both sides, but not past zero. */
 export function span(low, high) {
   if (low == null || high == null) return [0, 1];
   // Numbers that differ by rounding alone are one.
   const size = Math.max(Math.abs(low), Math.abs(high));
   const range = high - low > size * 2e-15 ? high - low : size;
   const room = (range > 1e-300 ? range : 1) * 0.1;
-  if (low >= 0 && low <= high * 0.6) return [0, high + room];
-  if (high <= 0 && high >= low * 0.6) return [low - room, 0];
-  return [low - room, high + room];
+  const beyond = (value) => Math.min(room, Math.abs(value));
+  return low || high ? [low - beyond(low), high + beyond(high)] : [0, room];
 }
 
 /** 17:05:30, or 17:05:30.250 with 3 digits, of a time in seconds. */

@@ -4,14 +4,13 @@ import { clock, number } from "./numbers.js";
 import { BETWEEN } from "./lines.js";
 import { arrange, isHeld, keepFocus, make, write } from "./page.js";
 import { clear, FONT, nameIn, Plot, RIGHT } from "./plot.js";
-import { isSilent } from "./states.js";
+import { COLOURS, isSilent } from "./states.js";
 import { unitOf, withUnit } from "./units.js";
 
 /** Numbers whose sizes differ by more than this factor get charts of their own, so that each has an eighth of the height at
  *  least; they move when it got plainly worse. */
 const TOGETHER = 8;
 const TOO_FAR = 1.5 * TOGETHER;
-export const COLOURS = 12;
 /** Milliseconds between two looks at the sizes. */
 const REGROUP = 500;
 /** Lines that are told apart by dashes, where there are more than colours: of very many each is one of a crowd. */
@@ -292,7 +291,7 @@ export class Bands {
       if (until < from || change.from > to) return;
       const [left, right] = [x(change.from), x(until)];
       const isOff = /^(false|off|0|no|closed|idle)$/i.test(change.text);
-      context.fillStyle = isOff ? this.#view.colour("--line") : this.#view.colour(`--s${(state.values.get(change.text) % COLOURS) + 1}`);
+      context.fillStyle = isOff ? this.#view.colour("--line") : this.#view.colour(`--s${state.values.get(change.text) + 1}`);
       context.globalAlpha = isOff ? 1 : 0.85;
       context.fillRect(left, 0, Math.max(1, right - left), height);
       context.globalAlpha = 1;

@@ -3,8 +3,9 @@
 import { decimals, stepFor, ticks } from "./numbers.js";
 import { BETWEEN } from "./lines.js";
 import { isHeld, make, write } from "./page.js";
-import { COLOURS, dressKey, makeKey, MOST_KEYS } from "./panels.js";
+import { dressKey, makeKey, MOST_KEYS } from "./panels.js";
 import { clear, FONT, nameIn } from "./plot.js";
+import { COLOURS } from "./states.js";
 import { placesOf } from "./tracks.js";
 
 /** Tracks that are drawn. */

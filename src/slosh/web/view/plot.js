@@ -1,6 +1,6 @@
 /** A chart that moves: a thin layer over uPlot, with the sheet's colours, lines that break, bands, and marks. */
 
-import { clock, labels, notation, number, resolution, span, stepFor, ticks } from "./numbers.js";
+import { clock, howOf, labels, notation, number, resolution, span, stepFor, stepOf, ticks } from "./numbers.js";
 import { BETWEEN, ENDS, rowAt, wordsOf } from "./lines.js";
 import { isHeld, make } from "./page.js";
 import { frame, smooth } from "./series.js";
@@ -155,7 +155,7 @@ export class Plot {
     let [low, high, size, least] = [Infinity, -Infinity, 0, Infinity];
     for (const line of this.#lines) {
       line.facts = line.series.facts(from, to);
-      line.step = line.facts.low === undefined ? 1 : resolution(line.facts.low, line.facts.high);
+      line.step = stepOf(line);
       if (!line.shown || line.facts.low === undefined) continue;
       low = Math.min(low, line.facts.low);
       high = Math.max(high, line.facts.high);
@@ -163,7 +163,7 @@ export class Plot {
     }
     for (const line of shown) {
       // Beside a line that spans more the digits that nobody can see are left out, but for the first four.
-      if (line.facts.peak > 0) line.step = Math.max(line.step, Math.min(resolution(low, high), resolution(0, line.facts.peak)));
+      if (line.facts.peak > 0) line.step = Math.max(line.step, Math.min(resolution(low, high), resolution(line.facts.peak)));
       if (line.facts.low !== undefined) least = Math.min(least, line.step);
     }
     if (least === Infinity) least = 1;
@@ -171,7 +171,10 @@ export class Plot {
     this.#how = notation(size / this.#unit.factor, least / this.#unit.factor);
     // Very large and very small numbers are drawn as such between 1 and 10, which is what uPlot can do.
     this.#scale = this.#how.isScientific && !this.#view.isLog ? 10 ** Math.floor(Math.log10(size)) : 1;
-    for (const line of this.#lines) [line.how, line.scale] = [this.#how, this.#unit];
+    for (const line of this.#lines) {
+      line.scale = this.#unit;
+      line.how = howOf(line, this.#how);
+    }
     this.#range = this.#view.isLog ? logRange(shown) : spanOf(low, high, this.#view.isZero, this.#unit.text).map((value) => value / this.#scale);
     if (!isSeen) return;
     this.#drawn = frame(this.#lines.map(({ series }) => series), from, to, this.#plot.over.clientWidth || USUAL_WIDTH);

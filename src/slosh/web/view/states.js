@@ -3,9 +3,9 @@
  * here touches the page.
  */
 
-/** Paths that are kept, values of one that are told apart, changes of one that are kept, characters of a value. */
+/** Colours of lines and states, and so values of one that are told apart; paths that are kept, changes of one, characters of a value. */
+export const COLOURS = 12;
 export const MAX_STATES = 20;
-const MAX_VALUES = 12;
 const MAX_CHANGES = 2000;
 const MAX_TEXT = 40;
 /** Times that a text must have come before it is taken for a state. */
@@ -33,6 +33,17 @@ export function end(state, time = -Infinity) {
   last.isOver = true;
 }
 
+/** Give each value a colour by its name alone, whenever it came; of two with one colour the later of the alphabet has the next that is free. */
+function colour(values) {
+  const taken = new Set();
+  for (const text of [...values.keys()].sort()) {
+    let hash = Array.from(text).reduce((sum, character) => (31 * sum + character.codePointAt()) % 9973, 0) % COLOURS;
+    while (taken.has(hash)) hash = (hash + 1) % COLOURS;
+    taken.add(hash);
+    values.set(text, hash);
+  }
+}
+
 export class States {
   all = new Map();
   #lines;
@@ -54,11 +65,11 @@ export class States {
     if (state.isText) return undefined;
     const text = String(raw);
     // Texts of many kinds are no states but messages.
-    if (text.length > MAX_TEXT || (!state.values.has(text) && state.values.size >= MAX_VALUES)) {
+    if (text.length > MAX_TEXT || (!state.values.has(text) && state.values.size >= COLOURS)) {
       Object.assign(state, { isText: true, changes: [], values: new Map() });
       return undefined;
     }
-    if (!state.values.has(text)) state.values.set(text, state.values.size);
+    if (!state.values.has(text)) colour(state.values.set(text));
     if (isSilent(state, time)) end(state);
     const last = state.changes.at(-1);
     if (last?.text === text) state.again++;

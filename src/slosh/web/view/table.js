@@ -1,6 +1,6 @@
 /** The table of all lines: what is drawn, and the newest, lowest, mean and highest of what is shown. */
 
-import { clock, notation, resolution } from "./numbers.js";
+import { clock, howOf, notation, stepOf } from "./numbers.js";
 import { arrange, make, write } from "./page.js";
 import { naturally, paintSwatch } from "./panels.js";
 import { nameIn } from "./plot.js";
@@ -121,9 +121,9 @@ export class Table {
     const facts = isDrawn && line.facts ? line.facts : line.series.facts(from, to);
     if (!isDrawn || !line.how) {
       line.unit ??= unitOf(line.path, this.#units);
-      line.step = facts.low === undefined ? 1 : resolution(facts.low, facts.high);
+      line.step = stepOf({ ...line, facts });
       line.scale = scaleOf(line.unit, facts.peak);
-      line.how = notation(facts.peak / line.scale.factor, line.step / line.scale.factor);
+      line.how = howOf({ ...line, facts }, notation(facts.peak / line.scale.factor, line.step / line.scale.factor));
     }
     return [line.newest, facts.low, facts.mean, facts.high].reduce((longest, value, i) => {
       const text = line.timeUnit && value !== undefined ? clock(value / line.timeUnit) : withUnit(value, line.step, line.how, line.scale);

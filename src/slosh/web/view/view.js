@@ -302,6 +302,7 @@ function showState({ name, reason, error }) {
   element.title = reason ?? "";
   tell("state-words", WORDS[name]);
   $("retry").hidden = !["offline", "waiting"].includes(name);
+  $("post").hidden = name === "ended";
   // A pattern is refused when it begins where too many topics are active; that passes.
   const isTooMany = name === "failed" && error?.code === "bad_topic" && shown.topic.includes("*");
   if (isTooMany) setTimeout(start, AGAIN, following.place);

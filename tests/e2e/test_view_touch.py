@@ -1,0 +1,131 @@
+"""The viewer under a finger, on a sharp screen and on paper."""
+
+import base64
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import need
+from tests.e2e.conftest import Slosh, trying, until
+
+need("module:playwright")
+from playwright.sync_api import expect  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import BrowserContext, Page
+
+#: A phone, as Chromium is told of one.
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+WEATHER = {"temp_max": 21.5, "temp_min": 12.3, "precipitation": 3.5, "row": 5, "of": 1461, "wind": 4.7}
+#: What is pressed and is smaller than WCAG 2.2 wants (2.5.8): a label is hit for what stands in it.
+SMALL = """() => [...document.querySelectorAll("button, input, select, summary, a, [tabindex='0']")]
+  .filter((each) => each.checkVisibility({ visibilityProperty: true }) && !each.matches(".skip"))
+  .map((each) => [each, (each.closest("label") ?? each).getBoundingClientRect()])
+  .filter(([, { width, height }]) => width < 24 || height < 24)
+  .map(([each, { width, height }]) => `${each.outerHTML.slice(0, 90)} ${width} x ${height}`)"""
+
+
+@pytest.fixture
+def kept(serve: "Callable[..., Slosh]") -> Slosh:
+    return serve(unwatched="keep", linger="1h")
+
+
+@pytest.fixture
+def open_phone(new_context: "Callable[..., BrowserContext]", kept: Slosh) -> "Callable[..., Page]":
+    """Open the view of a topic on a phone, with a row for each of its numbers."""
+
+    def open_page(topic: str, rows: int, **options: object) -> "Page":
+        page = new_context(**{**PHONE, **options}).new_page()
+        page.goto(f"{kept.url}/view/{topic}")
+        expect(page.locator("#rows tr:visible")).to_have_count(rows)
+        return page
+
+    return open_page
+
+
+def test_a_finger_pins_a_row_and_draws_one_alone(kept: Slosh, open_phone: "Callable[..., Page]") -> None:
+    kept.post("weather", WEATHER, WEATHER)
+    page = open_phone("weather", 6)
+    wind = page.locator("#rows tr").filter(has=page.get_by_role("cell", name="wind", exact=True))
+    expect(wind.get_by_role("button", name="pin")).to_be_visible()
+    expect(wind.get_by_role("button", name="only")).to_be_visible()
+    wind.get_by_role("button", name="pin").tap()
+    expect(page.locator("#rows .name").first).to_have_text("wind")
+    wind.get_by_role("button", name="only").tap()
+    expect(page.locator(".key span")).to_have_text(["wind"])
+
+
+def test_what_is_pressed_is_as_large_as_a_finger_needs(kept: Slosh, open_phone: "Callable[..., Page]") -> None:
+    kept.post("weather", WEATHER, WEATHER)
+    kept.post("many", {f"n{number}": 10 + number for number in range(15)})
+    sizes: tuple[dict[str, object], ...] = ({}, {"viewport": {"width": 1200, "height": 800}, "is_mobile": False})
+    for topic, rows, options in [(*case, size) for case in (("weather", 6), ("many", 15)) for size in sizes]:
+        with trying((topic, options)):
+            page = open_phone(topic, rows, **options)
+            page.locator("#menu summary").tap()
+            expect(page.locator("#png")).to_be_visible()
+            until(partial(page.evaluate, SMALL), lambda found: not found)
+
+
+def test_a_phone_is_told_no_keys(kept: Slosh, open_phone: "Callable[..., Page]") -> None:
+    kept.post("weather", WEATHER)
+    page = open_phone("weather", 6)
+    page.locator("#menu summary").tap()
+    expect(page.locator("#png")).to_be_visible()
+    expect(page.locator(".keys-help")).to_be_hidden()
+
+
+def test_on_a_phone_no_row_hides_in_a_box_of_its_own(kept: Slosh, open_phone: "Callable[..., Page]") -> None:
+    """Its scroll bar is invisible there."""
+    kept.post("weather", {**WEATHER, "humidity": 70, "pressure": 1013.2, "gust": 9.5})
+    page = open_phone("weather", 9)
+    box = page.locator("#values .scroll")
+    until(lambda: box.evaluate("(box) => box.scrollHeight - box.clientHeight"), lambda hidden: hidden <= 0)
+
+
+#: How dark the darkest pixel of a picture is beside its ground, in the rows and columns at its edge: 0 is not at all.
+DARKEST = """async (text) => {
+  const image = await createImageBitmap(new Blob([Uint8Array.from(atob(text), (each) => each.charCodeAt(0))]));
+  const context = new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true });
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, image.width, image.height);
+  let least = 255;
+  for (let i = 0; i < data.length; i += 4) least = Math.min(least, data[i]);
+  return 255 - least;
+}"""
+
+
+def test_no_hairline_stands_around_the_keys_of_a_chart(kept: Slosh, open_phone: "Callable[..., Page]") -> None:
+    kept.post("weather", WEATHER, WEATHER)
+    for scale in (1, 2, 3):
+        with trying(scale):
+            page = open_phone("weather", 6, device_scale_factor=scale, color_scheme="light")
+            page.evaluate("for (const key of document.querySelectorAll('.key')) key.style.visibility = 'hidden'")
+            for number in range(page.locator(".keys").count()):
+                keys = page.locator(".keys").nth(number)
+                keys.scroll_into_view_if_needed()
+                box = keys.bounding_box()
+                assert box is not None
+                clip = {"x": box["x"], "y": box["y"] - 3, "width": box["width"], "height": box["height"] + 6}
+                assert darkest(page, clip) < 8  # a shadow that is covered may shine through, as nobody can see
+
+
+def darkest(page: "Page", clip: "dict[str, float]") -> int:
+    picture = base64.b64encode(page.screenshot(clip=clip)).decode()  # type: ignore[arg-type]
+    return int(page.evaluate(DARKEST, picture))
+
+
+def test_on_paper_stands_what_is_read_and_nothing_that_is_pressed(
+    kept: Slosh, open_phone: "Callable[..., Page]"
+) -> None:
+    kept.post("weather", WEATHER, WEATHER)
+    page = open_phone("weather", 6)
+    page.emulate_media(media="print")
+    for gone in (".bar", ".tools", "#post", ".tool >> nth=0"):
+        expect(page.locator(gone)).to_be_hidden()
+    for there in ("#topic", ".plot >> nth=0", "#rows tr >> nth=0"):
+        expect(page.locator(there)).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
