@@ -15,8 +15,12 @@ import platform
 import sys
 import time
 
-import psutil
 from feeding import Feeder, Publisher, arguments, main, say, seconds
+
+try:
+    import psutil
+except ModuleNotFoundError:
+    sys.exit("machine.py reads its figures with psutil, which is not installed: pip install psutil, or `make demo`")
 
 
 class Machine:

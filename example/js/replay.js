@@ -12,25 +12,32 @@ const SHOWN = 365;
 
 const arrivals = new Arrivals();
 const degrees = (value) => `${Math.round(value)} °C`;
-const temperature = new Chart($("temperature-chart"), {
-  title: "Temperature",
-  lines: [
-    { label: "highest", colour: "--c2", width: 1.5 },
-    { label: "lowest", colour: "--c1", width: 1.5 },
-  ],
-  bands: [{ series: [1, 2], colour: "--c2" }],
-  days: true,
-  format: degrees,
-  range: (low, high) => [Math.min(-5, low - 2), Math.max(30, high + 2)],
-});
-const rain = new Chart($("rain-chart"), {
-  title: "Rain and snow",
-  lines: [{ label: "a day", colour: "--c1", width: 0, fill: 0.8, bars: true }],
-  days: true,
-  format: (value) => `${Number(value.toFixed(1))} mm`,
-  range: upward(20),
-});
-const charts = [temperature, rain];
+let temperature, rain;
+let charts = [];
+
+/** There is no axis before there is a day on it. */
+function build() {
+  temperature = new Chart($("temperature-chart"), {
+    title: "Temperature",
+    lines: [
+      { label: "highest", colour: "--c2", width: 1.5 },
+      { label: "lowest", colour: "--c1", width: 1.5 },
+    ],
+    bands: [{ series: [1, 2], colour: "--c2" }],
+    days: true,
+    format: degrees,
+    range: (low, high) => [Math.min(-5, low - 2), Math.max(30, high + 2)],
+  });
+  rain = new Chart($("rain-chart"), {
+    title: "Rain and snow",
+    lines: [{ label: "a day", colour: "--c1", width: 0, fill: 0.8, bars: true }],
+    days: true,
+    format: (value) => `${Number(value.toFixed(1))} mm`,
+    range: upward(20),
+  });
+  charts = [temperature, rain];
+}
+
 let newest = 0;
 let year = { of: 0, rain: 0 };
 
@@ -42,6 +49,7 @@ function add(message) {
   // After its last day the replay starts over with the first.
   if (time <= newest) charts.forEach((chart) => chart.clear());
   else if (newest && time - newest > 1.5 * DAY) charts.forEach((chart) => chart.breakAt(newest + 1));
+  if (!charts.length) build();
   newest = time;
   temperature.push(time, [high, low]);
   rain.push(time, [fallen]);

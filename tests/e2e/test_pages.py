@@ -199,7 +199,22 @@ def test_the_live_page_moves_and_its_feeder_works_only_while_somebody_looks(
 def test_the_live_page_says_when_nobody_feeds_and_how_to_start_a_feeder(slosh: Slosh, new_page: Open) -> None:
     page = new_page(f"{slosh.url}/live.html")
     expect(page.locator("#silent")).to_be_visible()
-    expect(page.locator("#silent code")).to_have_text(f"python feeders/machine.py --url {slosh.url}")
+    expect(page.locator("#silent .command code")).to_have_text(f"python feeders/machine.py --url {slosh.url}")
+    expect(page.locator("#silent")).to_contain_text("make demo")
+
+
+def test_a_page_has_no_chart_before_there_is_something_on_it_and_says_so(slosh: Slosh, new_page: Open) -> None:
+    for name, charts in (("live.html", 3), ("replay.html", 2)):
+        with trying(name):
+            page = new_page(f"{slosh.url}/{name}")
+            expect(page.locator(".chart")).to_have_count(charts)
+            expect(page.locator(".chart:visible")).to_have_count(0)
+            expect(page.locator("canvas")).to_have_count(0)
+            expect(page.locator("#silent")).to_be_visible()
+    page = new_page(f"{slosh.url}/replay.html")
+    day = {"date": "2012-01-01", "temp_max": 12.8, "temp_min": 5.0, "precipitation": 0, "row": 1, "of": 1461}
+    slosh.post_when_watched("replay", day)
+    expect(page.locator(".chart:visible canvas")).to_have_count(2)
 
 
 def test_messages_of_any_shape_leave_the_charts_working(slosh: Slosh, new_page: Open) -> None:

@@ -1,9 +1,11 @@
 """The machine feeder's figures are right in unit and sign, and the script behaves at a terminal."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import machine
 import pytest
@@ -80,3 +82,14 @@ def test_a_pace_that_is_none_is_refused(options: list[str]) -> None:
     )
     assert result.returncode == 2
     assert "--interval" in result.stderr
+
+
+def test_without_psutil_it_says_in_one_sentence_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "psutil.py").write_text("raise ModuleNotFoundError('No module named psutil', name='psutil')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, str(FEEDERS / "machine.py"), "--url", "http://127.0.0.1:9"]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert told.returncode == 1
+    assert told.stderr == (
+        "machine.py reads its figures with psutil, which is not installed: pip install psutil, or `make demo`\n"
+    )
