@@ -27,7 +27,7 @@ def test_a_page_with_charts_has_one_connection(chart_page: ChartPage) -> None:
     for number, name in enumerate("abcdefgh"):
         expect(page.locator(f"slosh-chart[topic={name}] .key b")).to_have_text(str(number + 0.5))
     assert slosh.post("a", {"temp": 2})["watchers"] == 1
-    expect(page.locator("slosh-chart[topic=a] .key b")).to_have_text("2")
+    expect(page.locator("slosh-chart[topic=a] .key b")).to_have_text("2.0")
 
 
 def test_a_page_of_another_origin_shows_a_chart_and_changes_it(

@@ -112,9 +112,9 @@ def test_numbers_that_are_posted_become_lines_that_grow(slosh: Slosh, new_page: 
     few = until(lambda: ink(page), lambda count: count > 0)
     for temp in (25, 18, 24, 19):
         slosh.post("kitchen", {"temp": temp})
-        expect(row(page, "temp").nth(1)).to_have_text(str(temp))
+        expect(row(page, "temp").nth(1)).to_have_text(f"{temp}.0")
     until(lambda: ink(page), lambda count: count > few)
-    expect(row(page, "temp")).to_have_text(["temp", "19", "18", "25"])
+    expect(row(page, "temp")).to_have_text(["temp", "19.0", "18.0", "25.0"])
     expect(page.locator("#message")).to_have_text('{\n  "temp": 19\n}')
 
 

@@ -180,7 +180,7 @@ export function span(low, high) {
   const range = high - low > size * 2e-15 ? high - low : size;
   const room = (range > 1e-300 ? range : 1) * 0.1;
   const beyond = (value) => Math.min(room, Math.abs(value));
-  return low || high ? [low - beyond(low), high + beyond(high)] : [0, room];
+  return size > 1e-300 ? [low - beyond(low), high + beyond(high)] : [0, room];
 }
 
 /** 17:05:30, or 17:05:30.250 with 3 digits, of a time in seconds. */
