@@ -7,27 +7,27 @@ row = Row.of
 ROWS: tuple[Row, ...] = (
     row(
         "web/view/numbers.js",
-        "if (low >= 0 && low <= high * 0.6) return [0, high + room];",
-        "if (low >= 0 && low < high * 0.6) return [0, high + room];",
-        "web/test_scripts.py::test_an_axis_begins_at_nothing_where_that_is_near[6-10-expected1]",
+        "const beyond = (value) => Math.min(room, Math.abs(value));",
+        "const beyond = () => room;",
+        "web/test_scripts.py::test_an_axis_spans_what_is_there_and_a_tenth_more_but_not_past_zero[0.3-10-expected2]",
     ),
     row(
         "web/view/numbers.js",
-        "if (high <= 0 && high >= low * 0.6) return [low - room, 0];",
-        "",
-        "web/test_scripts.py::test_an_axis_begins_at_nothing_where_that_is_near[-10--6-expected3]",
+        "return size > 1e-300 ? [low - beyond(low), high + beyond(high)] : [0, room];",
+        "return [low - beyond(low), high + beyond(high)];",
+        "web/test_scripts.py::test_an_axis_spans_what_is_there_and_a_tenth_more_but_not_past_zero[0-0-expected8]",
     ),
     row(
         "web/view/numbers.js",
         "if (low == null || high == null) return [0, 1];",
         "",
-        "web/test_scripts.py::test_an_axis_begins_at_nothing_where_that_is_near[None-3-expected8]",
+        "web/test_scripts.py::test_an_axis_spans_what_is_there_and_a_tenth_more_but_not_past_zero[None-3-expected9]",
     ),
     row(
         "web/view/numbers.js",
         "const range = high - low > size * 2e-15 ? high - low : size;",
         "const range = high - low;",
-        "web/test_scripts.py::test_an_axis_begins_at_nothing_where_that_is_near[5-5-expected6]",
+        "web/test_scripts.py::test_an_axis_spans_what_is_there_and_a_tenth_more_but_not_past_zero[5-5-expected7]",
     ),
     row(
         "web/view/numbers.js",
