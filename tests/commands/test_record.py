@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from slosh.cli import main
 from slosh.client import Client
 from slosh.client.pieces import members
-from slosh.commands.shared import EXIT_REFUSED, EXIT_TIMED_OUT, EXIT_USAGE
+from slosh.commands.shared import EXIT_TIMED_OUT, EXIT_USAGE
 from tests.client.scripted import Scripted
 from tests.commands.test_sub import POISON
 from tests.e2e.server import Serving
@@ -68,7 +68,7 @@ def test_a_loss_is_a_line_of_its_own(client: Client, tmp_path: Path) -> None:
 def test_a_reading_that_is_refused_leaves_no_file(client: Client, tmp_path: Path) -> None:
     file = tmp_path / "f.jsonl"
     done = record(client, "a//b", "-o", str(file))
-    assert (done.returncode, file.exists()) == (EXIT_REFUSED, False), done.stderr
+    assert (done.returncode, file.exists()) == (EXIT_USAGE, False), done.stderr
 
 
 def test_a_file_that_is_there_is_not_overwritten(client: Client, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 from slosh.client import Client
 from slosh.client.pieces import members
-from slosh.commands.shared import EXIT_ENDED, EXIT_FOUND, EXIT_REFUSED, EXIT_TIMED_OUT
+from slosh.commands.shared import EXIT_ENDED, EXIT_FOUND, EXIT_TIMED_OUT, EXIT_USAGE
 from slosh.commands.sub import _clock
 from tests.client.scripted import Scripted
 from tests.commands.terminal import Terminal
@@ -87,7 +87,7 @@ def test_time_that_runs_out_is_an_exit_code_of_its_own(client: Client) -> None:
 
 def test_a_refusal_is_a_sentence(client: Client) -> None:
     done = sub(client, "sub/x", "--since=yesterday")
-    assert done.returncode == EXIT_REFUSED
+    assert done.returncode == EXIT_USAGE
     assert done.stderr.startswith("Error: since is")
 
 
