@@ -300,3 +300,18 @@ def test_no_name_turns_what_stands_beside_it(serve: "Callable[..., Slosh]", new_
     named = new_page(f"{slosh.url}/view/{topic}")
     expect(named.locator("#state")).to_have_attribute("data-state", "live")
     assert named.title() == "\u2068house/\u202eevil\u2069 · slosh"
+
+
+def test_an_error_has_the_look_of_the_other_pages_by_day_and_by_night(
+    kept: Slosh, new_context: "Callable[..., BrowserContext]"
+) -> None:
+    look = "() => [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+    for scheme in ("light", "dark"):
+        page = new_context(color_scheme=scheme).new_page()
+        page.goto(f"{kept.url}/view/")
+        expect(page.locator("h1")).to_be_visible()
+        expected = page.evaluate(look)
+        for path in ("view/a%20b,,*c", "nofile.html"):
+            page.goto(f"{kept.url}/{path}")
+            assert page.evaluate(look) == expected
+            assert "system-ui" in page.evaluate("getComputedStyle(document.body).fontFamily")

@@ -1,7 +1,9 @@
 """An error as a small page, for a person whose browser went to a wrong address."""
 
 import re
+from base64 import b64encode
 from difflib import get_close_matches
+from hashlib import sha256
 from html import escape
 from typing import Final
 
@@ -10,9 +12,20 @@ from slosh.http1.accept import Accept
 from slosh.http1.head import Head
 from slosh.http1.response import NO_SNIFF, NO_STORE, join_fields
 
+#: The look of the other pages. It stands here because the viewer and its sheet may not be served.
+_STYLE: Final = (
+    ":root{color-scheme:light dark}"
+    "body{max-width:40rem;margin:3rem auto;padding:0 1.25rem;font:16px/1.5 system-ui,sans-serif;"
+    "background:light-dark(#f4f7f8,#0c1317);color:light-dark(#13232b,#e5eef1);overflow-wrap:anywhere}"
+    "h1{font-size:1.5rem;line-height:1.2}a{color:light-dark(#0b6f75,#4ccfc4)}"
+    "dl{display:grid;grid-template-columns:auto 1fr;gap:0 1rem;font-size:.875rem;"
+    "color:light-dark(#566872,#93a6af)}dd{margin:0}"
+)
 _FIELDS: Final = (
     b"Content-Type: text/html; charset=utf-8\r\n"
-    b"Content-Security-Policy: default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'\r\n"
+    b"Content-Security-Policy: default-src 'none'; style-src 'sha256-"
+    + b64encode(sha256(_STYLE.encode()).digest())
+    + b"'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'\r\n"
     + NO_STORE
     + NO_SNIFF
 )
@@ -44,6 +57,7 @@ def error_page(error: SloshError, head: Head, *, has_view: bool) -> tuple[int, b
     page = (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="color-scheme" content="light dark">\n'
         f'<meta name="viewport" content="width=device-width">\n<title>{title}</title>\n'
+        f"<style>{_STYLE}</style>\n"
         f"<h1>{title}</h1>\n<p>{escape(error.detail)}\n{links}<dl>\n{rows}</dl>\n"
     )
     return error.status, _FIELDS + join_fields(error.fields), page.encode()
