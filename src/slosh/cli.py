@@ -23,8 +23,8 @@ from slosh.commands.teaching import EXIT_FOUND, EXIT_INTERRUPTED, TeachingComman
 from slosh.compiled import describe_version
 from slosh.standard_files import hold_standard_descriptors
 
-_UNWRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""Why a file that is open cannot be written any more."""
+_UNWRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+"""Why standard output cannot be written: a disk is full, for instance, or there is none (`>&-`)."""
 
 
 @contextlib.contextmanager
@@ -161,7 +161,7 @@ class Commands(click.Group):
             raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx=ctx) from None
 
     def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's
-        """Run the command line. A disk that is full under standard output is told in one sentence."""
+        """Run the command line. Standard output that cannot be written is told in one sentence."""
         try:
             return super().main(*args, **extra)
         except OSError as error:

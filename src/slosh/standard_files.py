@@ -8,13 +8,14 @@ def hold_standard_descriptors() -> None:
     """Open /dev/null in place of standard input, output and error where this process was started without them.
 
     Call it before an event loop is made. Else the loop's own descriptors take their numbers, and what is printed goes
-    there, which ends the process without a word.
+    there, which ends the process without a word. Output that nobody can get is an error (EBADF) where it is written;
+    what is told on standard error is dropped.
     """
-    for number in range(3):
+    for number, how in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_RDWR)):
         try:
             os.fstat(number)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)  # the system gives the lowest number that is free
+            opened = os.open(os.devnull, how)  # the system gives the lowest number that is free
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)

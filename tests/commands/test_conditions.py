@@ -56,6 +56,22 @@ def test_a_full_disk_under_standard_output_is_told_in_one_sentence(client: Clien
     assert done.returncode == EXIT_FOUND
 
 
+@pytest.mark.parametrize("words", ["version", "topics", "sub kept --since=earliest --count=1"])
+def test_standard_output_that_was_closed_is_no_place_to_write_to(client: Client, words: str) -> None:
+    """It ended with 0, and its output was nowhere."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"$@" {words} >&-', "sh", *SLOSH],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+        env=clean_environment(SLOSH_URL=client.url),
+    )
+    told = [line for line in done.stderr.splitlines() if not line.startswith("slosh: ")]
+    assert told == ["Error: standard output cannot be written: Bad file descriptor."]
+    assert done.returncode == EXIT_FOUND
+
+
 def _with_small_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 

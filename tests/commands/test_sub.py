@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.ports import free_port
@@ -255,3 +256,20 @@ def test_a_time_of_arrival_is_told_to_its_millisecond(monkeypatch: pytest.Monkey
     assert _clock(1795864236.9999) == "2026-11-28T11:10:37.000"
     monkeypatch.undo()
     time.tzset()
+
+
+def test_a_signal_ends_all_that_runs_for_a_message(client: Client, tmp_path: Path) -> None:
+    """The shell ended, and what it had started ran on."""
+    client.publish("sub/ended", 1)
+    file = tmp_path / "process"
+    script = f"sh -c 'echo $$ > {file}.new; mv {file}.new {file}; exec sleep 600'; true"
+    words = [*SLOSH, "sub", "sub/ended", "--since=earliest", "--exec", script]
+    with ProcessGroup(words, env=clean_environment(SLOSH_URL=client.url)) as ours:
+        until(file.exists, bool)
+        started = psutil.Process(int(file.read_text()))
+        ours.terminate()
+        assert ours.wait(PATIENCE) == -signal.SIGTERM
+        left = psutil.wait_procs([started], PATIENCE)[1]
+        for each in left:
+            each.kill()
+        assert not left

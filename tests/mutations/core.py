@@ -192,6 +192,12 @@ ROWS: tuple[Row, ...] = (
         "commands/test_shell.py::test_signals_in_a_row_end_a_command_that_obeys_none",
     ),
     row(
+        "commands/sub.py",
+        "end_group(process)",
+        "process.kill()",
+        "commands/test_sub.py::test_a_signal_ends_all_that_runs_for_a_message",
+    ),
+    row(
         "commands/shell.py",
         "while _tell_group(process, 0):",
         "while False:",

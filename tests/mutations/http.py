@@ -368,6 +368,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/held.py",
+        "for each in list(islice(held, _MOST_LOOKS)):",
+        "for each in list(held):",
+        "web/test_held.py::test_what_is_refused_costs_little_however_much_its_client_holds",
+    ),
+    row(
+        "web/held.py",
         "if not isinstance(action, Action) or not action.may_be_held():",
         "if not isinstance(action, Action):",
         "web/test_held.py::test_what_waits_for_its_answer_alone_takes_no_place",

@@ -143,3 +143,27 @@ def test_one_client_with_very_many_makes_no_request_cost_more(
     for number in range(10):
         assert hold(site, f"192.0.2.{number + 9}").silent()
     assert looks < 310 * 5
+
+
+def test_what_is_refused_costs_little_however_much_its_client_holds(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looked at all of it: 2.9 ms with 10,000, for a client that is refused and asks again at once."""
+    monkeypatch.setattr(held, "_MOST_LOOKS", 50)
+    site = make_site(max_held_per_address=200)
+    holding = [hold(site, "192.0.2.1") for _ in range(200)]
+    looks = 0
+    is_held_for = held._is_held_for
+
+    def look(connection: Connection, key: str) -> bool:
+        nonlocal looks
+        looks += 1
+        return is_held_for(connection, key)
+
+    monkeypatch.setattr(held, "_is_held_for", look)
+    assert hold(site, "192.0.2.1").next().status == 429
+    assert looks == 50
+    # Whichever has ended, it is found when all were looked at.
+    holding[130].reset()
+    answers = [hold(site, "192.0.2.1") for _ in range(4)]
+    assert sum(each.silent() for each in answers) == 1

@@ -150,26 +150,36 @@ class ShellCommand:
         process = self._process
         if process is None:
             return
-        until = time.monotonic() + _OBEYS
         try:
-            _tell_group(process, signal.SIGTERM)
-            process.wait(_OBEYS)
-            # The shell of `a | b` has ended at once, and the others of its group may not.
-            while _tell_group(process, 0):
-                if time.monotonic() > until:
-                    _tell_group(process, signal.SIGKILL)
-                    break
-                time.sleep(_LOOK)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
-            _tell_group(process, signal.SIGKILL)
-            with contextlib.suppress(subprocess.TimeoutExpired):  # one that has become another user's obeys nobody
-                process.wait(_OBEYS)
-            if isinstance(error, KeyboardInterrupt):
-                raise
+            end_group(process)
         finally:
             self._process = None
             if process.stdout is not None:
                 process.stdout.close()
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a command and all that it started. It leads a session of its own (`start_new_session`).
+
+    Raises:
+        KeyboardInterrupt: a second signal came; what did not obey the first is killed then.
+    """
+    until = time.monotonic() + _OBEYS
+    try:
+        _tell_group(process, signal.SIGTERM)
+        process.wait(_OBEYS)
+        # The shell of `a | b` has ended at once, and the others of its group may not.
+        while _tell_group(process, 0):
+            if time.monotonic() > until:
+                _tell_group(process, signal.SIGKILL)
+                break
+            time.sleep(_LOOK)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
+        _tell_group(process, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that has become another user's obeys nobody
+            process.wait(_OBEYS)
+        if isinstance(error, KeyboardInterrupt):
+            raise
 
 
 def _tell_group(process: subprocess.Popen[bytes], number: int) -> bool:

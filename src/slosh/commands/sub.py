@@ -23,6 +23,7 @@ from slosh.commands.shared import (
     tell,
     url_option,
 )
+from slosh.commands.shell import end_group
 from slosh.commands.telling import Teller, is_read
 
 if TYPE_CHECKING:
@@ -165,7 +166,13 @@ def _clock(seconds: float | None) -> str:
 
 def _run(command: str, item: Item) -> bool:
     """Run `command` with a message as its standard input. Gives whether it ended well; where not, that is told."""
-    ended = subprocess.run(["/bin/sh", "-c", command], input=item.raw.encode() + b"\n", check=False)  # noqa: S603 - the user's own command
-    if ended.returncode:
-        tell(f"the command ended with {ended.returncode}")
-    return not ended.returncode
+    # In a session of its own, so that all that it started ends with this command, also by a signal for this one alone.
+    process = subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - the user's own command
+    try:
+        process.communicate(item.raw.encode() + b"\n")
+    except BaseException:
+        end_group(process)
+        raise
+    if process.returncode:
+        tell(f"the command ended with {process.returncode}")
+    return not process.returncode

@@ -10,6 +10,7 @@ The rules of this file:
 * A connection of a proxy serves many clients one after another: it counts for the one whose request it holds now.
 """
 
+from itertools import islice
 from typing import Final
 
 from slosh.access.limits import address_key
@@ -19,6 +20,10 @@ from slosh.http1.handler import Action
 
 _LOOKS: Final = 3
 """Requests that are looked at for each that is held: it adds one for its address, and one for its token."""
+
+_MOST_LOOKS: Final = 500
+"""Requests of one client that are looked at where it seems to have too many, some 0.1 ms; the next time the next ones.
+So a client that has more and is refused, although one of them has ended just now, is admitted when it asks again."""
 
 
 class Held:
@@ -70,8 +75,10 @@ class Held:
 
     def _prune(self, key: str) -> None:
         held = self._by_key.get(key, {})
-        for each in [each for each in held if not _is_held_for(each, key)]:
+        for each in list(islice(held, _MOST_LOOKS)):
             del held[each]
+            if _is_held_for(each, key):
+                held[each] = None  # behind those that were not looked at
         if not held:
             self._by_key.pop(key, None)
 
