@@ -78,10 +78,10 @@ def test_a_number_that_is_none_is_told(odd: Any) -> None:
                     client.watch("a", **{name: odd})
             with pytest.raises(BadUse, match="batch" + form):
                 Publisher(client, batch=odd)
+            with pytest.raises(BadUse, match="points" + form):
+                client.history("a", points=odd)
         with pytest.raises(BadUse, match="max_bytes" + form):
             Publisher(client, max_bytes=odd)
-        with pytest.raises(BadUse, match="points" + form):
-            client.history("a", points=odd)
 
 
 def test_a_whole_number_may_be_of_any_kind() -> None:

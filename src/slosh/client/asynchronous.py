@@ -99,7 +99,13 @@ class AsyncClient(AsyncCloseable, OfOneServer):
         return read_patterns(await self._get("/topics", {"patterns": ""}, "patterns", "topics"))
 
     async def history(
-        self, topic: str, span: str | float = "1h", *, points: int = 600, paths: Sequence[str] = (), by: str = ""
+        self,
+        topic: str,
+        span: str | float = "1h",
+        *,
+        points: int | None = None,
+        paths: Sequence[str] = (),
+        by: str = "",
     ) -> History:
         """What the numbers in a topic's messages were. See `Client.history`."""
         return read_history(

@@ -109,7 +109,7 @@ def _column(series: Series, figure: str) -> Sequence[float | None]:
     return column
 
 
-def history_query(span: str | float, points: int, paths: Sequence[str], by: str) -> dict[str, str]:
+def history_query(span: str | float, points: int | None, paths: Sequence[str], by: str) -> dict[str, str]:
     """The query of a request for a history.
 
     Raises:
@@ -119,8 +119,9 @@ def history_query(span: str | float, points: int, paths: Sequence[str], by: str)
         raise BadUse(f"paths is several paths, as [{str(paths)!r}].")
     query = {
         "history": check_text("span", span if isinstance(span, str) else write_seconds("span", span)),
-        "points": str(check_number("points", points)),
     }
+    if points is not None:
+        query["points"] = str(check_number("points", points))
     if names := [check_text("A path", each) for each in paths]:
         query["path"] = ",".join(names)
     if by:

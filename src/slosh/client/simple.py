@@ -57,7 +57,7 @@ def watch(*topics: str, notes: bool = False, **options: Unpack[WatchOptions]) ->
 
 
 def history(
-    topic: str, span: str | float = "1h", *, points: int = 600, paths: Sequence[str] = (), by: str = ""
+    topic: str, span: str | float = "1h", *, points: int | None = None, paths: Sequence[str] = (), by: str = ""
 ) -> History:
     """What the numbers in a topic's messages were, in columns. See `Client.history`."""
     return default_client().history(topic, span, points=points, paths=paths, by=by)

@@ -171,14 +171,21 @@ class Client(Closeable, OfOneServer):
         return read_patterns(self._get("/topics", {"patterns": ""}, "patterns", "topics"))
 
     def history(
-        self, topic: str, span: str | float = "1h", *, points: int = 600, paths: Sequence[str] = (), by: str = ""
+        self,
+        topic: str,
+        span: str | float = "1h",
+        *,
+        points: int | None = None,
+        paths: Sequence[str] = (),
+        by: str = "",
     ) -> History:
         """What the numbers in a topic's messages were, in columns that are ready to plot.
 
         Args:
             span: how far back: `10m`, `1h`, or seconds; `all` for all that is kept, `6h,all` for six hours or all
                 where that is less.
-            points: how many steps at most, 1 to 4096; a step is a second or longer.
+            points: how many steps at most, 1 to 4096; a step is a second or longer. None for 600, or as many as the
+                number of series allows.
             paths: of the numbers that are wanted; all where left out.
             by: a member of the messages: one series for each of its values.
 

@@ -182,6 +182,16 @@ def test_an_answer_with_very_many_elements_is_refused_with_what_fits(make_site: 
     assert len(ask(site, "/topics/a?history=1h&points=655")["series"]) == 100
 
 
+def test_where_nothing_is_said_of_points_there_are_as_many_as_the_series_allow(make_site: MakeSite) -> None:
+    """A page, which cannot know how many series there are, was refused and showed no past."""
+    site = make_site(max_series=200, topics={"a": {"history": 3600.0}})
+    site.get("/topics/a?wait=0")
+    post(site, {f"p{number}": 1 for number in range(200)})
+    told = ask(site, "/topics/a?history=1h")
+    assert len(told["series"]) == 200
+    assert 200 < len(told["series"][0]["count"]) <= 65536 // 200
+
+
 def test_what_it_does_not_look_at_is_named(site: Site) -> None:
     client = site.connect().get(HISTORY + "&since=earliest&wait=3")
     assert client.next()["Slosh-Ignored"] == "since, wait"

@@ -58,7 +58,7 @@ class HistoryRequest:
     Attributes:
         span: seconds; infinite for all that is kept.
         is_bounded: whether it is all that is kept that is wanted where that is less than `span`.
-        points: steps, at most.
+        points: steps, at most; 0 where nothing is said of them.
         paths: of the series that are wanted; None for all.
         by: the path of the field that tells series apart; empty for none.
 
@@ -88,8 +88,8 @@ class HistoryRequest:
         if not span or (comma and less != _ALL):
             raise BadQuery("history", f"history is how far to look back, {FORMS}; or all, for all that is kept.")
         self.span = span
-        self.points = read_count(parameters["points"]) if "points" in parameters else _POINTS
-        if not 1 <= self.points <= MOST_POINTS:
+        self.points = read_count(parameters["points"]) if "points" in parameters else 0
+        if "points" in parameters and not 1 <= self.points <= MOST_POINTS:
             raise BadQuery("points", f"points is how many steps there are to be at most, 1 to {MOST_POINTS}.")
         self.by = parameters.get("by", "")
         self.paths: frozenset[str] | None = None
@@ -198,12 +198,12 @@ class _Answer(Exchange):
         topic, rollups, wanted, server = self._topic, self._rollups, self._action.wanted, self._connection.server
         now = max(int(server.wall() * 1000), topic.latest_wall)
         span = min(wanted.span, Histories.span_of(topic)) if wanted.is_bounded else wanted.span
-        self._window = window = Window(span, wanted.points, now)
-        rollups.readers += 1
         group = rollups.group(wanted.by)
         every = group.series() if group is not None else ()
         self._series.extend(each for each in every if wanted.paths is None or each.path in wanted.paths)
         count = len(self._series)
+        self._window = window = Window(span, wanted.points or min(_POINTS, _CELLS // max(count, 1)), now)
+        rollups.readers += 1
         if count * window.points > _CELLS:
             raise BadQuery(
                 "points",

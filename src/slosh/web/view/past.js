@@ -1,9 +1,8 @@
 /** What the server kept of the time before this page: rollups of `GET /topics/<name>?history=`, where it keeps some. */
 
-/** Topics of which the past is asked for, requests at a time, and steps of an answer. */
+/** Topics of which the past is asked for, and requests at a time. */
 const MOST = 60;
 const AT_ONCE = 3;
-const POINTS = 600;
 
 export class Past {
   #kept;
@@ -55,7 +54,7 @@ export class Past {
 /** The history of one topic, as far back as there is one; undefined where there is none. */
 async function ask(url, by, kept) {
   try {
-    const response = await fetch(`${url}?history=${Math.ceil(kept)}s,all&points=${POINTS}${by && `&by=${encodeURIComponent(by)}`}`, { cache: "no-store" });
+    const response = await fetch(`${url}?history=${Math.ceil(kept)}s,all${by && `&by=${encodeURIComponent(by)}`}`, { cache: "no-store" });
     if (!response.ok) return undefined;
     const history = await response.json();
     return Array.isArray(history.series) && history.step > 0 ? history : undefined;
