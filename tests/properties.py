@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, settings
 
 QUICK = bool(os.environ.get("QUICK"))
 
-PROPERTY = settings(deadline=None, max_examples=100 if QUICK else 200)
+PROPERTY = settings(deadline=None, max_examples=50 if QUICK else 200)
 """For a property of one function."""
 
-MANY = 200 if QUICK else 600
+MANY = 100 if QUICK else 600
 """How many examples are tried of texts that are cut and changed anywhere."""
 
-STORIES = 20 if QUICK else 60
+STORIES = 10 if QUICK else 60
 """How many examples of a story are tried."""
 
 STORY = settings(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import BrowserContext, Locator, Page
 
+pytestmark = pytest.mark.long  # each looks at a page drawn in many ways, and test_view.py is the quick look at it
+
 Open: TypeAlias = "Callable[[str], Page]"
 
 #: Something of each kind that the viewer draws, with long names and long numbers.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
+pytestmark = pytest.mark.long  # each draws hundreds of lines, and test_view.py is the quick look at it
+
 Open: TypeAlias = "Callable[[str], Page]"
 COLOURS = 12
 #: Lines of one path that are drawn before anybody chooses; more than that are not told apart by dashes.

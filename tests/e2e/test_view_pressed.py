@@ -20,6 +20,8 @@ from playwright.sync_api import expect  # noqa: E402
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page, Route
 
+pytestmark = pytest.mark.long  # each watches a page for a second and more, and test_view.py is the quick look at it
+
 Open: TypeAlias = "Callable[[str], Page]"
 ChartPage: TypeAlias = "Callable[..., tuple[Slosh, Page]]"
 #: Milliseconds after which all that has come is drawn, texts too, unless something holds it up.
