@@ -121,12 +121,13 @@ ROWS = {
     "file": Mistake(lambda f: load({}, environ={}, config=str(f / "no.toml")), "settings file", "no.toml", "cannot be"),
     "line": Mistake(in_toml("port = "), "settings file", "slosh.toml", "is not TOML"),
     "name in a file": Mistake(in_toml("prot = 1"), "prot in", "", "Did you mean port?"),
-    "engine of a file": Mistake(in_toml(f'engine = "redis://:{SECRET}@h:p"\nport = "x"'), "port in", "'x'", "number"),
+    "engine of a file": Mistake(in_toml(f'engine = "redis://:{SECRET}@h:p"\nport = "x"'), "port", "'x' in", "number"),
+    "table": Mistake(in_toml("[acess]\ntokens = []"), "[acess] in", "", "Did you mean [access]?"),
     "classes": Mistake(in_toml("topics = 3"), "topics in", "", '[topics."gen/**"]'),
     "no class": Mistake(in_toml("[topics]\nqueue = 1"), "queue in [topics]", "", '[topics."gen/**"]'),
     "setting of a class": Mistake(in_toml('[topics."a"]\nqueu = 1'), 'queu in [topics."a"]', "", "Did you mean queue?"),
-    "value in a class": Mistake(in_toml('[topics."a"]\nqueue = 0'), 'queue in [topics."a"]', "=0", "goes from 1"),
-    "value in a program": Mistake(lambda _: Settings(topics={"a": {"queue": 0}}), "queue in", "=0", "goes from 1"),
+    "value in a class": Mistake(in_toml('[topics."a"]\nqueue = 0'), "queue", '=0 in [topics."a"]', "goes from 1"),
+    "value in a program": Mistake(lambda _: Settings(topics={"a": {"queue": 0}}), "queue", "=0 in", "goes from 1"),
     "pattern": Mistake(in_toml('[topics."/a"]\nqueue = 1'), '[topics."/a"]', "", "No segment"),
     "hidden pattern": Mistake(
         in_toml('[topics."a/**"]\n[topics."a/b"]\nqueue = 1'), '[topics."a/b"]', "", 'Put it before [topics."a/**"]'

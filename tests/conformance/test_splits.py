@@ -114,7 +114,8 @@ def test_any_bytes_at_all_are_refused_once_or_awaited_and_never_break_the_server
     client.feed(noise[:at], noise[at:])
     answers = parse(client.output, ended=client.hung_up())
     assert all(answer.status in {400, 431, 501, 505} for answer in answers if answer.status != 200)
-    assert client.hung_up() or not answers
+    # Few bytes can be a whole request: `GET / HTTP/1.1` with a `Host`.
+    assert client.hung_up() or all(answer.status == 200 for answer in answers)
     whole = FakeClient()
     whole.feed(noise)
     assert [a.status for a in parse(whole.output, ended=whole.hung_up())] == [a.status for a in answers]

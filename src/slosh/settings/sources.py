@@ -122,10 +122,10 @@ def load(
     warnings: list[str] = []
     values: dict[str, object] = {row.name: row.default for row in TABLE}
     table = _load_file(config or environ.get(CONFIG_VARIABLE))
+    tables = [f"[{ACCESS}] in {table.path}"] * (ACCESS in table.values)
     if TOPICS in table.values:
-        values[TOPICS] = read_tables(table.values.pop(TOPICS), BY_NAME, _read_one, f" in {table.path}")
-    tables = [f"{called(pattern)} in {table.path}" for pattern in values.get(TOPICS, ())]  # type: ignore[attr-defined]
-    tables += [f"[{ACCESS}] in {table.path}"] * (ACCESS in table.values)
+        values[TOPICS] = classes = read_tables(table.values.pop(TOPICS), BY_NAME, _read_one, f" in {table.path}")
+        tables = [*(f"{called(pattern)} in {table.path}" for pattern in classes), *tables]
     values[ACCESS] = _find_access(table, said)
     for given in _from_file(table):
         chosen[given.row.name] = given
