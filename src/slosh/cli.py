@@ -205,7 +205,7 @@ class VersionCommand(TeachingCommand):
 @click.version_option(describe_version(), "--version", prog_name="slosh", message="%(prog)s %(version)s")
 def main() -> None:
     """Live topics over plain HTTP: GET waits, POST delivers."""
-    hold_standard_descriptors()
+    hold_standard_descriptors(os.O_RDONLY)
 
 
 @main.command(cls=VersionCommand)

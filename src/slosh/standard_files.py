@@ -4,14 +4,17 @@ import os
 import sys
 
 
-def hold_standard_descriptors() -> None:
+def hold_standard_descriptors(output: int = os.O_RDWR) -> None:
     """Open /dev/null in place of standard input, output and error where this process was started without them.
 
     Call it before an event loop is made. Else the loop's own descriptors take their numbers, and what is printed goes
-    there, which ends the process without a word. Output that nobody can get is an error (EBADF) where it is written;
-    what is told on standard error is dropped.
+    there, which ends the process without a word.
+
+    Args:
+        output: how standard output is opened. `os.O_RDONLY` makes it an error (EBADF) to write there, where what is
+            printed is all that a program is for.
     """
-    for number, how in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_RDWR)):
+    for number, how in enumerate((os.O_RDWR, output, os.O_RDWR)):
         try:
             os.fstat(number)
         except OSError:

@@ -5,7 +5,7 @@ Exit codes: 0 stopped cleanly; 1 could not start or failed; 2 the command line o
 """
 
 import asyncio
-import contextlib
+import errno
 import logging
 import os
 import signal
@@ -380,5 +380,10 @@ def say(text: str, stream: IO[str]) -> None:
             for word in text.split(" ")
         )
     # A reader that closed our output does not want to read it; the server serves all the same.
-    with contextlib.suppress(OSError, ValueError):
+    try:
         print(text, file=stream, flush=True)  # this is the place that prints
+    except ValueError:
+        pass
+    except OSError as error:
+        if error.errno in (errno.EBADF, errno.EPIPE):  # What is left in its buffer would fail again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
