@@ -24,9 +24,9 @@ _MOST_FILE: Final = 64 * 1024
 """Bytes of a file that holds a token."""
 
 _SECTION: Final = ("public", "tokens", "clients", "jwt")
-_PUBLIC: Final = ("read", "publish")
-_TOKEN: Final = ("name", "sha256", "file", "read", "publish", "expires")
-_CLIENT: Final = ("name", "read", "publish", "expires")
+_RIGHTS: Final = ("read", "publish")
+_TOKEN: Final = ("name", "sha256", "file", *_RIGHTS, "expires")
+_CLIENT: Final = ("name", *_RIGHTS, "expires")
 _JWT: Final = ("algorithms", "secret_file", "jwks_file", "audience", "issuer")
 
 
@@ -74,7 +74,7 @@ def parse_access(table: object, folder: Path) -> AccessRules:
     """
     where = "[access]"
     section = _check_table(table, where, _SECTION)
-    public = _check_table(section.get("public", {}), "public in [access]", _PUBLIC)
+    public = _check_table(section.get("public", {}), "public in [access]", _RIGHTS)
     tokens = tuple(_parse_token(row, folder, at) for row, at in _rows(section, "tokens"))
     clients = tuple(_parse_client(row, at) for row, at in _rows(section, "clients"))
     for kind, names in (("tokens", [each.name for each in tokens]), ("clients", [each.name for each in clients])):
@@ -113,7 +113,7 @@ def _checks(table: object, folder: Path) -> Iterator[Callable[[], object]]:
         return
     if "public" in table:
         where = "public in [access]"
-        yield from _checks_of_names(table["public"], where, _PUBLIC)
+        yield from _checks_of_names(table["public"], where, _RIGHTS)
         yield from _checks_of_rights(table["public"], where)
     for kind, known in (("tokens", _TOKEN), ("clients", _CLIENT)):
         try:
@@ -143,7 +143,7 @@ def _checks_of_names(table: object, where: str, known: Sequence[str]) -> Iterato
 
 def _checks_of_rights(table: object, where: str) -> Iterator[Callable[[], object]]:
     if isinstance(table, Mapping):
-        for right in _PUBLIC:
+        for right in _RIGHTS:
             if right in table:
                 yield partial(_parse_rights, {right: table[right]}, where)
 
