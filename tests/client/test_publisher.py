@@ -13,7 +13,7 @@ import pytest
 from benchmarks.ports import free_port
 from slosh.client import Client, Publisher
 from slosh.client.answers import Published
-from slosh.client.errors import BadUse, Refused, Unreachable
+from slosh.client.errors import BadUse, ClientError, Refused, Unreachable
 from slosh.client.log_handler import Handler
 from slosh.client.request import PublishOptions
 from slosh.testing.server import TestingServer
@@ -28,14 +28,16 @@ class FakeClient(Client):
         super().__init__("http://127.0.0.1:1")
         self.batches: list[tuple[str, list[bytes], str]] = []
         self.answers: list[Published | Exception] = []
+        self.failures: list[ClientError] = []  # before the next answer
         self.go = threading.Semaphore(0)
         self.watched = threading.Event()
 
     def publish_encoded(
         self, topic: str, lines: Any, *, tried: Any = None, **options: Unpack[PublishOptions]
     ) -> Published:
-        del tried
         self.go.acquire()
+        while self.failures:
+            tried(self.failures.pop(0))
         self.batches.append((topic, list(lines), options.get("key") or ""))
         answer = self.answers.pop(0) if self.answers else Published(taken=True)
         if isinstance(answer, Exception):
@@ -421,6 +423,61 @@ def test_one_failure_is_no_outage(client: FakeClient, caplog: pytest.LogCaptureF
     assert len(caplog.messages) == 1
 
 
+def test_a_second_outage_is_told_too_and_tries_of_one_batch_are_none_of_the_next(
+    client: FakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.release(9)
+    with publisher(client) as ours:
+        for failures, told in ((1, 0), (1, 0), (3, 1), (1, 1), (2, 2)):
+            client.failures = [Unreachable("away")] * failures
+            ours.send("a", 1)
+            assert ours.flush(PATIENCE)
+            assert len(caplog.messages) == told
+
+
+def test_a_publisher_that_is_closed_ends_the_tries_of_its_client(
+    client: FakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else its thread would go on with what counts as dropped already, for as long as the client has time."""
+    ours = Publisher(client, every=0, timeout=0)
+    ours.send("a", 1)
+    ours.close()
+    for _ in range(3):
+        with pytest.raises(Unreachable, match="away"):
+            ours._tried(Unreachable("away"))
+    assert caplog.messages == ["1 message was not published."]
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_client_that_is_closed_in_the_middle_of_a_try_ends_the_thread_and_is_an_error_where_that_goes_on(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch, *, is_closed: bool
+) -> None:
+    raised: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: raised.append(str(told.exc_value)))
+    before = set(threading.enumerate())
+    ours = Publisher(client, every=0, timeout=0)
+    (worker,) = set(threading.enumerate()) - before
+    client.answers = [RuntimeError("the client has been closed")]
+    ours.send("a", 1)
+    until(lambda: ours._under_way, bool)
+    if is_closed:
+        ours.close()
+    client.release(1)
+    worker.join(PATIENCE)
+    assert not worker.is_alive()
+    ours.close()
+    assert raised == ([] if is_closed else ["the client has been closed"])
+
+
+def test_a_child_tells_nothing_of_what_its_parent_lost(client: FakeClient, caplog: pytest.LogCaptureFixture) -> None:
+    ours = publisher(client, max_bytes=1)
+    assert not ours.send("a", 10)
+    ours._process = -1  # as a child sees it
+    ours.close()
+    assert ours.dropped == 1
+    assert not caplog.messages
+
+
 def test_refusals_are_told_once_for_each_reason(client: FakeClient, caplog: pytest.LogCaptureFixture) -> None:
     bad = Refused(403, {"code": "forbidden", "detail": "You may not."}, "x")
     client.answers = [bad, bad]
@@ -432,4 +489,22 @@ def test_refusals_are_told_once_for_each_reason(client: FakeClient, caplog: pyte
     assert caplog.messages == [
         "The server refuses what is published: You may not.",
         "2 messages were not published: You may not.",
+    ]
+
+
+def test_a_reason_that_comes_again_after_another_is_not_told_again(
+    client: FakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two topics with a mistake each would fill a log."""
+    bad = Refused(403, {"code": "forbidden", "detail": "You may not."}, "x")
+    large = Refused(413, {"code": "too_large", "detail": "It is too large."}, "x")
+    client.answers = [bad, large] * 3
+    client.release(9)
+    with publisher(client) as ours:
+        for _ in client.answers.copy():
+            ours.send("a", 1)
+            assert ours.flush(PATIENCE)
+    assert caplog.messages[:-1] == [
+        "The server refuses what is published: You may not.",
+        "The server refuses what is published: It is too large.",
     ]

@@ -105,7 +105,7 @@ class Publisher(Closeable):
         self.sent = self.dropped = self.unwatched = self.refused = 0
         self.error: ClientError | None = None
         self._is_away = False  # and that was told
-        self._told_reason: str | None = None
+        self._told_reasons: set[str] = set()
         self._tries = 0  # of the batch that is sent
         self._begin()
         _open.add(self)
@@ -203,8 +203,8 @@ class Publisher(Closeable):
         own thread.
         """
         reason = error.reason if isinstance(error, Refused) else ""
-        if reason != self._told_reason:
-            self._told_reason = reason
+        if reason not in self._told_reasons:
+            self._told_reasons.add(reason)
             logger.warning("The server refuses what is published: %s", error.detail)
 
     def lost(self, count: int) -> None:
