@@ -105,3 +105,5 @@ def test_a_server_that_sends_clients_on_to_itself_is_told_with_what_to_pass_on()
             read_answer(301, {"location": location}, b"", "http://pi", "topics")
         assert "to /topics/ there, so a proxy" in refused.value.detail
         assert "give that address" not in refused.value.detail
+    with pytest.raises(Refused, match="to http://there; give that address"):
+        read_answer(301, {"location": "http://there/topics/"}, b"", "http://pi", "topics")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ports import free_port
-from slosh.client import AsyncClient, Client, NotTaken, Refused, Unreachable, Unreadable
+from slosh.client import AsyncClient, Client, Note, NotTaken, Refused, Unreachable, Unreadable
 from tests.client.scripted import Scripted
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, Running, clean_environment
@@ -184,16 +184,25 @@ def test_what_cannot_be_read_is_told_and_keeps_back_nothing(server: str, monkeyp
     assert asyncio.run(work()) == [Decimal(digits), 2]
 
 
-def test_a_watch_of_a_server_that_is_not_there_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_watch_of_a_server_that_is_not_there_says_so_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It waits for as long as that takes, so a script with a wrong port waited for ever in silence."""
+    monkeypatch.setattr("slosh.client.protocol.find_pause", lambda *_: 0.01)
     url = f"http://127.0.0.1:{free_port()}"
 
     async def watch() -> None:
         async with AsyncClient(url) as client, client.watch("a") as watch, asyncio.timeout(PATIENCE):
             reader = asyncio.create_task(anext(watch, None))
-            await asyncio.to_thread(until, lambda: caplog.messages, bool)
+            await asyncio.to_thread(until, lambda: watch._watching.failures, lambda failures: failures > 4)
             await watch.aclose()
             assert await reader is None
+            assert len(caplog.messages) == 1
+            async with client.watch("a", notes=True) as noted:
+                for _ in range(3):
+                    note = await anext(noted)
+                    assert isinstance(note, Note)
+                    assert note.kind == "away"
 
     asyncio.run(watch())
     assert [each for each in caplog.messages if "No answer" in each] == [
@@ -201,12 +210,31 @@ def test_a_watch_of_a_server_that_is_not_there_says_so_once(caplog: pytest.LogCa
     ]
 
 
-def test_a_publish_is_tried_until_its_time_is_nearly_over() -> None:
+def test_a_watch_that_is_cut_once_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """It is the usual end of a stream's life."""
+    first = "event: message\nid: e.1\ndata: 1\n\n"
+    second = "event: message\nid: e.2\ndata: 2\n\n"
+    script = [{"stream": first, "then": "cut"}, {"stream": second, "then": "hang"}]
+
+    async def watch() -> list[object]:
+        async with AsyncClient(scripted.url) as client, client.watch("a") as watch, asyncio.timeout(PATIENCE):
+            return [(await anext(watch)).message, (await anext(watch)).message]
+
+    with Scripted(script) as scripted:
+        assert asyncio.run(watch()) == [1, 2]
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("pause", [0.1, PATIENCE + 5])
+def test_a_publish_is_tried_until_its_time_is_nearly_over(pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not longer, however long the pause between two tries would be."""
+    monkeypatch.setattr("slosh.client.request.pause_before", lambda *_: pause)
+
     async def publish() -> None:
         async with AsyncClient(f"http://127.0.0.1:{free_port()}", timeout=2) as client:
             begun = time.monotonic()
             with pytest.raises(Unreachable):
                 await client.publish("a", 1)
-            assert time.monotonic() - begun >= 1.9
+            assert 1.9 <= time.monotonic() - begun < PATIENCE
 
     asyncio.run(publish())

@@ -361,13 +361,16 @@ def test_an_event_that_is_larger_than_the_client_takes_is_told(client: Client, m
         list(watch)
 
 
-def test_a_watch_of_a_server_that_is_not_there_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_watch_of_a_server_that_is_not_there_says_so_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It waits for as long as that takes, so a script with a wrong port waited for ever in silence."""
+    monkeypatch.setattr("slosh.client.protocol.find_pause", lambda *_: 0.01)
     url = f"http://127.0.0.1:{free_port()}"
     with Client(url) as client, client.watch("a") as watch:
         reader = threading.Thread(target=list, args=(watch,))
         reader.start()
-        until(lambda: caplog.messages, bool)
+        until(lambda: watch._watching.failures, lambda failures: failures > 4)
         watch.close()
         reader.join(PATIENCE)
     assert [each for each in caplog.messages if "No answer" in each] == [
@@ -375,17 +378,31 @@ def test_a_watch_of_a_server_that_is_not_there_says_so_once(caplog: pytest.LogCa
     ]
     caplog.clear()
     with Client(url) as client, client.watch("a", notes=True) as noted:
-        note = next(noted)
-    assert isinstance(note, Note)
-    assert note.kind == "away"
+        for _ in range(3):
+            note = next(noted)
+            assert isinstance(note, Note)
+            assert note.kind == "away"
     assert not caplog.messages
 
 
-def test_a_publish_is_tried_until_its_time_is_nearly_over() -> None:
+def test_a_watch_that_is_cut_once_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """It is the usual end of a stream's life."""
+    first = "event: message\nid: e.1\ndata: 1\n\n"
+    second = "event: message\nid: e.2\ndata: 2\n\n"
+    script = [{"stream": first, "then": "cut"}, {"stream": second, "then": "hang"}]
+    with Scripted(script) as scripted, Client(scripted.url) as client, client.watch("a") as watch:
+        assert [next(watch).message, next(watch).message] == [1, 2]
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("pause", [0.1, PATIENCE + 5])
+def test_a_publish_is_tried_until_its_time_is_nearly_over(pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not longer, however long the pause between two tries would be."""
+    monkeypatch.setattr("slosh.client.request.pause_before", lambda *_: pause)
     url = f"http://127.0.0.1:{free_port()}"
     with Client(url, timeout=2) as client:
         client.connect()
         begun = time.monotonic()
         with pytest.raises(Unreachable):
             client.publish("a", 1)
-        assert time.monotonic() - begun >= 1.9
+        assert 1.9 <= time.monotonic() - begun < PATIENCE

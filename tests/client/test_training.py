@@ -30,7 +30,9 @@ def test_values_have_their_steps_and_the_topic_ends(slosh: TestingServer) -> Non
 
 
 @pytest.mark.slosh(unwatched="keep", linger=60)
-def test_a_second_run_under_the_name_of_one_that_has_ended_is_warned(slosh: TestingServer) -> None:
+def test_a_second_run_under_the_name_of_one_that_has_ended_is_warned(
+    slosh: TestingServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """Its values are not stored, and whoever looks sees the first run's."""
     with run("again", client=slosh.client) as first:
         first.log(loss=1.0)
@@ -43,6 +45,7 @@ def test_a_second_run_under_the_name_of_one_that_has_ended_is_warned(slosh: Test
         warnings.simplefilter("error")  # it is said once
         second.finish()
     assert second.publisher.refused == 2
+    assert not caplog.messages
 
 
 def test_a_run_without_a_name_has_that_of_its_time(slosh: TestingServer) -> None:
@@ -75,7 +78,7 @@ def test_a_run_that_nobody_watched_is_told_at_its_end_and_one_that_somebody_did_
     assert (training.publisher.unwatched, training.publisher.sent) == (1, 1)
 
 
-def test_a_server_that_is_away_stops_no_loop() -> None:
+def test_a_server_that_is_away_stops_no_loop(caplog: pytest.LogCaptureFixture) -> None:
     with Client("http://127.0.0.1:1", timeout=0.2) as client:
         training = run("away", client=client)
         training.publisher._timeout = 0.1
@@ -83,6 +86,7 @@ def test_a_server_that_is_away_stops_no_loop() -> None:
         with pytest.warns(RuntimeWarning, match="1 value of runs/away was not stored"):
             training.finish()
         assert training.publisher.dropped == 1
+    assert not [each for each in caplog.messages if "not published" in each], "it is told once"
 
 
 def test_without_a_server_the_end_tells_what_was_not_stored_and_waits_for_the_publisher_alone(

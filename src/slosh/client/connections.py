@@ -21,7 +21,8 @@ MAX_EVENT: Final = 64 * 1024 * 1024
 """Bytes of one event that the client takes; the server's own bound (`max_message`) is usually the smaller one."""
 
 AWAY: Final = "No answer from %s. It is asked again until one comes; watch(deadline=…) bounds the time."
-"""What a watch logs, of a server's address, when the second request in a row has brought nothing."""
+"""What a watch logs, of a server's address, when the first request behind a stream's end, or the second of all, has
+brought nothing."""
 
 CONNECT: Final = 10.0
 """Seconds to make a connection."""
