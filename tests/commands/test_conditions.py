@@ -4,8 +4,9 @@ import os
 import resource
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -28,6 +29,23 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
+def run(command: Sequence[str], client: Client, stdout: IO[bytes] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+        env=clean_environment(SLOSH_URL=client.url),
+    )
+
+
+def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What a command said on standard error, without what it only tells."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("slosh: ")]
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -40,17 +58,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 )
 def test_a_full_disk_under_standard_output_is_told_in_one_sentence(client: Client, words: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [*SLOSH, *words],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=60,
-            env=clean_environment(SLOSH_URL=client.url),
-        )
-    told = [line for line in done.stderr.splitlines() if not line.startswith("slosh: ")]
-    assert told[-1] == "Error: standard output cannot be written: No space left on device."
+        done = run([*SLOSH, *words], client, stdout=full)
+    assert errors_of(done)[-1] == "Error: standard output cannot be written: No space left on device."
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
     assert done.returncode == EXIT_FOUND
@@ -59,16 +68,8 @@ def test_a_full_disk_under_standard_output_is_told_in_one_sentence(client: Clien
 @pytest.mark.parametrize("words", ["version", "topics", "sub kept --since=earliest --count=1"])
 def test_standard_output_that_was_closed_is_no_place_to_write_to(client: Client, words: str) -> None:
     """It ended with 0, and its output was nowhere."""
-    done = subprocess.run(
-        ["/bin/sh", "-c", f'"$@" {words} >&-', "sh", *SLOSH],
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-        timeout=60,
-        env=clean_environment(SLOSH_URL=client.url),
-    )
-    told = [line for line in done.stderr.splitlines() if not line.startswith("slosh: ")]
-    assert told == ["Error: standard output cannot be written: Bad file descriptor."]
+    done = run(["/bin/sh", "-c", f'"$@" {words} >&-', "sh", *SLOSH], client)
+    assert errors_of(done) == ["Error: standard output cannot be written: Bad file descriptor."]
     assert done.returncode == EXIT_FOUND
 
 
