@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import slosh
+from slosh.compiled import is_compiled
 from slosh.errors import BadHttp, InternalError, SloshError
 from slosh.http1.fields import LATE, READ, find_end, find_end_in_bytes, scan, scan_bytes, scan_lines
 from slosh.http1.head import Head, parse_head
@@ -138,8 +139,10 @@ def test_both_readers_read_the_same(block: bytes, most: int) -> None:
 
 @PROPERTY
 @given(
-    st.lists(st.sampled_from([b"\r", b"\n", b"a", b"\r\n", b"abcde"]), max_size=20).map(b"".join), st.integers(0, 40)
+    st.lists(st.sampled_from([b"\r", b"\n", b"a", b"\r\n", b"abcde", b"\r\n\r\n"]), max_size=20).map(b"".join),
+    st.integers(0, 40),
 )
+@example(b"aaaa\r\n\r\n", 0)
 @example(b"\r\n\r\n", 0)
 @example(b"a\r\n\n\r\n\r\n", 0)
 @example(b"\r\n\r\n\r\n\r\n", 1)
@@ -148,9 +151,15 @@ def test_both_ways_find_the_same_end(data: bytes, at: int) -> None:
     assert find_end_in_bytes(data, at) == find_end(data, at) == (found + 4 if found >= 0 else 0)
 
 
+@pytest.mark.parametrize("reader", [scan_bytes, scan_lines])
 @pytest.mark.parametrize("byte", [0x00, 0x01, 0x0A, 0x0D, 0x1F, 0x7F])
 @pytest.mark.parametrize("line", [b"GET /a?b% HTTP/1.1", b"GET /a% HTTP/1.1", b"GET /a HTTP/1.1%"])
-def test_the_request_line_is_checked_to_the_last_byte(line: bytes, byte: int) -> None:
+def test_the_request_line_is_checked_to_the_last_byte(
+    line: bytes, byte: int, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the fields are read byte by byte, which looks at no byte of the line but its end."""
+    if not is_compiled():  # where it is, `scan` is the one of bytes, and can be no other
+        monkeypatch.setattr("slosh.http1.head.scan", reader)
     with pytest.raises(BadHttp):
         parse_head(line.replace(b"%", bytes([byte])) + b"\r\nHost: h\r\n\r\n", 64)
 

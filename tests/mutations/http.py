@@ -392,6 +392,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "http1/fields.py",
+        "elif byte != _LF:\nend += 4",
+        "elif byte != _LF:\nend += 5",
+        "http1/test_fields.py::test_both_ways_find_the_same_end",
+    ),
+    row(
+        "http1/fields.py",
         "else:\nend += 2",
         "else:\nend += 4",
         "http1/test_fields.py::test_both_ways_find_the_same_end",
@@ -872,6 +878,12 @@ ROWS: tuple[Row, ...] = (
         "if at == 0 or block[at - 1] != _CR:",
         "if at == 0:",
         "http1/test_fields.py::test_the_request_line_is_one_line",
+    ),
+    row(
+        "http1/head.py",
+        "_check_bytes(line if has_fields else block)  # Those of the fields were checked.",
+        "has_fields or _check_bytes(block)",
+        "http1/test_fields.py::test_the_request_line_is_checked_to_the_last_byte",
     ),
     row(
         "http1/fields.py",
