@@ -79,6 +79,11 @@ def test_the_numbers_of_a_line_stand_still(serve: Callable[..., Slosh], new_page
         ["cpu", "50.50", "50.50", "50.87", "51.20", "temp", "21.0", "21.0", "21.5", "22.0"]
     )
     expect(page.locator(".key b")).to_have_text(["50.50", "21.0"])
+    only = view(new_page, slosh, "m?from=1&to=9999999999&only=cpu")
+    expect(only.locator(".key b")).to_have_text(["50.50"])
+    expect(only.locator("#rows td:not(.tool)")).to_have_text(
+        ["cpu", "50.50", "50.50", "50.87", "51.20", "temp", "21.0", "21.0", "21.5", "22.0"]
+    )
 
 
 def test_nothing_is_offered_to_be_posted_to_what_has_ended(serve: Callable[..., Slosh], new_page: Open) -> None:
