@@ -227,6 +227,7 @@ def test_messages_wait_while_the_server_is_away_and_each_comes_once(kind: type[S
             bridge.tell(signal.SIGTERM)
             assert bridge.end() == 0
         assert "4 messages read, 4 published" in bridge.output
+        assert "Messages wait meanwhile" not in bridge.output, "the command tells it in its own words"
 
 
 @EACH
@@ -325,6 +326,9 @@ def test_a_server_that_does_not_allow_it_ends_the_bridge(tmp_path: Path) -> None
         with bridging(tmp_path, source, serving.url, "home/*") as bridge:
             assert bridge.end() == EXIT_REFUSED
         assert "Error: " in bridge.output
+        assert "The server refuses what is published" not in bridge.output, (
+            "the client's own warnings are not shown too"
+        )
 
 
 @pytest.mark.parametrize(

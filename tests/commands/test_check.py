@@ -146,3 +146,11 @@ def test_one_mistake_of_a_class_or_of_the_rules_hides_no_other(folder: Path) -> 
     ):
         assert done.output.count(told) == 1, (told, done.output)
     assert done.output.splitlines()[-1] == "16 to mend."
+
+
+def test_what_only_all_rules_together_show_is_told_where_each_is_sound(folder: Path) -> None:
+    token = f"[[access.tokens]]\nname = 'twice'\nsha256 = '{'0' * 64}'\nread = ['a']\n"
+    (folder / "slosh.toml").write_text(token + token)
+    done = check()
+    assert done.exit_code == 2
+    assert "has two of the same name" in done.output

@@ -35,6 +35,15 @@ def test_lines_are_cut_at_their_ends_wherever_the_reads_end() -> None:
     os.close(reading)
 
 
+def test_the_last_line_may_be_one_of_spaces_alone() -> None:
+    """It is a text as those before it, where all are texts."""
+    reading, writing = os.pipe()
+    os.write(writing, b"a\n  ")
+    os.close(writing)
+    assert list(read_lines(reading)) == [[b"a"], [b"  "]]
+    os.close(reading)
+
+
 @pytest.mark.parametrize(
     ("data", "lines"), [(b"\xef\xbb\xbfa,b\r\n1\r\n", [b"a,b", b"1"]), (b"\xef\xbb\xbf1\r", [b"1"])]
 )
