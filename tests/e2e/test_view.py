@@ -401,6 +401,50 @@ def test_nothing_stays_selected_after_a_drag(slosh: Slosh, new_page: Open) -> No
     assert address(page) == zoomed
 
 
+def test_a_press_and_a_drag_mean_where_the_pointer_is_though_the_charts_have_moved_since(
+    slosh: Slosh, new_page: Open
+) -> None:
+    """All charts show what is dragged over one of them, and it alone zooms."""
+    page = view(new_page, slosh, "kitchen?span=10")
+    slosh.post("kitchen", {"a": 1, "far": 1000}, {"a": 2, "far": 2000})
+    expect(page.locator(".chart")).to_have_count(2)
+    expect(page.locator("#empty")).to_be_hidden()
+    selected = (
+        "[...document.querySelectorAll('.u-select')].map(({ style }) => [style.left, style.width].map(parseFloat))"
+    )
+
+    def draw() -> None:
+        before = page.evaluate("sloshView.drawings()")
+        until(lambda: page.evaluate("sloshView.drawings()"), lambda seen: seen > before + 1)
+
+    def rest(place: float, seconds: int) -> None:
+        page.mouse.move(box["x"] + box["width"] * place, box["y"] + 50)
+        page.evaluate(
+            f"() => {{ const now = performance.now.bind(performance); performance.now = () => now() + {seconds}e3; }}"
+        )
+        draw()
+
+    for chart in (0, 1):
+        with trying(chart):
+            box = still(page.locator(".u-over").nth(chart))
+            rest(0.4, 12)
+            page.mouse.down()
+            draw()
+            page.mouse.up()
+            assert "from=" not in address(page), "nothing was dragged"
+            rest(0.25, 3)
+            page.mouse.down()
+            page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 50, steps=4)
+            draw()
+            one, other = page.evaluate(selected)
+            assert other == pytest.approx(one, abs=1)
+            page.mouse.up()
+            zoomed = [float(each) for each in re.findall(r"(?:from|to)=([\d.]+)", address(page))]
+            assert zoomed[1] - zoomed[0] == pytest.approx(5, abs=0.1)
+            page.keyboard.press("0")
+            expect(page.locator("#zoomed")).to_be_hidden()
+
+
 def test_several_topics_share_the_page(slosh: Slosh, new_page: Open) -> None:
     page = new_page(f"{slosh.url}/favicon.svg")
     for name in ("house/*", "flat/kitchen,flat/cellar"):

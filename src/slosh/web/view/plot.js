@@ -433,11 +433,12 @@ function timeLabels(found, { to, from }) {
 
 const numberLabels = (found) => found.map((tick) => (Math.abs(tick) >= 1e6 || (tick !== 0 && Math.abs(tick) < 1e-3) ? tick.toExponential().replace("e+", "e") : tick.toLocaleString("en")));
 
-/** What was dragged over is zoomed. uPlot leaves the selection where it was, in pixels, which then are other times. */
+/** What was dragged over is zoomed; the other charts show it too, and have no event. uPlot leaves the selection where it was, in pixels,
+ *  which then are other times. */
 function selected(plot, { onZoom }) {
   const { left, width } = plot.select;
   plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-  if (width > NEAR) onZoom(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
+  if (plot.cursor.event && width > NEAR) onZoom(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
 }
 
 /** With the shift key the time is moved instead of chosen. */
@@ -454,12 +455,17 @@ function pannable(plot, view, { onPan }) {
     };
     const end = () => {
       plot.over.removeEventListener("pointermove", move);
-      plot.over.removeEventListener("pointerup", end);
+      plot.over.removeEventListener("lostpointercapture", end);
     };
     plot.over.addEventListener("pointermove", move);
-    plot.over.addEventListener("pointerup", end);
+    plot.over.addEventListener("lostpointercapture", end);
   }, { capture: true });
-  plot.over.addEventListener("mousedown", (event) => event.shiftKey && event.stopImmediatePropagation(), { capture: true });
+  plot.over.addEventListener("mousedown", (event) => {
+    if (event.shiftKey) return event.stopImmediatePropagation();
+    // Where the chart is now, and the time that is there now: uPlot would tell other charts those of when the pointer last moved.
+    plot.syncRect(true);
+    plot.setCursor({ left: event.clientX - plot.rect.left, top: 0 }, true, true);
+  }, { capture: true });
 }
 
 /** Grey where nothing is known: the server was away, or nothing came. */
