@@ -7,7 +7,7 @@ from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site
 from tests.web.posting import LARGE, kept, large, numbers, post
 from tests.web.readers.test_ndjson import body_of
-from tests.web.transports import EventSource, Ndjson, Reader
+from tests.web.transports import EventSource, Ndjson, Reader, WebSocket
 from tests.web.wire import Wire
 
 PORTION = Settings().portion
@@ -37,6 +37,27 @@ def test_streams_that_begin_together_do_not_end_together(make_site: MakeSite) ->
     site.advance(10.2)
     assert site.watchers("a") == 0
     assert all(bytes(client.wire.arrived).endswith(b"0\r\n\r\n") for client in clients)
+
+
+@pytest.mark.parametrize("kind", [EventSource, Ndjson, WebSocket])
+def test_who_comes_back_is_given_the_head_and_what_it_missed_in_one_piece(
+    site: Site, kind: type[Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(site, 1, 2)
+    write = Wire.write
+    written: list[bytes] = []
+
+    def record(wire: Wire, data: bytes) -> None:
+        written.append(bytes(data))
+        write(wire, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Wire, "write", record)
+        reader = kind(site, since="earliest")
+    assert len(written) == 1
+    assert reader.listen().messages == [1, 2]
+    post(site, 3)
+    assert reader.listen().messages == [1, 2, 3], "nothing is given twice, and nothing left out"
 
 
 def test_a_life_of_zero_has_no_end(make_site: MakeSite) -> None:

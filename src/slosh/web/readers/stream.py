@@ -150,12 +150,14 @@ class Stream(Exchange):
         """Write what comes before all messages, and start the clocks."""
         self._ends_at = end_of_life(self.connection, now, self.action.settings.stream_life)
         self._heartbeat_at = now + self.action.heartbeat_every
-        self.write_preamble()
+        preamble = self.make_preamble()
         if self.subscription.is_incomplete():
             self._must_tell = True
+            self.connection.write_seldom(preamble)
             self._tell_incomplete()
         else:
             self.subscription.on_incomplete(self._became_incomplete)
+            self._write_first(preamble, now)
         self._rearm()
 
     def wake(self, topic: Topic, shared: Shared) -> None:  # noqa: ARG002 - whichever topic it was
@@ -261,8 +263,8 @@ class Stream(Exchange):
         """What is to be written, ready for the wire."""
         return chunk(data) if self._minor else data
 
-    def write_preamble(self) -> None:
-        """Write what comes before all messages."""
+    def make_preamble(self) -> bytes:
+        """What comes before all messages, with the response's head."""
         connection, action = self.connection, self.action
         fields = action.content_type + STREAMING + action.fields
         if (
@@ -271,16 +273,40 @@ class Stream(Exchange):
             fields += next_field(self.subscription.cursor())
         head = render_stream_head(connection.server.date(), fields, chunked=bool(self._minor))
         first = action.preamble(self)
-        connection.write_seldom(head + self.frame(first) if first else head)
+        return head + self.frame(first) if first else head
 
     def write_heartbeat(self) -> None:
         """Write a heartbeat, so that nobody on the way takes the connection for dead."""
         if not self.connection.is_stalled:
             self.connection.write_seldom(self.frame(self.action.heartbeat))
 
+    def _write_first(self, preamble: bytes, now: float) -> None:
+        """Write `preamble`, and with it the first portion for a client that comes back.
+
+        What is more, and the end of a topic, come when the hub wakes the stream, which it does in this turn. Two pieces
+        would be two calls of the system, and a client that is woken twice.
+        """
+        subscription = self.subscription
+        made = None
+        if not self.action.asked.every and subscription.is_behind():
+            made = self._make(Shared(now))
+        if made is None or made.ends:
+            self.connection.write_seldom(preamble)
+            return
+        self.connection.write_seldom(preamble + made.data)
+        self._give(made)
+        self.action.engine.hub.room -= len(made.data)
+
+    def _give(self, made: SharedAnswer) -> None:
+        """Stand behind what `made` gives, and count it."""
+        state = self.action.state
+        self.subscription.advance(made.batch)
+        state.answers += 1
+        state.delivered += made.delivered
+        state.lost += made.lost
+
     def _write(self, shared: Shared) -> None:
         connection, subscription = self.connection, self.subscription
-        state = self.action.state
         written = 0
         while connection.is_writable and subscription.is_behind():
             if written >= self.action.settings.portion:
@@ -292,10 +318,7 @@ class Stream(Exchange):
                 made = self._make(shared)
                 if made is None:
                     return
-            subscription.advance(made.batch)
-            state.answers += 1
-            state.delivered += made.delivered
-            state.lost += made.lost
+            self._give(made)
             connection.write(made.data)
             if made.ends:
                 subscription.leave_ended(made.batch, self, shared.now)

@@ -148,7 +148,7 @@ class Socket(Stream):
             self.action.engine.hub.room -= COMPRESSING * len(data)
         return make_frame(Opcode.TEXT, data, self._deflate)
 
-    def write_preamble(self) -> None:
+    def make_preamble(self) -> bytes:
         """Switch protocols."""
         fields, first = self._accepted + self.action.fields, b""
         if self._deflate is not None:
@@ -157,7 +157,7 @@ class Socket(Stream):
             cursor = self.subscription.cursor()
             fields += next_field(cursor)
             first = b"" if fits_field(cursor) else self.frame(encode_place(cursor))
-        self.connection.write_seldom(switch_protocols(self.connection.server.date(), fields) + first)
+        return switch_protocols(self.connection.server.date(), fields) + first
 
     def write_heartbeat(self) -> None:
         """Ping, and give up on a client that did not answer the last one (RFC 6455 §5.5.2)."""
