@@ -276,4 +276,10 @@ ROWS: tuple[Row, ...] = (
         "span = Histories.span_of(topic) if wanted.is_bounded else wanted.span",
         "web/readers/test_history.py::test_all_that_is_kept_can_be_asked_for_and_so_much_of_it_as_is_wanted",
     ),
+    row(
+        "core/rollups.py",
+        "if waiting.group is group:",
+        "if False:",
+        "core/test_rollups.py::test_what_still_waits_of_a_field_that_is_not_kept_is_not_looked_into",
+    ),
 )

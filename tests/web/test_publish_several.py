@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from slosh.engine.base import Published
 from slosh.errors import EngineUnreachable, SloshError
+from slosh.web.checking import Checking
 from slosh.web.jsontext import check_json
 from slosh.web.publish_several import BESIDE, take_apart, take_out
 from tests.properties import PROPERTY, STORY
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site, SiteEngine
 from tests.web.posting import kept
+from tests.web.test_portions import slow_down, turn
 
 
 def lines(*pairs: tuple[object, object]) -> bytes:
@@ -186,12 +188,16 @@ def test_an_engine_that_answers_later_is_waited_for(site: Site, monkeypatch: pyt
 
 
 def test_a_client_that_vanishes_while_its_lines_are_checked_has_stored_nothing(site: Site) -> None:
+    slow_down(site)
     kept(site)
     client = site.connect()
     body = lines(*[("a", "x" * 1000) for _ in range(1000)])
     head = b"POST /topics HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
     client.connection.data_received(head + body)
+    turn(site)
+    assert isinstance(client.connection._exchange, Checking), "it is begun, and has more than one turn's work"
     client.reset()
+    site.loop.settle()  # else the rest would not have been looked at yet
     assert kept_in(site, "a") == []
 
 

@@ -238,8 +238,12 @@ class TestStream:
 
     def test_who_goes_is_told_nothing_more(self, site: Site) -> None:
         client = site.connect().get("/topics?watch")
+        assert site.hub.listeners._life_listeners
         client.reset()
+        assert not site.routes._news._watching
+        assert not site.hub.listeners._life_listeners
         site.get("/topics/a?wait=0")
+        site.loop.settle()  # what is new is told in a turn of its own
         assert client.wire.wasted == 0
 
     def test_it_ends_cleanly_when_the_server_shuts_down(self, site: Site) -> None:
@@ -293,6 +297,7 @@ class TestWatchers:
             feeder.reset()
         else:
             feeder.half_close()
+        assert not site.hub.listeners.count_listeners
         site.connect().get("/topics/a")
         assert feeder.silent()
         assert feeder.wire.wasted == 0

@@ -160,11 +160,17 @@ def test_a_feeder_that_comes_just_behind_the_watcher_is_woken_too(nodes: Nodes) 
 
 def test_who_sleeps_no_more_is_not_listened_for(nodes: Nodes) -> None:
     one, other = nodes(2)
+    channel = one.redis._view.keys.watched("a")
+    link = one.redis._view.servers.link_of(channel)
+    assert link is not None
     sleeper = Sleeper(one, "a")
+    one.settle()
+    assert channel in link._listener._channels
     one.engine.unexpect("a", sleeper)
     Poller(other, "a")
     one.settle()
     assert not sleeper.woken
+    assert channel not in link._listener._channels
 
 
 def test_a_pattern_at_one_node_takes_what_is_posted_at_the_other(nodes: Nodes) -> None:
