@@ -172,4 +172,8 @@ def test_people_chat_and_who_comes_later_reads_it(url: str, new_page: Open) -> N
     late = new_page(f"{url}/chat/#garden")
     for page in (ada, ben, late):
         expect(page.locator("#log p")).to_have_text(["Ada<b>Hello</b>", "BenHi"])
-    expect(new_page(f"{url}/chat/").locator("#log p")).to_have_count(0)
+    lobby = new_page(f"{url}/chat/")
+    lobby.get_by_label("Your name").fill("Eve")
+    lobby.get_by_label("Your message").fill("Who is here?")
+    lobby.get_by_role("button", name="Send").click()
+    expect(lobby.locator("#log p")).to_have_text(["EveWho is here?"])

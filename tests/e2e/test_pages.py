@@ -207,10 +207,10 @@ def test_a_page_has_no_chart_before_there_is_something_on_it_and_says_so(slosh: 
     for name, charts in (("live.html", 3), ("replay.html", 2)):
         with trying(name):
             page = new_page(f"{slosh.url}/{name}")
+            expect(page.locator("#silent")).to_be_visible()
             expect(page.locator(".chart")).to_have_count(charts)
             expect(page.locator(".chart:visible")).to_have_count(0)
             expect(page.locator("canvas")).to_have_count(0)
-            expect(page.locator("#silent")).to_be_visible()
     page = new_page(f"{slosh.url}/replay.html")
     day = {"date": "2012-01-01", "temp_max": 12.8, "temp_min": 5.0, "precipitation": 0, "row": 1, "of": 1461}
     slosh.post_when_watched("replay", day)

@@ -323,6 +323,7 @@ def test_in_a_frame_only_the_charts_are_seen(serve: Callable[..., Slosh], new_pa
     shown.post("kitchen", {"temp": 21})
     expect(inside.locator(".key b")).to_have_text("21")
     for hidden in (".bar", "#post", ".facts", "#details", "#messages"):
+        expect(inside.locator(hidden)).to_be_attached()  # else it would count as hidden, whatever it is called by now
         expect(inside.locator(hidden)).to_be_hidden()
 
 

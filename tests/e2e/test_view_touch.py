@@ -75,6 +75,7 @@ def test_a_phone_is_told_no_keys(kept: Slosh, open_phone: "Callable[..., Page]")
     page = open_phone("weather", 6)
     page.locator("#menu summary").tap()
     expect(page.locator("#png")).to_be_visible()
+    expect(page.locator(".keys-help")).to_be_attached()
     expect(page.locator(".keys-help")).to_be_hidden()
 
 
@@ -123,8 +124,11 @@ def test_on_paper_stands_what_is_read_and_nothing_that_is_pressed(
 ) -> None:
     kept.post("weather", WEATHER, WEATHER)
     page = open_phone("weather", 6)
+    pressed = (".bar", ".tools >> nth=0", "#post", ".tool >> nth=0")
+    for there in pressed:
+        expect(page.locator(there)).to_be_visible()
     page.emulate_media(media="print")
-    for gone in (".bar", ".tools", "#post", ".tool >> nth=0"):
+    for gone in pressed:
         expect(page.locator(gone)).to_be_hidden()
     for there in ("#topic", ".plot >> nth=0", "#rows tr >> nth=0"):
         expect(page.locator(there)).to_be_visible()

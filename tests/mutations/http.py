@@ -1005,4 +1005,10 @@ ROWS: tuple[Row, ...] = (
         '"""The client has gone."""\npass',
         "web/test_topic_list.py::TestStream::test_who_goes_is_told_nothing_more",
     ),
+    row(
+        "http1/access_log.py",
+        "method, path, name = printable(begun.method), printable(begun.path), printable(token)",
+        "method, path, name = printable(begun.method), begun.path, printable(token)",
+        "http1/test_access_log.py::test_a_path_cannot_forge_a_line",
+    ),
 )
