@@ -172,4 +172,10 @@ def test_the_login_of_the_docs_signs_in_and_out(serve: Callable[..., Slosh], new
 def test_without_rules_nothing_is_asked(slosh: Slosh, new_page: Open) -> None:
     page = new_page(f"{slosh.url}/view/kitchen")
     expect(page.locator('[data-state="live"]').first).to_be_attached()
+    # The page has looked by then: this is the same question, which it asked before.
+    assert (
+        page.evaluate("fetch('../topics/kitchen', { method: 'HEAD', cache: 'no-store' }).then(({ status }) => status)")
+        == 200
+    )
     expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name="Sign in")).to_have_count(0)
