@@ -592,7 +592,7 @@ def test_each_reason_for_which_lines_are_refused_is_told_when_it_begins(
     assert (publisher.sent, publisher.refused, publisher.is_kept_out) == (2, 4, False)
 
 
-@pytest.mark.parametrize("words", [("a//b", "1"), ("a//b",), ("a*", "1")])
+@pytest.mark.parametrize("words", [("a//b", "1"), ("a//b",), ("a*", "1"), ("a//b", "--spool=/nowhere/spool")])
 def test_a_topic_that_cannot_be_is_a_wrong_argument(server: str, words: tuple[str, ...]) -> None:
     done = pub(server, *words, lines=b"1\n")
     assert done.returncode == EXIT_USAGE, done.stderr

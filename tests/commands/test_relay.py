@@ -45,7 +45,7 @@ def relay(client: Client, *arguments: str, **environment: str) -> subprocess.Com
     )
 
 
-@pytest.mark.parametrize("to", ["a,b", "a*", "a,b/", "..", "unix:/nowhere/topics/a,b"])
+@pytest.mark.parametrize("to", ["a,b", "a*", "a,b/", "..", "a//b", "$x", "x" * 256 + "/", "unix:/nowhere/topics/a,b"])
 def test_a_name_to_carry_to_that_no_topic_has_is_told_before_anything_is_carried(
     clients: tuple[Client, Client], to: str
 ) -> None:
@@ -171,6 +171,32 @@ def test_what_comes_after_one_was_killed_that_had_carried_nothing_is_carried(
     source.publish("relay/first", "meanwhile")
     done = relay(source, *words, "--count=1", "--timeout=30s")
     assert (done.returncode, "1 message read, 1 published" in done.stderr) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("name", ["one", "*"])
+def test_a_window_is_that_of_the_first_start(clients: tuple[Client, Client], tmp_path: Path, name: str) -> None:
+    """A relay whose target was away began anew with the last message there was then: those between were lost."""
+    source, target = clients
+    topic = f"relay/window/{len(name)}/one"
+    words = (topic.replace("one", name), "--since=-1", f"--state={tmp_path / 'r.place'}")
+    source.publish_many(topic, range(3))
+    away = f"http://127.0.0.1:{free_port()}/topics/x/"
+    done = relay(source, *words, away, "--timeout=1s")
+    assert done.returncode == EXIT_TIMED_OUT, done.stderr
+    source.publish_many(topic, range(3, 6))
+    done = relay(source, *words, f"{target.url}/topics/copy/", "--count=4", "--timeout=30s")
+    assert (done.returncode, kept(target, f"copy/{topic}")) == (0, [2, 3, 4, 5]), done.stderr
+
+
+def test_a_target_that_nobody_watches_yet_is_opened(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    source, _ = clients
+    source.publish_many("relay/open/one", range(3))
+    with Serving(tmp_path, "--linger=10m") as strict, Client(strict.url) as target:
+        words = ("relay/open/*", f"{target.url}/topics/", "--since=earliest", "--count=3", "--timeout=30s")
+        done = relay(source, *words)
+        assert "3 not, because nobody watched the target" in done.stderr
+        done = relay(source, *words, "--open")
+        assert (done.returncode, kept(target, "relay/open/one")) == (0, [0, 1, 2]), done.stderr
 
 
 def test_a_source_that_is_away_takes_no_longer_than_was_given(tmp_path: Path) -> None:

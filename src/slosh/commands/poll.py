@@ -13,7 +13,7 @@ import click
 import httpx2
 import msgspec
 
-from slosh.client.addresses import one_topic_path
+from slosh.client.addresses import check_topic
 from slosh.client.answers import THROUGH, is_passing
 from slosh.client.batching import may_be_one
 from slosh.client.connections import open_transport
@@ -73,7 +73,7 @@ def poll(
     message or is none of the form, is told and left out, and URL is asked again. One that is no UTF-8 is read in the
     character set that its Content-Type names.
     """
-    one_topic_path(topic)
+    check_topic(topic)
     shown = _checked(address)
     if proxy := find_proxy(address):
         shown += f"{THROUGH}{shown_proxy(proxy)})"

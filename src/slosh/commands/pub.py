@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from slosh.client.addresses import one_topic_path
+from slosh.client.addresses import check_topic
 from slosh.client.errors import BadUse
 from slosh.commands.lines import Encoder
 from slosh.commands.publishing import (
@@ -140,7 +140,7 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     together, in their order. Lines that got no answer are sent again under the same key, so nothing is stored twice.
     """
     encoder = Encoder(form, tell_replaced)
-    one_topic_path(topic)
+    check_topic(topic)
     _check_together(ctx.params)
     shell = ShellCommand(command) if command is not None else None
     if shell is not None:

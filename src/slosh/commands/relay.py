@@ -5,7 +5,8 @@ The rules of this file:
 * A message is published under a key made of where it comes from, its number in the life of its topic and where it goes,
   so one that is sent again after a cut or a restart is stored once, for as long as the target remembers keys. The
   reader's place is no part of it: in several topics it hangs on the order in which their messages happened to come.
-* A relay with a file and no `--since` asks for its place before anything comes, so it has one to go on from.
+* A relay with a file asks for its place before anything comes, so it has one to go on from. Only a `--since` that means
+  the same after a restart, `earliest` or a place, needs none.
 * The place in the source moves on only when each target has answered. It is in the file within a second of that, also
   where nothing more comes: whoever is ended goes on less than a second back, which the targets remember.
 * A target that refuses this relay (401, 403, 421) has not answered for the message: the relay ends before it, because
@@ -14,24 +15,23 @@ The rules of this file:
 
 import contextlib
 import math
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 import click
 
-from slosh.client.addresses import UNIX, find_url, one_topic_path, topic_path
+from slosh.client.addresses import UNIX, check_topic, find_url, topic_path
 from slosh.client.answers import Published, is_passing, keeps_out
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.items import Item, Note
 from slosh.client.synchronous import Client
 from slosh.commands.progress import Progress, count
+from slosh.commands.relay_place import PlaceFile, find_begin, moves_on
 from slosh.commands.shared import (
     EXIT_ENDED,
     EXIT_REFUSED,
@@ -42,7 +42,6 @@ from slosh.commands.shared import (
     printable,
     tell,
     url_option,
-    writing,
 )
 from slosh.commands.teaching import FILE
 from slosh.commands.telling import Teller, is_read
@@ -54,11 +53,6 @@ _SOON: Final = 0.001
 """Seconds that are left at least where a time was given."""
 _REQUEST: Final = 10.0
 """Seconds that one request may take, where more are left."""
-_STATE_INTERVAL: Final = 1.0
-"""Seconds between two writes of the place."""
-
-_LONGEST_PLACE: Final = 16 * 1024
-"""Characters of the longest place: a server tells none that is longer than what it takes in one line."""
 
 
 class RelayCommand(ClientCommand):
@@ -116,7 +110,7 @@ def _check_target(from_: Place, to: Place) -> None:
         BadUse: no topic has such a name, several topics would become one, or what arrives would be carried again.
     """
     if to.topic:
-        one_topic_path(to.topic.removesuffix("/"))
+        check_topic(to.topic.removesuffix("/"))
     if "*" in from_.topic and to.topic and not to.topic.endswith("/"):
         raise BadUse("FROM is a pattern, so each TO ends with /: the topics keep their names behind it.")
     if to.url == from_.url and can_meet(from_.topic, to.name(from_.topic)):
@@ -143,6 +137,7 @@ def can_meet(one: str, other: str) -> bool:
 @click.argument("targets", nargs=-1, required=True, metavar="TO...")
 @click.option("--since", metavar="TIME|PLACE", help="Start with what is not older than this (10m), or earliest.")
 @click.option("--state", type=FILE, help="Keep the place in FILE, and go on there after a restart.")
+@click.option("--open", "opens", is_flag=True, help="Make each target active first, so that nobody need watch it yet.")
 @click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
 @url_option
@@ -153,6 +148,7 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     targets: tuple[str, ...],
     since: str | None,
     state: str | None,
+    opens: bool,  # noqa: FBT001 - click's flags
     most: int | None,
     timeout: float | None,
     url: str | None,
@@ -166,30 +162,33 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     to = [parse_place(each, url) for each in targets]
     for target in to:
         _check_target(from_, target)
-    kept = _PlaceFile(state)
+    kept = PlaceFile(state)
     options: WatchOptions = {}
     if start := kept.place or since:
         options["since"] = start
     until = math.inf if timeout is None else time.monotonic() + timeout
     tally: Counter[str] = Counter()
+    opened: set[tuple[str, str]] | None = set() if opens else None
     is_late = False
     with contextlib.ExitStack() as stack:
         clients = {each: stack.enter_context(Client(each)) for each in {from_.url, *(target.url for target in to)}}
         progress = stack.enter_context(Progress(lambda: f"{count(tally['read'], 'message')} carried, Ctrl-C ends"))
-        if state is not None and not start:
-            _take_place(ctx, clients[from_.url], from_.topic, kept, options, until)
+        teller = Teller(clients[from_.url].where, from_.topic)
+        if state is not None and not kept.place and moves_on(since):
+            _take_place(ctx, clients[from_.url], from_.topic, since or "now", kept, options, until, teller)
         if timeout is not None:
             options["deadline"] = _find_left(until)
         watch = stack.enter_context(clients[from_.url].watch(from_.topic, notes=True, **options))
         stack.callback(kept.write)
         stack.callback(_tell, tally)
-        teller = Teller(clients[from_.url].where, from_.topic)
         stack.callback(teller.tell_missed)
         for each in watch:
             teller(each)
             if isinstance(each, Note) or not is_read(each):
                 continue
-            is_late = not all(_carry(clients[target.url], from_.url, each, target, tally, until) for target in to)
+            is_late = not all(
+                _carry(clients[target.url], from_.url, each, target, tally, until, opened) for target in to
+            )
             if is_late:
                 break
             tally["read"] += 1
@@ -222,14 +221,22 @@ def _bound(client: Client, until: float) -> None:
     client._options = replace(options, timeout=min(_REQUEST, _find_left(until)))  # noqa: SLF001
 
 
-def _take_place(
-    ctx: click.Context, client: Client, topic: str, kept: "_PlaceFile", options: "WatchOptions", until: float
+def _take_place(  # noqa: PLR0913, PLR0917 - what the command has, handed on
+    ctx: click.Context,
+    client: Client,
+    topic: str,
+    since: str,
+    kept: PlaceFile,
+    options: "WatchOptions",
+    until: float,
+    teller: Teller,
 ) -> None:
-    """Begin behind all that there is, and note it: what comes is not missed, also where this is ended before it comes.
+    """Find the place that `since` means now, begin there, and note it.
 
-    Ends the command where no server tells the place within the time that was given.
+    So nothing that comes from now on is missed, also where this is ended before it carried a message. Ends the command
+    where no server tells the place within the time that was given.
     """
-    path, query = f"/topics/{topic_path(topic)}", {"since": "now", "wait": "0"}
+    path, query = f"/topics/{topic_path(topic)}", {"since": since, "wait": "0", "limit": "1"}
 
     def ask() -> Mapping[str, object]:
         _bound(client, until)
@@ -242,16 +249,28 @@ def _take_place(
             raise
         _tell(Counter())
         ctx.exit(EXIT_TIMED_OUT)
-    if not said.get("ended"):  # Else there is nothing to miss, and the end is told.
-        options["since"] = place = str(said["next"])
+    place, truncated = find_begin(said)
+    for each in truncated:
+        teller(Note("truncated", each or topic))
+    if place:  # Else there is nothing to miss, and the end is told.
+        options["since"] = place
         kept.note(place)
 
 
-def _carry(client: Client, from_: str, item: Item, target: Place, tally: Counter[str], until: float = math.inf) -> bool:
+def _carry(
+    client: Client,
+    from_: str,
+    item: Item,
+    target: Place,
+    tally: Counter[str],
+    until: float = math.inf,
+    opened: set[tuple[str, str]] | None = None,
+) -> bool:
     """Publish one message to one target; while no server answers there, try again.
 
     Args:
         until: when nothing is asked again, on the monotonic clock.
+        opened: the topics that were made active here; None where none is to be.
 
     Returns:
         Whether it was answered for. False where it was not in time.
@@ -265,9 +284,11 @@ def _carry(client: Client, from_: str, item: Item, target: Place, tally: Counter
     key = blake2b(said.encode("utf-8", "surrogatepass"), digest_size=18).hexdigest()
     message = item.raw.replace("\r", " ").replace("\n", " ").encode()
 
+    opens = opened is not None and (target.url, topic) not in opened
+
     def ask() -> Published:
         _bound(client, until)
-        return client.publish_encoded(topic, [message], key=key)
+        return client.publish_encoded(topic, [message], key=key, open=opens)
 
     try:
         # A proxy says 502 for as long as the server behind it is away.
@@ -286,6 +307,8 @@ def _carry(client: Client, from_: str, item: Item, target: Place, tally: Counter
             tell(f"{printable(topic)} does not take a message: {error.detail}")
         tally["refused"] += 1
     else:
+        if opened is not None:
+            opened.add((target.url, topic))
         tally["sent" if published.taken else "ended" if published.ended else "unwatched"] += 1
     return True
 
@@ -299,83 +322,3 @@ def _tell(tally: Counter[str]) -> None:
     if tally["refused"]:
         parts.append(f"{tally['refused']:,} refused")
     tell(", ".join(parts))
-
-
-def _may_be_place(text: str) -> bool:
-    """Whether a relay may have written this; empty where it was ended before it knew its place."""
-    return len(text) <= _LONGEST_PLACE and not any(map(str.isspace, text))
-
-
-class _PlaceFile:
-    """The place in the source, kept in a file.
-
-    Args:
-        file: its path; None where nothing is kept.
-
-    Raises:
-        BadUse: the file cannot be read, or not be written.
-    """
-
-    def __init__(self, file: str | None) -> None:
-        self._file = Path(file) if file is not None else None
-        self._next = 0.0
-        self._written = ""
-        self._lock = threading.Lock()  # held while it is written
-        self._later: threading.Timer | None = None  # writes it once nothing more comes
-        self.place = ""
-        if self._file is not None:
-            try:
-                self.place = self._file.read_text(encoding="utf-8").strip()
-            except FileNotFoundError:
-                pass
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else error
-                raise BadUse(f"{file} cannot be read: {reason}.") from None
-            if not _may_be_place(self.place):
-                raise BadUse(f"{file} holds no place of a relay. Name a file that is not there yet.")
-            try:
-                beside = self._beside(self._file)
-                if beside.exists() and not _may_be_place(beside.read_text(encoding="utf-8", errors="replace").strip()):
-                    raise BadUse(f"{beside} is there, and no relay has written it. Name another file for the place.")
-                self._write(self._file)  # before the first message is carried
-            except OSError as error:
-                raise BadUse(f"{file} cannot be written: {error.strerror}.") from None
-
-    def note(self, place: str) -> None:
-        """This place is reached; it is written once a second, and a second later where none follows."""
-        with self._lock:
-            self.place = place
-            left = self._next - time.monotonic()
-            if self._file is not None and left > 0 and self._later is None:
-                self._later = threading.Timer(left, self._write_later)
-                self._later.daemon = True
-                self._later.start()
-        if left <= 0:
-            self._next = time.monotonic() + _STATE_INTERVAL
-            self.write()
-
-    def write(self) -> None:
-        """Write the place, where it is another one."""
-        with self._lock:
-            if self._file is not None and self.place != self._written:
-                with writing(str(self._file)):
-                    self._write(self._file)
-
-    def _write_later(self) -> None:
-        """Write the place from another thread. The next `write` tells why it cannot be written, where it cannot."""
-        with self._lock:
-            self._later = None
-            if self._file is not None and self.place != self._written:
-                with contextlib.suppress(OSError):
-                    self._write(self._file)
-
-    @staticmethod
-    def _beside(file: Path) -> Path:
-        return file.with_name(f"{file.name}.new")
-
-    def _write(self, file: Path) -> None:
-        """Write the place: beside the file first, so that the file always holds a whole one."""
-        beside = self._beside(file)
-        beside.write_text(f"{self.place}\n", encoding="utf-8")
-        beside.replace(file)
-        self._written = self.place

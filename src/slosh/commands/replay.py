@@ -11,7 +11,7 @@ from typing import IO, Final
 
 import click
 
-from slosh.client.addresses import one_topic_path
+from slosh.client.addresses import check_topic, one_topic_path
 from slosh.client.batching import halve, may_be_one, place_in_batch
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.synchronous import Client
@@ -69,15 +69,17 @@ class ReplayCommand(ClientCommand):
 )
 @click.option("--loop", is_flag=True, help="Begin again at the end, until Ctrl-C.")
 @click.option("--to", metavar="TOPIC", help="Publish everything to this topic; a name that ends with / is a prefix.")
+@click.option("--open", "opens", is_flag=True, help="Make each topic active first, so that nobody need watch it yet.")
 @click.option("--when-watched", is_flag=True, help="Wait until somebody watches the first topic.")
 @url_option
 @click.pass_context
-def replay(
+def replay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by name
     ctx: click.Context,
     file: str,
     speed: float,
     loop: bool,  # noqa: FBT001 - click's flags
     to: str | None,
+    opens: bool,  # noqa: FBT001
     when_watched: bool,  # noqa: FBT001
     url: str | None,
 ) -> None:
@@ -89,10 +91,10 @@ def replay(
     if loop and file == "-":
         raise BadUse("Standard input can be read once only; --loop needs a file.")
     if to is not None:
-        one_topic_path(to.removesuffix("/"))
+        check_topic(to.removesuffix("/"))
     tally: Counter[str] = Counter()
     with open_client(url) as client, Progress(lambda: _describe(tally)) as progress:
-        player = _Player(client, speed, to, tally, progress, when_watched=when_watched)
+        player = _Player(client, speed, to, tally, progress, opens=opens, when_watched=when_watched)
         while True:
             with _open(file) as source:
                 player.play(source)
@@ -123,6 +125,7 @@ class _Player:
         tally: Counter[str],
         progress: Progress,
         *,
+        opens: bool,
         when_watched: bool,
     ) -> None:
         self._client = client
@@ -131,6 +134,7 @@ class _Player:
         self._tally = tally
         self._progress = progress
         self._waits = when_watched
+        self._opened: set[str] | None = set() if opens else None
         self._late = 0.0  # seconds for which the server was away
         self.refusal = ""
 
@@ -200,8 +204,9 @@ class _Player:
     def _send(self, topic: str, messages: Sequence[bytes], before: int = 0) -> None:
         """Publish messages of one topic. A batch that is refused for one of them, or its size, is sent in halves."""
         key = secrets.token_urlsafe(12)
+        opens = self._opened is not None and topic not in self._opened
         try:
-            published = keep_trying(lambda: self._client.publish_encoded(topic, messages, key=key))
+            published = keep_trying(lambda: self._client.publish_encoded(topic, messages, key=key, open=opens))
         except Refused as error:
             if len(messages) == 1 or not may_be_one(error):
                 self._refuse(topic, len(messages), place_in_batch(error, before))
@@ -209,6 +214,8 @@ class _Player:
             for half, stand_before in halve(messages, before):
                 self._send(topic, half, stand_before)
         else:
+            if self._opened is not None:
+                self._opened.add(topic)
             became = "sent" if published.taken else "ended" if published.ended else "unwatched"
             self._tally[became] += len(messages)
 

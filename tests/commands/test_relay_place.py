@@ -1,0 +1,51 @@
+"""The place in front of a window, as a server's own answers tell it."""
+
+from pathlib import Path
+
+import pytest
+
+from slosh.client import Client
+from slosh.commands.relay_place import find_begin, moves_on
+from tests.e2e.server import Serving
+
+
+@pytest.mark.parametrize("since", [None, "now", "-5", "10m", "90", "1.5", "250ms"])
+def test_a_window_is_another_one_later(since: str | None) -> None:
+    assert moves_on(since)
+
+
+@pytest.mark.parametrize("since", ["earliest", "k3f9c2aa.4", "*", "a=k3f9c2aa.4,b=k3f9c2aa.1", "*,a=k3f9c2aa.end"])
+def test_a_place_is_the_same_later(since: str) -> None:
+    assert not moves_on(since)
+
+
+def test_a_reader_that_begins_there_gets_the_window(tmp_path: Path) -> None:
+    with Serving(tmp_path, "--unwatched=keep", "--queue=4") as serving, Client(serving.url) as client:
+        client.publish_many("w/ä=1", range(6))
+        client.publish_many("w/over", range(3), end=True)
+
+        def begin(topics: str, since: str) -> tuple[str, list[str]]:
+            return find_begin(client._get(f"/topics/{topics}", {"since": since, "wait": "0", "limit": "1"}, "next"))
+
+        def read(topics: str, since: str) -> dict[str, list[int]]:
+            said = client._get(f"/topics/{topics}", {"since": since, "wait": "0"}, "next")
+            parts = said.get("topics", {"": said})
+            assert isinstance(parts, dict)
+            return {name: part["res"] for name, part in parts.items() if part["res"]}
+
+        for topics, since, less in (
+            ("w/%C3%A4=1", "-2", []),
+            ("w/%C3%A4=1", "-9", [""]),
+            ("w/%C3%A4=1", "now", []),
+            ("w/over", "-2", []),
+            ("w/*", "-2", []),
+            ("w/*", "10m", ["w/ä=1"]),
+        ):
+            place, truncated = begin(topics, since)
+            assert truncated == less, (topics, since)
+            assert read(topics, place) == read(topics, since), (topics, since)
+        assert begin("w/over", "now") == ("", [])
+        place, _ = begin("w/*", "now")
+        client.publish("w/ä=1", 6)
+        client.publish("w/new", 7)
+        assert read("w/*", place) == {"w/ä=1": [6], "w/new": [7]}
