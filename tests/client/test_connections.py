@@ -1,6 +1,7 @@
 """How a client reaches its server: through Unix sockets, and what it says where it does not reach it."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 
 from slosh.client import AsyncClient, BadUse, Client, Publisher, Refused, Unreachable
-from slosh.client.connections import explain_lasting
+from slosh.client.connections import Bounds, explain_lasting
+from slosh.client.protocol import SILENCE
 from slosh.client.simple import default_client
 from tests.client.scripted import Scripted
 from tests.e2e.server import Serving, until
@@ -263,3 +265,96 @@ def test_times_may_be_numbers_of_any_kind() -> None:
     Publisher(every=0, timeout=0).close()
     with pytest.raises(BadUse, match="not None"):
         Client(timeout=None)  # type: ignore[arg-type]  # as a program without a type checker may
+
+
+class Trickling:
+    """A server that answers with the head, and with one byte of the body after another, for as long as it is read.
+
+    Args:
+        head: of the answer; empty for a server that accepts and is silent.
+    """
+
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._is_over = threading.Event()
+        self._open: list[socket.socket] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for each in (self._listener, *self._open):
+            each.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self._open.append(self._listener.accept()[0])
+                threading.Thread(target=self._answer, args=(self._open[-1],), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            if self._head:
+                connection.sendall(self._head)
+            while self._head and not self._is_over.wait(0.05):
+                connection.sendall(b"x")
+
+
+ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [b"", ENDLESS], ids=["silent", "trickling"])
+@pytest.mark.parametrize(
+    "ask", [lambda client: client.publish("a", 1), lambda client: client.history("a"), lambda client: client.topics()]
+)
+def test_a_request_ends_in_its_time_whatever_the_server_sends(head: bytes, ask: Callable[[Client], object]) -> None:
+    """Each byte of an answer gave the next one the whole time, so one that trickled never ended."""
+    with Trickling(head) as server, Client(server.url, timeout=0.3) as client, pytest.raises(Unreachable):
+        ask(client)
+
+
+@pytest.mark.parametrize("head", [b"", ENDLESS], ids=["silent", "trickling"])
+def test_so_does_one_of_a_program_with_an_event_loop(head: bytes) -> None:
+    async def ask(server: Trickling) -> None:
+        async with AsyncClient(server.url, timeout=0.3) as client:
+            for waits in (client.publish("a", 1), client.history("a"), client.topics()):
+                with pytest.raises(Unreachable):
+                    await waits
+
+    with Trickling(head) as server:
+        asyncio.run(ask(server))
+
+
+def test_a_deadline_ends_a_watch_of_a_server_that_is_silent() -> None:
+    """It ended when the stream had been silent for 45 s."""
+    began = time.monotonic()
+    with Trickling(b"") as server, Client(server.url) as client, client.watch("a", deadline=0.3) as watch:
+        assert list(watch) == []
+    assert watch.timed_out
+    assert time.monotonic() - began < SILENCE / 2
+
+
+def test_another_thread_ends_a_watch_of_a_server_that_is_silent() -> None:
+    with Trickling(b"") as server, Client(server.url) as client, client.watch("a") as watch:
+        reading = threading.Thread(target=list, args=(watch,), daemon=True)
+        reading.start()
+        until(lambda: server._open, bool)
+        watch.close()
+        reading.join(SILENCE / 2)
+        assert not reading.is_alive()
+
+
+def test_a_phase_has_what_is_left_of_the_time_of_all() -> None:
+    bounds = Bounds(time.monotonic() + 1000.0, connect=10.0)
+    assert (bounds.get("connect"), bounds.get("pool")) == (10.0, None)
+    read = bounds.get("read")
+    assert read is not None
+    assert 0 < read <= 1000.0
+    over = Bounds(time.monotonic() - 1.0).get("read")
+    assert over is not None
+    assert 0 < over < 0.1

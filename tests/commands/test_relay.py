@@ -175,7 +175,7 @@ def test_what_comes_after_one_was_killed_that_had_carried_nothing_is_carried(
 
 @pytest.mark.parametrize("name", ["one", "*"])
 def test_a_window_is_that_of_the_first_start(clients: tuple[Client, Client], tmp_path: Path, name: str) -> None:
-    """A relay whose target was away began anew with the last message there was then: those between were lost."""
+    """A relay whose target was away began with the last message there was then, so those between were lost."""
     source, target = clients
     topic = f"relay/window/{len(name)}/one"
     words = (topic.replace("one", name), "--since=-1", f"--state={tmp_path / 'r.place'}")

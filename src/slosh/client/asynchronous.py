@@ -10,7 +10,7 @@ from slosh.client.addresses import topic_path, write_target
 from slosh.client.answers import Published, TopicPages, read_answer, read_patterns, read_watchers
 from slosh.client.async_iterator import AsyncWatch
 from slosh.client.bases import AsyncCloseable, OfOneServer
-from slosh.client.connections import open_async_connections, unreachable
+from slosh.client.connections import make_async_request, open_async_connections, unreachable
 from slosh.client.delivery import Delivery
 from slosh.client.history import History, history_query, read_history
 from slosh.client.items import Item, Note
@@ -127,8 +127,8 @@ class AsyncClient(AsyncCloseable, OfOneServer):
         while True:
             left = delivery.left(now())
             try:
-                answer = await self.http.request(
-                    post.method, self.base + post.path, content=post.body, headers=post.headers, timeout=left
+                answer = await make_async_request(
+                    self.http, post.method, self.base + post.path, left, post.body, post.headers
                 )
             except httpx2.TransportError as error:
                 delivery.failed(error, now())
@@ -141,7 +141,7 @@ class AsyncClient(AsyncCloseable, OfOneServer):
     async def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
         target = write_target(path, query)
         try:
-            answer = await self.http.get(self.base + target, timeout=self._options.timeout + wait)
+            answer = await make_async_request(self.http, "GET", self.base + target, self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
         return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, *members)

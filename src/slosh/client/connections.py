@@ -1,11 +1,14 @@
 """How a client's requests reach its server, and what to say where they do not."""
 
+import asyncio
 import contextlib
 import errno
+import math
 import os
 import ssl
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -29,6 +32,8 @@ CONNECT: Final = 10.0
 WATCH: Final = httpx2.Timeout(CONNECT, read=SILENCE, pool=None)
 """The bounds of a watch: a stream that is silent for longer counts as cut."""
 
+_INSTANT: Final = 0.001
+"""Seconds that a phase has at least: 0 would mean none at all."""
 _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=16)
 """As many connections as there are requests at a time; these are kept open for the next ones."""
 _CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -37,6 +42,87 @@ _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTT
 """What OpenSSL calls an answer that is none of TLS."""
 _NO_TEXT: Final = "illegal request line"
 """What the HTTP library says where an answer begins as no text does. An alert of TLS does so (RFC 8446 §5.1)."""
+
+
+class Bounds:
+    """The seconds that each phase of one request may take: what is left of the time of all of them.
+
+    It stands where the HTTP library has a dict of numbers, by which each phase has the whole time: to connect, to
+    write, to read the head, and to read each part of the body.
+
+    Args:
+        until: the end of the request, on the monotonic clock.
+        least: bounds of phases besides, such as `connect`, seconds.
+    """
+
+    def __init__(self, until: float, **least: float) -> None:
+        self.until = until
+        self._least = least
+
+    def get(self, phase: str, default: float | None = None) -> float | None:
+        """As that of a dict."""
+        if phase == "pool":
+            return default
+        return min(max(self.until - time.monotonic(), _INSTANT), self._least.get(phase, math.inf))
+
+
+class _BoundBody(httpx2.SyncByteStream):
+    """The body of an answer, which ends with an error where its time does."""
+
+    def __init__(self, body: httpx2.SyncByteStream, until: float) -> None:
+        self._body = body
+        self._until = until
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._body:
+            if time.monotonic() > self._until:
+                raise httpx2.ReadTimeout("the answer did not end in time")
+            yield part
+
+    def close(self) -> None:
+        """End it."""
+        self._body.close()
+
+
+def make_request(
+    http: httpx2.Client,
+    method: str,
+    address: str,
+    within: float,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> httpx2.Response:
+    """Make a request that takes no longer than `within` seconds in all, and give its whole answer.
+
+    Raises:
+        httpx2.TransportError: there is none, or none in time.
+    """
+    until = time.monotonic() + within
+    extensions = {"timeout": Bounds(until)}
+    with http.stream(method, address, content=content, headers=headers, extensions=extensions) as answer:
+        if isinstance(answer.stream, httpx2.SyncByteStream):
+            answer.stream = _BoundBody(answer.stream, until)
+        answer.read()
+    return answer
+
+
+async def make_async_request(
+    http: httpx2.AsyncClient,
+    method: str,
+    address: str,
+    within: float,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> httpx2.Response:
+    """As `make_request`, for a program with an event loop."""
+    bound = asyncio.timeout(within)
+    try:
+        async with bound:
+            return await http.request(method, address, content=content, headers=headers, timeout=within)
+    except TimeoutError as error:
+        if not bound.expired():
+            raise
+        raise httpx2.ReadTimeout("the answer did not end in time") from error
 
 
 def open_connections(options: Options) -> httpx2.Client:

@@ -2,25 +2,28 @@
 
 import contextlib
 import logging
+import math
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Final, Generic, Self, TypeVar, cast
 
 import httpx2
 
 from slosh.client.bases import Closeable, Progress
-from slosh.client.connections import AWAY, MAX_EVENT, WATCH, explain_lasting, open_connections
+from slosh.client.connections import AWAY, CONNECT, MAX_EVENT, Bounds, explain_lasting, open_connections
 from slosh.client.errors import BadUse, Unreachable
 from slosh.client.items import Item, Note
-from slosh.client.protocol import Ask, WatchState
+from slosh.client.protocol import SILENCE, Ask, WatchState
 from slosh.client.request import Options, is_envelope, is_stream
 
 logger = logging.getLogger(__name__)
 
 Received = TypeVar("Received", bound=Item | Note)
+_CONNECTED: Final = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
+"""How the names of the HTTP library's events end that tell of a new connection."""
 
 
 class Watch(Closeable, Progress, Generic[Received]):
@@ -143,15 +146,25 @@ class Reader:
         """Make a request."""
         address = self._options.base + ask.path
         if ask.streams:
-            return self._connect().stream("GET", address, headers=ask.headers, timeout=WATCH)
-        if self._polls is None:
-            self._polls = open_connections(self._options)
-        extensions = {"trace": self._note_connection}
-        return self._polls.stream("GET", address, headers=ask.headers, timeout=WATCH, extensions=extensions)
+            http, note = self._connect(), self._note_stream
+        else:
+            if self._polls is None:
+                self._polls = open_connections(self._options)
+            http, note = self._polls, self._note_polls
+        until = math.inf if self._until is None else self._until
+        extensions = {"trace": note, "timeout": Bounds(until, connect=CONNECT, write=CONNECT, read=SILENCE)}
+        return http.stream("GET", address, headers=ask.headers, extensions=extensions)
 
-    def _note_connection(self, event: str, info: Mapping[str, Any]) -> None:
-        """Something happened to the connection for polls. Keep its socket, so that `close` reaches it."""
-        if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")):
+    def _note_stream(self, event: str, info: Mapping[str, Any]) -> None:
+        """Something happened to the connection of a stream. Keep its socket, so that `close` reaches it."""
+        if event.endswith(_CONNECTED):
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self._stop.is_set():
+                self.close()
+
+    def _note_polls(self, event: str, info: Mapping[str, Any]) -> None:
+        """The same of the connection for polls."""
+        if event.endswith(_CONNECTED):
             self._poll_socket = info["return_value"].get_extra_info("socket")
             if self._stop.is_set():
                 self.close()

@@ -11,7 +11,7 @@ import httpx2
 from slosh.client.addresses import topic_path, write_target
 from slosh.client.answers import Published, TopicPages, read_answer, read_patterns, read_watchers
 from slosh.client.bases import Closeable, OfOneServer
-from slosh.client.connections import open_connections, unreachable
+from slosh.client.connections import make_request, open_connections, unreachable
 from slosh.client.delivery import Delivery
 from slosh.client.errors import ClientError
 from slosh.client.history import History, history_query, read_history
@@ -234,9 +234,7 @@ class Client(Closeable, OfOneServer):
         while True:
             left = delivery.left(time.monotonic())
             try:
-                answer = self.connect().request(
-                    post.method, self.base + post.path, content=post.body, headers=post.headers, timeout=left
-                )
+                answer = make_request(self.connect(), post.method, self.base + post.path, left, post.body, post.headers)
             except httpx2.TransportError as error:
                 delivery.failed(error, time.monotonic())
             else:
@@ -248,7 +246,7 @@ class Client(Closeable, OfOneServer):
     def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
         target = write_target(path, query)
         try:
-            answer = self.connect().get(self.base + target, timeout=self._options.timeout + wait)
+            answer = make_request(self.connect(), "GET", self.base + target, self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
         return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, *members)
