@@ -9,10 +9,9 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from slosh import __version__
 from slosh.compiled import describe_build, describe_version, is_compiled, mypyc_attr
+from tests.cases import each_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,12 +31,12 @@ def modules() -> list[str]:
     return sorted(".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files)
 
 
-@pytest.mark.parametrize("pattern", patterns())
+@each_of("pattern", patterns())
 def test_what_is_to_be_compiled_is_there(pattern: str) -> None:
     assert list((ROOT / "src").glob(pattern)), f"{pattern} names no module: the compiled wheel cannot be built"
 
 
-@pytest.mark.parametrize("module", modules())
+@each_of("module", modules())
 def test_a_module_is_compiled_in_the_compiled_build_and_in_no_other(module: str) -> None:
     file = import_module(module).__file__
     assert file is not None

@@ -17,6 +17,7 @@ from slosh import errors
 from slosh.client import Client
 from slosh.settings.table import BY_NAME
 from slosh.web.query import READING
+from tests.cases import each_of
 from tests.conftest import need
 from tests.running import PATIENCE, SLOSH, Running, clean_environment, get
 from tests.web.harness import Site
@@ -54,7 +55,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
+@each_of("page", PAGES, ids=named)
 def test_every_link_to_a_file_or_a_heading_leads_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8"))):
         path, _, anchor = target.partition("#")
@@ -90,7 +91,7 @@ def test_the_table_of_limits_names_settings_metrics_and_codes_that_exist() -> No
     assert bounds <= set(named_in_table), "a bound that the table does not tell of"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
+@each_of("page", PAGES, ids=named)
 def test_a_setting_that_is_named_is_there(page: Path) -> None:
     """Whether the page says that it is one, or a guide has it as what is written instead of another server's."""
     text = page.read_text(encoding="utf-8")
@@ -102,7 +103,7 @@ def test_a_setting_that_is_named_is_there(page: Path) -> None:
     assert names <= {*BY_NAME, *READING, *IN_ENVELOPES}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
+@each_of("page", PAGES, ids=named)
 def test_metrics_and_their_labels_are_those_that_the_server_has(page: Path) -> None:
     with closing(Site()) as site:
         known = set(re.findall(r"^# TYPE (\S+)", site.get("/-/metrics").body.decode(), flags=re.MULTILINE))
@@ -114,7 +115,7 @@ def test_metrics_and_their_labels_are_those_that_the_server_has(page: Path) -> N
     assert set(re.findall(r'\{code="([a-z_]+)"\}', text)) <= codes
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
+@each_of("page", PAGES, ids=named)
 def test_commands_of_make_are_words_of_the_makefile(page: Path) -> None:
     words = set(re.findall(r"^([a-z]+):", read("Makefile"), flags=re.MULTILINE))
     assert (

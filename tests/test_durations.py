@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 import slosh
 from slosh.durations import _DURATION, _UNITS, LONGEST, parse_duration, write_duration
+from tests.cases import each_of
 from tests.properties import PROPERTY
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "seconds"),
     [
         ("0", 0.0),
@@ -35,7 +36,7 @@ def test_a_duration_is_a_number_with_or_without_a_unit(text: str, seconds: float
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         *(

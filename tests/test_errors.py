@@ -12,6 +12,7 @@ import pytest
 from slosh import errors
 from slosh.errors import Draining, SloshError
 from slosh.http1.response import problem
+from tests.cases import each_of
 
 EXAMPLES: dict[str, Any] = {"detail": "Something is wrong.", "parameter": "wait", "position": 7, "limit": 100}
 EXAMPLES |= {
@@ -47,26 +48,32 @@ def test_every_exception_of_the_module_stands_in_the_one_tree() -> None:
     assert here == set(KINDS) - {SloshError}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+each_kind = each_of("kind", KINDS, ids=lambda kind: kind.__name__)
+
+
 class TestEach:
     """Each class of the tree."""
 
+    @each_kind
     def test_its_code_is_a_short_fixed_word(self, kind: type[SloshError]) -> None:
         """Programs depend on it."""
         assert re.fullmatch("[a-z_]{3,24}", kind.code)
         assert example(kind).code == kind.code
 
+    @each_kind
     def test_its_status_is_one_of_http_and_its_title_the_phrase(self, kind: type[SloshError]) -> None:
         """RFC 9457 section 4.2.1, for problems of type about:blank."""
         error = example(kind)
         assert error.status >= 400
         assert error.title == HTTPStatus(error.status).phrase
 
+    @each_kind
     def test_its_detail_is_a_sentence_and_what_str_says(self, kind: type[SloshError]) -> None:
         error = example(kind)
         assert re.fullmatch(r"[A-Za-z].*\.", error.detail)
         assert str(error) == error.detail
 
+    @each_kind
     def test_it_travels_as_a_problem_document(self, kind: type[SloshError]) -> None:
         status, fields, body = problem(example(kind))
         document = json.loads(body)
@@ -75,6 +82,7 @@ class TestEach:
         assert document["code"] == kind.code
         assert all(re.fullmatch(rb"[A-Za-z-]+: [ -~]+", line) for line in fields.split(b"\r\n")[:-1])
 
+    @each_kind
     def test_it_says_what_it_is_for(self, kind: type[SloshError]) -> None:
         assert kind.__doc__
 
@@ -88,7 +96,7 @@ def test_codes_are_told_apart() -> None:
     assert shared == {"internal": ["InternalError", "SloshError"]}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.status == 503])
+@each_of("kind", [kind for kind in KINDS if kind.status == 503])
 def test_whoever_is_turned_away_is_told_when_to_come_back(kind: type[SloshError]) -> None:
     fields = dict(example(kind).fields)
     assert int(fields["Retry-After"]) == kind.retry_after > 0  # type: ignore[attr-defined]
@@ -122,7 +130,7 @@ def test_a_request_with_sound_framing_leaves_the_connection_open(kind: type[Slos
     assert not kind.closes
 
 
-@pytest.mark.parametrize(
+@each_of(
     "error",
     [
         errors.TooManyTopics(7),

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import slosh
+from tests.cases import each_of
 
 
 def test_all_names_exactly_what_the_docstring_tells() -> None:
@@ -14,7 +15,7 @@ def test_all_names_exactly_what_the_docstring_tells() -> None:
     assert told == set(slosh.__all__) - {"__version__"}
 
 
-@pytest.mark.parametrize("name", slosh.__all__)
+@each_of("name", slosh.__all__)
 def test_every_public_name_can_be_had(name: str) -> None:
     assert getattr(slosh, name) is not None
     assert name in dir(slosh)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 import slosh
+from tests.cases import each_of
 
 PACKAGE = Path(slosh.__file__).parent
 ARCHITECTURE = Path(__file__).parents[1] / "ARCHITECTURE.md"
@@ -269,7 +270,7 @@ def test_the_architecture_places_each_module() -> None:
     assert not nowhere, "these stand in no layer of ARCHITECTURE.md"
 
 
-@pytest.mark.parametrize("layer", told_layers(), ids=lambda layer: layer.name)
+@each_of("layer", told_layers(), ids=lambda layer: layer.name)
 def test_the_architecture_says_what_a_layer_imports(layer: Layer) -> None:
     mine = [module for module in modules() if module not in PUBLIC and owner(module) == layer.name]
     needed = {owner(name) for module in mine for name in imports(module) & set(modules()) - PUBLIC} - {layer.name}

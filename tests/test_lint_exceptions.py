@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import slosh
+from tests.cases import each_of
 
 PACKAGE = Path(slosh.__file__).parent
 EXCEPTION = re.compile(r"# (?:noqa: (?P<ruff>[A-Z0-9, ]*[0-9])|type: ignore\[(?P<mypy>[a-z, -]+)\])(?P<rest>.*)")
@@ -29,7 +28,7 @@ def test_each_exception_has_its_reason() -> None:
     assert not {file: lines for file, lines in found.items() if lines}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "found"),
     [
         ("f(x)  # noqa: S101", 1),

@@ -10,6 +10,7 @@ import socket
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -30,6 +31,7 @@ from slosh.settings import Settings
 from slosh.settings.sources import from_keywords, load
 from slosh.web.hosts import Hosts
 from slosh.web.origins import Origins
+from tests.cases import each_of
 from tests.http1.certificates import Issuer
 
 PACKAGE = Path(slosh.__file__).parent
@@ -215,11 +217,11 @@ def _empty(folder: Path) -> str:
     return str(folder / "slosh.toml")
 
 
-@pytest.mark.parametrize("name", ROWS)
+@each_of("name", ROWS)
 def test_a_mistake_is_named_with_what_to_write_instead(name: str, tmp_path: Path) -> None:
     mistake = ROWS[name]
-    with pytest.raises(SettingError) as caught:
-        mistake.make(tmp_path)
+    with TemporaryDirectory(dir=tmp_path) as folder, pytest.raises(SettingError) as caught:
+        mistake.make(Path(folder))
     told = caught.value.detail
     assert mistake.setting in told
     assert mistake.value in told

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import each_of
+
 TOP = Path(__file__).parent.parent
 PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
 FOLDERS = ("src", "tests", "benchmarks", "feeders", "example", "examples")
@@ -80,7 +82,7 @@ def test_it_is_plain() -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "Whoever connects may read.",

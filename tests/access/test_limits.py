@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from slosh.access import limits
 from slosh.access.limits import Buckets, address_key
+from tests.cases import each_of
 from tests.properties import PROPERTY
 
 
@@ -74,7 +75,7 @@ def test_keys_are_bounded_and_the_newest_are_kept(monkeypatch: pytest.MonkeyPatc
     assert len(buckets) <= 20
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("address", "key"),
     [
         ("192.0.2.1", "192.0.2.1"),

@@ -11,6 +11,7 @@ from slosh.access.rules import parse_access
 from slosh.access.tokens import hash_token
 from slosh.errors import SettingError
 from tests.access.tokens import SECRET, jwk, write_jwks
+from tests.cases import each_of
 
 TOKEN = "slosh_0123456789abcdef"
 DIGEST = hash_token(TOKEN).hex()
@@ -62,7 +63,7 @@ def test_a_whole_section(tmp_path: Path) -> None:
     assert rules.jwt.secret is not None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("table", "told"),
     [
         ([], "is a table"),

@@ -3,10 +3,9 @@
 import math
 import re
 
-import pytest
-
 from slosh.access.rights import NOTHING
 from slosh.access.tokens import SHORTEST, StaticToken, TokenTable, hash_token, is_token, make_token
+from tests.cases import each_of
 
 
 def test_a_token_is_found_by_its_text_and_not_by_its_hash() -> None:
@@ -25,6 +24,6 @@ def test_a_new_token_fits_into_a_cookie_a_url_and_a_subprotocol() -> None:
     assert all(is_token(each) and len(each) >= SHORTEST for each in made)
 
 
-@pytest.mark.parametrize("text", ["", "a b", "a,b", 'a"', "a=b", "\u00e4", "a\n", "a;b"])
+@each_of("text", ["", "a b", "a,b", 'a"', "a=b", "\u00e4", "a\n", "a;b"])
 def test_what_could_end_a_header_or_a_cookie_is_no_token(text: str) -> None:
     assert not is_token(text)

@@ -1,7 +1,6 @@
 """What answers give away to somebody who sees how long they are."""
 
-import pytest
-
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import request
 from tests.web.test_gate import ALMIGHTY, RULES, bearer
@@ -9,7 +8,7 @@ from tests.web.test_gate import ALMIGHTY, RULES, bearer
 PACKED = {"Accept_Encoding": "gzip, br, deflate, zstd"}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("method", "target"),
     [
         ("GET", "/topics/a?since=earliest&wait=0"),

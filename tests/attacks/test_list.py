@@ -5,7 +5,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.cases import each_of
 
 TOP = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -30,7 +30,7 @@ def named(row: list[str]) -> list[tuple[str, str]]:
     return re.findall(r"`(tests/[a-z0-9_/]+\.py)::(\w+)`", row[-1])
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:60])
+@each_of("row", ROWS, ids=lambda row: row[0][:60])
 def test_each_attack_has_a_bound_and_a_test_that_is_there(row: list[str]) -> None:
     attack, _, bound, _ = row
     assert attack

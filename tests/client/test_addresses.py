@@ -7,6 +7,7 @@ import pytest
 
 from slosh.client.addresses import DEFAULT_URL, find_url, socket_path, split_login, topic_path
 from slosh.client.errors import BadUse
+from tests.cases import each_of
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_the_address_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     assert find_url("http://said:2") == "http://said:2"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "url",
     [
         *("localhost:8000", "127.0.0.1", "ws://x", "", "http://", "http://x/?a=1"),
@@ -78,7 +79,7 @@ def test_names_are_spelled_for_a_url() -> None:
     assert topic_path("sensors/*") == "sensors/*"
 
 
-@pytest.mark.parametrize("topic", ["", None, 5, "a,b", "..", "a/../b", "./a", "a/.", "\udcff"])
+@each_of("topic", ["", None, 5, "a,b", "..", "a/../b", "./a", "a/.", "\udcff"])
 def test_what_is_no_topic_is_told_at_once(topic: Any) -> None:
     with pytest.raises(BadUse, match="topic's name"):
         topic_path(topic)

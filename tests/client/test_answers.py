@@ -5,6 +5,7 @@ import pytest
 from slosh.client.answers import pause_before, read_answer, read_patterns, read_published, read_retry_after
 from slosh.client.errors import NotTaken, Refused, Unreachable
 from slosh.client.protocol import WatchState
+from tests.cases import each_of
 
 SERVER = 784111777.0
 """06 Nov 1994 08:49:37 GMT, the example of RFC 9110 §5.6.7."""
@@ -28,7 +29,7 @@ class TestRetryAfter:
         assert read_retry_after({"retry-after": "Sun, 06 Nov 1994 08:49:36 GMT"} | now) is None
         assert read_retry_after({"retry-after": "Sun, 06 Nov 1994 08:49:37 GMT"} | now) == 0
 
-    @pytest.mark.parametrize("text", ["", "soon", "-5", "1.5", "\u0663", "Sun, 99 Foo 9999 99:99:99 GMT"])
+    @each_of("text", ["", "soon", "-5", "1.5", "\u0663", "Sun, 99 Foo 9999 99:99:99 GMT"])
     def test_anything_else_is_none(self, text: str) -> None:
         assert read_retry_after({"retry-after": text}, clock=lambda: SERVER) is None
 
@@ -82,8 +83,8 @@ def test_patterns_that_are_read(said: dict[str, object], patterns: list[str]) ->
     assert read_patterns(said) == patterns
 
 
-@pytest.mark.parametrize("status", [502, 503, 504])
-@pytest.mark.parametrize("body", [b"<h1>Bad Gateway</h1>", b"", b'{"message":"no upstream"}'])
+@each_of("status", [502, 503, 504])
+@each_of("body", [b"<h1>Bad Gateway</h1>", b"", b'{"message":"no upstream"}'])
 def test_a_gateway_whose_server_is_away_is_no_answer_of_the_server(status: int, body: bytes) -> None:
     with pytest.raises(Unreachable, match=f"answers {status}"):
         read_answer(status, {}, body, "http://pi", "topics")

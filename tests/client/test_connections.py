@@ -18,6 +18,7 @@ from slosh.client import AsyncClient, BadUse, Client, Publisher, Refused, Unreac
 from slosh.client.connections import Bounds, explain_lasting
 from slosh.client.protocol import SILENCE
 from slosh.client.simple import default_client
+from tests.cases import each_of
 from tests.client.scripted import Scripted
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE
@@ -244,7 +245,7 @@ def test_tls_at_a_port_that_speaks_none_is_told_with_what_to_write_and_at_once(a
     assert time.monotonic() - began < PATIENCE
 
 
-@pytest.mark.parametrize("odd", ["5", "x", float("inf"), float("nan"), -1, 1e10, True, [5]], ids=repr)
+@each_of("odd", ["5", "x", float("inf"), float("nan"), -1, 1e10, True, [5]], ids=repr)
 def test_a_time_that_nobody_can_wait_is_refused_at_once(odd: Any) -> None:
     """By the same error, whatever is wrong with it, and not by a thread that dies later."""
     told = r"is a number of seconds (above 0|from 0 on), at most 1000000000, not "

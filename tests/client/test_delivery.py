@@ -9,6 +9,7 @@ import pytest
 from slosh.client.delivery import Delivery
 from slosh.client.errors import ClientError, Refused, Unreachable
 from slosh.client.request import Post, make_options, one_post
+from tests.cases import each_of
 
 OPTIONS = make_options("http://pi:8000", None, None, 10.0)
 
@@ -60,8 +61,8 @@ def pauses_of(timeout: float, answers: Callable[[Delivery, float], object]) -> t
     return tries, now - 100.0
 
 
-@pytest.mark.parametrize("timeout", [0.5, 2.0, 4.0, 10.0, 60.0])
-@pytest.mark.parametrize(
+@each_of("timeout", [0.5, 2.0, 4.0, 10.0, 60.0])
+@each_of(
     "fail",
     [
         lambda delivery, now: delivery.failed(httpx2.ConnectError("refused"), now),

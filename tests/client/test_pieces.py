@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.client.pieces import elements, members
+from tests.cases import each_of
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -40,13 +41,13 @@ def test_no_depth_is_too_deep_and_no_number_too_long() -> None:
     assert elements(f"[{deep},{digits}]") == [deep, digits]
 
 
-@pytest.mark.parametrize("text", ["", "1", "[", "[1", "[1]]", "[1][2]", "[[1]", "{}"])
+@each_of("text", ["", "1", "[", "[1", "[1]]", "[1][2]", "[[1]", "{}"])
 def test_what_is_no_array_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="it "):
         elements(text)
 
 
-@pytest.mark.parametrize("text", ["", "1", "{", '{"a":1', "[1]", '{"a":1}}', "{1}", "{a:1}", '{"a"}'])
+@each_of("text", ["", "1", "{", '{"a":1', "[1]", '{"a":1}}', "{1}", "{a:1}", '{"a"}'])
 def test_what_is_no_object_is_told(text: str) -> None:
     with pytest.raises(ValueError, match=r"it |begins with"):
         members(text)

@@ -10,6 +10,7 @@ from slosh.client.answers import pause_before
 from slosh.client.errors import BadUse, Refused, Unreadable
 from slosh.client.items import Item, Note
 from slosh.client.protocol import WatchState
+from tests.cases import each_of
 
 
 def watching(*topics: str, **options: str) -> WatchState:
@@ -237,9 +238,7 @@ class TestUnreadable:
         with pytest.raises(Unreadable, match="The event lost of /topics/a"):
             list(reader.event("lost", "<html>", ""))
 
-    @pytest.mark.parametrize(
-        "body", [b"<html>", b"[]", b"{}", b'{"next":7}', b'{"topics":{"a":1},"next":"e.1"}', b"\xff"]
-    )
+    @each_of("body", [b"<html>", b"[]", b"{}", b'{"next":7}', b'{"topics":{"a":1},"next":"e.1"}', b"\xff"])
     def test_an_answer_that_makes_no_sense_is_asked_for_once_more_then_told(self, body: bytes) -> None:
         reader = watching("a", since="aaaaaaaa.3")
         with pytest.raises(ValueError, match=r"."):
@@ -273,7 +272,7 @@ def test_a_watch_names_a_topic() -> None:
         watching()
 
 
-@pytest.mark.parametrize(
+@each_of(
     "options",
     [
         *({"sinc": "10m"}, {"since": "10m", "last": 3}, {"last": 0}, {"limit": True}, {"every": "soon"}),

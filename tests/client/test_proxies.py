@@ -8,6 +8,7 @@ import pytest
 
 from slosh.client import AsyncClient, BadUse, Client, Refused, Unreachable
 from slosh.client.proxies import find_proxy, is_this_machine, shown_proxy
+from tests.cases import each_of
 from tests.client.scripted import Scripted
 from tests.e2e.server import Serving
 
@@ -78,7 +79,7 @@ def test_which_proxy_is_asked(
     assert find_proxy(url) == proxy
 
 
-@pytest.mark.parametrize("host", ["a.test", "10.0.0.7", "fd00::1", "localhost.test", "::ffff:10.0.0.7", ""])
+@each_of("host", ["a.test", "10.0.0.7", "fd00::1", "localhost.test", "::ffff:10.0.0.7", ""])
 def test_another_machine_is_not_this_one(host: str) -> None:
     assert not is_this_machine(host)
 

@@ -12,6 +12,7 @@ import pytest
 from slosh.client import AsyncClient, BadUse, Client, Publisher
 from slosh.client.protocol import WatchState
 from slosh.client.request import check_number
+from tests.cases import each_of
 
 NOWHERE = "http://127.0.0.1:1"
 """Nothing answers there, so what is sent raises another error."""
@@ -68,7 +69,7 @@ def test_what_is_escaped_in_a_query_is_sent_as_before() -> None:
     assert reader.ask().path == "/topics/a?times&since=x%3By&key=a%20b.%C3%BC%26c=%2B&limit=3"
 
 
-@pytest.mark.parametrize("odd", NO_NUMBERS, ids=repr)
+@each_of("odd", NO_NUMBERS, ids=repr)
 def test_a_number_that_is_none_is_told(odd: Any) -> None:
     form = r" is a whole number from 1 on, not "
     with Client(NOWHERE, timeout=0.1) as client:
@@ -88,9 +89,7 @@ def test_a_whole_number_may_be_of_any_kind() -> None:
     assert [check_number("n", each) for each in (1, np.int64(7), 10**30)] == [1, 7, 10**30]
 
 
-@pytest.mark.parametrize(
-    "odd", [10**400, -(10**400), Fraction(10**400), Decimal("sNaN"), "5", -1], ids=lambda odd: str(odd)[:9]
-)
+@each_of("odd", [10**400, -(10**400), Fraction(10**400), Decimal("sNaN"), "5", -1], ids=lambda odd: str(odd)[:9])
 def test_a_time_that_no_float_holds_is_no_time(odd: Any) -> None:
     """Everywhere a time is given, also where one waits for what was sent."""
     with Client(NOWHERE, timeout=0.1) as client, Publisher(client, timeout=0) as publisher:
@@ -107,7 +106,7 @@ def test_a_time_that_no_float_holds_is_no_time(odd: Any) -> None:
         assert publisher.flush(0) is True
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("headers", "sentence"),
     [
         ({"X-Try": 1}, "the value of .* is a text"),

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.ports import free_port
 from slosh.client import BadUse, Client, Item, Note, NotTaken, Refused, Unreachable, Unreadable
+from tests.cases import each_of
 from tests.client.scripted import Scripted
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, Running, clean_environment
@@ -298,7 +299,7 @@ WAYS: dict[str, Callable[[Client], object]] = {
 """Each kind of request that a client makes."""
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each_of("way", WAYS)
 def test_a_redirect_is_told_and_nobody_else_gets_the_token(way: str) -> None:
     with Scripted([{"body": ""}]) as other:
         away = {"status": 307, "fields": {"Location": f"{other.url}/below/topics/a"}, "body": ""}
@@ -309,8 +310,8 @@ def test_a_redirect_is_told_and_nobody_else_gets_the_token(way: str) -> None:
         assert other.requests == []
 
 
-@pytest.mark.parametrize("body", ["<html>", "{}", "[]", ""])
-@pytest.mark.parametrize("way", WAYS)
+@each_of("body", ["<html>", "{}", "[]", ""])
+@each_of("way", WAYS)
 def test_what_says_200_and_is_no_slosh_is_told(way: str, body: str) -> None:
     """A page of something else in front must not look like a server without topics."""
     answers = [{"fields": {"Content-Type": "text/html"}, "body": body}]

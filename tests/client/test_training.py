@@ -10,6 +10,7 @@ from slosh.client import Client, run
 from slosh.client.errors import BadUse
 from slosh.client.log_handler import Handler
 from slosh.testing.server import TestingServer
+from tests.cases import each_of
 from tests.running import PATIENCE
 
 
@@ -56,7 +57,7 @@ def test_a_run_without_a_name_has_that_of_its_time(slosh: TestingServer) -> None
     training.finish()
 
 
-@pytest.mark.parametrize("name", ["x,y", "a/b*", "a//b", "/a", "..", "x" * 255, "a\n"])
+@each_of("name", ["x,y", "a/b*", "a//b", "/a", "..", "x" * 255, "a\n"])
 def test_a_name_that_no_topic_can_have_is_told_before_the_loop_begins(name: str) -> None:
     with pytest.raises(BadUse, match="topic"):
         run(name, client="http://127.0.0.1:1")

@@ -13,6 +13,7 @@ import pytest
 
 from slosh.client.errors import BadUse
 from slosh.client.values import decode, encode
+from tests.cases import each_of
 from tests.conftest import need
 
 
@@ -40,7 +41,7 @@ class Scalar:
         return self.value
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "message"),
     [
         ({"t": 21.5}, b'{"t":21.5}'),
@@ -108,9 +109,7 @@ def test_integers_keep_their_digits() -> None:
     assert decode("12345678901234567890") == 12345678901234567890
 
 
-@pytest.mark.parametrize(
-    "text", ["9" * 4301, "-" + "1" * 5000, "1e400", "-1E+400", "0." + "1" * 5000, "9" * 310 + ".5"]
-)
+@each_of("text", ["9" * 4301, "-" + "1" * 5000, "1e400", "-1E+400", "0." + "1" * 5000, "9" * 310 + ".5"])
 def test_a_number_that_no_int_and_no_float_holds_is_exact(text: str) -> None:
     value = decode(f'{{"n":{text}}}')
     assert isinstance(value, dict)

@@ -16,6 +16,7 @@ from benchmarks.ports import free_port
 from slosh.cli import main
 from slosh.client import Client
 from slosh.commands.shared import EXIT_REFUSED, EXIT_TIMED_OUT, EXIT_UNREACHABLE, EXIT_USAGE
+from tests.cases import each_of
 from tests.commands.upstreams import PASSWORD, SOURCES, Mosquitto, Postgres, RedisChannels, Source
 from tests.e2e.server import Serving, until
 from tests.running import SLOSH, Running, clean_environment
@@ -331,7 +332,7 @@ def test_a_server_that_does_not_allow_it_ends_the_bridge(tmp_path: Path) -> None
         )
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("words", "told"),
     [
         (("mqtt://h", "home/+/t"), "home/*/t"),

@@ -19,6 +19,7 @@ from slosh.commands.lines import (
     parse_logfmt,
     value_of,
 )
+from tests.cases import each_of
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"))
 QUOTING = {ord('"'): r"\"", ord("\\"): r"\\"}
@@ -29,7 +30,7 @@ def test_a_value_that_is_written_as_in_json_is_that_value(value: float) -> None:
     assert value_of(json.dumps(value)) == value
 
 
-@pytest.mark.parametrize("text", ["007", "1_000", "0x1f", "NaN", "inf", "+1", "1.", "\u0661", "True", "1e", " 1"])
+@each_of("text", ["007", "1_000", "0x1f", "NaN", "inf", "+1", "1.", "\u0661", "True", "1e", " 1"])
 def test_what_only_looks_like_a_number_stays_a_text(text: str) -> None:
     assert value_of(text) == text
 
@@ -69,7 +70,7 @@ def encode_all(*lines: bytes, form: str = "csv", together: bool = True) -> tuple
     return made, told
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("form", "lines", "first", "count"),
     [
         ("auto", [b"1", b"\xff", b"\xfe"], 2, 2),
@@ -134,7 +135,7 @@ def test_a_quote_too_many_holds_back_no_more_than_a_row_may_have(line: bytes, la
     assert "at most 1,000 lines and 131,072 bytes" in told[0]
 
 
-@pytest.mark.parametrize("heading", ["a,a", "a, a ", "x,a,y,a", ",column1", "column2,", '"a","a"'])
+@each_of("heading", ["a,a", "a, a ", "x,a,y,a", ",column1", "column2,", '"a","a"'])
 def test_a_heading_of_csv_that_names_a_column_twice_is_an_error(heading: str) -> None:
     """Of two values with one name one would be lost, so nothing at all is published."""
     with pytest.raises(BadHeading, match=r"names '(a|column1|column2)' twice"):
@@ -147,7 +148,7 @@ def test_logfmt_that_names_a_value_twice_is_an_error(line: str) -> None:
         parse_logfmt(line)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("line", "name"),
     [
         ("cpu,host=a host=3", "host"),

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from slosh.cli import main
 from slosh.settings.sources import load
 from tests.access.tokens import PRIVATE, SECRET, jwk, write_jwks
+from tests.cases import each_of
 
 SECRET_LOOKING = "slosh_do_not_show_me"
 
@@ -75,7 +76,7 @@ def test_one_that_has_expired_is_told_so(folder: Path) -> None:
     assert time.time() > 0
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("words", "told"),
     [
         (["--check", SECRET_LOOKING, SECRET_LOOKING], "All is said by options"),

@@ -15,6 +15,7 @@ from slosh.client.protocol import WatchState
 from slosh.commands.plot import Chart, numbers
 from slosh.commands.shared import EXIT_TIMED_OUT
 from slosh.testing.server import TestingServer
+from tests.cases import each_of
 from tests.commands.terminal import Terminal
 from tests.running import PATIENCE, SLOSH, clean_environment
 
@@ -57,7 +58,7 @@ def test_lines_are_drawn_with_their_newest_value_and_broken_where_something_was_
     assert len(drawn.split("\n")) <= 20
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("seconds", "span", "axis"),
     [
         (5, 300.0, "-8s"),
@@ -102,7 +103,7 @@ def test_wide_letters_take_the_columns_that_a_terminal_gives_them() -> None:
     assert 58 <= columns(told) <= 60
 
 
-@pytest.mark.parametrize("height", range(1, 30))
+@each_of("height", range(1, 30))
 def test_a_low_window_has_no_wrong_labels(height: int) -> None:
     """A value beside the axis stands for one row, and not where there is no row for it."""
     chart = Chart("kitchen", 60.0)
@@ -172,8 +173,8 @@ def test_without_its_library_it_names_the_extra(command: str, monkeypatch: pytes
     assert "slosh-server[terminal]" in done.output
 
 
-@pytest.mark.parametrize("size", [(100, 30), (20, 5), (1, 1)])
-@pytest.mark.parametrize("numbers", [(1e300, -1e300), (1e308, -1e308), (0, 1e307), (5e-324, 0), (0.3, 0.1 + 0.2)])
+@each_of("size", [(100, 30), (20, 5), (1, 1)])
+@each_of("numbers", [(1e300, -1e300), (1e308, -1e308), (0, 1e307), (5e-324, 0), (0.3, 0.1 + 0.2)])
 def test_every_number_that_a_publisher_can_send_leaves_the_chart_standing(
     numbers: tuple[float, float], size: tuple[int, int]
 ) -> None:

@@ -22,6 +22,7 @@ from slosh.client.errors import BadUse
 from slosh.commands.lines import Encoder, encode_line
 from slosh.commands.publishing import LinePublisher, PacedSource, publish_lines
 from slosh.commands.shared import EXIT_ENDED, EXIT_FOUND, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_UNWATCHED, EXIT_USAGE
+from tests.cases import each_of
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, clean_environment
 from tests.stores.server import Store
@@ -357,7 +358,7 @@ def test_a_server_that_is_away_is_told_in_a_sentence() -> None:
         assert b"Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
+@each_of(
     "arguments",
     [
         ("a,b", "1"),
@@ -451,7 +452,7 @@ def test_lines_in_are_messages_out_when_the_server_is_killed_in_the_stream(
     assert [each["number"] for each in found if isinstance(each, dict)] == list(range(2 * HALF))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("line", "form", "message"),
     [
         (b' {"a":\t1} ', "auto", b'{"a":\t1}'),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from slosh.client.errors import BadUse
 from slosh.client.items import Item, Note
 from slosh.commands.recording import RecordedMessage, read_line, write_item, write_note
+from tests.cases import each_of
 from tests.commands.test_sub import POISON
 
 TEXTS = st.sampled_from(
@@ -45,7 +46,7 @@ def test_another_programs_line_is_read_too(order: bytes) -> None:
     assert (read.topic, read.message.replace(b" ", b"")) == ("k", b'{"a":1}')
 
 
-@pytest.mark.parametrize(
+@each_of(
     "line",
     [
         b"x",
@@ -63,7 +64,7 @@ def test_a_line_that_is_none_is_named(line: bytes) -> None:
         read_line(line, 3)
 
 
-@pytest.mark.parametrize("text", [*POISON, '"\\ud83c\\udf21"', '"\\\\ud800"'])
+@each_of("text", [*POISON, '"\\ud83c\\udf21"', '"\\\\ud800"'])
 def test_every_message_is_read_back_as_it_was_written(text: str) -> None:
     topic = "\U0001f321"
     for said in (topic, json.dumps(topic)[1:-1]):

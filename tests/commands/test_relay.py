@@ -17,6 +17,7 @@ from slosh.client.errors import BadUse, Refused
 from slosh.client.items import Item
 from slosh.commands.relay import Place, _carry, can_meet, parse_place
 from slosh.commands.shared import EXIT_ENDED, EXIT_REFUSED, EXIT_TIMED_OUT, EXIT_USAGE
+from tests.cases import each_of
 from tests.commands.test_sub import POISON
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, clean_environment
@@ -63,7 +64,7 @@ def test_what_arrives_is_not_carried_again(clients: tuple[Client, Client], sourc
     assert "FROM takes in" in done.stderr
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("one", "other", "meet"),
     [
         *(("a", "a", True), ("a", "b", False), ("a/*", "a/a/*", False), ("a/**", "b/a/**", False)),

@@ -18,6 +18,7 @@ from slosh.commands.shared import (
     parse_duration,
     printable,
 )
+from tests.cases import each_of
 from tests.e2e.server import Serving
 from tests.http1.certificates import Issuer
 from tests.running import PATIENCE
@@ -25,14 +26,12 @@ from tests.running import PATIENCE
 OPTION = click.Option(["--timeout"])
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("250ms", 0.25), ("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86400), ("1.5", 1.5)]
-)
+@each_of(("text", "seconds"), [("250ms", 0.25), ("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86400), ("1.5", 1.5)])
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(click.Context(click.Command("x")), OPTION, text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "0", "-1s", "1w", "1e3", "٣s", "m", "nan", "inf"])
+@each_of("text", ["", "soon", "0", "-1s", "1w", "1e3", "٣s", "m", "nan", "inf"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(click.BadParameter, match="90s"):
         parse_duration(click.Context(click.Command("x")), OPTION, text)
@@ -92,7 +91,7 @@ def test_each_name_of_a_file_is_told_where_it_is_empty() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_of(
     "words",
     [
         *(("sub", "a", "--key={}"), ("sub", "a", "--since={}"), ("sub", "{}"), ("plot", "{}"), ("pub", "{}", "1")),
@@ -101,7 +100,7 @@ def test_each_name_of_a_file_is_told_where_it_is_empty() -> None:
     ],
     ids=" ".join,
 )
-@pytest.mark.parametrize("odd", ["\udcff", "x" * 70_000], ids=["no text", "too long"])
+@each_of("odd", ["\udcff", "x" * 70_000], ids=["no text", "too long"])
 def test_what_no_address_can_have_is_a_sentence_and_no_traceback(words: tuple[str, ...], odd: str) -> None:
     """A byte that is no text, and more than there is room for."""
     done = CliRunner(env={"SLOSH_URL": "http://127.0.0.1:1"}).invoke(main, [each.format(odd) for each in words])

@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 
 import click
-import pytest
 from click.testing import CliRunner
 
 from slosh.cli import Commands, main
 from slosh.commands import teaching
 from slosh.commands.teaching import EXITS, TeachingCommand
+from tests.cases import each_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "shell.md"
 
@@ -19,7 +19,7 @@ def commands() -> list[str]:
     return main.list_commands(click.Context(main))
 
 
-@pytest.mark.parametrize("name", commands())
+@each_of("name", commands())
 def test_each_command_teaches_by_examples_that_its_parser_takes(name: str) -> None:
     done = CliRunner().invoke(main, [name, "--help"])
     assert done.exit_code == 0
@@ -27,7 +27,7 @@ def test_each_command_teaches_by_examples_that_its_parser_takes(name: str) -> No
     assert f"slosh {name}" in done.output.partition("Examples:")[2]
 
 
-@pytest.mark.parametrize("name", commands())
+@each_of("name", commands())
 def test_the_options_of_each_example_exist(name: str) -> None:
     assert isinstance(main, Commands)
     command = main.get_command(click.Context(main), name)

@@ -5,6 +5,7 @@ import pytest
 from slosh.core.timers import TICK
 from slosh.http1.lingering import PAUSE
 from slosh.settings import Settings
+from tests.cases import each_of
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.wire import parse
@@ -37,8 +38,8 @@ def test_a_dripping_head_gets_408_when_head_timeout_is_over_and_no_byte_puts_it_
     assert 10.0 <= took <= 10.0 + TICK + seconds
 
 
-@pytest.mark.parametrize("seconds", [0.1, 5.0, 29.0])
-@pytest.mark.parametrize(
+@each_of("seconds", [0.1, 5.0, 29.0])
+@each_of(
     "sent",
     [
         post(b"Content-Length: 1000", body=b"a" * 999),

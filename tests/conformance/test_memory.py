@@ -6,12 +6,13 @@ server that has answered many like it, and of one that has just been started, an
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.cases import each_of
 from tests.conformance.wire import parse
 from tests.properties import STORIES
 from tests.web.harness import Site
@@ -128,18 +129,23 @@ def requests(draw: st.DrawFn) -> bytes:
     return f"{line}Host: slosh.test\r\n{draw(st.sampled_from(FIELDS))}\r\n".encode("latin-1")
 
 
+@cache
+def answer_of_a_new_server(sent: bytes) -> Said:
+    with loaded() as new:
+        return answer(new, sent)
+
+
 def same_as_first(asked: list[bytes]) -> None:
     with loaded() as old:
         for sent in asked:
-            with loaded() as new:
-                assert answer(old, sent) == answer(new, sent), sent
+            assert answer(old, sent) == answer_of_a_new_server(sent), sent
 
 
 def poll(since: str, query: str = "wait=0&since={}") -> bytes:
     return f"GET /topics/a?{query.format(since)} HTTP/1.1\r\nHost: slosh.test\r\n\r\n".encode("latin-1")
 
 
-@pytest.mark.parametrize("query", QUERIES)
+@each_of("query", QUERIES)
 def test_every_cursor_after_every_other_is_read_as_if_it_were_the_first(query: str) -> None:
     usual = "epoch000.1"
     same_as_first([poll(since, query) for other in CURSORS for since in (other, usual)])
@@ -164,7 +170,6 @@ def test_nor_does_it_on_one_connection(asked: list[bytes]) -> None:
             client.send(sent)
             site.advance(1.0)
             (only,) = parse(bytes(client.wire.arrived), head=sent.startswith(b"HEAD "), ended=not client.served())
-            with loaded() as new:
-                anew = answer(new, sent)
+            anew = answer_of_a_new_server(sent)
             assert (only.status, only.body, client.served()) == (anew.status, anew.body, anew.alive), sent
         client.reset()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import each_of
 from tests.conformance.case import Case, Verdict
 from tests.conformance.tables import PROBE, PROMISES
 from tests.conformance.wire import Address, run
@@ -31,7 +32,8 @@ def test_the_docs_tell_the_score_and_each_deviation() -> None:
     assert f"{len(PROMISES)} cases that are stricter" in page
 
 
-@pytest.mark.parametrize("case", PROBE, ids=lambda case: case.name)
+@pytest.mark.timeout(600)  # for all of them
+@each_of("case", PROBE, ids=lambda case: case.name)
 def test_public_probe(case: Case, echo: Address) -> None:
     result = run(case, echo)
     if case.name in DEVIATIONS:

@@ -6,10 +6,10 @@ Where a server decides by what happens to have arrived, an attacker decides with
 import os
 from collections.abc import Callable, Sequence
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.cases import each_of
 from tests.conformance.case import Case, Seen, Verdict, chunked, get, post
 from tests.conformance.fake import FakeClient, observe
 from tests.conformance.tables import PROBE, PROMISES
@@ -47,7 +47,7 @@ def essence(seen: tuple[Seen, ...]) -> object:
     ]
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@each_of("part", range(PARTS))
 def test_a_request_in_pieces_is_the_same_request(part: int) -> None:
     """In equal pieces, and where it is short, in two pieces that are cut anywhere. The verdict needs no socket."""
     for case in ALL[part::PARTS]:

@@ -17,6 +17,7 @@ from slosh.errors import RangeNotSatisfiable
 from slosh.http1.head import parse_head
 from slosh.web.conditions import Version, find_range
 from slosh.web.readers.cookies import cookie_name, find_place
+from tests.cases import each_of
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.wire import parse
@@ -58,8 +59,8 @@ def feed(sent: bytes, size: int) -> FakeClient:
     return client
 
 
-@pytest.mark.parametrize("size", [1 << 22, 1 << 16, 1460], ids=["at once", "64 KiB", "packets"])
-@pytest.mark.parametrize("sent", HUGE.values(), ids=HUGE.keys())
+@each_of("size", [1 << 22, 1 << 16, 1460], ids=["at once", "64 KiB", "packets"])
+@each_of("sent", HUGE.values(), ids=HUGE.keys())
 def test_what_is_too_large_is_refused_after_a_few_steps_for_each_packet(sent: bytes, size: int) -> None:
     def act() -> None:
         clients.append(feed(sent, size))

@@ -11,6 +11,7 @@ from slosh.core.classes import DEFAULT, Classes, TopicClass
 from slosh.core.patterns import matches
 from slosh.core.reading import Earliest, locate, read
 from slosh.core.topic import Topic
+from tests.cases import each_of
 from tests.core.hubs import HubOnLoop, Watching, generous
 from tests.core.loops import Loop
 from tests.core.test_patterns import NAMES, PATTERNS
@@ -35,7 +36,7 @@ def hub() -> HubOnLoop:
     return HubOnLoop(Loop(), queue=10, rules=make_rules())
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "pattern"),
     [
         ("gen/a/raw", "gen/*/raw"),

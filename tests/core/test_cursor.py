@@ -18,6 +18,7 @@ from slosh.core.cursor import (
     spell,
     unspell,
 )
+from tests.cases import each_of
 from tests.properties import PROPERTY
 
 EPOCHS = st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=1, max_size=32)
@@ -38,7 +39,7 @@ def test_one_place_has_one_spelling(text: str) -> None:
     assert cursor is None or str(cursor) == text
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "",
@@ -79,7 +80,7 @@ def test_an_epoch_is_a_cursors_beginning(bits: int) -> None:
     assert parse_cursor(f"{epoch}.7") == Cursor(epoch, 7)
 
 
-@pytest.mark.parametrize("bit", range(5 * EPOCH_LENGTH))
+@each_of("bit", range(5 * EPOCH_LENGTH))
 def test_every_bit_makes_another_epoch(bit: int) -> None:
     bits = 0x5A5A5A5A5A
     assert make_epoch(lambda _: bits) != make_epoch(lambda _: bits ^ (1 << bit))

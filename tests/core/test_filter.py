@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.core.reading import ALL, Filter, Place, read
 from slosh.core.topic import Topic
+from tests.cases import each_of
 from tests.core.members import find_member
 from tests.properties import PROPERTY
 
@@ -74,7 +74,7 @@ def test_the_newest_message_is_always_given(messages: list[Any], wanted: Filter)
     assert offsets[-1:] == ([topic.last] if messages else [])
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("one", "other", "same"),
     [
         (b'{"k":"a"}', b'{ "x":1, "k" : "a" }', True),
@@ -93,7 +93,7 @@ def test_which_keys_are_the_same(one: bytes, other: bytes, same: bool) -> None:
     assert find_member(one, ("k",)) is not None
 
 
-@pytest.mark.parametrize("message", [b"1", b"null", b'"k"', b"[]", b"{}", b'{"K":1}', b'[{"k":1}]'])
+@each_of("message", [b"1", b"null", b'"k"', b"[]", b"{}", b'{"K":1}', b'[{"k":1}]'])
 def test_a_message_without_the_key_stands_for_itself(message: bytes) -> None:
     assert find_member(message, ("k",)) is None
     topic = Topic("a", "e", 0.0)

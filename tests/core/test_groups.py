@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from slosh.core.buckets import Series
 from slosh.core.budget import Budget
 from slosh.core.groups import Group, Node, find_value, read_value
+from tests.cases import each_of
 
 
 def test_the_series_of_a_group_come_with_the_names_that_lead_to_them_in_the_order_of_the_members() -> None:
@@ -25,7 +26,7 @@ def test_the_series_of_a_group_come_with_the_names_that_lead_to_them_in_the_orde
     assert [series.path for series in group.series()] == ["cpu.load", "cpu.temp", "disk"]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("message", "value"),
     [
         (b'{"t":21.5}', {"t": 21.5}),
@@ -55,7 +56,7 @@ def test_a_number_is_the_same_value_whatever_stands_beside_it(beside: bytes, num
     assert find_value(read_value(both), ["rack"]) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "path", "found"),
     [
         ({"host": "web1"}, "host", "web1"),

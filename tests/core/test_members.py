@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from slosh.core.members import Finder, raw_member
 from slosh.web.jsontext import check_json
+from tests.cases import each_of
 from tests.core.members import find_member
 from tests.properties import PROPERTY
 
@@ -18,8 +19,8 @@ HALVES = [b"\\ud83d", b"\\uD83D", b"\\udc00", b"\\uDC00x", b"\\\\\\ud83d", b"\\u
 """Halves of characters, alone or beside a whole one (RFC 8259 §8.2)."""
 
 
-@pytest.mark.parametrize("half", HALVES)
-@pytest.mark.parametrize(
+@each_of("half", HALVES)
+@each_of(
     "around",
     [
         b'{"host":"a","x":"%b"}',
@@ -36,7 +37,7 @@ def test_half_a_character_elsewhere_changes_nothing(half: bytes, around: bytes) 
     assert find_member(message, ("nobody",)) is None
 
 
-@pytest.mark.parametrize("half", HALVES)
+@each_of("half", HALVES)
 def test_half_a_character_in_the_value_itself_is_text_like_any_other(half: bytes) -> None:
     assert find_member(b'{"host":"%b"}' % half, ("host",)) == json.loads(b'"%b"' % half)
     assert find_member(b'{"r":{"host":"%b"}}' % half, ("r", "host")) == json.loads(b'"%b"' % half)
@@ -50,25 +51,21 @@ def test_the_same_half_is_the_same_value_and_another_is_another() -> None:
     assert whole == "\N{GRINNING FACE}"
 
 
-@pytest.mark.parametrize(
-    "value", [b"1", b"1.0", b"-0", b"1E400", b"9" * 50_000, b"null", b"true", b"[1, 2]", b'{"a" :1}']
-)
+@each_of("value", [b"1", b"1.0", b"-0", b"1E400", b"9" * 50_000, b"null", b"true", b"[1, 2]", b'{"a" :1}'])
 def test_what_is_no_string_is_compared_by_its_letters(value: bytes) -> None:
     """Also beside half a character, which another parser has to read."""
     assert find_member(b'{"k": %b }' % value, ("k",)) == value
     assert find_member(b'{"x":"\\ud800","k": %b }' % value, ("k",)) == value
 
 
-@pytest.mark.parametrize("name", ['a"b', "a\\b", "\x01", "", "é", "a" * 200, "\N{GRINNING FACE}", "a b"])
+@each_of("name", ['a"b', "a\\b", "\x01", "", "é", "a" * 200, "\N{GRINNING FACE}", "a b"])
 def test_a_name_may_be_any_text(name: str) -> None:
     message = json.dumps({"x": 1, name: "v"}).encode()
     assert find_member(message, (name,)) == "v"
     assert find_member(message[:-1] + b',"y":"\\ud800"}', (name,)) == "v"
 
 
-@pytest.mark.parametrize(
-    "text", [b"1", b"null", b'"k"', b"[]", b"{}", b'{"K":1}', b'["\\ud800"]', b'{"k":{"x":"\\ud800"}}']
-)
+@each_of("text", [b"1", b"null", b'"k"', b"[]", b"{}", b'{"K":1}', b'["\\ud800"]', b'{"k":{"x":"\\ud800"}}'])
 def test_without_the_member_there_is_none(text: bytes) -> None:
     assert find_member(text, ("k", "y")) is None
 
@@ -106,7 +103,7 @@ def test_two_values_are_equal_exactly_when_the_standard_library_says_so(
     assert (found[0] == found[1]) == (obvious(one) == obvious(other))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("message", "letters"),
     [
         (b'{"k":1}', b"1"),
@@ -187,7 +184,7 @@ def test_a_member_beside_halves_of_characters_is_what_json_finds_in_any_value(va
     assert found.decode() == (json.dumps(value["k"]) if isinstance(value, dict) and "k" in value else "")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("message", "value"),
     [
         (b'{"host.name":"a"}', "a"),
@@ -220,7 +217,7 @@ def test_looking_for_names_with_dots_is_counted() -> None:
     assert dotted.spent > plain.spent
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("message", "path"),
     [
         (rb'{"host\u002ename":1}', ("host", "name")),

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from slosh.core.names import check_name
 from slosh.errors import BadTopic
+from tests.cases import each_of
 from tests.properties import PROPERTY
 
 
-@pytest.mark.parametrize(
+@each_of(
     "name",
     [
         "test",
@@ -44,7 +45,7 @@ def test_a_name_is_not_kept_by_the_interpreter() -> None:
     assert sys.intern(equal) is equal
 
 
-@pytest.mark.parametrize(
+@each_of(
     "name",
     [
         "",

@@ -22,6 +22,7 @@ from slosh.core.patterns import (
     matches,
 )
 from slosh.errors import BadTopic, TooManyPatterns
+from tests.cases import each_of
 from tests.properties import PROPERTY
 
 NAMES = st.lists(st.sampled_from(["a", "b", "cpu"]), min_size=1, max_size=4).map("/".join)
@@ -30,7 +31,7 @@ PATTERNS = st.tuples(
 ).map(lambda parts: "/".join(parts[0] + parts[1]))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("pattern", "name", "is_in"),
     [
         ("*", "a", True),
@@ -108,15 +109,13 @@ def test_an_emptied_tree_holds_nothing() -> None:
     assert not tree._branches
 
 
-@pytest.mark.parametrize("pattern", ["*", "**", "a/*", "a/**", "*/b/**", "a/*/c"])
+@each_of("pattern", ["*", "**", "a/*", "a/**", "*/b/**", "a/*/c"])
 def test_a_pattern_within_the_rules_is_given_back(pattern: str) -> None:
     assert is_pattern(pattern)
     assert check_pattern(pattern) == pattern
 
 
-@pytest.mark.parametrize(
-    "pattern", ["a*", "*a", "**/a", "a/**/b", "***", "a//*", "../*", "a,*", "$x/*", "a\n/*", "*/" * 200]
-)
+@each_of("pattern", ["a*", "*a", "**/a", "a/**/b", "***", "a//*", "../*", "a,*", "$x/*", "a\n/*", "*/" * 200])
 def test_a_pattern_that_breaks_a_rule_is_refused(pattern: str) -> None:
     with pytest.raises(BadTopic):
         check_pattern(pattern)
@@ -163,7 +162,7 @@ def test_a_pattern_that_covers_another_takes_in_all_that_the_other_does(wide: st
         assert not all(matches(wide, name) for name in fillings)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("one", "other", "both"),
     [
         ("a/*", "a/b", "a/b"),

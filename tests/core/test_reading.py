@@ -24,6 +24,7 @@ from slosh.core.reading import (
     read,
 )
 from slosh.core.topic import Topic
+from tests.cases import each_of
 from tests.core.members import find_member
 from tests.properties import PROPERTY, STORY
 
@@ -43,7 +44,7 @@ def numbers(reading: Reading) -> list[int]:
 class TestLocate:
     """A ring of ten after fifteen messages: 6 to 15 are kept, and it is second 20."""
 
-    @pytest.mark.parametrize(
+    @each_of(
         ("since", "offset"),
         [
             (Now(), 15),
@@ -63,7 +64,7 @@ class TestLocate:
     def test_a_place_that_is_there_is_found(self, since: Since, offset: int) -> None:
         assert locate(topic_of(15, queue=10), since, 20.0) == Place(offset)
 
-    @pytest.mark.parametrize(
+    @each_of(
         ("since", "truncated"),
         [
             (Last(11), True),
@@ -102,9 +103,7 @@ class TestLocate:
         assert locate(topic, Age(3.0), 24.0) == Place(9)
         assert locate(topic, since, 20.0) == Place(7, truncated=truncated)
 
-    @pytest.mark.parametrize(
-        "since", [Offset(16), Offset(MAX_OFFSET), Cursor("k", 16), Cursor("x", 3), Cursor("x", 0), Unknown()]
-    )
+    @each_of("since", [Offset(16), Offset(MAX_OFFSET), Cursor("k", 16), Cursor("x", 3), Cursor("x", 0), Unknown()])
     def test_another_life_the_future_and_nonsense_start_again_and_say_so(self, since: Since) -> None:
         topic = topic_of(15, queue=10)
         reading = read(topic, locate(topic, since, 20.0))

@@ -1,12 +1,12 @@
 """Where the steps of a window begin."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.core.buckets import Series
 from slosh.core.budget import Budget
 from slosh.core.window import Window, work_out_columns
+from tests.cases import each_of
 from tests.properties import PROPERTY
 
 NOON = 1_795_953_600_000
@@ -24,7 +24,7 @@ def test_it_reaches_back_as_far_as_was_asked_but_for_a_part_of_a_bucket(span: in
     assert window.end - bucket <= now < window.end
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("span", "points", "step", "steps"),
     [
         (3600, 600, 6, 600),

@@ -1,11 +1,11 @@
 """What a client accepts is read with its weights."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.http1.accept import Accept
 from slosh.http1.head import Head
+from tests.cases import each_of
 from tests.properties import PROPERTY
 from tests.timing import least_cpu
 
@@ -18,7 +18,7 @@ def accept(*values: str) -> Accept:
     )
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("values", "weight"),
     [
         ([], 1.0),
@@ -61,7 +61,7 @@ def test_any_text_is_taken_and_gives_a_weight(text: str) -> None:
     assert 0.0 <= accept(text).weight("a/b") <= 1.0
 
 
-@pytest.mark.parametrize("filling", ['"', ",", ";q=", '\\"', "a/b;q=0.5,", '";', ' ;q="'])
+@each_of("filling", ['"', ",", ";q=", '\\"', "a/b;q=0.5,", '";', ' ;q="'])
 def test_a_long_list_takes_milliseconds(filling: str) -> None:
     """CPU time, with room for a slow machine."""
     text = filling * (64_000 // len(filling))

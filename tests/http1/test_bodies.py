@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from slosh.errors import BadHttp, HeadTooLarge, SloshError
 from slosh.http1.bodies import BodyReader, ChunkedBody, SizedBody
+from tests.cases import each_of
 from tests.properties import PROPERTY
 
 MAX_TRAILERS = 40
@@ -122,7 +123,7 @@ def test_a_declared_length_in_any_split_is_that_many_bytes(data: bytes, length: 
     assert feed(SizedBody(length), cut(data, places)) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     "data",
     [
         b"5;ext=1\r\nhello\r\n",

@@ -15,6 +15,7 @@ from slosh.errors import BadHttp, InternalError, SloshError
 from slosh.http1.fields import LATE, READ, find_end, find_end_in_bytes, scan, scan_bytes, scan_lines
 from slosh.http1.head import Head, parse_head
 from slosh.http1.heads import find_meaning
+from tests.cases import each_of
 from tests.properties import PROPERTY
 
 SOURCES = Path(slosh.__file__).parent
@@ -151,9 +152,9 @@ def test_both_ways_find_the_same_end(data: bytes, at: int) -> None:
     assert find_end_in_bytes(data, at) == find_end(data, at) == (found + 4 if found >= 0 else 0)
 
 
-@pytest.mark.parametrize("reader", [scan_bytes, scan_lines])
-@pytest.mark.parametrize("byte", [0x00, 0x01, 0x0A, 0x0D, 0x1F, 0x7F])
-@pytest.mark.parametrize("line", [b"GET /a?b% HTTP/1.1", b"GET /a% HTTP/1.1", b"GET /a HTTP/1.1%"])
+@each_of("reader", [scan_bytes, scan_lines])
+@each_of("byte", [0x00, 0x01, 0x0A, 0x0D, 0x1F, 0x7F])
+@each_of("line", [b"GET /a?b% HTTP/1.1", b"GET /a% HTTP/1.1", b"GET /a HTTP/1.1%"])
 def test_the_request_line_is_checked_to_the_last_byte(
     line: bytes, byte: int, reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,8 +227,8 @@ def asked_for(method: str) -> set[bytes]:
     return found
 
 
-@pytest.mark.parametrize("reader", [scan_bytes, scan_lines])
-@pytest.mark.parametrize("spell", [bytes.lower, bytes.upper, bytes.title, bytes.swapcase])
+@each_of("reader", [scan_bytes, scan_lines])
+@each_of("spell", [bytes.lower, bytes.upper, bytes.title, bytes.swapcase])
 def test_each_name_that_is_listed_is_found_however_it_is_spelled(reader: Any, spell: Any) -> None:
     """Also where another begins and ends alike and is as long: each has a place of its own in the table of names."""
     for name in sorted(READ | LATE):
@@ -262,7 +263,7 @@ def meaning(fields: bytes, line: bytes = LINE) -> bytes:
     return find_meaning(line + fields + b"\r\n", line_end, 0, 0, read)
 
 
-@pytest.mark.parametrize("name", sorted(READ))
+@each_of("name", sorted(READ))
 def test_what_a_head_asks_for_depends_on_each_field_that_says_what_to_do(name: bytes) -> None:
     said = {meaning(fields) for fields in (b"", name + b": a\r\n", name + b": b\r\n", (name + b": a\r\n") * 2)}
     assert len(said) == 4

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from slosh.errors import SettingError
 from slosh.http1.head import Head, parse_head
 from slosh.http1.proxies import Proxies, find_prefix, is_over_tls
+from tests.cases import each_of
 from tests.properties import PROPERTY
 from tests.web.conftest import MakeSite
 from tests.web.harness import request
@@ -28,7 +29,7 @@ def client(peer: str, *lines: str, trusted: str = "127.0.0.1 ::1 10.0.0.0/8 unix
 # The address.
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("lines", "address"),
     [
         ([], NGINX),
@@ -54,7 +55,7 @@ def test_the_client_is_the_last_address_that_is_no_trusted_proxy(lines: list[str
     assert client(NGINX, *lines) == address
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("lines", "address"),
     [
         (["X-Forwarded-For: 198.51.100.1, 192.0.2.7"], "192.0.2.7"),
@@ -70,7 +71,7 @@ def test_what_a_client_writes_itself_stands_before_that_and_counts_for_nothing(l
     assert client(NGINX, *lines) == address
 
 
-@pytest.mark.parametrize(
+@each_of(
     "hop", ["unknown", "_hidden", "", "1.2.3", "1.2.3.4.5", "127.1", "0x7f.1", "::1::", "a" * 3000, "[", "1.2.3.4:"]
 )
 def test_a_hop_that_names_no_address_ends_the_chain_at_the_proxy_before(hop: str) -> None:
@@ -133,7 +134,7 @@ def test_what_is_remembered_of_addresses_is_bounded_and_changes_no_answer() -> N
 # The scheme.
 
 
-@pytest.mark.parametrize(
+@each_of(
     "lines",
     [
         ["X-Forwarded-Proto: https"],
@@ -152,7 +153,7 @@ def test_the_scheme_is_that_between_the_client_and_the_first_proxy(lines: list[s
     assert is_over_tls(head(*lines))
 
 
-@pytest.mark.parametrize(
+@each_of(
     "lines",
     [
         [],
@@ -182,7 +183,7 @@ def test_a_prefix_is_a_plain_path(value: str, prefix: str) -> None:
     assert find_prefix(head(f"X-Forwarded-Prefix: {value}")) == prefix
 
 
-@pytest.mark.parametrize(
+@each_of(
     "value",
     [
         *(
@@ -225,12 +226,12 @@ def test_of_two_prefixes_none_counts() -> None:
 # The setting.
 
 
-@pytest.mark.parametrize("trusted", ["none", "unix", "127.0.0.1", "::1,10.0.0.0/8", "0.0.0.0/0 ::/0", "fe80::/10"])
+@each_of("trusted", ["none", "unix", "127.0.0.1", "::1,10.0.0.0/8", "0.0.0.0/0 ::/0", "fe80::/10"])
 def test_the_setting_takes_addresses_and_networks(trusted: str) -> None:
     Proxies(trusted)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("wrong", "advice"),
     [
         ("*", "0.0.0.0/0 ::/0"),

@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from slosh.http1.proxy_protocol import MOST, BadProxyHeader, ProxyHeader, parse_header
+from tests.cases import each_of
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 
@@ -34,7 +35,7 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize(("data", "client"), GOOD)
+@each_of(("data", "client"), GOOD)
 def test_a_header_is_taken_whole_and_nothing_behind_it(data: bytes, client: str) -> None:
     for more in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"):
         assert parse_header(data + more) == ProxyHeader(client, len(data))
@@ -42,7 +43,7 @@ def test_a_header_is_taken_whole_and_nothing_behind_it(data: bytes, client: str)
         assert parse_header(data[:end]) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     "data",
     [
         b"GET / HTTP/1.1\r\n\r\n",

@@ -9,6 +9,7 @@ import pytest
 from slosh.descriptors import OWN_FILES, SPARE_FILES
 from slosh.http1.refusal_log import INTERVAL
 from slosh.http1.reserve import LEAVING, PATIENCE, RESERVE
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
 
@@ -49,7 +50,7 @@ def test_a_probe_may_come_byte_by_byte(full: Site) -> None:
     assert client.next().body == b"ok\n"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "sent",
     [
         request("GET", "/topics/a"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from slosh.errors import BadJson, InternalError, NoWatchers, SloshError
 from slosh.http1.response import CLOSE, JSON, date_field, field, problem, render, render_head
+from tests.cases import each_of
 from tests.properties import PROPERTY
 
 DATE = date_field(0.0)
@@ -44,7 +45,7 @@ def test_a_field_is_one_line_or_it_is_refused(value: str) -> None:
         assert all(0x20 <= byte <= 0x7E for byte in line[:-2])
 
 
-@pytest.mark.parametrize("bad", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0b", "a\x7f", "a\tb", "\u00e9", "\u2028"])
+@each_of("bad", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0b", "a\x7f", "a\tb", "\u00e9", "\u2028"])
 def test_what_could_end_a_line_is_refused_in_names_and_values(bad: str) -> None:
     for name, value in (("X", bad), (bad, "x")):
         with pytest.raises(InternalError):
@@ -92,7 +93,7 @@ def test_a_status_without_a_body_has_no_length_either(status: int) -> None:
     assert written.endswith(b"\r\n\r\n")
 
 
-@pytest.mark.parametrize("status", list(HTTPStatus))
+@each_of("status", list(HTTPStatus))
 def test_there_is_a_line_for_every_status(status: HTTPStatus) -> None:
     assert render(status, DATE, b"", b"").startswith(f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode())
 

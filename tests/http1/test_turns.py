@@ -20,6 +20,7 @@ from slosh.http1.state import ServerState
 from slosh.http1.turns import MOST_GONE, PORTION, RARELY, TURN, Turns
 from slosh.settings import Settings
 from slosh.testing.echo import Echo
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.frames import CLOSE, CONT, HANDSHAKE, PING, PONG, TEXT, frame, frames, open_socket
 from tests.web.harness import Client, Site, request
@@ -367,8 +368,8 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 SOCKET_BUFFER = 4 * 1024 * 1024
 
 
-@pytest.mark.parametrize("kind", ["requests", "a body", "behind the last answer"])
-@pytest.mark.parametrize("which", LOOPS)
+@each_of("kind", ["requests", "a body", "behind the last answer"])
+@each_of("which", LOOPS)
 def test_no_more_than_one_buffer_is_read_in_one_turn(which: str, kind: str) -> None:
     """Of a client that sends as fast as it can."""
     count = 3000
@@ -560,8 +561,8 @@ class TestBursts:
         """How many are answered in each turn, as `done` has it."""
         return cls.done(slow, clients, last, lambda number: bool(clients[number].wire.arrived))
 
-    @pytest.mark.parametrize("kind", TAKING_TIME)
-    @pytest.mark.parametrize("cut", [0, 1])
+    @each_of("kind", TAKING_TIME)
+    @each_of("cut", [0, 1])
     def test_they_take_turns(self, make_site: MakeSite, kind: str, cut: int) -> None:
         """Also where only their last bytes come together."""
         data = TAKING_TIME[kind]

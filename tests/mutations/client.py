@@ -84,7 +84,7 @@ ROWS: tuple[Row, ...] = (
         "client/values.py",
         "if math.isfinite(number):",
         "if number == number:",
-        "client/test_values.py::test_a_number_that_no_int_and_no_float_holds_is_exact[1e400]",
+        "client/test_values.py::test_a_number_that_no_int_and_no_float_holds_is_exact",
     ),
     row(
         "client/pieces.py",
@@ -151,7 +151,7 @@ ROWS: tuple[Row, ...] = (
         "commands/lines.py",
         "seen.add(name)",
         "seen = {name}",
-        "commands/test_lines.py::test_a_heading_of_csv_that_names_a_column_twice_is_an_error[x,a,y,a]",
+        "commands/test_lines.py::test_a_heading_of_csv_that_names_a_column_twice_is_an_error",
     ),
     row(
         "commands/record.py",
@@ -277,7 +277,7 @@ ROWS: tuple[Row, ...] = (
         "client/request.py",
         "if (seconds > 0 if least is None else seconds >= least) and seconds <= LONGEST:",
         "if seconds > 0 if least is None else seconds >= least:",
-        "client/test_connections.py::test_a_time_that_nobody_can_wait_is_refused_at_once[inf]",
+        "client/test_connections.py::test_a_time_that_nobody_can_wait_is_refused_at_once",
     ),
     row(
         "commands/checks.py",
@@ -307,7 +307,7 @@ ROWS: tuple[Row, ...] = (
         "commands/plot.py",
         "if height <= _AROUND:",
         "if False:",
-        "commands/test_plot.py::test_a_low_window_has_no_wrong_labels[4]",
+        "commands/test_plot.py::test_a_low_window_has_no_wrong_labels",
     ),
     row(
         "client/delivery.py",

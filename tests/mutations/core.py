@@ -9,7 +9,7 @@ ROWS: tuple[Row, ...] = (
         "core/cursor.py",
         "return Cursor(match[1], offset) if offset <= MAX_OFFSET else None",
         "return Cursor(match[1], offset)",
-        "core/test_cursor.py::test_what_is_no_cursor_is_none[k3f9.9007199254740992]",
+        "core/test_cursor.py::test_what_is_no_cursor_is_none",
     ),
     row(
         "core/cursor.py",
@@ -27,7 +27,7 @@ ROWS: tuple[Row, ...] = (
         "web/query.py",
         "if text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= MAX_OFFSET:",
         "if text.isdecimal() and len(text) <= 16 and int(text) <= MAX_OFFSET:",
-        "web/test_query.py::test_what_is_no_offset_is_refused_with_the_parameters_name[\\u0661]",
+        "web/test_query.py::test_what_is_no_offset_is_refused_with_the_parameters_name",
     ),
     row(
         "core/histogram.py",
@@ -394,19 +394,19 @@ ROWS: tuple[Row, ...] = (
         "core/names.py",
         'if "," in name or "*" in name:',
         'if "," in name:',
-        "core/test_names.py::test_a_name_that_breaks_a_rule_is_refused[a*]",
+        "core/test_names.py::test_a_name_that_breaks_a_rule_is_refused",
     ),
     row(
         "core/names.py",
         "if len(name.encode()) > MAX_NAME_BYTES:",
         "if len(name) > MAX_NAME_BYTES:",
-        "core/test_names.py::test_a_name_that_breaks_a_rule_is_refused[name24]",
+        "core/test_names.py::test_a_name_that_breaks_a_rule_is_refused",
     ),
     row(
         "core/patterns.py",
         "if len(segments) <= len(wanted):",
         "if len(segments) < len(wanted):",
-        "core/test_patterns.py::test_the_rule_by_example[a/**-a-False]",
+        "core/test_patterns.py::test_the_rule_by_example",
     ),
     row(
         "core/patterns.py",
@@ -430,19 +430,19 @@ ROWS: tuple[Row, ...] = (
         "core/reading.py",
         "saw = upto - place.offset",
         "saw = len(messages)",
-        "core/test_reading.py::TestLocate::test_another_life_the_future_and_nonsense_start_again_and_say_so[since0]",
+        "core/test_reading.py::TestLocate::test_another_life_the_future_and_nonsense_start_again_and_say_so",
     ),
     row(
         "core/reading.py",
         "case Offset(offset) if offset <= topic.last:",
         "case Offset(offset) if offset <= topic.last + 1:",
-        "core/test_reading.py::TestLocate::test_another_life_the_future_and_nonsense_start_again_and_say_so[since0]",
+        "core/test_reading.py::TestLocate::test_another_life_the_future_and_nonsense_start_again_and_say_so",
     ),
     row(
         "core/reading.py",
         "return Place(0, reset=True)",
         "return Place(0)",
-        "core/test_reading.py::TestLocate::test_another_life_the_future_and_nonsense_start_again_and_say_so[since0]",
+        "core/test_reading.py::TestLocate::test_another_life_the_future_and_nonsense_start_again_and_say_so",
     ),
     row(
         "core/reading.py",
@@ -454,7 +454,7 @@ ROWS: tuple[Row, ...] = (
         "core/reading.py",
         "if isinstance(since, Cursor) and since.epoch == topic.epoch and since.offset <= topic.last:",
         "if isinstance(since, Cursor) and since.epoch == topic.epoch:",
-        "core/test_reading.py::TestLocate::test_another_life_the_future_and_nonsense_start_again_and_say_so[since2]",
+        "core/test_reading.py::TestLocate::test_another_life_the_future_and_nonsense_start_again_and_say_so",
     ),
     row(
         "core/reading.py",
@@ -466,7 +466,7 @@ ROWS: tuple[Row, ...] = (
         "core/reading.py",
         "lost = first - place.offset - 1",
         "lost = 0",
-        "core/test_reading.py::TestLocate::test_another_life_the_future_and_nonsense_start_again_and_say_so[since0]",
+        "core/test_reading.py::TestLocate::test_another_life_the_future_and_nonsense_start_again_and_say_so",
     ),
     row(
         "core/reading.py",
@@ -490,7 +490,7 @@ ROWS: tuple[Row, ...] = (
         "core/reading.py",
         "if place.offset == upto - 1 and not wanted.key and topic.first <= upto:",
         "if not wanted.key and topic.first <= upto:",
-        "core/test_reading.py::TestLocate::test_a_window_with_messages_that_are_not_kept_any_more_is_truncated[since0-True]",
+        "core/test_reading.py::TestLocate::test_a_window_with_messages_that_are_not_kept_any_more_is_truncated",
     ),
     row(
         "core/subscription.py",

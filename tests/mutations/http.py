@@ -87,7 +87,7 @@ ROWS: tuple[Row, ...] = (
         "http1/heads.py",
         "return end if fits(length, latest.action.max_body) else 0",
         "return end",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-a post that is too large]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[a post that is too large]",
     ),
     row(
         "http1/request_reader.py",
@@ -147,7 +147,7 @@ ROWS: tuple[Row, ...] = (
         "http1/heads.py",
         "is_short = not self.is_too_long(len(block))",
         "is_short = True",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[in two packets-a poll's head as large as may be]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[a poll's head as large as may be]",
     ),
     row(
         "web/readers/websocket/conversation.py",
@@ -159,13 +159,13 @@ ROWS: tuple[Row, ...] = (
         "web/readers/websocket/conversation.py",
         "elif begins != (self._kind is None):",
         "elif False:",
-        "web/readers/websocket/test_conversation.py::test_what_breaks_the_rules_fails_and_what_comes_behind_counts_for_nothing[\\x80\\x81\\x01\\x02\\x03\\x04y-1002]",
+        "web/readers/websocket/test_conversation.py::test_what_breaks_the_rules_fails_and_what_comes_behind_counts_for_nothing",
     ),
     row(
         "web/readers/websocket/conversation.py",
         "if not second & 0x80:",
         "if False:",
-        "web/readers/websocket/test_conversation.py::test_what_breaks_the_rules_fails_and_what_comes_behind_counts_for_nothing[\\x81\\x01x-1002]",
+        "web/readers/websocket/test_conversation.py::test_what_breaks_the_rules_fails_and_what_comes_behind_counts_for_nothing",
     ),
     row(
         "web/readers/websocket/conversation.py",
@@ -177,7 +177,7 @@ ROWS: tuple[Row, ...] = (
         "web/readers/websocket/conversation.py",
         "if length > self.max_size - len(self._message):",
         "if length > self.max_size:",
-        "web/readers/websocket/test_conversation.py::test_what_breaks_the_rules_fails_and_what_comes_behind_counts_for_nothing[said3-1009]",
+        "web/readers/websocket/test_conversation.py::test_what_breaks_the_rules_fails_and_what_comes_behind_counts_for_nothing",
     ),
     row(
         "web/readers/websocket/conversation.py",
@@ -213,7 +213,7 @@ ROWS: tuple[Row, ...] = (
         "web/readers/shared.py",
         "if not 0 <= digit <= 9:",
         "if not 0 <= digit:",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-a place with a letter]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[a place with a letter]",
     ),
     row(
         "web/readers/cookies.py",
@@ -225,7 +225,7 @@ ROWS: tuple[Row, ...] = (
         "web/readers/cookies.py",
         "return None if text is None else parse_cursor(text) or Unknown()",
         "return None if text is None else parse_cursor(text)",
-        "web/readers/test_cookies.py::test_a_cookie_that_is_no_cursor_any_more_starts_again_and_says_so[]",
+        "web/readers/test_cookies.py::test_a_cookie_that_is_no_cursor_any_more_starts_again_and_says_so",
     ),
     row(
         "web/readers/websocket/deflate.py",
@@ -243,25 +243,25 @@ ROWS: tuple[Row, ...] = (
         "web/files.py",
         "if not path.is_relative_to(folder) or _is_hidden(path.relative_to(folder).parts):",
         "if not str(path).startswith(str(folder)) or _is_hidden(path.parts[len(folder.parts) :]):",
-        "web/test_files.py::test_whatever_may_not_be_seen_is_not_found_and_nothing_more[/sideways/file.txt]",
+        "web/test_files.py::test_whatever_may_not_be_seen_is_not_found_and_nothing_more",
     ),
     row(
         "web/files.py",
         "if not path.is_relative_to(folder) or _is_hidden(path.relative_to(folder).parts):",
         "if not path.is_relative_to(folder):",
-        "web/test_files.py::test_whatever_may_not_be_seen_is_not_found_and_nothing_more[/hidden.txt]",
+        "web/test_files.py::test_whatever_may_not_be_seen_is_not_found_and_nothing_more",
     ),
     row(
         "web/conditions.py",
         "if match[2] and int(match[2]) < start:",
         "if False:",
-        "web/test_downloads.py::test_what_is_not_one_range_gets_the_whole[bytes=3-1]",
+        "web/test_downloads.py::test_what_is_not_one_range_gets_the_whole",
     ),
     row(
         "web/conditions.py",
         "stop = min(int(match[2]) + 1, size) if match[2] else size",
         "stop = min(int(match[2]), size) if match[2] else size",
-        "web/test_downloads.py::test_a_range_is_given[bytes=0-0-0-0]",
+        "web/test_downloads.py::test_a_range_is_given",
     ),
     row(
         "web/conditions.py",
@@ -285,19 +285,19 @@ ROWS: tuple[Row, ...] = (
         "http1/head.py",
         'if rest.count(b"\\r\\n") - 1 > max_fields:',
         'if rest.count(b"\\r\\n") - 2 > max_fields:',
-        "conformance/test_promises.py::test_promise[65 fields]",
+        "conformance/test_promises.py::test_promise",
     ),
     row(
         "web/hosts.py",
         "if self._direct and port not in self._direct:",
         "if self._direct:",
-        "web/test_hosts.py::test_a_stranger_s_name_for_this_machine_reads_and_posts_nothing[GET-/topics/a?wait=0-]",
+        "web/test_hosts.py::test_a_stranger_s_name_for_this_machine_reads_and_posts_nothing",
     ),
     row(
         "web/hosts.py",
         'return name.removesuffix("."), int(port) if port else default',
         "return name, int(port) if port else default",
-        "web/test_hosts.py::test_local_names_and_addresses_are_answered[localhost.:8000]",
+        "web/test_hosts.py::test_local_names_and_addresses_are_answered",
     ),
     row(
         "web/hosts.py",
@@ -382,13 +382,13 @@ ROWS: tuple[Row, ...] = (
         "web/jsontext.py",
         "if len(value) > max_depth and _has_brackets(value, max_depth):",
         "if False:",
-        "web/test_jsontext.py::TestDepth::test_as_deep_as_allowed_and_one_more[[-]-1]",
+        "web/test_jsontext.py::TestDepth::test_as_deep_as_allowed_and_one_more",
     ),
     row(
         "web/jsontext.py",
         "most = number + 1",
         "most = number",
-        "web/test_jsontext.py::TestDepth::test_as_deep_as_allowed_and_one_more[[-]-3]",
+        "web/test_jsontext.py::TestDepth::test_as_deep_as_allowed_and_one_more",
     ),
     row(
         "http1/fields.py",
@@ -448,7 +448,7 @@ ROWS: tuple[Row, ...] = (
         "web/readers/longpoll.py",
         "if place != latest.place:",
         "if False:",
-        "web/test_sharing.py::test_what_a_reader_asks_for_shows_in_what_it_is_told[json]",
+        "web/test_sharing.py::test_what_a_reader_asks_for_shows_in_what_it_is_told",
     ),
     row(
         "web/readers/longpoll.py",
@@ -472,7 +472,7 @@ ROWS: tuple[Row, ...] = (
         "web/readers/longpoll.py",
         "self._action.state.timeouts += 1",
         "pass",
-        "web/test_counters.py::test_its_counter_moves_when_it_is_reached_and_not_before[default_wait]",
+        "web/test_counters.py::test_its_counter_moves_when_it_is_reached_and_not_before",
     ),
     row(
         "web/readers/longpoll.py",
@@ -496,13 +496,13 @@ ROWS: tuple[Row, ...] = (
         "http1/heads.py",
         "return self.action.understand(data[start:stop]) if is_like else None",
         "return self.action.understand(data[start:stop])",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-curl polls]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[curl polls]",
     ),
     row(
         "http1/heads.py",
         "if not (0 < start < stop and data.startswith(self._before)):",
         "if not (0 < start < stop):",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-curl polls]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[curl polls]",
     ),
     row(
         "http1/heads.py",
@@ -514,7 +514,7 @@ ROWS: tuple[Row, ...] = (
         "http1/heads.py",
         "if variable is not None:\nreturn end, variable",
         "if True:\nreturn end, variable",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-curl polls with a limit]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[curl polls with a limit]",
     ),
     row(
         "http1/heads.py",
@@ -562,7 +562,7 @@ ROWS: tuple[Row, ...] = (
         "http1/proxies.py",
         "for hop in reversed(_find_hops(head)[-_MOST_HOPS:]):",
         "for hop in _find_hops(head)[-_MOST_HOPS:]:",
-        "http1/test_proxies.py::test_the_client_is_the_last_address_that_is_no_trusted_proxy[lines10-10.0.0.1]",
+        "http1/test_proxies.py::test_the_client_is_the_last_address_that_is_no_trusted_proxy",
     ),
     row(
         "http1/proxies.py",
@@ -580,13 +580,13 @@ ROWS: tuple[Row, ...] = (
         "http1/proxies.py",
         "return mapped or address",
         "return address",
-        "http1/test_proxies.py::test_the_client_is_the_last_address_that_is_no_trusted_proxy[lines8-192.0.2.7]",
+        "http1/test_proxies.py::test_the_client_is_the_last_address_that_is_no_trusted_proxy",
     ),
     row(
         "http1/proxies.py",
         'return schemes[:1] == ["https"]',
         'return "https" in schemes',
-        "http1/test_proxies.py::test_everything_else_is_no_tls[lines2]",
+        "http1/test_proxies.py::test_everything_else_is_no_tls",
     ),
     row(
         "web/publish.py",
@@ -646,8 +646,8 @@ ROWS: tuple[Row, ...] = (
         "web/readers/shared.py",
         "if since is not None and not self.asked.several and not self.asked.resumes:",
         "if since is not None and not self.asked.several:",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-an event source]",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-an event source that comes back]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[an event source]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[an event source that comes back]",
     ),
     row(
         "web/readers/opening.py",
@@ -659,7 +659,7 @@ ROWS: tuple[Row, ...] = (
         "web/readers/shared.py",
         "if number < 0 or (part[at] == _ZERO and len(part) > at + 1):",
         "if number < 0:",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-curl polls with a zero too many]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[curl polls with a zero too many]",
     ),
     row(
         "web/readers/shared.py",
@@ -683,7 +683,7 @@ ROWS: tuple[Row, ...] = (
         "web/routes.py",
         'rb"GET /topics/[A-Za-z0-9._~/-]+\\?(?:(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*&)*"',
         'rb"GET /topics/[A-Za-z0-9._~/-]+\\?(?:[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*&)*"',
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-curl polls with two places]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[curl polls with two places]",
     ),
     row(
         "web/readers/stream.py",
@@ -847,7 +847,7 @@ ROWS: tuple[Row, ...] = (
         "http1/heads.py",
         "elif found.after != after:",
         "elif False:",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-another that it passes on]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[another that it passes on]",
     ),
     row(
         "http1/heads.py",
@@ -931,7 +931,7 @@ ROWS: tuple[Row, ...] = (
         "web/readers/shared.py",
         "if not at < len(text) <= at + _PLAIN_DIGITS:",
         "if not at < len(text):",
-        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[on one connection-a poll by an offset beyond all]",
+        "web/test_known_heads.py::test_a_request_is_answered_the_second_time_as_the_first_and_after_any_other[a poll by an offset beyond all]",
     ),
     row(
         "web/readers/cookies.py",

@@ -12,6 +12,7 @@ from slosh.server import Server
 from slosh.settings import Settings
 from slosh.settings.sources import load
 from slosh.settings.table import TABLE
+from tests.cases import each_of
 
 TOML = """\
 queue = 50
@@ -94,7 +95,7 @@ def test_nobody_changes_the_tables_of_a_settings_afterwards() -> None:
     assert settings.topics == {"a": {"queue": 1}}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "sentence"),
     [
         ('[topics."gen/**"]\nqueu = 1', r'queu in \[topics."gen/\*\*"\] in slosh.toml: .* Did you mean queue\?'),

@@ -5,9 +5,10 @@ import pytest
 from slosh.errors import SettingError
 from slosh.settings.meanings import SCHEMES, find_scheme, is_local, no_such_root, split_hosts
 from slosh.settings.table import Settings
+from tests.cases import each_of
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@each_of("scheme", SCHEMES)
 def test_the_scheme_of_a_store_is_what_stands_before_its_slashes(scheme: str) -> None:
     assert find_scheme(f"{scheme}://host") == scheme
 
@@ -25,7 +26,7 @@ def test_an_address_of_no_store_is_refused_with_the_nearest_and_without_what_sta
     assert "secret" not in refused.value.detail
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("values", "local"),
     [
         ({}, True),

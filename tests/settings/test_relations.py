@@ -7,9 +7,10 @@ import pytest
 from slosh.errors import SettingError
 from slosh.settings.row import MIB
 from slosh.settings.table import Settings
+from tests.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("values", "sentence"),
     [
         ({"max_message": 9 * MIB}, r"max_message \(9MiB\) may not be larger than max_body \(8MiB\)"),

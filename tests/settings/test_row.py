@@ -7,6 +7,7 @@ from hypothesis import strategies as some
 from slosh.settings.row import Setting, describe_default, show
 from slosh.settings.sources import GivenValue, read
 from slosh.settings.table import BY_NAME, TABLE
+from tests.cases import each_of
 
 ROWS = [row for row in TABLE if row.unit]
 
@@ -21,7 +22,7 @@ def test_what_is_shown_reads_back_as_the_same_value(row: Setting, data: some.Dat
     assert read(GivenValue(row, show(row, value), row.name)) == pytest.approx(value, rel=1e-12)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "value", "shown"),
     [
         ("linger", 30.0, "30s"),
@@ -39,7 +40,7 @@ def test_values_are_shown_as_a_person_writes_them(name: str, value: float | str,
     assert show(BY_NAME[name], value) == shown
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "told"),
     [
         ("linger", "default 30s; 0: forgets a topic as soon as nobody watches"),

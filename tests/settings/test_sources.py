@@ -15,6 +15,7 @@ from slosh.errors import SettingError
 from slosh.settings.row import Setting
 from slosh.settings.sources import CLIENT_VARIABLES, LoadedSettings, from_keywords, load
 from slosh.settings.table import BY_NAME, TABLE, Settings
+from tests.cases import each_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -96,7 +97,7 @@ def together(row: Setting) -> list[Setting]:
     return [row, *(BY_NAME[name] for name in COMPANY.get(row.name, []))]
 
 
-each_setting = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+each_setting = each_of("row", TABLE, ids=lambda row: row.name)
 
 
 @pytest.fixture(autouse=True)
@@ -241,7 +242,7 @@ def test_config_names_another_file_and_its_paths_are_told_from_its_folder(tmp_pa
         assert loaded.settings.queue == 100
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "seconds"),
     [
         ("30", 30),
@@ -259,7 +260,7 @@ def test_times_that_are_taken(text: str, seconds: float) -> None:
     assert plain(linger=text).settings.linger == seconds
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "size"),
     [
         ("1", 1),
@@ -281,7 +282,7 @@ def test_sizes_that_are_taken(text: str, size: int) -> None:
     assert plain(max_body=text, max_message="1").settings.max_body == size
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "",
@@ -308,7 +309,7 @@ def test_times_that_are_not_taken(text: str) -> None:
         plain(linger=text)
 
 
-@pytest.mark.parametrize("text", ["", "k", "-1", "1.5", "0.3B", "1 kilo", "8MiBs", "8TB", "1e6", "9" * 100_000])
+@each_of("text", ["", "k", "-1", "1.5", "0.3B", "1 kilo", "8MiBs", "8TB", "1e6", "9" * 100_000])
 def test_sizes_that_are_not_taken(text: str) -> None:
     with pytest.raises(SettingError, match=r"^--max-body="):
         plain(max_body=text)
@@ -389,7 +390,7 @@ def test_the_other_doors_refuse_in_their_own_way() -> None:
         service.make_service(lingers=3)
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row.default != ""], ids=lambda row: row.name)
+@each_of("row", [row for row in TABLE if row.default != ""], ids=lambda row: row.name)
 def test_an_empty_text_is_never_taken_for_a_number_or_a_choice(row: Setting) -> None:
     """As `SLOSH_PORT=` in a compose file would be."""
     with pytest.raises(SettingError, match=f"^{row.variable}=''"):

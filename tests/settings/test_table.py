@@ -7,6 +7,7 @@ import pytest
 from slosh.errors import SettingError
 from slosh.settings.row import DAY, KIB, MIB, Kind
 from slosh.settings.table import TABLE, Settings
+from tests.cases import each_of
 
 # The contract with everybody who starts slosh: these defaults are told in the documents and relied upon.
 DEFAULTS = {
@@ -85,7 +86,7 @@ def test_the_defaults_are_the_published_ones() -> None:
     assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+@each_of("row", TABLE, ids=lambda row: row.name)
 def test_every_row_tells_what_a_person_needs(row: Any) -> None:
     assert row.about.endswith(".")
     assert row.option == "--" + row.name.replace("_", "-")
@@ -96,7 +97,7 @@ def test_every_row_tells_what_a_person_needs(row: Any) -> None:
         assert row.lowest < row.highest
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row.unit], ids=lambda row: row.name)
+@each_of("row", [row for row in TABLE if row.unit], ids=lambda row: row.name)
 def test_both_bounds_of_a_number_are_allowed_and_the_next_is_not(row: Any) -> None:
     # The neighbours that a relation would object to are moved out of its way.
     others: dict[str, Any] = {
@@ -140,7 +141,7 @@ def test_a_time_given_as_an_integer_is_a_float_to_its_readers() -> None:
     assert type(Settings(linger=5).linger) is float
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("values", "sentence"),
     [
         ({"unwatched": "perhaps"}, "write reject or keep"),

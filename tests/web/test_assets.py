@@ -6,17 +6,16 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 import slosh.web
 from slosh.web.assets import load, pack, shortened, without_indentation
+from tests.cases import each_of
 from tests.conftest import need
 from tests.web.harness import Site
 
 STATIC = Path(slosh.web.__file__).with_name("static")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("accepted", "is_packed"),
     [
         ("gzip", True),

@@ -9,6 +9,7 @@ from slosh.errors import SloshError
 from slosh.http1.connection import Connection
 from slosh.http1.handler import Action, Application
 from slosh.http1.head import Head
+from tests.cases import each_of
 from tests.test_errors import KINDS, example
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Response, Site, request
@@ -254,8 +255,8 @@ class Raise(Action):
         raise self.error
 
 
-@pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@each_of("error", EVERY_ERROR, ids=lambda error: type(error).__name__)
+@each_of("method", ["GET", "HEAD", "POST"])
 def test_every_error_is_a_problem_document_and_counted_by_its_code(
     make_site: MakeSite, error: SloshError, method: str
 ) -> None:
@@ -283,7 +284,7 @@ def test_metrics_tell_each_refusal_by_its_code(site: Site) -> None:
     assert all(site.refused(error.code) == 3 for error in EVERY_ERROR)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("method", "target", "names"),
     [
         ("POST", "/topics/a", "(max_message)"),
@@ -293,7 +294,7 @@ def test_metrics_tell_each_refusal_by_its_code(site: Site) -> None:
         ("OPTIONS", "/topics/a", "leave it out"),
     ],
 )
-@pytest.mark.parametrize("chunked", [False, True])
+@each_of("chunked", [False, True])
 def test_a_body_that_is_too_large_is_told_which_bound_it_passed(
     make_site: MakeSite, method: str, target: str, names: str, chunked: bool
 ) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
-
 from slosh.access.rights import ALL
 from slosh.access.rules import AccessRules
 from slosh.settings.table import TABLE
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
 from tests.web.posting import LARGE, large, together
@@ -293,7 +292,7 @@ def test_every_bound_of_the_table_is_here() -> None:
     assert set(BOUNDS) | set(AT_THE_STORE) == {row.name for row in TABLE if row.unit and row.name not in no_bounds}
 
 
-@pytest.mark.parametrize("name", BOUNDS)
+@each_of("name", BOUNDS)
 def test_its_counter_moves_when_it_is_reached_and_not_before(make_site: MakeSite, name: str) -> None:
     bound = BOUNDS[name]
     site = make_site(**bound.settings)
@@ -304,7 +303,7 @@ def test_its_counter_moves_when_it_is_reached_and_not_before(make_site: MakeSite
     assert site.metrics().get(bound.counter, 0) == 1
 
 
-@pytest.mark.parametrize("name", [*BOUNDS, *AT_THE_STORE])
+@each_of("name", [*BOUNDS, *AT_THE_STORE])
 def test_the_table_of_limits_tells_which_counter_it_is(name: str) -> None:
     page = Path(__file__).parents[2].joinpath("docs", "protocol.md").read_text(encoding="utf-8")
     (row,) = (line for line in page.partition("\n## Limits\n")[2].splitlines() if re.search(rf"^\|[^|]*`{name}`", line))

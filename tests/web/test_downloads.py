@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import each_of
 from tests.web.conftest import CONTENT, MakeSite
 from tests.web.harness import Client, Response, Site, open_files, request
 
 SIZE = len(CONTENT)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("wanted", "first", "last"),
     [
         ("bytes=0-0", 0, 0),
@@ -41,7 +42,7 @@ def test_a_range_that_has_no_byte_is_refused_with_the_size(files: Site, wanted: 
     assert files.get("/empty.txt", Range="bytes=0-").status == 416
 
 
-@pytest.mark.parametrize(
+@each_of(
     "wanted",
     [
         *("bytes=0-0,2-3", "bytes=0-0, -1", "bytes=" + ",".join(["0-"] * 2000)),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.web.error_page import likely_addresses
+from tests.cases import each_of
 from tests.properties import PROPERTY
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site
@@ -67,7 +68,7 @@ def test_a_head_is_answered_as_the_get_would_be(site: Site) -> None:
     assert head["Content-Length"] == get["Content-Length"] == str(len(get.body))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("path", "likely"),
     [
         ("/topcis/kitchen", ["/topics/kitchen", "/view/kitchen"]),
@@ -92,8 +93,8 @@ def test_the_address_that_was_meant_is_offered(path: str, likely: list[str]) -> 
     assert likely_addresses(path) == likely
 
 
-@pytest.mark.parametrize("prefix", ["", "/slosh", "/a/b"])
-@pytest.mark.parametrize("path", ["/nothing", "/topcis/a/b", "/topics/a/", "/-/metric", "/a/b/c/"])
+@each_of("prefix", ["", "/slosh", "/a/b"])
+@each_of("path", ["/nothing", "/topcis/a/b", "/topics/a/", "/-/metric", "/a/b/c/"])
 def test_links_hold_under_a_prefix_that_a_proxy_cut_off(site: Site, prefix: str, path: str) -> None:
     page = site.get(path, Accept=CHROMIUM).body.decode()
     found = re.findall(r'<a href="([^"]*)">([^<]*)</a>', page)

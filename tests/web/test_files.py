@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from slosh.web.files import DocumentRoot
+from tests.cases import each_of
 from tests.web.conftest import CONTENT, MakeSite
 from tests.web.harness import Site, open_files, request
 
 # What is shown, and what is not.
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("path", "body"),
     [
         ("/", b"<p>home"),
@@ -38,7 +39,7 @@ def test_a_file_is_served_as_it_is(files: Site, path: str, body: bytes) -> None:
     assert (head.status, head.body, head["Content-Length"]) == (200, b"", str(len(body)))
 
 
-@pytest.mark.parametrize(
+@each_of(
     "path",
     [
         *("/nothing", "/folder/nothing", "/index.html/", "/folder/file.bin/x", "/empty%20folder/", "/INDEX.HTML"),
@@ -162,7 +163,7 @@ def test_no_redirect_leads_to_another_host(files: Site, root: Path, path: str) -
 # Types, and what browsers keep.
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "kind"),
     [
         ("a.html", "text/html; charset=utf-8"),
@@ -206,7 +207,7 @@ def test_last_modified_is_the_time_of_the_file(files: Site, root: Path) -> None:
     assert files.get("/index.html")["Last-Modified"] == "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("form", "status"),
     [
         ("{tag}", 304),
@@ -339,8 +340,8 @@ def test_a_file_that_changed_a_moment_ago_has_no_validator(files: Site, root: Pa
     assert "ETag" in files.get("/index.html")
 
 
-@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo", "UTC"])
-@pytest.mark.parametrize(
+@each_of("zone", ["America/Los_Angeles", "Asia/Tokyo", "UTC"])
+@each_of(
     ("date", "status"),
     [
         ("Fri Nov 20 11:59:59 2026", 200),

@@ -14,6 +14,7 @@ from slosh.access.rights import ALL, NOTHING, Rights
 from slosh.access.rules import AccessRules, parse_access
 from slosh.web.routes import Routes
 from tests.access.tokens import jwk, sign, token_row, write_jwks
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.frames import HANDSHAKE, PONG, TEXT, frame, frames
 from tests.web.harness import Client, Response, Site, request
@@ -299,7 +300,7 @@ def assert_ended(site: Site, client: Client, kind: str) -> None:
     assert not site.watchers("mine/a")
 
 
-@pytest.mark.parametrize("kind", HELD)
+@each_of("kind", HELD)
 def test_what_is_held_ends_when_its_token_expires(make_site: MakeSite, kind: str) -> None:
     site = with_clock(make_site(access=AccessRules(NOTHING, (token_row(READER, read=["mine/**"], expires=NOW + 100),))))
     site.advance(50)

@@ -7,6 +7,7 @@ import pytest
 
 from slosh.http1.handler import Action, ByTrust
 from slosh.web.guard import Guard
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
 from tests.web.test_gate import ALMIGHTY, RULES, bearer
@@ -27,11 +28,9 @@ def test_a_wrapper_passes_on_all_that_an_action_is_asked(wrapper: type[Action]) 
     assert missing == (set(OF_ITS_OWN) if wrapper is Guard else set())
 
 
-@pytest.mark.parametrize("fields", [{}, PREFIX], ids=["plain", "below a prefix"])
-@pytest.mark.parametrize(
-    ("target", "bound"), [("/topics/mine/a", "max_message"), ("/topics/mine/a?batch=ndjson", "max_body")]
-)
-@pytest.mark.parametrize("rules", [RULES, None], ids=["rules", "no rules"])
+@each_of("fields", [{}, PREFIX], ids=["plain", "below a prefix"])
+@each_of(("target", "bound"), [("/topics/mine/a", "max_message"), ("/topics/mine/a?batch=ndjson", "max_body")])
+@each_of("rules", [RULES, None], ids=["rules", "no rules"])
 def test_a_body_that_is_too_large_is_told_its_own_bound(
     make_site: MakeSite, fields: dict[str, str], target: str, bound: str, rules: object
 ) -> None:

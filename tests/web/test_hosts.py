@@ -4,6 +4,7 @@ import pytest
 
 from slosh.errors import SettingError
 from slosh.web.hosts import Hosts
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
 from tests.web.test_origins import HANDSHAKE
@@ -54,7 +55,7 @@ def answers(site: Site, host: str) -> bool:
 # On loopback, as it comes.
 
 
-@pytest.mark.parametrize(("method", "target", "body"), EVERYTHING)
+@each_of(("method", "target", "body"), EVERYTHING)
 def test_a_stranger_s_name_for_this_machine_reads_and_posts_nothing(
     local: Site, method: str, target: str, body: bytes
 ) -> None:
@@ -69,7 +70,7 @@ def test_it_opens_no_websocket_either(local: Site) -> None:
     assert local.connect().get("/topics/a", **HANDSHAKE, **evil).next().status == 421
 
 
-@pytest.mark.parametrize(
+@each_of(
     "host",
     [
         "localhost:8000",
@@ -150,7 +151,7 @@ def test_health_checks_by_address_are_answered_all_the_same(named: Site, host: s
     assert answers(named, host)
 
 
-@pytest.mark.parametrize(("method", "target", "body"), EVERYTHING)
+@each_of(("method", "target", "body"), EVERYTHING)
 def test_all_of_the_server_is_behind_the_list(named: Site, method: str, target: str, body: bytes) -> None:
     assert named.ask(method, target, body, Host="evil.example", X_Forwarded_Host="slosh.example").status == 421
 
@@ -165,7 +166,7 @@ def test_a_star_answers_all(make_site: MakeSite) -> None:
     assert answers(make_site(hosts="*", direct=[PORT]), "evil.example:8000")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "hosts",
     [
         "http://a.example",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from slosh.errors import BadJson
 from slosh.web.jsontext import WHITE_SPACE, check_json
+from tests.cases import each_of
 from tests.properties import PROPERTY
 from tests.timing import least_cpu
 
@@ -86,7 +87,7 @@ def test_numbers_are_judged_as_the_standard_library_does(text: bytes) -> None:
     assert is_taken(b"[%b]" % text) == standard_takes(b"[%b]" % text)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         b"null",
@@ -107,7 +108,7 @@ def test_unusual_but_valid(text: bytes) -> None:
     assert check_json(text, DEPTH) == text
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "position"),
     [
         (b"", 0),
@@ -133,7 +134,7 @@ def test_what_is_no_json_is_refused_with_its_position(text: bytes, position: int
     assert caught.value.position == position
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text", [b'"\\ud800"', b'"\\udc00"', b'"\\uD800\\u0041"', b'{"\\ud800":1}', b'"\\ud800\\ud800"', b'"\\\\ud800"']
 )
 def test_half_a_character_is_taken_as_browsers_write_it(text: bytes) -> None:
@@ -149,8 +150,8 @@ def test_what_only_looks_like_half_a_character_is_refused(text: bytes) -> None:
 class TestDepth:
     """How deep arrays and objects may stand inside one another, and no recursion whatever comes."""
 
-    @pytest.mark.parametrize("depth", [1, 2, 3, 400])
-    @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"]":', b"}]")])
+    @each_of("depth", [1, 2, 3, 400])
+    @each_of(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"]":', b"}]")])
     def test_as_deep_as_allowed_and_one_more(self, depth: int, opening: bytes, closing: bytes) -> None:
         each = 2 if opening.startswith(b"[{") else 1
         text = opening * depth + b"1" + closing * depth
@@ -192,7 +193,7 @@ class TestBoundedWork:
     The bounds are fifty times what was measured, and a hundredth of what quadratic work would take.
     """
 
-    @pytest.mark.parametrize(
+    @each_of(
         "text",
         [
             b"9" * 50_000,
@@ -208,7 +209,7 @@ class TestBoundedWork:
         assert is_taken(text)
         assert least_cpu(lambda: is_taken(text)) < 1.0
 
-    @pytest.mark.parametrize(
+    @each_of(
         "text",
         [
             b"[" * 600 + b'"' + b'\\"' * 500_000,  # a string that never ends, full of escaped quotes
@@ -224,7 +225,7 @@ class TestBoundedWork:
         assert least_cpu(lambda: is_taken(text)) < 1.0
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "advice"),
     [
         (b'{"loss": NaN}', "send null"),

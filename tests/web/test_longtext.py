@@ -4,13 +4,13 @@ import json
 import time
 from typing import Any
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from slosh.errors import BadJson
 from slosh.web.jsontext import check_json
 from slosh.web.longtext import LongText
+from tests.cases import each_of
 from tests.properties import MANY, PROPERTY
 from tests.web.test_jsontext import FRAGMENTS, SPACES, VALUES
 
@@ -90,8 +90,8 @@ def test_a_heap_of_fragments_is_judged_as_the_whole(text: bytes, portion: int) -
     assert_same(text, portion)
 
 
-@pytest.mark.parametrize("portion", [1, 7, 30, 1000])
-@pytest.mark.parametrize(
+@each_of("portion", [1, 7, 30, 1000])
+@each_of(
     "text",
     [
         b"  [1, 2 3, 4]",
@@ -128,8 +128,8 @@ LARGE = {
 }
 
 
-@pytest.mark.parametrize("kind", LARGE)
-@pytest.mark.parametrize("is_sound", [True, False])
+@each_of("kind", LARGE)
+@each_of("is_sound", [True, False])
 def test_no_portion_takes_long(kind: str, is_sound: bool) -> None:
     text = LARGE[kind] if is_sound else LARGE[kind] + b"x"
     # What a garbage collection takes in the midst of a portion, of all that the tests have left, is no part of it.

@@ -4,6 +4,7 @@ import pytest
 
 from slosh.errors import SettingError
 from slosh.web.origins import Origins
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site, request
 
@@ -227,7 +228,7 @@ def test_a_page_may_send_every_field_that_it_asks_for(allowing: Site) -> None:
     assert ("vary", "Access-Control-Request-Headers") in answer.fields
 
 
-@pytest.mark.parametrize(
+@each_of(
     "headers",
     ["", ",,", "a b", 'x"y', "x(y)", "x:y", "\xe9", "a" * 65, "X-Forwarded-Host", "forwarded", "x-forwarded-for,a/b"],
 )
@@ -316,14 +317,12 @@ def test_one_origin_is_never_answered_as_another(allowing: Site) -> None:
 # The setting.
 
 
-@pytest.mark.parametrize(
-    "allowed", ["", "   ", "*", APP, f"{APP},http://[::1]:3000", "* http://x", "https://a_b.example.:1"]
-)
+@each_of("allowed", ["", "   ", "*", APP, f"{APP},http://[::1]:3000", "* http://x", "https://a_b.example.:1"])
 def test_the_setting_takes_origins(allowed: str) -> None:
     Origins(allowed)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "origin",
     [
         "capacitor://localhost",
@@ -345,7 +344,7 @@ def test_a_page_of_any_scheme_can_be_let_in(make_site: MakeSite, origin: str) ->
     assert post(site, origin + "x").code == "foreign_origin"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "wrong",
     [
         "null",
@@ -384,7 +383,7 @@ def test_the_setting_takes_nothing_else_and_says_which_is_wrong(wrong: str) -> N
     assert wrong in caught.value.detail
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("wrong", "advice"),
     [
         (f"{APP}/", f"Write {APP}."),

@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 
 from slosh.web.query import COUNTING, ENDING, LISTING, PUBLISHING, READING
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import request
 
@@ -59,7 +60,7 @@ def test_all_parameters_are_tried() -> None:
     assert {*VALUES} == READING | COUNTING | PUBLISHING | ENDING | LISTING | {"lastEventId"}
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@each_of("route", ROUTES)
 def test_a_parameter_that_means_nothing_is_named_and_one_that_means_something_is_not(
     make_site: MakeSite, route: str
 ) -> None:
@@ -82,8 +83,8 @@ def test_a_parameter_that_means_nothing_is_named_and_one_that_means_something_is
         assert (f"\r\nSlosh-Ignored: {name}" in head) == (name not in known), (name, head)
 
 
-@pytest.mark.parametrize("target", ["/topics/a?times", "/topics/a?watchers", "/topics?watch"])
-@pytest.mark.parametrize("value", ["no", "0", "false", "off", "maybe"])
+@each_of("target", ["/topics/a?times", "/topics/a?watchers", "/topics?watch"])
+@each_of("value", ["no", "0", "false", "off", "maybe"])
 def test_a_flag_with_a_value_is_refused_and_not_taken_for_its_opposite(
     make_site: MakeSite, target: str, value: str
 ) -> None:

@@ -315,8 +315,22 @@ class TestTurns:
             before = written
         assert before == count
 
-    @pytest.mark.parametrize("what", ["message", "ends"])
-    @pytest.mark.parametrize("reader", [LongPoll, EventSource, Ndjson, WebSocket], ids=lambda each: each.transport)
+    @pytest.mark.parametrize(
+        ("reader", "what"),
+        [
+            pytest.param(each, what, id=f"{each.transport}-{what}", marks=[pytest.mark.long] * is_long)
+            for each, what, is_long in (
+                (LongPoll, "message", False),
+                (LongPoll, "ends", False),
+                (EventSource, "message", True),
+                (EventSource, "ends", False),
+                (Ndjson, "message", False),
+                (Ndjson, "ends", True),
+                (WebSocket, "message", True),
+                (WebSocket, "ends", False),
+            )
+        ],
+    )
     def test_readers_of_the_same_very_many_topics_are_written_to_some_at_a_time(
         self, site: Site, reader: type[Reader], what: str
     ) -> None:
@@ -508,9 +522,15 @@ def test_a_stream_with_a_key_looks_at_each_message_once(make_site: MakeSite) -> 
 class TestGoing:
     """Very many readers of very many topics that go at once leave these some in a turn."""
 
-    @pytest.mark.parametrize("reader", [LongPoll, EventSource, Ndjson, WebSocket], ids=lambda each: each.transport)
-    @pytest.mark.parametrize("every", ["", "?every=5s"])
-    @pytest.mark.parametrize("named", [False, True])
+    @pytest.mark.parametrize(
+        ("named", "every", "reader"),
+        [
+            pytest.param(named, every, each, id=f"{named}-{every}-{each.transport}", marks=[pytest.mark.long] * is_long)
+            for named in (False, True)
+            for every in ("", "?every=5s")
+            for each, is_long in ((LongPoll, False), (EventSource, named), (Ndjson, False), (WebSocket, bool(every)))
+        ],
+    )
     def test_they_leave_some_in_a_turn_and_are_given_nothing_meanwhile(
         self, site: Site, reader: type[Reader], every: str, *, named: bool
     ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from slosh.engine.base import Published
 from slosh.errors import NoWatchers
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, SiteEngine, request
 
@@ -84,7 +85,7 @@ def test_the_content_type_means_nothing(watched: Site, kind: str) -> None:
     assert watched.post("/topics/a", '{"é":1}'.encode(), **fields).status == 200
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "position"),
     [
         (b"", 0),

@@ -12,6 +12,7 @@ from slosh.errors import EngineUnreachable, SloshError
 from slosh.web.checking import Checking
 from slosh.web.jsontext import check_json
 from slosh.web.publish_several import BESIDE, take_apart, take_out
+from tests.cases import each_of
 from tests.properties import PROPERTY, STORY
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site, SiteEngine
@@ -54,7 +55,7 @@ def test_a_message_keeps_its_letters(site: Site) -> None:
     assert b'"res":[{ "z":1.0,"a" : 1e999, "z":"\\ud83d" }]' in site.get("/topics/a?since=earliest").body
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("line", "code"),
     [
         (b"{", "bad_json"),
@@ -307,8 +308,8 @@ def test_a_long_line_has_one_long_member_which_is_the_message() -> None:
     assert take_out(b'{"message":%b,"topic":"a","message":0}' % long, DEPTH) == ("a", None)
 
 
-@pytest.mark.parametrize("space", [b"", b" "])
-@pytest.mark.parametrize("inside", [b"\\\\" * 5000, b'\\"' * 5000, b"\\\\" * 5000 + b'\\"'])
+@each_of("space", [b"", b" "])
+@each_of("inside", [b"\\\\" * 5000, b'\\"' * 5000, b"\\\\" * 5000 + b'\\"'])
 def test_a_long_message_may_end_with_very_many_backslashes(space: bytes, inside: bytes) -> None:
     message = b'"%b"' % inside
     name, text = take_out(b'{"message":%b,%b"topic":"a"}' % (message, space), DEPTH)

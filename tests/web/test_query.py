@@ -23,6 +23,7 @@ from slosh.web.query import (
     parse_since,
     parse_wait,
 )
+from tests.cases import each_of
 from tests.properties import PROPERTY
 from tests.web.harness import Site
 
@@ -69,7 +70,7 @@ def test_a_query_has_a_bounded_number_of_parameters() -> None:
             parse_query(more)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("query", "parameters"),
     [
         ("", {}),
@@ -84,7 +85,7 @@ def test_odd_ends(query: str, parameters: dict[str, str]) -> None:
     assert parse_query(query) == parameters
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "seconds"),
     [
         ("0", 0.0),
@@ -101,7 +102,7 @@ def test_wait_is_a_time(text: str, seconds: float) -> None:
     assert parse_wait(text) == seconds
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text", ["", "-1", "+1", "1e3", "inf", "nan", ".5", "5.", "1_0", "5x", " 5", "\u0665", "9" * 400, "1." + "0" * 400]
 )
 def test_any_other_wait_is_refused(text: str) -> None:
@@ -110,7 +111,7 @@ def test_any_other_wait_is_refused(text: str) -> None:
     assert caught.value.parameter == "wait"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("tokens", "wait", "minimal"),
     [
         ([], None, False),
@@ -135,7 +136,7 @@ def test_preferences_that_make_sense_count_and_others_are_ignored(
     assert parse_prefer(tokens) == (wait, minimal)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("asked", "default", "most", "held"),
     [
         (None, 0.0, 0.0, math.inf),
@@ -157,7 +158,7 @@ def test_a_poll_is_held_as_long_as_asked_within_the_bound(
     assert bound_wait(asked, default, most) == held
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("query", "told"),
     [
         ("", b""),
@@ -190,7 +191,7 @@ def test_an_offset_is_read_as_the_number_it_is(offset: int) -> None:
     assert parse_offset("n", str(offset)) == offset
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text", ["", "-1", "+1", "1.0", "1e3", " 1", "1_0", "0x1", "\u0661", "\u00b2", str(MAX_OFFSET + 1), "9" * 5000]
 )
 def test_what_is_no_offset_is_refused_with_the_parameters_name(text: str) -> None:
@@ -202,7 +203,7 @@ def test_what_is_no_offset_is_refused_with_the_parameters_name(text: str) -> Non
 class TestParseSince:
     """The query parameter `since`."""
 
-    @pytest.mark.parametrize(
+    @each_of(
         ("text", "since"),
         [
             ("now", Now()),
@@ -231,7 +232,7 @@ class TestParseSince:
         """Such lives are rare, and their readers would be given everything again with each answer."""
         assert parse_since(f"{epoch}.{offset}") == Cursor(epoch, offset)
 
-    @pytest.mark.parametrize(
+    @each_of(
         "text",
         ["", "Now", "later", "-", "--5", "-5.0", "-1e3", "-\u0661", "5w", "5D", "s", ".5s", "-5s", "1e3s"],
     )

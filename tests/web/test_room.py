@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from slosh.settings import Settings
 from slosh.web.readers.room import MAX_LINE
 from slosh.web.readers.shared import fits_field
+from tests.cases import each_of
 from tests.properties import PROPERTY
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site, request
@@ -62,7 +63,7 @@ def test_whoever_is_given_a_place_can_ask_with_it(
         assert sum(part["saw"] for part in again.json["topics"].values()) == 1000 * min(3, count)
 
 
-@pytest.mark.parametrize("length", [5, 10, 20, 40, 80, 160])
+@each_of("length", [5, 10, 20, 40, 80, 160])
 def test_a_pattern_s_reader_goes_on_with_what_it_can_come_back_with(make_site: MakeSite, length: int) -> None:
     """Each further topic is taken in only while the place in it fits too, and others are told to be left out."""
     site = make_site()
@@ -166,7 +167,7 @@ def test_an_event_source_s_url_and_last_event_id_fit_together(make_site: MakeSit
         assert site.connect().send(again).next().status == 200
 
 
-@pytest.mark.parametrize("count", range(10, 65, 6))
+@each_of("count", range(10, 65, 6))
 def test_a_websocket_s_request_line_stays_within_what_its_libraries_take(make_site: MakeSite, count: int) -> None:
     site = make_site(max_head=64 * 1024)
     path = "/topics/" + ",".join(names(count, 80))

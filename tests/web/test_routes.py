@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.frames import HANDSHAKE
 from tests.web.harness import Site, request
@@ -110,7 +111,7 @@ def test_what_a_client_asked_before_changes_nothing_in_how_it_is_understood(site
     assert bytes(before.wire.arrived) == bytes(fresh.wire.arrived) != b""
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("method", "target", "fields", "told"),
     [
         ("GET", "/topics/a?wait=0&foramt=sse", {}, "foramt"),
@@ -153,7 +154,7 @@ def test_an_answer_that_names_a_parameter_is_never_given_to_who_did_not_send_it(
     assert [dict(answer.fields).get("slosh-ignored") for answer in answers] == ["x", None, "y", None]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("method", "target"),
     [
         ("GET", "/topics/a?since=earliest"),

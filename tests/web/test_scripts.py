@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,12 @@ from typing import Any
 import pytest
 
 import slosh
-from benchmarks.processes import run_group
+from benchmarks.processes import ProcessGroup
 from tests.conftest import need
 
 WEB = Path(slosh.__file__).parent / "web"
+
+Play = Callable[[str, str, str], list[Any]]
 
 FAKES = """
 const asked = [];
@@ -31,26 +35,61 @@ const server = "http://slosh.test";
 """
 
 
-@pytest.fixture
-def play(tmp_path: Path) -> Any:
-    """Runs a script's own words with all that it exports; gives what they hand to `tell`, one after another."""
+PLAYER = """
+import { createInterface } from "node:readline";
+import { Worker } from "node:worker_threads";
+for await (const file of createInterface({ input: process.stdin })) {
+  const worker = new Worker(file);
+  const said = await new Promise((resolve) => {
+    worker.once("message", (told) => resolve({ told }));
+    worker.once("error", (error) => resolve({ error: String(error?.stack ?? error) }));
+    worker.once("exit", () => resolve({ error: "it ended before it had told all" }));
+  });
+  await worker.terminate();
+  console.log(JSON.stringify(said));
+}
+"""
+"""Plays files, each in a thread of its own, which shares nothing with others. A new Node for each costs far more."""
+
+
+@pytest.fixture(scope="module")
+def player(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ProcessGroup[str]]]:
+    """A folder with the scripts, and the Node that plays files there."""
     node = need("node")
-    shutil.copytree(WEB / "view", tmp_path / "scripts")
-    shutil.copytree(WEB / "static", tmp_path / "scripts", dirs_exist_ok=True)
-    (tmp_path / "scripts" / "package.json").write_text('{"type": "module"}')
+    folder = tmp_path_factory.mktemp("played") / "scripts"
+    shutil.copytree(WEB / "view", folder)
+    shutil.copytree(WEB / "static", folder, dirs_exist_ok=True)
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "player.mjs").write_text(PLAYER)
+    command: list[str | Path] = [node, folder / "player.mjs"]
+    with ProcessGroup[str](command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield folder, process
+
+
+@pytest.fixture
+def play(player: tuple[Path, ProcessGroup[str]]) -> Play:
+    """Runs a script's own words with all that it exports; gives what they hand to `tell`, one after another."""
+    folder, process = player
+    words_in, told_out = process.stdin, process.stdout
+    assert words_in
+    assert told_out
 
     def run(script: str, names: str, words: str) -> list[Any]:
-        file = tmp_path / "scripts" / "played.js"
+        file = folder / "words.js"
+        port = 'import { parentPort } from "node:worker_threads";'
         tell = "const told = []; const tell = (value) => told.push(value);"
-        end = "console.log(JSON.stringify(told)); process.exit(0);"
-        file.write_text(f'import {{ {names} }} from "./{script}";\n{FAKES}\n{tell}\n{words}\n{end}\n')
-        found: list[Any] = json.loads(run_group([node, file], check=True).stdout)
+        end = "parentPort.postMessage(JSON.parse(JSON.stringify(told)));"
+        file.write_text(f'import {{ {names} }} from "./{script}";\n{port}\n{FAKES}\n{tell}\n{words}\n{end}\n')
+        print(file, file=words_in, flush=True)
+        said = json.loads(told_out.readline())
+        assert "told" in said, said["error"]
+        found: list[Any] = said["told"]
         return found
 
     return run
 
 
-def test_a_line_of_many_points_breaks_where_something_is_missing(play: Any) -> None:
+def test_a_line_of_many_points_breaks_where_something_is_missing(play: Play) -> None:
     """Though what came just before the break is drawn as one moment with it."""
     words = """
     const series = new Series();
@@ -68,7 +107,7 @@ def test_a_line_of_many_points_breaks_where_something_is_missing(play: Any) -> N
     assert play("series.js", "Series, frame", words) == [[True, [*broken * 3, 199.5, *broken, 199.5], True]]
 
 
-def test_a_state_is_over_where_something_is_missing_though_another_one_comes_later(play: Any) -> None:
+def test_a_state_is_over_where_something_is_missing_though_another_one_comes_later(play: Play) -> None:
     words = """
     const lines = new Lines(false, null, 600);
     for (const time of [100, 101]) lines.add("t", { on: true }, time);
@@ -90,7 +129,7 @@ def test_a_state_is_over_where_something_is_missing_though_another_one_comes_lat
         (None, 2),
     ],
 )
-def test_a_state_ends_where_another_kind_of_value_or_nothing_comes(play: Any, gap: str | None, until: int) -> None:
+def test_a_state_ends_where_another_kind_of_value_or_nothing_comes(play: Play, gap: str | None, until: int) -> None:
     words = f"""
     // Small numbers are no times here.
     const SINCE = 1e9;
@@ -114,7 +153,7 @@ def test_a_state_ends_where_another_kind_of_value_or_nothing_comes(play: Any, ga
     assert changes == [[[0, until], [40, 40]]] * 2
 
 
-def test_a_state_that_comes_where_it_changes_alone_holds_until_the_next(play: Any) -> None:
+def test_a_state_that_comes_where_it_changes_alone_holds_until_the_next(play: Play) -> None:
     words = """
     const lines = new Lines(false, null, 6000);
     [100, 101, 102, 300, 900].forEach((time, i) => lines.add("t", { open: i % 2 === 0, volts: 3 }, time));
@@ -123,7 +162,7 @@ def test_a_state_that_comes_where_it_changes_alone_holds_until_the_next(play: An
     assert play("lines.js", "Lines", words) == [[[100, 101], [101, 102], [102, 300], [300, 900], [900, 900]]]
 
 
-def test_what_is_missing_now_has_no_present_value(play: Any) -> None:
+def test_what_is_missing_now_has_no_present_value(play: Play) -> None:
     words = """
     const [full, without] = [{ a: 1, b: 2 }, { a: 1 }];
     for (const gap of [{ a: 1, b: null }, { a: 1, b: "n/a" }, { a: 1, b: [] }, without, { c: 7 }]) {
@@ -136,7 +175,7 @@ def test_what_is_missing_now_has_no_present_value(play: Any) -> None:
     assert told == [[1, None], [1, None], [1, None], [1, None], [1, 2, 7]], "another kind of message says nothing of it"
 
 
-def test_what_is_too_large_for_a_browser_reads_as_infinite(play: Any) -> None:
+def test_what_is_too_large_for_a_browser_reads_as_infinite(play: Play) -> None:
     words = """
     for (const value of [1e400, -1e400, 0, -0]) {
       tell([number(value, 1, notation(5, 1)), number(value, 1e20, notation(1e30, 1e20))]);
@@ -145,7 +184,7 @@ def test_what_is_too_large_for_a_browser_reads_as_infinite(play: Any) -> None:
     assert play("numbers.js", "number, notation", words) == [["∞"] * 2, ["-∞"] * 2, ["0"] * 2, ["0"] * 2]
 
 
-def test_a_name_in_a_text_turns_nothing_beside_it(play: Any) -> None:
+def test_a_name_in_a_text_turns_nothing_beside_it(play: Play) -> None:
     names = ["kitchen", "k\u00fcche", "\u05d7\u05dd", "a\u202eb", "a\u2069\u202eb"]
     words = f"""
     for (const name of {json.dumps(names)}) tell(isolatedText(name));
@@ -157,7 +196,7 @@ def test_a_name_in_a_text_turns_nothing_beside_it(play: Any) -> None:
     assert told == ["kitchen", "k\u00fcche", *isolated, "\u2068a\u202eb\u2069 ended", "ended"]
 
 
-def test_a_path_finds_members_with_dots_in_their_names_as_the_server_s_histories_do(play: Any) -> None:
+def test_a_path_finds_members_with_dots_in_their_names_as_the_server_s_histories_do(play: Play) -> None:
     words = """
     const message = { "a.b": 1, c: { "d.e": { f: 2 }, "": 3 }, host: { name: "web1" } };
     for (const path of ["a.b", "c.d.e.f", "c.", "c.d", "a", "a.b.c", "toString"]) tell(numberAt(message, path) ?? null);
@@ -182,13 +221,13 @@ def test_a_path_finds_members_with_dots_in_their_names_as_the_server_s_histories
     ],
 )
 def test_an_axis_spans_what_is_there_and_a_tenth_more_but_not_past_zero(
-    play: Any, low: Any, high: Any, expected: list[float]
+    play: Play, low: Any, high: Any, expected: list[float]
 ) -> None:
     (told,) = play("numbers.js", "span", f"tell(span({json.dumps(low)}, {json.dumps(high)}));")
     assert told == pytest.approx(expected)
 
 
-def test_a_long_text_is_clipped_and_says_how_long_it_was(play: Any) -> None:
+def test_a_long_text_is_clipped_and_says_how_long_it_was(play: Play) -> None:
     words = "tell(clip('12345', 5)); tell(clip('123456', 5)); tell(plural(1, 'line')); tell(plural(2000, 'line'));"
     assert play("numbers.js", "clip, plural", words) == ["12345", "12345 … (6 characters)", "1 line", "2,000 lines"]
 
@@ -196,12 +235,12 @@ def test_a_long_text_is_clipped_and_says_how_long_it_was(play: Any) -> None:
 STATUSES = [400, 404, 408, 409, 413, 425, 429, 499, 500, 503]
 
 
-def test_which_refusals_may_pass(play: Any) -> None:
+def test_which_refusals_may_pass(play: Play) -> None:
     words = f"for (const each of {STATUSES}) tell(new SloshError(each, {{}}).passing);"
     assert play("slosh.js", "SloshError", words) == [each in {408, 425, 429, 500, 503} for each in STATUSES]
 
 
-def test_a_message_that_nobody_watches_is_no_error_and_any_other_refusal_is_one(play: Any) -> None:
+def test_a_message_that_nobody_watches_is_no_error_and_any_other_refusal_is_one(play: Play) -> None:
     words = """
     const tooLarge = { code: "too_large", detail: "too large" };
     answers = [{ max: 1 }, problem(404, { code: "no_watchers" }), problem(413, tooLarge)];
@@ -222,7 +261,7 @@ def test_a_message_that_nobody_watches_is_no_error_and_any_other_refusal_is_one(
     ]
 
 
-def test_a_long_poll_asks_at_once_for_its_place_and_is_held_from_then_on(play: Any) -> None:
+def test_a_long_poll_asks_at_once_for_its_place_and_is_held_from_then_on(play: Play) -> None:
     words = """
     answers = [{ saw: 0, next: "e.1" }, { saw: 1, next: "e.2" }, { saw: 0, next: "e.3" }];
     const { signal } = new AbortController();
@@ -239,7 +278,7 @@ def test_a_long_poll_asks_at_once_for_its_place_and_is_held_from_then_on(play: A
     ]
 
 
-def test_a_long_poll_that_is_not_held_is_not_asked_in_a_tight_loop(play: Any) -> None:
+def test_a_long_poll_that_is_not_held_is_not_asked_in_a_tight_loop(play: Play) -> None:
     words = """
     answers = [{ next: "e.1" }, { next: "e.1", timeout: true }, { next: "e.1" }];
     const { signal } = new AbortController();
@@ -284,7 +323,7 @@ tell(asked);
 """
 
 
-def test_a_client_that_follows_goes_on_from_its_place_after_a_failure_and_waits_longer_each_time(play: Any) -> None:
+def test_a_client_that_follows_goes_on_from_its_place_after_a_failure_and_waits_longer_each_time(play: Play) -> None:
     words = """
     const script = [
       [{ saw: 1, next: "e.1" }, { saw: 0, next: "e.2" }, new TypeError("cut")],
@@ -304,7 +343,7 @@ def test_a_client_that_follows_goes_on_from_its_place_after_a_failure_and_waits_
     assert asked == ["-5", "e.2", "e.2", "e.2", "f.0"]
 
 
-def test_a_client_that_is_told_to_come_back_at_once_does_and_waits_longer_where_it_is_told_so_again(play: Any) -> None:
+def test_a_client_that_is_told_to_come_back_at_once_does_and_waits_longer_where_it_is_told_so_again(play: Play) -> None:
     """A server whose successor serves already says so, in a stream too; in its last line as well."""
     words = """
     answers = [problem(503, {}, { "Retry-After": "0" })];
@@ -320,7 +359,7 @@ def test_a_client_that_is_told_to_come_back_at_once_does_and_waits_longer_where_
 @pytest.mark.parametrize(
     ("last", "after"), [("retry: 150\\n", 150), ("retry: 12345\\n", 0)], ids=["a successor serves", "none is there"]
 )
-def test_the_last_line_of_a_stream_says_whether_the_next_server_is_there(play: Any, last: str, after: int) -> None:
+def test_the_last_line_of_a_stream_says_whether_the_next_server_is_there(play: Play, last: str, after: int) -> None:
     words = f"""
     const head = {{ headers: {{ "Content-Type": "text/event-stream" }} }};
     answers = [new Response("retry: 2000\\nevent: place\\ndata: {{}}\\nid: e.1\\n\\n{last}\\n", head)];
@@ -341,7 +380,7 @@ def test_the_last_line_of_a_stream_says_whether_the_next_server_is_there(play: A
         ("application/x-ndjson", '{"topics":{},"next":"*","incomplete":true}\\n'),
     ],
 )
-def test_a_client_of_patterns_says_that_topics_are_left_out(play: Any, kind: str, body: str) -> None:
+def test_a_client_of_patterns_says_that_topics_are_left_out(play: Play, kind: str, body: str) -> None:
     words = f"""
     answers = [new Response('{body}', {{ headers: {{ "Content-Type": "{kind}" }} }})];
     const states = [];
@@ -357,7 +396,7 @@ def test_a_client_of_patterns_says_that_topics_are_left_out(play: Any, kind: str
 
 
 @pytest.mark.parametrize("since", ["", 'since: "now",'])
-def test_a_client_whose_first_answer_was_lost_asks_for_what_came_since_then(play: Any, since: str) -> None:
+def test_a_client_whose_first_answer_was_lost_asks_for_what_came_since_then(play: Play, since: str) -> None:
     """Else the messages between its first request and the next would be missed in silence."""
     words = """
     let clock = 5000;
@@ -371,7 +410,7 @@ def test_a_client_whose_first_answer_was_lost_asks_for_what_came_since_then(play
     assert 1000 < first < second < 5000
 
 
-def test_a_client_that_is_refused_for_good_asks_no_more(play: Any) -> None:
+def test_a_client_that_is_refused_for_good_asks_no_more(play: Play) -> None:
     words = """const script = [[{ saw: 1, next: "e.1" }], [new SloshError(400, { detail: "no" })], []];"""
     words += FOLLOWS.replace("if (rounds === script.length) following.close();", "")
     states, _, given, asked = play("slosh.js", "follow, SloshError", words)
@@ -390,7 +429,7 @@ const plain = ({ times, lines, isBucketed }) => [times, ...columns(lines), isBuc
 """
 
 
-def test_few_points_of_several_lines_are_drawn_as_they_are(play: Any) -> None:
+def test_few_points_of_several_lines_are_drawn_as_they_are(play: Play) -> None:
     """An empty text stands for what a line has nothing for; null is where it breaks."""
     words = """
     const a = of([1, 10], [2, 20], [2.000001, NaN], [5, 50]);
@@ -411,7 +450,7 @@ def test_few_points_of_several_lines_are_drawn_as_they_are(play: Any) -> None:
     ]
 
 
-def test_many_points_are_drawn_as_the_mean_lowest_and_highest_of_each_moment(play: Any) -> None:
+def test_many_points_are_drawn_as_the_mean_lowest_and_highest_of_each_moment(play: Play) -> None:
     words = """
     const many = new Series();
     for (let i = 0; i < 10000; i++) many.push(i / 100, i === 5005 ? 1000 : i === 7000 ? NaN : 1);
@@ -430,14 +469,14 @@ def test_many_points_are_drawn_as_the_mean_lowest_and_highest_of_each_moment(pla
     assert moved == 0, "the grid stands still while time goes on, so nothing flickers"
 
 
-def test_a_smoothed_line_begins_at_its_true_height_and_begins_again_after_a_break(play: Any) -> None:
+def test_a_smoothed_line_begins_at_its_true_height_and_begins_again_after_a_break(play: Play) -> None:
     words = "tell(smooth([4, undefined, 4, null, 8, 0], 0.5).map((value) => (value === undefined ? '' : value)));"
     (found,) = play("series.js", "smooth", words)
     assert found[:5] == [4, "", 4, None, 8]
     assert found[5] == pytest.approx(8 / 3)
 
 
-def test_messages_take_the_place_of_a_past_that_came_before_them(play: Any) -> None:
+def test_messages_take_the_place_of_a_past_that_came_before_them(play: Play) -> None:
     """The two are asked for at the same time. The messages must not be squeezed behind the end of the past."""
     words = """
     const lines = new Lines(false, null, 600);
@@ -451,7 +490,7 @@ def test_messages_take_the_place_of_a_past_that_came_before_them(play: Any) -> N
     assert play("lines.js", "Lines", words) == [[965, 975, 981, 983, 999], [1, 2, 7, 8, 9]]
 
 
-def test_the_past_stands_before_what_came_since(play: Any) -> None:
+def test_the_past_stands_before_what_came_since(play: Play) -> None:
     words = """
     const lines = new Lines(false, null, 600);
     lines.add("t", { a: 5 }, 1000);
@@ -465,7 +504,7 @@ def test_the_past_stands_before_what_came_since(play: Any) -> None:
     assert play("lines.js", "Lines", words) == [[[975, 985, 995, 1000], [2, None, 3, 5], 1, 5]]
 
 
-def test_the_past_of_what_one_line_shows_is_put_together(play: Any) -> None:
+def test_the_past_of_what_one_line_shows_is_put_together(play: Play) -> None:
     """Messages that are numbers, and their member `value`, are drawn as one line, and two series of a history."""
     words = """
     const lines = new Lines(false, null, 600);
@@ -480,7 +519,7 @@ def test_the_past_of_what_one_line_shows_is_put_together(play: Any) -> None:
     assert play("lines.js", "Lines", words) == [[1, [975, 985, 995, 1005], [2, 6, 4.5, None], 1, 9]]
 
 
-def test_what_is_saved_is_a_table_by_time(play: Any) -> None:
+def test_what_is_saved_is_a_table_by_time(play: Play) -> None:
     """Messages of the same millisecond all stand in it."""
     words = """
     const line = (label, ...points) => ({ label, series: of(...points) });
@@ -509,12 +548,12 @@ def test_what_is_saved_is_a_table_by_time(play: Any) -> None:
         ("net.bytes_per_second", "B/s"),
     ],
 )
-def test_units_come_from_names_and_from_the_address(play: Any, path: str, unit: str) -> None:
+def test_units_come_from_names_and_from_the_address(play: Play, path: str, unit: str) -> None:
     words = f"tell(unitOf({path!r}, toldUnits(new URLSearchParams('unit.cpu=%25&span=5m'))));"
     assert play("units.js", "unitOf, toldUnits", words) == [unit]
 
 
-def test_events_of_several_topics_may_be_of_any_name(play: Any) -> None:
+def test_events_of_several_topics_may_be_of_any_name(play: Play) -> None:
     words = """
     const of = (topic, n) => `data: {"topic":"${topic}","message":${n}}\\nid: ${topic}=e.${n}\\n\\n`;
     const text = of("__proto__", 1) + of("constructor", 2) + of("a", 3);
@@ -529,7 +568,7 @@ def test_events_of_several_topics_may_be_of_any_name(play: Any) -> None:
 
 
 @pytest.mark.parametrize("topic", ["..", "a/../b", "a/.", "x,./y"])
-def test_a_name_that_leads_elsewhere_is_refused_at_once(play: Any, topic: str) -> None:
+def test_a_name_that_leads_elsewhere_is_refused_at_once(play: Play, topic: str) -> None:
     words = f"""
     for (const call of [() => follow({topic!r}, {{ server }}), () => publish({topic!r}, 1, {{ server }})]) {{
       try {{ await call(); }} catch (error) {{ tell([error.name, error.message]); }}
@@ -542,7 +581,7 @@ def test_a_name_that_leads_elsewhere_is_refused_at_once(play: Any, topic: str) -
     assert count == 0
 
 
-def test_when_to_come_back_is_told_by_the_servers_clock(play: Any) -> None:
+def test_when_to_come_back_is_told_by_the_servers_clock(play: Play) -> None:
     """That of the page may be hours off."""
     words = """
     const fields = { "Retry-After": "Thu, 01 Jan 2026 00:00:30 GMT", Date: "Thu, 01 Jan 2026 00:00:10 GMT" };
@@ -552,7 +591,7 @@ def test_when_to_come_back_is_told_by_the_servers_clock(play: Any) -> None:
     assert play("slosh.js", "publish", words) == [20_000]
 
 
-def test_a_handler_is_called_after_what_made_it_was_returned(play: Any) -> None:
+def test_a_handler_is_called_after_what_made_it_was_returned(play: Play) -> None:
     """Also where it was aborted before it began."""
     words = """
     const onState = ({ name }) => tell([name, typeof following]);
@@ -562,7 +601,7 @@ def test_a_handler_is_called_after_what_made_it_was_returned(play: Any) -> None:
     assert play("slosh.js", "follow", words) == [["closed", "object"]]
 
 
-def test_a_number_that_no_axis_can_show_is_no_place_on_it(play: Any) -> None:
+def test_a_number_that_no_axis_can_show_is_no_place_on_it(play: Play) -> None:
     words = """
     const lines = new Lines(false, null, 600, "step");
     for (const step of [1, 2, Infinity, -Infinity, 1e300, 3]) lines.add("t", { step, loss: step }, 1000);
@@ -572,7 +611,7 @@ def test_a_number_that_no_axis_can_show_is_no_place_on_it(play: Any) -> None:
 
 
 @pytest.mark.parametrize("begin", list("=+-@\t\r"))
-def test_a_name_that_a_spreadsheet_would_run_is_text_in_what_is_saved(play: Any, begin: str) -> None:
+def test_a_name_that_a_spreadsheet_would_run_is_text_in_what_is_saved(play: Play, begin: str) -> None:
     words = f"tell(csvOf([{{ label: {json.dumps(begin + 'cmd()')}, series: new Series() }}], 0, 5, true));"
     (text,) = play("save.js", "csvOf", 'import { Series } from "./series.js";' + words)
     assert text.partition(",")[2].lstrip('"').startswith(f"'{begin}cmd()")
@@ -604,7 +643,7 @@ const copyOf = (series) => {
 """
 
 
-def test_what_is_kept_of_points_for_the_next_drawing_is_what_all_of_them_tell(play: Any) -> None:
+def test_what_is_kept_of_points_for_the_next_drawing_is_what_all_of_them_tell(play: Play) -> None:
     """Though points come, are merged, forgotten and taken back, and the view moves in all directions."""
     words = """
     const series = new Series();
@@ -636,7 +675,7 @@ def test_what_is_kept_of_points_for_the_next_drawing_is_what_all_of_them_tell(pl
     assert play("series.js", "Series, frame", HISTORY + words) == [[0, True]]
 
 
-def test_a_view_that_moves_on_for_long_keeps_what_it_draws_and_no_more(play: Any) -> None:
+def test_a_view_that_moves_on_for_long_keeps_what_it_draws_and_no_more(play: Play) -> None:
     words = """
     const series = new Series();
     let wrong = 0;
@@ -666,7 +705,7 @@ const sum = (kind) => lines.marks.filter((mark) => mark.kind === kind).reduce((a
 
 
 @pytest.mark.parametrize("apart", [20, 100, 999, 1100, 5000])
-def test_each_loss_is_marked_shaded_and_counted(play: Any, apart: int) -> None:
+def test_each_loss_is_marked_shaded_and_counted(play: Play, apart: int) -> None:
     """However close they are, and however many: a mark that stands for several says what all of them come to."""
     words = """
     const apart = APART;
@@ -682,7 +721,7 @@ def test_each_loss_is_marked_shaded_and_counted(play: Any, apart: int) -> None:
     assert play("feed.js", "Feed", FEED + words) == [[1050, 1050, True], []]
 
 
-def test_marks_that_are_too_many_are_joined_with_the_nearest_of_their_kind(play: Any) -> None:
+def test_marks_that_are_too_many_are_joined_with_the_nearest_of_their_kind(play: Play) -> None:
     words = """
     for (let n = 0; n < 300; n++) {
       const [time, kind] = [n * 10 + (n % 2), ["lost", "reset", "silent"][n % 3]];
@@ -698,7 +737,7 @@ def test_marks_that_are_too_many_are_joined_with_the_nearest_of_their_kind(play:
     ]
 
 
-def test_what_a_pause_gave_up_is_marked_and_breaks_the_line(play: Any) -> None:
+def test_what_a_pause_gave_up_is_marked_and_breaks_the_line(play: Play) -> None:
     """Five thousand messages wait. Those before them are counted as not drawn, and what they lost as missed."""
     words = """
     take(0, 10);
@@ -716,7 +755,7 @@ def test_what_a_pause_gave_up_is_marked_and_breaks_the_line(play: Any) -> None:
     assert play("feed.js", "Feed", FEED + words) == [100, [100, 15, 15], [[9, None, 0], 5011], [1000, 1001]]
 
 
-def test_a_topic_that_began_again_and_lost_something_since_has_a_mark_of_each(play: Any) -> None:
+def test_a_topic_that_began_again_and_lost_something_since_has_a_mark_of_each(play: Play) -> None:
     words = """
     take(0, 10);
     take(5000, 10, { lost: 7, reset: true });
@@ -725,7 +764,7 @@ def test_a_topic_that_began_again_and_lost_something_since_has_a_mark_of_each(pl
     assert play("feed.js", "Feed", FEED + words) == [["began again", "7 missed"]]
 
 
-def test_a_state_has_the_colour_of_its_name_whatever_came_before_it(play: Any) -> None:
+def test_a_state_has_the_colour_of_its_name_whatever_came_before_it(play: Play) -> None:
     """And no two of a band have the same."""
     words = """
     // a and m have one colour by their names alone, so the later of the alphabet gives way.
@@ -742,13 +781,13 @@ def test_a_state_has_the_colour_of_its_name_whatever_came_before_it(play: Any) -
     assert sorted(twelve.values()) == list(range(12))
 
 
-def test_an_axis_does_not_jump_where_its_numbers_hardly_move(play: Any) -> None:
+def test_an_axis_does_not_jump_where_its_numbers_hardly_move(play: Play) -> None:
     words = "for (let low = 200; low >= -200; low--) tell(span(low / 10, 26));"
     bottoms = [bottom for bottom, _ in play("numbers.js", "span", words)]
     assert max(before - after for before, after in pairwise(bottoms)) < 0.21  # twice the step of the lowest
 
 
-def test_the_numbers_of_a_line_have_the_same_digits(play: Any) -> None:
+def test_the_numbers_of_a_line_have_the_same_digits(play: Play) -> None:
     """As many as came, and no more than can be told apart."""
     words = """
     const texts = (values, low, high) => {

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.web.readers.cookies import cookie_name
+from tests.cases import each_of
 from tests.properties import PROPERTY
 from tests.web.frames import HANDSHAKE
 from tests.web.harness import Site, request
@@ -164,7 +165,7 @@ def assert_each_is_told_as_if_alone(readers: Sequence[Asks]) -> None:
         assert answer == alone(asks), f"{asks} beside {readers}"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each_of("way", WAYS)
 def test_what_a_reader_asks_for_shows_in_what_it_is_told(way: str) -> None:
     """Else the other tests of this file would prove nothing."""
     unlike = {what for what in DIFFERENCES if alone(ALL[way, what]) != alone(WAYS[way])}

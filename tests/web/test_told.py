@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from slosh.errors import SloshError
+from tests.cases import each_of
 from tests.test_errors import EXAMPLES, KINDS, example
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site, request
@@ -135,7 +136,7 @@ MISTAKES: Final = (
 )
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda each: f"{each.code}: {each.told[0]}")
+@each_of("mistake", MISTAKES, ids=lambda each: f"{each.code}: {each.told[0]}")
 def test_a_mistake_is_told_with_what_was_given_and_what_to_write_instead(
     make_site: MakeSite, tmp_path: Path, mistake: Mistake
 ) -> None:
@@ -175,7 +176,7 @@ def test_every_code_is_walked_through() -> None:
     assert {each.code for each in KINDS} == {each.code for each in MISTAKES} | {*ELSEWHERE}
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda each: each.__name__)
+@each_of("kind", KINDS, ids=lambda each: each.__name__)
 def test_what_an_error_says_by_itself_names_a_way_out(kind: type[SloshError]) -> None:
     """Those whose words are given where they are raised are walked through above."""
     told = example(kind).detail
@@ -183,7 +184,7 @@ def test_what_an_error_says_by_itself_names_a_way_out(kind: type[SloshError]) ->
         assert re.search(r"[.:;,] [A-Za-z]|takes|gives|spoken|\d", told), told
 
 
-@pytest.mark.parametrize(
+@each_of(
     "target",
     [
         *("/topics/a,b?history=1h", "/topics/a*?history=1h", "/topics/a?history=1h&format=sse", "/topics/a,b?n=5"),

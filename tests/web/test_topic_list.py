@@ -12,6 +12,7 @@ from slosh.access.rules import AccessRules
 from slosh.engine.base import WatcherCount
 from slosh.errors import Unauthorized
 from tests.access.tokens import token_row
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, SiteEngine, request
 from tests.web.posting import post
@@ -541,8 +542,8 @@ class TestPortions:
         assert answer["after"] == "t0999"
         assert [each["name"] for each in site.get("/topics?after=t0999").json["topics"]] == names[1000:]
 
-    @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 200, 299])
-    @pytest.mark.parametrize("limit", [1, 99, 100, 101, 200, 1000])
+    @each_of("count", [0, 1, 99, 100, 101, 200, 299])
+    @each_of("limit", [1, 99, 100, 101, 200, 1000])
     def test_the_bounds_of_portions_show_nowhere(self, make_site: MakeSite, count: int, limit: int) -> None:
         site = make_site()
         names = [f"t{number:04}" for number in range(count)]

@@ -9,6 +9,7 @@ import pytest
 import slosh.web
 from slosh.errors import SettingError
 from slosh.web.assets import load
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site
 
@@ -32,7 +33,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize(
+@each_of(
     "name",
     [
         "kitchen",
@@ -123,7 +124,7 @@ def test_head_tells_the_length_and_the_same_fields(site: Site) -> None:
     assert head["Content-Length"] == str(len(page.body))
 
 
-@pytest.mark.parametrize(
+@each_of(
     "name",
     [
         "a//b",
@@ -174,7 +175,7 @@ def test_it_wins_over_the_document_root_but_only_below_its_slash(make_site: Make
     assert site.get("/viewer").body == b"file"
 
 
-@pytest.mark.parametrize("path", FILES)
+@each_of("path", FILES)
 def test_the_pages_files_come_with_the_package(site: Site, path: str) -> None:
     answer = site.get(path)
     assert (answer.status, answer["Content-Type"]) == (200, FILES[path])

@@ -3,9 +3,10 @@
 import pytest
 
 from slosh.engine.redis.time import Times
+from tests.cases import each_of
 
 
-@pytest.mark.parametrize("linger", [0.0, 0.1, 1.0, 3.0, 30.0, 300.0, 86_400.0])
+@each_of("linger", [0.0, 0.1, 1.0, 3.0, 30.0, 300.0, 86_400.0])
 def test_leases_and_lingering_are_renewed_twice_before_they_run_out(linger: float) -> None:
     times = Times(linger)
     assert 2 * times.visit * 1000 <= times.lease_ms

@@ -4,13 +4,13 @@ import re
 from http.cookies import SimpleCookie
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.core.cursor import Cursor
 from slosh.core.reading import Unknown
 from slosh.web.readers.cookies import cookie_name, find_cookie, find_place, set_cookie
+from tests.cases import each_of
 from tests.properties import PROPERTY
 from tests.timing import least_cpu
 
@@ -29,7 +29,7 @@ def test_topics_have_names_of_their_own_and_always_the_same() -> None:
     assert re.fullmatch("slosh_[0-9a-f]{12}", NAME)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "NAME=k3f9.4",
@@ -65,13 +65,13 @@ def test_all_cookie_fields_are_looked_at_and_the_first_counts() -> None:
     assert find_place([b"a=b", cookie("NAME=k.1"), cookie("NAME=k.2")], NAME) == Cursor("k", 1)
 
 
-@pytest.mark.parametrize("text", ["", ";", "=", "==NAME", "NAME", "=NAME=k.4", "a=NAME", "NAM=k.4", "slosh=k.4"])
+@each_of("text", ["", ";", "=", "==NAME", "NAME", "=NAME=k.4", "a=NAME", "NAM=k.4", "slosh=k.4"])
 def test_where_there_is_none_there_is_none(text: str) -> None:
     """A pair without a name cannot stand in for another (CVE-2023-23934)."""
     assert find_place([cookie(text)], NAME) is None
 
 
-@pytest.mark.parametrize("value", ["", "k", "4", '"k3f9.4"', "k3f9.4 x", "\xff\xfe", "k3f9." + "9" * 100, "k3f9.4=5"])
+@each_of("value", ["", "k", "4", '"k3f9.4"', "k3f9.4 x", "\xff\xfe", "k3f9." + "9" * 100, "k3f9.4=5"])
 def test_a_cookie_that_is_no_cursor_any_more_starts_again_and_says_so(value: str) -> None:
     assert find_place([cookie(f"NAME={value}")], NAME) == Unknown()
 
@@ -82,7 +82,7 @@ def test_any_bytes_are_taken_without_complaint(values: Any) -> None:
     assert find_place(values, NAME) is None
 
 
-@pytest.mark.parametrize("filling", [b";", b"=", b'"', b"\\", b"a=b;", b'a="\\";', b" ", b"; "])
+@each_of("filling", [b";", b"=", b'"', b"\\", b"a=b;", b'a="\\";', b" ", b"; "])
 def test_a_cookie_of_60_kilobytes_takes_milliseconds(filling: bytes) -> None:
     """Others' unquoting was quadratic (CVE-2024-52804). CPU time, with room for a slow machine."""
     value = filling * (60_000 // len(filling)) + b";" + cookie("NAME=k.1")

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Response, Site
 from tests.web.posting import kept
@@ -231,8 +232,8 @@ def test_an_empty_last_event_id_is_none(site: Site) -> None:
     assert text.endswith("data: 2\nid: epoch000.2\n\n")
 
 
-@pytest.mark.parametrize("garbage", ["x", "=", "=x", "a=", "a=b", "\xff\xfe", "k.-1", "k.1.2", "*", "9" * 300])
-@pytest.mark.parametrize("topics", ["a", "a,b", "*"])
+@each_of("garbage", ["x", "=", "=x", "a=", "a=b", "\xff\xfe", "k.-1", "k.1.2", "*", "9" * 300])
+@each_of("topics", ["a", "a,b", "*"])
 def test_one_that_means_nothing_is_a_reset_and_never_an_error(site: Site, topics: str, garbage: str) -> None:
     """An EventSource that is answered 400 gives up for ever."""
     kept(site, 1, topic="a")
@@ -326,7 +327,7 @@ def test_the_parameter_means_nothing_to_a_poll(site: Site) -> None:
 # Weights.
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("accept", "kind"),
     [
         ("application/json, text/event-stream;q=0", "application/json"),

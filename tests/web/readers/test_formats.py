@@ -10,6 +10,7 @@ from slosh.web.query import parse_query
 from slosh.web.readers.formats import AS_EVENTS, AS_JSON, AS_WEBSOCKET, Format
 from slosh.web.readers.ndjson import NdjsonStream
 from slosh.web.routes import FORMATS, TRANSPORTS
+from tests.cases import each_of
 
 
 def head_of(target: str, *fields: str, method: str = "GET") -> Head:
@@ -25,7 +26,7 @@ def choose(query: str, *fields: str) -> Format:
 class TestFormat:
     """In which framing."""
 
-    @pytest.mark.parametrize(
+    @each_of(
         ("query", "fields", "expected"),
         [
             ("", (), AS_JSON),
@@ -69,7 +70,7 @@ def test_the_refusal_of_a_format_names_those_that_there_are() -> None:
         choose("?format=xml")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("target", "fields", "expected"),
     [
         ("/topics/a", ("Accept: text/event-stream",), True),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
 
@@ -118,7 +119,7 @@ def test_what_is_beyond_the_series_that_may_be_is_told(make_site: MakeSite) -> N
     assert ask(site)["unlisted"] == 2
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("target", "parameter", "sentence"),
     [
         ("/topics/a?history=60s&points=0", "points", "1 to 4096"),
@@ -149,7 +150,7 @@ def test_what_makes_no_sense_is_told_and_changes_nothing(
     assert len(site.hub) == 0
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("topic", "wanted", "seconds"),
     [
         ("a", "all", 3600),

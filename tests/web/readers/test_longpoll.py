@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Response, Site, request
 
@@ -105,7 +106,7 @@ def test_what_fell_off_the_ring_is_told_as_lost(make_site: MakeSite) -> None:
 # Where to start.
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("since", "given"),
     [
         ("earliest", [1, 2, 3, 4, 5]),
@@ -142,9 +143,7 @@ def test_since_a_place_behind_which_nothing_is_hangs(site: Site, since: str) -> 
     assert told(client.next())[3] == [6]
 
 
-@pytest.mark.parametrize(
-    "query", ["since=", "since=x", "since=5w", "since=-", "since=1x", "n=", "n=-1", "n=x", "n=1.0"]
-)
+@each_of("query", ["since=", "since=x", "since=5w", "since=-", "since=1x", "n=", "n=-1", "n=x", "n=1.0"])
 def test_a_place_that_is_none_is_refused(site: Site, query: str) -> None:
     answer = site.get(f"/topics/a?{query}")
     assert (answer.status, answer.code) == (400, "bad_query")
@@ -227,7 +226,7 @@ def held_for(site: Site, target: str, **fields: str) -> float:
     return round(seconds, 1)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("query", "prefer", "held"),
     [
         ("", "wait=3", 3),
@@ -259,7 +258,7 @@ def test_who_does_not_say_is_held_for_the_settings(
     assert held_for(make_site(**settings), "/topics/a") == pytest.approx(held, abs=0.15)
 
 
-@pytest.mark.parametrize("wait", ["", "x", "-1", "1e3", "inf", "nan", "1_0", "%D9%A3", "1w"])
+@each_of("wait", ["", "x", "-1", "1e3", "inf", "nan", "1_0", "%D9%A3", "1w"])
 def test_a_wait_that_is_no_number_of_seconds_is_refused(site: Site, wait: str) -> None:
     answer = site.get(f"/topics/a?wait={wait}")
     assert (answer.status, answer.code, answer.json["parameter"]) == (400, "bad_query", "wait")

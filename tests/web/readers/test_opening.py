@@ -9,6 +9,7 @@ from slosh.core.portions import WORK
 from slosh.core.topic import Topic
 from slosh.errors import SloshError, TooManyTopics
 from slosh.web.readers.shared import next_field
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, SiteEngine, request
 from tests.web.posting import kept, post
@@ -395,10 +396,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("target", REFUSED.values(), ids=REFUSED.keys())
-@pytest.mark.parametrize(
-    "fields", [{}, {"Accept": "text/event-stream"}, {"Accept": "application/x-ndjson"}, HANDSHAKE], ids=str
-)
+@each_of("target", REFUSED.values(), ids=REFUSED.keys())
+@each_of("fields", [{}, {"Accept": "text/event-stream"}, {"Accept": "application/x-ndjson"}, HANDSHAKE], ids=str)
 def test_a_request_that_is_refused_has_changed_nothing(
     make_site: MakeSite, target: str, fields: dict[str, str]
 ) -> None:

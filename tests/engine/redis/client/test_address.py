@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from slosh.engine.redis.client.address import parse_address
 from slosh.errors import SettingError
 from slosh.settings.sources import load
+from tests.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "kind", "hosts", "name", "options"),
     [
         ("redis://host:7000/3", "single", (), "", {"host": "host", "port": 7000, "db": 3}),
@@ -48,7 +49,7 @@ def test_addresses(
     assert {key: value for key, value in address.options.items() if key != "connection_class"} == options
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "says"),
     [
         ("redis", "One begins with redis://"),
@@ -128,8 +129,8 @@ def test_nothing_of_a_user_or_password_is_ever_shown(form: str, parts: list[str]
         assert "hunter" not in shown
 
 
-@pytest.mark.parametrize("door", ["SLOSH_ENGINE", "SLOSH_PORT", "SLOSH_ROOT", "SLOSH_UNWATCHED", "SLOSH_ENGINE_PREFIX"])
-@pytest.mark.parametrize("text", ["redis://:hunter2@h\0", "redis://:p@hunter2@h", "redis://:p hunter2@h"])
+@each_of("door", ["SLOSH_ENGINE", "SLOSH_PORT", "SLOSH_ROOT", "SLOSH_UNWATCHED", "SLOSH_ENGINE_PREFIX"])
+@each_of("text", ["redis://:hunter2@h\0", "redis://:p@hunter2@h", "redis://:p hunter2@h"])
 def test_an_address_in_the_wrong_setting_is_refused_without_its_password(door: str, text: str) -> None:
     if door == "SLOSH_ENGINE":
         text += "\0"

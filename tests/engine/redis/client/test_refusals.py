@@ -25,9 +25,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from slosh.engine.redis.client.refusals import reason_of, refusal_of, why_wrong, word_of
+from tests.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("error", "word"),
     [
         (ResponseError("NOREPLICAS Not enough good replicas to write. script: on @user_script:69."), "NOREPLICAS"),
@@ -55,7 +56,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
     return error
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("error", "why"),
     [
         (AuthenticationError("invalid username-password pair"), "user or password"),
@@ -91,7 +92,7 @@ def test_what_passes_is_waited_for(error: Exception) -> None:
     assert why_wrong(error) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("error", "told"),
     [
         (ConnectionRefusedError(111, "x"), "connection refused (ECONNREFUSED)"),

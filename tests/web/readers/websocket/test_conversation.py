@@ -4,12 +4,12 @@ import struct
 import tracemalloc
 import zlib
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Opcode
 
 from slosh.web.readers.websocket.conversation import UNIT, Conversation
+from tests.cases import each_of
 from tests.properties import PROPERTY
 from tests.web.frames import BINARY, CLOSE, CONT, PING, TEXT, frame
 
@@ -48,7 +48,7 @@ def test_binary_is_taken_where_it_is_wanted() -> None:
     assert refusing.failure == closing(refusing.reply()) == 1003
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("said", "code"),
     [
         (frame(TEXT, b"\xff"), 1007),

@@ -18,6 +18,7 @@ from websockets.http11 import Response as Handshake
 from websockets.uri import parse_uri
 
 from slosh.web.readers.websocket.deflate import Deflate, negotiate
+from tests.cases import each_of
 from tests.properties import PROPERTY
 from tests.web.conftest import MakeSite
 from tests.web.frames import CLOSE, CONT, HANDSHAKE, TEXT, frame
@@ -87,7 +88,7 @@ def agreed(*offers: str) -> str:
 BOTH = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("offers", "answer"),
     [
         ((PLAIN,), BOTH),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from slosh.parts import make_bounds
+from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.frames import BINARY, CLOSE, CONT, HANDSHAKE, PING, PONG, TEXT, frame, frames, open_socket
 from tests.web.harness import Client, Response, Site, request
@@ -43,7 +44,7 @@ def test_the_handshake_is_the_one_of_the_standard(site: Site) -> None:
     assert "Content-Length" not in answer
 
 
-@pytest.mark.parametrize(
+@each_of(
     "fields",
     [
         {"Sec_WebSocket_Key": None},
@@ -64,7 +65,7 @@ def test_a_handshake_that_is_none_is_400(site: Site, fields: dict[str, str | Non
     assert site.watchers("a") == 0
 
 
-@pytest.mark.parametrize("version", ["8", "12", "14", "x", "13, 8", "13\r\nSec-WebSocket-Version: 13", "", "013", None])
+@each_of("version", ["8", "12", "14", "x", "13, 8", "13\r\nSec-WebSocket-Version: 13", "", "013", None])
 def test_another_version_is_told_which_one_is_spoken(site: Site, version: str | None) -> None:
     """RFC 6455 §4.4."""
     answer = shake(site, Sec_WebSocket_Version=version)
@@ -331,8 +332,8 @@ BAD_CODES = (0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_53
 
 
 @pytest.mark.parametrize("within", [False, True], ids=["between messages", "within one"])
-@pytest.mark.parametrize("reason", [b"", b"auf Wiederh\xc3\xb6ren"])
-@pytest.mark.parametrize("code", GOOD_CODES)
+@each_of("reason", [b"", b"auf Wiederh\xc3\xb6ren"])
+@each_of("code", GOOD_CODES)
 def test_a_close_is_answered_with_its_own_code_and_reason(
     site: Site, code: int, reason: bytes, *, within: bool
 ) -> None:
@@ -353,8 +354,9 @@ def test_a_close_without_a_code_is_answered_without_one(site: Site) -> None:
 
 
 @pytest.mark.parametrize("within", [False, True], ids=["between messages", "within one"])
-@pytest.mark.parametrize("code", BAD_CODES)
-def test_a_close_with_a_code_that_may_not_be_sent_is_1002(site: Site, code: int, *, within: bool) -> None:
+@each_of("code", BAD_CODES)
+def test_a_close_with_a_code_that_may_not_be_sent_is_1002(make_site: MakeSite, code: int, *, within: bool) -> None:
+    site = make_site()
     begun = frame(TEXT, b'"begun', fin=False) if within else b""
     client = open_socket(site).send(begun + frame(CLOSE, struct.pack("!H", code)))
     assert closed_with(client) == 1002
