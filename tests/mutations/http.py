@@ -995,6 +995,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/assets.py",
+        '_OPEN: Final = (";", "{", ",")',
+        '_OPEN: Final = (";", "{", ",", ")")',
+        "web/test_assets.py::test_scripts_lose_spaces_alone",
+    ),
+    row(
+        "web/assets.py",
         "braces[-1] -= 1",
         "pass",
         "web/test_assets.py::test_scripts_lose_spaces_alone",

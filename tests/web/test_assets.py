@@ -68,8 +68,7 @@ const end = `/**`;
 def test_indentation_empty_lines_and_comments_on_lines_of_their_own_are_left_out() -> None:
     assert shortened(SCRIPT, is_script=True).splitlines() == [
         "/*! kept */",
-        'const url="http://a//b";',
-        'const text="/* stays */";/* stays */',
+        'const url="http://a//b";const text="/* stays */";/* stays */',
         "const end=`/**`;",
     ]
 
@@ -102,11 +101,31 @@ const [ i ]  =  "it's  \\" . split ( ' " ' ) , j = k / l ;
 class M { static #n  =  1 ; get #o ( ) { return  typeof  this . #n } has (p) { return  #n  in  p } }
 const q = (r)  =>  / s  t / . exec ( r )
 for (const { u } of  v)  if  (u)  w  =  u  /  2
+const o = {
+  x, // gone
+  y () {
+    return
+    {
+      x
+    }
+  }
+}
+let z = x
+++z
+z = [
+  ","
+]
+const t = `;
+{
+${ [ x,
+  y ] },
+}`
+(o)
 """
 
 
 def test_scripts_lose_spaces_alone() -> None:
-    """By the parser of node, a script consists of the same parts before and after, and so does each that is served."""
+    """By the parser of node a script has the same parts and the same tree before and after, and so has each of ours."""
     scripts = [("strange", STRANGE, shortened(STRANGE, is_script=True))]
     for path in sorted(STATIC.parent.rglob("*.js")):
         # The one literal over several lines may lose its indentation.

@@ -4,9 +4,10 @@ The rules of this file:
 
 * A file is read once. It is sent compressed to clients that take gzip, from a copy that was made once.
 * Scripts and sheets are sent without their comments, their indentation, their empty lines and the spaces that mean
-  nothing. Line ends stay in scripts, because a statement may end with one (ECMAScript §12.10). A comment that begins
-  with an exclamation mark stays, and so does a file that is small already, as its name (`.min.`) says. A template
-  literal over several lines loses its indentation too, so no script may depend on it.
+  nothing. A statement of a script may end with a line end (ECMAScript §12.10), so one goes only behind `;`, `{` and
+  `,`, where none can end, and before `}`, which ends one as well. A comment that begins with an exclamation mark
+  stays, and so does a file that is small already, as its name (`.min.`) says. A template literal over several lines
+  loses its indentation too, so no script may depend on it.
 * The two forms of a file have entity tags of their own (RFC 9110 §8.8.3.3), and each answer says that it may depend on
   `Accept-Encoding` (§12.5.5).
 """
@@ -38,12 +39,15 @@ _SPACES: Final = re.compile(r"""("[^"]*"|/\*.*?\*/)|;?\s*(\})\s*|\s*([{;,])\s*|(
 """Of a sheet, around what separates; a text in quotes and a comment are left alone (CSS Syntax Level 3 §4)."""
 _TOKEN: Final = re.compile(
     r"""(?P<spaces>[ \t]+)
+    |(?P<line>\n)
     |(?P<comment>//[^\n]*)
     |(?:/\*.*?\*/)
     |(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
     |[\w$]+|.""",
     re.DOTALL | re.VERBOSE,
 )
+_OPEN: Final = (";", "{", ",")
+"""No statement ends behind these."""
 _EXPRESSION: Final = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/")
 """A slash begins one where no value stands before it."""
 _BEFORE: Final = frozenset([*"(,=:[!&|?{};>\n", "return", "typeof", "case", "in", "of"])
@@ -90,7 +94,7 @@ def shortened(text: str, *, is_script: bool) -> str:
 
 
 def _without_spaces(script: str) -> str:
-    """A script without the spaces that part no names, and without the comments behind its code."""
+    """A script without the spaces that part no names, line ends that end nothing, and the comments behind its code."""
     parts: list[str] = []
     braces: list[int] = []
     """Of each template literal that something is being put into: braces that are open in it."""
@@ -101,7 +105,9 @@ def _without_spaces(script: str) -> str:
             before, after = script[found.start() - 1 : found.start()], script[position : position + 1]
             is_parting = bool(_NAME.match(before) and _NAME.match(after)) or before + after in ("++", "--")
             part = " " if is_parting else ""
-        elif found.lastgroup == "comment":
+        elif found.lastgroup == "comment" or (
+            found.lastgroup == "line" and (last in _OPEN or script[position : position + 1] == "}")
+        ):
             part = ""
         elif part == "{" and braces:
             braces[-1] += 1
