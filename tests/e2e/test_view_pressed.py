@@ -269,6 +269,8 @@ def test_a_press_counts_though_the_server_says_late_that_a_token_is_wanted(
     press_while(page, place, answer)
     expect(place).to_have_attribute("title", "clicked")
     expect(page.locator("#sign-in")).to_be_visible()
+    page.emulate_media(media="print")
+    expect(page.locator("#sign-in")).to_be_hidden()
 
 
 def test_no_value_at_the_pointer_of_the_keyboard_changes_while_a_key_is_pressed(slosh: Slosh, page: "Page") -> None:

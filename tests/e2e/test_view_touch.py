@@ -13,9 +13,9 @@ need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, JSHandle, Page
 
 #: A phone, as Chromium is told of one.
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
@@ -133,3 +133,81 @@ def test_on_paper_stands_what_is_read_and_nothing_that_is_pressed(
     for there in ("#topic", ".plot >> nth=0", "#rows tr >> nth=0"):
         expect(page.locator(there)).to_be_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
+
+
+#: How far charts, maps and bands end before the right of what they stand in, where that is 500 pixels wide all at once.
+ENDS = """(root) => {
+  document.body.style.width = "500px";
+  return [...root.querySelectorAll("canvas")].map((canvas) => {
+    const place = canvas.closest(".plot, .band, .paths, figure div").getBoundingClientRect();
+    const { right, height } = canvas.getBoundingClientRect();
+    return [place.right - right, height - (canvas.height / canvas.width) * canvas.clientWidth];
+  });
+}"""
+PLACES = {"on": False, "temp": 21.5, "lat": 48.1, "lon": 11.5}
+
+
+@pytest.fixture
+def open_both(
+    chart_page: "Callable[..., tuple[Slosh, Page]]", new_context: "Callable[..., BrowserContext]"
+) -> "Callable[..., Iterator[tuple[Page, JSHandle, int]]]":
+    """Open the viewer, and an element with the same numbers: the page, what has the canvases, and how many."""
+    slosh, empty = chart_page('<slosh-chart topic="m"></slosh-chart>', unwatched="keep", linger="1h")
+    empty.close()
+
+    def open_pages(**options: object) -> "Iterator[tuple[Page, JSHandle, int]]":
+        slosh.post("m", PLACES, PLACES)
+        for path, root, count in (
+            ("view/m", "document", 3),
+            ("", "document.querySelector('slosh-chart').shadowRoot", 2),
+        ):
+            with trying(path):
+                page = new_context(**options).new_page()
+                page.goto(f"{slosh.url}/{path}")
+                expect(page.locator("canvas:visible")).to_have_count(count)
+                yield page, page.evaluate_handle(root), count
+
+    return open_pages
+
+
+def test_a_chart_is_as_wide_as_the_paper(open_both: "Callable[..., Iterator[tuple[Page, JSHandle, int]]]") -> None:
+    """It was cut at its right, where the newest is: nothing tells a page how wide its paper is."""
+    for page, root, count in open_both():
+        page.emulate_media(media="print")
+        found = page.evaluate(ENDS, root)
+        assert len(found) == count
+        for free, stretched in found:
+            assert 0 <= free < 16
+            assert abs(stretched) < 2
+
+
+#: Whether each canvas has the grid or the ground of a state in the colours for light, and for dark.
+DRAWN = """(root) => {
+  const told = (globalThis.told = {});
+  const look = () => [...root.querySelectorAll("canvas")].map((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const found = new Set();
+    for (let i = 0; i < data.length; i += 4) found.add(data.subarray(i, i + 3).join());
+    const has = (...colours) => colours.some((colour) => found.has(colour));
+    return [has("230,237,239", "219,228,231"), has("29,42,49", "35,49,57")];
+  });
+  for (const type of ["beforeprint", "afterprint"]) addEventListener(type, () => (told[type] = look()));
+}"""
+
+
+def test_what_is_dark_on_a_screen_is_printed_with_the_colours_of_paper(
+    open_both: "Callable[..., Iterator[tuple[Page, JSHandle, int]]]",
+) -> None:
+    for page, root, count in open_both(color_scheme="dark"):
+        page.keyboard.press("p")
+        page.evaluate(DRAWN, root)
+        page.pdf()
+        told = page.evaluate("told")
+        assert told == {"beforeprint": [[True, False]] * count, "afterprint": [[False, True]] * count}
+
+
+def test_on_paper_a_key_has_its_colour(kept: Slosh, open_phone: "Callable[..., Page]") -> None:
+    kept.post("weather", WEATHER, WEATHER)
+    page = open_phone("weather", 6)
+    style = "getComputedStyle(document.querySelector('.key'), '::before').printColorAdjust"
+    assert page.evaluate(style) == "exact"

@@ -34,12 +34,6 @@ const SHEET = `
   --s1: var(--slosh-1, #0b8a83); --s2: var(--slosh-2, #d9772b); --s3: var(--slosh-3, #6c5bd0); --s4: var(--slosh-4, #c23b73);
   --s5: var(--slosh-5, #3a7bd5); --s6: var(--slosh-6, #7f8f1f); --s7: var(--slosh-7, #8a5a3c); --s8: var(--slosh-8, #2e9e54);
   --s9: var(--slosh-9, #b04ac4); --s10: var(--slosh-10, #c9a000); --s11: var(--slosh-11, #5f7480); --s12: var(--slosh-12, #d1493f); }
-@media (prefers-color-scheme: dark) { :host {
-  --ink: var(--slosh-ink, #e5eef1); --muted: var(--slosh-muted, #93a6af); --line: var(--slosh-line, #233139); --grid: var(--slosh-grid, #1d2a31);
-  --panel: var(--slosh-panel, #131d22); --shade: var(--slosh-shade, rgb(229 238 241 / 0.22)); --warn: var(--slosh-warn, #f0b35b);
-  --s1: var(--slosh-1, #4ccfc4); --s2: var(--slosh-2, #f2a65a); --s3: var(--slosh-3, #a99bff); --s4: var(--slosh-4, #ff7eb0);
-  --s5: var(--slosh-5, #74b2ff); --s6: var(--slosh-6, #c3d35a); --s7: var(--slosh-7, #cfa083); --s8: var(--slosh-8, #6fdc95);
-  --s9: var(--slosh-9, #e391f2); --s10: var(--slosh-10, #f0d060); --s11: var(--slosh-11, #a3b7c2); --s12: var(--slosh-12, #ff8d80); } }
 :host([hidden]), [hidden] { display: none !important; }
 figure { margin: 0; background: var(--panel); border: 1px solid var(--line); border-radius: 12px; padding: 10px 8px 4px 12px; }
 figcaption { display: flex; gap: 8px; align-items: baseline; font-weight: 600; }
@@ -63,14 +57,28 @@ figcaption { display: flex; gap: 8px; align-items: baseline; font-weight: 600; }
 .plot { height: var(--height, 240px); }
 canvas[role="img"] { display: block; width: 100%; height: var(--height, 240px); }
 .waiting { color: var(--muted); display: grid; place-content: center; height: var(--height, 240px); text-align: center; }
-.key::before, .u-cursor-pt { forced-color-adjust: none; }
+.key::before, .u-cursor-pt { forced-color-adjust: none; print-color-adjust: exact; }
 .waiting p { margin: 0 8px; overflow-wrap: anywhere; }
 .waiting.beside { height: auto; }
-.u-over { cursor: crosshair; }`;
+.u-over { cursor: crosshair; }
+@media print {
+  .u-over { display: none; }
+  .keys { max-height: none; }
+  :is(.plot, .uplot, .u-wrap, canvas) { width: 100% !important; height: auto !important; }
+}`;
+/** Paper is light. */
+const DARK = `
+@media (prefers-color-scheme: dark) { :host {
+  --ink: var(--slosh-ink, #e5eef1); --muted: var(--slosh-muted, #93a6af); --line: var(--slosh-line, #233139); --grid: var(--slosh-grid, #1d2a31);
+  --panel: var(--slosh-panel, #131d22); --shade: var(--slosh-shade, rgb(229 238 241 / 0.22)); --warn: var(--slosh-warn, #f0b35b);
+  --s1: var(--slosh-1, #4ccfc4); --s2: var(--slosh-2, #f2a65a); --s3: var(--slosh-3, #a99bff); --s4: var(--slosh-4, #ff7eb0);
+  --s5: var(--slosh-5, #74b2ff); --s6: var(--slosh-6, #c3d35a); --s7: var(--slosh-7, #cfa083); --s8: var(--slosh-8, #6fdc95);
+  --s9: var(--slosh-9, #e391f2); --s10: var(--slosh-10, #f0d060); --s11: var(--slosh-11, #a3b7c2); --s12: var(--slosh-12, #ff8d80); } }`;
 
 export class SloshChart extends HTMLElement {
   static observedAttributes = ["topic", "span", "fields", "by", "key", "height", "server", "token", "heading", "zero", "log", "x", "smooth"];
   #root = this.attachShadow({ mode: "open" });
+  #sheet = new CSSStyleSheet();
   #parts;
   #end = () => {};
   #isRestarting = false;
@@ -167,22 +175,31 @@ export class SloshChart extends HTMLElement {
       return this.#tell("failed", error.message);
     }
     const dark = matchMedia("(prefers-color-scheme: dark)");
-    const recolour = () => panels.recolour();
-    dark.addEventListener("change", recolour);
-    const print = () => panels.drawAll();
-    addEventListener("beforeprint", print);
+    /** Draw with the colours that the sheet has now, or for paper, where a chart that is out of sight is seen too. */
+    const recolour = ({ type }) => {
+      this.#dress(type === "beforeprint");
+      panels.recolour();
+      paths.hurry();
+      draw();
+      panels.drawAll();
+    };
+    const told = [[dark, "change"], [globalThis, "beforeprint"], [globalThis, "afterprint"]];
+    for (const [target, type] of told) target.addEventListener(type, recolour);
     tick();
     this.#end = () => {
       isOver = true;
       clearTimeout(timer);
       following.close();
-      dark.removeEventListener("change", recolour);
-      removeEventListener("beforeprint", print);
+      for (const [target, type] of told) target.removeEventListener(type, recolour);
       for (const plot of panels.plots) plot.destroy();
       this.#end = () => {};
     };
     /** For tests: what is drawn. */
     this.view = { lines, feed, shown: view, plots: () => panels.plots };
+  }
+
+  #dress(isForPaper = false) {
+    this.#sheet.replaceSync(isForPaper ? SHEET : SHEET + DARK);
   }
 
   #build() {
@@ -193,9 +210,8 @@ export class SloshChart extends HTMLElement {
     const paths = make("div", { hidden: true });
     this.#told = undefined;
     this.#parts = { state, waiting, charts, paths };
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(SHEET);
-    this.#root.adoptedStyleSheets = [sheet];
+    this.#root.adoptedStyleSheets = [this.#sheet];
+    this.#dress();
     const link = make("link", { rel: "stylesheet", href: new URL("uplot/uPlot.min.css", import.meta.url).href });
     const figure = make("figure", {}, make("figcaption", {}, heading, state), waiting, charts, paths);
     const height = Number(this.getAttribute("height"));

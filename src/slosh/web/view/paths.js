@@ -44,6 +44,11 @@ export class Paths {
     return this.#parts && !this.#host.hidden ? [{ canvas: this.#parts.canvas, lines: this.#tracks }] : [];
   }
 
+  /** The next drawing is not one too many. */
+  hurry() {
+    this.#drawn = -Infinity;
+  }
+
   /** Draw these tracks, with a ring where each was at the time that is pointed at. */
   draw(tracks, partsOf, pointed) {
     if (!isHeld()) this.#host.hidden = !tracks.length;
@@ -73,7 +78,7 @@ export class Paths {
     this.#tracks.slice(0, MOST_KEYS).forEach((track, i) => {
       if (!this.#keys.has(track)) {
         const key = makeKey("Click: hide or show");
-        key.addEventListener("click", () => ((this.#drawn = -Infinity), this.#calls.onHide(track)));
+        key.addEventListener("click", () => (this.hurry(), this.#calls.onHide(track)));
         this.#keys.set(track, key);
         keys.append(key);
       }

@@ -463,8 +463,18 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   KEYS[event.key](event);
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panels.recolour());
-addEventListener("beforeprint", () => panels.drawAll());
+/** Draw with the colours that the sheet has now, or for paper, where those that are out of sight are seen too. */
+function recolour({ type }) {
+  document.documentElement.className = type === "beforeprint" ? "paper" : "";
+  panels.recolour();
+  paths.hurry();
+  isChosen = true;
+  draw(0);
+  panels.drawAll();
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+addEventListener("beforeprint", recolour);
+addEventListener("afterprint", recolour);
 // Ticks for what changes without a message: the rate that sinks, the silence that grows.
 setInterval(() => document.hidden || schedule(), TEXTS);
 setInterval(() => feed.newest && tell("summary", summary(shown.topic, drawnLines(), view)), 15_000);
