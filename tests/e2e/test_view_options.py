@@ -182,19 +182,35 @@ def test_what_is_shown_is_saved_as_a_table_and_as_a_picture(slosh: Slosh, new_pa
 def test_the_past_that_the_server_kept_comes_before_what_the_ring_holds(
     serve: Callable[..., Slosh], new_page: Open
 ) -> None:
-    """The history knows of a spike that the ring has forgotten, for each host."""
+    """The history knows of a spike that the ring has forgotten, for each host, and of no states, as the page says."""
     slosh = serve(queue=4)
     first = view(new_page, slosh, "load")
-    spike = {"host": "a", "load": 60}
+    spike = {"host": "a", "load": 60, "on": True}
     slosh.post("load", {"host": "a", "load": 1}, spike, {"host": "b", "load": 2})
     expect(first.locator("#received")).to_have_text("3")
     expect(first.locator(".key")).to_have_count(2)
     until(lambda: first.evaluate("sloshView.feed.now - sloshView.lines.last"), lambda age: age > 2)
-    slosh.post("load", *({"host": host, "load": 3} for host in "abab"))
+    slosh.post("load", *({"host": host, "load": 3, "on": False} for host in "abab"))
     late = view(new_page, slosh, "load")
     expect(late.locator("#received")).to_have_text("4")
     expect(row(late, "a: load")).to_have_text(["a: load", "3", "1", "60"])
     expect(row(late, "b: load")).to_have_text(["b: load", "3", "2", "3"])
+    expect(late.locator("#rest")).to_have_text(
+        re.compile(r"^Bands begin at \d\d:\d\d:\d\d: of the time before, the server kept numbers alone\.$")
+    )
+    until(lambda: first.evaluate("sloshView.lines.all.size"), lambda size: size == 2)
+    expect(first.locator("#bands b").first).to_have_text("false")
+    expect(first.locator("#rest")).to_be_hidden()
+
+
+def test_so_many_series_as_a_server_may_keep_have_a_past_too(serve: Callable[..., Slosh], new_page: Open) -> None:
+    slosh = serve(queue=1, history="10m", max_series=120, unwatched="keep", linger="1h")
+    slosh.post("t", {f"n{number}": number for number in range(120)})
+    page = new_page(f"{slosh.url}/favicon.svg")
+    with page.expect_response(lambda answer: "history=" in answer.url) as answer:
+        page.goto(f"{slosh.url}/view/t")
+    assert answer.value.status == 200
+    assert len(answer.value.json()["series"]) == 120
 
 
 def test_a_span_that_the_server_does_not_keep_shows_what_it_does(serve: Callable[..., Slosh], new_page: Open) -> None:

@@ -58,6 +58,8 @@ export class Lines {
   without = 0;
   first;
   last;
+  /** Where the messages begin: of the past before them there are numbers alone. */
+  began;
   #by;
   #x;
   #several;
@@ -134,6 +136,7 @@ export class Lines {
       return;
     }
     this.first ??= at;
+    this.began ??= at;
     this.last = Math.max(at, this.last ?? at);
     const row = new Map();
     const present = new Set();

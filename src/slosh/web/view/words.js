@@ -35,6 +35,7 @@ export function leftOut(lines, feed, view, edge, span, isUnticked) {
   } else if (past.some(({ from }) => from > edge - span)) {
     words.push(`Of ${plural(past.length, "topic")} the server keeps less than the last ${duration(span)}.`);
   }
+  if (Math.max(view.from, lines.first) < lines.began && lines.states.shown.length) words.push(`Bands begin at ${clock(lines.began)}: of the time before, the server kept numbers alone.`);
   if (lines.merged && lines.mergedUntil > view.from) words.push(`Before ${clock(lines.mergedUntil)} each ${duration(lines.moment)} is one point, with its lowest and highest, because more came than can be kept: ${plural(lines.merged, "point")} merged.`);
   if (lines.dropped) words.push(`Too many came to be kept: ${plural(lines.dropped, "point")} left out.`);
   const undrawn = [...lines.all.values()].filter((line) => !line.isDrawn && !line.isPlace && isUnticked(line));
