@@ -32,8 +32,20 @@ BEFORE: Final = {
         "httpcore2",
         "truststore",
     ),
+    "tests": (
+        "cryptography.hazmat.primitives.serialization",
+        "cryptography.x509",
+        "hypothesis.stateful",
+        "msgspec.json",
+        "prometheus_client.openmetrics.exposition",
+        "psutil",
+        "pytest",
+        "unittest.mock",
+        "uvloop",
+    ),
 }
-"""The modules that are imported before anything is asked for: those of a server, and those of the other commands."""
+"""The modules that are imported before anything is asked for: those of a server, those of the other commands, and what
+many tests and slosh import, but no slosh."""
 
 
 def pack_own_files() -> None:

@@ -7,6 +7,8 @@ The rules of this file:
 
 * What is forked is `python -m slosh ...` and `python script.py ...` of this very Python, however it is started: by
   `ProcessGroup`, `subprocess.run`, asyncio. All end in `Popen._execute_child`, the only seam that Python has there.
+  Within `forked_tests`, which `make mutations` asks for, also `python -m pytest ...`, from a process that has not
+  imported slosh: each run imports the slosh that its PYTHONPATH names, as it is by then.
 * It is a child of this process, and has what a new process would have: its words, folder, environment, files, session,
   limits. So signals, exit codes and process groups need no care.
 * What a fork cannot follow is started afresh: another LD_PRELOAD, PYTHON... or locale, another user, a function to call
@@ -63,15 +65,16 @@ class Forker:
     """The process that forks. It starts with the first command, and ends with the `close` of its user, or with it.
 
     Args:
-        kind: which modules it imports: those of a server, or those of the other commands.
+        kind: which modules it imports: those of a server, those of the other commands, or those of tests.
+        environment: of the process; this one's where none is given.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, environment: Mapping[bytes, bytes] | None = None) -> None:
         self._ours, theirs = socket.socketpair()
         with theirs, fresh_starts():
             words = [sys.executable, str(_PROGRAM), str(theirs.fileno()), kind]
-            self._process = subprocess.Popen(words, pass_fds=[theirs.fileno()])
-        self.environment = dict(os.environb)
+            self._process = subprocess.Popen(words, pass_fds=[theirs.fileno()], env=environment)
+        self.environment = dict(os.environb if environment is None else environment)
 
     def fork(self, order: Order, files: Sequence[int]) -> int:
         """Start it as a child of this process; its number, or 0 where it could not be started."""
@@ -93,9 +96,13 @@ class Forker:
 
 
 _forkers: dict[str, Forker] = {}
+_testers: dict[bytes, Forker] = {}
+"""Those that fork runs of pytest, by their PYTHONPATH."""
 _lock: Final = threading.Lock()
 _blocks: Final[list[None]] = []
 """One for each block of `fresh_starts` that runs."""
+_tests: Final[list[None]] = []
+"""One for each block of `forked_tests` that runs."""
 _execute: Final = subprocess.Popen._execute_child  # type: ignore[attr-defined]
 _signature: Final = inspect.signature(_execute)
 
@@ -108,6 +115,21 @@ def fresh_starts() -> Iterator[None]:
         yield
     finally:
         _blocks.pop()
+
+
+@contextlib.contextmanager
+def forked_tests() -> Iterator[None]:
+    """Fork the runs of pytest that are started within the block."""
+    former = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+    pytest_sessionstart()
+    _tests.append(None)
+    try:
+        yield
+    finally:
+        _tests.pop()
+        subprocess.Popen._execute_child = former  # type: ignore[attr-defined]
+        while _testers:
+            _testers.popitem()[1].close()
 
 
 def _words(command: object) -> list[bytes]:
@@ -127,6 +149,8 @@ def _kind(words: list[bytes]) -> str:
     """What the process that forks it has imported; nothing where the command has to be started afresh."""
     if words[:1] == [_PYTHON] and words[1:3] == [b"-m", b"slosh"]:
         return "serve" if words[3:4] in ([b"serve"], [b"check"]) else "others"
+    if words[:3] == [_PYTHON, b"-m", b"pytest"] and _tests:
+        return "tests"
     if words[:1] == [_PYTHON] and len(words) > 1 and words[1].endswith(b".py"):
         return "others"
     return ""
@@ -163,15 +187,25 @@ def _order(words: list[bytes], said: Mapping[str, Any]) -> Order | None:
     )
 
 
+def _forker(kind: str, environment: Mapping[bytes, bytes]) -> Forker:
+    """The process that forks commands of a kind; for tests, the one that has their PYTHONPATH."""
+    if kind != "tests":
+        if kind not in _forkers:
+            _forkers[kind] = Forker(kind)
+        return _forkers[kind]
+    path = environment.get(b"PYTHONPATH", b"")
+    if path not in _testers:
+        _testers[path] = Forker(kind, environment)
+    return _testers[path]
+
+
 def _fork(said: Mapping[str, Any]) -> int:
     """Fork what is to be started; 0 where it has to be started otherwise."""
     words = _words(said["args"])
     if _blocks or not (kind := _kind(words)) or (order := _order(words, said)) is None:
         return 0
     with _lock:
-        if kind not in _forkers:
-            _forkers[kind] = Forker(kind)
-        forker = _forkers[kind]
+        forker = _forker(kind, order["environment"])
         if _of_the_start(forker.environment) != _of_the_start(order["environment"]):
             return 0
         three = zip((said["p2cread"], said["c2pwrite"], said["errwrite"]), range(3), strict=True)

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.processes import ProcessGroup, run_group
 from tests import forking
-from tests.forking import fresh_starts
+from tests.forking import forked_tests, fresh_starts
 from tests.running import SLOSH, Running, clean_environment, lives
 
 pytestmark = pytest.mark.skipif(
@@ -173,3 +173,31 @@ def test_what_is_forked_ends_with_the_test_and_what_forks_with_the_session(
         assert not lives(forker.pid)
         assert lives(server.process.pid)
     assert not lives(server.process.pid)
+
+
+@pytest.mark.timeout(600)  # seconds on a machine that does nothing else
+def test_a_run_of_pytest_is_forked_and_tests_what_its_path_names_as_it_is_then(tmp_path: Path) -> None:
+    """A break that is not seen would survive, and one that stays would kill the next."""
+    tmp_path.joinpath("test_it.py").write_text(
+        "from pathlib import Path\nfrom subject import WORD\n\ndef test_it():\n"
+        "    assert b'forked.py' in Path('/proc/self/cmdline').read_bytes()\n    assert WORD == 'whole'\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"]
+    with forked_tests():
+        for name, word in [("a", "whole"), ("b", "broken"), ("a", "broken"), ("b", "whole")]:
+            folder = tmp_path / name
+            folder.mkdir(exist_ok=True)
+            folder.joinpath("subject.py").write_text(f"WORD = {word!r}")
+            environment = clean_environment(
+                PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"
+            )
+            done = run_group(command, cwd=tmp_path, env=environment, timeout=100)
+            assert done.returncode == (0 if word == "whole" else 1), done.stdout
+        forkers = [each.pid for each in forking._testers.values()]
+        assert len(forkers) == 2
+    assert not any(map(lives, forkers))
+
+
+def test_outside_such_a_block_pytest_is_started_afresh() -> None:
+    with ProcessGroup[bytes]([sys.executable, "-m", "pytest", "--version"], stdout=subprocess.DEVNULL) as process:
+        assert not is_forked(process.pid)

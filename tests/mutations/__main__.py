@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.processes import run_group
+from tests.forking import forked_tests
 from tests.mutations.guard import COPY
 from tests.mutations.row import SOURCE, Row, StaleRowError
 from tests.mutations.table import ROWS
@@ -177,7 +178,8 @@ def main() -> int:
     given = parser.parse_args()
     rows = [row for row in ROWS if not given.words or any(word in f"{row.file} {row.line}" for word in given.words)]
     start = time.monotonic()
-    outcomes = try_all(rows, given.jobs)
+    with forked_tests():
+        outcomes = try_all(rows, given.jobs)
     seconds = time.monotonic() - start
     print(summary(outcomes, seconds))
     for outcome in outcomes:

@@ -1,9 +1,14 @@
-"""A pytest plugin: what is tested is the broken copy, and not the slosh that is installed."""
+"""A pytest plugin: what is tested is the broken copy, and not the slosh that is installed.
+
+And an example by which a property fails is not made smaller: that it fails is enough.
+"""
 
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import Phase
 
 import slosh
 
@@ -11,6 +16,14 @@ COPY = "MUTATED_COPY"
 """The variable that says where the copy is."""
 NOT_THE_COPY = 90
 """The exit code when something else would be tested."""
+
+# tests/conftest.py is read later, and its profile and all settings of tests begin with this one.
+hypothesis.settings.register_profile(
+    "unshrunk",
+    hypothesis.settings.default,
+    phases=[each for each in Phase if each not in {Phase.shrink, Phase.explain}],
+)
+hypothesis.settings.load_profile("unshrunk")
 
 
 def pytest_configure() -> None:
