@@ -377,6 +377,8 @@ def test_while_paused_the_ring_of_a_path_goes_with_the_pointer(slosh: Slosh, new
     page = view(new_page, slosh, "bus")
     slosh.post("bus", *({"speed": n, "lat": 52 + n / 9, "lng": 13.4} for n in (1, 2, 3)))
     expect(page.locator("#paths .key b")).to_have_text("52.3333°, 13.4000°")
+    # That a chart has come into sight draws all too, and may come late.
+    until(lambda: page.evaluate("sloshView.plots()[0].data[0].length"), bool)
     page.keyboard.press("p")
     expect(page.locator("#notice")).to_be_visible()
     picture = "document.querySelector('#paths canvas').toDataURL()"
