@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slosh.core.classes import Classes, TopicClass
+from slosh.core.portions import WORK
 from slosh.core.topic import EACH, Topic
 from slosh.engine.memory import MemoryEngine
 from slosh.errors import MemoryFull
@@ -315,6 +316,65 @@ def test_a_lower_bound_is_reached_over_several_turns_and_messages_are_taken_mean
     assert hub.budget.held == sum(topic.weight for topic in hub) <= bound
     assert hub.get("small").first == 1
     assert hub.reclaiming.fell_off == hub.fell_off
+
+
+def turn_until_it_holds(hub: HubOnLoop) -> None:
+    """Let turns go by, in no time, until new bounds hold."""
+    while hub.flushes_owed:
+        hub.flushes_owed -= 1
+        hub.flush(hub.loop.now())
+
+
+def test_a_lower_bound_is_reached_though_one_turn_finds_nothing_among_very_many_topics() -> None:
+    """It was given up then: more than it was held, and messages were refused, though rings could give way."""
+    hub = HubOnLoop(Loop(), max_topics=100_000)
+    for number in range(25_000):
+        Watching(hub, hub.get(str(number)), 0, stays=True)
+    hub.get("idle")
+    hub.append(hub.get("idle"), [b"x" * (100 - EACH)] * 100, hub.loop.now())
+    hub.set_bounds(generous(hub.classes, max_topics=100_000, max_bytes=5000), hub.loop.now())
+    turn_until_it_holds(hub)
+    assert hub.budget.most == 5000
+    assert hub.budget.held == 5000
+
+
+def test_clients_give_way_below_a_lower_bound_though_none_had_to_below_the_one_before() -> None:
+    """A message had found so just before, and then nothing was looked for: the bound was given up."""
+    hub = HubOnLoop(Loop())
+    for number, hub.opener in enumerate(["one"] * 3 + ["other"] * 3 + [""] * 4):
+        Watching(hub, hub.get(str(number)), 100, stays=True)
+        hub.append(hub.get(str(number)), [b"x" * (100 - EACH)] * 100, hub.loop.now())
+    Watching(hub, hub.get("small"), 0, stays=True)
+    hub.set_bounds(generous(hub.classes, max_bytes=hub.budget.held), hub.loop.now())
+    turn_until_it_holds(hub)
+    assert isinstance(take(hub, "small"), MemoryFull)
+    assert hub.fell_off == 0
+    hub.set_bounds(generous(hub.classes, max_bytes=60_000), hub.loop.now())
+    turn_until_it_holds(hub)
+    assert {opener: share.held for opener, share in hub.shares.by_opener.items()} == {
+        "one": 20_000,
+        "other": 20_000,
+        "": 40_000,
+    }
+
+
+def test_a_bound_that_holds_is_not_raised_by_a_turn_that_an_earlier_reload_asked_for() -> None:
+    hub = HubOnLoop(Loop())
+    watching = [Watching(hub, hub.get(str(number)), 10, stays=True) for number in range(10)]
+    for each in watching:
+        hub.append(each.topic, [b"x" * (10_000 - EACH)] * 10, hub.loop.now())
+    hub.turn()
+    bounds = generous(hub.classes, max_bytes=500_000)
+    hub.room = 0
+    hub.set_bounds(bounds, hub.loop.now())
+    hub.room = WORK
+    hub.set_bounds(bounds, hub.loop.now())
+    assert (hub.budget.most, hub.budget.held) == (500_000, 1_000_000)
+    for each in watching:
+        each.leave()
+    hub.loop.advance(1.0)
+    turn_until_it_holds(hub)
+    assert hub.budget.most == 500_000
 
 
 def test_what_gives_way_after_a_lower_bound_holds_gives_way_for_some_messages_and_not_for_one() -> None:

@@ -63,6 +63,7 @@ class Hub(Rings):
         self._new_epoch = new_epoch
         self._unfit: dict[Topic, None] = {}  # topics that have still the bounds of before
         self._is_reloading = False  # whether new bounds do not hold everywhere yet
+        self._is_fitting = False  # whether topics get them still
         self.used_up: SloshError | None = None
         """Why `opener` may create none. For an engine that has to ask whether its topic is active."""
         self.opened = 0
@@ -104,13 +105,14 @@ class Hub(Rings):
         self.histories.most = max(self.histories.most, bounds.max_series)
         self._unfit = dict.fromkeys(self._topics.by_name.values())
         self.deadlines.begin_again()
-        self._is_reloading = True
+        self._is_reloading = self._is_fitting = True
         self._fit_some(now)
         if self._is_reloading and not is_under_way:
             self.put_off(self._fit_more)
 
     def _fit_more(self, shared: Shared) -> None:
-        self._fit_some(shared.now)
+        if self._is_reloading:  # Bounds that came in the turn before may hold everywhere already.
+            self._fit_some(shared.now)
         if self._is_reloading:
             self.put_off(self._fit_more)
 
@@ -120,11 +122,15 @@ class Hub(Rings):
             # Not by iterating: what was deleted is passed over each time.
             topic, _ = self._unfit.popitem()
             self._fit(topic, now)
-        if not self._unfit:
+        if self._unfit:
+            return
+        if self._is_fitting:
+            self._is_fitting = False
             self.histories.most = self.bounds.max_series
             self.classes.settle()
             self.deadlines.settle()
-            self._lower(now)
+            self.reclaiming.begin_again()
+        self._lower(now)
 
     def _lower(self, now: float) -> None:
         """Come a step nearer to the bound of all rings together. It holds once no ring gives way any more."""

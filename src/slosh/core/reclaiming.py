@@ -63,6 +63,19 @@ class Reclaiming:
         self._rings: deque[str] = deque()  # names of topics of the last of them, those that were not shortened lately
         self._gave = False  # whether one of them has given something since
 
+    def begin_again(self) -> None:
+        """Look everywhere again: what was found under other bounds says nothing any more."""
+        self._looked = 0
+        self._fruitless_until = 0.0
+        self._heavy.clear()
+        self._heavy_until = 0.0
+        self._rings.clear()
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a call that found nothing has not looked everywhere: the next one looks on from there."""
+        return self._looked > 0 or bool(self._heavy)
+
     def free(
         self, over: int, names: Sequence[str], topics: Mapping[str, Topic], besides: Topic | None, now: float
     ) -> int:

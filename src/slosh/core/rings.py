@@ -174,12 +174,12 @@ class Rings(Waking):
             topic.kind.counts.fell_off += topic.shorten(over)
             topic.share.give_back(before - topic.weight)
 
-    def _give_way(self, over: int, now: float) -> int:
-        """Have rings give way for no message, until at most `over` bytes are free. Gives how many are.
+    def _give_way(self, over: int, now: float) -> bool:
+        """Have some rings give way for no message, until at most `over` bytes are free. False where none does any more.
 
-        They are some of them; 0 where no ring gives way any more.
+        True also where this turn found none among very many topics, and has not looked at all of them.
         """
-        return self._find_room(min(over, _BEYOND), 0, None, now)
+        return self._find_room(min(over, _BEYOND), 0, None, now) > 0 or self.reclaiming.is_under_way
 
     def _find_room(self, over: int, growth: int, besides: Topic | None, now: float) -> int:
         freed = self.reclaiming.free(over, self._topics.names, self._topics.by_name, besides, now)
