@@ -327,12 +327,13 @@ def turn_until_it_holds(hub: HubOnLoop) -> None:
 
 def test_a_lower_bound_is_reached_though_one_turn_finds_nothing_among_very_many_topics() -> None:
     """It was given up then: more than it was held, and messages were refused, though rings could give way."""
-    hub = HubOnLoop(Loop(), max_topics=100_000)
-    for number in range(25_000):
+    hub = HubOnLoop(Loop())
+    hub.reclaiming.looks = 20
+    for number in range(25):
         Watching(hub, hub.get(str(number)), 0, stays=True)
     hub.get("idle")
     hub.append(hub.get("idle"), [b"x" * (100 - EACH)] * 100, hub.loop.now())
-    hub.set_bounds(generous(hub.classes, max_topics=100_000, max_bytes=5000), hub.loop.now())
+    hub.set_bounds(generous(hub.classes, max_bytes=5000), hub.loop.now())
     turn_until_it_holds(hub)
     assert hub.budget.most == 5000
     assert hub.budget.held == 5000
@@ -356,6 +357,56 @@ def test_clients_give_way_below_a_lower_bound_though_none_had_to_below_the_one_b
         "other": 20_000,
         "": 40_000,
     }
+
+
+def test_a_reload_ends_where_very_many_topics_have_nothing_to_give_and_turns_take_long() -> None:
+    """Each topic, and each client, was looked at again and again as soon as that had taken half a second."""
+    hub = HubOnLoop(Loop())
+    hub.reclaiming.looks = 10
+    hub.opener = "one"
+    for number in range(33):
+        Watching(hub, hub.get(str(number)), 1, stays=True)
+        hub.append(hub.get(str(number)), [b"x" * 1000], hub.loop.now())
+    hub.opener = "other"
+    Watching(hub, hub.get("small"), 0, stays=True)
+    hub.turn()
+    hub.set_bounds(generous(hub.classes, max_bytes=5000), hub.loop.now())
+    turns = 0
+    while hub.flushes_owed and turns < 50:
+        hub.flushes_owed -= 1
+        hub.loop.advance(0.6)
+        hub.flush(hub.loop.now())
+        turns += 1
+    assert turns < 10
+    assert hub.budget.most == 5000
+
+
+def test_clients_give_way_below_a_bound_that_was_lowered_again_meanwhile() -> None:
+    hub = HubOnLoop(Loop())
+    for opener, count in (("one", 100), ("other", 40)):
+        hub.opener = opener
+        Watching(hub, hub.get(opener), 1000, stays=True)
+        hub.append(hub.get(opener), [b"x" * (10_000 - EACH)] * count, hub.loop.now())
+    hub.turn()
+    hub.set_bounds(generous(hub.classes, max_bytes=1_200_000), hub.loop.now())
+    assert hub.budget.most > 1_200_000
+    hub.set_bounds(generous(hub.classes, max_bytes=200_000), hub.loop.now())
+    turn_until_it_holds(hub)
+    assert hub.budget.held == hub.budget.most == 200_000
+
+
+def test_a_lower_bound_is_reached_though_messages_find_nothing_meanwhile() -> None:
+    """They do not ask the topic that they are for, which may be the one that has it all."""
+    hub = HubOnLoop(Loop())
+    hub.append(hub.get("a"), [b"x" * (10_000 - EACH)] * 100, hub.loop.now())
+    hub.turn()
+    hub.set_bounds(generous(hub.classes, max_bytes=100_000), hub.loop.now())
+    assert hub.budget.most > 100_000
+    while hub.flushes_owed:
+        hub.flushes_owed -= 1
+        assert isinstance(take(hub, "a"), MemoryFull)
+        hub.flush(hub.loop.now())
+    assert hub.budget.held == hub.budget.most == 100_000
 
 
 def test_a_bound_that_holds_is_not_raised_by_a_turn_that_an_earlier_reload_asked_for() -> None:

@@ -183,7 +183,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/reclaiming.py",
-        "self._heavy_until = now + _FRUITLESS",
+        "self._heavy_until = now + self._again",
         "self._heavy_until = now",
         "core/test_reclaiming.py::TestOneClient::"
         "test_a_client_whose_rings_have_nothing_to_give_is_not_gone_over_with_each_post",

@@ -129,7 +129,7 @@ class Hub(Rings):
             self.histories.most = self.bounds.max_series
             self.classes.settle()
             self.deadlines.settle()
-            self.reclaiming.begin_again()
+            self.look_anew()
         self._lower(now)
 
     def _lower(self, now: float) -> None:
@@ -141,6 +141,7 @@ class Hub(Rings):
         else:
             self.budget.most = self.bounds.max_bytes
             self._is_reloading = False
+            self.look_anew()
 
     def _fit(self, topic: Topic, now: float) -> None:
         """Give `topic`, which had those of before until now, the bounds that the hub has now."""

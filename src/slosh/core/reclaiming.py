@@ -35,12 +35,15 @@ class Reclaiming:
 
     Args:
         histories: of which some may end.
+        again: seconds until it is looked again, after all topics were gone over and did not have enough.
 
     Attributes:
         fell_off: messages that gave way since the start.
+        looks: topics that are looked at in one call at most.
     """
 
     __slots__ = (
+        "_again",
         "_fruitless_until",
         "_gave",
         "_hand",
@@ -50,11 +53,14 @@ class Reclaiming:
         "_looked",
         "_rings",
         "fell_off",
+        "looks",
     )
 
-    def __init__(self, histories: Histories) -> None:
+    def __init__(self, histories: Histories, again: float = _FRUITLESS) -> None:
         self.fell_off = 0
+        self.looks = _LOOKS
         self._histories = histories
+        self._again = again
         self._hand = 0  # among the names, where it was looked last
         self._looked = 0  # topics that had nothing to give, one after another
         self._fruitless_until = 0.0  # seconds; until then nothing is looked for
@@ -63,18 +69,10 @@ class Reclaiming:
         self._rings: deque[str] = deque()  # names of topics of the last of them, those that were not shortened lately
         self._gave = False  # whether one of them has given something since
 
-    def begin_again(self) -> None:
-        """Look everywhere again: what was found under other bounds says nothing any more."""
-        self._looked = 0
-        self._fruitless_until = 0.0
-        self._heavy.clear()
-        self._heavy_until = 0.0
-        self._rings.clear()
-
     @property
     def is_under_way(self) -> bool:
-        """Whether a call that found nothing has not looked everywhere: the next one looks on from there."""
-        return self._looked > 0 or bool(self._heavy)
+        """Whether some topics, or clients, have still to be looked at, since something was found last."""
+        return not self._fruitless_until or bool(self._heavy)
 
     def free(
         self, over: int, names: Sequence[str], topics: Mapping[str, Topic], besides: Topic | None, now: float
@@ -90,7 +88,7 @@ class Reclaiming:
         freed = 0
         if now < self._fruitless_until:
             return 0
-        for _ in range(min(len(names), _LOOKS)):
+        for _ in range(min(len(names), self.looks)):
             self._hand = (self._hand + 1) % len(names)
             self._looked += 1
             topic = topics[names[self._hand]]
@@ -100,7 +98,7 @@ class Reclaiming:
                 if freed >= over:
                     break
         if self._looked >= len(names):  # since something was found
-            self._fruitless_until = now + _FRUITLESS
+            self._fruitless_until = now + self._again
             self._looked = 0
         return freed
 
@@ -127,7 +125,7 @@ class Reclaiming:
         freed = 0
         if besides is not None and besides.share.opener and besides.share.held + growth > part:
             return 0
-        for _ in range(_LOOKS):
+        for _ in range(self.looks):
             heavy = self._heaviest(part, shares, now)
             if heavy is None or freed >= over:
                 break
@@ -155,7 +153,7 @@ class Reclaiming:
             self._heavy = sorted(
                 (share for share in shares.values() if share.opener and share.held > part), key=_held_of
             )
-            self._heavy_until = now + _FRUITLESS
+            self._heavy_until = now + self._again
         return self._heavy[-1] if self._heavy else None
 
     def _end_histories(self, share: Share[Topic]) -> int:

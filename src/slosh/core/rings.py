@@ -8,6 +8,7 @@ The rules of this file:
   all together.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -51,6 +52,7 @@ class Rings(Waking):
         self.histories = Histories(bounds.max_series)
         """Of those topics that have one."""
         self.reclaiming = Reclaiming(self.histories)
+        self._lowering: Reclaiming | None = None  # for a lower bound of all, while that is being reached
         self.opener = ""
         """For whom topics count that are created now; nothing where no address tells clients apart."""
         self._rolls = False  # whether `_roll` is put off
@@ -174,20 +176,33 @@ class Rings(Waking):
             topic.kind.counts.fell_off += topic.shorten(over)
             topic.share.give_back(before - topic.weight)
 
+    def look_anew(self) -> None:
+        """Forget where was looked for what gives way: a lower bound is reached, or there is another one."""
+        self._lowering = None
+
     def _give_way(self, over: int, now: float) -> bool:
         """Have some rings give way for no message, until at most `over` bytes are free. False where none does any more.
 
-        True also where this turn found none among very many topics, and has not looked at all of them.
+        True also where this turn found none among very many topics, and has not looked at all of them. Each is looked
+        at once, whatever messages find meanwhile: else a reload would not end where turns take long.
         """
-        return self._find_room(min(over, _BEYOND), 0, None, now) > 0 or self.reclaiming.is_under_way
+        lowering = self._lowering
+        if lowering is None:
+            lowering = self._lowering = Reclaiming(self.histories, again=math.inf)
+            lowering.looks = self.reclaiming.looks
+        freed = self._free(lowering, min(over, _BEYOND), 0, None, now)
+        self.reclaiming.fell_off += lowering.fell_off
+        lowering.fell_off = 0
+        return freed > 0 or lowering.is_under_way
 
     def _find_room(self, over: int, growth: int, besides: Topic | None, now: float) -> int:
-        freed = self.reclaiming.free(over, self._topics.names, self._topics.by_name, besides, now)
+        return self._free(self.reclaiming, over, growth, besides, now)
+
+    def _free(self, reclaiming: Reclaiming, over: int, growth: int, besides: Topic | None, now: float) -> int:
+        freed = reclaiming.free(over, self._topics.names, self._topics.by_name, besides, now)
         if freed < over:
             shares = self.shares.by_opener
             # While a lower bound is being reached the part is one of that, whoever asks.
             part = min(self.budget.most, self.bounds.max_bytes) // max(1, len(shares))
-            freed += self.reclaiming.free_of_heavy(
-                over - freed, growth, part, shares, self._topics.by_name, besides, now
-            )
+            freed += reclaiming.free_of_heavy(over - freed, growth, part, shares, self._topics.by_name, besides, now)
         return freed
