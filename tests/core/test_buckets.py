@@ -72,6 +72,18 @@ def test_a_level_that_had_no_memory_and_wrote_over_its_oldest_does_not_grow_in_i
     assert level.forgotten == 10
 
 
+def test_a_number_for_which_there_is_no_memory_at_all_is_known_to_be_missing() -> None:
+    """It was left out, and the history said that nothing had come then."""
+    budget = Budget(2 * 64 * BUCKET)
+    series = Series("a", None, 86_400.0, budget)
+    for second in (60, 61):
+        series.add(second, 1.0)
+    series.close()
+    assert [(len(level), level.forgotten) for level in series.levels] == [(2, -1), (1, -1), (0, 1)]
+    assert known_since(series, Window(86_400.0, 10, 61_000)) == 120_000
+    assert known_since(series, Window(60.0, 10, 61_000)) == 0
+
+
 def test_as_many_widths_as_the_span_needs() -> None:
     assert plan(60.0) == [(1, 124)]
     assert plan(3600.0) == [(1, 3664)]

@@ -236,6 +236,24 @@ def test_a_history_is_cut_to_the_bounds_of_the_process_that_goes_on() -> None:
     assert carry(before, none, 0.0) == 1
 
 
+def test_a_history_that_becomes_longer_while_it_is_handed_over_says_what_it_has() -> None:
+    """A reload comes between two parts: its series have still the length that they had."""
+    CLOCK[0] = 1_700_000_000
+    before, after = engine(history=60.0, linger=1e6), engine(history=86_400.0, linger=1e6)
+    before.hub.open("a", 0.0)
+    for _ in range(300):
+        feed(before, [([{"x": 1}], 1)], 0.0)
+    parts = take(before, 0.0)
+    for _ in range(2):
+        put_back(after, next(parts), LATER)
+    before.hub.set_bounds(after.hub.bounds, 0.0)
+    for part in parts:
+        put_back(after, part, LATER)
+    (series,) = history_of(after)[0].groups()[0].series()
+    assert [len(level) for level in series.levels] == [124, 14, 3]
+    assert known_since(series, Window(86_400.0, 60, CLOCK[0] * 1000)) > (CLOCK[0] - 240) * 1000
+
+
 def test_a_part_of_a_history_is_small() -> None:
     """So that a handover never has all of it in memory a second time."""
     before = engine(history=86_400.0, max_series=20, linger=1e6, queue=2)

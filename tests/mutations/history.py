@@ -6,6 +6,24 @@ row = Row.of
 
 ROWS: tuple[Row, ...] = (
     row(
+        "core/buckets.py",
+        "self.forgotten = number",
+        "pass",
+        "core/test_buckets.py::test_a_number_for_which_there_is_no_memory_at_all_is_known_to_be_missing",
+    ),
+    row(
+        "core/rollups.py",
+        "self._unsized = deque(series for series in self._unsized if series not in gone)",
+        "pass",
+        "core/test_rollups.py::test_series_that_are_gone_are_not_made_longer",
+    ),
+    row(
+        "core/rollups.py",
+        "spent += self._unsized.popleft().resize(self.span)",
+        "self._unsized.popleft().resize(self.span)",
+        "core/test_histories.py::test_series_that_become_longer_or_shorter_in_a_reload_do_so_some_in_a_turn",
+    ),
+    row(
         "core/classes.py",
         "place = min(self._places.patterns_for(name), default=-1)",
         "place = max(self._places.patterns_for(name), default=-1)",

@@ -27,6 +27,11 @@ BUCKET: Final = 45
 """Bytes of a bucket, with what arrays keep for later."""
 _SERIES: Final = 3072
 """Bytes of a series without its buckets, rather too many than too few: its name, its arrays, its place in the tree."""
+_RESIZED: Final = 2048
+_COPIED: Final = 16
+_ADDED: Final = 384
+"""Bytes that count as looked at where a series is made longer or shorter, by the time that it takes: for itself, and
+for each bucket that is copied, or put into one that is wider."""
 _HUGE: Final = 1e300
 """Above this the difference of two numbers may be beyond what a float holds."""
 
@@ -46,7 +51,7 @@ class Level:
         width: as above.
         most: as above.
         taken: bytes that were taken from the budget.
-        forgotten: the number of the newest bucket that was written over; -1 where none was.
+        forgotten: the number of the newest bucket that was written over, or had no memory; -1 where none was.
     """
 
     __slots__ = (
@@ -111,6 +116,8 @@ class Level:
             self._highs[at] = high
             self._means[at] = mean
             self._at = (at + 1) % length
+        else:  # There is no memory for even one.
+            self.forgotten = number
 
     def since(self, number: int) -> "Columns":
         """A copy of the buckets from `number` on, oldest first."""
@@ -210,13 +217,18 @@ class Series:
         value: of that field; None where there is no such field.
         span: seconds that are kept.
         budget: of which the memory is taken.
+
+    Attributes:
+        path, value, span: as above.
+        levels: its buckets, the finest first.
     """
 
-    __slots__ = ("_budget", "_count", "_high", "_low", "_mean", "_second", "levels", "path", "value")
+    __slots__ = ("_budget", "_count", "_high", "_low", "_mean", "_second", "levels", "path", "span", "value")
 
     def __init__(self, path: str, value: str | None, span: float, budget: Account) -> None:
         self.path = path
         self.value = value
+        self.span = span
         self.levels = [Level(width, most, budget) for width, most in plan(span)]
         self._budget = budget
         # Of the second that is under way. It is put into the levels when the next one begins, or when they are read.
@@ -260,9 +272,11 @@ class Series:
         """The finest level that reaches back so many seconds, or the one that reaches back the furthest."""
         return next((level for level in self.levels if level.width * MOST >= span), self.levels[-1])
 
-    def resize(self, span: float) -> None:
-        """Keep so many seconds from now on."""
+    def resize(self, span: float) -> int:
+        """Keep so many seconds from now on. Gives what that cost, as bytes that are looked at."""
         self.close()
+        self.span = span
+        cost = _RESIZED
         had = {level.width: level for level in self.levels}
         seconds = self.levels[0]
         finest = seconds.since(0)
@@ -271,7 +285,9 @@ class Series:
             level = had.pop(width, None)
             if level is not None:
                 level.resize(most)
+                cost += _COPIED * len(level)
             else:
+                cost += _ADDED * len(finest.numbers)
                 level = Level(width, most, self._budget)
                 if seconds.forgotten >= 0:
                     level.forgotten = seconds.forgotten * WIDTHS[0] // width
@@ -281,6 +297,7 @@ class Series:
             self.levels.append(level)
         for level in had.values():
             level.release()
+        return cost
 
     def release(self) -> None:
         """Give its memory back; it must not be used afterwards."""

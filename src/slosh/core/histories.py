@@ -127,9 +127,10 @@ class Histories:
         return spent
 
     def resize(self, topic: Topic) -> None:
-        """Keep as much of the history of `topic` as its class has now."""
+        """Keep as much of the history of `topic` as its class has now, soon: `go_on` sees to that."""
         if topic.rollups is not None:
-            topic.rollups.resize(self.span_of(topic), self.most)
+            if topic.rollups.resize(self.span_of(topic), self.most):
+                self._unfinished[topic] = None
         elif topic.kind.history:
             self.begin(topic)
 

@@ -9,7 +9,8 @@ The rules of this file:
 * A topic that a publisher has ended lingers as any other does, so that late readers get all of it. A watcher of it
   is woken at once, because nothing else will come.
 * New bounds count at once for what is created, and for each topic as soon as it is asked for by its name. The others
-  get them in the next turns (`_fit_some`): each topic has all of the bounds of before, or all of the new ones.
+  get them in the next turns (`_fit_some`): each topic has all of the bounds of before, or all of the new ones. Series
+  of its history become longer or shorter in the turns after that (`Rollups.work`).
 * A lower bound of all together is reached in turns as well (`_lower`): until then it is what is held. One message that
   found all of the difference still there would have to free it in one turn.
 
@@ -129,7 +130,7 @@ class Hub(Rings):
             self.histories.most = self.bounds.max_series
             self.classes.settle()
             self.deadlines.settle()
-            self.look_anew()
+            self.forget_search()
         self._lower(now)
 
     def _lower(self, now: float) -> None:
@@ -141,7 +142,7 @@ class Hub(Rings):
         else:
             self.budget.most = self.bounds.max_bytes
             self._is_reloading = False
-            self.look_anew()
+            self.forget_search()
 
     def _fit(self, topic: Topic, now: float) -> None:
         """Give `topic`, which had those of before until now, the bounds that the hub has now."""

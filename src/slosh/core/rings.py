@@ -176,7 +176,7 @@ class Rings(Waking):
             topic.kind.counts.fell_off += topic.shorten(over)
             topic.share.give_back(before - topic.weight)
 
-    def look_anew(self) -> None:
+    def forget_search(self) -> None:
         """Forget where was looked for what gives way: a lower bound is reached, or there is another one."""
         self._lowering = None
 

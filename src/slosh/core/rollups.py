@@ -7,6 +7,7 @@ The rules of this file:
 * A series is a numeric member of the messages, by its path, and where a field tells series apart the value of that.
   What is in arrays, and what is no finite number, is none.
 * Members with one path are one series: `{"a.b":1}` and `{"a":{"b":1}}` alike.
+* Where a reload makes a history longer or shorter its series become so one after the other, in the same portions.
 * Omissions are counted: numbers for which there are too many series, and messages that are too large, or that
   came faster than they could be looked into.
 """
@@ -75,6 +76,7 @@ class Rollups:
         "_most",
         "_queue",
         "_skips",
+        "_unsized",
         "missed",
         "readers",
         "rolled",
@@ -96,6 +98,7 @@ class Rollups:
         self._skips = False  # whether what comes next is the first that is known
         self._groups: dict[str, Group] = {}  # the one that was asked for last stands last
         self._queue: deque[_WaitingMessages] = deque()
+        self._unsized: deque[Series] = deque()  # that have still as many seconds as before
 
     def group(self, by: str) -> Group | None:
         """The series that are told apart by the field `by`; None where they are not made."""
@@ -188,11 +191,15 @@ class Rollups:
             self.waiting += _WAITING_TOGETHER
 
     def work(self, most: int) -> int:
-        """Look into messages that wait, until what that costs has come to `most` bytes. Gives what it cost.
+        """Resize series, and look into messages that wait, until what that costs has come to `most` bytes.
 
-        There is nothing left when it is less than `most`.
+        Gives what it cost. There is nothing left when that is less than `most`.
         """
         spent = 0
+        while self._unsized:
+            if spent >= most:
+                return spent
+            spent += self._unsized.popleft().resize(self.span)
         while self._queue:
             first = self._queue[0]
             while first.at < len(first.messages):
@@ -209,20 +216,23 @@ class Rollups:
             self._queue.popleft()
         return min(spent, most - 1)
 
-    def resize(self, span: float, most: int) -> None:
-        """Keep so many seconds, of so many series, from now on; those that are there stay."""
+    def resize(self, span: float, most: int) -> bool:
+        """Keep so many seconds, of so many series, from now on; those that are there stay.
+
+        Gives whether series have to be made longer or shorter for it, which `work` does.
+        """
         self._most = most
         if span != self.span:
             self.span = span
-            for group in self._groups.values():
-                for series in group.series():
-                    series.resize(span)
+            self._unsized = deque(series for group in self._groups.values() for series in group.series())
+        return bool(self._unsized)
 
     def release(self) -> None:
         """Give the memory back; it must not be used afterwards."""
         for by in list(self._groups):
             self._drop(by)
         self._queue.clear()
+        self._unsized.clear()
         self.waiting = 0
 
     def _drop(self, by: str) -> None:
@@ -230,6 +240,9 @@ class Rollups:
         for series in group.series():
             series.release()
             self._count -= 1
+        if self._unsized:
+            gone = set(group.series())
+            self._unsized = deque(series for series in self._unsized if series not in gone)
         for waiting in self._queue:
             if waiting.group is group:
                 self.waiting -= weigh_waiting(waiting.messages[waiting.at :]) - _WAITING_TOGETHER

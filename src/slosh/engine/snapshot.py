@@ -18,7 +18,6 @@ import msgspec
 
 from slosh.core.buckets import Columns, Level, Series
 from slosh.core.groups import Group
-from slosh.core.rollups import Rollups
 from slosh.core.topic import Topic
 from slosh.engine.base import Published
 from slosh.engine.memory import MemoryEngine
@@ -155,7 +154,7 @@ def _take_history(engine: MemoryEngine, topic: Topic) -> Iterator[bytes]:
     size = 0
     for group in groups:
         for names, series in group.named_series():
-            states.append(_state_of_series(topic, rollups, group, names, series))
+            states.append(_state_of_series(topic, group, names, series))
             size += sum(len(level.numbers) for level in states[-1].levels)
             if size >= _BYTES_AT_A_TIME:
                 yield _encoder.encode(Snapshot(series=states))
@@ -164,12 +163,12 @@ def _take_history(engine: MemoryEngine, topic: Topic) -> Iterator[bytes]:
         yield _encoder.encode(Snapshot(series=states))
 
 
-def _state_of_series(topic: Topic, rollups: Rollups, group: Group, names: list[str], series: Series) -> SeriesState:
+def _state_of_series(topic: Topic, group: Group, names: list[str], series: Series) -> SeriesState:
     series.close()
     path = [name.encode("utf-8", "surrogatepass") for name in names]
     value = None if series.value is None else series.value.encode("utf-8", "surrogatepass")
     levels = [_state_of_level(level) for level in series.levels]
-    return SeriesState(topic.name, group.by, path, value, rollups.span, levels)
+    return SeriesState(topic.name, group.by, path, value, series.span, levels)
 
 
 def _state_of_level(level: Level) -> LevelState:
