@@ -55,7 +55,7 @@ class Histories:
     def begin(self, topic: Topic, by: str = "") -> Rollups:
         """The history of `topic` with the series that are told apart by the field `by`; begun where there is none.
 
-        What the ring holds is in them as soon as `Rollups.rolled` has come to what is the topic's `last` now.
+        What the ring holds is in them as soon as `Rollups.has` says so of what is the topic's `last` now.
         """
         rollups = topic.rollups
         if rollups is None:

@@ -216,6 +216,15 @@ class Rollups:
             self._queue.popleft()
         return min(spent, most - 1)
 
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether series were begun that have not all yet that the ring held then."""
+        return bool(self._queue) and self._queue[0].group is not None  # It stands in front of all else that waits.
+
+    def has(self, upto: int) -> bool:
+        """Whether all messages up to the offset `upto` are in the series, also in those that were begun after them."""
+        return self.rolled >= upto and not self.is_catching_up
+
     def resize(self, span: float, most: int) -> bool:
         """Keep so many seconds, of so many series, from now on; those that are there stay.
 

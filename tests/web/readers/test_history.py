@@ -58,6 +58,39 @@ def test_the_columns_have_as_many_elements_as_points_and_an_empty_step_is_null(m
     assert (told["max"], told["next"]) == (3, "epoch000.3")
 
 
+@pytest.mark.parametrize("by", ["", "&by=host"])
+def test_an_answer_has_all_that_the_ring_held_however_long_that_takes(make_site: MakeSite, by: str) -> None:
+    """It was given after one turn, with the numbers of the thousand messages that this one had room for."""
+    site = make_site(unwatched="keep", queue=5000)
+    if by:
+        ask(site)
+    for _ in range(3):
+        body = b"\n".join([b'{"a":1,"b":2,"host":"h"}'] * 1000)
+        assert site.post("/topics/a", body, Content_Type="application/x-ndjson").status == 200
+    told = ask(site, HISTORY + by)
+    assert {each["path"]: sum(each["count"]) for each in told["series"]} == {"a": 3000, "b": 3000}
+    assert told["next"] == "epoch000.3000"
+
+
+def test_answers_by_more_fields_than_are_kept_have_all_each(make_site: MakeSite) -> None:
+    """Series that a later request had end before the answer was made were told as empty, and known from the first."""
+    site = make_site(unwatched="keep", queue=5000)
+    fields = "cdefgh"
+    message = b'{"a":1,%b}' % b",".join(b'"%c":"x"' % field for field in fields.encode())
+    for _ in range(3):
+        body = b"\n".join([message] * 1000)
+        assert site.post("/topics/a", body, Content_Type="application/x-ndjson").status == 200
+    clients = [site.connect() for _ in fields]
+    for client, field in zip(clients, fields, strict=True):
+        client.wire.unread.append(request("GET", f"{HISTORY}&by={field}"))
+    for client in clients:
+        client.wire.feed()
+    site.advance(1)
+    for client in clients:
+        told = client.next().json
+        assert [(each["path"], each["by"], sum(each["count"])) for each in told["series"]] == [("a", "x", 3000)]
+
+
 def test_next_is_where_a_reader_goes_on_without_a_gap_or_a_double(site: Site) -> None:
     site.get("/topics/a?wait=0")
     post(site, 1, 2, 3)

@@ -137,7 +137,9 @@ class History(Reader):
         assert isinstance(subscription, OneTopic)  # noqa: S101 - of one topic, which was checked
         topic = subscription.topic
         hub = self.engine.hub
-        rollups = hub.begin_history(topic, self.wanted.by)
+        rollups = topic.rollups
+        if rollups is None or not rollups.is_catching_up:  # else it begins in its turn
+            rollups = hub.begin_history(topic, self.wanted.by)
         answer = _Answer(connection, self, topic, rollups)
         connection.hold(answer)
         self.state.backlog.add(answer, hub)
@@ -168,7 +170,7 @@ class _Answer(Exchange):
             return 0
         window = self._window
         if window is None:
-            if self._topic.rollups is self._rollups and (self._rollups.readers or self._rollups.rolled < self._upto):
+            if self._waits():
                 return -1
             try:
                 window = self._begin()
@@ -181,6 +183,21 @@ class _Answer(Exchange):
             self._leave()
             self._finish()
         return spent
+
+    def _waits(self) -> bool:
+        """Whether the series have still to come to what is asked for.
+
+        Where other fields are asked for at the same time they begin here, one after the other: each that begins may be
+        the end of another.
+        """
+        topic, rollups, by = self._topic, self._rollups, self._action.wanted.by
+        if topic.rollups is not rollups:
+            return False  # The topic's life is over, or there was no memory for its history.
+        if rollups.readers or rollups.is_catching_up:
+            return True
+        if rollups.group(by) is None:
+            self._action.engine.hub.begin_history(topic, by)
+        return not rollups.has(self._upto)
 
     def fail(self) -> None:
         """As the base says."""
@@ -211,7 +228,7 @@ class _Answer(Exchange):
                 f"array. Ask for points={_CELLS // count} or fewer, or for some series with path.",
             )
         known_from = max(
-            [group.since if group is not None else 0, *(known_since(each, window) for each in self._series)]
+            [group.since if group is not None else now, *(known_since(each, window) for each in self._series)]
         )
         known_from = max(known_from, now - int((server.now() - topic.created_at) * 1000))
         self._facts = {
