@@ -22,13 +22,25 @@ from pathlib import Path
 from typing import Any, Final
 
 BEFORE: Final = {
-    "serve": ("slosh.cli", "slosh.commands.serve", "slosh.server", "slosh.signals", "slosh.takeover", "uvloop"),
+    "serve": (
+        "slosh.cli",
+        "slosh.commands.serve",
+        "slosh.server",
+        "slosh.signals",
+        "slosh.takeover",
+        "uvloop",
+        "encodings.idna",
+        "slosh.engine.redis.engine",  # whose library takes longer than all else
+    ),
     "others": (
         "slosh.cli",
         "slosh.client",
         "slosh.commands.pub",
         "slosh.commands.sub",
+        "slosh.commands.bridge",
+        "slosh.commands.upstream_redis",
         "anyio.streams.tls",
+        "encodings.idna",
         "httpcore2",
         "truststore",
     ),
@@ -60,7 +72,8 @@ def main() -> list[str]:
     del sys.path[0]  # the folder of this file
     asked = socket.socket(fileno=int(sys.argv[1]))
     for name in BEFORE[sys.argv[2]]:
-        import_module(name)
+        with contextlib.suppress(ModuleNotFoundError):  # The library of an extra that is not installed.
+            import_module(name)
     if sys.argv[2] == "serve":
         pack_own_files()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The process of the tests decides when this one ends.
