@@ -403,6 +403,16 @@ def test_nothing_stays_selected_after_a_drag(slosh: Slosh, new_page: Open) -> No
     assert address(page) == zoomed
 
 
+#: What is dragged over, as each chart shows it: from which pixel, and how many.
+SELECTED = "[...document.querySelectorAll('.u-select')].map(({ style }) => [style.left, style.width].map(parseFloat))"
+
+
+def draw(page: "Page") -> None:
+    """Wait until the charts were drawn once more, whatever moved before."""
+    before = page.evaluate("sloshView.drawings()")
+    until(lambda: page.evaluate("sloshView.drawings()"), lambda seen: seen > before + 1)
+
+
 def test_a_press_and_a_drag_mean_where_the_pointer_is_though_the_charts_have_moved_since(
     slosh: Slosh, new_page: Open
 ) -> None:
@@ -411,40 +421,61 @@ def test_a_press_and_a_drag_mean_where_the_pointer_is_though_the_charts_have_mov
     slosh.post("kitchen", {"a": 1, "far": 1000}, {"a": 2, "far": 2000})
     expect(page.locator(".chart")).to_have_count(2)
     expect(page.locator("#empty")).to_be_hidden()
-    selected = (
-        "[...document.querySelectorAll('.u-select')].map(({ style }) => [style.left, style.width].map(parseFloat))"
-    )
-
-    def draw() -> None:
-        before = page.evaluate("sloshView.drawings()")
-        until(lambda: page.evaluate("sloshView.drawings()"), lambda seen: seen > before + 1)
 
     def rest(place: float, seconds: int) -> None:
         page.mouse.move(box["x"] + box["width"] * place, box["y"] + 50)
         page.evaluate(
             f"() => {{ const now = performance.now.bind(performance); performance.now = () => now() + {seconds}e3; }}"
         )
-        draw()
+        draw(page)
 
     for chart in (0, 1):
         with trying(chart):
             box = still(page.locator(".u-over").nth(chart))
             rest(0.4, 12)
             page.mouse.down()
-            draw()
+            draw(page)
             page.mouse.up()
             assert "from=" not in address(page), "nothing was dragged"
             rest(0.25, 3)
             page.mouse.down()
             page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 50, steps=4)
-            draw()
-            one, other = page.evaluate(selected)
+            draw(page)
+            one, other = page.evaluate(SELECTED)
             assert other == pytest.approx(one, abs=1)
             page.mouse.up()
             zoomed = [float(each) for each in re.findall(r"(?:from|to)=([\d.]+)", address(page))]
             assert zoomed[1] - zoomed[0] == pytest.approx(5, abs=0.1)
             page.keyboard.press("0")
             expect(page.locator("#zoomed")).to_be_hidden()
+
+
+def test_a_drag_means_where_a_chart_is_though_the_page_has_moved_below_the_pointer(
+    slosh: Slosh, new_page: Open
+) -> None:
+    """As when the words of an empty page go, or those of a pause."""
+    page = view(new_page, slosh, f"kitchen?from={time.time() - 10:.3f}&to={time.time() + 10:.3f}")
+    slosh.post("kitchen", {"a": 1, "far": 1000}, {"a": 2, "far": 2000})
+    expect(page.locator(".chart")).to_have_count(2)
+    expect(page.locator("#zoomed")).to_be_visible()
+    zoomed = address(page)
+    page.evaluate("document.body.style.paddingTop = '100px'")
+    box = still(page.locator(".u-over").first)
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.up()
+    draw(page)
+    page.evaluate("document.body.style.paddingTop = '0'")
+    box = still(page.locator(".u-over").first)
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 50)
+    page.mouse.down()
+    for part in (0.502, 0.505):
+        page.mouse.move(box["x"] + box["width"] * part, box["y"] + 50)
+        draw(page)
+        one, other = page.evaluate(SELECTED)
+        assert other == pytest.approx(one, abs=1)
+    page.mouse.up()
+    assert address(page) == zoomed, "too little to be meant"
 
 
 def test_several_topics_share_the_page(slosh: Slosh, new_page: Open) -> None:

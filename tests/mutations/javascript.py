@@ -355,6 +355,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/view/plot.js",
+        "plot.syncRect(true);",
+        "",
+        "e2e/test_view.py::test_a_drag_means_where_a_chart_is_though_the_page_has_moved_below_the_pointer",
+    ),
+    row(
+        "web/view/plot.js",
         "plot.setCursor({ left: event.clientX - plot.rect.left, top: 0 }, true, true);",
         "",
         "e2e/test_view.py::test_a_press_and_a_drag_mean_where_the_pointer_is_though_the_charts_have_moved_since",
