@@ -55,6 +55,32 @@ def rows(text: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
+PASSED_ON = (
+    "proxy_http_version 1.1;",
+    "proxy_set_header Host $http_host;",
+    "proxy_set_header X-Forwarded-Proto $scheme;",
+    "proxy_set_header Upgrade $http_upgrade;",
+    "proxy_set_header Connection $",
+)
+"""What `slosh doctor` looks for behind nginx, in each location of slosh: streams, own pages, cookies, WebSockets."""
+
+
+def test_every_configuration_of_nginx_passes_on_what_slosh_doctor_looks_for() -> None:
+    """A location `/topics/` makes nginx answer 301 to a request for the list of topics."""
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES if page.name != "CHANGELOG.md")
+    assert "location /topics/" not in text
+    blocks = re.findall(r"```nginx[^\n]*\n(.*?)```", text, re.DOTALL)
+    locations = [
+        (path.strip(), " ".join(lines.split()))
+        for block in blocks
+        for path, lines in re.findall(r"location ([^{]+)\{(.*?)\n *\}", block, re.DOTALL)
+        if re.search(r"proxy_pass http://(127\.0\.0\.1:8000|slosh);", lines)
+    ]
+    assert len(locations) >= 4
+    lacks = [f"{path}: {line}" for path, lines in locations for line in PASSED_ON if line not in lines]
+    assert (lacks, {path for path, _ in locations}) == ([], {"/", "/topics"})
+
+
 @each_of("page", PAGES, ids=named)
 def test_every_link_to_a_file_or_a_heading_leads_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8"))):

@@ -201,7 +201,8 @@ def test_everything_behind_nginx_which_asks_the_application(follow: Callable[[st
             assert ask(port, "GET", "/topics/users/bob/news?wait=0", Cookie="user=ann")[0] == 403
             assert ask(port, "POST", "/topics/users/ann/news", body=1, Cookie="user=ann")[0] == 403
             assert ask(port, "GET", "/topics/users/ann/news?wait=0")[0] == 401
-            assert ask(port, "GET", "/topics")[0] == 301  # nginx adds a slash, and the application says no to that
+            assert ask(port, "GET", "/topics")[0] == 401
+            assert ask(port, "GET", "/topics", Cookie="user=ann")[0] == 403  # by the application
             assert ask(server.port, "GET", "/topics/users/ann/news?wait=0")[0] == 401  # past nginx
 
 

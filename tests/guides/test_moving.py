@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from tests.e2e.conftest import CHROMIUM
 from tests.e2e.server import Serving, curl, until
 from tests.guides.guide import GUIDES, Program, copy, programs
 from tests.guides.test_frameworks import django_admin, start_project
-from tests.running import PATIENCE, Running, clean_environment
+from tests.running import PATIENCE, SLOSH, Running, clean_environment
 
 
 def heard(url: str, publish: Callable[[], object]) -> object:
@@ -213,6 +214,22 @@ def test_from_nchan_after(tmp_path: Path) -> None:
                 topic.replace("http", "ws") + "?since=earliest", subprotocols=[Subprotocol("slosh")]
             ) as socket:
                 assert json.loads(socket.recv(PATIENCE))["res"][0] == {"t": 21.5}
+
+
+@pytest.mark.parametrize("page", ["from-nchan", "README"])
+def test_slosh_doctor_finds_nothing_behind_nginx_as_the_documents_have_it(tmp_path: Path, page: str) -> None:
+    text = programs("from-nchan")["after.conf"] if page != "README" else ""
+    if not text:
+        readme = (GUIDES.parent.parent / "README.md").read_text(encoding="utf-8")
+        text = readme.partition("```nginx\n")[2].partition("```")[0]
+    with (
+        Serving(tmp_path, "--root=none", "--max-wait=50s") as serving,
+        Nginx(tmp_path, text.replace("127.0.0.1:8000", f"127.0.0.1:{serving.port}")) as nginx,
+    ):
+        done = subprocess.run(
+            [*SLOSH, "doctor", nginx.url], capture_output=True, text=True, check=False, env=clean_environment()
+        )
+        assert done.returncode == 0, done.stdout
 
 
 PUSHPIN = """
