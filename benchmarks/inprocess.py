@@ -1,5 +1,7 @@
 """slosh's work without sockets, for a tool that counts: `python -P benchmarks/inprocess.py WORK ROUNDS`.
 
+`accept` alone has sockets and the server's own event loop, because these are its work.
+
 Hub, engine, routes and connections are the server's own; the event loop and the transports are the least that these
 need, and its clock stands still, so that two runs do the same to the last instruction. It imports nothing of this
 package, so that a virtual environment with nothing but slosh can run it.
@@ -7,8 +9,12 @@ package, so that a virtual environment with nothing but slosh can run it.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
 import sys
 from collections import deque
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,12 +22,14 @@ from slosh.access.rights import ALL
 from slosh.access.rules import AccessRules
 from slosh.access.tokens import StaticToken, hash_token
 from slosh.engine.memory import MemoryEngine
+from slosh.http1.accepting import Accepting
 from slosh.http1.heads import Heads
-from slosh.http1.protocol import HttpConnection
+from slosh.http1.phases import HELD
+from slosh.http1.protocol import HttpConnection, connect
 from slosh.http1.state import ServerState
 from slosh.parts import find_root, make_hub
 from slosh.settings import Settings
-from slosh.startup import spare_collector
+from slosh.startup import loop_factory, spare_collector
 from slosh.web.files import DocumentRoot
 from slosh.web.readers.cookies import cookie_name
 from slosh.web.routes import Routes
@@ -33,6 +41,7 @@ MESSAGE = b'{"bench":"%b"}' % (b"x" * 88)
 """Of 100 bytes, as the load generator's."""
 NOON = 1_800_000_000.0
 READERS = {
+    "accept": 100,
     "publish": 0,
     "publish-ids": 0,
     "publish-lengths": 0,
@@ -51,6 +60,8 @@ TOKEN = "slosh_0123456789abcdef0123456789abcdef"
 PEER = ("127.0.0.1", 50_000)
 PUBLISHES = 200
 """In a round of the works that publish alone."""
+AT_ONCE = 25
+"""Clients that are in the system's queue together, in the work that accepts."""
 
 
 class Loop:
@@ -175,7 +186,7 @@ def vary(name: str, number: int) -> tuple[bytes, bytes]:
 
 
 def make_server(
-    loop: Loop, max_keys: int = Settings().max_keys, access: AccessRules | None = None
+    loop: Loop | asyncio.AbstractEventLoop, max_keys: int = Settings().max_keys, access: AccessRules | None = None
 ) -> tuple[ServerState, Heads]:
     """A server apart from its listeners, with default settings but for these."""
     settings, any_loop = Settings(max_keys=max_keys, access=access), cast("Any", loop)
@@ -192,8 +203,43 @@ def guarded() -> AccessRules:
     return AccessRules(tokens=(StaticToken("bench", hash_token(TOKEN), ALL, float("inf")),))
 
 
+async def accept(rounds: int) -> None:
+    """Accept clients that come some at a time, each with a poll, and hold it."""
+    loop = asyncio.get_running_loop()
+    server, heads = make_server(loop)
+    server.now = repeat(1_000.0).__next__
+    poll = b"GET /topics/bench?since=now HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=READERS["accept"]))
+        listener.settimeout(0.0)
+        accepting = Accepting(server, partial(connect, server, heads), [listener])
+        accepting.clock = repeat(1_000.0).__next__  # Else how many come in a turn would be the machine's to say.
+        given = listener.dup()
+        given.settimeout(0.0)
+        accepts = await loop.create_server(accepting.connect, sock=given)
+        for _ in range(rounds):
+            for _ in range(READERS["accept"] // AT_ONCE):
+                clients = [stack.enter_context(socket.socket()) for _ in range(AT_ONCE)]
+                for client in clients:
+                    client.connect(listener.getsockname())
+                    client.send(poll)
+                wanted = server.accepted + AT_ONCE
+                while sum(cast("Any", each).phase == HELD for each in server.connections) < wanted:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+        accepts.close()
+        await accepting.stop()
+        for each in list(server.connections):
+            each.abandon()
+        await accepts.wait_closed()
+
+
 def work(name: str, rounds: int) -> None:
     """Do it. In a round each reader gets one message, and asks again."""
+    if name == "accept":
+        spare_collector()
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(accept(rounds))
+        return
     loop = Loop()
     is_mixed, has_topics = name.endswith("-mix"), name.startswith("topics")
     # So few keys that they are there before anything is counted.

@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(__file__).with_name("inprocess.py")
 ROUNDS = (5, 15)
-COUNTED = ("CPyPy_protocol___HttpConnection___data_received", "CPyPy_waking___Waking___flush")
-"""As mypyc names what Python calls: `module___Class___method`."""
+COUNTED = (
+    "CPyPy_protocol___HttpConnection___data_received",
+    "CPyPy_waking___Waking___flush",
+    "CPyPy_protocol___HttpConnection___connection_made",
+    "CPyPy_accepting___Accepting____accept_more",
+    "CPyPy_accepting___Accepting____end_beginning",
+)
+"""As mypyc names what Python calls: `module___Class___method`. None calls another, which would end the count."""
 
 
 class Work(NamedTuple):
@@ -52,6 +58,7 @@ WORKS = {
     "publish-keys-full": Work(200, "the same where there are as many keys as are kept"),
     "publish-mix": Work(200, "the same by chance: bodies to 3,000 bytes, a token, often a key and a proxy's fields"),
     "topics-mix": Work(500, "a message through one of 500 topics, with such publishes, and places named in four ways"),
+    "accept": Work(100, "a client that is accepted with its poll, which is held; with what the event loop does for it"),
     "browser": Work(200, "a delivery to one of 200 readers with a browser's header fields, and its next poll"),
 }
 

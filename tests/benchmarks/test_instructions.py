@@ -13,6 +13,7 @@ import pytest
 from benchmarks import inprocess, instructions
 from benchmarks.instructions import COUNTED, WORKS, CountError, Counts, annotated, count, listed, run, table
 from slosh.core.hub import Hub
+from slosh.http1.accepting import Accepting
 from slosh.http1.protocol import HttpConnection
 from tests.conftest import lacking, need
 
@@ -65,7 +66,8 @@ def test_a_listing_is_read_without_the_folders_of_whoever_built_it() -> None:
 
 def test_what_is_counted_is_named_as_the_compiler_names_it() -> None:
     """A method that has moved to another class would not be counted, and all would look cheaper."""
-    for method in (HttpConnection.data_received, Hub.flush):
+    accepting = (Accepting._accept_more, Accepting._end_beginning, HttpConnection.connection_made)
+    for method in (HttpConnection.data_received, Hub.flush, *accepting):
         _, _, module = method.__module__.rpartition(".")
         assert f"CPyPy_{module}___{method.__qualname__.replace('.', '___')}" in COUNTED
 

@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import gc
+import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from slosh.http1 import accepting
-from slosh.http1.accepting import MOST_ASIDE
+from slosh.http1.accepting import MOST_ASIDE, Place, find_ended
 from slosh.server import Server
 from slosh.settings import Settings
 from slosh.startup import loop_factory
@@ -84,6 +86,7 @@ def test_each_of_a_crowd_that_has_gone_has_its_descriptor_closed_once(loop: str,
 
     async def work(server: Server) -> None:
         assert server._state is not None
+        gc.collect()  # What other tests left open, in cycles, is closed now and not while this one counts.
         state, before = server._state, open_files()
         for _ in range(3):
             with clients() as connect:
@@ -197,3 +200,88 @@ def test_what_is_put_aside_is_closed_with_the_server(loop: str) -> None:
             assert not accepting._beginning
 
     serve(work, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_of_those_that_are_accepted_here_no_descriptor_is_asked_for(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look whether one is spare costs as much as the accepting, and the number was there already."""
+    looks = 0
+    fstat = os.fstat
+
+    def look(number: int) -> os.stat_result:
+        nonlocal looks
+        looks += 1
+        return fstat(number)
+
+    async def work(server: Server) -> None:
+        assert server._state is not None
+        with clients() as connect:
+            waiting = [connect(server) for _ in range(200)]
+            with monkeypatch.context() as patch:
+                patch.setattr("slosh.http1.state.os.fstat", look)
+                for client in waiting:
+                    client.send(REQUEST)
+                edge = server._state
+                await until(lambda: edge.requests == 200)
+            # asyncio's own loop asks the factory for a connection as any loop does, and knows no number.
+            assert (looks < 50) == (loop == "uvloop")
+
+    serve(work, loop)
+
+
+def test_one_look_tells_which_of_the_clients_have_ended() -> None:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listener.setblocking(False)
+        ends = [stack.enter_context(socket.create_connection(listener.getsockname(), PATIENCE)) for _ in range(4)]
+        place = Place(listener)
+        numbers = place.accept(9, 1 << 30)
+        accepted = [stack.enter_context(place.make_socket(number)) for number in numbers]
+        ends[1].shutdown(socket.SHUT_WR)
+        ends[2].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        ends[2].close()
+        ends[3].send(REQUEST)
+        wanted = {numbers[1]: False, numbers[2]: True} if place.tells_ended else {}
+        assert (find_ended(numbers) if place.tells_ended else {}) == wanted
+        assert [each.getpeername() for each in accepted[:2]] == [each.getsockname() for each in ends[:2]]
+        assert {os.get_inheritable(number) for number in numbers} == {False}
+
+
+def test_no_more_are_accepted_than_one_with_a_spare_descriptor() -> None:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listener.setblocking(False)
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(listener.getsockname(), PATIENCE))
+        place = Place(listener)
+        for _ in range(3):
+            (number,) = place.accept(9, 0)
+            stack.enter_context(place.make_socket(number))
+        assert place.accept(9, 0) == []
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_a_client_of_a_unix_socket_sent_before_it_closed_is_done(loop: str, tmp_path: Path) -> None:
+    """The system does not tell such a one from one that was cut."""
+
+    async def work() -> None:
+        server = Server(Settings(uds=str(tmp_path / "socket")))
+        await server.start()
+        assert server._state is not None
+        edge = server._state
+        with contextlib.ExitStack() as stack:
+            for _ in range(50):
+                with socket.socket(socket.AF_UNIX) as gone:
+                    gone.settimeout(PATIENCE)
+                    gone.connect(str(tmp_path / "socket"))
+                    gone.send(REQUEST)
+            staying = stack.enter_context(socket.socket(socket.AF_UNIX))
+            staying.settimeout(PATIENCE)
+            staying.connect(str(tmp_path / "socket"))
+            staying.send(REQUEST)
+            assert (await read(staying)).startswith(b"HTTP/1.1 200")
+            await until(lambda: edge.requests == 51)
+        await server.stop()
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(asyncio.wait_for(work(), PATIENCE))

@@ -229,6 +229,19 @@ ROWS: tuple[Row, ...] = (
         "engine/test_snapshot.py::test_a_publish_is_answered_as_at_the_process_before",
     ),
     row(
+        "http1/accepting.py",
+        "self._begin_descriptor(self._descriptor, place, number, fits=number < first_spare)",
+        "self._begin_descriptor(self._descriptor, place, number, fits=True)",
+        "test_server.py::test_a_crowd_takes_no_more_descriptors_than_are_spare[uvloop]",
+    ),
+    row(
+        "http1/accepting.py",
+        "self._put_aside(place.make_socket(number))",
+        "os.close(number)",
+        "http1/test_accepting.py::test_a_client_that_half_closed_is_answered[uvloop]",
+        "http1/test_accepting.py::test_a_client_that_half_closed_is_answered[asyncio]",
+    ),
+    row(
         "server.py",
         "await self._state.loop.create_server(accepting.connect, sock=given, backlog=AT_A_TIME)",
         "await self._state.loop.create_server(accepting.connect, sock=given, backlog=BACKLOG)",

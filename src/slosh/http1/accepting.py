@@ -8,7 +8,9 @@ The rules of this file:
 * A client that has sent its end before its connection is accepted has most likely gone: it opened and cut a connection.
   Its socket is put aside, unread, and becomes a connection when no others wait. At most `MOST_ASIDE` are, and one more
   closes the oldest.
-* A connection needs no socket object beside its transport; where the loop takes a descriptor alone, none is kept.
+* Some are accepted at a time, and one call of the system tells which of their clients have sent their end.
+* A connection needs no socket object beside its transport; where the loop takes a descriptor alone, none is made, since
+  that costs as much as the accepting.
 * Each of them takes a descriptor. Beyond `max_connections`, which the system's bound is shared out for, nothing is put
   aside and no more is accepted than the loop accepts: those connections are refused one by one.
 """
@@ -16,11 +18,13 @@ The rules of this file:
 import asyncio
 import contextlib
 import logging
+import os
+import select
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from slosh.http1.state import ServerState
@@ -37,18 +41,60 @@ MOST_ASIDE: Final = 1024
 _FEW: Final = 4
 """Of these, how many become connections in a turn in which nothing else waits, and in each `RARELY`th one."""
 
-_CLOSED, _CLOSE_WAIT = 7, 8
-"""TCP_CLOSE: the client has reset the connection. TCP_CLOSE_WAIT: it has sent its end (Linux, tcp_states.h)."""
+_AT_ONCE: Final = 8
+"""Connections that are accepted before they are begun, and the clock is looked at again."""
+_ENDED: Final = getattr(select, "POLLRDHUP", 0)
+"""The client has sent its end (Linux, poll(2)); 0 where the system does not tell that."""
 
 
-def tcp_state(accepted: socket.socket) -> int:
-    """The state of an accepted socket, a number of Linux; 0 where that is not known, as for a Unix socket."""
-    if sys.platform != "linux" or accepted.family == socket.AF_UNIX:
-        return 0
-    try:
-        return accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]  # its first byte is the state
-    except OSError:
-        return 0
+def find_ended(numbers: list[int]) -> dict[int, bool]:
+    """Those of the descriptors whose clients have sent their end, and whether they have reset the connection."""
+    look = select.poll()
+    for number in numbers:
+        look.register(number, _ENDED)
+    return {number: bool(event & select.POLLHUP) for number, event in look.poll(0)}
+
+
+class Place:
+    """A listening socket, and what is the same for all connections that it accepts.
+
+    Args:
+        listener: it listens, and does not block.
+
+    Attributes:
+        family: as of a socket.
+        type: as of a socket.
+        protocol: as of a socket.
+        tells_ended: whether the system tells which clients have sent their end. For a Unix socket it would not tell
+            whether there is something to read before that.
+    """
+
+    __slots__ = ("_accept", "family", "protocol", "tells_ended", "type")
+
+    def __init__(self, listener: socket.socket) -> None:
+        # What `accept` is made of: the socket object of that asks the system for its name first.
+        self._accept: Callable[[], tuple[int, object]] = listener._accept  # type: ignore[attr-defined] # noqa: SLF001
+        self.family = int(listener.family)
+        self.type = int(listener.type)
+        self.protocol = listener.proto
+        self.tells_ended = _ENDED != 0 and listener.family != socket.AF_UNIX
+
+    def accept(self, most: int, first_spare: int) -> list[int]:
+        """The descriptors of some connections; fewer than `most` where no more wait, or one of them is a spare one."""
+        numbers: list[int] = []
+        for _ in range(most):
+            try:
+                number, _ = self._accept()
+            except OSError:
+                break  # None waits, or the system has no descriptor left; the loop meets that too, and tells.
+            numbers.append(number)
+            if number >= first_spare:
+                break
+        return numbers
+
+    def make_socket(self, number: int) -> socket.socket:
+        """A socket object for a connection that was accepted here."""
+        return socket.socket(self.family, self.type, self.protocol, number)
 
 
 class Descriptor:
@@ -82,7 +128,7 @@ class Accepting:
 
     Args:
         state: what its connections share.
-        make: makes a connection for a client.
+        make: makes a connection for a client; it is given whether its descriptor is known to be none of the spare ones.
         sockets: they listen, and do not block.
 
     Attributes:
@@ -90,18 +136,21 @@ class Accepting:
     """
 
     def __init__(
-        self, state: ServerState, make: Callable[[], asyncio.Protocol], sockets: Sequence[socket.socket]
+        self, state: ServerState, make: Callable[[bool], asyncio.Protocol], sockets: Sequence[socket.socket]
     ) -> None:
         self._state = state
         self._make = make
-        self._sockets = sockets
+        self._make_known = partial(make, True)  # noqa: FBT003 - with a descriptor that is none of the spare ones
+        self._places = [Place(each) for each in sockets]
         self._aside: deque[socket.socket] = deque()
         self._turns = 0
         self._is_due = False  # `_accept_more` is called in this turn
         self._is_over = False
+        self._is_ending = False  # `_end_beginning` is called in the next turn
         # asyncio's own loops read and write by the socket object. Others, as uvloop, use the number and no more of it.
         self._descriptor = None if isinstance(state.loop, asyncio.BaseEventLoop) else Descriptor()
-        self._beginning: dict[asyncio.Future[object], Coroutine[Any, Any, object]] = {}  # by what they wait for
+        # Each with what it waits for.
+        self._beginning: list[tuple[asyncio.Future[object], Coroutine[Any, Any, object]]] = []
         self.clock = time.perf_counter
 
     def connect(self) -> asyncio.Protocol:
@@ -109,7 +158,7 @@ class Accepting:
         if not self._is_due and not self._is_over:
             self._is_due = True
             self._state.loop.call_soon(self._accept_more)
-        return self._make()
+        return self._make(False)  # noqa: FBT003
 
     async def stop(self) -> None:
         """Accept no more, and wait until all connections that were accepted have begun: each can be ended then."""
@@ -117,7 +166,8 @@ class Accepting:
         while self._aside:
             self._aside.popleft().close()
         if self._beginning:
-            await asyncio.wait(self._beginning)
+            await asyncio.wait([waits_for for waits_for, _ in self._beginning])
+            self._end_beginning()
 
     def _accept_more(self) -> None:
         self._is_due = False
@@ -125,57 +175,94 @@ class Accepting:
             return
         until = self.clock() + TIME
         most = len(self._beginning) + MOST
-        for listener in self._sockets:
-            while len(self._beginning) < most and self._has_room() and self.clock() < until:
-                try:
-                    accepted, _ = listener.accept()
-                except OSError:
-                    break  # None waits, or the system has no descriptor left; the loop meets that too, and tells.
-                is_spare = accepted.fileno() >= self._state.first_spare
-                self._take(accepted)
-                if is_spare:
-                    most = 0
+        first_spare = self._state.first_spare
+        has_accepted = False
+        for place in self._places:
+            while (count := min(most - len(self._beginning), self._room(), _AT_ONCE)) > 0 and self.clock() < until:
+                numbers = place.accept(count, first_spare)
+                if numbers:
+                    has_accepted = True
+                    if numbers[-1] >= first_spare:
+                        most = 0
+                    self._take(place, numbers, first_spare)
+                if len(numbers) < count:
+                    break
         self._turns += 1
         if not len(self._state.turns) or not self._turns % RARELY:
             for _ in range(min(_FEW, len(self._aside))):
-                self._begin(self._aside.popleft())
-        if self._aside and not self._is_due:
+                self._begin_socket(self._aside.popleft())
+        self._end_soon()
+        if (self._aside or has_accepted) and not self._is_due:
             self._is_due = True
             self._state.loop.call_soon(self._accept_more)
 
-    def _has_room(self) -> bool:
-        """Whether one connection more would not be beyond `max_connections`."""
+    def _room(self) -> int:
+        """How many connections more would not be beyond `max_connections`."""
         begun = len(self._state.connections) + len(self._beginning) + len(self._aside)
-        return begun < self._state.max_connections
+        return self._state.max_connections - begun
 
-    def _take(self, accepted: socket.socket) -> None:
-        """Begin a connection, or put its socket aside."""
-        state = tcp_state(accepted)
-        if state == _CLOSED:
-            accepted.close()
-        elif state == _CLOSE_WAIT:
-            self._aside.append(accepted)
-            if len(self._aside) > MOST_ASIDE:
-                self._state.closed["left_early"] += 1
-                self._aside.popleft().close()
-        else:
-            self._begin(accepted)
+    def _take(self, place: Place, numbers: list[int], first_spare: int) -> None:
+        """Begin connections, or put them aside."""
+        ended = find_ended(numbers) if place.tells_ended else {}
+        for number in numbers:
+            if ended and number in ended:
+                if ended[number]:
+                    os.close(number)
+                else:
+                    self._put_aside(place.make_socket(number))
+            elif self._descriptor is None:
+                self._begin_socket(place.make_socket(number))
+            else:
+                self._begin_descriptor(self._descriptor, place, number, fits=number < first_spare)
 
-    def _begin(self, accepted: socket.socket) -> None:
+    def _put_aside(self, accepted: socket.socket) -> None:
+        self._aside.append(accepted)
+        if len(self._aside) > MOST_ASIDE:
+            self._state.closed["left_early"] += 1
+            self._aside.popleft().close()
+
+    def _begin_socket(self, accepted: socket.socket) -> None:
+        """Begin a connection that has a socket object, which the loop may keep."""
+        if self._descriptor is not None:
+            self._begin_descriptor(self._descriptor, Place(accepted), accepted.detach(), fits=False)
+            return
         accepted.settimeout(0.0)
-        given = self._descriptor
-        if given is not None:
-            given.family, given.type, given.number = accepted.family, accepted.type, accepted.fileno()
-        whole = accepted if given is None else cast("socket.socket", given)
-        # A task would take its first step in the next turn, which is long where many clients are busy.
-        beginning = self._state.loop.connect_accepted_socket(self.connect, whole)
-        with contextlib.suppress(StopIteration, OSError):
-            waits_for: asyncio.Future[object] = beginning.send(None)
-            self._beginning[waits_for] = beginning
-            waits_for.add_done_callback(self._begun)
-            if given is not None:
-                accepted.detach()  # The transport has the descriptor now.
+        if not self._begin(self.connect, accepted):
+            accepted.close()
 
-    def _begun(self, waited_for: "asyncio.Future[object]") -> None:
-        with contextlib.suppress(StopIteration, asyncio.CancelledError, OSError):
-            self._beginning.pop(waited_for).send(None)
+    def _begin_descriptor(self, given: Descriptor, place: Place, number: int, *, fits: bool) -> None:
+        """Begin a connection by its descriptor alone, which the loop sets not to block, and closes at the end."""
+        given.family, given.type, given.number = place.family, place.type, number
+        if not self._begin(self._make_known if fits else self.connect, cast("socket.socket", given)):
+            os.close(number)
+
+    def _begin(self, connect: Callable[[], asyncio.Protocol], accepted: socket.socket) -> bool:
+        """Begin a connection. False where the loop did not take it; the caller must close it then."""
+        # A task would take its first step in the next turn, which is long where many clients are busy.
+        beginning = self._state.loop.connect_accepted_socket(connect, accepted)
+        try:
+            self._beginning.append((beginning.send(None), beginning))
+        except (StopIteration, OSError):
+            return False
+        except Exception:
+            logger.exception("a connection could not be begun, and is closed; the others are kept")
+            return False
+        return True
+
+    def _end_soon(self) -> None:
+        """Have `_end_beginning` called in the next turn, behind the calls by which the loop begins the connections."""
+        if self._beginning and not self._is_ending:
+            self._is_ending = True
+            self._state.loop.call_soon(self._end_beginning)
+
+    def _end_beginning(self) -> None:
+        """Let those go on that have begun: all of them, unless the loop takes longer than a turn for it."""
+        self._is_ending = False
+        beginning, self._beginning = self._beginning, []
+        for waits_for, each in beginning:
+            if waits_for.done():
+                with contextlib.suppress(StopIteration, asyncio.CancelledError, OSError):
+                    each.send(None)
+            else:
+                self._beginning.append((waits_for, each))
+        self._end_soon()

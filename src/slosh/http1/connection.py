@@ -40,6 +40,7 @@ class Connection(Wire):
 
     Attributes:
         phase: what it is doing; one of `phases.py`.
+        fits: whether its descriptor is known to be none of the spare ones (`ServerState.first_spare`).
         closing: the `Connection` line that the present answer needs unless the server is shutting down, often none.
         grant: with which the present request was begun; None where there are no rules.
     """
@@ -59,6 +60,7 @@ class Connection(Wire):
         "_waits",
         "_worker",
         "closing",
+        "fits",
         "grant",
         "phase",
     )
@@ -68,6 +70,7 @@ class Connection(Wire):
         # As long as the connection lives.
         self.phase = IDLE
         self._pending = b""  # received and not yet looked at
+        self.fits = False
         self._is_new = True  # nothing has come
         self._waits = True  # for its turn, to look at what was received; before anything has come as well
         self._at_eof = False  # the client sends no more, but may still read

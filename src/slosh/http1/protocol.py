@@ -49,7 +49,8 @@ class HttpConnection(RequestReader):
         self._deadline_in(server.settings.idle_timeout)
         if not server.shortage.is_due:
             server.shortage.look_soon()
-        if len(server.connections) > server.max_connections or server.is_short_of_files(transport):
+        is_full = len(server.connections) > server.max_connections
+        if is_full or (not self.fits and server.is_short_of_files(transport)):
             let_in(self)
         elif server.settings.max_connections_per_address:
             self._count_address(server.settings.max_connections_per_address)
@@ -304,6 +305,12 @@ class HttpConnection(RequestReader):
             self._deadline_in(self.server.settings.write_timeout)
 
 
-def connect(server: ServerState, heads: Heads) -> asyncio.Protocol:
-    """A connection for a client that comes, as event loops ask for one."""
-    return cast("asyncio.Protocol", HttpConnection(server, heads))
+def connect(server: ServerState, heads: Heads, fits: bool = False) -> asyncio.Protocol:  # noqa: FBT001, FBT002
+    """A connection for a client that comes, as event loops ask for one.
+
+    Args:
+        fits: whether its descriptor is known to be none of the spare ones.
+    """
+    connection = HttpConnection(server, heads)
+    connection.fits = fits
+    return cast("asyncio.Protocol", connection)
