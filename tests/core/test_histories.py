@@ -5,6 +5,7 @@ import math
 import pytest
 
 from slosh.core.classes import Classes, TopicClass
+from slosh.core.groups import NOT_KNOWN
 from slosh.core.portions import WORK
 from tests.core.hubs import HubOnLoop, generous
 from tests.core.loops import Loop
@@ -156,6 +157,31 @@ def test_nothing_is_counted_as_waiting_once_all_was_looked_into() -> None:
     hub.turn()
     assert hub.histories._waiting == 0
     assert [topic.rollups.waiting for topic in topics[1:] if topic.rollups] == [0, 0, 0]
+
+
+def test_of_a_batch_whose_first_messages_fell_off_not_all_is_known() -> None:
+    hub = HubOnLoop(Loop(), queue=3)
+    topic = hub.get("a")
+    hub.append(topic, [b"1"] * 5, hub.loop.now(), 7000)
+    (group,) = hub.begin_history(topic, "").groups()
+    assert group.since == 7001
+    hub.loop.advance(1.0)
+    hub.append(topic, [b"1"] * 3, hub.loop.now(), 8000)
+    hub.begin_history(topic, "x")
+    assert [group.since for group in topic.rollups.groups()] == [7001, 8000]  # type: ignore[union-attr]
+
+
+def test_what_is_passed_over_is_known_to_be_missing_before_anything_follows() -> None:
+    hub = make()
+    topic = hub.get("kept/a")
+    hub.append(topic, [MESSAGE], hub.loop.now(), 7000)
+    hub.skip_to(topic, 8)
+    hub.turn()
+    assert topic.rollups is not None
+    (group,) = topic.rollups.groups()
+    assert group.since == NOT_KNOWN
+    hub.append(topic, [MESSAGE], hub.loop.now(), 8000)
+    assert group.since == 8000
 
 
 SERIES = 40

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slosh.core.buckets import Series
+from slosh.core.groups import NOT_KNOWN
 from slosh.core.rollups import Rollups
 from slosh.core.topic import Topic
 from slosh.core.window import Window, known_since, work_out_columns
@@ -252,6 +253,31 @@ def test_a_history_that_becomes_longer_while_it_is_handed_over_says_what_it_has(
     (series,) = history_of(after)[0].groups()[0].series()
     assert [len(level) for level in series.levels] == [124, 14, 3]
     assert known_since(series, Window(86_400.0, 60, CLOCK[0] * 1000)) > (CLOCK[0] - 240) * 1000
+
+
+def test_a_history_that_is_first_asked_for_afterwards_says_that_older_messages_are_missing() -> None:
+    """All had fallen off before, so it was told that none had come since the topic's creation."""
+    CLOCK[0] = 1_700_000_000
+    before, after = (engine(age=5.0, linger=1e6) for _ in range(2))
+    assert isinstance(before.hub, HubOnLoop)
+    before.hub.get("a")
+    feed(before, [([{"x": 1}], 1)], before.hub.loop.now())
+    before.hub.loop.advance(9.0)
+    carry(before, after, before.hub.loop.now())
+    topic = after.hub.find("a", LATER)
+    assert topic is not None
+    assert (topic.first, topic.last) == (2, 1)
+    rollups = after.hub.begin_history(topic, "")
+    (group,) = rollups.groups()
+    assert group.since == NOT_KNOWN
+    again = engine(age=5.0, linger=1e6)
+    carry(after, again, LATER)
+    CLOCK[0] += 10
+    for each in (after, again):
+        each.is_handed_over = False
+        feed(each, [([{"x": 1}], 1)] * 2, 2 * LATER)
+    (other,) = history_of(again)[0].groups()
+    assert (group.since, other.since) == (1_700_000_012_000, 1_700_000_014_000)
 
 
 def test_a_part_of_a_history_is_small() -> None:

@@ -6,6 +6,24 @@ row = Row.of
 
 ROWS: tuple[Row, ...] = (
     row(
+        "core/histories.py",
+        "return kept, walls[0] + (topic.fallen == topic.oldest)",
+        "return kept, walls[0]",
+        "core/test_histories.py::test_of_a_batch_whose_first_messages_fell_off_not_all_is_known",
+    ),
+    row(
+        "core/histories.py",
+        "return kept, topic.latest_wall or NOT_KNOWN  # It may go on as a life whose messages fell off elsewhere.",
+        "return kept, topic.latest_wall",
+        "engine/test_snapshot.py::test_a_history_that_is_first_asked_for_afterwards_says_that_older_messages_are_missing",
+    ),
+    row(
+        "core/rollups.py",
+        "group.since = NOT_KNOWN",
+        "pass",
+        "core/test_histories.py::test_what_is_passed_over_is_known_to_be_missing_before_anything_follows",
+    ),
+    row(
         "web/readers/history.py",
         "self._action.engine.hub.begin_history(topic, by)",
         "pass",

@@ -14,6 +14,9 @@ from slosh.core.buckets import Series
 DEEPEST: Final = 16
 """Levels of objects that are looked into; as many as a path has names."""
 
+NOT_KNOWN: Final = 1 << 62
+"""In place of a time, Unix milliseconds: messages are missing, and none has come since. Later than any time."""
+
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -39,7 +42,8 @@ class Group:
 
     Attributes:
         by: the field's path; empty for none.
-        since: from when on all messages are in it, Unix milliseconds; 0 for the topic's creation.
+        since: from when on all messages are in it, Unix milliseconds; 0 for the topic's creation, `NOT_KNOWN` for the
+            next message.
     """
 
     __slots__ = ("by", "names", "since", "trees")

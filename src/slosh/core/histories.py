@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
+from slosh.core.groups import NOT_KNOWN
 from slosh.core.rollups import ASKED, Rollups, weigh_waiting
 from slosh.core.topic import Topic
 
@@ -152,4 +153,8 @@ class Histories:
             ([topic.at(offset) for offset, _ in together], wall)
             for wall, together in groupby(zip(offsets, walls, strict=True), key=lambda pair: pair[1])
         ]
-        return kept, 0 if topic.first == 1 else walls[0] if walls else topic.latest_wall
+        if topic.first == 1:
+            return kept, 0
+        if walls:  # Those that came together with the oldest may have fallen off.
+            return kept, walls[0] + (topic.fallen == topic.oldest)
+        return kept, topic.latest_wall or NOT_KNOWN  # It may go on as a life whose messages fell off elsewhere.

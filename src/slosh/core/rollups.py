@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from slosh.core.buckets import Columns, Series
 from slosh.core.budget import Account
-from slosh.core.groups import DEEPEST, Group, Node, find_value, read_value
+from slosh.core.groups import DEEPEST, NOT_KNOWN, Group, Node, find_value, read_value
 
 ASKED: Final = 3600.0
 """Seconds of history that are kept of a topic whose class keeps none, from when it is asked for."""
@@ -114,6 +114,7 @@ class Rollups:
     def put_back_group(self, by: str, since: int) -> None:
         """Go on with the series that are told apart by the field `by`, and were made elsewhere: see `put_back`."""
         self._groups[by] = Group(by, since)
+        self._skips = self._skips or since == NOT_KNOWN
 
     def put_back(self, by: str, names: Sequence[str], value: str | None, span: float, levels: Levels) -> None:
         """Go on with a series that was made elsewhere.
@@ -147,11 +148,12 @@ class Rollups:
         Args:
             kept: messages in their order, those that arrived together with their time, Unix milliseconds. They are
                 those up to `rolled`.
-            since: from when on they are all that arrived, Unix milliseconds.
+            since: as of the `Group`.
         """
         if len(self._groups) >= _GROUPS:
             self._drop(next(iter(self._groups)))
         group = self._groups[by] = Group(by, since)
+        self._skips = self._skips or since == NOT_KNOWN
         for messages, wall in reversed(kept):
             self._queue.appendleft(_WaitingMessages(messages, wall, self.rolled, group))
             self.waiting += weigh_waiting(messages)
@@ -167,13 +169,16 @@ class Rollups:
         if self._skips:
             self._skips = False
             for group in self._groups.values():
-                group.since = wall
+                if group.since == NOT_KNOWN:
+                    group.since = wall
         self._queue.append(_WaitingMessages(messages, wall, newest, None))
         self.waiting += weigh_waiting(messages)
 
     def skip(self, newest: int) -> None:
         """Go on behind the offset `newest`: what came up to there is not known here. The series start again."""
         self._skips = True
+        for group in self._groups.values():
+            group.since = NOT_KNOWN
         self._pass_over(newest)
 
     def miss(self, count: int, newest: int) -> None:

@@ -230,7 +230,7 @@ class _Answer(Exchange):
         known_from = max(
             [group.since if group is not None else now, *(known_since(each, window) for each in self._series)]
         )
-        known_from = max(known_from, now - int((server.now() - topic.created_at) * 1000))
+        known_from = min(now, max(known_from, now - int((server.now() - topic.created_at) * 1000)))
         self._facts = {
             "from": window.start,
             "to": window.end,
