@@ -21,9 +21,10 @@ import pytest
 from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
 from tests.conftest import lacking, need
+from tests.properties import QUICK
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
 FEEDERS = Path(__file__).parents[2] / "feeders"
 #: Seconds that anything may take that is awaited. Generous: it is only reached when something is broken.
@@ -59,6 +60,17 @@ CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
+#: A chart goes on with time, up to sixty drawings a second, which cost a quarter of a core for as long as a test looks
+#: at it. `make test` has ten, as a slow machine has. Scripts of Playwright's own have the browser's frames.
+SLOWER = """{
+  const frame = globalThis.requestAnimationFrame.bind(globalThis);
+  let last = -Infinity;
+  globalThis.requestAnimationFrame = (draw) => {
+    const drawn = (time) => ((last = performance.now()), draw(time));
+    const pause = last + 100 - performance.now();
+    return pause > 0 ? setTimeout(() => frame(drawn), pause) : frame(drawn);
+  };
+}"""
 #: A page of anybody's with charts: `PAGE.format(url=server, elements='<slosh-chart topic="t"></slosh-chart>')`.
 PAGE = '<!doctype html><meta charset="utf-8"><script type="module" src="{url}/-/chart.js"></script>{elements}'
 
@@ -240,6 +252,66 @@ def npm_folder(tmp_path: Path) -> Path:
     return folder
 
 
+#: Pages that tests are done with, which are empty again. See `Person`.
+_idle_pages: "list[tuple[Browser, Page]]" = []
+#: What a test may do to a page that it then leaves as it was: its place, its size and the pointer are set back.
+_LEAVES_NO_TRACE = {
+    *("bring_to_front", "content", "evaluate", "expect_download", "expect_navigation", "expect_request", "url"),
+    *("expect_response", "get_by_label", "get_by_role", "get_by_text", "goto", "keyboard", "locator", "mouse", "title"),
+    *("screenshot", "set_viewport_size", "viewport_size", "wait_for_function", "wait_for_timeout", "wait_for_url"),
+}
+_SIZE: "ViewportSize" = {"width": 1280, "height": 720}
+
+
+def _watched(page: "Page") -> None:
+    """Have a page note what is asked of it, so that it is known whether another test may have it."""
+    kind = type(page)
+
+    def ask(self: "Page", name: str) -> Any:
+        if not name.startswith("_") and name not in _LEAVES_NO_TRACE:
+            self.__dict__["_is_used_up"] = True
+        return kind.__getattribute__(self, name)
+
+    page.__class__ = type(kind.__name__, (kind,), {"__getattribute__": ask})
+
+
+class Person:
+    """A page with a context of its own, which another test has after this one, where that leaves no trace in it.
+
+    A new context and its process are a third of what it costs to look at a page once. `make test` alone saves that: all
+    other words of the Makefile give each test new ones, and so does a test that has asked a page for its context, a
+    route, a listener or anything else that is not in `_LEAVES_NO_TRACE`, or that has failed.
+    """
+
+    def __init__(self, browser: "Browser", errors: list[str]) -> None:
+        kept = next((each for each in _idle_pages if each[0] is browser), None)
+        if kept is not None:
+            _idle_pages.remove(kept)
+            self.page = kept[1]
+        else:
+            self.page = prepare(browser.new_context()).new_page()
+            _watched(self.page)
+        self._browser = browser
+        self._context = self.page.context
+        self._hears = lambda event: errors.append(str(event.error))
+        self._context.on("weberror", self._hears)
+        self.page.__dict__["_is_used_up"] = False
+
+    def leave(self, *, is_clean: bool) -> None:
+        """Give the page to the next test, as if it were new; or close it."""
+        if not is_clean or self.page.__dict__["_is_used_up"] or len(self._context.pages) != 1:
+            self._context.close()
+            return
+        self.page.mouse.move(-1, -1)
+        if self.page.url.startswith("http"):
+            self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        self.page.goto("about:blank")
+        self.page.set_viewport_size(_SIZE)
+        self._context.clear_cookies()
+        self._context.remove_listener("weberror", self._hears)
+        _idle_pages.append((self._browser, self.page))
+
+
 class KeptBrowser:
     """Chromium, one for all files of a worker; it starts when a test first asks for it, and again where it has ended.
 
@@ -293,6 +365,14 @@ def browser(kept_browser: KeptBrowser) -> "Iterator[Browser]":
         yield browser
 
 
+def prepare(context: "BrowserContext") -> "BrowserContext":
+    """Have a context wait with patience, and draw no more than it has to."""
+    context.set_default_timeout(PATIENCE * 1000)
+    if QUICK:
+        context.add_init_script(SLOWER)
+    return context
+
+
 @pytest.fixture
 def new_context(browser: "Browser") -> "Iterator[Callable[..., BrowserContext]]":
     """Make browser contexts: a person each, with storage and cookies of their own; Playwright's options may be given.
@@ -303,8 +383,7 @@ def new_context(browser: "Browser") -> "Iterator[Callable[..., BrowserContext]]"
     errors: list[str] = []
 
     def make(**options: Any) -> "BrowserContext":
-        context = browser.new_context(**options)
-        context.set_default_timeout(PATIENCE * 1000)
+        context = prepare(browser.new_context(**options))
         context.on("weberror", lambda event: errors.append(str(event.error)))
         contexts.append(context)
         return context
@@ -316,15 +395,25 @@ def new_context(browser: "Browser") -> "Iterator[Callable[..., BrowserContext]]"
 
 
 @pytest.fixture
-def new_page(new_context: "Callable[[], BrowserContext]") -> "Callable[[str], Page]":
+def new_page(
+    request: pytest.FixtureRequest, browser: "Browser", new_context: "Callable[[], BrowserContext]"
+) -> "Iterator[Callable[[str], Page]]":
     """Open a page as a person of one's own."""
+    persons: list[Person] = []
+    errors: list[str] = []
+    failed = request.session.testsfailed
 
     def open_page(url: str) -> "Page":
-        page = new_context().new_page()
+        if QUICK:
+            persons.append(Person(browser, errors))
+        page = persons[-1].page if QUICK else new_context().new_page()
         page.goto(url)
         return page
 
-    return open_page
+    yield open_page
+    for person in persons:
+        person.leave(is_clean=request.session.testsfailed == failed)
+    assert not errors
 
 
 @pytest.fixture

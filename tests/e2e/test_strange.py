@@ -210,13 +210,20 @@ def test_a_topics_name_is_text_in_the_list_and_leads_to_its_page(serve: Serve, n
     expect(rows).to_have_text(sorted(names))
     assert page.locator("main img").count() == 0
     assert page.evaluate("window.ran") is None
-    for name in sorted(names):
-        page.locator("li", has=page.get_by_text(name, exact=True)).locator("a").click()
-        expect(page.locator("#topic")).to_have_text(name)
-        assert page.title() == f"{name} · slosh"
-        expect(page.locator("#state")).to_have_attribute("data-state", "live")
-        page.go_back()
-        expect(rows).to_have_count(len(names))
+    links = {name: page.locator("li", has=page.get_by_text(name, exact=True)).locator("a") for name in names}
+    addresses = {name: link.evaluate("(link) => link.href") for name, link in links.items()}
+    for name in names:
+        with trying(name):
+            if name == MARKUP:
+                links[name].click()
+            else:  # where the browser goes by a click, without the list again for each
+                page.goto(addresses[name])
+            expect(page.locator("#topic")).to_have_text(name)
+            assert page.title() == f"{name} · slosh"
+            expect(page.locator("#state")).to_have_attribute("data-state", "live")
+            if name == MARKUP:
+                page.go_back()
+                expect(rows).to_have_count(len(names))
 
 
 HOSTILE: list[Any] = [

@@ -48,10 +48,16 @@ def row(page: "Page", name: str) -> "Locator":
 
 def press(line: "Locator", name: str) -> None:
     """Press a button that a line of the table shows to a pointer. The line may move while the pointer is on its way."""
+    line.evaluate(
+        "(each) => ((each.wasPressed = false), each.addEventListener('click', () => (each.wasPressed = true)))"
+    )
     for _ in range(30):
         line.hover()
         with contextlib.suppress(NotInTime):
             line.get_by_role("button", name=name, exact=True).click(timeout=1_000)  # ms
+            return
+        # On a busy machine what is told too late may have happened, and another press would take it back.
+        if line.evaluate("(each) => each.wasPressed"):
             return
     raise AssertionError(f"{name} was never there to be pressed")
 
@@ -604,17 +610,19 @@ def test_hosts_in_one_topic_have_a_line_each(slosh: Slosh, new_page: Open) -> No
     assert (column(page, 0), column(page, 1)) == ([1, 2], [5])
 
 
-def test_the_address_says_by_what_lines_are_told_apart_and_how_much_is_shown(slosh: Slosh, new_page: Open) -> None:
+def test_the_address_says_by_what_lines_are_told_apart_and_how_much_is_shown(serve: Serve, new_page: Open) -> None:
+    slosh = serve(unwatched="keep", linger="1h")
     page = view(new_page, slosh, "load?by=at.rack&span=90s")
     expect(page.locator("#span")).to_have_value("90")
     slosh.post("load", {"host": "a", "at": {"rack": 7}, "load": 1}, {"host": "b", "at": {"rack": 8}, "load": 5})
     expect(page.locator(".key span")).to_have_text(["7: load", "8: load"])
-    together = view(new_page, slosh, "load?by=")
+    page.goto(f"{slosh.url}/view/load?by=")
+    expect(page.locator("#state")).to_have_attribute("data-state", "live")
     slosh.post("load", {"host": "a", "load": 1}, {"host": "b", "load": 5})
-    expect(together.locator("#received")).to_have_text("4")
-    expect(together.locator(".key span")).to_have_text(["at.rack", "load"])
-    newest = view(new_page, slosh, "load?key=host")
-    expect(newest.locator("#received")).to_have_text("2")
+    expect(page.locator("#received")).to_have_text("4")
+    expect(page.locator(".key span")).to_have_text(["at.rack", "load"])
+    page.goto(f"{slosh.url}/view/load?key=host")
+    expect(page.locator("#received")).to_have_text("2")
 
 
 def test_a_name_that_the_server_refuses_is_told_in_words(slosh: Slosh, new_page: Open) -> None:
