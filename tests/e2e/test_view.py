@@ -484,6 +484,29 @@ def test_a_drag_means_where_a_chart_is_though_the_page_has_moved_below_the_point
     assert address(page) == zoomed, "too little to be meant"
 
 
+def test_a_drag_with_shift_moves_the_time_until_the_pointer_is_gone(slosh: Slosh, new_page: Open) -> None:
+    """A browser may take it away, to scroll or to show a menu, and tells no release then."""
+    page = view(new_page, slosh, f"kitchen?from={time.time() - 10:.3f}&to={time.time() + 10:.3f}")
+    slosh.post("kitchen", 1, 2)
+    expect(page.locator("#zoomed")).to_be_visible()
+    box = still(page.locator(".u-over"))
+
+    def go_to(part: float) -> float:
+        page.mouse.move(box["x"] + box["width"] * part, box["y"] + 50)
+        found: float = page.evaluate("Number(new URLSearchParams(location.search).get('from'))")
+        return found
+
+    before = go_to(0.5)
+    page.keyboard.down("Shift")
+    page.mouse.down()
+    assert go_to(0.25) - before == pytest.approx(5, abs=0.1)
+    page.evaluate("document.querySelector('.u-over').releasePointerCapture(1)")  # the mouse
+    lost = go_to(0.3)
+    assert go_to(0.75) == lost
+    page.mouse.up()
+    assert go_to(0.5) == lost
+
+
 def test_several_topics_share_the_page(slosh: Slosh, new_page: Open) -> None:
     page = new_page(f"{slosh.url}/favicon.svg")
     for name in ("house/*", "flat/kitchen,flat/cellar"):
