@@ -19,6 +19,7 @@ from slosh.cli import main
 from slosh.compiled import describe_version
 from slosh.settings.row import Group
 from slosh.settings.table import TABLE
+from tests.cases import each_of
 from tests.conftest import need
 from tests.running import (
     PATIENCE,
@@ -33,8 +34,20 @@ from tests.running import (
     without_uvloop,
 )
 
-pytestmark = pytest.mark.usefixtures("fresh")
 READY = r"^slosh (\S+) is ready on (http://127\.0\.0\.1:(\d+)), serving (\S+) \((?:compiled|plain Python; .*)\)$"
+
+
+@pytest.fixture(autouse=True)
+def new_python(request: pytest.FixtureRequest) -> None:
+    """Start a new Python for each command, but for many mistakes, which are told long after the start."""
+    if not request.node.name.startswith(MISTAKES):
+        request.getfixturevalue("fresh")
+
+
+MISTAKES = (
+    "test_what_cannot_be_used_is_exit_2_in_one_sentence",
+    "test_an_address_in_the_wrong_place_is_refused_without_its_password",
+)
 
 
 def slosh(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -217,7 +230,7 @@ def test_a_port_in_use_is_exit_1_and_says_what_to_type_instead(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("words", "environment", "sentence"),
     [
         (("serve", "--linger", "soon"), {}, "--linger='soon': is not a time; write seconds"),
@@ -285,7 +298,7 @@ def first_line_on_a_terminal(cwd: Path, environment: dict[str, str]) -> str:
     return line
 
 
-@pytest.mark.parametrize(
+@each_of(
     "words",
     [
         ["serve", "redis://:hunter2@h"],

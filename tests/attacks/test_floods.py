@@ -105,7 +105,9 @@ def until_idle(victim: Victim) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("kind", ["polls", "event streams", "NDJSON", "WebSockets", "files"])
+@pytest.mark.parametrize(
+    "kind", ["polls", "event streams", pytest.param("NDJSON", marks=pytest.mark.long), "WebSockets", "files"]
+)
 def test_readers_that_take_nothing_are_bounded_together(tmp_path: Path, kind: str) -> None:
     """300 of them ask for a ring of 8 MiB, or a file. What they do not take counts in `max_buffered`, here 8 MiB."""
     (tmp_path / "root").mkdir()
