@@ -48,6 +48,11 @@ class Histories:
         """Whether something waits to be looked into: `go_on` has to be called."""
         return bool(self._unfinished)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether what a ring holds may be put by now: else messages that come in would be missed for it."""
+        return self._waiting < _WAITING // 2
+
     @staticmethod
     def span_of(topic: Topic) -> float:
         """How far back a history of `topic` may reach, seconds."""
@@ -58,15 +63,20 @@ class Histories:
 
         What the ring holds is in them as soon as `Rollups.has` says so of what is the topic's `last` now.
         """
-        rollups = topic.rollups
-        if rollups is None:
-            rollups = topic.rollups = Rollups(self.span_of(topic), self.most, topic.share, topic.last)
+        rollups = self.open(topic)
         if rollups.group(by) is None:
             before = rollups.waiting
             kept, since = self._kept(topic, rollups.rolled)
             rollups.begin(by, kept, since)
             self._waiting += rollups.waiting - before
             self._unfinished[topic] = None
+        return rollups
+
+    def open(self, topic: Topic) -> Rollups:
+        """The history of `topic`; one in which there are no series yet where there is none."""
+        rollups = topic.rollups
+        if rollups is None:
+            rollups = topic.rollups = Rollups(self.span_of(topic), self.most, topic.share, topic.last)
         return rollups
 
     def put_back(self, topic: Topic) -> Rollups:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from slosh.core.topic import Shared
 from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site, request
@@ -89,6 +90,34 @@ def test_answers_by_more_fields_than_are_kept_have_all_each(make_site: MakeSite)
     for client in clients:
         told = client.next().json
         assert [(each["path"], each["by"], sum(each["count"])) for each in told["series"]] == [("a", "x", 3000)]
+
+
+def test_histories_that_are_asked_for_of_very_much_at_a_time_miss_nothing_elsewhere(make_site: MakeSite) -> None:
+    """What the rings hold left no room for messages that came in, in the histories of all topics."""
+    site = make_site(unwatched="keep", queue=2000, max_topics_per_address=100)
+    body = b"\n".join([b'"%b"' % (b"x" * 1000)] * 1000)
+    names = [f"big/{number}" for number in range(40)]
+    for name in names:
+        assert site.post(f"/topics/{name}", body, Content_Type="application/x-ndjson").status == 200
+    post(site, {"a": 1})
+    ask(site)
+    writer, *clients = [site.connect() for _ in ("", *names)]
+    for client, name in zip(clients, names, strict=True):
+        client.wire.unread.append(request("GET", f"/topics/{name}?history=60s"))
+        client.wire.feed()
+
+    def post_in_each_turn(_: Shared) -> None:
+        writer.wire.unread.append(request("POST", "/topics/a", b'{"a":2}'))
+        writer.wire.feed()
+        if any(client.silent() for client in clients):
+            site.hub.put_off(post_in_each_turn)
+
+    site.hub.put_off(post_in_each_turn)
+    site.advance(1)
+    assert all(client.next().status == 200 for client in clients)
+    told = ask(site)
+    assert sum(told["series"][0]["count"]) == told["max"] > 20
+    assert "missed" not in told
 
 
 def test_next_is_where_a_reader_goes_on_without_a_gap_or_a_double(site: Site) -> None:

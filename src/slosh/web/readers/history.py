@@ -137,9 +137,9 @@ class History(Reader):
         assert isinstance(subscription, OneTopic)  # noqa: S101 - of one topic, which was checked
         topic = subscription.topic
         hub = self.engine.hub
-        rollups = topic.rollups
-        if rollups is None or not rollups.is_catching_up:  # else it begins in its turn
-            rollups = hub.begin_history(topic, self.wanted.by)
+        rollups = hub.histories.open(topic)
+        if hub.histories.has_room and not rollups.is_catching_up:  # else it begins in its turn
+            hub.begin_history(topic, self.wanted.by)
         answer = _Answer(connection, self, topic, rollups)
         connection.hold(answer)
         self.state.backlog.add(answer, hub)
@@ -190,13 +190,15 @@ class _Answer(Exchange):
         Where other fields are asked for at the same time they begin here, one after the other: each that begins may be
         the end of another.
         """
-        topic, rollups, by = self._topic, self._rollups, self._action.wanted.by
+        topic, rollups, hub, by = self._topic, self._rollups, self._action.engine.hub, self._action.wanted.by
         if topic.rollups is not rollups:
             return False  # The topic's life is over, or there was no memory for its history.
         if rollups.readers or rollups.is_catching_up:
             return True
         if rollups.group(by) is None:
-            self._action.engine.hub.begin_history(topic, by)
+            if not hub.histories.has_room:
+                return True
+            hub.begin_history(topic, by)
         return not rollups.has(self._upto)
 
     def fail(self) -> None:
