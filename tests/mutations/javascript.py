@@ -342,18 +342,6 @@ ROWS: tuple[Row, ...] = (
         "e2e/test_view.py::test_on_paper_no_chart_is_stale",
     ),
     row(
-        "web/view/view.js",
-        "paths.hurry();",
-        "",
-        "e2e/test_view_touch.py::test_what_is_dark_on_a_screen_is_printed_with_the_colours_of_paper",
-    ),
-    row(
-        "web/view/plot.js",
-        'if (plot.cursor.event && width > NEAR) onZoom(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));',
-        'if (width > NEAR) onZoom(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));',
-        "e2e/test_view.py::test_a_press_and_a_drag_mean_where_the_pointer_is_though_the_charts_have_moved_since",
-    ),
-    row(
         "web/view/plot.js",
         "plot.syncRect(true);",
         "",
