@@ -272,11 +272,16 @@ class Trickling:
     """A server that answers with the head, and with one byte of the body after another, for as long as it is read.
 
     Args:
-        head: of the answer; empty for a server that accepts and is silent.
+        head: of the answer, or its beginning; empty for a server that accepts and is silent.
+        first: a whole answer, to the first request of each connection.
+        then: in place of one byte.
     """
 
-    def __init__(self, head: bytes) -> None:
+    def __init__(self, head: bytes, *, first: bytes = b"", then: bytes = b"x") -> None:
         self._head = head
+        self._first = first
+        self._then = then
+        self.asked_again = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._is_over = threading.Event()
         self._open: list[socket.socket] = []
@@ -300,22 +305,37 @@ class Trickling:
 
     def _answer(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            if self._first:
+                connection.recv(65536)
+                connection.sendall(self._first)
+                if connection.recv(65536):
+                    self.asked_again.set()
             if self._head:
                 connection.sendall(self._head)
             while self._head and not self._is_over.wait(0.05):
-                connection.sendall(b"x")
+                connection.sendall(self._then)
 
 
 ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+ENDLESS_HEAD = b"HTTP/1.1 200 OK\r\nX-Field: "
+ENDLESS_CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;"
+EARLY = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+NO_TOPICS = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"topics":[]}'
 
 
-@pytest.mark.parametrize("head", [b"", ENDLESS], ids=["silent", "trickling"])
+@pytest.mark.parametrize(
+    ("head", "then"),
+    [(b"", b""), (ENDLESS, b"x"), (ENDLESS_HEAD, b"x"), (ENDLESS_CHUNK, b"x"), (EARLY, EARLY)],
+    ids=["silent", "trickling", "head", "chunk", "early"],
+)
 @pytest.mark.parametrize(
     "ask", [lambda client: client.publish("a", 1), lambda client: client.history("a"), lambda client: client.topics()]
 )
-def test_a_request_ends_in_its_time_whatever_the_server_sends(head: bytes, ask: Callable[[Client], object]) -> None:
+def test_a_request_ends_in_its_time_whatever_the_server_sends(
+    head: bytes, then: bytes, ask: Callable[[Client], object]
+) -> None:
     """Each byte of an answer gave the next one the whole time, so one that trickled never ended."""
-    with Trickling(head) as server, Client(server.url, timeout=0.3) as client, pytest.raises(Unreachable):
+    with Trickling(head, then=then) as server, Client(server.url, timeout=0.3) as client, pytest.raises(Unreachable):
         ask(client)
 
 
@@ -348,6 +368,31 @@ def test_another_thread_ends_a_watch_of_a_server_that_is_silent() -> None:
         watch.close()
         reading.join(SILENCE / 2)
         assert not reading.is_alive()
+
+
+@pytest.mark.parametrize("head", [b"", ENDLESS_HEAD], ids=["silent", "trickling"])
+def test_so_it_does_where_the_watch_goes_on_a_connection_that_was_used_before(head: bytes) -> None:
+    """A watch knew the socket of a connection that it had made itself."""
+    with Trickling(head, first=NO_TOPICS) as server, Client(server.url) as client:
+        assert client.topics() == []
+        with client.watch("a") as watch:
+            reading = threading.Thread(target=list, args=(watch,), daemon=True)
+            reading.start()
+            assert server.asked_again.wait(SILENCE / 2)
+            watch.close()
+            reading.join(SILENCE / 2)
+            assert not reading.is_alive()
+
+
+def test_a_deadline_ends_a_watch_whose_head_trickles_on_a_connection_that_was_used_before() -> None:
+    with Trickling(ENDLESS_HEAD, first=NO_TOPICS) as server, Client(server.url) as client:
+        assert client.topics() == []
+        watch = client.watch("a", deadline=0.3)
+        reading = threading.Thread(target=list, args=(watch,), daemon=True)
+        reading.start()
+        reading.join(SILENCE / 2)
+        assert not reading.is_alive()
+        assert watch.timed_out
 
 
 def test_a_phase_has_what_is_left_of_the_time_of_all() -> None:

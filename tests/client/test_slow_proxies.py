@@ -100,8 +100,8 @@ def test_a_byte_at_a_time_with_a_loop(trickle: str) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence counts as such after a second, in place of 45."""
-    for shell in ("iterator", "async_iterator"):
-        monkeypatch.setattr(f"slosh.client.{shell}.WATCH", httpx2.Timeout(10.0, read=1.0, pool=None))
+    monkeypatch.setattr("slosh.client.iterator.SILENCE", 1.0)
+    monkeypatch.setattr("slosh.client.async_iterator.WATCH", httpx2.Timeout(10.0, read=1.0, pool=None))
     monkeypatch.setattr("slosh.client.protocol.POLL_WAIT", 0.5)
 
 

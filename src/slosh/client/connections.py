@@ -5,12 +5,15 @@ import contextlib
 import errno
 import math
 import os
+import socket
 import ssl
 import stat
 import time
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
@@ -34,6 +37,11 @@ WATCH: Final = httpx2.Timeout(CONNECT, read=SILENCE, pool=None)
 
 _INSTANT: Final = 0.001
 """Seconds that a phase has at least: 0 would mean none at all."""
+_PART: Final = 16 * 1024
+"""Bytes of a body that are written in one step."""
+_CONNECTED: Final = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
+"""How the names of the HTTP library's events end that tell of a new connection."""
+_LATE: Final = {"read": httpx2.ReadTimeout, "write": httpx2.WriteTimeout}
 _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=16)
 """As many connections as there are requests at a time; these are kept open for the next ones."""
 _CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -44,44 +52,65 @@ _NO_TEXT: Final = "illegal request line"
 """What the HTTP library says where an answer begins as no text does. An alert of TLS does so (RFC 8446 §5.1)."""
 
 
+class Left(float):
+    """The seconds that a phase has as it begins. Each of its steps has those that are left then."""
+
+    bounds: "Bounds"
+    phase: str
+
+
 class Bounds:
     """The seconds that each phase of one request may take: what is left of the time of all of them.
 
-    It stands where the HTTP library has a dict of numbers, by which each phase has the whole time: to connect, to
-    write, to read the head, and to read each part of the body.
+    It stands where the HTTP library has a dict of numbers, by which each phase has the whole time, and so has each
+    read and write of one. The connection must be one that `bound_steps` knows.
 
     Args:
         until: the end of the request, on the monotonic clock.
+        note: is called with the socket before each read and write.
         least: bounds of phases besides, such as `connect`, seconds.
     """
 
-    def __init__(self, until: float, **least: float) -> None:
+    def __init__(self, until: float, note: Callable[[socket.socket], object] | None = None, **least: float) -> None:
         self.until = until
+        self.note = note
         self._least = least
 
     def get(self, phase: str, default: float | None = None) -> float | None:
         """As that of a dict."""
         if phase == "pool":
             return default
-        return min(max(self.until - time.monotonic(), _INSTANT), self._least.get(phase, math.inf))
+        left = Left(min(max(self.until - time.monotonic(), _INSTANT), self._least.get(phase, math.inf)))
+        left.bounds, left.phase = self, phase
+        return left
 
 
-class _BoundBody(httpx2.SyncByteStream):
-    """The body of an answer, which ends with an error where its time does."""
+def bound_steps(event: str, info: Mapping[str, Any]) -> None:
+    """Something happened to a connection: the `trace` of each request. Bound the steps of one that is new."""
+    if event.endswith(_CONNECTED):
+        stream = info["return_value"]
+        for name in ("read", "write"):
+            # A plain reference would keep the socket open until cycles are collected.
+            setattr(stream, name, partial(_step, weakref.ref(stream), getattr(type(stream), name)))
 
-    def __init__(self, body: httpx2.SyncByteStream, until: float) -> None:
-        self._body = body
-        self._until = until
 
-    def __iter__(self) -> Iterator[bytes]:
-        for part in self._body:
-            if time.monotonic() > self._until:
-                raise httpx2.ReadTimeout("the answer did not end in time")
-            yield part
-
-    def close(self) -> None:
-        """End it."""
-        self._body.close()
+def _step(
+    find: Callable[[], Any], step: Callable[..., bytes | None], given: bytes | int, timeout: float | None = None
+) -> bytes | None:
+    """Read as many bytes as are `given`, or write those that are."""
+    stream = find()
+    if not isinstance(timeout, Left):
+        return step(stream, given, timeout=timeout)
+    bounds = timeout.bounds
+    if bounds.note is not None:
+        bounds.note(stream.get_extra_info("socket"))
+    parts = [given] if isinstance(given, int) else [given[at : at + _PART] for at in range(0, len(given), _PART)]
+    came = None
+    for part in parts:
+        if time.monotonic() > bounds.until:
+            raise _LATE[timeout.phase]("the answer did not end in time")
+        came = step(stream, part, timeout=bounds.get(timeout.phase))
+    return came
 
 
 def make_request(
@@ -98,12 +127,8 @@ def make_request(
         httpx2.TransportError: there is none, or none in time.
     """
     until = time.monotonic() + within
-    extensions = {"timeout": Bounds(until)}
-    with http.stream(method, address, content=content, headers=headers, extensions=extensions) as answer:
-        if isinstance(answer.stream, httpx2.SyncByteStream):
-            answer.stream = _BoundBody(answer.stream, until)
-        answer.read()
-    return answer
+    extensions = {"timeout": Bounds(until), "trace": bound_steps}
+    return http.request(method, address, content=content, headers=headers, extensions=extensions)
 
 
 async def make_async_request(

@@ -6,14 +6,14 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Final, Generic, Self, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 
 import httpx2
 
 from slosh.client.bases import Closeable, Progress
-from slosh.client.connections import AWAY, CONNECT, MAX_EVENT, Bounds, explain_lasting, open_connections
+from slosh.client.connections import AWAY, CONNECT, MAX_EVENT, Bounds, bound_steps, explain_lasting, open_connections
 from slosh.client.errors import BadUse, Unreachable
 from slosh.client.items import Item, Note
 from slosh.client.protocol import SILENCE, Ask, WatchState
@@ -22,8 +22,6 @@ from slosh.client.request import Options, is_envelope, is_stream
 logger = logging.getLogger(__name__)
 
 Received = TypeVar("Received", bound=Item | Note)
-_CONNECTED: Final = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
-"""How the names of the HTTP library's events end that tell of a new connection."""
 
 
 class Watch(Closeable, Progress, Generic[Received]):
@@ -152,22 +150,21 @@ class Reader:
                 self._polls = open_connections(self._options)
             http, note = self._polls, self._note_polls
         until = math.inf if self._until is None else self._until
-        extensions = {"trace": note, "timeout": Bounds(until, connect=CONNECT, write=CONNECT, read=SILENCE)}
+        bounds = Bounds(until, note, connect=CONNECT, write=CONNECT, read=SILENCE)
+        extensions = {"timeout": bounds, "trace": bound_steps}
         return http.stream("GET", address, headers=ask.headers, extensions=extensions)
 
-    def _note_stream(self, event: str, info: Mapping[str, Any]) -> None:
-        """Something happened to the connection of a stream. Keep its socket, so that `close` reaches it."""
-        if event.endswith(_CONNECTED):
-            self._socket = info["return_value"].get_extra_info("socket")
-            if self._stop.is_set():
-                self.close()
+    def _note_stream(self, connected: socket.socket) -> None:
+        """Keep the socket of a stream before anything waits for it, so that `close` reaches it."""
+        self._socket = connected
+        if self._stop.is_set():
+            self.close()
 
-    def _note_polls(self, event: str, info: Mapping[str, Any]) -> None:
+    def _note_polls(self, connected: socket.socket) -> None:
         """The same of the connection for polls."""
-        if event.endswith(_CONNECTED):
-            self._poll_socket = info["return_value"].get_extra_info("socket")
-            if self._stop.is_set():
-                self.close()
+        self._poll_socket = connected
+        if self._stop.is_set():
+            self.close()
 
     def _read(self) -> Iterator[Item | Note]:
         """What one request gives. Its end is told to `watching`, which says what comes next."""
@@ -189,7 +186,7 @@ class Reader:
                 else:
                     watching.answered(answer.status_code, answer.headers, answer.read(), self._options.where)
         except httpx2.ReadTimeout:
-            watching.cut(silent=ask.streams)
+            self._cut_silent(ask)
         except httpx2.SSEError as error:
             watching.too_large(error)
         except (httpx2.TransportError, ValueError) as error:
@@ -198,3 +195,9 @@ class Reader:
             watching.cut()  # Half an answer is none: it is asked for again.
         finally:
             self._socket = None
+
+    def _cut_silent(self, ask: Ask) -> None:
+        if self._until is not None and time.monotonic() >= self._until:
+            self._time_out()  # The timer is late: that is no silence of the server.
+        else:
+            self.watching.cut(silent=ask.streams)
