@@ -1,5 +1,6 @@
 """What the connections share: the Date of this second, the counts, and one call of the loop for many deadlines."""
 
+import asyncio
 from typing import Any, cast
 
 import pytest
@@ -119,3 +120,20 @@ def test_a_second_stall_just_behind_the_first_passes_over_nothing_either(server:
     assert [first.told, second.told] == [[1008.0], []], "what the second has was not yet read"
     loop.advance(MOMENT)
     assert second.told == [1008.0 + MOMENT]
+
+
+def test_a_transport_is_not_asked_for_its_socket_while_descriptors_are_free(server: ServerState) -> None:
+    """The object that uvloop would make for the answer stays for as long as the connection lives."""
+    asked: list[str] = []
+
+    class Transport(asyncio.BaseTransport):
+        def get_extra_info(self, name: str, default: object = None) -> object:
+            asked.append(name)
+            return default
+
+    server.first_spare = 1 << 30  # No descriptor has the number before this one.
+    assert not server.is_short_of_files(Transport())
+    assert asked == []
+    server.first_spare = 1  # That of standard input, which is open, is before it.
+    assert not server.is_short_of_files(Transport())
+    assert asked == ["socket"]

@@ -117,7 +117,7 @@ ROWS: tuple[Row, ...] = (
         "http1/state.py",
         'return False\nplain = transport.get_extra_info("socket")',
         'pass\nplain = transport.get_extra_info("socket")',
-        "e2e/test_idle_memory.py::test_a_reader_that_waits_takes_little_beside_what_the_event_loop_takes[poll]",
+        "http1/test_state.py::test_a_transport_is_not_asked_for_its_socket_while_descriptors_are_free",
     ),
     row(
         "http1/wire.py",
