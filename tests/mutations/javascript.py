@@ -401,4 +401,10 @@ ROWS: tuple[Row, ...] = (
         "if (found !== null) line.newest = found;",
         "web/test_scripts.py::test_what_is_missing_now_has_no_present_value",
     ),
+    row(
+        "web/view/series.js",
+        "if (this.#step) this.truncate(time - this.#step / 2 + JUST);",
+        "if (this.#step) this.truncate(time);",
+        "web/test_scripts.py::test_messages_take_the_place_of_a_past_that_came_before_them",
+    ),
 )

@@ -477,17 +477,23 @@ def test_a_smoothed_line_begins_at_its_true_height_and_begins_again_after_a_brea
 
 
 def test_messages_take_the_place_of_a_past_that_came_before_them(play: Play) -> None:
-    """The two are asked for at the same time. The messages must not be squeezed behind the end of the past."""
+    """The two are asked for at the same time. The messages must not be squeezed behind the past, nor be drawn twice."""
     words = """
-    const lines = new Lines(false, null, 600);
-    const rollups = { path: "a", count: [1, 1, 1, 1], min: [1, 2, 3, 4], max: [1, 2, 3, 4], mean: [1, 2, 3, 4] };
-    lines.fillPast("t", { from: 960_000, step: 10_000, series: [rollups] });
-    for (const [time, a] of [[981, 7], [983, 8], [999, 9]]) lines.add("t", { a }, time);
-    const [{ series }] = lines.all.values();
-    tell([...series.times.subarray(0, series.length)]);
-    tell([...series.mean.subarray(0, series.length)]);
+    for (const first of [981, 988, 989.999, 990]) {
+      const lines = new Lines(false, null, 600);
+      const rollups = { path: "a", count: [1, 1, 1, 1], min: [1, 2, 3, 4], max: [1, 2, 3, 4], mean: [1, 2, 3, 4] };
+      lines.fillPast("t", { from: 960_000, step: 10_000, series: [rollups] });
+      for (const [time, a] of [[first, 7], [993, 8], [999, 9]]) lines.add("t", { a }, time);
+      const [{ series }] = lines.all.values();
+      tell([[...series.times.subarray(0, series.length)], series.values]);
+    }
     """
-    assert play("lines.js", "Lines", words) == [[965, 975, 981, 983, 999], [1, 2, 7, 8, 9]]
+    assert play("lines.js", "Lines", words) == [
+        [[965, 975, 981, 993, 999], [1, 2, 7, 8, 9]],
+        [[965, 975, 988, 993, 999], [1, 2, 7, 8, 9]],
+        [[965, 975, 989.999, 993, 999], [1, 2, 7, 8, 9]],
+        [[965, 975, 985, 990, 993, 999], [1, 2, 3, 7, 8, 9]],
+    ]
 
 
 def test_the_past_stands_before_what_came_since(play: Play) -> None:
@@ -658,7 +664,7 @@ def test_what_is_kept_of_points_for_the_next_drawing_is_what_all_of_them_tell(pl
       }
       if (what < 0.1) series.forget(now - 100 * random());
       else if (what < 0.15) series.truncate(now - random());
-      else if (what < 0.2) series.prepend([[900, 1, 0, 2], [950, NaN], [960, 5, 4, 6]]);
+      else if (what < 0.2) series.prepend([[900, 1, 0, 2], [950, NaN], [960, 5, 4, 6]], 10);
       const to = random() < 0.8 ? now : now - 50 * random();
       const from = to - (random() < 0.7 ? 60 : 120 * random());
       const { low, high, mean } = series.facts(from, to);

@@ -240,7 +240,7 @@ export class Lines {
         if ((from + (i + 1) * step) / 1000 > until) break;
         points.push(count[i] ? [time, ...[mean[i], min[i], max[i]].map((number) => this.#near(number))] : [time, NaN]);
       }
-      line.series.prepend(points);
+      line.series.prepend(points, step / 1000);
       if (points.length) this.first = Math.min(this.first ?? Infinity, points.find(([, value]) => !Number.isNaN(value))?.[0] ?? Infinity);
     }
   }

@@ -21,6 +21,8 @@ const BLOCK = 64;
 const BEHIND = 1024;
 /** Moments of one drawing. */
 const MOST_MOMENTS = 8192;
+/** Seconds: less than that lies between no two messages. */
+const JUST = 1e-4;
 
 export class Series {
   length = 0;
@@ -33,8 +35,8 @@ export class Series {
   /** Blocks that are known. */
   #known = 0;
   #moments;
-  /** Whether there is nothing but what `prepend` put here: messages of the same time take its place. */
-  #isPast = false;
+  /** The seconds of each point, where there are none but those that `prepend` put here; else 0. Messages take the place of points of their time. */
+  #step = 0;
 
   constructor() {
     this.#columns = Array.from({ length: 4 }, () => new Float64Array(FIRST));
@@ -71,8 +73,9 @@ export class Series {
 
   /** Add a point; `value` NaN breaks the line. Times never go back. */
   push(time, value, low = value, high = value) {
-    if (this.#isPast && time <= this.last) this.truncate(time);
-    this.#isPast = false;
+    // A point stands in the middle of its time. Times are of milliseconds, and not exact.
+    if (this.#step) this.truncate(time - this.#step / 2 + JUST);
+    this.#step = 0;
     if (this.length && time < this.last) time = this.last;
     // Several breaks one after another are one.
     if (Number.isNaN(value) && (!this.length || Number.isNaN(this.mean[this.length - 1]))) return;
@@ -81,15 +84,15 @@ export class Series {
     [this.times[row], this.low[row], this.high[row], this.mean[row]] = [time, low, high, value];
   }
 
-  /** Put points before all others: `[time, mean, low, high]`, in their order. */
-  prepend(points) {
+  /** Put points before all others: `[time, mean, low, high]`, in their order, each of so many seconds. */
+  prepend(points, step) {
     const later = [];
     for (let row = 0; row < this.length; row++) later.push([this.times[row], this.mean[row], this.low[row], this.high[row]]);
     this.#change(0);
     this.length = 0;
     for (const point of points.slice(-MAX_POINTS / 2)) this.push(...point);
     for (const point of later) this.push(...point);
-    this.#isPast = !later.length && this.length > 0;
+    this.#step = later.length ? 0 : step;
   }
 
   #grow() {
