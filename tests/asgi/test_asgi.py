@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -48,6 +49,8 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         url = f"http://127.0.0.1:{port}"
         until(lambda: answers(f"{url}/live/-/healthy"), bool)  # granian says so before its worker serves
         yield url
+        running.tell(signal.SIGINT)  # By SIGTERM uvicorn kills itself at its end.
+        running.end()
 
 
 def answers(url: str) -> bool:
@@ -344,6 +347,106 @@ def test_an_asgi_server_that_fails_leaves_no_reader_behind() -> None:
         counted = Asking()
         await ask(live, "GET", "/topics/a?watchers", counted)
         assert json.loads(counted.body) == {"watchers": 0}
+        await live.stop()
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """SIGINT is a KeyboardInterrupt at first, as in a new Python, and the handlers of before are there again."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_the_lifespan_of_a_program_begins_and_ends_it() -> None:
+    async def main() -> None:
+        live = Slosh()
+        asked: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        told: list[Any] = []
+
+        async def tell(message: Any) -> None:
+            told.append(message["type"])
+
+        lifespan = asyncio.ensure_future(live({"type": "lifespan"}, asked.get, tell))
+        asked.put_nowait({"type": "lifespan.startup"})
+        reader = Asking()
+        reading = asyncio.ensure_future(ask(live, "GET", "/topics/a", reader))
+        watchers = Asking()
+        await ask(live, "GET", "/topics/a?watchers&since=0&wait=30", watchers)
+        assert json.loads(watchers.body) == {"watchers": 1}
+        asked.put_nowait({"type": "lifespan.shutdown"})
+        assert await asyncio.wait_for(reading, PATIENCE) == 200, "a reader is answered first"
+        await asyncio.wait_for(lifespan, PATIENCE)
+        assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+    asyncio.run(main())
+    with pytest.raises(KeyboardInterrupt):  # as before, with a loop that is closed
+        signal.raise_signal(signal.SIGINT)
+
+
+class Talking:
+    """A client of a WebSocket: it connects, and says what is put into `says`; `heard` is what it was sent."""
+
+    def __init__(self) -> None:
+        self.says: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.says.put_nowait({"type": "websocket.connect"})
+        self.heard: list[Any] = []
+        self._news = asyncio.Event()
+
+    def say(self, **message: object) -> None:
+        self.says.put_nowait({"type": "websocket.receive", **message})
+
+    async def send(self, message: Any) -> None:
+        self.heard.append(message)
+        self._news.set()
+
+    async def hear(self, kind: str) -> Any:
+        """The first message of a kind."""
+        while True:
+            for message in self.heard:
+                if message["type"] == "websocket." + kind:
+                    return message
+            self._news.clear()
+            await asyncio.wait_for(self._news.wait(), PATIENCE)
+
+    def open(self, live: Slosh, target: str, **more: object) -> asyncio.Task[None]:
+        asked = {**scope("GET", target), "type": "websocket", "subprotocols": [], **more}
+        return asyncio.ensure_future(live(asked, self.says.get, self.send))
+
+
+def test_a_websocket_is_closed_where_its_topic_ends_and_where_it_breaks_a_rule() -> None:
+    async def main() -> None:
+        live = Slosh()
+        reader, breaker = Talking(), Talking()
+        tasks = [each.open(live, "/topics/a") for each in (reader, breaker)]
+        for each in (reader, breaker):
+            await each.hear("accept")
+        breaker.say(bytes=b"\xff", text=None)
+        assert (await breaker.hear("close"))["code"] in {1002, 1003, 1007}
+        assert await ask(live, "POST", "/topics/a?end", Asking(b"1")) == 200
+        assert json.loads((await reader.hear("send"))["text"])["res"] == [1]
+        assert (await reader.hear("close"))["code"] == 1000
+        await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
+        await live.stop()
+
+    asyncio.run(main())
+
+
+def test_a_websocket_that_is_refused_is_told_why_as_far_as_the_asgi_server_can() -> None:
+    async def main() -> None:
+        live = Slosh()
+        told, bare = Talking(), Talking()
+        await told.open(live, "/topics/a?since=x", extensions={"websocket.http.response": {}})
+        await bare.open(live, "/topics/a?since=x")
+        assert (await told.hear("http.response.start"))["status"] == 400
+        parts = [each["body"] for each in told.heard if each["type"] == "websocket.http.response.body"]
+        assert json.loads(b"".join(parts))["status"] == 400
+        assert bare.heard == [{"type": "websocket.close", "code": 1008}]
         await live.stop()
 
     asyncio.run(main())

@@ -142,7 +142,8 @@ class Slosh:
     def _stop_on_signal(
         self, loop: asyncio.AbstractEventLoop, before: _Handler, number: int, frame: FrameType | None
     ) -> None:
-        loop.call_soon_threadsafe(self._stop_soon)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._stop_soon)
         before(number, frame)
 
     def _stop_soon(self) -> None:
