@@ -76,6 +76,24 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/readers/stream.py",
+        "made = self._make(hub.share(now))",
+        "made = self._make(Shared(now))",
+        "web/readers/test_stream.py::test_those_who_come_back_in_one_turn_share_what_they_missed_and_leave_room_for_others[a,b?since=a=epoch000.0,b=epoch001.0-10]",
+    ),
+    row(
+        "web/readers/stream.py",
+        "if not self.action.asked.every and hub.room > 0 and subscription.is_behind():",
+        "if not self.action.asked.every and subscription.is_behind():",
+        "web/readers/test_stream.py::test_those_who_come_back_in_one_turn_share_what_they_missed_and_leave_room_for_others[a?since=epoch000.0-5]",
+    ),
+    row(
+        "web/readers/stream.py",
+        "if made is None or made.ends or not made.is_all:",
+        "if made is None or not made.is_all:",
+        "web/test_ends.py::test_filters_do_not_hide_the_end[ndjson]",
+    ),
+    row(
+        "web/readers/stream.py",
         "self.action.engine.hub.room -= size // COPIES",
         "pass",
         "web/test_portions.py::TestTurns::test_a_large_message_is_written_to_some_of_its_readers_in_a_turn[40-sse]",

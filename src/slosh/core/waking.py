@@ -54,6 +54,7 @@ class Waking(Portions):
         self._small: deque[tuple[Topic, Iterator[Watcher]]] = deque()  # of these, those with few watchers
         self._crowds: deque[tuple[Topic, Iterator[Watcher]]] = deque()  # and those with many
         self._late: dict[tuple[Topic, Watcher], None] = {}
+        self._shared: Shared | None = None  # by those who have begun since the last flush
         self.clock: Callable[[], float] | None = None
         """Gives the time within a turn, on the clock of all times here, for `latency`; None to measure none."""
         self.latency = Histogram()
@@ -75,6 +76,12 @@ class Waking(Portions):
         self._late[topic, watcher] = None
         self.ask_for_flush()
 
+    def share(self, now: float) -> Shared:
+        """What those have in common who begin before the next flush, at which they have to be woken, and that flush."""
+        if self._shared is None:
+            self._shared = Shared(now)
+        return self._shared
+
     def flush(self, now: float) -> None:
         """Wake every watcher for whom something has come in, at the time `now`, seconds, and do what was put off.
 
@@ -84,7 +91,11 @@ class Waking(Portions):
         self.room = WORK
         if self.listeners.unannounced:
             self.listeners.announce()
-        shared = Shared(now)
+        shared = self._shared
+        if shared is None:
+            shared = Shared(now)
+        else:
+            self._shared = None
         tasks = len(self._tasks)  # Tasks that are put off from here on are for a later turn.
         if self._waking:  # All that `_small` and `_crowds` have is there too, and mostly nothing is.
             self._wake_small(shared)

@@ -4,7 +4,7 @@ import pytest
 
 from slosh.settings import Settings
 from tests.web.conftest import MakeSite
-from tests.web.harness import Client, Site
+from tests.web.harness import Client, Site, request
 from tests.web.posting import LARGE, kept, large, numbers, post
 from tests.web.readers.test_ndjson import body_of
 from tests.web.transports import EventSource, Ndjson, Reader, WebSocket
@@ -58,6 +58,24 @@ def test_who_comes_back_is_given_the_head_and_what_it_missed_in_one_piece(
     assert reader.listen().messages == [1, 2]
     post(site, 3)
     assert reader.listen().messages == [1, 2, 3], "nothing is given twice, and nothing left out"
+
+
+@pytest.mark.parametrize(("place", "given"), [("a?since=epoch000.0", 5), ("a,b?since=a=epoch000.0,b=epoch001.0", 10)])
+def test_those_who_come_back_in_one_turn_share_what_they_missed_and_leave_room_for_others(
+    site: Site, place: str, given: int
+) -> None:
+    """It is made once for all who stand at one place, as in any other turn, and copied as far as there is room."""
+    for topic in "ab":
+        kept(site, *["x" * 1_000] * 5, topic=topic)
+    clients = [site.connect() for _ in range(300)]
+    for client in clients:
+        client.wire.unread.append(request("GET", f"/topics/{place}&format=ndjson"))
+        client.wire.feed()
+    begun = [b"xxx" in client.wire.arrived for client in clients]
+    assert begun == sorted(begun, reverse=True)
+    assert 100 < sum(begun) < 300
+    site.loop.settle()
+    assert all(body_of(client.wire.arrived).count(b'"x') == given for client in clients)
 
 
 def test_a_life_of_zero_has_no_end(make_site: MakeSite) -> None:

@@ -281,21 +281,21 @@ class Stream(Exchange):
             self.connection.write_seldom(self.frame(self.action.heartbeat))
 
     def _write_first(self, preamble: bytes, now: float) -> None:
-        """Write `preamble`, and with it the first portion for a client that comes back.
+        """Write `preamble`, and with it what the client has missed, if that is little and this turn has room for it.
 
-        What is more, and the end of a topic, come when the hub wakes the stream, which it does in this turn. Two pieces
-        would be two calls of the system, and a client that is woken twice.
+        Two pieces would be two calls of the system, and a client that is woken twice. The hub wakes the stream in this
+        turn, or when there is room, for what is not given here.
         """
-        subscription = self.subscription
+        subscription, hub = self.subscription, self.action.engine.hub
         made = None
-        if not self.action.asked.every and subscription.is_behind():
-            made = self._make(Shared(now))
-        if made is None or made.ends:
+        if not self.action.asked.every and hub.room > 0 and subscription.is_behind():
+            made = self._make(hub.share(now))
+        if made is None or made.ends or not made.is_all:
             self.connection.write_seldom(preamble)
             return
         self.connection.write_seldom(preamble + made.data)
         self._give(made)
-        self.action.engine.hub.room -= len(made.data)
+        hub.room -= WAKE + (len(made.data) // COPIES if len(made.data) > WAKE else 0)
 
     def _give(self, made: SharedAnswer) -> None:
         """Stand behind what `made` gives, and count it."""
