@@ -158,7 +158,7 @@ class Accepting:
         if not self._is_due and not self._is_over:
             self._is_due = True
             self._state.loop.call_soon(self._accept_more)
-        return self._make(False)  # noqa: FBT003
+        return self._make(False)  # noqa: FBT003 - a callback is called by position
 
     async def stop(self) -> None:
         """Accept no more, and wait until all connections that were accepted have begun: each can be ended then."""

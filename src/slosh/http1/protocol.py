@@ -305,7 +305,11 @@ class HttpConnection(RequestReader):
             self._deadline_in(self.server.settings.write_timeout)
 
 
-def connect(server: ServerState, heads: Heads, fits: bool = False) -> asyncio.Protocol:  # noqa: FBT001, FBT002
+def connect(
+    server: ServerState,
+    heads: Heads,
+    fits: bool = False,  # noqa: FBT001, FBT002 - callbacks are called by position
+) -> asyncio.Protocol:
     """A connection for a client that comes, as event loops ask for one.
 
     Args:
