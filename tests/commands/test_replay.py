@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from benchmarks.ports import free_port
 from benchmarks.processes import ProcessGroup
+from slosh.access.tokens import hash_token
 from slosh.cli import main
 from slosh.client import Client, Refused, Unreachable
 from slosh.client.answers import Published
@@ -32,8 +33,8 @@ def command(*arguments: str) -> list[str]:
     return [*SLOSH, "replay", *arguments]
 
 
-def replay(client: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = clean_environment(SLOSH_URL=client.url)
+def replay(client: Client, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = clean_environment(SLOSH_URL=client.url, **variables)
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=60, env=environment)
 
 
@@ -219,3 +220,19 @@ def test_a_restart_of_the_server_in_the_midst_leaves_nothing_out_and_keeps_the_p
         assert replaying.wait(PATIENCE) == 0
     assert items[1].message == items[0].message + 1  # type: ignore[operator]  # they are numbers
     assert items[-1].time - items[0].time > 0.5  # type: ignore[operator]  # a server tells them
+
+
+@pytest.mark.parametrize("options", [(), ("--loop",), ("--when-watched",), ("--open",)])
+def test_a_server_that_keeps_the_replay_out_ends_it_before_its_first_pause(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """It played a whole recording to nobody, with all its pauses, before it said a word."""
+    token = f'[[access.tokens]]\nname = "replay"\nsha256 = "{hash_token("right").hex()}"\npublish = ["mine/**"]\n'
+    (tmp_path / "slosh.toml").write_text(f"[access]\n{token}", encoding="utf-8")
+    file = str(recording(tmp_path / "r", 13, "theirs", 3600.0))
+    with Serving(tmp_path, "--config=slosh.toml") as closed, Client(closed.url) as client:
+        for variables in ({}, {"SLOSH_TOKEN": "wrong"}, {"SLOSH_TOKEN": "right"}):
+            done = replay(client, file, *options, **variables)
+            assert done.returncode == EXIT_REFUSED, done.stderr
+            assert f"{closed.url} does not let this replay publish to theirs" in done.stderr
+            assert "0 messages published" in done.stderr

@@ -12,6 +12,7 @@ from typing import IO, Final
 import click
 
 from slosh.client.addresses import check_topic, one_topic_path
+from slosh.client.answers import keeps_out
 from slosh.client.batching import halve, may_be_one, place_in_batch
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.synchronous import Client
@@ -86,7 +87,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     """Publish the messages in FILE, which `slosh record` wrote, with the pauses that they had. - is standard input.
 
     While the server is away, or answers that it is busy, it is tried again, and nothing is left out. A message that the
-    server refuses is left out alone, and counted.
+    server refuses is left out alone, and counted; a server that refuses this publisher (401, 403, 421) ends the replay.
     """
     if loop and file == "-":
         raise BadUse("Standard input can be read once only; --loop needs a file.")
@@ -95,11 +96,25 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     tally: Counter[str] = Counter()
     with open_client(url) as client, Progress(lambda: _describe(tally)) as progress:
         player = _Player(client, speed, to, tally, progress, opens=opens, when_watched=when_watched)
-        while True:
-            with _open(file) as source:
-                player.play(source)
-            if not loop or not tally["read"]:
-                break
+        try:
+            while True:
+                with _open(file) as source:
+                    player.play(source)
+                if not loop or not tally["read"]:
+                    break
+        except Refused:  # which says why; this says how far it came
+            _tell(tally, player)
+            raise
+    _tell(tally, player)
+    for became, code in (("refused", EXIT_REFUSED), ("ended", EXIT_ENDED), ("broken", EXIT_FOUND)):
+        if tally[became]:
+            ctx.exit(code)
+    if tally["unwatched"] and not tally["sent"]:
+        ctx.exit(EXIT_UNWATCHED)
+
+
+def _tell(tally: Counter[str], player: "_Player") -> None:
+    """Say what became of the messages that were read."""
     unwatched = f", {tally['unwatched']} not: nobody watched their topics" if tally["unwatched"] else ""
     ended = f", {tally['ended']} not: their topics have ended" if tally["ended"] else ""
     tell(f"{count(tally['sent'], 'message')} published{unwatched}{ended}")
@@ -107,11 +122,6 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
         tell(f"{count(tally['refused'], 'message')} {were(tally['refused'])} refused, the last one of {player.refusal}")
     if tally["broken"]:
         tell(f"{count(tally['broken'], 'line')} left out")
-    for became, code in (("refused", EXIT_REFUSED), ("ended", EXIT_ENDED), ("broken", EXIT_FOUND)):
-        if tally[became]:
-            ctx.exit(code)
-    if tally["unwatched"] and not tally["sent"]:
-        ctx.exit(EXIT_UNWATCHED)
 
 
 class _Player:
@@ -139,7 +149,11 @@ class _Player:
         self.refusal = ""
 
     def play(self, source: IO[bytes]) -> None:
-        """Publish all that is in a file."""
+        """Publish all that is in a file.
+
+        Raises:
+            Refused: the server keeps this publisher out, whatever the messages are.
+        """
         began = first = None
         self._late = 0.0
         for topic, batch in self._batches(source):
@@ -220,7 +234,14 @@ class _Player:
             self._tally[became] += len(messages)
 
     def _refuse(self, topic: str, number: int, error: ClientError) -> None:
-        """Leave messages out that are not taken, by their topic's name or by the server."""
+        """Leave messages out that are not taken, by their topic's name or by the server.
+
+        Raises:
+            Refused: it is this publisher that the server refuses, so all that follows would be refused too.
+        """
+        if keeps_out(error):
+            tell(f"{self._client.where} does not let this replay publish to {printable(topic)}, so it ends.")
+            raise error
         self.refusal = f"{printable(topic)}: {told_refusal(error)}"
         self._tally["refused"] += number
 
