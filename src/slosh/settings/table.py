@@ -96,8 +96,10 @@ class Settings:
         "",
         Group.LISTEN,
         "Names that this server answers to, with spaces between, such as slosh.example or *.example; a request for "
-        "another is answered 421. IP addresses and localhost always are answered, and * answers all.",
-        empty="any; on a loopback address none that a stranger's page could have pointed there",
+        "another is answered 421. IP addresses and localhost always are answered, and * answers all. Without this "
+        "setting a server on loopback addresses refuses all other names, so that no web page reads it by a name that "
+        "leads to this machine; a Host with another port than the server's own, as behind a proxy, is answered.",
+        empty="any, but on loopback addresses only IP addresses and localhost",
     )
 
     trusted_proxies: str = text(
