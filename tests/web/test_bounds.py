@@ -305,3 +305,4 @@ def test_a_body_that_is_too_large_is_told_which_bound_it_passed(
     answer = site.connect().send(asked.encode()).next()
     assert (answer.status, answer.code) == (413, "too_large")
     assert names in answer.json["detail"]
+    assert ("this one has 40" in answer.json["detail"]) == (not chunked and names != "leave it out")

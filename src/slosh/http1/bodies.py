@@ -23,8 +23,11 @@ def fits(length: int, limit: int) -> bool:
     return length <= limit
 
 
-def check_size(length: int, limit: int, bound: str) -> None:
+def check_size(length: int, limit: int, bound: str, *, is_declared: bool = False) -> None:
     """Refuse a body, or a part of one, of `length` bytes where `limit` are allowed, by the setting `bound`.
+
+    Args:
+        is_declared: whether `length` is that of the whole body, as its head says, so that the error may tell it.
 
     Raises:
         TooLarge: it is larger.
@@ -32,7 +35,8 @@ def check_size(length: int, limit: int, bound: str) -> None:
     if not fits(length, limit):
         if not limit:
             raise TooLarge("A body means nothing in this request, and is not read; leave it out.", limit)
-        raise TooLarge(f"The body of this request may have {limit} bytes ({bound}).", limit)
+        size = f", and this one has {length}" if is_declared else ""
+        raise TooLarge(f"The body of this request may have {limit} bytes ({bound}){size}.", limit)
 
 
 class BodyReader(Protocol):

@@ -171,7 +171,7 @@ class RequestReader(Connection):
         self._variable = latest.variable
         self._reader = ChunkedBody(settings.max_head) if head.length == CHUNKED else SizedBody(head.length)
         try:
-            check_size(head.length, action.max_body, action.body_bound)
+            check_size(head.length, action.max_body, action.body_bound, is_declared=True)
         except SloshError as error:
             self.refuse(error, latest.variable)
             return None

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from typing import ClassVar, Final
 
 from slosh.compiled import mypyc_attr
-from slosh.errors import BadJson, MemoryFull, SloshError
+from slosh.errors import BadJson, MemoryFull, SloshError, TooLarge
 from slosh.http1.connection import Connection
 from slosh.http1.exchange import Exchange
 from slosh.web.jsontext import WHITE_SPACE
@@ -20,6 +20,17 @@ from slosh.web.longtext import PORTION, LongText
 
 _LINE: Final = 400
 """Bytes that a line counts more, because each has its own cost."""
+
+
+def check_count(body: bytes, most: int) -> None:
+    """See that a batch has no more lines than it may.
+
+    Raises:
+        TooLarge: it has.
+    """
+    count = body.count(b"\n") + (not body.endswith(b"\n"))
+    if count > most:
+        raise TooLarge(f"A batch has at most {most} lines (max_batch), and this one has {count}.", most)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -25,7 +25,7 @@ from slosh.http1.handler import Action
 from slosh.http1.head import Head
 from slosh.http1.response import JSON_ANSWER, render_start
 from slosh.settings import Settings
-from slosh.web.checking import Checking
+from slosh.web.checking import Checking, check_count
 from slosh.web.jsontext import check_json
 from slosh.web.longtext import LONG, LongText
 from slosh.web.post_head import KEY, REPLAYED, check_coding, parse_key, read_plain_name
@@ -289,16 +289,14 @@ class PublishBatch(Publish):
         Raises:
             BadJson, TooLarge: it cannot be accepted.
         """
-        most = self.settings.max_batch
-        if body.count(b"\n") + (not body.endswith(b"\n")) > most:
-            raise TooLarge(f"A batch has at most {most} lines (max_batch).", most)
+        check_count(body, self.settings.max_batch)
         self.check_lines(connection, body.split(b"\n"), topic)
 
     def check_size(self, number: int, line: bytes) -> None:
         """As the base says."""
         limit = self.max_message
         if len(line) > limit:
-            raise TooLarge(f"Line {number} is larger than a message may be, {limit} bytes (max_message).", limit)
+            raise TooLarge(f"Line {number} has {len(line)} bytes, and a message may have {limit} (max_message).", limit)
 
     def explain(self, number: int, error: BadJson) -> BadJson:
         """As the base says: with the line."""

@@ -26,7 +26,7 @@ from slosh.http1.handler import Action
 from slosh.http1.head import Head
 from slosh.http1.response import JSON_ANSWER
 from slosh.settings import Settings
-from slosh.web.checking import Checking
+from slosh.web.checking import Checking, check_count
 from slosh.web.gate import find_rights
 from slosh.web.jsontext import WHITE_SPACE, check_json, write_json
 from slosh.web.longtext import LONG, LongText, blank
@@ -80,9 +80,7 @@ class PublishSeveral(Action):
             BadJson, BadTopic, TooLarge: a line cannot be accepted.
             BadRequest: the idempotency key is none.
         """
-        most = self.settings.max_batch
-        if body.count(b"\n") + (not body.endswith(b"\n")) > most:
-            raise TooLarge(f"A batch has at most {most} lines (max_batch).", most)
+        check_count(body, self.settings.max_batch)
         _SeveralTopicsBatch(connection, self, body.split(b"\n")).start()
 
     def find_key(self, connection: Connection) -> str:
@@ -107,10 +105,13 @@ class PublishSeveral(Action):
             TooLarge: it has.
         """
         if len(line) - len(message) > BESIDE:
-            raise TooLarge(f"Line {number} has more than {BESIDE} bytes beside its message.", BESIDE)
+            beside = len(line) - len(message)
+            raise TooLarge(f"Line {number} has {beside} bytes beside its message, and may have {BESIDE}.", BESIDE)
         limit = self.engine.hub.classes.find(name).max_message if name else len(message)
         if len(message) > limit:
-            raise TooLarge(f"Line {number} has a message of more than {limit} bytes (max_message).", limit)
+            raise TooLarge(
+                f"Line {number} has a message of {len(message)} bytes, and it may have {limit} (max_message).", limit
+            )
 
 
 class _SeveralTopicsBatch(Checking):
@@ -154,7 +155,8 @@ class _SeveralTopicsBatch(Checking):
         """As the base says."""
         if len(line) > self._longest:
             raise TooLarge(
-                f"Line {self.number} has more than {self._longest} bytes (max_message, and {BESIDE}).", self._longest
+                f"Line {self.number} has {len(line)} bytes, and may have {self._longest} (max_message, and {BESIDE}).",
+                self._longest,
             )
         depth = self._action.settings.max_depth
         text: LongText | None = None
