@@ -1,6 +1,7 @@
 """`slosh plot`: what is drawn of which messages."""
 
 import re
+import signal
 import subprocess
 import unicodedata
 from decimal import Decimal
@@ -8,6 +9,7 @@ from decimal import Decimal
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.processes import ProcessGroup
 from slosh.cli import main
 from slosh.client.items import Item, Note
 from slosh.client.iterator import Watch
@@ -148,6 +150,38 @@ def test_on_a_pipe_it_is_one_chart(slosh: TestingServer) -> None:
             env=clean_environment(SLOSH_URL=slosh.url),
         )
     assert (done.returncode, "kitchen 3" in done.stdout, "\x1b" in done.stdout) == (0, True, False), done
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_on_a_pipe_a_signal_prints_the_chart_and_standard_error_says_so(
+    slosh: TestingServer, number: signal.Signals
+) -> None:
+    """It printed nothing for as long as it ran, told nobody why, and a signal lost the chart."""
+    environment = clean_environment(SLOSH_URL=slosh.url)
+    pipe = subprocess.PIPE
+    plot = ProcessGroup([*SLOSH, "plot", "kitchen"], stdout=pipe, stderr=pipe, text=True, env=environment)
+    assert plot.stderr is not None
+    told = plot.stderr.readline()
+    assert all(each in told for each in ("at the end", "Ctrl-C", "SIGTERM", "--timeout", "--count")), told
+    assert slosh.client.watchers("kitchen", wait=PATIENCE) == 1
+    plot.send_signal(number)
+    drawn, more = plot.communicate(timeout=PATIENCE)
+    assert (plot.returncode, more) == (130 if number == signal.SIGINT else -signal.SIGTERM, "")
+    assert "kitchen" in drawn.splitlines()[0]
+
+
+def test_on_a_pipe_that_ends_by_itself_nothing_is_told_and_one_that_nobody_reads_ends(slosh: TestingServer) -> None:
+    environment = clean_environment(SLOSH_URL=slosh.url)
+    pipe = subprocess.PIPE
+    done = subprocess.run(
+        [*SLOSH, "plot", "kitchen", "--timeout=100ms"], capture_output=True, check=False, timeout=60, env=environment
+    )
+    assert (done.returncode, done.stderr) == (EXIT_TIMED_OUT, b"")
+    unread = ProcessGroup([*SLOSH, "plot", "kitchen", "--count=9"], stdout=pipe, env=environment)
+    assert slosh.client.watchers("kitchen", wait=PATIENCE) == 1
+    assert unread.stdout is not None
+    unread.stdout.close()
+    assert unread.wait(PATIENCE) == 128 + signal.SIGPIPE
 
 
 def test_time_that_runs_out_is_an_exit_code(slosh: TestingServer) -> None:

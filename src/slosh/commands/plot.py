@@ -7,13 +7,13 @@ import threading
 import time
 import unicodedata
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from slosh.client.errors import Unreadable
+from slosh.client.errors import ClientError, Unreadable
 from slosh.client.items import Item, Note
 from slosh.commands.progress import count, were
 from slosh.commands.screen import QUIT, Screen, need
@@ -21,10 +21,12 @@ from slosh.commands.shared import (
     EXIT_TIMED_OUT,
     ClientCommand,
     complete_topics,
+    ending_unread,
     has_colour,
     open_client,
     parse_duration,
     printable,
+    tell,
     url_option,
 )
 
@@ -78,7 +80,11 @@ def plot(
     timeout: float | None,
     url: str | None,
 ) -> None:
-    """Draw the numbers in the messages of TOPICs as they come, with what the server keeps of the last while."""
+    """Draw the numbers in the messages of TOPICs as they come, with what the server keeps of the last while.
+
+    On a pipe the chart is printed once, at the end: after --count or --timeout, by Ctrl-C or SIGTERM, or when the
+    topics have ended.
+    """
     try:
         import plotext  # noqa: F401, PLC0415 - an extra
     except ImportError:
@@ -91,10 +97,27 @@ def plot(
             with Screen() as screen:
                 finished = _follow(feed, chart, most, end, screen)
         else:
-            finished = _follow(feed, chart, most, end, None)
-            click.echo(chart.render(100, 30))
+            finished = _follow_unseen(feed, chart, most, end, watch.close)
         if not finished:
             ctx.exit(EXIT_TIMED_OUT)
+
+
+def _follow_unseen(feed: "_Feed", chart: "Chart", most: int | None, end: float, close: Callable[[], None]) -> bool:
+    """As `_follow`, where there is no terminal to draw on: the chart is printed once, whatever ends this.
+
+    Args:
+        close: ends the watch, where nobody can read the chart any more.
+    """
+    if most is None and end == math.inf:
+        tell(
+            "the chart is printed at the end: end it by Ctrl-C or SIGTERM, or begin it with --timeout 10s or --count N"
+        )
+    with ending_unread(close):
+        try:
+            return _follow(feed, chart, most, end, None)
+        finally:
+            if chart.series or not isinstance(sys.exception(), ClientError):
+                click.echo(chart.render(100, 30))
 
 
 def _follow(feed: "_Feed", chart: "Chart", most: int | None, end: float, screen: Screen | None) -> bool:
