@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from slosh.client.addresses import DEFAULT_URL, find_url, socket_path, split_login, topic_path
+from slosh.client.addresses import (
+    DEFAULT_URL,
+    check_topic,
+    find_url,
+    one_topic_path,
+    socket_path,
+    split_login,
+    topic_path,
+)
 from slosh.client.errors import BadUse
 from tests.cases import each_of
 
@@ -83,3 +91,32 @@ def test_names_are_spelled_for_a_url() -> None:
 def test_what_is_no_topic_is_told_at_once(topic: Any) -> None:
     with pytest.raises(BadUse, match="topic's name"):
         topic_path(topic)
+
+
+@each_of(
+    ("address", "name", "server"),
+    [
+        ("http://127.0.0.1:8000/topics/kitchen", "name (kitchen);", "--url http://127.0.0.1:8000,"),
+        ("HTTPS://slosh.example/below/topics/a%20b/c", "name (a b/c);", "--url HTTPS://slosh.example/below,"),
+        ("http://h/view/runs/**?x=step", "name (runs/**);", "--url http://h,"),
+        ("http://h/topics/a,b#x", "name (a,b);", "--url http://h,"),
+        ("http://ann:secret@h/topics/a?token=secret", "name (a);", "--url http://h,"),
+        ("http://ann:1/secret@h/topics/a", "name (a);", f"--url, such as {DEFAULT_URL},"),
+        ("unix:///run/s.sock/topics/a", "name (a);", "--url unix:/run/s.sock,"),
+        ("http://h/kitchen", "name, such as kitchen;", f"--url, such as {DEFAULT_URL},"),
+        ("http://h/topics/a%0ab", "name, such as kitchen;", "--url http://h,"),
+        ("ws://h/topics/" + "x" * 5000, "name, such as kitchen;", f"--url, such as {DEFAULT_URL},"),
+    ],
+)
+def test_an_address_in_place_of_a_topic_s_name_is_told_with_where_its_parts_go(
+    address: str, name: str, server: str
+) -> None:
+    """It was told that a segment is empty. Nothing of it that may be a secret is repeated."""
+    for check in (topic_path, one_topic_path, check_topic):
+        with pytest.raises(BadUse) as caught:
+            check(address)
+        detail = caught.value.detail
+        assert all(part in detail for part in (f"Give the topic's {name}", server, "Client(url)", "SLOSH_URL")), detail
+        assert "secret" not in detail
+    with pytest.raises(BadUse, match="comma"):
+        topic_path("a,http://h/topics/a")

@@ -211,3 +211,24 @@ def test_a_wrong_scheme_and_a_certificate_that_is_not_trusted_are_told_as_that(
             EXIT_UNREACHABLE,
             True,
         ), done.output
+
+
+@each_of(
+    "words",
+    [
+        *(
+            ("sub", "{}"),
+            ("pub", "{}", "1"),
+            ("plot", "{}"),
+            ("record", "{}", "-o", "-"),
+            ("topics", "--explain", "{}"),
+        ),
+        *(("poll", "http://127.0.0.1:1/", "{}"), ("replay", "none", "--to", "{}"), ("sub", "a", "{}")),
+        ("bridge", "mqtt://127.0.0.1:1", "{}"),
+    ],
+)
+def test_an_address_in_place_of_a_topic_is_told_with_where_its_parts_go(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(main, [each.format("http://127.0.0.1:8000/topics/kitchen") for each in words])
+    assert done.exit_code == EXIT_USAGE, done.output
+    said = " ".join(done.output.split())
+    assert "Give the topic's name (kitchen); the server goes to --url http://127.0.0.1:8000" in said

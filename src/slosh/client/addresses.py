@@ -1,12 +1,14 @@
 """Where a client's requests go: the server's address, and the paths of topics. No I/O here."""
 
 import os
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, unquote_to_bytes, urlencode, urlsplit, urlunsplit
 
 from slosh.client.errors import BadUse, show
+from slosh.core import patterns
 from slosh.core.names import MAX_NAME_BYTES, check_name
 from slosh.errors import BadTopic
 
@@ -23,6 +25,10 @@ _LONGEST_NAME: Final = 4_000
 """Characters of a topic's name that fit into a request in any case. Whether it is too long is for the server to say."""
 _LONGEST_ADDRESS: Final = 4_000
 """Characters of a server's address."""
+_IS_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+"""How an address begins. No topic has such a name, because a segment of it would be empty."""
+_IN_FRONT: Final = re.compile("/(?:topics|view)/")
+"""What stands between a server's address and the name of a topic."""
 _DOTS: Final = frozenset({".", ".."})
 _SAFE: Final = "/-._~"
 
@@ -146,6 +152,7 @@ def topic_path(topic: object) -> str:
     """
     if not isinstance(topic, str) or not topic:
         raise BadUse(f"A topic's name is a text such as 'kitchen' or 'sensors/kitchen', not {show(topic)}.")
+    refuse_address(topic)
     if len(topic) > _LONGEST_NAME:
         raise BadUse(f"A topic's name has at most {MAX_NAME_BYTES} bytes, and this one has {len(topic)} characters.")
     if "," in topic:
@@ -156,6 +163,28 @@ def topic_path(topic: object) -> str:
         return quote(topic, safe=_SAFE + "*$!'()+;=@:&")
     except UnicodeEncodeError:
         raise BadUse(f"A topic's name is a text of Unicode, and {show(topic)} has bytes that are none.") from None
+
+
+def refuse_address(topic: str) -> None:
+    """See that what is to be the name of a topic, or a pattern, is no address.
+
+    Raises:
+        BadUse: it is one; the detail says where its parts go, without what could be a password or a token in it.
+    """
+    if not _IS_ADDRESS.match(topic):
+        return
+    begin, *rest = _IN_FRONT.split(re.split("[?#]", topic)[0], maxsplit=1)
+    try:
+        server, _ = split_login(find_url(begin))
+        name = unquote(rest[0], errors="strict") if rest else ""
+    except (BadUse, ValueError):
+        server = name = ""
+    if not rest or "@" in server:  # its path may be the name, or a piece of a password
+        server = ""
+    sentence = "This is an address, and no topic has such a name. Give the topic's name"
+    shown = f" ({name})" if name and name.isprintable() else ", such as kitchen"
+    where = f"goes to --url {server}" if server else f"goes to --url, such as {DEFAULT_URL}"
+    raise BadUse(f"{sentence}{shown}; the server {where}, or to Client(url) or SLOSH_URL.")
 
 
 def one_topic_path(topic: object) -> str:
@@ -179,5 +208,18 @@ def check_topic(topic: object) -> None:
     one_topic_path(topic)
     try:
         check_name(str(topic))
+    except BadTopic as error:
+        raise BadUse(error.detail) from error
+
+
+def check_pattern(pattern: str) -> None:
+    """See that this is a pattern, or a topic's name.
+
+    Raises:
+        BadUse: it is none.
+    """
+    refuse_address(pattern)
+    try:
+        patterns.check_pattern(pattern)
     except BadTopic as error:
         raise BadUse(error.detail) from error

@@ -24,6 +24,7 @@ from typing import Any, Final
 import click
 import httpx2
 
+from slosh.client.addresses import check_pattern
 from slosh.client.answers import passes, pause_before, read_problem
 from slosh.client.asynchronous import AsyncClient
 from slosh.client.connections import MAX_EVENT, WATCH
@@ -35,8 +36,6 @@ from slosh.commands.shared import EXIT_TIMED_OUT, FILE, ClientCommand, parse_dur
 from slosh.commands.telling import SilentPublisher
 from slosh.commands.upstream import LIBRARIES, Address, Denied, Lost, Upstream, parse_address
 from slosh.commands.watched import WatchedTopics
-from slosh.core.patterns import check_pattern
-from slosh.errors import BadTopic
 
 _LOOK: Final = 2.0
 """Seconds between two looks at the list of topics, while one of them may be watched; ten times as long as a look
@@ -139,10 +138,7 @@ def _check(pattern: str) -> None:
     if pattern.endswith("#") or "+" in pattern.split("/"):
         meant = pattern.replace("#", "**").replace("+", "*")
         raise BadUse(f"{pattern!r} is a pattern of MQTT; here * is one level and ** the rest: {meant!r}.")
-    try:
-        check_pattern(pattern)
-    except BadTopic as error:
-        raise BadUse(error.detail) from error
+    check_pattern(pattern)
 
 
 async def _run(url: str | None, topics: WatchedTopics, carrier: "Carrier", seconds: float | None) -> bool:

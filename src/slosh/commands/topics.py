@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from slosh.client.addresses import refuse_address
 from slosh.commands.shared import ClientCommand, open_client, printable, url_option
 from slosh.commands.teaching import FILE
 from slosh.core.classes import DEFAULT
@@ -68,6 +69,7 @@ def topics(as_json: bool, name: str | None, config: str | None, url: str | None)
 def _explain(name: str, config: str | None) -> Iterator[str]:
     """Say which class a topic of this name has: a line for each table, then the settings and where they come from."""
     try:
+        refuse_address(name)
         check_name(name)
         loaded = load({}, config=config)
     except SloshError as error:
