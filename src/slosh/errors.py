@@ -305,6 +305,8 @@ class ForeignOrigin(SloshError):
     status = 403
 
 
+CREDENTIALS_NEEDED: Final = "This needs a token: Authorization: Bearer <token>."
+"""What a server says where no token came. A client has words of its own for it: it writes that field itself."""
 CHALLENGE: Final = 'Bearer realm="slosh"'
 """The value of `WWW-Authenticate` (RFC 6750 §3) where no token came."""
 
@@ -320,7 +322,7 @@ class Unauthorized(SloshError):
 
     def __init__(self, why: str = "") -> None:
         challenge = f'{CHALLENGE}, error="invalid_token"' if why else CHALLENGE
-        detail = f"The token does not count. {why}" if why else "This needs a token: Authorization: Bearer <token>."
+        detail = f"The token does not count. {why}" if why else CREDENTIALS_NEEDED
         super().__init__(detail, fields=(("WWW-Authenticate", challenge),))
 
 

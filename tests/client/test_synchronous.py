@@ -407,3 +407,13 @@ def test_a_publish_is_tried_until_its_time_is_nearly_over(pause: float, monkeypa
         with pytest.raises(Unreachable):
             client.publish("a", 1)
         assert 1.9 <= time.monotonic() - begun < PATIENCE
+
+
+def test_a_server_that_needs_a_token_is_told_with_where_a_client_takes_one_from(tmp_path: Path) -> None:
+    """It named the field of HTTP, which the client writes itself."""
+    (tmp_path / "slosh.toml").write_text("[access]\npublic = {}\n", encoding="utf-8")
+    with Serving(tmp_path, "--config=slosh.toml") as closed:
+        for token, said in ((None, "token=, or set SLOSH_TOKEN "), ("wrong", "The token does not count.")):
+            with Client(closed.url, token=token) as client, pytest.raises(Refused) as caught:
+                client.publish("a", 1)
+            assert (said in caught.value.detail, "Bearer" in caught.value.detail) == (True, False), caught.value.detail

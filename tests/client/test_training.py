@@ -84,7 +84,7 @@ def test_a_server_that_is_away_stops_no_loop(caplog: pytest.LogCaptureFixture) -
         training = run("away", client=client)
         training.publisher._timeout = 0.1
         training.log(loss=1.0)
-        with pytest.warns(RuntimeWarning, match="1 value of runs/away was not stored"):
+        with pytest.warns(RuntimeWarning, match="1 step of runs/away was not stored"):
             training.finish()
         assert training.publisher.dropped == 1
     assert not [each for each in caplog.messages if "not published" in each], "it is told once"
@@ -98,9 +98,47 @@ def test_without_a_server_the_end_tells_what_was_not_stored_and_waits_for_the_pu
     training = run("away", client=Client("http://127.0.0.1:1"))
     training.publisher._timeout = 0.2
     training.log(loss=1.0)
-    with pytest.warns(RuntimeWarning, match="1 value of runs/away was not stored"):
+    with pytest.warns(RuntimeWarning, match="1 step of runs/away was not stored"):
         training.finish()
     assert ended == []
+
+
+@each_of(
+    ("steps", "has_config", "told"),
+    [
+        (100, True, "The config and 100 steps of runs/away were not stored"),
+        (1, True, "The config and 1 step of runs/away were not stored"),
+        (0, True, "The config of runs/away was not stored"),
+        (2, False, "2 steps of runs/away were not stored"),
+    ],
+)
+def test_the_config_is_no_step_where_what_was_not_stored_is_told(steps: int, has_config: bool, told: str) -> None:
+    """It counted as a value: `101 values` after 100 steps."""
+    with Client("http://127.0.0.1:1", timeout=0.2) as client:
+        training = run("away", config={"lr": 0.01} if has_config else None, client=client)
+        training.publisher._timeout = 0.1
+        for _ in range(steps):
+            training.log(loss=1.0, accuracy=0.5)
+        with pytest.warns(RuntimeWarning) as warned:
+            training.finish()
+        [said] = [str(each.message) for each in warned]
+        assert said.startswith(told)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # it is said once
+            training.finish()
+
+
+def test_what_was_dropped_during_the_loop_is_told_at_its_end_too() -> None:
+    """It was counted by `dropped`, and left out of what the warning said."""
+    with Client("http://127.0.0.1:1", timeout=0.2) as client:
+        training = run("away", client=client)
+        training.publisher._timeout = 0.1
+        training.publisher._max_bytes = 1000
+        for _ in range(100):
+            training.log(text="x" * 100)
+        assert training.publisher.dropped
+        with pytest.warns(RuntimeWarning, match="100 steps of runs/away were not stored"):
+            training.finish()
 
 
 @pytest.mark.slosh(unwatched="keep")

@@ -136,3 +136,10 @@ def test_a_program_s_own_rules_for_numbers_change_nothing() -> None:
                 decode("1e9999999999999999999")
         finally:
             sys.set_int_max_str_digits(before)
+
+
+def test_what_no_message_can_be_made_of_is_told_with_what_can() -> None:
+    """It sent readers to the source of a module. The sentence is that of the table in docs/python.md."""
+    for value in (object(), {"a": [object()]}, lambda: 1):
+        with pytest.raises(BadUse, match=r"What can: numbers, texts, .*lists, sets, dicts and dataclasses of these\.$"):
+            encode(value)

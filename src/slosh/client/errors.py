@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
-from slosh.errors import SloshError
+from slosh.errors import CREDENTIALS_NEEDED, SloshError
 
+_CREDENTIALS_NEEDED: Final = (
+    "This needs a token: give the client token=, or set SLOSH_TOKEN to it, or SLOSH_TOKEN_FILE to the name of a file "
+    "that holds it."
+)
 _SHOWN: Final = 200
 """Characters of a value that an error repeats."""
 
@@ -52,6 +56,8 @@ class Refused(ClientError):
 
     def __init__(self, status: int, problem: Mapping[str, object], where: str) -> None:
         said = problem.get("detail")
+        if said == CREDENTIALS_NEEDED:
+            said = _CREDENTIALS_NEEDED
         super().__init__(str(said) if said else f"{where} answered {status}, and not as a slosh server does.")
         self.status = status
         self.problem = problem

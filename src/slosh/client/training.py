@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from slosh.client.addresses import check_topic
-from slosh.client.errors import BadUse, ClientError
+from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.publisher import Publisher
 from slosh.client.synchronous import Client
 
@@ -61,6 +61,8 @@ class Run:
         self.publisher: Publisher = _Values(self._client)
         self._next = 0
         self._warned = False
+        self._told = 0  # of the messages that were dropped, those that a warning has counted
+        self._has_config = config is not None
         self._lock = threading.Lock()
         if config is not None:
             shown = ", ".join(f"{key}={value}" for key, value in config.items())
@@ -94,13 +96,14 @@ class Run:
         before = self.publisher.dropped
         self.publisher.close()
         self._warn()
-        if left := self.publisher.dropped - before:
+        if (dropped := self.publisher.dropped) > self._told:
             reason = (
                 f": {self.publisher.error}" if self.publisher.error else ", because the server did not answer in time."
             )
-            values, were = ("value", "was") if left == 1 else ("values", "were")
-            warnings.warn(f"{left} {values} of {self.topic} {were} not stored{reason}", RuntimeWarning, stacklevel=2)
-        else:
+            sentence = f"{self._describe(dropped - self._told)} not stored{reason}"
+            warnings.warn(sentence, RuntimeWarning, stacklevel=2)
+            self._told = dropped
+        if dropped == before:  # else the end may stand in front of what is still on its way
             with contextlib.suppress(ClientError):
                 self._client.end(self.topic)
             if self.publisher.unwatched and not self.publisher.sent:
@@ -110,13 +113,23 @@ class Run:
         if self._owned:
             self._client.close()
 
+    def _describe(self, left: int) -> str:
+        """So many messages that were dropped, and a verb. Each is a step, but for the config, which is the first."""
+        answered = self.publisher.sent + self.publisher.unwatched + self.publisher.refused
+        if self._has_config and answered:  # of what was dropped, the config may be one
+            return f"{_count(left, 'message')} of {self.topic} {'was' if left == 1 else 'were'}"
+        if not self._has_config:
+            return f"{_count(left, 'step')} of {self.topic} {'was' if left == 1 else 'were'}"
+        steps = f" and {_count(left - 1, 'step')}" if left > 1 else ""
+        return f"The config{steps} of {self.topic} {'were' if steps else 'was'}"
+
     def _warn(self) -> None:
         """Say once that the server refuses the values: the loop goes on, and nobody sees it."""
         if self.publisher.refused and not self._warned:
             self._warned = True
-            sentence = (
-                f"The values of {self.topic} are not stored: {self.publisher.error} Give each run a name of its own."
-            )
+            error = self.publisher.error
+            hint = " Give each run a name of its own." if isinstance(error, Refused) and error.reason == "ended" else ""
+            sentence = f"The values of {self.topic} are not stored: {error}{hint}"
             warnings.warn(sentence, RuntimeWarning, stacklevel=3)
 
     def __enter__(self) -> Self:
@@ -126,6 +139,10 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.finish()
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def run(

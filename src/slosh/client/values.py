@@ -28,6 +28,11 @@ from slosh.client.errors import BadUse
 _DIGITS: Final = 4300
 """Digits of the longest number that becomes an `int` or a `float`. Python's own bound is the same
 (sys.int_info.default_max_str_digits), because the time to convert more grows with the square of their number."""
+_WHAT_CAN: Final = (
+    "What can: numbers, texts, booleans, None, bytes, datetimes, arrays of numpy, pandas and torch, and lists, sets, "
+    "dicts and dataclasses of these."
+)
+"""The table above in a sentence."""
 _exactly: Final = decimal.Context(traps=[decimal.InvalidOperation])
 """The rules by which a text becomes a Decimal, whatever a program's own are."""
 
@@ -44,7 +49,7 @@ def encode(value: object) -> bytes:
     try:
         return _encoder.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise BadUse(f"This value cannot be a message: {error}. See slosh.client.values for what can.") from error
+        raise BadUse(f"This value cannot be a message: {error}. {_WHAT_CAN}") from error
 
 
 def encode_many(values: list[object]) -> list[bytes]:
