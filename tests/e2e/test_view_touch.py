@@ -206,6 +206,37 @@ def test_what_is_dark_on_a_screen_is_printed_with_the_colours_of_paper(
         assert told == {"beforeprint": [[True, False]] * count, "afterprint": [[False, True]] * count}
 
 
+def test_on_paper_all_charts_are_made_smaller_alike_and_nothing_is_ticked_or_filtered(
+    kept: Slosh, new_context: "Callable[..., BrowserContext]"
+) -> None:
+    """An odd chart is as wide as two on a screen, and its words were half the size of the others' on paper."""
+    numbers = {f"n{size}": 10 * 100**size for size in range(5)}
+    kept.post("m", {"lat": 48.1, "lon": 11.5, "on": True, **numbers, "a": 10, "b": 11, "c": 12})
+    page = new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(f"{kept.url}/view/m")
+    expect(page.locator(".chart")).to_have_count(5)
+    for there in ("#filter", "td input >> nth=0", "#messages"):
+        expect(page.locator(there)).to_be_visible()
+    page.evaluate("""() => {
+      const widths = () => [...document.querySelectorAll("canvas")].map((canvas) => canvas.width);
+      globalThis.told = [];
+      for (const type of ["beforeprint", "afterprint"]) addEventListener(type, () => told.push(widths()));
+    }""")
+    page.pdf()
+    on_paper, on_screen = page.evaluate("told")
+    assert max(on_screen) > 1.8 * min(on_screen)
+    assert len(on_paper) == 7
+    assert 600 < min(on_paper) <= max(on_paper) < 720
+    assert max(on_paper) - min(on_paper) < 20
+    page.emulate_media(media="print")
+    for gone in ("#filter", "td input >> nth=0", "#messages"):
+        expect(page.locator(gone)).to_be_hidden()
+    page.emulate_media(media="screen")
+    page.locator("#messages summary").click()
+    page.emulate_media(media="print")
+    expect(page.locator("#list li")).to_be_visible()
+
+
 def test_on_paper_a_key_has_its_colour(kept: Slosh, open_phone: "Callable[..., Page]") -> None:
     kept.post("weather", WEATHER, WEATHER)
     page = open_phone("weather", 6)

@@ -177,9 +177,10 @@ export class Panels {
     }
   }
 
+  /** Draw with the colours and the sizes that the sheet has now. */
   recolour() {
     this.#view.recolour();
-    for (const plot of this.plots) plot.redraw();
+    for (const plot of this.plots) plot.fit(), plot.redraw();
   }
 }
 

@@ -133,7 +133,8 @@ export class Plot {
     );
     if (calls.onZoom) this.#plot.over.addEventListener("dblclick", () => calls.onZoom());
     if (calls.onPan) pannable(this.#plot, view, calls);
-    this.#observer = new ResizeObserver(() => this.#plot.setSize(size()));
+    this.fit = () => this.#plot.setSize(size());
+    this.#observer = new ResizeObserver(this.fit);
     this.#observer.observe(place);
   }
 
