@@ -52,10 +52,16 @@ def test_the_viewer_asks_for_a_token_and_shows_the_topic_with_it(server: Slosh, 
     kept = page.evaluate("[document.cookie, ...Object.values(localStorage), ...Object.values(sessionStorage)].join()")
     assert TOKEN not in kept
     assert TOKEN not in page.content()
+    expect(page.locator("#curl")).to_have_text(
+        f"""curl -H "Authorization: Bearer $SLOSH_TOKEN" -d '{{"value": 21.5}}' '{server.url}/topics/kitchen'"""
+    )
     # Taken out of the file: what is open ends, and the page asks again.
     (tmp_path / "slosh.toml").write_text(rules((OTHER, "cellar")))
     server.process.tell(signal.SIGHUP)
     expect(page.get_by_role("dialog")).to_contain_text("asks for a token")
+    page.reload()
+    expect(page.get_by_role("dialog")).to_contain_text("asks for a token")
+    assert "Bearer" not in page.locator("#curl").inner_text()
 
 
 def test_the_form_is_used_by_keyboard_and_read_aloud_and_fits_a_small_phone(

@@ -6,7 +6,7 @@
  * A page below /view/ asks for its topic, any other for the list of topics. It looks when it is loaded, and whenever
  * something on the page gets data-state="failed". Where the list holds only what is public, it offers a button. The token
  * becomes the session cookie (POST /-/session), which scripts cannot read; then the page is loaded again. A token is never
- * kept here, nor shown.
+ * kept here, nor shown. That there is one is noted under the server's address, for the page's line for curl.
  */
 
 import { make, settle } from "./page.js";
@@ -71,7 +71,10 @@ async function open(input, told) {
   try {
     const answer = await fetch(session, { method: "POST", headers: { Authorization: `Bearer ${input.value.trim()}` } });
     if (answer.ok) {
-      if ((await look()).status !== 401) return location.reload();
+      if ((await look()).status !== 401) {
+        localStorage[home] = "";
+        return location.reload();
+      }
       words = "This browser keeps no cookie here. Open this page in a tab of its own.";
     } else words = answer.status === 401 ? "This token does not count: it is not known here, or has expired." : "The server refuses this. Try again later.";
   } catch (error) {
@@ -91,8 +94,11 @@ async function check() {
     const { status, headers } = await look();
     if (status === 401 || status === 403) settle(() => ask(status));
     else if (headers.has("WWW-Authenticate")) settle(() => offer(200));
+    const curl = document.getElementById("curl");
+    if (status === 401) delete localStorage[home];
+    else if (curl && home in localStorage) curl.textContent = curl.textContent.replace("curl -d", 'curl -H "Authorization: Bearer $SLOSH_TOKEN" -d');
   } catch {
-    // The page itself says that the server is out of reach.
+    // The page itself says that the server is out of reach. A browser that keeps nothing has never signed in.
   }
 }
 
