@@ -163,6 +163,18 @@ def test_markup_in_a_message_or_a_name_shows_as_text_and_never_runs(slosh: Slosh
             assert page.evaluate("window.ran") is None
 
 
+def test_lines_of_a_build_are_shown_as_text(slosh: Slosh, new_page: Open) -> None:
+    page = view(new_page, slosh, "build")
+    slosh.post("build", "\x1b[31mred <b>error</b>\x1b[0m", "\tindent", "\a")
+    expect(page.locator("#message")).to_have_text("\u2407")
+    expect(page.locator("#messages")).to_have_attribute("open", "")
+    assert page.locator("#list .json").evaluate_all("(all) => all.map((each) => each.textContent)") == [
+        "\u2407",
+        "\tindent",
+        "red <b>error</b>",
+    ]
+
+
 def test_a_name_with_markup_is_text_too(slosh: Slosh, new_page: Open) -> None:
     page = view(new_page, slosh, "%3Cb%3Eit's%3C%2Fb%3E%20%C3%BC%25")
     expect(page.locator("#topic")).to_have_text("<b>it's</b> ü%")

@@ -761,6 +761,58 @@ def test_what_a_pause_gave_up_is_marked_and_breaks_the_line(play: Play) -> None:
     assert play("feed.js", "Feed", FEED + words) == [100, [100, 15, 15], [[9, None, 0], 5011], [1000, 1001]]
 
 
+def test_the_first_rate_of_a_page_is_that_of_the_messages_before_it(play: Play) -> None:
+    words = """
+    const { Lines } = await import("./lines.js");
+    performance.now = () => 1000;
+    const now = Math.floor(Date.now() / 1000) * 1000;
+    /** What a page tells that has just begun: messages so many milliseconds apart, the last one `end` ms from now. */
+    const rate = (apart, count, end = 0, { part = count, ...more } = {}) => {
+      const feed = new Feed(new Lines(false, null, 1e6), "t", false);
+      const times = Array.from({ length: count }, (_, i) => now + end - (count - 1 - i) * apart);
+      for (let i = 0; i < count; i += part) {
+        const some = times.slice(i, i + part);
+        feed.take({ res: some, times: some, date: now, ...more });
+      }
+      return Math.round(feed.rate);
+    };
+    // A feed that goes on, also where its history comes in parts; one that began four seconds ago; one that stopped.
+    tell([rate(333, 1800), rate(333, 1800, 0, { part: 100 }), rate(500, 9), rate(500, 600, -300_000)]);
+    // The server's clock was set back: the times of its messages go on, ahead of it.
+    tell([rate(500, 900, 7_200_000), rate(500, 900, 7_200_000, { part: 100 })]);
+    // Of a fast one the server keeps two seconds.
+    tell(Math.abs(rate(20, 100, 0, { truncated: true }) - 50) < 5);
+    """
+    assert play("feed.js", "Feed", words) == [[3, 3, 2, 0], [2, 2], True]
+
+
+def test_a_rate_is_that_of_the_last_ten_seconds(play: Play) -> None:
+    words = """
+    const { Lines } = await import("./lines.js");
+    performance.now = () => 1000;
+    const feed = new Feed(new Lines(false, null, 1e6), "t", false);
+    const began = Math.floor(Date.now() / 1000) * 1000;
+    const take = (from, count, apart) => {
+      const times = Array.from({ length: count }, (_, i) => began + from + i * apart);
+      feed.take({ res: times, times });
+      return Math.round(feed.rate);
+    };
+    tell([take(0, 2000, 5), take(30_000, 50, 200), take(60_000, 1, 0)]);
+    """
+    assert play("feed.js", "Feed", words) == [[200, 5, 0]]
+
+
+def test_a_text_reads_as_in_a_terminal_without_its_colours(play: Play) -> None:
+    words = r"""
+    const all = [
+      "\x1b[31mred\x1b[0m \x1b[1;38;5;9mx\x1b[m\x1b[K", "\tindent\nnext",
+      "a\0b\x1b]c\x7f\r", "\u00fc \u2603 \\u001b"];
+    tell(all.map(readable));
+    """
+    found = ["red x", "\tindent\nnext", "a\u2400b\u241b]c\u2421\u240d", "\xfc \u2603 \\u001b"]
+    assert play("numbers.js", "readable", words) == [found]
+
+
 def test_a_topic_that_began_again_and_lost_something_since_has_a_mark_of_each(play: Play) -> None:
     words = """
     take(0, 10);

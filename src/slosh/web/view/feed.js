@@ -34,8 +34,9 @@ export class Feed {
   pasts = new Map();
   #clock = new ServerClock();
   #opened = local();
-  #arrived = [];
-  #began;
+  /** How many messages came, by the tenth of a second of the server's clock; and when the first of all did. */
+  #counts = new Map();
+  #first = Infinity;
   #interval;
   #lostAt;
   #lines;
@@ -58,12 +59,13 @@ export class Feed {
     return this.ended ?? Math.max(this.now, this.#lines.last ?? 0);
   }
 
-  /** Messages a second, over the last ten. */
+  /** Messages a second, over the last ten, or since the first that is known of. Those before the page count like any other. */
   get rate() {
-    const here = local();
-    this.#arrived = this.#arrived.filter(([time]) => time > here - RATE_SPAN);
-    const came = this.#arrived.reduce((sum, [, count]) => sum + count, 0);
-    return came / Math.min(RATE_SPAN, Math.max(1, here - this.#opened));
+    const { now } = this;
+    const begin = Math.floor(10 * Math.max(now - RATE_SPAN, Math.min(now - local() + this.#opened, this.#first), ...Array.from(this.pasts.values(), ({ from }) => from))) + 1;
+    let came = 0;
+    for (const [tenth, count] of this.#counts) if (tenth >= begin) came += count;
+    return came / Math.max(1, now - begin / 10);
   }
 
   /** Take an answer of the server. */
@@ -76,9 +78,12 @@ export class Feed {
     this.#lostAt = undefined;
     if (answer.topics) batch.sort((a, b) => a.time - b.time);
     const told = batch.filter(({ kind }) => !kind);
-    this.#began ??= now;
-    this.#arrived.push([here, told.filter(({ time }) => time > Math.max(this.#began, now - RATE_SPAN)).length]);
-    if (this.#arrived.length > 1000) this.#arrived = this.#arrived.filter(([time]) => time > here - RATE_SPAN);
+    for (const { time } of told) {
+      const tenth = Math.floor(time * 10);
+      if (!this.#counts.has(tenth)) for (const each of this.#counts.keys()) if (each < tenth - 10 * RATE_SPAN) this.#counts.delete(each);
+      this.#counts.set(tenth, (this.#counts.get(tenth) ?? 0) + 1);
+      this.#first = Math.min(this.#first, time);
+    }
     if (told.length) this.#noteArrival(told[0].time, told.at(-1).time, told.length);
     if (this.waiting) {
       this.waiting.push(...batch);
@@ -94,8 +99,8 @@ export class Feed {
     this.received += res.length;
     this.missed += each.lost ?? 0;
     if (each.reset) this.resets++;
-    if (each.truncated) this.pasts.set(source, { kept: res.length, from: times[0] ?? now });
     const first = times[0] ?? now;
+    if (each.truncated) this.pasts.set(source, { kept: res.length, from: first });
     const since = Math.min(this.lastArrival ?? first, first);
     if (each.reset) batch.push({ source, time: Math.min(this.#lostAt ?? first, first), until: first, kind: "reset", count: 1 });
     if (each.lost) batch.push({ source, time: since, until: first, kind: "lost", count: each.lost });

@@ -230,3 +230,6 @@ export const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ?
 
 /** A text that is not longer than so many characters, but for the words that tell that it was. */
 export const clip = (text, most) => (text.length > most ? `${text.slice(0, most)} … (${plural(text.length, "character")})` : text);
+
+/** A text as a terminal would have it, but for its colours; control characters other than tabs and ends of lines have a picture. */
+export const readable = (text) => text.replaceAll(/\x1b\[[\d;:]*[mK]/g, "").replaceAll(/[^\P{Cc}\t\n]/gu, (each) => String.fromCharCode(0x2400 + Math.min(33, each.codePointAt())));

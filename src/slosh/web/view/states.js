@@ -3,6 +3,8 @@
  * here touches the page.
  */
 
+import { readable } from "./numbers.js";
+
 /** Colours of lines and states, and so values of one that are told apart; paths that are kept, changes of one, characters of a value. */
 export const COLOURS = 12;
 export const MAX_STATES = 20;
@@ -63,7 +65,7 @@ export class States {
       this.all.set(key, state);
     }
     if (state.isText) return undefined;
-    const text = String(raw);
+    const text = readable(String(raw));
     // Texts of many kinds are no states but messages.
     if (text.length > MAX_TEXT || (!state.values.has(text) && state.values.size >= COLOURS)) {
       Object.assign(state, { isText: true, changes: [], values: new Map() });

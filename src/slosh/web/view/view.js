@@ -155,7 +155,7 @@ function drawnLines() {
     if (names(shown.pinned, line)) Object.assign(line, { isDrawn: true, isPinned: true });
     if (names(shown.hidden, line)) line.shown = false;
   }
-  const chosen = all.filter((line) => line.isDrawn);
+  const chosen = all.filter(({ isDrawn }) => isDrawn);
   if (!chosen.length && !all.some((line) => line.isTouched) && !lines.tracks.whole.length) return all.slice(0, MAX_DRAWN);
   return chosen.sort((a, b) => Boolean(b.isPinned) - Boolean(a.isPinned));
 }
@@ -238,10 +238,9 @@ function showFacts() {
   $("resets-box").hidden = !feed.resets;
   tell("newest", feed.lastArrival === undefined ? "" : `newest at ${clock(feed.lastArrival)}`);
   showSilence();
-  const behind = feed.waiting ? feed.waiting.length + feed.dropped : 0;
   tell("pause", feed.waiting ? "Go on" : "Pause");
   const words = [];
-  if (feed.waiting) words.push(`Paused. ${plural(behind, "message")} came meanwhile.`);
+  if (feed.waiting) words.push(`Paused. ${plural(feed.waiting.length + feed.dropped, "message")} came meanwhile.`);
   if (feed.dropped) words.push(`Too many for a pause: ${plural(feed.dropped, "message")} will not be drawn.`);
   tell("notice", words.join(" "));
   $("notice").hidden = !words.length;

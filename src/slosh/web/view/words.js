@@ -3,7 +3,7 @@
 import { LONGEST } from "./address.js";
 import { MAX_LISTED } from "./feed.js";
 import { BETWEEN, MAX_LINES, MAX_REST } from "./lines.js";
-import { clip, clock, duration, plural } from "./numbers.js";
+import { clip, clock, duration, plural, readable } from "./numbers.js";
 import { make } from "./page.js";
 import { isolated } from "./plot.js";
 import { withUnit } from "./units.js";
@@ -63,8 +63,8 @@ export function summary(topic, drawn, view) {
   return told.length ? `${topic}: ${told.join("; ")}${over}.` : "";
 }
 
-/** A message as JSON; what JSON cannot say, because it was too large for a browser, as a text. */
-const jsonOf = (message, indent) => JSON.stringify(message, (_, value) => (value === Infinity ? "∞" : value === -Infinity ? "-∞" : value), indent);
+/** A message that is a text as it reads; any other as JSON, and what JSON cannot say, because it was too large for a browser, as a text. */
+const textOf = (message, indent) => typeof message === "string" ? readable(message) : JSON.stringify(message, (_, value) => (value === Infinity ? "∞" : value === -Infinity ? "-∞" : value), indent);
 
 /** The newest message as a whole, and the last ones in a list. */
 export class List {
@@ -86,13 +86,13 @@ export class List {
     if (feed.newest !== this.#told && (chosen.isCollapsed || !chosen.containsNode(message, true))) {
       this.#told = feed.newest;
       from.replaceChildren(...(this.#several ? isolated([feed.newest.source]) : []));
-      message.textContent = clip(jsonOf(feed.newest.message, 2), MAX_TEXT);
+      message.textContent = clip(textOf(feed.newest.message, 2), MAX_TEXT);
     }
     if (!isOpen || !feed.unlisted.length) return;
     const rows = feed.unlisted.slice(-MAX_LISTED).map(({ source, message: each, time }) =>
       make("li", {},
         make("span", { className: "quiet" }, clock(time), ...(this.#several ? [" ", ...isolated([source])] : [])),
-        make("span", { className: "json", textContent: clip(jsonOf(each), MAX_ROW) })),
+        make("span", { className: "json", textContent: clip(textOf(each), MAX_ROW) })),
     );
     feed.unlisted = [];
     items.prepend(...rows.reverse());
