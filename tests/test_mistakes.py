@@ -207,7 +207,7 @@ ELSEWHERE = {
     "engine/redis/client/address.py _check_options": "tests/engine/redis/client/test_address.py",
     "settings/sources.py _load_file": "tests/settings/test_sources.py: another coding than UTF-8",
     "commands/mint.py _find_key": "tests/commands/test_mint.py: a key of another kind",
-    "commands/serve.py serve": "a system that cannot share a port",
+    "commands/serve.py check_system": "a system that cannot share a port",
 }
 """Places, as file and function, of which not every error is in the table, and where it is tested."""
 

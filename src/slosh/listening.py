@@ -5,7 +5,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -65,26 +65,53 @@ def listen(settings: Settings, environ: MutableMapping[str, str] = os.environ) -
 
 
 def find_impossible(settings: Settings) -> list[str]:
-    """Why there will be no place to listen, as far as that shows without listening, each reason in one sentence.
+    """Why `listen` will refuse, as far as that shows without listening, each reason in one sentence.
 
     A port may be another's by the time that a server starts, or free again, so none is tried.
     """
-    wrong = []
+    wrong: list[str] = []
     for name, path in (("uds", settings.uds), ("takeover", settings.takeover)):
-        if path and not Path(path).parent.is_dir():
-            wrong.append(f"{name}: {path} cannot be listened on: there is no folder {Path(path).parent}.")
+        with _noting(wrong):
+            if path:
+                check_path(path, name)
     if settings.uds or settings.fd >= 0:
         return wrong
+    reached: dict[str, None] = {}
     for host in split_hosts(settings.host):
-        try:
-            for family, kind, protocol, _, address in _look_up(host, 0):
-                with socket.socket(family, kind, protocol) as probe:
-                    probe.bind(address)
-        except CannotListen as error:
-            wrong.append(error.detail)
-        except OSError as error:
-            wrong.append(_explain(host, settings.port, error))
+        with _noting(wrong):
+            reached |= dict.fromkeys(_find_reached(host, settings.port))
+    with _noting(wrong):
+        _check_reached([*reached], settings)
     return wrong
+
+
+@contextlib.contextmanager
+def _noting(wrong: list[str]) -> Iterator[None]:
+    """Add to `wrong` the sentence of what is refused."""
+    try:
+        yield
+    except (CannotListen, SettingError) as error:
+        wrong.append(error.detail)
+
+
+def _find_reached(host: str, port: int) -> list[str]:
+    """Those of a host's addresses that other machines reach, as `describe` writes them.
+
+    Raises:
+        CannotListen: one of them is not this machine's.
+    """
+    reached = []
+    for family, kind, protocol, _, address in _look_up(host, 0):
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+                if not _is_local(probe):
+                    reached.append(_write_url(str(address[0]), port))
+        except OSError as error:
+            raise CannotListen(_explain(host, port, error)) from None
+    return reached
 
 
 def adopt(sockets: list[socket.socket], settings: Settings) -> None:
@@ -116,10 +143,12 @@ def check_protected(sockets: Sequence[socket.socket], settings: Settings) -> Non
     Raises:
         SettingError: it has none.
     """
-    if settings.access is not None or settings.open == "on":
-        return
-    reached = [describe(each) for each in sockets if not _is_local(each)]
-    if reached:
+    _check_reached([describe(each) for each in sockets if not _is_local(each)], settings)
+
+
+def _check_reached(reached: Sequence[str], settings: Settings) -> None:
+    """The same for the addresses that other machines reach."""
+    if reached and settings.access is None and settings.open != "on":
         raise SettingError(
             f"{' and '.join(reached)}: other machines reach this server, and nothing says who may read and publish "
             f"there. Write a section [access] into slosh.toml, or allow everything to everybody with --open."
@@ -173,8 +202,11 @@ def describe(listener: socket.socket, *, has_tls: bool = False) -> str:
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"unix:{name}"
-    host = f"[{name[0]}]" if ":" in name[0] else name[0]
-    return f"{'https' if has_tls else 'http'}://{host}:{name[1]}"
+    return _write_url(name[0], name[1], has_tls=has_tls)
+
+
+def _write_url(host: str, port: int, *, has_tls: bool = False) -> str:
+    return f"{'https' if has_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def loopback_ports(sockets: list[socket.socket]) -> frozenset[int]:
@@ -252,6 +284,27 @@ def _explain(host: str, port: int, error: OSError) -> str:
     return f"{where} cannot be listened on: {error.strerror}. Take another with port, or 0 for any free one."
 
 
+def check_path(path: str, setting: str) -> None:
+    """See that a Unix socket can be made at this path, or be replaced there. Nothing is changed.
+
+    Raises:
+        CannotListen: it cannot; the detail says why.
+    """
+    place, folder = Path(path), Path(path).parent
+    why = ""
+    try:
+        if not folder.is_dir():
+            why = f"there is no folder {folder}"
+        elif place.exists() and not stat.S_ISSOCK(place.stat().st_mode):
+            raise CannotListen(f"{setting}: {path} is there already and is no socket. Name a path that is free.")
+        elif not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            why = f"this user may not write into the folder {folder}"
+    except OSError as error:
+        why = error.strerror or str(error)
+    if why:
+        raise CannotListen(f"{setting}: {path} cannot be listened on: {why}.")
+
+
 def bind_unix(path: str, setting: str = "uds") -> socket.socket:
     """Listen on a Unix socket, in place of one that nobody listens on any more.
 
@@ -262,9 +315,8 @@ def bind_unix(path: str, setting: str = "uds") -> socket.socket:
     Raises:
         CannotListen: it cannot be had.
     """
+    check_path(path, setting)
     try:
-        if not stat.S_ISSOCK(Path(path).stat().st_mode):
-            raise CannotListen(f"{setting}: {path} is there already and is no socket. Name a path that is free.")
         with socket.socket(socket.AF_UNIX) as probe:
             try:
                 probe.connect(path)

@@ -2,12 +2,14 @@
 
 import re
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from slosh.cli import main
+from tests.running import PATIENCE, SLOSH, clean_environment
 
 
 @pytest.fixture
@@ -88,9 +90,80 @@ def test_a_place_that_cannot_be_listened_on_is_told(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        for words in ((f"--uds={folder / 'x.sock'}",), ("--host=::",), (f"--port={taken.getsockname()[1]}",)):
-            assert check(*words).exit_code == 0, words
+        for word in (f"--uds={folder / 'x.sock'}", "--host=::", f"--port={taken.getsockname()[1]}"):
+            assert check(word, "--open").exit_code == 0, word
     assert not list(folder.iterdir())
+
+
+def test_what_serve_refuses_by_its_settings_check_refuses_with_the_same_sentence(folder: Path) -> None:
+    """It said that all was well of `--host 0.0.0.0` without rules, and of a socket at the path of a file."""
+    (folder / "file").write_text("")
+    (folder / "rules.toml").write_text('[access]\npublic = {read = ["**"]}\n')
+    (folder / "clients.toml").write_text('[[access.clients]]\nname = "x"\nread = ["**"]\n')
+    long = str(folder / ("x" * 120))
+    cases: tuple[tuple[tuple[str, ...], str], ...] = (
+        (("--host=0.0.0.0",), "http://0.0.0.0:.* other machines reach this server"),
+        (("--host=::",), "http://0.0.0.0:.* other machines reach this server"),
+        (("--host=0.0.0.0", "--workers=2", f"--engine=unix://{folder}/none"), "other machines reach this server"),
+        ((f"--uds={folder / 'file'}",), "uds: .*file is there already and is no socket"),
+        ((f"--uds={folder}",), "uds: .* is there already and is no socket"),
+        ((f"--uds={folder / 'file' / 'x'}",), "uds: .*x cannot be listened on: there is no folder .*file"),
+        ((f"--uds={folder / 'away' / 'x'}",), "uds: .*x cannot be listened on: there is no folder .*away"),
+        ((f"--uds={long}",), "is too long for a socket's path"),
+        ((f"--takeover={long}",), "is too long for a socket's path"),
+        ((f"--takeover={folder / 'file'}",), "takeover: .*file is there already and is no socket"),
+        ((f"--takeover={folder / 's'}", f"--uds={folder / 's'}"), "are one path, and each needs a socket of its own"),
+        ((f"--takeover={folder / 's'}", "--workers=2"), "takeover .* is for one process"),
+        (("--host=nosuch.invalid",), "nosuch.invalid is no address of this machine"),
+        (("--host=192.0.2.1",), "192.0.2.1 is no address of this machine"),
+        (("--root=gone",), "gone"),
+        (("--engine=redsi://x",), "engine"),
+        (("--tls-cert=file",), "file"),
+        (("--config=clients.toml",), r"\[\[access.clients\]\] names clients by their certificates"),
+        (("--origins=nonsense",), "origins: nonsense is no origin"),
+        (("--hosts=a/b",), "hosts: "),
+        (("--trusted-proxies=x",), "trusted_proxies: x is no address"),
+    )
+    for words, sentence in cases:
+        tried = subprocess.run(
+            [*SLOSH, "serve", *(() if any("uds" in word for word in words) else ("--port=0",)), *words],
+            cwd=folder,
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert tried.returncode in (1, 2), (words, tried.stderr)
+        done = check(*words)
+        assert done.exit_code == 2, (words, done.output)
+        for told in (tried.stderr, done.output):
+            assert re.search(sentence, told), (words, told)
+            assert "Traceback" not in told
+        assert done.output.splitlines()[-1] == "1 to mend.", (words, done.output)
+    for word in ("--open", "--config=rules.toml"):
+        assert check("--host=0.0.0.0", word).exit_code == 0, word
+    assert {each.name for each in folder.iterdir()} == {"file", "rules.toml", "clients.toml"}
+
+
+def test_the_limit_on_open_files_is_told_as_serve_tells_it(folder: Path) -> None:
+    """It is raised as far as the system lets: a low soft limit hinders no start, and a low hard one is warned of."""
+    for limit, code, told in (
+        ("-S -n 24", 0, "All is well"),
+        ("-n 100", 0, "Warning: this process may open 100 files"),
+        ("-n 24", 2, "The system lets this process open 24 files"),
+    ):
+        command = f'ulimit {limit}; exec "$@"'
+        done = subprocess.run(
+            ["sh", "-c", command, "sh", *SLOSH, "check"],
+            cwd=folder,
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert (done.returncode, told in done.stdout + done.stderr) == (code, True), (limit, done.stdout + done.stderr)
 
 
 def test_no_secret_is_repeated(folder: Path) -> None:

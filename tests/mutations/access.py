@@ -114,8 +114,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "listening.py",
-        "reached = [describe(each) for each in sockets if not _is_local(each)]",
-        "reached = []",
+        "_check_reached([describe(each) for each in sockets if not _is_local(each)], settings)",
+        "pass",
         "test_listening.py::test_what_other_machines_reach_has_rules_or_says_that_it_wants_none",
     ),
     row(

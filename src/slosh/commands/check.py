@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from slosh.commands.serve import EXIT_SETTING, option_of
+from slosh.commands.serve import EXIT_SETTING, check_system, option_of
 from slosh.commands.teaching import FILE, SettingsCommand, TeachingCommand
+from slosh.descriptors import raise_file_limit
 from slosh.errors import SloshError
 from slosh.listening import find_impossible
 from slosh.settings.row import hide_login
@@ -36,8 +37,10 @@ def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keywor
     """
     mistakes = find_mistakes(said, config=config)
     loaded = None if mistakes else load(said, config=config)
+    limit = ""
     if loaded is not None:
         try:
+            limit = raise_file_limit(loaded.settings)
             asyncio.run(_try(loaded.settings))
         except SloshError as error:
             mistakes.append(error.detail)
@@ -48,7 +51,7 @@ def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keywor
         click.echo(f"{len(mistakes)} to mend.", err=True)
         sys.exit(EXIT_SETTING)
     if loaded is not None:
-        for warning in loaded.warnings:
+        for warning in filter(None, (*loaded.warnings, limit)):
             click.echo(f"Warning: {warning}", err=True)
         sources = ", ".join([*sorted(loaded.sources.values()), *loaded.tables]) or f"no {FILE_NAME}, and no option"
         click.echo(f"All is well. Set: {sources}.")
@@ -63,6 +66,7 @@ async def _try(settings: Settings) -> None:
     from slosh.private_store import find_program  # noqa: PLC0415 - only where the settings are sound
     from slosh.server import Server  # noqa: PLC0415 - as above
 
+    check_system(settings)
     if settings.workers > 1 and settings.engine == "memory":
         find_program()
     Server(settings)  # looks at the engine's address

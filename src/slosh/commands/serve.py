@@ -146,13 +146,10 @@ def run_workers(settings: Settings, again: "Again") -> int:
     """
     from slosh.private_store import PrivateStore
 
-    if not hasattr(os, "fork"):
-        raise Refused(
-            SettingError("workers: this system cannot have several processes on one port; start several servers.")
-        )
-    if settings.engine != "memory":
-        return _run_workers(settings, again, None)
     try:
+        check_system(settings)
+        if settings.engine != "memory":
+            return _run_workers(settings, again, None)
         store = PrivateStore(settings)
     except SloshError as error:
         raise Refused(error) from error
@@ -164,6 +161,16 @@ def run_workers(settings: Settings, again: "Again") -> int:
         return _run_workers(with_store(settings), lambda: with_store(again()), store)
     finally:
         store.remove()
+
+
+def check_system(settings: Settings) -> None:
+    """See that this system can have as many processes as the settings ask for.
+
+    Raises:
+        SettingError: it cannot.
+    """
+    if settings.workers > 1 and not hasattr(os, "fork"):
+        raise SettingError("workers: this system cannot have several processes on one port; start several servers.")
 
 
 def _run_workers(settings: Settings, again: "Again", store: "PrivateStore | None") -> int:

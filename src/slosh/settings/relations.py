@@ -41,6 +41,11 @@ def contradictions(values: Mapping[str, Any], names: Mapping[str, str], rows: Ma
             f"{called('takeover')} is for one process, and {called('workers')} are several. Leave takeover out, and "
             f"let systemd hold the socket, or restart several servers one after the other."
         )
+    if values["uds"] and values["uds"] == values["takeover"]:
+        found.append(
+            f"{called('takeover')} and {called('uds')} are one path, and each needs a socket of its own. Name another "
+            f"path for takeover."
+        )
     if not values["tls_cert"]:
         found += [
             f"{called(name)} means nothing without tls_cert. Name the certificate, or leave {name} out."
