@@ -85,8 +85,12 @@ def test_a_worker_that_is_killed_is_replaced_and_no_connection_is_refused(
         for _ in range(20):
             assert ask(address) == b"ok\n"
         server.hear("a worker was ended by signal 9")
-        until(lambda: len(children(parent)) == 3 and first not in children(parent), "a new one came")
+        new = int(server.hear(r"a worker is ready again, as process (\d+)")[1])
+        assert first not in children(parent)
+        assert new in children(parent)
         server.tell(signal.SIGTERM)
+        server.hear("stopping within 2 seconds")
+        server.hear("stopped$")
         assert server.end() == 0
         assert not (tmp_path / "socket").exists()
 

@@ -246,6 +246,9 @@ class Workers:
                 os.read(number, 1024)
             elif os.read(number, 1):
                 self._close_ready(listened[number])
+                if self._is_ready and not self._signals:
+                    worker = listened[number]
+                    logger.warning("%s is ready again, as process %d", worker.name, worker.pid)
                 waiting = [worker for worker in self._workers if worker.due == math.inf]
                 for worker in waiting[:1] if listened[number].is_keeper else waiting:
                     worker.due = 0.0

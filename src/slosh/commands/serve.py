@@ -193,9 +193,12 @@ def _run_workers(settings: Settings, again: "Again", store: "PrivateStore | None
 
     workers = Workers(places, serve, lambda: _say_ready(settings, addresses), lambda: _say_stopping(settings), store)
     try:
-        return workers.run()
+        code = workers.run()
     finally:
         release([each for place in places for each in place], settings)
+    if not code:
+        log.info("stopped", extra=event("stopped"))
+    return code
 
 
 async def _serve(settings: Settings, again: "Again") -> int:
