@@ -2,12 +2,17 @@
 
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
 from slosh.access.tokens import hash_token, make_token
+from slosh.cli import main
+from slosh.commands import checks
 from slosh.commands.remedies import FRONTS, REMEDIES
 from slosh.commands.shared import EXIT_REFUSED, EXIT_UNREACHABLE
 from tests.commands.fronts import Front, HAProxy, Nginx
@@ -172,6 +177,18 @@ def test_a_missing_right_is_no_fault_of_a_proxy(tmp_path: Path) -> None:
             assert "a token that may read and publish slosh-doctor/**" in done.stderr
         done = doctor(serving.url, "--hold=1s", SLOSH_TOKEN=secrets["all"])
         assert (done.returncode, faults(done.stdout)) == (0, []), done.stdout + done.stderr
+
+
+def test_a_clock_that_is_off_is_a_fault_with_the_line_to_run(slosh: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was a note, and all was well, two hours off: tokens that have a time are refused then."""
+    for off, mark in ((7200, "FAULT"), (-60, "FAULT"), (7, "note"), (0, "ok")):
+        clock = SimpleNamespace(monotonic=time.monotonic, sleep=time.sleep, time=lambda off=off: time.time() + off)
+        monkeypatch.setattr(checks, "time", clock)
+        done = CliRunner().invoke(main, ["doctor", slosh.url, "--hold=1s"])
+        assert re.search(rf"^{mark} +clock: ", done.output, re.MULTILINE), done.output
+        is_fault = mark == "FAULT"
+        assert (done.exit_code, "`timedatectl set-ntp true`" in done.output) == (int(is_fault), is_fault), done.output
+        assert done.output.splitlines()[-1] == ("1 of these need a change." if is_fault else "All is well.")
 
 
 def test_haproxy_compresses_no_stream_that_it_is_not_told_to(slosh: Serving, tmp_path: Path) -> None:

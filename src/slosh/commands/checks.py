@@ -25,6 +25,7 @@ from slosh.commands.examining import PATIENCE, Examination, read_json
 from slosh.commands.handshake import shake_hands
 from slosh.durations import write_duration
 from slosh.schemes import DEFAULT_PORTS
+from slosh.settings.table import BY_NAME
 
 _PROMPT: Final = 2.0
 """Seconds within which an event has to arrive; on a line around the world it takes a quarter of one."""
@@ -35,7 +36,10 @@ _LARGE: Final = 1_000_000
 _LONG: Final = 7_000
 """Bytes of the long query: the place in some 150 topics. slosh takes a request line of 8,000."""
 _SKEW: Final = 5.0
-"""Seconds that two clocks may differ."""
+"""Seconds that two clocks may differ without a word."""
+_WRONG: Final = float(BY_NAME["clock_skew"].default)
+"""Seconds beyond which tokens that have a time are refused, unless the server's clock_skew is larger."""
+_SET_CLOCK: Final = "on the machine whose clock is wrong: `timedatectl set-ntp true`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,14 @@ class Finding:
         seen: in one sentence.
         is_fault: whether readers are served wrongly.
         is_note: whether it is good to know, and may be meant so.
+        remedy: of a fault for which nothing is to be changed in a proxy: what to do.
     """
 
     check: str
     seen: str
     is_fault: bool = False
     is_note: bool = False
+    remedy: str = ""
 
 
 def look(examination: Examination) -> Iterator[Finding]:
@@ -103,7 +109,11 @@ def _clock(examination: Examination) -> Iterator[Finding]:
     if not isinstance(times, list) or not times:
         return
     skew = times[-1] / 1000 - time.time()
-    seen = f"the server's differs from this machine's by {abs(skew):.1f} s"
+    seen = f"the server's differs from this machine's by {abs(skew):,.1f} s"
+    if abs(skew) > _WRONG:
+        seen += ": tokens with a time are refused, or count for too long, and times look wrong"
+        yield Finding("clock", seen, is_fault=True, remedy=_SET_CLOCK)
+        return
     yield Finding("clock", seen + (", so times look wrong" if abs(skew) > _SKEW else ""), is_note=abs(skew) > _SKEW)
 
 

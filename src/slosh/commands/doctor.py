@@ -80,7 +80,9 @@ def _show(finding: Finding, front: str) -> None:
     mark, colour = ("FAULT", "red") if finding.is_fault else ("note", "yellow") if finding.is_note else ("ok", "green")
     label = click.style(f"{mark:5}", fg=colour) if has_colour() else f"{mark:5}"
     click.echo(f"{label}  {finding.check}: {printable(finding.seen)}")
-    if finding.is_fault:
+    if finding.remedy:
+        click.echo(f"       {finding.remedy}")
+    elif finding.is_fault:
         remedies = REMEDIES.get(finding.check, {})
         for name in [front] if front in remedies else [each for each in FRONTS if each in remedies]:
             click.echo(f"       {name}: {remedies[name]}")
