@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import select
 import shutil
 import signal
@@ -18,6 +19,7 @@ from benchmarks.ports import free_port
 from slosh.service import Bridge, make_service
 from tests.conftest import need
 from tests.running import PATIENCE, Running, clean_environment, get, hear_from, hold_poll, rest_of, without_uvloop
+from tests.stores.server import Store, until
 
 # The script `twistd` as a module, so that it is the one of this Python whatever the PATH says.
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
@@ -270,6 +272,54 @@ def test_a_port_in_use_is_one_sentence_and_exit_1(tmp_path: Path) -> None:
             server.hear("slosh cannot start: .*")
             assert server.end() == 1
             assert "Traceback" not in server.output
+
+
+@pytest.mark.usefixtures("_plugin")
+def test_a_start_that_fails_is_told_to_the_command_that_went_into_the_background(tmp_path: Path) -> None:
+    """It waited for ever, with the sentence in twistd.log alone, and twistd.pid stayed, also in front."""
+    free = ("--port", "0")
+    folder = tmp_path / "here"
+    folder.mkdir()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        Store(tmp_path / "store", password="right") as store,
+    ):
+        port = taken.getsockname()[1]
+        tac(folder, PORT=port)
+        engine = ("--engine", store.url.replace("right", "wrong"))
+        cases = (
+            (("slosh", "--port", str(port)), f"slosh cannot start: 127.0.0.1:{port} cannot be listened on: .*free one"),
+            (("-y", "slosh.tac"), f"slosh cannot start: 127.0.0.1:{port} cannot be listened on: .*free one"),
+            (("slosh", *free, "--host", "0.0.0.0"), "slosh cannot start: .*other machines reach this server.*--open"),
+            (("slosh", *free, "--root", "gone"), "slosh cannot start: .*gone"),
+            (("slosh", *free, "--linger", "soon"), "slosh cannot start: --linger='soon': is not a time"),
+            (("slosh", *free, "--takeover", "t"), "slosh cannot start: takeover: .*Leave it out under twistd"),
+            (("slosh", *free, *engine), "slosh cannot start: engine: .* cannot be used"),  # seen after it listens
+            (("slosh", "--uds", "x", *engine), "slosh cannot start: engine: .* cannot be used"),
+            (
+                ("--reactor=poll", "slosh", *free),
+                "slosh needs Twisted's asyncio reactor, and .*--reactor=asyncio slosh",
+            ),
+        )
+        for words, sentence in cases:
+            for where in ((), ("-n",)) if words[0] == "-y" or engine[1] in words else ((),):
+                done = subprocess.run(
+                    [*TWISTD, *where, *words],
+                    cwd=folder,
+                    env=clean_environment(),
+                    capture_output=True,
+                    text=True,
+                    timeout=PATIENCE,
+                    check=False,
+                )
+                told = done.stdout + done.stderr
+                assert done.returncode == 1, (where, words, told)
+                assert re.search(sentence, told), (where, words, told)
+                # Twisted removes the pid file just after the command that waits was told.
+                until(
+                    lambda: {each.name for each in folder.iterdir()} <= {"slosh.tac", "twistd.log"}, "nothing is left"
+                )
+                assert "Traceback" not in told + log_of(folder), (where, words, told)
 
 
 def test_a_wrong_setting_in_a_tac_is_one_sentence_and_exit_1(tmp_path: Path) -> None:

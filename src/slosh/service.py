@@ -5,14 +5,18 @@ The rules of this file:
 * Importing it installs nothing. A .tac calls install_reactor() in its first lines; `twistd slosh` does so by itself.
 * slosh runs on asyncio, so the reactor must be the asyncio one. Any other is refused with the way out.
 * Ports are bound while twistd still has its privileges (privilegedStartService), and served after it shed them.
+* All that can fail at a start fails before the reactor runs, with a NotStarted: by it alone the command that waits for
+  a twistd in the background learns that there is none, and the pid file is removed.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
 from twisted.application.service import Service
@@ -41,6 +45,42 @@ WRONG_REACTOR: Final = (
 )
 
 
+class NotStarted(SystemExit, Exception):
+    """A service that cannot start, with the sentence that says why and what to do.
+
+    An `Exception`, because only for those twistd removes its pid file, and tells the command that waits for it; for
+    any other that command waits for ever. A `SystemExit`, because for anything else there is a traceback.
+    """
+
+
+class Terminal:
+    """Standard error as it was when this was made, for a process that goes into the background afterwards.
+
+    Call `close` when the service has started: a program that reads the output of twistd waits for its end.
+    """
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._copy = -1
+        with contextlib.suppress(OSError, AttributeError):  # Closed, or no file.
+            self._copy = os.dup(sys.__stderr__.fileno())  # type: ignore[union-attr]  # None is the AttributeError
+
+    def tell(self, sentence: str) -> None:
+        """Write a line, in the background alone: in front Python shows what a SystemExit says."""
+        if self._copy >= 0 and os.getpid() != self._process:
+            with contextlib.suppress(OSError):
+                os.write(self._copy, f"{sentence}\n".encode(errors="backslashreplace"))
+
+    def close(self) -> None:
+        """End it. Doing so again is fine."""
+        copy, self._copy = self._copy, -1
+        if copy >= 0:
+            os.close(copy)
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class SloshService(Service):
     """A server that starts and stops with its Twisted parent.
 
@@ -48,8 +88,9 @@ class SloshService(Service):
         settings: what to serve, and where. make_service() takes keywords instead.
         again: reads the settings again, on SIGHUP; None where there is nothing to read.
 
-    Raises (in privilegedStartService, which the parent calls):
-        SystemExit: the address cannot be had, or the reactor is not the asyncio one; the sentence says what to do.
+    Raises (in privilegedStartService and startService, which the parent calls):
+        NotStarted: the address cannot be had, the store cannot be reached, or the reactor is not the asyncio one; the
+            sentence says what to do. It is a SystemExit.
     """
 
     def __init__(self, settings: Settings, again: Again | None = None) -> None:
@@ -59,6 +100,7 @@ class SloshService(Service):
         self.server: Server | None = None
         self._starting: asyncio.Task[None] | None = None
         self._bridge = Bridge()
+        self._terminal = Terminal()
 
     @property
     def addresses(self) -> list[str]:
@@ -67,9 +109,9 @@ class SloshService(Service):
 
     def privilegedStartService(self) -> None:  # noqa: N802 - Twisted's name
         """Bind the listening sockets."""
-        require_asyncio_reactor()
-        self._bridge.open()
-        try:
+        with self._refusing():
+            require_asyncio_reactor()
+            self._bridge.open()
             if self.settings.workers > 1:
                 raise SettingError(
                     "workers: twistd runs one process. Start several with ports of their own behind a proxy, or use "
@@ -79,18 +121,20 @@ class SloshService(Service):
                 raise SettingError("takeover: that is of slosh serve alone. Leave it out under twistd.")
             server = Server(self.settings)
             server.bind()
-        except SloshError as error:
-            # twistd shows what a SystemExit says, and a traceback for anything else.
-            raise SystemExit(f"slosh cannot start: {hide_login(error.detail)}") from error
-        self.server = server
+            self.server = server
 
     def startService(self) -> None:  # noqa: N802 - Twisted's name
-        """Serve, as soon as the reactor runs."""
+        """Serve: at once where the reactor does not run yet, as under twistd, else as soon as it comes to it."""
         from twisted.internet import reactor  # noqa: PLC0415 - importing it installs one
 
         if self.server is None:  # the parent started without its privileged half, as a service added later does
             self.privilegedStartService()
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        loop = getattr(reactor, "_asyncioEventloop", None)
+        if self.server is not None and loop is not None and not (_methods_of(reactor).running or loop.is_running()):
+            with self._refusing():
+                self._start_before_reactor(self.server, loop)
+        self._terminal.close()
         # callWhenRunning comes just before the asyncio loop runs, callLater just after: start() needs it running.
         _methods_of(reactor).callLater(0, self._start)
 
@@ -104,8 +148,38 @@ class SloshService(Service):
         stopped = Deferred.fromFuture(asyncio.ensure_future(self._stop(server)))
         return stopped.addBoth(self._bridge.close)
 
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Make a NotStarted, told at the terminal, of what says in a sentence why there is no start."""
+        try:
+            yield
+        except (SloshError, SystemExit) as error:
+            why = (
+                str(error.code) if isinstance(error, SystemExit) else f"slosh cannot start: {hide_login(error.detail)}"
+            )
+            self._terminal.tell(why)
+            self._terminal.close()
+            raise NotStarted(why) from error
+
+    def _start_before_reactor(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        """Start `server` on the loop of a reactor that is to run next.
+
+        Raises:
+            SloshError: it cannot be started.
+        """
+        self._starting = starting = loop.create_task(server.start())
+        try:
+            loop.run_until_complete(starting)
+        except SloshError:
+            loop.run_until_complete(server.stop())
+            raise
+
     def _start(self) -> None:
-        if self.server is not None:
+        if self.server is None:
+            return
+        if self._starting is not None:  # before the reactor ran
+            self._stay_up(self.server)
+        else:
             self._starting = asyncio.ensure_future(self._serve(self.server))
 
     async def _serve(self, server: Server) -> None:
@@ -117,10 +191,14 @@ class SloshService(Service):
             log.failure("slosh cannot start")
             self._give_up("")
         else:
-            if threading.current_thread() is threading.main_thread():  # signals come to no other
-                stay_up(server, self._again)
-                handle(signal.SIGQUIT, self._quit)
-            log.info("{line}", line=ready_line(self.settings, server.addresses))
+            self._stay_up(server)
+
+    def _stay_up(self, server: Server) -> None:
+        """Hear signals, and say where it can be asked."""
+        if threading.current_thread() is threading.main_thread():  # signals come to no other
+            stay_up(server, self._again)
+            handle(signal.SIGQUIT, self._quit)
+        log.info("{line}", line=ready_line(self.settings, server.addresses))
 
     async def _stop(self, server: Server) -> None:
         if self._starting is not None:
