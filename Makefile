@@ -12,7 +12,7 @@ VENV ?= .venv
 ARGS ?=
 
 # Much of the suite waits for other processes, so more tests than cores run at a time. WORKERS=0 runs them one by one.
-WORKERS ?= 6
+WORKERS ?= 8
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # Python keeps the compiled tests, whatever the environment says: without them each worker takes seconds to read all tests.
 unexport PYTHONDONTWRITEBYTECODE

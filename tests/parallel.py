@@ -2,10 +2,9 @@
 
 The rules of this file:
 
-* Long work comes first, so that no worker is left with it at the end.
-* Every second worker begins with tests that have the processor busy, which are those of a browser, and the others with
-  tests that mostly wait, so that at no time all of them wait. Each takes what is left of the others', before it takes
-  quick ones.
+* Of three workers one begins with long tests that mostly wait, one with tests of a browser, which have the processor
+  busy, and one with quick ones, which have it busy too. So at no time all of them wait, or none. Each takes what is
+  left of the others' then, long tests first, so that no worker is left with one at the end.
 * A file goes to one worker as a whole, because handing out each test by itself costs more than a quick test does, and
   because the tests of a file may share a server. Long tests are handed out one by one.
 * The order is the same in every worker, and no test depends on it.
@@ -16,6 +15,7 @@ The rules of this file:
 import contextlib
 import os
 from collections.abc import Collection
+from enum import Enum
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -75,17 +75,26 @@ def shares_a_fixture(file: str) -> bool:
     return file.startswith("tests/e2e/") and 'scope="module"' in (CHECKOUT / file).read_text(encoding="utf-8")
 
 
+class Kind(Enum):
+    """What a unit, or the worker that begins with such ones, is about."""
+
+    WAITS = 0
+    BUSY = 1
+    QUICK = 2
+
+
 @cache
-def turn(name: str, *, begins_busy: bool) -> int:
-    """When a worker takes a unit: the long ones of its kind, then the other long ones, then the quick ones."""
+def kind(name: str) -> Kind:
+    """Of a unit."""
     if rank(name) == len(LONG):
-        return 2
-    return int(name.startswith(BUSY) != begins_busy)
+        return Kind.QUICK
+    return Kind.BUSY if name.startswith(BUSY) else Kind.WAITS
 
 
-def choose(names: Collection[str], *, begins_busy: bool) -> str:
+def choose(names: Collection[str], begins: Kind) -> str:
     """The unit that a worker is given next of those that are left, which are in their order."""
-    return next(name for wanted in range(3) for name in names if turn(name, begins_busy=begins_busy) == wanted)
+    order = [begins, *(each for each in Kind if each is not begins)]
+    return next(name for wanted in order for name in names if kind(name) is wanted)
 
 
 def share(index: int, count: int) -> list[str]:
@@ -112,12 +121,12 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no type
     def __init__(self, config: pytest.Config, log: object) -> None:
         super().__init__(config, log)
         config.option.loadscopereorder = False
-        self._begins_busy: dict[object, bool] = {}
+        self._begins: dict[object, Kind] = {}
 
     def add_node(self, node: object) -> None:
         """Hear of a worker."""
         super().add_node(node)
-        self._begins_busy[node] = len(self._begins_busy) % 2 == 1
+        self._begins[node] = Kind(len(self._begins) % len(Kind))
 
     def mark_test_complete(self, node: object, item_index: int, duration: float = 0) -> None:
         """Forget units that are done: all that a worker has is counted after each test."""
@@ -132,5 +141,5 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no type
         return unit(nodeid)
 
     def _assign_work_unit(self, node: object) -> None:
-        self.workqueue.move_to_end(choose(self.workqueue, begins_busy=self._begins_busy[node]), last=False)
+        self.workqueue.move_to_end(choose(self.workqueue, self._begins[node]), last=False)
         super()._assign_work_unit(node)

@@ -1,6 +1,6 @@
 """The tests are shared out so that long ones begin first and tests that share something stay together."""
 
-from tests.parallel import BUSY, CHECKOUT, LONG, ONE_BY_ONE, choose, rank, share, unit
+from tests.parallel import BUSY, CHECKOUT, LONG, ONE_BY_ONE, Kind, choose, rank, share, unit
 
 
 def test_long_tests_come_first() -> None:
@@ -19,25 +19,28 @@ def test_the_tests_of_one_server_stay_together() -> None:
 
 
 def test_some_workers_begin_with_tests_that_compute_and_some_with_tests_that_wait() -> None:
-    busy, waits, quick = (
-        "tests/e2e/test_view.py::test_a",
+    names = waits, busy, quick = [
         "tests/commands/test_sub.py::test_a",
+        "tests/e2e/test_view.py::test_a",
         "tests/core/test_hub.py",
-    )
-    for begins_busy, order in ((True, [busy, waits, quick]), (False, [waits, busy, quick])):
-        left = [busy, waits, quick]
+    ]
+    for begins, order in (
+        (Kind.WAITS, [waits, busy, quick]),
+        (Kind.BUSY, [busy, waits, quick]),
+        (Kind.QUICK, [quick, waits, busy]),
+    ):
+        left = names.copy()
         taken = []
         while left:
-            taken.append(choose(left, begins_busy=begins_busy))
+            taken.append(choose(left, begins))
             left.remove(taken[-1])
         assert taken == order
 
 
-def test_no_worker_is_left_without_work_that_another_has_not_begun() -> None:
-    """Whichever comes first: a unit is chosen as long as there is one."""
-    names = ["tests/core/test_hub.py", "tests/commands/test_sub.py::test_a"]
-    assert choose(names, begins_busy=True) == names[1]
-    assert choose(names[:1], begins_busy=True) == choose(names[:1], begins_busy=False) == names[0]
+def test_units_of_one_kind_are_taken_in_their_order() -> None:
+    names = ["tests/core/test_hub.py", "tests/commands/test_sub.py::test_b", "tests/commands/test_sub.py::test_a"]
+    for begins in (Kind.WAITS, Kind.BUSY):
+        assert choose(names, begins) == names[1]
 
 
 def test_the_shares_that_workers_compile_are_all_tests_and_none_twice() -> None:
