@@ -39,6 +39,7 @@ LONG: Final = (
     "tests/test_",
     "tests/testing/",
     "tests/feeders/",
+    "tests/guides/",
 )
 """Where the names of files begin that have long tests; the longest first."""
 ONE_BY_ONE: Final = (
@@ -47,6 +48,8 @@ ONE_BY_ONE: Final = (
     "tests/e2e/",
     "tests/engine/",
     "tests/faults/",
+    "tests/guides/test_moving",
+    "tests/guides/test_scripts",
     "tests/test_",
     "tests/web/test_schedules.py",
     "tests/web/test_sharing.py",

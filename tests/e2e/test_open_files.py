@@ -118,7 +118,8 @@ def test_files_that_something_else_has_open_are_not_counted_on(folder: Path, com
         refused = re.search(rb'slosh_closed_total\{reason="open_files"\} (\S+)', full.ask("/-/metrics"))
         assert refused
         assert float(refused[1]) >= 100
-        assert {status(each) for each in readers[-int(float(refused[1])) :]} == {503}
+        # Of the first ones that are refused one or the other is admitted: a probe's descriptor is free again by then.
+        assert {status(each) for each in readers[-90:]} == {503}
         full.server.hear(r"nearly all the files open .* \(ulimit -n\), with \d+ connections")
     assert_quiet(full)
 

@@ -26,6 +26,7 @@ from tests.e2e.conftest import CHROMIUM
 from tests.e2e.server import Serving, curl, until
 from tests.guides.guide import GUIDES, Program, copy, programs
 from tests.guides.test_frameworks import django_admin, start_project
+from tests.properties import QUICK
 from tests.running import PATIENCE, SLOSH, Running, clean_environment
 
 
@@ -226,9 +227,9 @@ def test_slosh_doctor_finds_nothing_behind_nginx_as_the_documents_have_it(tmp_pa
         Serving(tmp_path, "--root=none", "--max-wait=50s") as serving,
         Nginx(tmp_path, text.replace("127.0.0.1:8000", f"127.0.0.1:{serving.port}")) as nginx,
     ):
-        done = subprocess.run(
-            [*SLOSH, "doctor", nginx.url], capture_output=True, text=True, check=False, env=clean_environment()
-        )
+        hold = ("--hold=2s",) if QUICK else ()
+        words = [*SLOSH, "doctor", nginx.url, *hold]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=clean_environment())
         assert done.returncode == 0, done.stdout
 
 
