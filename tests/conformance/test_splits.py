@@ -3,7 +3,6 @@
 Where a server decides by what happens to have arrived, an attacker decides with it.
 """
 
-import os
 from collections.abc import Callable, Sequence
 
 from hypothesis import given, settings
@@ -15,6 +14,7 @@ from tests.conformance.fake import FakeClient, observe
 from tests.conformance.tables import PROBE, PROMISES
 from tests.conformance.test_probe import DEVIATIONS
 from tests.conformance.wire import parse
+from tests.properties import QUICK
 
 ALL = [*PROBE, *PROMISES]
 LONGEST = 1000
@@ -24,7 +24,9 @@ SHORT = 200
 """Bytes of the requests that are cut at each byte."""
 PARTS = 40
 """Tests of so many cases together: one for each would cost as much as what it does."""
-STEP = 8 if os.environ.get("QUICK") else 1
+SIZES = (1, 7) if QUICK else (1, 2, 3, 7)
+"""Bytes of the equal pieces."""
+STEP = 8 if QUICK else 1
 """Of the places of a cut one in so many is tried. Each case begins at another, so together they try all."""
 
 
@@ -63,7 +65,7 @@ def check_in_pieces(case: Case) -> None:
     assert (case.judge(seen) is Verdict.FAIL) == (case.name in DEVIATIONS)
     whole = essence(seen)
     longest = max(map(len, case.sends))
-    for size in (1, 2, 3, 7) if longest <= LONGEST else (longest // 2 + 1, 4096):
+    for size in SIZES if longest <= LONGEST else (longest // 2 + 1, 4096):
         assert essence(observe(case, pieces_of(size))) == whole, f"in pieces of {size}"
     if len(case.sends) == 1 and longest < SHORT:
         for at in range(1 + ALL.index(case) % STEP, longest, STEP):

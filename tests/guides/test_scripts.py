@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 
+@pytest.mark.long
 @pytest.mark.slosh(linger=60)
 def test_a_notebook_publishes_watches_and_computes(slosh: TestingServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each cell is run by a real kernel; the one that watches is stopped as by the stop button, and run again."""
