@@ -252,7 +252,7 @@ def npm_folder(tmp_path: Path) -> Path:
     return folder
 
 
-#: Pages that tests are done with, which are empty again. See `Person`.
+#: Pages that tests are done with, which are empty again, the newest last. See `Person`.
 _idle_pages: "list[tuple[Browser, Page]]" = []
 #: What a test may do to a page that it then leaves as it was: its place, its size and the pointer are set back.
 _LEAVES_NO_TRACE = {
@@ -284,7 +284,7 @@ class Person:
     """
 
     def __init__(self, browser: "Browser", errors: list[str]) -> None:
-        kept = next((each for each in _idle_pages if each[0] is browser), None)
+        kept = next((each for each in reversed(_idle_pages) if each[0] is browser), None)
         if kept is not None:
             _idle_pages.remove(kept)
             self.page = kept[1]
