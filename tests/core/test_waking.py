@@ -25,6 +25,15 @@ class TestWaking:
         hub.turn()
         assert watcher.got == [b"1"]
 
+    def test_what_those_have_in_common_who_begin_ends_with_the_next_flush(self, hub: HubOnLoop) -> None:
+        """It holds what they were given, which is not kept any longer than that."""
+        Watching(hub, hub.get("a"), 0)
+        hub.post("a", b"1")
+        shared = hub.share(1.0)
+        assert hub.share(1.0) is shared
+        hub.turn()
+        assert hub.share(2.0) is not shared
+
     def test_many_messages_before_a_flush_are_one_waking(self, hub: HubOnLoop) -> None:
         watcher = Watching(hub, hub.get("a"), 0, stays=True)
         for number in range(50):

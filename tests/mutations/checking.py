@@ -75,6 +75,18 @@ ROWS: tuple[Row, ...] = (
         "core/test_waking.py::test_what_is_written_for_each_is_bounded_in_a_turn[True-1000]",
     ),
     row(
+        "core/waking.py",
+        "self._shared = None\nshared = Shared(now)",
+        "shared = self._shared or Shared(now)\nself._shared = None",
+        "web/readers/test_stream.py::test_messages_around_one_who_comes_back_in_their_turn_reach_all_who_stand_at_its_place[Ndjson-a]",
+    ),
+    row(
+        "core/waking.py",
+        "self._shared = None\nshared = Shared(now)",
+        "shared = Shared(now)",
+        "core/test_waking.py::TestWaking::test_what_those_have_in_common_who_begin_ends_with_the_next_flush",
+    ),
+    row(
         "web/readers/stream.py",
         "made = self._make(hub.share(now))",
         "made = self._make(Shared(now))",

@@ -77,7 +77,11 @@ class Waking(Portions):
         self.ask_for_flush()
 
     def share(self, now: float) -> Shared:
-        """What those have in common who begin before the next flush, at which they have to be woken, and that flush."""
+        """What those have in common who begin before the next flush. That has to wake each of them who is behind then.
+
+        A message may come in behind what they have made for each other, so the flush has another one: a watcher that
+        took an older answer from this one, as if it were all, would wait for the message after that.
+        """
         if self._shared is None:
             self._shared = Shared(now)
         return self._shared
@@ -91,11 +95,8 @@ class Waking(Portions):
         self.room = WORK
         if self.listeners.unannounced:
             self.listeners.announce()
-        shared = self._shared
-        if shared is None:
-            shared = Shared(now)
-        else:
-            self._shared = None
+        self._shared = None
+        shared = Shared(now)
         tasks = len(self._tasks)  # Tasks that are put off from here on are for a later turn.
         if self._waking:  # All that `_small` and `_crowds` have is there too, and mostly nothing is.
             self._wake_small(shared)

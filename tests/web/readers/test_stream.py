@@ -78,6 +78,34 @@ def test_those_who_come_back_in_one_turn_share_what_they_missed_and_leave_room_f
     assert all(body_of(client.wire.arrived).count(b'"x') == given for client in clients)
 
 
+@pytest.mark.parametrize("topics", ["a", "a,b", "*"])
+@pytest.mark.parametrize("kind", [EventSource, Ndjson, WebSocket])
+def test_messages_around_one_who_comes_back_in_their_turn_reach_all_who_stand_at_its_place(
+    site: Site, kind: type[Reader], topics: str
+) -> None:
+    """Who waited there was given what that one had been given, and the message behind it with the one after that."""
+    kept(site, 0, topic="b")
+    kept(site, 1, 2)
+    staying, leaving = [kind(site, topics, since="earliest").listen() for _ in range(2)]
+    leaving.cut()
+    writer, leaving.client = site.connect(), site.connect()
+
+    def say(client: Client, data: bytes) -> Client:
+        """Send, without letting a turn go by."""
+        client.wire.unread.append(data)
+        client.wire.feed()
+        return client
+
+    say(writer, request("POST", "/topics/a", b"3"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "send", say)
+        leaving.begin(leaving.client)
+    say(writer, request("POST", "/topics/a", b"4"))
+    site.loop.settle()
+    assert staying.listen().messages == leaving.listen().messages
+    assert staying.messages[-2:] == [3, 4]
+
+
 def test_a_life_of_zero_has_no_end(make_site: MakeSite) -> None:
     site = make_site(stream_life=0)
     client = follow(site)
