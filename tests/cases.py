@@ -2,7 +2,8 @@
 
 `@each_of` stands where `@pytest.mark.parametrize` could, and is written alike. A test by itself costs some milliseconds
 in every worker, whatever it does, and most rules have dozens of cases that take microseconds. So it is for cases that
-need nothing new: what else the test asks for is there once, for all of them.
+need nothing new: what else the test asks for is there once, for all of them, and so is its time limit, at which the
+other cases are left out. One that skips fails, because pytest would skip those that failed with it.
 """
 
 import functools
@@ -52,9 +53,11 @@ def each_of(
                 given = dict(zip(arguments, [value] if alone else value, strict=True))
                 try:
                     test(*args, **fixtures, **given)
-                except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  # told below, whatever it is
+                except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:  # noqa: BLE001  # told below, whatever it is
                     failed.append(f"{name}: {type(error).__name__}: {error}")
                     first = first or error
+                    if "from pytest-timeout" in str(error):
+                        break  # nothing would end another one
             if failed:
                 raise AssertionError(f"{len(failed)} of {len(tried)} failed:\n" + "\n".join(failed)) from first
 

@@ -31,6 +31,31 @@ def test_what_is_expected_and_does_not_happen_is_a_failure_too() -> None:
         test()
 
 
+def test_one_that_skips_is_a_failure_because_it_would_hide_others() -> None:
+    @each_of("number", [1, 2, 3])
+    def test(number: int) -> None:
+        if number == 2:
+            pytest.skip("not here")
+        assert number == 3
+
+    with pytest.raises(AssertionError, match=r"2 of 3 failed:\n1: AssertionError: .*\n(.*\n)*2: Skipped: not here"):
+        test()
+
+
+def test_where_the_time_of_the_test_is_over_no_other_is_tried() -> None:
+    """The limit of pytest-timeout ends one alone, and the next could hang for ever."""
+    tried: list[int] = []
+
+    @each_of("number", [1, 2])
+    def test(number: int) -> None:
+        tried.append(number)
+        pytest.fail("Timeout (>0.1s) from pytest-timeout.")
+
+    with pytest.raises(AssertionError, match="1: Failed: Timeout"):
+        test()
+    assert tried == [1]
+
+
 @pytest.mark.parametrize("names", ["a, b", ("a", "b")])
 def test_a_value_can_be_several_and_two_lists_make_pairs(names: str | tuple[str, str]) -> None:
     seen: list[tuple[int, int, str]] = []
