@@ -5,7 +5,7 @@
 # make bench measures on the distribution's Python, unless PYTHON or BENCH_PYTHON names another.
 #
 # What runs and what is tested is the built and installed package, as users get it, not the checkout:
-# when a source file changed, the next `make` installs anew (a second or two).
+# when a source file changed, the next `make` installs it again (a second or two).
 
 PYTHON ?= python3
 VENV ?= .venv

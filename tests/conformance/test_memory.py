@@ -170,6 +170,6 @@ def test_nor_does_it_on_one_connection(asked: list[bytes]) -> None:
             client.send(sent)
             site.advance(1.0)
             (only,) = parse(bytes(client.wire.arrived), head=sent.startswith(b"HEAD "), ended=not client.served())
-            anew = answer_of_a_new_server(sent)
-            assert (only.status, only.body, client.served()) == (anew.status, anew.body, anew.alive), sent
+            alone = answer_of_a_new_server(sent)
+            assert (only.status, only.body, client.served()) == (alone.status, alone.body, alone.alive), sent
         client.reset()
