@@ -451,6 +451,45 @@ def test_a_path_goes_the_shorter_way_round_the_world(serve: Callable[..., Slosh]
             assert name != "world" or apart < 10
 
 
+#: Milliseconds for each of the next ten drawings, or a few less for the first of them; and how wide what is drawn is.
+PACE = """async () => {
+  const [before, began] = [sloshView.drawings(), performance.now()];
+  while (sloshView.drawings() < before + 11) await new Promise((done) => setTimeout(done, 5));
+  const count = sloshView.drawings() - before - 1;
+  const widths = [...document.querySelectorAll("canvas")].map((canvas) => canvas.clientWidth);
+  return [(performance.now() - began) / count, Math.max(...widths)];
+}"""
+
+
+def test_charts_beside_each_other_are_drawn_as_often_as_one_of_them_goes_on(slosh: Slosh, new_page: Open) -> None:
+    """Once for half a pixel, and not for half a pixel of all of them together."""
+    page = view(new_page, slosh, "m?span=10m")
+    sizes = {f"n{size}": 10 * 100**size for size in range(4)}
+    slosh.post("m", sizes, sizes)
+    expect(page.locator(".chart")).to_have_count(4)
+    page.evaluate("() => { const now = performance.now.bind(performance); performance.now = () => now() + 230_000; }")
+    until(lambda: page.evaluate("sloshView.shown.to - sloshView.shown.from"), lambda seconds: seconds > 230)
+    pace, width = page.evaluate(PACE)
+    assert 500 < width < 600
+    half = 230 * 500 / width
+    assert pace > half - 25, "no more often than that, but for what frames and the gaps of the page take"
+
+    def wait(is_right: Callable[[float], bool]) -> None:
+        until(lambda: page.evaluate(PACE)[0], is_right)
+
+    with trying("the last one of an odd number is as wide as two"):
+        slosh.post("m", sizes | {"n4": 1e9})
+        expect(page.locator(".chart")).to_have_count(5)
+        wait(lambda pace: pace < 0.75 * half)
+        page.get_by_role("checkbox", name="n4").uncheck()
+        expect(page.locator(".chart")).to_have_count(4)
+        wait(lambda pace: pace > half - 25)
+    with trying("and so is a band"):
+        slosh.post("m", sizes | {"on": True})
+        expect(page.locator(".band")).to_be_visible()
+        wait(lambda pace: pace < 0.75 * half)
+
+
 def test_what_is_pinned_stays_on_top_and_drawn(serve: Callable[..., Slosh], new_page: Open) -> None:
     slosh = serve(unwatched="keep", linger="1h")
     page = view(new_page, slosh, "many")

@@ -342,6 +342,12 @@ ROWS: tuple[Row, ...] = (
         "e2e/test_view.py::test_on_paper_no_chart_is_stale",
     ),
     row(
+        "web/view/view.js",
+        'width = $("bands").clientWidth || $("charts").lastElementChild?.clientWidth || width;',
+        'width = $("charts").clientWidth || width;',
+        "e2e/test_view_options.py::test_charts_beside_each_other_are_drawn_as_often_as_one_of_them_goes_on",
+    ),
+    row(
         "web/view/plot.js",
         "plot.syncRect(true);",
         "",

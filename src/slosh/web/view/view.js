@@ -66,9 +66,9 @@ let held;
 let isChosen = false;
 /** The time at which the paths have their rings. */
 let ringed;
-/** Pixels. Kept, because to look at it makes the browser lay the page out, and each answer would. */
-let width = 0;
-new ResizeObserver(() => (width = $("charts").clientWidth)).observe($("charts"));
+/** Pixels of what is widest: bands, or the last of charts that stand beside each other. Kept, because to look at it makes the browser
+ *  lay the page out, and each answer would. */
+let width = 200;
 /** Whether more was chosen than the address has room for. */
 let isTooLong = false;
 /** What was chosen before one line was drawn alone. */
@@ -78,7 +78,7 @@ function schedule() {
   if (isScheduled) return;
   isScheduled = true;
   // Half a pixel further is worth a drawing, and one that takes long has to leave room for the rest.
-  const half = ((view.to - view.from) * 500) / Math.max(200, width);
+  const half = ((view.to - view.from) * 500) / width;
   const pause = Math.max(isCalm ? CALM : view.isTime ? Math.min(half, SLOWEST) : TEXTS, FASTEST, 2 * cost) - (performance.now() - lastDrawn) - FASTEST / 2;
   const draws = () => requestAnimationFrame(() => {
     isScheduled = false;
@@ -125,6 +125,7 @@ function draw(now) {
   panels.showValues();
   table.draw([...lines.all.values()], new Set(drawn), view.isTime ? view.from : -Infinity, view.isTime ? view.to : Infinity);
   showTexts(edge);
+  width = $("bands").clientWidth || $("charts").lastElementChild?.clientWidth || width;
 }
 
 /** Where the charts begin and end. */
