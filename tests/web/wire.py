@@ -96,9 +96,7 @@ class Wire(asyncio.Transport):
             return
         self._buffer += data
         self._flush()
-        if len(self._buffer) > self._high and not self._paused:
-            self._paused = True
-            self._protocol.pause_writing()
+        self._pause_if_full()
 
     def write_eof(self) -> None:
         self._eof_written = True
@@ -127,6 +125,12 @@ class Wire(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._high = HIGH_WATER if high is None else high
         self._low = self._high // 4 if low is None else low
+        self._pause_if_full()
+
+    def _pause_if_full(self) -> None:
+        if len(self._buffer) > self._high and not self._paused:
+            self._paused = True
+            self._protocol.pause_writing()
 
     def pause_reading(self) -> None:
         self._reading = False

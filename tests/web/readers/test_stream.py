@@ -39,11 +39,8 @@ def test_streams_that_begin_together_do_not_end_together(make_site: MakeSite) ->
     assert all(bytes(client.wire.arrived).endswith(b"0\r\n\r\n") for client in clients)
 
 
-@pytest.mark.parametrize("kind", [EventSource, Ndjson, WebSocket])
-def test_who_comes_back_is_given_the_head_and_what_it_missed_in_one_piece(
-    site: Site, kind: type[Reader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept(site, 1, 2)
+def record_writes(patch: pytest.MonkeyPatch) -> list[bytes]:
+    """What is written to all clients from now on, piece by piece."""
     write = Wire.write
     written: list[bytes] = []
 
@@ -51,13 +48,52 @@ def test_who_comes_back_is_given_the_head_and_what_it_missed_in_one_piece(
         written.append(bytes(data))
         write(wire, data)
 
+    patch.setattr(Wire, "write", record)
+    return written
+
+
+@pytest.mark.parametrize("kind", [EventSource, Ndjson, WebSocket])
+def test_who_comes_back_is_given_the_head_and_what_it_missed_in_one_piece(
+    site: Site, kind: type[Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(site, 1, 2)
     with monkeypatch.context() as patch:
-        patch.setattr(Wire, "write", record)
+        written = record_writes(patch)
         reader = kind(site, since="earliest")
     assert len(written) == 1
     assert reader.listen().messages == [1, 2]
     post(site, 3)
     assert reader.listen().messages == [1, 2, 3], "nothing is given twice, and nothing left out"
+
+
+@pytest.mark.parametrize("kind", [EventSource, Ndjson, WebSocket])
+def test_who_takes_no_answer_is_given_no_message_behind_it(site: Site, kind: type[Reader]) -> None:
+    """Nothing is kept for a client that does not take what it was answered before, either."""
+    kept(site, *[large(number) for number in range(5)])
+    reader = kind(site, since="earliest")
+    reader.cut()
+    reader.events.clear()
+    reader.place = ""
+    client = reader.client = site.connect().take_nothing().get("/-/healthy")
+    reader.begin(client)
+    assert site.watchers("a") == 1
+    assert client.wire.get_write_buffer_size() < LARGE
+    client.take()
+    assert client.next().status == 200
+    assert numbers(reader.listen().messages) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", [EventSource, Ndjson, WebSocket])
+def test_of_much_that_was_missed_the_first_portion_comes_with_the_head_and_each_is_made_once(
+    site: Site, kind: type[Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first was made, put away where it was not all, and made again in the next turn."""
+    kept(site, *[large(number) for number in range(20)])
+    written = record_writes(monkeypatch)
+    reader = kind(site, since="earliest")
+    assert len(written[0]) > LARGE
+    assert numbers(reader.listen().messages) == list(range(20))
+    assert site.hub.portions == len([data for data in written if len(data) > LARGE]) - 1
 
 
 @pytest.mark.parametrize(("place", "given"), [("a?since=epoch000.0", 5), ("a,b?since=a=epoch000.0,b=epoch001.0", 10)])

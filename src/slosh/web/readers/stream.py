@@ -281,29 +281,33 @@ class Stream(Exchange):
             self.connection.write_seldom(self.frame(self.action.heartbeat))
 
     def _write_first(self, preamble: bytes, now: float) -> None:
-        """Write `preamble`, and with it what the client has missed, if that is little and this turn has room for it.
+        """Write `preamble`, and with it the first portion of what the client has missed, if this turn has room for it.
 
         Two pieces would be two calls of the system, and a client that is woken twice. The hub wakes the stream in this
         turn, or when there is room, for what is not given here.
         """
-        subscription, hub = self.subscription, self.action.engine.hub
+        connection, subscription, hub = self.connection, self.subscription, self.action.engine.hub
         made = None
-        if not self.action.asked.every and hub.room > 0 and subscription.is_behind():
+        if not self.action.asked.every and hub.room > 0 and connection.is_writable and subscription.is_behind():
             made = self._make(hub.share(now))
-        if made is None or made.ends or not made.is_all:
-            self.connection.write_seldom(preamble)
+        if made is None or made.ends:
+            connection.write_seldom(preamble)
             return
-        self.connection.write_seldom(preamble + made.data)
+        connection.write_seldom(preamble + made.data)
+        hub.room -= WAKE
         self._give(made)
-        hub.room -= WAKE + (len(made.data) // COPIES if len(made.data) > WAKE else 0)
 
     def _give(self, made: SharedAnswer) -> None:
-        """Stand behind what `made` gives, and count it."""
-        state = self.action.state
+        """Stand behind what `made` gives, and count it, and the room of this turn that writing it takes."""
+        state, size = self.action.state, len(made.data)
         self.subscription.advance(made.batch)
         state.answers += 1
         state.delivered += made.delivered
         state.lost += made.lost
+        if not made.is_all:
+            self.action.engine.hub.room -= size
+        elif size > WAKE:
+            self.action.engine.hub.room -= size // COPIES
 
     def _write(self, shared: Shared) -> None:
         connection, subscription = self.connection, self.subscription
@@ -325,13 +329,9 @@ class Stream(Exchange):
                 if made.batch.ended:
                     self.end_for_good()
                     return
-            size = len(made.data)
             if made.is_all:
-                if size > WAKE:
-                    self.action.engine.hub.room -= size // COPIES
                 break
-            written += size
-            self.action.engine.hub.room -= size
+            written += len(made.data)
         if self._sift is not None and not subscription.is_behind():
             self._sift = None
 
