@@ -181,6 +181,30 @@ def test_a_chart_is_as_wide_as_the_paper(open_both: "Callable[..., Iterator[tupl
             assert abs(stretched) < 2
 
 
+#: The shadow of keys, which says on a screen that there are more. And of each canvas: how many are in the least of what
+#: has a name and stands on one page.
+HELD_TOGETHER = """(root) => [
+  [...root.querySelectorAll(".keys")].map((each) => getComputedStyle(each).backgroundImage),
+  [...root.querySelectorAll("canvas")].map((canvas) => {
+    let each = canvas;
+    const isWhole = () => each.querySelector("span, b") && getComputedStyle(each).breakInside === "avoid";
+    while (each && !isWhole()) each = each.parentElement;
+    return each?.querySelectorAll("canvas").length;
+  }),
+]"""
+
+
+def test_on_paper_a_chart_stands_below_its_name_and_keys_have_no_shadow(
+    open_both: "Callable[..., Iterator[tuple[Page, JSHandle, int]]]",
+) -> None:
+    """A paper with backgrounds had a grey bar over the names; a name at the end of a page had its chart on the next."""
+    for page, root, count in open_both():
+        page.emulate_media(media="print")
+        shadows, together = page.evaluate(HELD_TOGETHER, root)
+        assert shadows == ["none", "none"], "of a chart, and of a map"
+        assert together == [1] * count
+
+
 #: Whether each canvas has the grid or the ground of a state in the colours for light, and for dark.
 DRAWN = """(root) => {
   const told = (globalThis.told = {});

@@ -63,7 +63,8 @@ canvas[role="img"] { display: block; width: 100%; height: var(--height, 240px); 
 .u-over { cursor: crosshair; }
 @media print {
   .u-over { display: none; }
-  .keys { max-height: none; }
+  .keys { max-height: none; background: none; }
+  .chart, figure > :last-child { break-inside: avoid; }
   :is(.plot, .uplot, .u-wrap, canvas) { width: 100% !important; height: auto !important; }
 }`;
 /** Paper is light. */
