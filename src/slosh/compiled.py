@@ -19,7 +19,7 @@ else:
     i64 = int  # a whole number of 64 bits to the compiler, which is no object and cannot overflow where it counts bytes
 
     def mypyc_attr(**_said: object) -> Callable[[type], type]:
-        """Do nothing, where the source runs as it is. mypy_extensions' own would be a dependency at run time."""
+        """Do nothing, if the source runs as it is. mypy_extensions' own would be a dependency at run time."""
         return lambda kind: kind
 
 

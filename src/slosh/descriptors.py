@@ -39,7 +39,7 @@ class Shares(NamedTuple):
 
 
 def open_files() -> int:
-    """How many files this process may open; a number that is never reached where the system sets none."""
+    """How many files this process may open; a number that is never reached if the system sets none."""
     if sys.platform == "win32":
         return sys.maxsize
     import resource  # noqa: PLC0415 - Unix only
@@ -49,7 +49,7 @@ def open_files() -> int:
 
 
 def share_files(settings: Settings, limit: int) -> Shares:
-    """Share out so many files: without one for it a client would hang in the system's queue."""
+    """Share out this many files: without one for it a client would hang in the system's queue."""
     free = max(2, limit - OWN_FILES)
     downloads = min(settings.max_downloads, max(1, free // 4))
     return Shares(
@@ -96,7 +96,7 @@ def raise_file_limit(settings: Settings) -> str:
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = enough_files(settings)
-    # Where there is no hard limit (macOS says so and refuses infinity all the same) ask for what is needed.
+    # If there is no hard limit (macOS says so and refuses infinity all the same) ask for what is needed.
     all_together = OWN_FILES + settings.max_connections + settings.max_downloads
     wanted = all_together if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -109,7 +109,7 @@ def raise_file_limit(settings: Settings) -> str:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return ""
     if settings.max_connections == Settings().max_connections and soft >= ENOUGH_FILES:
-        return ""  # So many were not asked for: the server takes what fits, and answers 503 beyond that.
+        return ""  # This many were not asked for: the server takes what fits, and answers 503 beyond that.
     shares = share_files(settings, soft)
     return (
         f"this process may open {soft} files (ulimit -n). That is room for {shares.connections} of the "

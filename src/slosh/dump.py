@@ -5,7 +5,7 @@ The rules of this file:
 * The lines are few, and of at most `LINE` bytes each, however much there is: counts, and the names that matter most.
 * No message, no token and no setting that may hold a password is in it. Names of topics and addresses of clients are.
 * It is JSON behind a word, all of it printable ASCII, so that nothing in a name reaches a terminal as it is.
-* It takes some milliseconds at most: of very many connections and topics so many are looked at, which it says.
+* It takes some milliseconds at most: of very many connections and topics this many are looked at, which it says.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ FORMS: Final = "250ms, 90s, 10m, 2h, 1d, or a bare number of seconds"
 
 
 def parse_duration(text: str) -> float | None:
-    """The seconds that `text` stands for, None where it is no duration: `250ms`, `90s`, `1.5m`, `2h`, `1d`, `25`."""
+    """The seconds that `text` stands for, None if it is no duration: `250ms`, `90s`, `1.5m`, `2h`, `1d`, `25`."""
     if text.isdecimal() and text.isascii() and len(text) <= 15:
         return float(text)  # The usual one. Fractions are exact, and cost much more.
     match = _DURATION.fullmatch(text)

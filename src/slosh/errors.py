@@ -34,7 +34,7 @@ class SloshError(Exception):
         detail: a sentence that says what was wrong and what to do instead.
         fields: header fields that go with the answer, as (name, value).
         closes: whether the connection is beyond use after this error.
-        token: the name of the token that was sent, never the token itself, for the log alone; empty where not known.
+        token: the name of the token that was sent, never the token itself, for the log alone; empty if not known.
     """
 
     code: str = "internal"
@@ -105,7 +105,7 @@ class BadQuery(BadRequest):
 
     Attributes:
         parameter: its name.
-        tells_value: whether the answer is to repeat the value. Not where another one would be refused too.
+        tells_value: whether the answer is to repeat the value. Not if another one would be refused too.
     """
 
     code = "bad_query"
@@ -131,7 +131,7 @@ class BadJson(BadRequest):
 
     Attributes:
         position: bytes from the beginning of the body, or of the line in a batch, to where it went wrong.
-        line: of a batch, from 1 on; 0 where there are no lines.
+        line: of a batch, from 1 on; 0 if there are no lines.
     """
 
     code = "bad_json"
@@ -306,9 +306,9 @@ class ForeignOrigin(SloshError):
 
 
 CREDENTIALS_NEEDED: Final = "This needs a token: Authorization: Bearer <token>."
-"""What a server says where no token came. A client has words of its own for it: it writes that field itself."""
+"""What a server says if no token came. A client has words of its own for it: it writes that field itself."""
 CHALLENGE: Final = 'Bearer realm="slosh"'
-"""The value of `WWW-Authenticate` (RFC 6750 §3) where no token came."""
+"""The value of `WWW-Authenticate` (RFC 6750 §3) if no token came."""
 
 
 class Unauthorized(SloshError):

@@ -54,7 +54,7 @@ class TextFormatter(logging.Formatter):
     """`2026-11-29T07:31:00.123Z INFO: the sentence`.
 
     Args:
-        timed: whether a line begins with its time, which is left out where another program writes one.
+        timed: whether a line begins with its time, which is left out if another program writes one.
         named: whether the level is told.
     """
 
@@ -64,7 +64,7 @@ class TextFormatter(logging.Formatter):
         self._named = named
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; several where there is a traceback."""
+        """The line; several if there is a traceback."""
         start = f"{_time_of(record)} " if self._timed else ""
         if self._named:
             start += f"{record.levelname}: "

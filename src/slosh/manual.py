@@ -16,7 +16,7 @@ from slosh.cli import Commands, main
 DATE: Final = "2026-11-29"
 """When the pages got their present form; what they say belongs to the version that they came with."""
 _WIDE: Final[dict[str, Any]] = {"max_content_width": 1000, "terminal_width": 1000}
-"""Nothing is cut where a terminal would end."""
+"""Nothing is cut if a terminal would end."""
 
 
 def pages(group: Commands) -> Iterator[tuple[str, str]]:

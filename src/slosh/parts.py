@@ -119,7 +119,7 @@ def check_engine(settings: Settings) -> None:
 def find_root(settings: Settings) -> Path | None:
     """The document root: the folder that `root` names, or the example that comes with slosh; None for no files.
 
-    Where nothing is said the example is served to this machine alone: it holds a chat in which everybody may write.
+    If nothing is said the example is served to this machine alone: it holds a chat in which everybody may write.
 
     Raises:
         SettingError: it is no folder.

@@ -1,4 +1,4 @@
-"""The store that several workers share where no engine is configured: a Valkey or Redis of this server's own.
+"""The store that several workers share if no engine is configured: a Valkey or Redis of this server's own.
 
 The rules of this file:
 
@@ -192,7 +192,7 @@ def _candidates() -> Iterator[str]:
 
 
 def _version(program: str) -> tuple[int, ...]:
-    """The numbers of its version; none where the program does not run on this machine."""
+    """The numbers of its version; none if the program does not run on this machine."""
     try:
         said = subprocess.run([program, "--version"], capture_output=True, check=True, timeout=_START_LIMIT).stdout  # noqa: S603 - as above
     except (OSError, subprocess.SubprocessError):
@@ -211,7 +211,7 @@ def _make_folder() -> Path:
 
 
 def _ask(path: Path, command: bytes) -> bytes:
-    """What the store at this socket answers to one command; nothing where there is none."""
+    """What the store at this socket answers to one command; nothing if there is none."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(_START_LIMIT)
         asking.connect(str(path))
@@ -221,7 +221,7 @@ def _ask(path: Path, command: bytes) -> bytes:
 
 
 def _end_former(path: Path) -> None:
-    """End the store of a keeper that was killed, where the kernel has not done so."""
+    """End the store of a keeper that was killed, if the kernel has not done so."""
     _ask(path, b"SHUTDOWN NOSAVE")
 
 

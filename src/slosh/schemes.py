@@ -1,4 +1,4 @@
-"""The schemes of web addresses, and the port that is meant where an address names none (RFC 9110 §4.2)."""
+"""The schemes of web addresses, and the port that is meant if an address names none (RFC 9110 §4.2)."""
 
 from collections.abc import Mapping
 from typing import Final

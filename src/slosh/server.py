@@ -36,7 +36,7 @@ class Server:
     """A slosh server. It installs no signal handlers: the caller must call `stop`.
 
     Args:
-        settings: all that can be set; the defaults where left out.
+        settings: all that can be set; the defaults if left out.
         said: settings by their names, in place of those in `settings`, as the keywords of a .tac: `port=0`,
             `linger="5m"`, `topics={"gen/**": {"queue": 20_000}}`. Neither slosh.toml nor the environment is read.
 

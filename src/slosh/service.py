@@ -86,7 +86,7 @@ class SloshService(Service):
 
     Args:
         settings: what to serve, and where. make_service() takes keywords instead.
-        again: reads the settings again, on SIGHUP; None where there is nothing to read.
+        again: reads the settings again, on SIGHUP; None if there is nothing to read.
 
     Raises (in privilegedStartService and startService, which the parent calls):
         NotStarted: the address cannot be had, the store cannot be reached, or the reactor is not the asyncio one; the
@@ -124,7 +124,7 @@ class SloshService(Service):
             self.server = server
 
     def startService(self) -> None:  # noqa: N802 - Twisted's name
-        """Serve: at once where the reactor does not run yet, as under twistd, else as soon as it comes to it."""
+        """Serve: at once if the reactor does not run yet, as under twistd, else as soon as it comes to it."""
         from twisted.internet import reactor  # noqa: PLC0415 - importing it installs one
 
         if self.server is None:  # the parent started without its privileged half, as a service added later does
@@ -280,7 +280,7 @@ class Options(TwistedOptions):
 
 
 def makeService(options: Options) -> SloshService:  # noqa: N802 - the name that twistd asks for
-    """The service for `twistd slosh`, on a reactor over uvloop where nobody has chosen one."""
+    """The service for `twistd slosh`, on a reactor over uvloop if nobody has chosen one."""
     # Nothing has imported the reactor at this point, unless --reactor or a plugin of somebody else's did.
     if "twisted.internet.reactor" not in sys.modules:
         install_reactor()
@@ -291,7 +291,7 @@ def makeService(options: Options) -> SloshService:  # noqa: N802 - the name that
 
 
 def install_reactor() -> None:
-    """Install Twisted's asyncio reactor on a uvloop loop; on asyncio's own where uvloop is not to be had.
+    """Install Twisted's asyncio reactor on a uvloop loop; on asyncio's own if uvloop is not to be had.
 
     To be called before anything imports twisted.internet.reactor, so in the first lines of a .tac.
 

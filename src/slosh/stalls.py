@@ -18,7 +18,7 @@ MOMENT: Final = 0.05
 
 
 class AfterReading:
-    """One call at a time; where the loop comes late, a moment later.
+    """One call at a time; if the loop comes late, a moment later.
 
     Args:
         loop: that makes it.

@@ -5,13 +5,13 @@ import sys
 
 
 def hold_standard_descriptors(output: int = os.O_RDWR) -> None:
-    """Open /dev/null in place of standard input, output and error where this process was started without them.
+    """Open /dev/null in place of standard input, output and error if this process was started without them.
 
-    Call it before an event loop is made. Else the loop's own descriptors take their numbers, and what is printed goes
+    Call it before an event loop is made. Otherwise the loop's own descriptors take their numbers, and output goes
     there, which ends the process without a word.
 
     Args:
-        output: how standard output is opened. `os.O_RDONLY` makes it an error (EBADF) to write there, where what is
+        output: how standard output is opened. `os.O_RDONLY` makes it an error (EBADF) to write there, if what is
             printed is all that a program is for.
     """
     for number, how in enumerate((os.O_RDWR, output, os.O_RDWR)):

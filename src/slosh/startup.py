@@ -64,7 +64,7 @@ def reachable(addresses: Sequence[str]) -> list[str]:
 
 
 def _own_address(family: socket.AddressFamily, probe: str) -> str:
-    """The address from which this machine reaches others; empty where it has none of this family. Nothing is sent."""
+    """The address from which this machine reaches others; empty if it has none of this family. Nothing is sent."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as unsent:
             unsent.connect((probe, 9))
@@ -105,9 +105,9 @@ def first_hint(settings: Settings, addresses: Sequence[str]) -> str:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """Uvloop's event loop, or asyncio's own where uvloop is not to be had (Windows, PyPy)."""
+    """Uvloop's event loop, or asyncio's own if uvloop is not to be had (Windows, PyPy)."""
     try:
-        import uvloop  # noqa: PLC0415 - where it is to be had
+        import uvloop  # noqa: PLC0415 - if it is to be had
     except ImportError:
         return asyncio.new_event_loop
     return uvloop.new_event_loop

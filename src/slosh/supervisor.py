@@ -36,7 +36,7 @@ def notify_reloading() -> bool:
 
 
 def watchdog_interval() -> float:
-    """Seconds between two heartbeats: half of what the unit's WatchdogSec allows; 0 where it asks for none."""
+    """Seconds between two heartbeats: half of what the unit's WatchdogSec allows; 0 if it asks for none."""
     interval, process = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
     if not interval.isascii() or not interval.isdigit() or (process and process != str(os.getpid())):
         return 0.0

@@ -14,7 +14,7 @@ The rules of this file:
 | who | sends | with |
 | --- | --- | --- |
 | successor | HELLO | the format of snapshots that it knows |
-| running | SOCKETS | how many topics' parts it will send: none where they cannot be put back; the sockets themselves |
+| running | SOCKETS | how many topics' parts it will send: none if they cannot be put back; the sockets themselves |
 | successor | PREPARED | it could serve now |
 | running | PART, again and again, then END | a part of the snapshot |
 | successor | RESTORED | how many topics it left out |
@@ -192,7 +192,7 @@ class Predecessor:
     def __init__(self, channel: Channel, given: Offer, sockets: list[socket.socket]) -> None:
         self._channel = channel
         self._given = given
-        *self.sockets, self.listener = sockets  # a ValueError where there are none
+        *self.sockets, self.listener = sockets  # a ValueError if there are none
         self.pid = given.pid
 
     async def take_topics(self, server: Server) -> None:
@@ -219,7 +219,7 @@ class Predecessor:
 
 
 async def find_predecessor(path: str) -> Predecessor | None:
-    """The server that runs and hears successors at `path`; None where none does.
+    """The server that runs and hears successors at `path`; None if none does.
 
     Raises:
         CannotListen: one does, and does not hand over; the detail says why.
@@ -249,7 +249,7 @@ class Handover:
     Args:
         server: it serves.
         path: where successors are heard.
-        listener: that listens there already; None where it is to be made.
+        listener: that listens there already; None if it is to be made.
 
     Attributes:
         done: set once a successor serves: stop then.
@@ -298,7 +298,7 @@ class Handover:
         self._task = asyncio.ensure_future(self._talk(Channel(plain)))
 
     async def _talk(self, channel: Channel) -> None:
-        """Hand over to a successor, or go on where it fails."""
+        """Hand over to a successor, or go on if it fails."""
         try:
             await self._hand_over(channel)
         except (Broken, TimeoutError, ValueError) as error:
@@ -334,7 +334,7 @@ class Handover:
             clock = self._turns.clock
             until = clock() + TURN
             for part in snapshot.take(engine, asyncio.get_running_loop().time()):
-                await channel.send(PART, part)  # which waits only where the successor is slower than this
+                await channel.send(PART, part)  # which waits only if the successor is slower than this
                 if clock() >= until:
                     await asyncio.sleep(0)
                     until = clock() + TURN
@@ -359,7 +359,7 @@ async def _settle_histories(engine: MemoryEngine) -> None:
 def _is_own(plain: socket.socket) -> bool:
     """Whether the other end is a program of our own user, or of root.
 
-    Where the system does not tell, the mode of the socket's file alone keeps others out.
+    If the system does not tell, the mode of the socket's file alone keeps others out.
     """
     if sys.platform != "linux":
         return True

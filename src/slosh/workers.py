@@ -7,7 +7,7 @@ The rules of this file:
   connections out between them (SO_REUSEPORT in socket(7)); one socket for all gives most of them to the idle one.
 * The parent never runs an event loop, nor threads: a fork of it is a clean process.
 * Workers end with their parent, whatever ended that: each holds the reading end of a pipe that only the parent writes.
-* A private store, where they have one, is kept by one more child. It is started before them and ends after them; see
+* A private store, if they have one, is kept by one more child. It is started before them and ends after them; see
   private_store.py.
 * A worker that cannot even start ends the whole: what is wrong there is wrong for all. One that dies later is begun
   again, after a pause that grows when it happens again and again.
@@ -82,7 +82,7 @@ class Workers:
         serve: what each does.
         ready: called once, when all can be asked.
         stopping: called when they are told to stop.
-        store: that they share, where it is theirs alone.
+        store: that they share, if it is theirs alone.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Workers:
         """Start all, and come back when all have ended; gives the exit code, as for a single process."""
         with self._signals_caught():
             for worker in self._workers[1:]:
-                worker.due = math.inf  # Where the first cannot start, the others need not say so too.
+                worker.due = math.inf  # If the first cannot start, the others need not say so too.
             self._start(self._workers[0])
             while any(worker.pid for worker in self._workers) or not self._signals:
                 self._wait()

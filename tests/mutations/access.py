@@ -181,7 +181,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/readers/opening.py",
-        '"""As the base says. Else it would begin in its turn, and nothing would look at it again."""\nself._connection.refuse(error)',
+        '"""As the base says. Otherwise it would begin in its turn, and nothing would look at it again."""\nself._connection.refuse(error)',
         '"""Broken."""\npass',
         "web/test_revoked.py::test_what_waits_is_refused_when_its_token_is_taken_away",
     ),

@@ -262,7 +262,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/listeners.py",
-        "if not topic.is_over:  # Else they have heard of the life in its place.",
+        "if not topic.is_over:  # Otherwise they have heard of the life in its place.",
         "if True:",
         "web/test_portions.py::TestCreation::test_a_life_that_is_lost_meanwhile_is_followed_by_the_next_for_each",
     ),

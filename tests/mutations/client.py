@@ -245,7 +245,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "asgi/exchange.py",
-        "self._transport.close()  # Also where the ASGI server fails, so that nobody waits for an answer.",
+        "self._transport.close()  # Even if the ASGI server fails, so that nobody waits for an answer.",
         "pass",
         "asgi/test_asgi.py::test_an_asgi_server_that_fails_leaves_no_reader_behind",
     ),

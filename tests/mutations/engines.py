@@ -305,7 +305,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/redis/mirrors.py",
-        "self._forget(mirror)\nself._ask_again_soon(mirror)  # or sooner, where it was out of reach and comes up",
+        "self._forget(mirror)\nself._ask_again_soon(mirror)  # or sooner, if it was out of reach and comes up",
         "pass\nself._ask_again_soon(mirror)",
         "engine/redis/test_mirrors.py::test_readers_who_went_before_a_slow_store_gave_no_answer_leave_nothing_behind",
     ),

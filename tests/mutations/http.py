@@ -833,7 +833,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "http1/protocol.py",
-        'self._log_answer(b"")  # where a request was held',
+        'self._log_answer(b"")  # if a request was held',
         "pass",
         "http1/test_access_log.py::test_a_client_that_leaves_has_a_line_and_leaves_nothing_behind",
     ),
@@ -935,7 +935,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/readers/cookies.py",
-        "if before < 0 or value[before] == _SEMICOLON:  # Else it is the end of another name, or within a value.",
+        "if before < 0 or value[before] == _SEMICOLON:  # Otherwise it is the end of another name, or within a value.",
         "if True:",
         "web/readers/test_cookies.py::test_a_cookie_is_found_as_by_taking_all_pairs_apart",
     ),

@@ -25,7 +25,7 @@ from slosh.errors import SettingError
 log: Final = logging.getLogger("slosh.access")
 
 REMEMBERED: Final = 10_000
-"""Grants in each of two generations of a memory; some 500 bytes each, and more where a token lists many patterns."""
+"""Grants in each of two generations of a memory; some 500 bytes each, and more if a token lists many patterns."""
 _LOOK_EVERY: Final = 1.0
 """Seconds between two looks at the JWKS file at least."""
 _UNKNOWN: Final = "This token is not known here, or is not any more."
@@ -154,7 +154,7 @@ class Authority:
         return None
 
     def refresh(self, now: float) -> None:
-        """Read the JWKS file again if it has changed. Where it has become unsound, the keys before count on."""
+        """Read the JWKS file again if it has changed. If it has become unsound, the keys before count on."""
         rules = self.rules.jwt
         if rules is None or rules.jwks_file is None or 0 <= now - self._looked < _LOOK_EVERY:
             return

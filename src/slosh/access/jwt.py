@@ -37,7 +37,7 @@ class JwtRules:
         algorithms: that are taken.
         secret: for HS256, None for none.
         jwks_file: where public keys stand, None for none.
-        audience: what `aud` has to name; empty where it has to be absent.
+        audience: what `aud` has to name; empty if it has to be absent.
         issuer: what `iss` has to be, empty for any.
     """
 

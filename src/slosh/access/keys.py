@@ -128,7 +128,7 @@ def _read(path: Path, setting: str) -> bytes:
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written or replaced; zeros where it is gone."""
+    """What changes when a file is written or replaced; zeros if it is gone."""
     try:
         found = path.stat()
     except OSError:

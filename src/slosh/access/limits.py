@@ -40,7 +40,7 @@ class Buckets:
         self._old: dict[str, float] = {}
 
     def __len__(self) -> int:
-        """How many keys are remembered; those that were used of late may count twice."""
+        """How many keys are remembered; those that were used recently may count twice."""
         return len(self._young) + len(self._old)
 
     def take(self, key: str, amount: int, now: float) -> float:

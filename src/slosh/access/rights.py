@@ -62,7 +62,7 @@ class Rights:
         return self.reads_all or any(covers(granted, pattern) for granted in self.read)
 
     def find_seen(self, pattern: str) -> Iterator[str]:
-        """What may be known of a pattern by which somebody reads: the part of it that each granted pattern takes in."""
+        """What may be known of a pattern by which somebody reads: the part of it that each granted pattern matches."""
         if self.sees_all:
             yield pattern
             return
@@ -78,7 +78,7 @@ class Grant:
         name: for logs and for people, never the token itself.
         rights: what is allowed.
         expires: until when, seconds since 1970, `inf` for no end.
-        key: stands for the token where requests are counted; empty where there is none.
+        key: stands for the token if requests are counted; empty if there is none.
         generation: of the rules that it comes from; see `Authority`.
     """
 

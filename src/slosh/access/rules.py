@@ -1,4 +1,4 @@
-"""The section `[access]` of slosh.toml: read, checked, and said in a sentence where something in it is wrong."""
+"""The section `[access]` of slosh.toml: read, checked, and said in a sentence if something in it is wrong."""
 
 import math
 import re
@@ -87,7 +87,7 @@ def parse_access(table: object, folder: Path) -> AccessRules:
 
 
 def find_access_mistakes(table: object, folder: Path) -> list[str]:
-    """Every mistake in the section, each as a sentence; none where `parse_access` takes it.
+    """Every mistake in the section, each as a sentence; none if `parse_access` takes it.
 
     Args:
         table, folder: as of `parse_access`.

@@ -72,9 +72,9 @@ class Slosh:
     """Topics, as an ASGI 3 application.
 
     Args:
-        settings: as of `slosh.Server`; no files are served where they say nothing else.
+        settings: as of `slosh.Server`; no files are served if they say nothing else.
         authorize: tells what the client of a request may do, from its scope: the login of the application around it.
-            None where it may do nothing: it is answered 401. Without this, all may be done by all that reach it.
+            None if it may do nothing: it is answered 401. Without this, all may be done by all that reach it.
         said: settings by their names.
 
     Raises:
@@ -122,7 +122,7 @@ class Slosh:
         await asyncio.shield(self._starting)
 
     async def stop(self) -> None:
-        """End all that is held. Call it when the program ends, where its lifespan does not."""
+        """End all that is held. Call it when the program ends, if its lifespan does not."""
         if self._starting is not None:
             await self._server.stop()
 
@@ -158,10 +158,10 @@ class Slosh:
             key: an idempotency key.
 
         Returns:
-            What became of it. It is false, and the message was not stored, where nobody watches the topic.
+            What became of it. It is false, and the message was not stored, if nobody watches the topic.
 
         Raises:
-            BadTopic: the name is none.
+            BadTopic: the name is not valid.
             BadUse: the value has no form in JSON.
             TooLarge: it is longer than `max_message`.
             Unavailable: the engine cannot take it now.
@@ -196,7 +196,7 @@ class Slosh:
         self._is_ready = True
 
     async def _admit(self, scope: Scope) -> str | None:
-        """The token that stands for what the client may do; None where its own, if any, counts."""
+        """The token that stands for what the client may do; None if its own, if any, counts."""
         if self._authorize is None or self._admitting is None:
             return None
         found = self._authorize(scope)

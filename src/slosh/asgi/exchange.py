@@ -87,7 +87,7 @@ class _Request:
                 else:
                     await self._hand_over(message)
         finally:
-            self._transport.close()  # Also where the ASGI server fails, so that nobody waits for an answer.
+            self._transport.close()  # Even if the ASGI server fails, so that nobody waits for an answer.
 
     async def _hand_over(self, message: Message) -> None:
         body = message.get("body", b"")

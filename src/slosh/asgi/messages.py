@@ -33,7 +33,7 @@ _OURS: Final = frozenset(
 )
 """Fields of requests that are written here, or mean nothing beyond the ASGI server."""
 _OURS_WITH_TOKEN: Final = _OURS | {b"authorization"}
-"""The same where the program around this one says what the client may do."""
+"""The same if the program around this one says what the client may do."""
 _THEIRS: Final = frozenset(
     {b"connection", b"keep-alive", b"transfer-encoding", b"date", b"upgrade", b"sec-websocket-accept"}
 )
@@ -97,7 +97,7 @@ class Answer:
             self._parser.feed_data(data)
 
     def _read_whole(self, data: bytes) -> bool:
-        """Read an answer that came in one piece. False where it has another form, and nothing was read."""
+        """Read an answer that came in one piece. False if it has another form, and nothing was read."""
         head, _, body = data.partition(b"\r\n\r\n")
         first, *lines = head.split(b"\r\n")
         if not body or b"Content-Length: %d" % len(body) not in lines or first[:9] != b"HTTP/1.1 ":

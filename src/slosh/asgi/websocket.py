@@ -65,7 +65,7 @@ async def _take_head(transport: Transport) -> tuple[bytes, bytes]:
 
 
 async def _refuse_websocket(transport: Transport, answer: Answer, scope: Scope, rest: bytes, send: Send) -> None:
-    """The handshake is refused: with the whole answer where the ASGI server can give it, else with a bare 403."""
+    """The handshake is refused: with the whole answer if the ASGI server can give it, else with a bare 403."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008})
         return
@@ -117,7 +117,7 @@ async def _listen(
 
 
 async def _obey(connection: asyncio.Protocol, frames: Protocol, data: bytes, send: Send) -> bool:
-    """Do what a frame says that holds no text. True where it is the last one."""
+    """Do what a frame says that holds no text. True if it is the last one."""
     frames.receive_data(data)
     if answer := b"".join(frames.data_to_send()):
         connection.data_received(answer)
@@ -135,7 +135,7 @@ async def _obey(connection: asyncio.Protocol, frames: Protocol, data: bytes, sen
 
 
 def find_frame(data: bytes, at: int) -> tuple[int, int] | None:
-    """Where the payload of the frame that begins there begins and ends; None where it is not all there.
+    """Where the payload of the frame that begins there begins and ends; None if it is not all there.
 
     It comes from a server, so it has no mask (RFC 6455 §5.2).
     """

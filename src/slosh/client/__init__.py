@@ -5,7 +5,7 @@
     for item in slosh.watch("kitchen", since="10m"):
         print(item.message)
 
-    slosh.publish("kitchen", {"t": 21.5})       # false where nobody watches
+    slosh.publish("kitchen", {"t": 21.5})       # false if nobody watches
 
 `Client` and `AsyncClient` do the same for a server that is named, and keep its connections open.
 """

@@ -48,7 +48,7 @@ def find_url(url: str | None) -> str:
         raise BadUse(f"A server's address has at most {_LONGEST_ADDRESS} characters; write one such as {DEFAULT_URL}.")
     if address[: len(UNIX)].lower() == UNIX:
         return UNIX + _find_socket(address)
-    # The value itself is not repeated where it could hold a password.
+    # The value itself is not repeated if it could hold a password.
     shown = show(address) if "@" not in address else "this address"
     try:
         parts = urlsplit(address)
@@ -90,12 +90,12 @@ def _find_socket(url: str) -> str:
 
 
 def socket_path(url: str) -> str:
-    """The path of the Unix socket that an address names, as `find_url` gave it; empty where it names none."""
+    """The path of the Unix socket that an address names, as `find_url` gave it; empty if it names none."""
     return url[len(UNIX) :] if url.startswith(UNIX) else ""
 
 
 def split_login(url: str) -> tuple[str, str]:
-    """An address without the login in it, and that login as a value of `Authorization`; empty where it has none.
+    """An address without the login in it, and that login as a value of `Authorization`; empty if it has none.
 
     So an address may be shown. A proxy in front of a server may ask for such a login (RFC 7617).
     """
@@ -113,7 +113,7 @@ def check_text(name: str, value: object) -> str:
     """Give back the text that the argument `name` is.
 
     Raises:
-        BadUse: it is none, or has characters that no address can have.
+        BadUse: it is not valid, or has characters that no address can have.
     """
     if not isinstance(value, str):
         raise BadUse(f"{name} is a text, not {show(value)}.")
@@ -216,7 +216,7 @@ def check_pattern(pattern: str) -> None:
     """See that this is a pattern, or a topic's name.
 
     Raises:
-        BadUse: it is none.
+        BadUse: it is not valid.
     """
     refuse_address(pattern)
     try:

@@ -22,13 +22,13 @@ from slosh.client.values import decode
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 30.0
 _AT_ONCE: Final = 0.05
-"""The first pause where the server says that there need be none."""
+"""The first pause if the server says that there need be none."""
 _PASSING: Final = frozenset({408, 425, 429})
 _AWAY: Final = frozenset({502, 503, 504})
-"""What a gateway answers where the server behind it does not (RFC 9110 §15.6.3 to §15.6.5)."""
+"""What a gateway answers if the server behind it does not (RFC 9110 §15.6.3 to §15.6.5)."""
 _KEEPING_OUT: Final = frozenset({401, 403, 421})
 THROUGH: Final = " (through the proxy "
-"""What stands between a server's address and that of the proxy that is asked for it, where errors name both."""
+"""What stands between a server's address and that of the proxy that is asked for it, if errors name both."""
 _WANTS_TLS: Final = re.compile(
     rb"This port speaks HTTPS"  # slosh
     rb"|plain HTTP request was sent to HTTPS port"  # nginx
@@ -40,16 +40,16 @@ _WANTS_TLS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What became of a publish. It is true where the message was taken.
+    """What became of a publish. It is true if the message was taken.
 
     Attributes:
         taken: whether it was stored. False: nobody watches the topic, or it has ended, so nothing needs to be computed
             for it.
-        max: the offset of the newest message in the topic, 0 where it was not taken.
+        max: the offset of the newest message in the topic, 0 if it was not taken.
         watchers: how many watch the topic now.
         next: the place behind the message.
         ended: whether the topic has ended: with this message, or before it.
-        queue: how many messages the topic keeps, as the answer to several messages says; 0 where it was not told.
+        queue: how many messages the topic keeps, as the answer to several messages says; 0 if it was not told.
         queue_bytes: bytes that it keeps, in the same way.
     """
 
@@ -66,7 +66,7 @@ class Published:
 
 
 def read_problem(body: bytes) -> Mapping[str, object]:
-    """The problem document in an answer, empty where there is none."""
+    """The problem document in an answer, empty if there is none."""
     try:
         said = decode(body)
     except (ValueError, RecursionError):
@@ -165,7 +165,7 @@ class TopicPages:
 
 
 def read_watchers(said: Mapping[str, object]) -> int:
-    """How many watch a topic, as the server says; 0 where it says no number."""
+    """How many watch a topic, as the server says; 0 if it says no number."""
     count = said.get("watchers")
     return count if isinstance(count, int) else 0
 
@@ -232,7 +232,7 @@ def find_pause(failures: int, least: float | None, jitter: float) -> float:
     grow from there too, so that a server that always says so is not asked in a circle.
 
     Args:
-        least: how long to wait at least, as the server says; None where it says nothing.
+        least: how long to wait at least, as the server says; None if it says nothing.
         jitter: from 0 to 1.
     """
     first = _FIRST_PAUSE if least is None else min(_FIRST_PAUSE, max(_AT_ONCE, least))
@@ -241,7 +241,7 @@ def find_pause(failures: int, least: float | None, jitter: float) -> float:
 
 
 def read_retry_after(headers: Mapping[str, str], clock: Callable[[], float] = time.time) -> float | None:
-    """Seconds until an answer's Retry-After (RFC 9110 §10.2.3), at most `_LONGEST_PAUSE`; None where there is none.
+    """Seconds until an answer's Retry-After (RFC 9110 §10.2.3), at most `_LONGEST_PAUSE`; None if there is none.
 
     A date is compared with the server's own (`Date`), because this machine's clock may be hours off; a past one is
     none.
@@ -258,7 +258,7 @@ def read_retry_after(headers: Mapping[str, str], clock: Callable[[], float] = ti
 
 
 def _read_date(text: str) -> float | None:
-    """A date of HTTP (RFC 9110 §5.6.7) in any of its three forms, seconds since 1970; None where it is none."""
+    """A date of HTTP (RFC 9110 §5.6.7) in any of its three forms, seconds since 1970; None if it is none."""
     found = parsedate_tz(text)
     try:
         return mktime_tz(found) if found is not None else None

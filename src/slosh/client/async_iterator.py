@@ -99,7 +99,7 @@ class AsyncWatch(AsyncCloseable, Progress, Generic[Received]):
         await self._disconnect()
 
     def __del__(self) -> None:
-        connection = getattr(self, "_connection", None)  # there is none where __init__ raised
+        connection = getattr(self, "_connection", None)  # there is none if __init__ raised
         if connection is not None:
             connection.drop()
 

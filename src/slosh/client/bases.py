@@ -56,7 +56,7 @@ class OfOneServer:
 
     @property
     def base(self) -> str:
-        """What the address of each request begins with: `url`, or a name where that is of a Unix socket."""
+        """What the address of each request begins with: `url`, or a name if that is of a Unix socket."""
         return self._options.base
 
 
@@ -82,7 +82,7 @@ class Progress:
 
     @property
     def incomplete(self) -> bool:
-        """Whether the patterns take in more topics than one reader may come to, so that some are left out."""
+        """Whether the patterns match more topics than one reader may come to, so that some are left out."""
         return self._watching.incomplete
 
     @property

@@ -1,4 +1,4 @@
-"""How much goes into one request where many messages of a topic wait.
+"""How much goes into one request if many messages of a topic wait.
 
 The rules of this file:
 
@@ -59,7 +59,7 @@ class BatchSize:
         self._kept[topic] = said
 
     def shrink(self, lines: Sequence[bytes], error: Refused) -> None:
-        """A batch was refused. Where it was too large as a whole, those that follow are smaller."""
+        """A batch was refused. If it was too large as a whole, those that follow are smaller."""
         limit = error.problem.get("limit")
         if error.status != _TOO_LARGE or (isinstance(limit, int) and any(len(line) > limit for line in lines)):
             return

@@ -1,4 +1,4 @@
-"""How a client's requests reach its server, and what to say where they do not."""
+"""How a client's requests reach its server, and what to say if they do not."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ _CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
 """What OpenSSL calls an answer that is none of TLS."""
 _NO_TEXT: Final = "illegal request line"
-"""What the HTTP library says where an answer begins as no text does. An alert of TLS does so (RFC 8446 §5.1)."""
+"""What the HTTP library says if an answer begins as no text does. An alert of TLS does so (RFC 8446 §5.1)."""
 
 
 class Left(float):
@@ -220,7 +220,7 @@ def unreachable(options: Options, why: Exception | None) -> Unreachable:
 
 
 def explain_lasting(url: str, why: BaseException | None) -> str:
-    """What to do about what will fail the next time too; empty where something else did."""
+    """What to do about what will fail the next time too; empty if something else did."""
     path = socket_path(url)
     for each in _causes(why):
         if isinstance(each, ssl.SSLCertVerificationError):
@@ -238,7 +238,7 @@ def explain_lasting(url: str, why: BaseException | None) -> str:
 
 
 def _explain_socket(path: str, error: OSError) -> str:
-    """Why this file can be no server's socket, or not for this user; empty where it may be one later."""
+    """Why this file can be no server's socket, or not for this user; empty if it may be one later."""
     if isinstance(error, PermissionError):
         return f"This user may not connect to {path}: it needs the right to write to it, and to enter its folders."
     if "too long" in str(error):  # Python's own error has no number

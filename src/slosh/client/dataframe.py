@@ -31,9 +31,9 @@ def load(module: str) -> Any:  # noqa: ANN401 - a module
 def to_dataframe(items: Iterable[Item]) -> "pd.DataFrame":
     """Messages as rows, in their order.
 
-    The index is the time at which the server took each message (UTC), NaT where the server did not say; where there
+    The index is the time at which the server took each message (UTC), NaT if the server did not say; if there
     are several topics, the topic stands before it. The columns are the members of the messages, named by their paths
-    with dots (`cpu.load`). Messages that are no objects stand in the column `value`. Where two members of a message
+    with dots (`cpu.load`). Messages that are no objects stand in the column `value`. If two members of a message
     have one path, as those of `{"cpu": {"load": 1}, "cpu.load": 2}`, the second is called `cpu.load (2)`.
 
     >>> to_dataframe([Item({"t": 21.5}, "kitchen", 1, 0.0, "e.1")])
@@ -61,7 +61,7 @@ def to_dataframe(items: Iterable[Item]) -> "pd.DataFrame":
 
 
 def _distinct(message: Mapping[str, object]) -> Mapping[str, object]:
-    """A message whose members have a path each: itself, or one where a path that comes again has a number."""
+    """A message whose members have a path each: itself, or one if a path that comes again has a number."""
     found = list(_walk(message))
     if len({path for path, _ in found}) == len(found):
         return message

@@ -1,4 +1,4 @@
-"""The tries of one publish, as both clients make them: when one more is worth it, and what to raise where none is."""
+"""The tries of one publish, as both clients make them: when one more is worth it, and what to raise if none is."""
 
 from collections.abc import Callable
 from typing import Final
@@ -11,7 +11,7 @@ from slosh.client.errors import ClientError
 from slosh.client.request import Options, Post
 
 _LAST_TRY: Final = 0.5
-"""Seconds before the end of its time at which a publish is tried for the last time; a twentieth of the time where that
+"""Seconds before the end of its time at which a publish is tried for the last time; a twentieth of the time if that
 is shorter."""
 
 
@@ -19,7 +19,7 @@ class Delivery:
     """The tries of `post`. After each that gave None, wait for `pause` seconds and make another.
 
     Tries go on to the end of the time: a pause that would go beyond it is cut short, so that there is a last try just
-    before. Only a server's own Retry-After is never cut short; where it goes beyond the end, there is no other try.
+    before. Only a server's own Retry-After is never cut short; if it goes beyond the end, there is no other try.
 
     Args:
         post: what is published.
@@ -60,7 +60,7 @@ class Delivery:
             self._tried(unreachable(self._options, error))
 
     def answered(self, answer: httpx2.Response, now: float) -> Published | None:
-        """What became of the publish; None where it is worth another try.
+        """What became of the publish; None if it is worth another try.
 
         Raises:
             Refused, NotTaken: it was not taken, and will not be, or there is no time for another try.

@@ -20,7 +20,7 @@ class ClientError(SloshError):
 
 
 def show(value: object) -> str:
-    """A value as an error repeats it: the beginning of it, and its kind where Python cannot write it at all."""
+    """A value as an error repeats it: the beginning of it, and its kind if Python cannot write it at all."""
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - whatever a program's own class raises; a very long whole number is one, too
@@ -48,8 +48,8 @@ class Refused(ClientError):
 
     Attributes:
         status: the HTTP status.
-        problem: the problem document (RFC 9457), empty where the answer was none.
-        reason: the fixed word in it, such as `bad_topic`; empty where there is none.
+        problem: the problem document (RFC 9457), empty if the answer was none.
+        reason: the fixed word in it, such as `bad_topic`; empty if there is none.
     """
 
     code = "refused"
@@ -68,8 +68,8 @@ class Unreadable(ClientError):
     """What came from the server cannot be made a Python value; the detail names its topic and its place.
 
     Attributes:
-        topic: its name; empty where more than one message is meant.
-        place: of the reader behind it, or before it where no place could be read. Give it as `since` to go on there.
+        topic: its name; empty if more than one message is meant.
+        place: of the reader behind it, or before it if no place could be read. Give it as `since` to go on there.
     """
 
     code = "unreadable"
@@ -83,7 +83,7 @@ class Unreadable(ClientError):
 class NotTaken(Refused):
     """No one watches the topic, or it has ended, so the message was not stored.
 
-    Raised only where `strict` asks for it.
+    Raised only if `strict` asks for it.
     """
 
     code = "not_taken"

@@ -18,7 +18,7 @@ Figure = Literal["mean", "min", "max", "count"]
 """What is known of the numbers of a step."""
 
 Column = list[float | None]
-"""An element for each step; None where no number came."""
+"""An element for each step; None if no number came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Series:
 
     Attributes:
         path: of the numbers in the messages, with dots; empty for messages that are numbers.
-        by: the value of the member that tells series apart; None where none was named.
+        by: the value of the member that tells series apart; None if none was named.
         count: how many numbers came in each step.
         min, max, mean: of each step.
     """
@@ -41,7 +41,7 @@ class Series:
 
     @property
     def name(self) -> str:
-        """The path, `value` where that is empty, and behind it the value of the member that tells series apart."""
+        """The path, `value` if that is empty, and behind it the value of the member that tells series apart."""
         path = self.path or "value"
         return path if self.by is None else f"{path} {self.by}"
 
@@ -55,7 +55,7 @@ class History:
         step: seconds.
         series: in columns, each of as many elements as there are times.
         next: the place behind the last message that is in them: give it to `watch` as `since`.
-        known_from: seconds since 1970; what came before that is not known. 0.0 where all of it is.
+        known_from: seconds since 1970; what came before that is not known. 0.0 if all of it is.
         unlisted: numbers that were left out, because there were too many series.
         missed: messages that were left out, because they were too large or too many at a time.
     """
@@ -69,12 +69,12 @@ class History:
     missed: int
 
     def to_arrays(self, figure: Figure = "mean") -> "tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]":
-        """The times, as numpy's `datetime64[ms]` in UTC, and each series by its name, NaN where no number came.
+        """The times, as numpy's `datetime64[ms]` in UTC, and each series by its name, NaN if no number came.
 
-        Where two series have one name, as that of `{"value": 1}` and that of `1`, the second is called `value (2)`.
+        If two series have one name, as that of `{"value": 1}` and that of `1`, the second is called `value (2)`.
 
         Raises:
-            BadUse: numpy is not installed, or `figure` is none.
+            BadUse: numpy is not installed, or `figure` is not valid.
         """
         numpy = load("numpy")
         times = numpy.array([round(time * 1000) for time in self.times], dtype="datetime64[ms]")
@@ -83,10 +83,10 @@ class History:
         return times, dict(zip(_tell_apart([each.name for each in self.series]), columns, strict=True))
 
     def to_dataframe(self, figure: Figure = "mean") -> "pd.DataFrame":
-        """A row for each step, with its time (UTC) as index, and a column for each series, NaN where no number came.
+        """A row for each step, with its time (UTC) as index, and a column for each series, NaN if no number came.
 
         Raises:
-            BadUse: pandas is not installed, or `figure` is none.
+            BadUse: pandas is not installed, or `figure` is not valid.
         """
         pandas = load("pandas")
         times, columns = self.to_arrays(figure)

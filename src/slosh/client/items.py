@@ -13,16 +13,16 @@ class Item:
     """One message.
 
     Attributes:
-        message: what it says, as Python values. Asking for it raises `Unreadable` where that cannot be had.
+        message: what it says, as Python values. Asking for it raises `Unreadable` if that cannot be had.
         topic: the name of its topic.
-        offset: its number in its topic's life, from 1 on; None where the server left messages out (`key`, `limit`)
+        offset: its number in its topic's life, from 1 on; None if the server left messages out (`key`, `limit`)
             and the connection was a poll.
-        time: when the server took it, seconds since 1970; None where the server did not say.
+        time: when the server took it, seconds since 1970; None if the server did not say.
         place: the reader's place after it. Give it as `since` to go on behind this message.
         lost: how many messages this reader missed just before this one.
         reset: whether the topic began a new life just before this one.
-        raw: the message as its JSON text; empty where what came is no JSON.
-        epoch: the life of its topic that `offset` counts in; empty where the server did not say.
+        raw: the message as its JSON text; empty if what came is no JSON.
+        epoch: the life of its topic that `offset` counts in; empty if the server did not say.
     """
 
     message: object
@@ -64,9 +64,9 @@ class Note:
     Attributes:
         kind: `lost` (messages fell off the ring before this reader came), `conflated` (messages were left out, because
             `key` or `limit` asked for it), `reset` (the topic began a new life), `truncated` (a part of the window
-            asked for had left the ring), `ended` (the topic ended), `incomplete` (the patterns take in more topics than
+            asked for had left the ring), `ended` (the topic ended), `incomplete` (the patterns match more topics than
             one reader may come to, and some are left out), `away` (the server does not answer, and is asked again).
-        topic: its name; empty where the server named none because all topics are meant.
+        topic: its name; empty if the server named none because all topics are meant.
         count: of messages, for `lost` and `conflated`.
     """
 
@@ -80,7 +80,7 @@ UNREAD: Final = object()
 
 
 def read_message(raw: str) -> tuple[str, object]:
-    """A message's text and what it says: `UNREAD` where that cannot be had, and no text where it is no JSON."""
+    """A message's text and what it says: `UNREAD` if that cannot be had, and no text if it is no JSON."""
     try:
         return raw, decode(raw)
     except json.JSONDecodeError:

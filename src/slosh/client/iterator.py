@@ -121,7 +121,7 @@ class Reader:
                     connected.shutdown(socket.SHUT_RDWR)
 
     def _log_away(self, *, notes: bool) -> None:
-        """Say once that nothing comes, where no notes do."""
+        """Say once that nothing comes, if no notes do."""
         if not notes and self.watching.failures == 2:
             logger.warning(AWAY, self._options.where)
 

@@ -12,9 +12,9 @@ _OURS: Final = ("slosh", "httpx2", "httpcore2")
 
 
 class Handler(logging.Handler):
-    """Publishes each record as `{"time", "level", "logger", "message"}`, and `exception` where there is one.
+    """Publishes each record as `{"time", "level", "logger", "message"}`, and `exception` if there is one.
 
-    It never makes the program wait, and drops the oldest lines where the server is away for long; `publisher` counts.
+    It never makes the program wait, and drops the oldest lines if the server is away for long; `publisher` counts.
 
     Args:
         topic: to publish to.
@@ -22,7 +22,7 @@ class Handler(logging.Handler):
         level: of the least important records that are published.
 
     Raises:
-        BadUse: no topic can have this name, or the address is none.
+        BadUse: no topic can have this name, or the address is not valid.
     """
 
     def __init__(self, topic: str, client: Client | str | None = None, level: int = logging.NOTSET) -> None:

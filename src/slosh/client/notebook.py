@@ -101,13 +101,13 @@ def chart(  # noqa: PLR0913 - as many as the element has attributes
         smooth: 0 to 0.98: how much each point follows the one before it.
         log: whether the axis is logarithmic.
         zero: whether the axis begins at zero.
-        heading: words above it; the topics, where none are given.
+        heading: words above it; the topics, if none are given.
         height: of the chart, in pixels.
         server: the server's address as the browser reaches it; None for SLOSH_URL, else this machine's port 8000.
         token: None for SLOSH_TOKEN, if that is set. It is not saved in the notebook.
 
     Raises:
-        BadUse: no topic, an address that is none, or anywidget is not installed.
+        BadUse: no topic, an address that is not valid, or anywidget is not installed.
     """
     if not topics or not all(topics):
         raise BadUse('chart needs a topic: slosh.chart("kitchen").')

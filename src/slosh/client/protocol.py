@@ -32,10 +32,10 @@ from slosh.core.cursor import STAR, unspell
 SILENCE: Final = 45.0
 """Seconds without a byte after which a stream counts as cut: three heartbeats of the server."""
 POLL_WAIT: Final = 25.0
-"""Seconds that a poll is held, where something on the way keeps streams back. Proxies often give up after 30."""
+"""Seconds that a poll is held, if something on the way keeps streams back. Proxies often give up after 30."""
 
 LEEWAY: Final = 1.0
-"""Seconds before the first request from which messages are asked for again, where its answer was lost: the first
+"""Seconds before the first request from which messages are asked for again, if its answer was lost: the first
 request may have reached the server sooner than the second one did."""
 
 _LONGEST_COUNT: Final = 18
@@ -78,7 +78,7 @@ class WatchState:
         failures: requests one after another from which nothing came.
         lost: messages missed so far.
         truncated: whether a part of the window that `since` asked for had left the ring.
-        incomplete: whether topics are left out that the patterns take in, because one reader may not come to so many.
+        incomplete: whether topics are left out that the patterns match, because one reader may not come to so many.
         polls: whether polls are made, because something on the way keeps streams back.
     """
 
@@ -97,7 +97,7 @@ class WatchState:
         write_target(self._path, self._options)  # so that what cannot be asked for is told before anything is
         self._jitter = jitter
         self._clock = clock
-        self._first_asked: float | None = None  # when the first request was made, where it was for `now`
+        self._first_asked: float | None = None  # when the first request was made, if it was for `now`
         self.failures = 0
         self._retry = 0.0
         self._broken: str | None = None  # the place behind which something came that cannot be read
@@ -118,7 +118,7 @@ class WatchState:
         if self.place:
             query["since"] = self.place
         elif query.get("since", "now") == "now":
-            # Where the first answer was lost, `now` still means the moment of the first request.
+            # If the first answer was lost, `now` still means the moment of the first request.
             if self._first_asked is None:
                 self._first_asked = self._clock()
             else:
@@ -135,10 +135,10 @@ class WatchState:
         """An event of the stream has come.
 
         Args:
-            name: its type, `message` where it has none.
+            name: its type, `message` if it has none.
             data: its data.
-            place: the last event id, empty where none came yet.
-            retry: milliseconds, where the event says so.
+            place: the last event id, empty if none came yet.
+            retry: milliseconds, if the event says so.
 
         Raises:
             Refused: the server will not serve this reader.

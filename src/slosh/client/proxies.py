@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* HTTP_PROXY is for addresses that begin with `http://`, HTTPS_PROXY for those with `https://`, ALL_PROXY for both where
+* HTTP_PROXY is for addresses that begin with `http://`, HTTPS_PROXY for those with `https://`, ALL_PROXY for both if
   these are not set, as in curl. In lower case too, which wins.
 * Names and networks in NO_PROXY are reached directly.
 * This machine is always reached directly, and so are Unix sockets: a proxy would look for them on its own machine.
@@ -41,7 +41,7 @@ def find_proxy(base: str) -> str:
 
 
 def check_proxy(proxy: str, name: str) -> str:
-    """The address of a proxy, with its scheme, which may be left out where it is `http://`.
+    """The address of a proxy, with its scheme, which may be left out if it is `http://`.
 
     Raises:
         BadUse: it cannot be used; `name` says which variable holds it.

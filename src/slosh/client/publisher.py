@@ -7,9 +7,9 @@ The rules of this file:
 * The messages of one topic keep their order. A batch that got no answer is sent again with the same idempotency key,
   before anything later, so nothing is stored twice.
 * A message of a topic that nobody watches is dropped at once, as the server would do.
-* An answer that may be another one later (429, 5xx) is no refusal: the batch is sent again, as where none came.
+* An answer that may be another one later (429, 5xx) is no refusal: the batch is sent again, as if none came.
 * A program that looks at no counter hears of it too: what fails twice, what is refused, and what was not published at
-  the end is logged as a warning, which Python shows on standard error where a program says nothing of logging.
+  the end is logged as a warning, which Python shows on standard error if a program says nothing of logging.
 """
 
 import atexit
@@ -67,7 +67,7 @@ class Publisher(Closeable):
         when_full: `drop_oldest`, `drop_newest`, or `wait`.
         when_watched: drop a topic's messages while nobody watches it, without asking with each of them.
         timeout: seconds for the flush at the end.
-        eager: send a message at once where none was sent for `every` seconds, and gather those that come behind it.
+        eager: send a message at once if none was sent for `every` seconds, and gather those that come behind it.
 
     Attributes:
         sent: messages that the server took.
@@ -291,7 +291,7 @@ class Publisher(Closeable):
         return topic, [self._waiting.popleft()[1] for _ in range(self._batch.count(topic, same))]
 
     def _deliver(self, topic: str, lines: Sequence[bytes], before: int = 0) -> None:
-        """Send a batch, or the part of one behind so many messages, until it is taken or refused, or this is closed."""
+        """Send a batch, or what follows its first `before` messages, until it is accepted or refused or this closes."""
         if topic in self._asleep:
             self.unwatched += len(lines)
             return

@@ -122,7 +122,7 @@ def _check_headers(headers: object) -> dict[str, str]:
 
 
 def _read_token() -> str:
-    """What stands in the file that SLOSH_TOKEN_FILE names; empty where it names none.
+    """What stands in the file that SLOSH_TOKEN_FILE names; empty if it names none.
 
     Raises:
         BadUse: it cannot be read, or is empty: a request without its token would be another one.
@@ -155,7 +155,7 @@ def watch_query(options: WatchOptions) -> dict[str, str]:
     """The query of a watch.
 
     Raises:
-        BadUse: an option is none, or has a value that it cannot have.
+        BadUse: an option is not valid, or has a value that it cannot have.
     """
     unknown = [name for name in options if name not in WatchOptions.__annotations__]
     if unknown:
@@ -191,7 +191,7 @@ def write_seconds(name: str, value: object) -> str:
     """The number of seconds that the argument `name` is, as a query has it.
 
     Raises:
-        BadUse: it is none.
+        BadUse: it is not valid.
     """
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= LONGEST:
         raise BadUse(f"{name} is a number of seconds, or a text such as '90s' or '10m', not {show(value)}.")
@@ -202,19 +202,19 @@ def check_deadline(deadline: float | None) -> float | None:
     """Give `deadline` back when it is a time to go on.
 
     Raises:
-        BadUse: it is none.
+        BadUse: it is not valid.
     """
     return None if deadline is None else check_seconds("deadline", deadline)
 
 
 def check_seconds(name: str, value: object, *, least: float | None = None) -> float:
-    """Give back the seconds that the argument `name` is, where it is a time that can be waited.
+    """Give back the seconds that the argument `name` is, if it is a time that can be waited.
 
     Args:
         least: what it may be at least; None for anything above 0.
 
     Raises:
-        BadUse: it is none. Infinity is none either, because neither a thread nor a socket can wait for that.
+        BadUse: it is not valid. Infinity is none either, because neither a thread nor a socket can wait for that.
     """
     bound = "above 0" if least is None else f"from {least:g} on"
     if not isinstance(value, bool) and isinstance(value, Real):
@@ -243,10 +243,10 @@ def _kind(answer: httpx2.Response) -> str:
 
 
 def check_number(name: str, value: object) -> int:
-    """Give back the whole number that the argument `name` is, where it is 1 or more.
+    """Give back the whole number that the argument `name` is, if it is 1 or more.
 
     Raises:
-        BadUse: it is none.
+        BadUse: it is not valid.
     """
     if not isinstance(value, bool) and isinstance(value, Integral) and 1 <= int(value) <= _HIGHEST:
         return int(value)
@@ -286,7 +286,7 @@ class Post:
     _tries: int = 0
 
     def answered(self, answer: httpx2.Response, where: str) -> Published | None:
-        """What became of it; None where it is worth another try.
+        """What became of it; None if it is worth another try.
 
         Args:
             where: the server's address, as `Options.where` gives it.
@@ -347,7 +347,7 @@ def _check_lines(lines: object) -> list[bytes]:
     """Give back what are encoded messages.
 
     Raises:
-        BadUse: they are none.
+        BadUse: they are not valid.
     """
     if isinstance(lines, Iterable):
         given = list(lines)

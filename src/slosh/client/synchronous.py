@@ -77,13 +77,13 @@ class Client(Closeable, OfOneServer):
         Args:
             topic: its name.
             value: anything that `slosh.client.values` gives a form in JSON.
-            key: the idempotency key; one is made where none is given.
-            strict: raise where nobody watches the topic, or it has ended.
+            key: the idempotency key; one is made if none is given.
+            strict: raise if nobody watches the topic, or it has ended.
             open: make the topic active first, as a reader does, so that the message is stored before anybody watches.
             end: end the topic with this message: its readers get what is left, and their iteration ends.
 
         Returns:
-            What became of it. It is false, and the message was not stored, where nobody watches the topic, or it has
+            What became of it. It is false, and the message was not stored, if nobody watches the topic, or it has
             ended (`ended`).
 
         Raises:
@@ -121,7 +121,7 @@ class Client(Closeable, OfOneServer):
         return self._post(open_post(topic))
 
     def end(self, topic: str) -> Published:
-        """End a topic without a message. False where it was not active. See `publish` with `end`."""
+        """End a topic without a message. False if it was not active. See `publish` with `end`."""
         return self._post(end_post(topic))
 
     @overload
@@ -141,16 +141,16 @@ class Client(Closeable, OfOneServer):
         Args:
             topics: names, and patterns such as `sensors/*` or `runs/**`.
             since: where to start: `earliest`, `now`, a place (`Item.place`), or a time span: `"10m"`, or seconds.
-                From now on, where neither this nor `last` is given.
-            last: start with so many of the newest messages.
-            limit: of what waits, give only so many of the newest messages at a time.
+                From now on, if neither this nor `last` is given.
+            last: start with this many of the newest messages.
+            limit: of what waits, give only this many of the newest messages at a time.
             every: gather for this long, `"250ms"` or seconds, then give all that came.
             key: a dotted path into the messages; of those that wait, only the newest of each value there is given.
-            deadline: end after so many seconds; `Watch.timed_out` tells.
+            deadline: end after this many seconds; `Watch.timed_out` tells.
             notes: also give a `Note` for each loss, reset and end, in its place among the messages.
 
         Raises:
-            BadUse: an argument cannot be used. Iterating raises `Refused` where the server says no.
+            BadUse: an argument cannot be used. Iterating raises `Refused` if the server says no.
         """
         watching = WatchState(topics, watch_query(options))
         reader = Reader(self.connect, self._options, watching, check_deadline(options.get("deadline")))
@@ -164,9 +164,9 @@ class Client(Closeable, OfOneServer):
         return pages.found
 
     def patterns(self) -> list[str]:
-        """The patterns by which somebody reads, for a producer of very many topics: what they take in is watched.
+        """The patterns by which somebody reads, for a producer of very many topics: what they match is watched.
 
-        A server lists a hundred; where there are more, `**` is among them. One that lists none gives none.
+        A server lists a hundred; if there are more, `**` is among them. One that lists none gives none.
         """
         return read_patterns(self._get("/topics", {"patterns": ""}, "patterns", "topics"))
 
@@ -183,10 +183,10 @@ class Client(Closeable, OfOneServer):
 
         Args:
             span: how far back: `10m`, `1h`, or seconds; `all` for all that is kept, `6h,all` for six hours or all
-                where that is less.
+                if that is less.
             points: how many steps at most, 1 to 4096; a step is a second or longer. None for 600, or as many as the
                 number of series allows.
-            paths: of the numbers that are wanted; all where left out.
+            paths: of the numbers that are wanted; all if left out.
             by: a member of the messages: one series for each of its values.
 
         Raises:

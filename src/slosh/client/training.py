@@ -34,7 +34,7 @@ class Run:
     """Values of a loop, published in the background: the loop never waits for the server.
 
     Args:
-        name: of the run; its topic is `runs/<name>`. One is made of the time where none is given. A name is used
+        name: of the run; its topic is `runs/<name>`. One is made of the time if none is given. A name is used
             once: a run that has ended takes no values of another for the server's `linger`, which is told by a warning.
         config: what the run was started with; published as one line of text before the values.
         client: a `Client`, or the server's address; None for the one that SLOSH_URL names.
@@ -44,7 +44,7 @@ class Run:
         publisher: counts what became of the values; see `Publisher`.
 
     Raises:
-        BadUse: no topic can have this name, or the address is none.
+        BadUse: no topic can have this name, or the address is not valid.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Run:
         """Publish the values of one step.
 
         Args:
-            step: its number; the next one where none is given.
+            step: its number; the next one if none is given.
             values: by their names; numbers become series, texts lines.
 
         Raises:
@@ -114,7 +114,7 @@ class Run:
             self._client.close()
 
     def _describe(self, left: int) -> str:
-        """So many messages that were dropped, and a verb. Each is a step, but for the config, which is the first."""
+        """This many messages that were dropped, and a verb. Each is a step, but for the config, which is the first."""
         answered = self.publisher.sent + self.publisher.unwatched + self.publisher.refused
         if self._has_config and answered:  # of what was dropped, the config may be one
             return f"{_count(left, 'message')} of {self.topic} {'was' if left == 1 else 'were'}"

@@ -60,7 +60,7 @@ def encode_many(values: list[object]) -> list[bytes]:
 def decode(message: str | bytes) -> object:
     """What a message says. Objects are dicts; integers keep all their digits.
 
-    A number is a `decimal.Decimal`, with all its digits, where it is too large for a float, or has more than 4,300 of
+    A number is a `decimal.Decimal`, with all its digits, if it is too large for a float, or has more than 4,300 of
     them.
 
     >>> decode('{"n": 12345678901234567890, "large": 1e400}')

@@ -39,7 +39,7 @@ from slosh.commands.watched import WatchedTopics
 
 _LOOK: Final = 2.0
 """Seconds between two looks at the list of topics, while one of them may be watched; ten times as long as a look
-takes, where that is more."""
+takes, if that is more."""
 _GATHER: Final = 0.01
 """Seconds for which messages are gathered, to go together."""
 _WAITING: Final = 16 * 1024 * 1024
@@ -133,7 +133,7 @@ def _check(pattern: str) -> None:
     """See that this is a pattern.
 
     Raises:
-        BadUse: it is none; it may be one of MQTT or of Redis.
+        BadUse: it is not valid; it may be one of MQTT or of Redis.
     """
     if pattern.endswith("#") or "+" in pattern.split("/"):
         meant = pattern.replace("#", "**").replace("+", "*")
@@ -142,7 +142,7 @@ def _check(pattern: str) -> None:
 
 
 async def _run(url: str | None, topics: WatchedTopics, carrier: "Carrier", seconds: float | None) -> bool:
-    """Carry until there were enough messages, or SIGTERM. False where so many seconds ended it."""
+    """Carry until there were enough messages, or SIGTERM. False if this many seconds ended it."""
     stop = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # not everywhere has a loop signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -152,7 +152,7 @@ async def _run(url: str | None, topics: WatchedTopics, carrier: "Carrier", secon
 
 
 async def _first_of(seconds: float | None, *works: Coroutine[Any, Any, object]) -> bool:
-    """Do these at a time until one has ended, and give its error on. False where time ran out first."""
+    """Do these at a time until one has ended, and give its error on. False if time ran out first."""
     tasks = [asyncio.ensure_future(each) for each in works]
     try:
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -169,7 +169,7 @@ async def _first_of(seconds: float | None, *works: Coroutine[Any, Any, object]) 
 
 
 def _pause(failures: int) -> float:
-    """Seconds to wait after so many failures."""
+    """Seconds to wait after this many failures."""
     return pause_before(failures, {}, random.random())  # noqa: S311 - nobody needs to be unable to guess it
 
 
@@ -342,7 +342,7 @@ class Carrier:
             await self.changed.wait()
 
     def _encode(self, payload: bytes) -> bytes | None:
-        """The message of an upstream's; None where it has another form, which is counted."""
+        """The message of an upstream's; None if it has another form, which is counted."""
         if self._form == "base64":
             return json.dumps(base64.b64encode(payload).decode()).encode()
         try:

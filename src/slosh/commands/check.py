@@ -32,7 +32,7 @@ class CheckCommand(SettingsCommand, TeachingCommand):
 def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keyword for each row of the table
     """Check slosh.toml, the environment and these options, as `slosh serve` reads them, and start nothing.
 
-    Prints every mistake, and exits with 2 where there is one. Files that the settings name (certificates, keys, tokens)
+    Prints every mistake, and exits with 2 if there is one. Files that the settings name (certificates, keys, tokens)
     are read; no port is opened, and no store is asked.
     """
     mistakes = find_mistakes(said, config=config)
@@ -63,7 +63,7 @@ async def _try(settings: Settings) -> None:
     Raises:
         SloshError: it cannot be made.
     """
-    from slosh.private_store import find_program  # noqa: PLC0415 - only where the settings are sound
+    from slosh.private_store import find_program  # noqa: PLC0415 - only if the settings are sound
     from slosh.server import Server  # noqa: PLC0415 - as above
 
     check_system(settings)

@@ -47,7 +47,7 @@ class Finding:
     """What one check has seen.
 
     Attributes:
-        check: its name, a key of `REMEDIES` where there is something to change.
+        check: its name, a key of `REMEDIES` if there is something to change.
         seen: in one sentence.
         is_fault: whether readers are served wrongly.
         is_note: whether it is good to know, and may be meant so.
@@ -193,7 +193,7 @@ def _streams(examination: Examination) -> Iterator[Finding]:
 
 
 def _time_event(examination: Examination, name: str, headers: dict[str, str]) -> float | None:
-    """Seconds from a POST until a stream has its event; None where it does not come."""
+    """Seconds from a POST until a stream has its event; None if it does not come."""
     began = 0.0
     timer = threading.Timer(1.0, lambda: examination.http.post(examination.at(name), content=b'"doctor"'))
     try:

@@ -32,7 +32,7 @@ class Examination:
     Attributes:
         http: its connections.
         url: its address, for people; requests go to `options.base`.
-        front: `nginx`, `HAProxy` or `Caddy` where the answers tell, else empty.
+        front: `nginx`, `HAProxy` or `Caddy` if the answers tell, else empty.
     """
 
     def __init__(self, url: str, topic: str, *, origin: str | None = None) -> None:
@@ -129,7 +129,7 @@ class Examination:
 
 
 def read_json(answer: httpx2.Response) -> dict[str, object]:
-    """What an answer says, empty where it is no JSON object."""
+    """What an answer says, empty if it is no JSON object."""
     try:
         said = answer.json()
     except ValueError:

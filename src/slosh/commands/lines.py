@@ -21,7 +21,7 @@ from slosh.core.members import mend
 FORMS: Final = ("auto", "json", "text", "csv", "logfmt", "influx", "regex:PATTERN")
 
 Parse = Callable[[str], object]
-"""Gives the message of a line; None where the line holds none: a heading, a comment, or no match of a pattern.
+"""Gives the message of a line; None if the line holds none: a heading, a comment, or no match of a pattern.
 
 It raises `BadUse` for a line that has another form.
 """
@@ -48,7 +48,7 @@ _LINES_OF_RECORD: Final = 1000
 _BYTES_OF_RECORD: Final = 128 * 1024
 """Bytes of one row of CSV that has several lines; as many as the csv library takes for one value."""
 _TOLD: Final = 10
-"""Lines that are told one by one where they are left out."""
+"""Lines that are told one by one if they are left out."""
 _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "": None}
 _TRUE: Final = frozenset({"t", "T", "true", "True", "TRUE"})
 _FALSE: Final = frozenset({"f", "F", "false", "False", "FALSE"})
@@ -192,7 +192,7 @@ def make_parser(form: str) -> Parse | None:
 
 
 def _find_twice(names: Iterable[str]) -> str | None:
-    """The first name that was there before; None where each is there once."""
+    """The first name that was there before; None if each is there once."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -226,7 +226,7 @@ class Encoder:
         tell_replaced: is called with the number of the first line that is no UTF-8; 0 for what is no line.
 
     Attributes:
-        replaced: lines that are no UTF-8. Where they are none, their messages have U+FFFD, which JSON can say.
+        replaced: lines that are no UTF-8. If they are none, their messages have U+FFFD, which JSON can say.
         skipped: lines in which a pattern was not found.
         broken: lines that had another form, and were left out.
         number: of the line that came last, from 1 on.
@@ -245,7 +245,7 @@ class Encoder:
         self.held: list[bytes] = []
 
     def encode(self, line: bytes) -> bytes | None:
-        """The message of a line, without a line's end in it; None where it has none.
+        """The message of a line, without a line's end in it; None if it has none.
 
         Raises:
             BadUse: the line has another form.

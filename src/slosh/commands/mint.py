@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 EXIT_BAD: Final = 1
 EXIT_USAGE: Final = 2
 _LIFE: Final = 30 * 86_400.0
-"""Seconds that a JWT counts where nothing is said; it has to end."""
+"""Seconds that a JWT counts if nothing is said; it has to end."""
 
 
 class TokenCommand(click.Command):

@@ -103,10 +103,10 @@ def plot(
 
 
 def _follow_unseen(feed: "_Feed", chart: "Chart", most: int | None, end: float, close: Callable[[], None]) -> bool:
-    """As `_follow`, where there is no terminal to draw on: the chart is printed once, whatever ends this.
+    """As `_follow`, if there is no terminal to draw on: the chart is printed once, whatever ends this.
 
     Args:
-        close: ends the watch, where nobody can read the chart any more.
+        close: ends the watch, if nobody can read the chart any more.
     """
     if most is None and end == math.inf:
         tell(
@@ -159,7 +159,7 @@ class _Feed:
             self._queue.put(None)
 
     def take(self, seconds: float) -> Iterator[Item | Note]:
-        """What comes within so many seconds.
+        """What comes within this many seconds.
 
         Raises:
             ClientError: the server refused. Any other error of the watch is raised here too.
@@ -198,7 +198,7 @@ class Chart:
         self.series: dict[str, deque[tuple[float, float]]] = {}
 
     def add(self, item: Item) -> None:
-        """A message has come. Where some were lost just before it, the lines have a gap."""
+        """A message has come. If some were lost just before it, the lines have a gap."""
         when = item.time if item.time is not None else time.time()
         try:
             found = list(numbers(item.message))
@@ -238,7 +238,7 @@ class Chart:
         self._note = said.get(note.kind, self._note)
 
     def render(self, width: int, height: int) -> str:
-        """The chart as text of so many columns and lines."""
+        """The chart as text of this many columns and lines."""
         import plotext  # noqa: PLC0415 - an extra
 
         newest = max((points[-1][0] for points in self.series.values() if points), default=time.time())
@@ -315,7 +315,7 @@ def _in_columns(text: str) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    """As much of a printable text as so many columns have room for."""
+    """As much of a printable text as this many columns have room for."""
     return _in_columns(text)[: max(width, 0)].replace(_SECOND, "")
 
 

@@ -1,6 +1,6 @@
 """`slosh poll`: ask a web address again and again, and publish its answers, while somebody watches.
 
-A message is UTF-8, and an answer need not be: one that is none is read in the character set that it names. Where that
+A message is UTF-8, and an answer need not be: one that is none is read in the character set that it names. If that
 does not read it either, its texts have U+FFFD in place of the bytes that are none, and that is told.
 """
 
@@ -199,7 +199,7 @@ def _ask(source: httpx2.Client, address: str, shown: str, form: str) -> _Answer:
 
 
 def _decode(body: bytes, charset: str | None) -> str | None:
-    """The text of an answer; None where it is in no character set that is known.
+    """The text of an answer; None if it is in no character set that is known.
 
     UTF-8 comes first, whatever the answer names: other bytes are hardly ever UTF-8 by chance, and a server that says
     iso-8859-1 of all its files has many that are. The mark of byte order is no part of the text.
@@ -215,7 +215,7 @@ def _decode(body: bytes, charset: str | None) -> str | None:
 def _publish(client: Client, topic: str, message: bytes, shown: str) -> tuple[bool, str]:
     """Whether it was taken, and why the server takes no such message, which the next answer need not be.
 
-    Where the server is away it is dropped: it would be old when the server is back.
+    If the server is away it is dropped: it would be old when the server is back.
 
     Raises:
         ClientError: the server takes no message of this topic from us.

@@ -130,9 +130,9 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     timeout: float | None,
     url: str | None,
 ) -> None:
-    """Publish VALUE to TOPIC, or each line of standard input where there is no VALUE.
+    """Publish VALUE to TOPIC, or each line of standard input if there is no VALUE.
 
-    Both are taken in the same way: as JSON where they are JSON, and else as a text. --as json refuses what is none,
+    Both are taken in the same way: as JSON if they are JSON, and else as a text. --as json refuses what is none,
     --as text makes a text of all, also of an empty line, which every other form leaves out. A line that has another
     form than --as says is left out, and told with its number; the exit code is 1 then.
 

@@ -55,7 +55,7 @@ def tell_text(form: str, value: str, message: bytes | None) -> None:
 
 
 def tell_replaced(number: int) -> None:
-    """Say that a line, or the value where its number is 0, is no UTF-8, and how it is published."""
+    """Say that a line, or the value if its number is 0, is no UTF-8, and how it is published."""
     which = f"line {number}" if number else "the value"
     tell(
         f"{which} is no UTF-8, so it is published with \N{REPLACEMENT CHARACTER} in place of the bytes that are none; "
@@ -104,12 +104,12 @@ def tell_ended(ctx: click.Context, topic: str) -> NoReturn:
 
 
 class PacedSource:
-    """Lines at no more than so many a second. Lines that are not read wait in the pipe.
+    """Lines at no more than this many a second. Lines that are not read wait in the pipe.
 
     Args:
         lines: as they come.
         rate: lines a second; None for no bound.
-        pause: called to wait for so many seconds; where it gives True there is to be no more.
+        pause: called to wait for this many seconds; if it gives True there is to be no more.
 
     Attributes:
         read: lines that were taken so far, those that wait for their time among them.
@@ -198,7 +198,7 @@ class LinePublisher(Publisher):
     """A publisher that tells on standard error that its lines have to wait, and why some are refused, each once.
 
     Args:
-        end_input: called where the server refuses this publisher, whatever its lines are.
+        end_input: called if the server refuses this publisher, whatever its lines are.
         batch, when_watched: of `Publisher`.
 
     Attributes:

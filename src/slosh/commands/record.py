@@ -104,7 +104,7 @@ def record(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
 
 
 def _or_nothing(watch: Watch[Item | Note], file: IO[str], output: str) -> Iterator[Item | Note]:
-    """What a watch gives. Where it is refused at once no file is left, which would be in the way of the next try."""
+    """What a watch gives. If it is refused at once no file is left, which would be in the way of the next try."""
     try:
         yield from watch
     except ClientError:

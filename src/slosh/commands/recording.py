@@ -35,7 +35,7 @@ class RecordedMessage:
 
 
 def write_item(item: Item, now: float) -> str:
-    """The line of a message. `now` is its time where the server gave none."""
+    """The line of a message. `now` is its time if the server gave none."""
     head = json.dumps(
         {"topic": item.topic, "offset": item.offset, "time": now if item.time is None else item.time},
         ensure_ascii=False,
@@ -52,7 +52,7 @@ def write_note(note: Note, now: float) -> str:
 
 
 def read_line(line: bytes, number: int) -> RecordedMessage | None:
-    """The message in a line, None where it has none.
+    """The message in a line, None if it has none.
 
     Args:
         line: of the file.

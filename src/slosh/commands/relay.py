@@ -8,7 +8,7 @@ The rules of this file:
 * A relay with a file asks for its place before anything comes, so it has one to go on from. Only a `--since` that means
   the same after a restart, `earliest` or a place, needs none.
 * The place in the source moves on only when each target has answered. It is in the file within a second of that, also
-  where nothing more comes: whoever is ended goes on less than a second back, which the targets remember.
+  if nothing more comes: whoever is ended goes on less than a second back, which the targets remember.
 * A target that refuses this relay (401, 403, 421) has not answered for the message: the relay ends before it, because
   another token gets it across. A message that is refused for itself is left out, and counted.
 """
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     from slosh.client.request import WatchOptions
 
 _SOON: Final = 0.001
-"""Seconds that are left at least where a time was given."""
+"""Seconds that are left at least if a time was given."""
 _REQUEST: Final = 10.0
-"""Seconds that one request may take, where more are left."""
+"""Seconds that one request may take, if more are left."""
 
 
 class RelayCommand(ClientCommand):
@@ -122,7 +122,7 @@ def _check_target(from_: Place, to: Place) -> None:
 
 
 def can_meet(one: str, other: str) -> bool:
-    """Whether there is a name that two names or patterns both take in."""
+    """Whether there is a name that two names or patterns both match."""
     left, right = one.split("/"), other.split("/")
     for first, second in zip(left, right, strict=False):
         if "**" in (first, second):
@@ -233,8 +233,8 @@ def _take_place(  # noqa: PLR0913, PLR0917 - what the command has, handed on
 ) -> None:
     """Find the place that `since` means now, begin there, and note it.
 
-    So nothing that comes from now on is missed, also where this is ended before it carried a message. Ends the command
-    where no server tells the place within the time that was given.
+    So nothing that comes from now on is missed, even if this is ended before it carried a message. Ends the command
+    if no server tells the place within the time that was given.
     """
     path, query = f"/topics/{topic_path(topic)}", {"since": since, "wait": "0", "limit": "1"}
 
@@ -252,7 +252,7 @@ def _take_place(  # noqa: PLR0913, PLR0917 - what the command has, handed on
     place, truncated = find_begin(said)
     for each in truncated:
         teller(Note("truncated", each or topic))
-    if place:  # Else there is nothing to miss, and the end is told.
+    if place:  # Otherwise there is nothing to miss, and the end is told.
         options["since"] = place
         kept.note(place)
 
@@ -270,10 +270,10 @@ def _carry(
 
     Args:
         until: when nothing is asked again, on the monotonic clock.
-        opened: the topics that were made active here; None where none is to be.
+        opened: the topics that were made active here; None if none is to be.
 
     Returns:
-        Whether it was answered for. False where it was not in time.
+        Whether it was answered for. False if it was not in time.
 
     Raises:
         Refused: the target keeps this relay out, whatever the message is.

@@ -22,7 +22,7 @@ _LONGEST: Final = 16 * 1024
 
 
 def moves_on(since: str | None) -> bool:
-    """Whether `since`, which is `now` where it is left out, means another beginning later."""
+    """Whether `since`, which is `now` if it is left out, means another beginning later."""
     return since is None or (since != "earliest" and "=" not in since and "*" not in since and not _is_cursor(since))
 
 
@@ -38,8 +38,8 @@ def find_begin(said: Mapping[str, object]) -> tuple[str, list[str]]:
         said: the envelope, made without `key`.
 
     Returns:
-        The place, empty where the topics have ended and nothing is left to read; and the names of those of which less
-        is kept than was asked for, an empty one where there is only one topic.
+        The place, empty if the topics have ended and nothing is left to read; and the names of those of which less
+        is kept than was asked for, an empty one if there is only one topic.
     """
     place = str(said["next"])
     parts = said.get("topics")
@@ -66,7 +66,7 @@ def _go_back(place: str, part: Mapping[str, object]) -> str:
 
 
 def _may_be_place(text: str) -> bool:
-    """Whether a relay may have written this; empty where it was ended before it knew its place."""
+    """Whether a relay may have written this; empty if it was ended before it knew its place."""
     return len(text) <= _LONGEST and not any(map(str.isspace, text))
 
 
@@ -74,7 +74,7 @@ class PlaceFile:
     """The place in the source, kept in a file.
 
     Args:
-        file: its path; None where nothing is kept.
+        file: its path; None if nothing is kept.
 
     Raises:
         BadUse: the file cannot be read, or not be written.
@@ -106,7 +106,7 @@ class PlaceFile:
                 raise BadUse(f"{file} cannot be written: {error.strerror}.") from None
 
     def note(self, place: str) -> None:
-        """This place is reached; it is written once a second, and a second later where none follows."""
+        """This place is reached; it is written once a second, and a second later if none follows."""
         with self._lock:
             self.place = place
             left = self._next - time.monotonic()
@@ -119,14 +119,14 @@ class PlaceFile:
             self.write()
 
     def write(self) -> None:
-        """Write the place, where it is another one."""
+        """Write the place, if it is another one."""
         with self._lock:
             if self._file is not None and self.place != self._written:
                 with writing(str(self._file)):
                     self._write(self._file)
 
     def _write_later(self) -> None:
-        """Write the place from another thread. The next `write` tells why it cannot be written, where it cannot."""
+        """Write the place from another thread. The next `write` tells why it cannot be written, if it cannot."""
         with self._lock:
             self._later = None
             if self._file is not None and self.place != self._written:

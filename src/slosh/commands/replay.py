@@ -39,7 +39,7 @@ _TOGETHER: Final = 0.02
 _BATCH: Final = 50
 """Messages of one request; half of what a topic keeps by default."""
 _TOLD: Final = 10
-"""Lines that are told one by one where they are left out."""
+"""Lines that are told one by one if they are left out."""
 _AWAY: Final = 0.1
 """Seconds for one request beyond which the server was away; what follows is later by as much."""
 _WATCHED_WAIT: Final = 25.0

@@ -62,7 +62,7 @@ class Screen:
         sys.stdout.flush()
 
     def keys(self, seconds: float) -> Iterator[str]:
-        """Keys that are pressed within so many seconds."""
+        """Keys that are pressed within this many seconds."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self._keyboard is None:

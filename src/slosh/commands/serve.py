@@ -212,7 +212,7 @@ async def _serve(settings: Settings, again: "Again") -> int:
     for number in ENDING:
         handle(number, partial(signals.put_nowait, number))
     stay_up(server, again)
-    # The process that systemd watches from now on, where both are of one unit.
+    # The process that systemd watches from now on, if both are of one unit.
     _say_ready(settings, server.addresses, *([f"MAINPID={os.getpid()}"] if predecessor is not None else []))
     keep_watchdog(asyncio.get_running_loop())
     await _until_stopped(signals, handover)
@@ -250,7 +250,7 @@ async def _take_place(settings: Settings) -> "tuple[Server, Predecessor | None]"
 
 
 def _hear_successors(server: "Server", predecessor: "Predecessor | None") -> "Handover | None":
-    """What hands over to the next server, where the settings name a path for that.
+    """What hands over to the next server, if the settings name a path for that.
 
     Raises:
         Refused: the path cannot be had.
@@ -281,7 +281,7 @@ async def _shut_down(server: "Server", signals: "asyncio.Queue[int]") -> int:
 
 
 async def _find_predecessor(server: "Server") -> "Predecessor | None":
-    """The server that runs and hands over to `server`, which has its sockets then; None where there is none.
+    """The server that runs and hands over to `server`, which has its sockets then; None if there is none.
 
     Raises:
         CannotListen, SettingError: it cannot be taken over.

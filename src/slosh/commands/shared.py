@@ -136,7 +136,7 @@ _COMPLETING: Final = 1.0
 
 
 def complete_topics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The names of active topics that begin so; none where no server tells them soon."""
+    """The names of active topics that begin so; none if no server tells them soon."""
     del param
     with contextlib.suppress(ClientError), Client(ctx.params.get("url"), timeout=_COMPLETING) as client:
         names = [str(each["name"]) for each in client.topics()]
@@ -270,7 +270,7 @@ class Number(click.FloatRange):
 
 
 def exit_of_refusal(error: ClientError | None) -> int:
-    """The exit code for what the server refused: that of a wrong argument where it was one, such as a topic's name."""
+    """The exit code for what the server refused: that of a wrong argument if it was one, such as a topic's name."""
     if isinstance(error, Refused) and error.reason == "ended":
         return EXIT_ENDED
     return EXIT_USAGE if isinstance(error, Refused) and error.reason in _ARGUMENTS else EXIT_REFUSED

@@ -77,7 +77,7 @@ def read_lines(source: int = 0, is_over: Callable[[], bool] = lambda: False) -> 
 
     Args:
         source: another descriptor to read from.
-        is_over: asked before each read; True where there is to be none.
+        is_over: asked before each read; True if there is to be none.
 
     Raises:
         BadUse: a line is too long.
@@ -183,7 +183,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _tell_group(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Send a signal, or nothing where it is 0, to a process and all that it started. Whether any of them is there."""
+    """Send a signal, or nothing if it is 0, to a process and all that it started. Whether any of them is there."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
         return True

@@ -8,8 +8,8 @@ The rules of this file:
   crash is stored once. Where it ends is in `FILE.place` before it is sent, because a key stands for just these bytes.
 * A file of which all was sent is emptied.
 * One publisher has the file at a time: it is locked (`flock`) from before it is read until after it is removed.
-* A file that is no spool is left alone: a file with something in it is one where `FILE.place` is there too, as it is
-  from before the first line. `FILE.place` and `FILE.place.new` are left alone where something else is in them.
+* A file that is no spool is left alone: a file with something in it is one if `FILE.place` is there too, as it is
+  from before the first line. `FILE.place` and `FILE.place.new` are left alone if something else is in them.
 * A file that something else has removed, replaced or written to is the spool's no more: before each write it is
   checked (`Spool.check`), and nothing is written then, neither to it nor beside it.
 """
@@ -33,7 +33,7 @@ _LOOK_BACK: Final = 64 * 1024
 _PLACE: Final = re.compile(r"([0-9a-f]{16}) ([0-9]{1,15}) ([0-9]{1,15})\n+")
 """What `FILE.place` says: the name of the batches' keys, how far all is sent, and where the batch under way ends."""
 _PART: Final = re.compile(r"[0-9a-f]{0,16}|[0-9a-f]{16} [0-9]{0,15}|[0-9a-f]{16} [0-9]{1,15} [0-9]{0,15}\n?")
-"""What `FILE.place.new` holds where writing it was cut short."""
+"""What `FILE.place.new` holds if writing it was cut short."""
 _LOOKED_INTO: Final = 100
 """Bytes of either that are read; a place has fewer."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -44,7 +44,7 @@ class Spool:
     """A file of messages, one a line. Close it.
 
     Args:
-        path: of the file; it is made where there is none.
+        path: of the file; it is made if there is none.
 
     Attributes:
         waiting: messages that were not sent yet, in bytes.
@@ -76,7 +76,7 @@ class Spool:
             )
         self._end = self._mend()
         self._name, self._sent, self._until = secrets.token_hex(8), 0, 0
-        if self._end and place is not None:  # It ended just when all was sent where nothing is left.
+        if self._end and place is not None:  # It ended just when all was sent if nothing is left.
             self._name, self._sent, self._until = place[1], int(place[2]), int(place[3])
         if not self._begins_line(self._sent) or not self._begins_line(self._until):
             self._file.close()
@@ -151,7 +151,7 @@ class Spool:
         self._remember()
 
     def close(self) -> None:
-        """Close the file. Where nothing waits both files are removed."""
+        """Close the file. If nothing waits both files are removed."""
         with self._file:
             try:
                 self.check()
@@ -172,7 +172,7 @@ class Spool:
         self.close()
 
     def _read(self, size: int) -> bytes:
-        """So many bytes of what waits, which are there."""
+        """This many bytes of what waits, which are there."""
         data = os.pread(self._file.fileno(), size, self._sent)
         if len(data) < size:
             raise OSError(errno.EIO, "it is shorter than what was written to it")

@@ -15,7 +15,7 @@ from slosh.commands.spool import Spool
 _MOST: Final = 1024 * 1024 * 1024
 """Bytes that wait on disk; standard input is left unread beyond that."""
 _TOGETHER: Final = 0.05
-"""Seconds: messages that are due within this go together where a rate bounds them."""
+"""Seconds: messages that are due within this go together if a rate bounds them."""
 _PAUSE: Final = 0.5
 """Seconds after a batch that got no answer."""
 _LAST: Final = 15.0
@@ -23,7 +23,7 @@ _LAST: Final = 15.0
 
 
 def at_a_time(rate: float) -> int:
-    """How many messages go together where so many a second may."""
+    """How many messages go together if this many a second may."""
     return max(1, int(rate * _TOGETHER))
 
 
@@ -31,7 +31,7 @@ class SpoolSender:
     """Publishes what a spool holds, in a thread of its own, for as long as it takes.
 
     Args:
-        end_input: called in the thread where something failed, so that `put` or `finish` is called and raises it.
+        end_input: called in the thread if something failed, so that `put` or `finish` is called and raises it.
         batch: messages of one request; None for as many as wait, up to half of what the topic keeps.
         rate: messages a second at most; None for no bound.
 
@@ -40,7 +40,7 @@ class SpoolSender:
             `refused`.
         refusal: the last answer to those.
 
-    `put` and `finish` raise `OSError` where the spool could not be written, and `Refused` where the server keeps this
+    `put` and `finish` raise `OSError` if the spool could not be written, and `Refused` if the server keeps this
     publisher out, whatever is published: then all that waits stays in the spool.
     """
 
@@ -78,7 +78,7 @@ class SpoolSender:
             self._changed.notify_all()
 
     def finish(self, timeout: float | None, *, at_its_rate: bool = False) -> bool:
-        """Wait until all is sent, for so many seconds; None for any time. False where something waits still.
+        """Wait until all is sent, for this many seconds; None for any time. False if something waits still.
 
         Args:
             at_its_rate: do not count the time for which messages wait because of `rate`: the seconds start again with
@@ -112,7 +112,7 @@ class SpoolSender:
     def _work(self) -> None:
         try:
             self._send_all()
-        except Exception as error:  # noqa: BLE001 - of the files, or a refusal; it is raised where this is waited for
+        except Exception as error:  # noqa: BLE001 - of the files, or a refusal; it is raised if this is waited for
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
@@ -144,7 +144,7 @@ class SpoolSender:
         return number if self._rate is None else min(number, at_a_time(self._rate))
 
     def _send(self, key: str, lines: Sequence[bytes], before: int = 0) -> Counter[str] | None:
-        """Publish a batch, and tell what became of it. None where it has to be sent again, with all its parts."""
+        """Publish a batch, and tell what became of it. None if it has to be sent again, with all its parts."""
         try:
             published = self._client.publish_encoded(self._topic, lines, key=key)
         except ClientError as error:

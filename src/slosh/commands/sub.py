@@ -83,9 +83,9 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
 ) -> None:
     """Print the messages of topics as they come, one a line.
 
-    A line is the message's JSON; where several topics are read, or on a terminal with --times, their name or the time
+    A line is the message's JSON; if several topics are read, or on a terminal with --times, their name or the time
     stands before it. Losses are told on standard error. After a cut it goes on where it was, so no message
-    comes twice. Where the command of --exec fails for a message, that is told, the next one is read, and the exit code
+    comes twice. If the command of --exec fails for a message, that is told, the next one is read, and the exit code
     is 1 at the end.
     """
     given_options = {
@@ -165,7 +165,7 @@ def _clock(seconds: float | None) -> str:
 
 
 def _run(command: str, item: Item) -> bool:
-    """Run `command` with a message as its standard input. Gives whether it ended well; where not, that is told."""
+    """Run `command` with a message as its standard input. Gives whether it ended well; if not, that is told."""
     # In a session of its own, so that all that it started ends with this command, also by a signal for this one alone.
     process = subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - the user's own command
     try:

@@ -111,10 +111,10 @@ class View:
         return found[::-1] if self._turned else found
 
     def render(self, topics: Iterable[Row], width: int, height: int, trouble: str = "") -> str:
-        """The table, as text of at most so many columns and lines.
+        """The table, as text of at most this many columns and lines.
 
         Args:
-            trouble: why these are the topics of a while ago; empty where they are not.
+            trouble: why these are the topics of a while ago; empty if they are not.
         """
         from rich.console import Console  # noqa: PLC0415 - an extra
         from rich.table import Table  # noqa: PLC0415

@@ -54,7 +54,7 @@ class Address:
         url: as it was given.
         kind: `mqtt`, `redis` or `postgres`.
         shown: scheme, host and port, for people.
-        host: its name; empty where the address has none.
+        host: its name; empty if the address has none.
         port: its port; None for the usual one.
         user: a name to log in with; None for none.
         password: None for none.
@@ -135,7 +135,7 @@ class Upstream(ABC):
 
     @abstractmethod
     async def connect(self) -> None:
-        """Connect and log in. Call `close` afterwards, also where this raises.
+        """Connect and log in. Call `close` afterwards, even if this raises.
 
         Raises:
             Lost: it does not answer.
@@ -147,7 +147,7 @@ class Upstream(ABC):
         """Have its messages of this name given by `messages`. A name that it refuses is told, and is no error.
 
         Args:
-            name: or a pattern. Messages of other names may come too where the upstream's patterns are wider.
+            name: or a pattern. Messages of other names may come too if the upstream's patterns are wider.
 
         Raises:
             Lost: the connection has ended.

@@ -100,7 +100,7 @@ class RedisUpstream(Upstream):
             self._named.add(channel)
         elif kind == "unsubscribe":
             self._named.discard(channel)
-        # Of a channel that a name and a pattern take in, each message comes twice.
+        # Of a channel that a name and a pattern match, each message comes twice.
         elif kind == "message" or (kind == "pmessage" and channel not in self._named):
             # Bytes that are no text make a name that no topic can have, and not one that others have too.
             return channel.decode("utf-8", "surrogateescape"), said["data"]
@@ -115,6 +115,6 @@ class RedisUpstream(Upstream):
 
 
 def _glob(pattern: str) -> str:
-    """A pattern as Redis spells it, where `*` takes in any characters."""
+    """A pattern as Redis spells it, where `*` matches any characters."""
     special = str.maketrans({each: f"\\{each}" for each in "\\[]?"})
     return "/".join("*" if "*" in segment else segment.translate(special) for segment in pattern.split("/"))

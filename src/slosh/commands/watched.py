@@ -9,7 +9,7 @@ class WatchedTopics:
     """What a server told of its topics, and what follows for an upstream. It asks nothing itself.
 
     A topic is wanted from when somebody watches it until it is inactive, has ended, or nobody has watched it for
-    `linger`. So is a pattern, from when somebody reads by one that takes in some of the same topics. Times are of one
+    `linger`. So is a pattern, from when somebody reads by one that matches some of the same topics. Times are of one
     clock, seconds.
 
     Args:
@@ -33,7 +33,7 @@ class WatchedTopics:
 
     @property
     def wanted(self) -> set[str]:
-        """The upstream's names of the topics that are wanted, and patterns. None is taken in by another one."""
+        """The upstream's names of the topics that are wanted, and patterns. None is matched by another one."""
         patterns: set[str] = set()
         for mine in self._patterns:
             patterns |= self._find_read(mine)
@@ -47,7 +47,7 @@ class WatchedTopics:
         return name in self._watched or any(matches(pattern, name) for pattern in self._read)
 
     def _find_read(self, mine: str) -> set[str]:
-        """What is read of the names that a pattern of the upstream's takes in: the whole, or parts without overlap."""
+        """What is read of the names that a pattern of the upstream's matches: the whole, or parts without overlap."""
         seen = {found for read in self._read if (found := intersect(read, self._prefix + mine)) is not None}
         parts = {found.removeprefix(self._prefix) for found in seen}
         parts = {each for each in parts if not any(covers(wide, each) for wide in parts if wide != each)}
@@ -61,7 +61,7 @@ class WatchedTopics:
         return bool(self._active)
 
     def active(self, name: str, watchers: int, now: float) -> None:
-        """A topic is active, with so many watchers."""
+        """A topic is active, with this many watchers."""
         if self._is_mine(name):
             self._active[name] = now
             if watchers:

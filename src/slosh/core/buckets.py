@@ -30,7 +30,7 @@ _SERIES: Final = 3072
 _RESIZED: Final = 2048
 _COPIED: Final = 16
 _ADDED: Final = 384
-"""Bytes that count as looked at where a series is made longer or shorter, by the time that it takes: for itself, and
+"""Bytes that count as looked at if a series is made longer or shorter, by the time that it takes: for itself, and
 for each bucket that is copied, or put into one that is wider."""
 _HUGE: Final = 1e300
 """Above this the difference of two numbers may be beyond what a float holds."""
@@ -51,7 +51,7 @@ class Level:
         width: as above.
         most: as above.
         taken: bytes that were taken from the budget.
-        forgotten: the number of the newest bucket that was written over, or had no memory; -1 where none was.
+        forgotten: the number of the newest bucket that was written over, or had no memory; -1 if none was.
     """
 
     __slots__ = (
@@ -140,7 +140,7 @@ class Level:
         )
 
     def resize(self, most: int) -> None:
-        """Keep so many buckets from now on: the newest of those that are kept, and more later."""
+        """Keep this many buckets from now on: the newest of those that are kept, and more later."""
         columns = self.since(0)
         start = max(0, len(columns.numbers) - most)
         if start:
@@ -156,10 +156,10 @@ class Level:
     def fill(self, columns: "Columns", forgotten: int) -> None:
         """Put in what another level of this width has kept. This one must be empty.
 
-        Where there is no memory for it, all of that is forgotten.
+        If there is no memory for it, all of that is forgotten.
 
         Args:
-            forgotten: the number of the newest bucket that the other one wrote over; -1 where none was.
+            forgotten: the number of the newest bucket that the other one wrote over; -1 if none was.
         """
         numbers = columns.numbers
         start = max(0, len(numbers) - self.most)
@@ -177,7 +177,7 @@ class Level:
         self.taken = 0
 
     def _take_memory(self) -> bool:
-        """Take memory for more buckets; False where there is none, and the oldest has to be written over."""
+        """Take memory for more buckets; False if there is none, and the oldest has to be written over."""
         if self._at or not self._budget.take(_CHUNK * BUCKET):
             return False
         self.taken += _CHUNK * BUCKET
@@ -214,7 +214,7 @@ class Series:
 
     Args:
         path: of the numbers, with dots.
-        value: of that field; None where there is no such field.
+        value: of that field; None if there is no such field.
         span: seconds that are kept.
         budget: of which the memory is taken.
 
@@ -262,18 +262,18 @@ class Series:
             self._mean = self._mean * ((self._count - 1) / self._count) + number / self._count
 
     def close(self) -> None:
-        """Put what came of late into the levels. More of the same second may follow."""
+        """Put what came recently into the levels. More of the same second may follow."""
         if self._count:
             for level in self.levels:
                 level.add(self._second // level.width, self._count, self._low, self._high, self._mean)
             self._count = 0
 
     def level_for(self, span: float) -> Level:
-        """The finest level that reaches back so many seconds, or the one that reaches back the furthest."""
+        """The finest level that reaches back this many seconds, or the one that reaches back the furthest."""
         return next((level for level in self.levels if level.width * MOST >= span), self.levels[-1])
 
     def resize(self, span: float) -> int:
-        """Keep so many seconds from now on. Gives what that cost, as bytes that are looked at."""
+        """Keep this many seconds from now on. Gives what that cost, as bytes that are looked at."""
         self.close()
         self.span = span
         cost = _RESIZED
@@ -307,7 +307,7 @@ class Series:
 
 
 def _weigh(buckets: int) -> int:
-    """Bytes that so many buckets of a level take."""
+    """Bytes that this many buckets of a level take."""
     return -(-buckets // _CHUNK) * _CHUNK * BUCKET
 
 
@@ -317,7 +317,7 @@ def _in_order(column: "array[N]", at: int, start: int) -> "array[N]":
 
 
 def plan(span: float) -> list[tuple[int, int]]:
-    """The widths of buckets, and how many of each, that are needed to look back so many seconds."""
+    """The widths of buckets, and how many of each, that are needed to look back this many seconds."""
     return list(_plan(span))
 
 

@@ -18,11 +18,11 @@ class Account:
         self.held = 0
 
     def take(self, size: int) -> bool:
-        """Take so many bytes, to be given back by `give_back`; False where there are not so many."""
+        """Take this many bytes, to be given back by `give_back`; False if there are not this many."""
         raise NotImplementedError
 
     def give_back(self, size: int) -> None:
-        """Give back so many bytes that were taken."""
+        """Give back this many bytes that were taken."""
         raise NotImplementedError
 
 
@@ -77,7 +77,7 @@ class Share(Account, Generic[T]):
         self.coming = 0
 
     def take(self, size: int) -> bool:
-        """As the base says; of the whole budget there must be so many."""
+        """As the base says; of the whole budget there must be this many."""
         if not self._budget.take(size):
             return False
         self.held += size
@@ -111,14 +111,14 @@ class Shares(Generic[T]):
         self.by_opener: dict[str, Share[T]] = {}
 
     def of(self, opener: str) -> Share[T]:
-        """The share of `opener`, begun where there is none. Call `tidy` where nothing comes to count for it."""
+        """The share of `opener`, begun if there is none. Call `tidy` if nothing comes to count for it."""
         share = self.by_opener.get(opener)
         if share is None:
             share = self.by_opener[opener] = Share(self._budget, opener)
         return share
 
     def tidy(self, share: Share[T]) -> None:
-        """Forget `share` where nothing counts for it any more."""
+        """Forget `share` if nothing counts for it any more."""
         if not share.count:
             self.by_opener.pop(share.opener, None)
 

@@ -44,7 +44,7 @@ class TopicClass:
         linger: seconds that a topic stays active after its last watcher.
         keeps: whether a publish creates a topic (`unwatched = keep`).
         max_message: bytes of the largest message.
-        history: seconds of history that are kept from a topic's creation on; 0 where they begin once somebody asks.
+        history: seconds of history that are kept from a topic's creation on; 0 if they begin once somebody asks.
         counts: of its messages.
     """
 
@@ -81,7 +81,7 @@ class Classes:
     """All classes of a server. Never changed: a server that reads its settings again makes new ones.
 
     Args:
-        default: of the topics that no rule takes in.
+        default: of the topics that no rule matches.
         rules: in their order.
 
     Attributes:

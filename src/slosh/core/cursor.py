@@ -100,7 +100,7 @@ class Vector:
 
     Args:
         cursors: the places, by the names of the topics.
-        starred: whether the reader reads patterns. The star tells such a vector from no cursor at all where
+        starred: whether the reader reads patterns. The star tells such a vector from no cursor at all if
             nothing matched yet: what is created later is new to that reader from its first message on.
     """
 

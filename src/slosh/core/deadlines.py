@@ -40,7 +40,7 @@ class Deadlines:
 
     def linger(self, topic: Topic, now: float) -> None:
         """Let `topic` stay active for the time of lingering from `now` on."""
-        # It can be active for longer only where its class has become one that lingers for less: see `set_again`.
+        # It can be active for longer only if its class has become one that lingers for less: see `set_again`.
         topic.active_until = max(topic.active_until, now + topic.kind.linger)
         if not topic.lingering:
             self._hold(topic)

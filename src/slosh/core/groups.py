@@ -71,7 +71,7 @@ class Group:
 
 
 def read_value(message: bytes) -> object:
-    """The value of a message; None where that cannot be had."""
+    """The value of a message; None if that cannot be had."""
     try:
         return _decode(message)
     except RecursionError:
@@ -85,7 +85,7 @@ def read_value(message: bytes) -> object:
 
 
 def _read_integer(text: str) -> int | float:
-    """An integer of JSON; infinite where it has more digits than Python reads (4,300)."""
+    """An integer of JSON; infinite if it has more digits than Python reads (4,300)."""
     try:
         return int(text)
     except ValueError:
@@ -93,7 +93,7 @@ def _read_integer(text: str) -> int | float:
 
 
 def find_value(value: object, names: Sequence[str]) -> str | None:
-    """The value at a path, as text; None where there is none, or no string, number or truth value.
+    """The value at a path, as text; None if there is none, or no string, number or truth value.
 
     A member's name may have dots itself. The longest that is there counts, so that no message is searched twice.
     """

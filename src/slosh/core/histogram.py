@@ -26,7 +26,7 @@ class Histogram:
         self.total = 0.0
 
     def add(self, seconds: float, times: int = 1) -> None:
-        """Count something that took so many seconds, so many times. Less than nothing counts as nothing."""
+        """Count something that took this many seconds, this many times. Less than nothing counts as nothing."""
         # Nearly all take less than the first bound, and a search costs more than all else here.
         at = bisect_left(BOUNDS, seconds) if seconds > _FIRST else 0
         self._counts[at] += times

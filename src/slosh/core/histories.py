@@ -3,7 +3,7 @@
 The rules of this file:
 
 * A topic that has no history costs its publishers nothing: it has no `rollups`.
-* A history begins with its topic where the class says so, else when somebody first asks, with what the ring holds. It
+* A history begins with its topic if the class says so, else when somebody first asks, with what the ring holds. It
   ends with the topic's life.
 * Messages are looked into behind the turn in which they came, all of a turn together, and so many as the turn has room
   for. Messages that wait are bounded for all topics together; those beyond that are missed, and counted.
@@ -59,7 +59,7 @@ class Histories:
         return topic.kind.history or ASKED
 
     def begin(self, topic: Topic, by: str = "") -> Rollups:
-        """The history of `topic` with the series that are told apart by the field `by`; begun where there is none.
+        """The history of `topic` with the series that are told apart by the field `by`; begun if there is none.
 
         What the ring holds is in them as soon as `Rollups.has` says so of what is the topic's `last` now.
         """
@@ -73,7 +73,7 @@ class Histories:
         return rollups
 
     def open(self, topic: Topic) -> Rollups:
-        """The history of `topic`; one in which there are no series yet where there is none."""
+        """The history of `topic`; one in which there are no series yet if there is none."""
         rollups = topic.rollups
         if rollups is None:
             rollups = topic.rollups = Rollups(self.span_of(topic), self.most, topic.share, topic.last)

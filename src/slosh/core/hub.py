@@ -92,7 +92,7 @@ class Hub(Rings):
     def set_bounds(self, bounds: Bounds, now: float) -> None:
         """Take new `bounds` at the time `now`, seconds. Rings become shorter or longer in place, and no life ends.
 
-        Where there are very many topics some of them get the new bounds in the next turns, and lower bounds of all
+        If there are very many topics some of them get the new bounds in the next turns, and lower bounds of all
         together (`max_bytes`, `max_series`) hold when all topics have theirs: rings give way then, some in a turn.
         Topics that linger already do so for the time that they had.
         """
@@ -195,7 +195,7 @@ class Hub(Rings):
         """Begin the life `epoch` of the topic `name`, which is not held, and let it linger from `now` on.
 
         Args:
-            created_at: when that was; earlier than `now` where that was elsewhere, seconds.
+            created_at: when that was; earlier than `now` if that was elsewhere, seconds.
 
         Raises:
             TooManyTopics: it would be one too many.
@@ -252,7 +252,7 @@ class Hub(Rings):
         return self._topics.listed(after, now)
 
     def check_room(self, topics: Iterable[Topic], new_topics: int, now: float) -> None:
-        """See that a reader of `topics` can watch them all, and create so many others.
+        """See that a reader of `topics` can watch them all, and create this many others.
 
         Raises:
             TooManyWatchers, TooManyTopics: it could not.
@@ -263,7 +263,7 @@ class Hub(Rings):
             self._check_watchers(topic)
 
     def _make_room(self, new_topics: int, now: float) -> None:
-        """See that there is room for so many topics more, and drop those whose time is over where there is none.
+        """See that there is room for this many topics more, and drop those whose time is over if there is none.
 
         Raises:
             TooManyTopics: there is none left.
@@ -286,7 +286,7 @@ class Hub(Rings):
         return TooManyTopics(self.bounds.max_topics)
 
     def interest(self, name: str, now: float) -> int:
-        """How many watch the topic `name` at the time `now`, seconds; also where it does not live, by patterns."""
+        """How many watch the topic `name` at the time `now`, seconds; even if it does not live, by patterns."""
         topic = self.find(name, now)
         if topic is not None:
             return topic.count_watchers()
@@ -298,7 +298,7 @@ class Hub(Rings):
         The caller must call `leave`.
 
         Args:
-            was_moved: whether it watched the life before this one. It does on, also where fewer may by now.
+            was_moved: whether it watched the life before this one. It does on, even if fewer may by now.
 
         Raises:
             TooManyWatchers: it would be one too many.
@@ -338,7 +338,7 @@ class Hub(Rings):
     def expire(self, now: float) -> None:
         """Drop the topics that nobody has watched for `linger` seconds at the time `now`, and messages too old.
 
-        Where these are very many the others follow in the next turns.
+        If these are very many the others follow in the next turns.
         """
         is_under_way, is_aging = self.deadlines.is_under_way, self.deadlines.is_aging
         self.deadlines.look(now)
@@ -352,7 +352,7 @@ class Hub(Rings):
             self.put_off(self._age_more)
 
     def _age_some(self, now: float) -> bool:
-        """Let as many messages fall off that are too old as this turn has room for. True where some are left."""
+        """Let as many messages fall off that are too old as this turn has room for. True if some are left."""
         while self.deadlines.is_aging and self.room > 0:
             topic = self.deadlines.next_aged()
             if topic is not None:
@@ -367,7 +367,7 @@ class Hub(Rings):
             self.put_off(self._expire_more)
 
     def _expire_some(self, now: float) -> bool:
-        """Look at a portion of the topics that came due. True where some are left."""
+        """Look at a portion of the topics that came due. True if some are left."""
         for topic in self.deadlines.over(now):
             self._drop(topic)
         return self.deadlines.is_under_way

@@ -1,9 +1,9 @@
-"""Listeners hear of topics without watching them: which there are, which a pattern takes in, whether one is watched.
+"""Listeners hear of topics without watching them: which there are, which a pattern matches, whether one is watched.
 
 The rules of this file:
 
 * A new topic is announced at the end of the turn, when the reader that created it watches it already; a reader of a
-  pattern is told at once, because it has to watch the topic before its first message. Where these are very many, some
+  pattern is told at once, because it has to watch the topic before its first message. If these are very many, some
   are told in later turns. They watch the topic from its first message on, like the others, and count as watchers of it
   meanwhile (`Topic.joining`). The topic lives until all are told.
 * A topic is announced before its end: `announce` comes before `ended` and `dropped`.
@@ -54,28 +54,28 @@ class LifeListener(Protocol):
 
 
 class PatternSubscriber(Protocol):
-    """A reader of all topics that a pattern takes in."""
+    """A reader of all topics that a pattern matches."""
 
     def topic_created(self, topic: Topic) -> None:
-        """A topic was created that the pattern takes in. The follower is to watch it, unless it does already.
+        """A topic was created that the pattern matches. The follower is to watch it, unless it does already.
 
-        Where very many follow some are called in a later turn, and may have given up meanwhile.
+        If very many follow some are called in a later turn, and may have given up meanwhile.
         """
 
     def has_room_for(self, name: str) -> bool:
-        """Whether it would watch the topic `name`, which the pattern takes in, if that were created now."""
+        """Whether it would watch the topic `name`, which the pattern matches, if that were created now."""
 
     def leave_out(self) -> None:
-        """A message for a topic that the pattern takes in was refused, because there is no room for the topic."""
+        """A message for a topic that the pattern matches was refused, because there is no room for the topic."""
 
 
 class WatcherCountListener(Protocol):
     """Somebody who waits until a topic is watched."""
 
     def topic_watched(self, watchers: int) -> None:
-        """It is, by so many. Called once; the hub has forgotten the listener then.
+        """It is, by this many. Called once; the hub has forgotten the listener then.
 
-        Where very many wait some are called in a later turn, and may have given up meanwhile.
+        If very many wait some are called in a later turn, and may have given up meanwhile.
         """
 
 
@@ -93,7 +93,7 @@ def tell_each(listeners: Iterable[L], tell: Callable[[L], object]) -> None:
 
 
 def find_patterns(tree: Tree[L], name: str, turns: Portions) -> Iterator[L]:
-    """The values of `tree` at all patterns that take in `name`. The walk counts as work of this turn."""
+    """The values of `tree` at all patterns that match `name`. The walk counts as work of this turn."""
     if not tree:
         return iter(())
     walk = Walk()
@@ -167,14 +167,14 @@ class Listeners:
             self._turns.spend(_TELLING * len(portion))
             tell_each(portion, lambda follower: follower.topic_created(topic))
             if topic.watchers:
-                break  # Where nobody of those has room for it, one of the others may have.
+                break  # If nobody of those has room for it, one of the others may have.
         topic.joining = len(followers)
         if followers:
             topic.active_until = max(topic.active_until, now + _LASTS)
             self._turns.put_off(lambda shared: self._tell_more(topic, followers, shared))
 
     def _tell_more(self, topic: Topic, followers: deque[PatternSubscriber], shared: Shared) -> None:
-        if not topic.is_over:  # Else they have heard of the life in its place.
+        if not topic.is_over:  # Otherwise they have heard of the life in its place.
             self._tell_some(topic, followers, shared.now)
 
     def announce(self) -> None:
@@ -206,7 +206,7 @@ class Listeners:
         """Tell it no more."""
         self._life_listeners.pop(listener, None)
 
-    # Which topics a pattern takes in.
+    # Which topics a pattern matches.
 
     @property
     def has_followers(self) -> bool:
@@ -214,11 +214,11 @@ class Listeners:
         return bool(self._followers)
 
     def _find_followers(self, name: str) -> Iterator[PatternSubscriber]:
-        """All whose pattern takes in the topic `name`. Nothing may follow or unfollow until they are read."""
+        """All whose pattern matches the topic `name`. Nothing may follow or unfollow until they are read."""
         return find_patterns(self._followers, name, self._turns)
 
     def is_followed(self, name: str) -> bool:
-        """Whether somebody reads by a pattern that takes in the topic `name`."""
+        """Whether somebody reads by a pattern that matches the topic `name`."""
         return any(True for _ in self._find_followers(name))
 
     def is_wanted(self, name: str) -> bool:
@@ -242,7 +242,7 @@ class Listeners:
         self._shapes.note_elsewhere(patterns)
 
     def follow(self, pattern: str, follower: PatternSubscriber) -> None:
-        """Tell `follower` of topics that are created and that `pattern` takes in. It must call `unfollow` later.
+        """Tell `follower` of topics that are created and that `pattern` matches. It must call `unfollow` later.
 
         Raises:
             TooManyPatterns: those who follow already, here and at other nodes, have patterns of too many other shapes.
@@ -283,7 +283,7 @@ class Listeners:
             self._expected.remove(name, name)
 
     def tell_count_listeners(self, name: str, watchers: int) -> None:
-        """Tell all who wait for it that the topic `name` is watched, by so many."""
+        """Tell all who wait for it that the topic `name` is watched, by this many."""
         listeners = self.count_listeners.pop(name, None)
         if listeners is None:
             return
@@ -302,7 +302,7 @@ class Listeners:
         self._tell(rest, watchers)
 
     def tell_count_listeners_of(self, pattern: str, follower: PatternSubscriber | None = None) -> None:
-        """Tell all who wait for a topic that `pattern` takes in that somebody reads it by that.
+        """Tell all who wait for a topic that `pattern` matches that somebody reads it by that.
 
         Those for whom this turn has no room are told in a later one.
 
@@ -345,7 +345,7 @@ class Listeners:
             self._look_later()
 
     def _find_expected(self, pattern: str) -> list[str]:
-        """The names that are waited for and that `pattern` takes in; all, where to find these is a walk too long."""
+        """The names that are waited for and that `pattern` matches; all, if to find these is a walk too long."""
         walk = Walk()
         try:
             return list(self._expected.names_for(pattern, walk))

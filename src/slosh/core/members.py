@@ -5,10 +5,10 @@ The rules of this file:
 * Each message that a publisher may post is read, with halves of characters, equal names and numbers of any length.
 * Strings are equal as text, however they were escaped. Everything else is compared by its letters, so that no number
   loses precision.
-* A path leads through levels, and where it leads to nothing so, through members whose names have dots themselves, as
+* A path leads through levels, and if it leads to nothing so, through members whose names have dots themselves, as
   those of OpenTelemetry do (`{"host.name": "a"}`): at each level the longest name counts.
 * The cost of looking is counted in `spent`, so that a reader of very much can go on in another turn.
-* Of a message nothing is made but the member that is looked for, also where msgspec does not accept the message.
+* Of a message nothing is made but the member that is looked for, even if msgspec does not accept the message.
 """
 
 import json
@@ -41,14 +41,14 @@ _half: Final = re.compile(
 )
 """What begins the escape of half a character: of a first one without the second behind it, or the other way round."""
 _large: Final = re.compile("[\U00010000-\U0010ffff]")
-"""A character that is written as two halves where it is escaped."""
+"""A character that is written as two halves if it is escaped."""
 _MARK: Final = secrets.token_hex(6).encode()
 """Stands for the backslash and the letter with which the escape of half a character begins."""
 _TWO: Final = b"\x01\x01"
 """Two backslashes, for a moment: no JSON text has these bytes."""
 
 Step = Callable[[bytes], bytes]
-"""Gives the letters of one member of an object, none where there is no such member."""
+"""Gives the letters of one member of an object, none if there is no such member."""
 
 _steps: Final[dict[str, Step]] = {}
 
@@ -71,7 +71,7 @@ class Finder:
         self.spent = 0
 
     def find(self, message: bytes) -> bytes | str | None:
-        """The member of a message, None where there is none; equal for equal values."""
+        """The member of a message, None if there is none; equal for equal values."""
         self.spent += len(message) * len(self._steps) + _EACH
         text = message
         try:
@@ -106,7 +106,7 @@ class Finder:
         return text or None
 
     def _find_longest(self, text: bytes) -> bytes:
-        """The letters of the member by names that have dots themselves; none where there is no such member."""
+        """The letters of the member by names that have dots themselves; none if there is no such member."""
         path, at = self._path, 0
         self.spent += len(text)
         if not _may_have_dots(text, path):
@@ -137,7 +137,7 @@ def _may_have_dots(text: bytes, path: tuple[str, ...]) -> bool:
 
 
 def raw_member(message: bytes, name: str) -> bytes:
-    """The member `name` of an object as it is written there, nothing where there is none. Of two the last counts."""
+    """The member `name` of an object as it is written there, nothing if there is none. Of two the last counts."""
     try:
         return _step_to(name)(message).strip()
     except msgspec.ValidationError:
@@ -149,7 +149,7 @@ def raw_member(message: bytes, name: str) -> bytes:
 def mend(value: bytes) -> bytes:
     r"""A JSON text of the same length and grammar that msgspec takes, though `value` may have halves of characters.
 
-    JSON.stringify writes `\ud83d` alone where a string was cut in the middle of an emoji. That is JSON by its grammar
+    JSON.stringify writes `\ud83d` alone if a string was cut in the middle of an emoji. That is JSON by its grammar
     (RFC 8259 §8.2). Escaped backslashes are out of the way first, so that what follows one is not taken for an escape.
     """
     return value.replace(b"\\\\", b"\\/").replace(b"\\ud", b"\\u0").replace(b"\\uD", b"\\u0")
@@ -175,7 +175,7 @@ def _make_step(name: str) -> Step:
 
 
 def _find_letters(marked: bytes, steps: list[Step]) -> bytes:
-    """The letters of a member of a message whose halves are marked; none where there is no such member."""
+    """The letters of a member of a message whose halves are marked; none if there is no such member."""
     try:
         for step in steps:
             marked = step(marked)
@@ -192,7 +192,7 @@ def _mark_halves(message: bytes, names: str) -> bytes:
     A client that knew the mark could give a member the name that another has; so each process has its own, at random.
 
     Args:
-        names: that are looked for. Where none of them has a large character, escaped ones are marked like halves:
+        names: that are looked for. If none of them has a large character, escaped ones are marked like halves:
             to tell them apart takes several times as long.
     """
     text = message.replace(b"\\\\", _TWO)

@@ -51,7 +51,7 @@ def check_pattern(text: str) -> str:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether `pattern` takes in the topic `name`."""
+    """Whether `pattern` matches the topic `name`."""
     wanted, segments = pattern.split("/"), name.split("/")
     if wanted[-1] == REST:
         wanted = wanted[:-1]
@@ -62,7 +62,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def covers(pattern: str, other: str) -> bool:
-    """Whether `pattern` takes in every topic that `other`, a pattern or a name, takes in."""
+    """Whether `pattern` matches every topic that `other`, a pattern or a name, matches."""
     wide, narrow = pattern.split("/"), other.split("/")
     for at, segment in enumerate(wide):
         if at == len(narrow):
@@ -75,7 +75,7 @@ def covers(pattern: str, other: str) -> bool:
 
 
 def intersect(one: str, other: str) -> str | None:
-    """The pattern, or the name, of just those topics that both take in; None where there are none."""
+    """The pattern, or the name, of just those topics that both match; None if there are none."""
     left, right = one.split("/"), other.split("/")
     found: list[str] = []
     for at in range(max(len(left), len(right))):
@@ -112,7 +112,7 @@ class Walk:
         return self._most - self.left
 
     def count(self, steps: int) -> None:
-        """Note that so many steps were taken, of a walk that is bounded otherwise."""
+        """Note that this many steps were taken, of a walk that is bounded otherwise."""
         self.left -= steps
 
     def step(self) -> None:
@@ -171,7 +171,7 @@ class Tree(Generic[V]):
             yield from branch.paths(path + "/")
 
     def patterns_for(self, name: str, walk: Walk | None = None) -> Iterator[V]:
-        """The values at all patterns that take in `name`. The paths of this tree are patterns.
+        """The values at all patterns that match `name`. The paths of this tree are patterns.
 
         Args:
             walk: counts the steps, which are taken before this returns. For patterns of which `Shapes` keeps account
@@ -193,7 +193,7 @@ class Tree(Generic[V]):
         return chain.from_iterable(found)
 
     def names_for(self, pattern: str, walk: Walk) -> Iterator[V]:
-        """The values at all names that `pattern` takes in. The paths of this tree are names.
+        """The values at all names that `pattern` matches. The paths of this tree are names.
 
         Raises:
             BadTopic: `walk` is over.
@@ -224,7 +224,7 @@ class Shapes:
     """Which shapes the patterns of a tree have, so that no name takes a long walk through it.
 
     The shape of a pattern says which of its segments are `*`. `Tree.patterns_for` comes at each segment of a name to
-    no more places than there are shapes of so many segments, because what is no `*` has to be that segment itself. Up
+    no more places than there are shapes of this many segments, because what is no `*` has to be that segment itself. Up
     to the eighth segment there are 510 of them, and 9,020 longer ones with four `*` at most, whatever the patterns are.
     They are always taken, so that nobody can use up what others need; the others are counted here.
     """

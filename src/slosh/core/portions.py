@@ -57,13 +57,13 @@ class Portions:
         return not self._tasks and self.room > 0
 
     def spend(self, size: int) -> None:
-        """Count work outside of `flush` as so many bytes that were looked at or written."""
+        """Count work outside of `flush` as this many bytes that were looked at or written."""
         self.room -= size
         if self.room <= 0:
             self.ask_for_flush()  # It makes room again.
 
     def put_off(self, task: Callable[[Shared], None]) -> None:
-        """Call `task` in the next turn, or in a later one where the tasks before it leave no room."""
+        """Call `task` in the next turn, or in a later one if the tasks before it leave no room."""
         self._tasks.append(task)
         self.ask_for_flush()
 

@@ -104,7 +104,7 @@ class Filter:
     """What a reader can do without, and what it wants besides. Never changed.
 
     Attributes:
-        limit: give only the newest so many messages, 0 for all.
+        limit: give only this many of the newest messages, 0 for all.
         key: the path to a member of the messages; give only the newest of each value. Empty for off.
         times: tell when each message arrived.
     """
@@ -149,7 +149,7 @@ class Reading:
         offsets: of the messages.
         messages: the others, oldest first.
         reset: whether delivery starts again because the reader's cursor meant nothing here.
-        times: when each of the messages arrived, Unix milliseconds; None where the reader did not ask.
+        times: when each of the messages arrived, Unix milliseconds; None if the reader did not ask.
         truncated: whether messages of the window that it asked for are not kept any more.
         ended: whether the topic has ended, and this reaches its end.
     """
@@ -324,7 +324,7 @@ def read(
 
     Args:
         wanted: what it can do without.
-        max_bytes: give only the oldest messages up to so many bytes, but one at least, for readers who take
+        max_bytes: give only the oldest messages up to this many bytes, but one at least, for readers who take
             the rest later; 0 for all. `wanted` decides first, so that what is given portion by portion is what
             would be given at once.
         besides: bytes that are written with each message, and count like its own.

@@ -4,12 +4,12 @@ The rules of this file:
 
 * Rings that nobody watches give way first, each its oldest messages and never its newest, one ring after the other.
 * Then rings of clients that hold more than their part, the heaviest client first, for one that would still hold no more
-  than its part, and for a bound that was lowered; where its rings do not suffice, histories of its topics end. The part
+  than its part, and for a bound that was lowered; if its rings do not suffice, histories of its topics end. The part
   of a client is `max_bytes` divided by the number of clients that have topics. So a client that watches topics of its
   own cannot keep all memory from the others. A client is as for `max_topics_per_address`.
 * Rings of clients that no address tells apart count as one client's, and give way in the first of these ways alone.
 * A ring that is watched loses messages that its readers have had already, unless they are slow: those are told `lost`.
-* A call looks at a bounded number of topics, and is not repeated at once where it found nothing: so no client waits
+* A call looks at a bounded number of topics, and is not repeated at once if it found nothing: so no client waits
   while a full server looks for memory.
 """
 
@@ -115,11 +115,11 @@ class Reclaiming:
         """Have clients give way that hold more than their part, until `over` bytes are free. Gives how many are.
 
         Args:
-            growth: bytes that are wanted for the client of `besides`. It gets none where that were more than its part.
+            growth: bytes that are wanted for the client of `besides`. It gets none if that were more than its part.
             part: that each client may have.
             shares: of all clients that have topics.
             topics: by their names.
-            besides: the topic that they are wanted for; None where all are to give way that hold more than their part.
+            besides: the topic that they are wanted for; None if all are to give way that hold more than their part.
             now: seconds.
         """
         freed = 0
@@ -145,7 +145,7 @@ class Reclaiming:
         return freed
 
     def _heaviest(self, part: int, shares: Mapping[str, Share[Topic]], now: float) -> Share[Topic] | None:
-        """The client that gives way next; None where none has more than its part, or has anything to give."""
+        """The client that gives way next; None if none has more than its part, or has anything to give."""
         while self._heavy and self._heavy[-1].held <= part:
             self._heavy.pop()
             self._rings.clear()

@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* A publisher's message is refused where there is no memory for it (`check_memory`, before `append`). One that was
+* A publisher's message is refused if there is no memory for it (`check_memory`, before `append`). One that was
   accepted elsewhere cannot be refused: the topic's own oldest messages make room for it (`mirror`).
 * Each byte that a ring takes or gives back is counted at once, for the client that created the topic and for
   all together.
@@ -24,7 +24,7 @@ from slosh.core.waking import Waking
 from slosh.errors import MemoryFull
 
 _BEYOND: Final = 128 * 1024
-"""Bytes that are freed at a time, beyond what a message wants, where more is held than may be since a reload; some
+"""Bytes that are freed at a time, beyond what a message wants, if more is held than may be since a reload; some
 thousand small messages, which take some ms."""
 
 
@@ -54,7 +54,7 @@ class Rings(Waking):
         self.reclaiming = Reclaiming(self.histories)
         self._lowering: Reclaiming | None = None  # for a lower bound of all, while that is being reached
         self.opener = ""
-        """For whom topics count that are created now; nothing where no address tells clients apart."""
+        """For whom topics count that are created now; nothing if no address tells clients apart."""
         self._rolls = False  # whether `_roll` is put off
 
     @property
@@ -78,7 +78,7 @@ class Rings(Waking):
         """Let `topic`, which was just created, go on as a life whose messages up to `last` fell off elsewhere.
 
         Args:
-            fallen: when the message `last` had arrived, seconds; `-inf` where there was none, `inf` if not known.
+            fallen: when the message `last` had arrived, seconds; `-inf` if there was none, `inf` if not known.
         """
         topic.skip_to(last, fallen)
         self.histories.skip(topic)
@@ -181,10 +181,10 @@ class Rings(Waking):
         self._lowering = None
 
     def _give_way(self, over: int, now: float) -> bool:
-        """Have some rings give way for no message, until at most `over` bytes are free. False where none does any more.
+        """Have some rings give way for no message, until at most `over` bytes are free. False if none does any more.
 
-        True also where this turn found none among very many topics, and has not looked at all of them. Each is looked
-        at once, whatever messages find meanwhile: else a reload would not end where turns take long.
+        True even if this turn found none among very many topics, and has not looked at all of them. Each is looked
+        at once, whatever messages find meanwhile: else a reload would not end if turns take long.
         """
         lowering = self._lowering
         if lowering is None:

@@ -4,10 +4,10 @@ The rules of this file:
 
 * A message is only put by when it arrives (`add`). It is looked into later, in portions (`work`), each message once for
   all series.
-* A series is a numeric member of the messages, by its path, and where a field tells series apart the value of that.
+* A series is a numeric member of the messages, by its path, and if a field tells series apart the value of that.
   What is in arrays, and what is no finite number, is none.
 * Members with one path are one series: `{"a.b":1}` and `{"a":{"b":1}}` alike.
-* Where a reload makes a history longer or shorter its series become so one after the other, in the same portions.
+* If a reload makes a history longer or shorter its series become so one after the other, in the same portions.
 * Omissions are counted: numbers for which there are too many series, and messages that are too large, or that
   came faster than they could be looked into.
 """
@@ -101,7 +101,7 @@ class Rollups:
         self._unsized: deque[Series] = deque()  # that have still as many seconds as before
 
     def group(self, by: str) -> Group | None:
-        """The series that are told apart by the field `by`; None where they are not made."""
+        """The series that are told apart by the field `by`; None if they are not made."""
         group = self._groups.pop(by, None)
         if group is not None:
             self._groups[by] = group
@@ -231,7 +231,7 @@ class Rollups:
         return self.rolled >= upto and not self.is_catching_up
 
     def resize(self, span: float, most: int) -> bool:
-        """Keep so many seconds, of so many series, from now on; those that are there stay.
+        """Keep this many seconds, of this many series, from now on; those that are there stay.
 
         Gives whether series have to be made longer or shorter for it, which `work` does.
         """
@@ -341,7 +341,7 @@ class Rollups:
         return 1
 
     def _make_series(self, path: str, value: str | None, span: float) -> Series | None:
-        """A series more; None where there are too many, or there is no memory for it, which is counted."""
+        """A series more; None if there are too many, or there is no memory for it, which is counted."""
         if self._count >= self._most or not self._budget.take(Series.base()):
             self.unlisted += 1
             return None

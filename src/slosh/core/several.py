@@ -165,7 +165,7 @@ class SeveralTopics(Subscription):
             size = 0
             has_more = topic.last > place.offset
             if has_more or topic.ended:
-                # Its turn comes with the next portion where there is no room for it, or it was not looked at.
+                # Its turn comes with the next portion if there is no room for it, or it was not looked at.
                 if not left <= 0 < max_bytes and (sift is None or not has_more or sift.has_all(topic)):
                     reading = read(topic, place, wanted, left, besides, sift)
                     count = len(reading.messages) + reading.ended
@@ -241,9 +241,9 @@ def _tell_nobody() -> None:
 
 
 class PatternSubscription(SeveralTopics):
-    """A reader of patterns: of the topics that they take in now, and of those that are created later.
+    """A reader of patterns: of the topics that they match now, and of those that are created later.
 
-    Its cursor begins with a star, so that it is told from no cursor at all also where nothing matched yet. A topic of
+    Its cursor begins with a star, so that it is told from no cursor at all even if nothing matched yet. A topic of
     which it was given the end stays in its cursor as such, as long as it lingers: without that it would be new to the
     reader when it returns.
 
@@ -346,7 +346,7 @@ class PatternSubscription(SeveralTopics):
 
     def key(self) -> object:
         """As the base says."""
-        # A tuple also where none has ended: readers of named topics have the same places with another cursor.
+        # A tuple even if none has ended: readers of named topics have the same places with another cursor.
         return super().key(), tuple(self._over), self._incomplete
 
     def is_incomplete(self) -> bool:

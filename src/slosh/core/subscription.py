@@ -33,7 +33,7 @@ class Batch:
         place: where it stands after this, in one topic.
         is_part: whether more waits for the reader, for which this portion had no room.
         ended: whether all that the reader reads has ended, and it has got all of it.
-        incomplete: whether topics are left out that its patterns take in.
+        incomplete: whether topics are left out that its patterns match.
     """
 
     __slots__ = ("before", "cursor", "ended", "incomplete", "is_part", "parts", "place", "several", "starred")
@@ -85,7 +85,7 @@ class Subscription:
     """A reader's places. They move when `advance` is told to, and never otherwise.
 
     Attributes:
-        place: in the one topic, `NO_PLACE` where there are several. Readers at one place mostly have the very same
+        place: in the one topic, `NO_PLACE` if there are several. Readers at one place mostly have the very same
             object, because what moves them there is made once for all: they are told apart by it, and by `key` else.
     """
 
@@ -108,7 +108,7 @@ class Subscription:
         """Let `watcher` go, at the time `now`, seconds. It may have gone already, or never have watched."""
 
     def leave_soon(self, watcher: Watcher, now: float) -> None:
-        """As `leave`, in a later turn where this one has no room for that.
+        """As `leave`, in a later turn if this one has no room for that.
 
         Until then it may be woken for nothing, and counts as a watcher.
         """
@@ -150,7 +150,7 @@ class Subscription:
         """
 
     def is_incomplete(self) -> bool:
-        """Whether topics are left out that the reader's patterns take in, because it has as many as it may come to."""
+        """Whether topics are left out that the reader's patterns match, because it has as many as it may come to."""
         return False
 
     def on_incomplete(self, tell: Callable[[], None]) -> None:
@@ -164,7 +164,7 @@ class Subscription:
     def look(self, sift: Sift, max_bytes: int) -> bool:
         """Let `sift` look at what `read` of at most `max_bytes` bytes is going to need, as far as this turn has room.
 
-        False where it has none left: call again in another turn.
+        False if it has none left: call again in another turn.
         """
 
     @abstractmethod
@@ -273,7 +273,7 @@ class OneTopic(Subscription):
 
 
 def look_at(hub: Hub, sift: Sift, topic: Topic, place: Place) -> bool:
-    """Let `sift` look at what is behind `place`. False where the turn has no room left for all of it."""
+    """Let `sift` look at what is behind `place`. False if the turn has no room left for all of it."""
     before = sift.spent
     is_done = sift.go_on(topic, place.offset, max(hub.room, 1))
     hub.room -= sift.spent - before

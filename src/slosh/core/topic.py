@@ -114,7 +114,7 @@ class Topic:
         ended: whether a publisher has ended it: nothing comes behind `last`. It lingers as any other does.
         share: that of the client that created it; see `Hub.opener`.
         kind: its class, whose settings hold for it.
-        rollups: its history; None where there is none.
+        rollups: its history; None if there is none.
         ages: whether the hub looks at it when its oldest message is too old.
     """
 
@@ -174,7 +174,7 @@ class Topic:
         return len(self.watchers) + self.joining
 
     def append(self, messages: Sequence[bytes], now: float, queue: int, queue_bytes: int, wall: int = 0) -> int:
-        """Put `messages` at the end and let the oldest fall off where the ring is full.
+        """Put `messages` at the end and let the oldest fall off if the ring is full.
 
         Args:
             messages: in their order.
@@ -253,7 +253,7 @@ class Topic:
             self._messages[slot] = b""
             self.first += 1
         count = self.last - self.first + 1
-        if len(self._messages) > _SPARE + 4 * count:  # Else it would hold on to the places that it once needed.
+        if len(self._messages) > _SPARE + 4 * count:  # Otherwise it would hold on to the places that it once needed.
             self._arrivals = [self._arrivals[self._slot(each)] for each in range(self.first, self.last + 1)]
             self._messages = self.after(self.first - 1)
             self._base = self.first
@@ -280,7 +280,7 @@ class Topic:
 
     @property
     def fallen(self) -> float:
-        """When the newest message that fell off had arrived, seconds; `-inf` where none did, `inf` if not known."""
+        """When the newest message that fell off had arrived, seconds; `-inf` if none did, `inf` if not known."""
         return self._fallen
 
     def arrivals(self) -> list[Arrival]:
@@ -340,7 +340,7 @@ class Topic:
         """The messages kept whose offset is greater than `offset`, oldest first. Costs what it gives.
 
         Args:
-            most: give only the oldest so many, 0 for all.
+            most: give only this many of the oldest, 0 for all.
         """
         kept, last = self._messages, self.last
         start = max(offset + 1, self.first)
@@ -362,7 +362,7 @@ class Topic:
     def has_forgotten_since(self, time: float) -> bool:
         """Whether a message that arrived at `time` (seconds), before which no message kept arrived, has fallen off.
 
-        Where it is not known when those arrived that fell off, one may have.
+        If it is not known when those arrived that fell off, one may have.
         """
         return self.first > 1 and self._fallen >= time
 

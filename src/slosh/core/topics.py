@@ -1,4 +1,4 @@
-"""The topics of a hub by their names: one by its name, those that a pattern takes in, those behind a name in order."""
+"""The topics of a hub by their names: one by its name, those that a pattern matches, those behind a name in order."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
@@ -45,10 +45,10 @@ class Topics:
         self._walked = None
 
     def matching(self, patterns: tuple[str, ...], now: float, most: int, walk: Walk) -> list[Topic]:
-        """The active topics that one of `patterns` takes in at the time `now`, seconds, each once.
+        """The active topics that one of `patterns` matches at the time `now`, seconds, each once.
 
         Args:
-            most: stop when there are more than so many, 0 for never.
+            most: stop when there are more than this many, 0 for never.
             walk: what the request may walk.
 
         Raises:

@@ -8,7 +8,7 @@ The rules of this file:
   of a poll, and a thousand of them cost one look at how long the topic lingers.
 * No watcher is woken for nothing: one that registers between an `append` and its `flush` at the place behind the
   message waits for the next one.
-* Watchers of a large answer are woken as far as their turn has room for so many bytes: what is written is made once
+* Watchers of a large answer are woken as far as their turn has room for this many bytes: what is written is made once
   for all, and copied for each.
 * Three kinds of work have room of their own in each turn, so that none of them waits for another: topics with few
   watchers, crowds, and what was put off.

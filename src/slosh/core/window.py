@@ -18,7 +18,7 @@ class Window:
 
     Args:
         span: how far back it is to reach, seconds.
-        points: how many steps there are at most. There are fewer where steps of that length make the span already: a
+        points: how many steps there are at most. There are fewer if steps of that length make the span already: a
             step is no shorter than a bucket.
         now: Unix milliseconds.
 
@@ -56,7 +56,7 @@ def known_since(series: Series, window: Window) -> int:
 def work_out_columns(series: Series, window: Window) -> tuple[int, dict[str, object]]:
     """The columns of a series within a window: of each step how many numbers came, the least, the greatest, the mean.
 
-    Gives how many buckets were gone over besides. Where no number came the count is 0, and the others are None.
+    Gives how many buckets were gone over besides. If no number came the count is 0, and the others are None.
     """
     series.close()
     level = series.level_for(window.span)

@@ -79,7 +79,7 @@ class TopicFacts(NamedTuple):
         watchers: how many watch it, wherever they are.
         newest: offset of its newest message.
         age: how long it has been alive, seconds.
-        rate: messages a second, of late.
+        rate: messages a second, recently.
         ended: whether a publisher has ended it.
     """
 
@@ -101,7 +101,7 @@ class WatcherCount(NamedTuple):
     """The watchers of a topic.
 
     Attributes:
-        watchers: how many, wherever they are, and also where only patterns take the topic in.
+        watchers: how many, wherever they are, and even if only patterns take the topic in.
         ended: whether a publisher has ended it.
     """
 
@@ -142,7 +142,7 @@ class Engine:
 
     * `name` is a sound name (`check_name`), and `now` the time on the event loop's clock, seconds.
     * Nothing but `start` raises. A refusal is given to the callback, as one of these errors: `EngineUnreachable`,
-      `EngineBusy`, `EngineFull` or `EngineFailed` where the place of the messages is the reason, and `Draining` where
+      `EngineBusy`, `EngineFull` or `EngineFailed` if the place of the messages is the reason, and `Draining` if
       another process has taken over the topics, all of which a client may try again; beside them those that a method
       names.
     * A callback may be called before the method returns. Do not rely on either: have everything that it needs ready
@@ -153,9 +153,9 @@ class Engine:
     """
 
     page: ClassVar[int] = 1 << 60
-    """Topics to ask `list_topics` for at a time, where all are wanted."""
+    """Topics to ask `list_topics` for at a time, if all are wanted."""
     knows_all: ClassVar[bool] = False
-    """Whether a topic that the hub does not have is active nowhere. Where not, a publish heeds `hub.opener` and
+    """Whether a topic that the hub does not have is active nowhere. If not, a publish heeds `hub.opener` and
     `hub.used_up` as they are when it is called."""
 
     def __init__(self, hub: Hub) -> None:
@@ -163,7 +163,7 @@ class Engine:
 
     @property
     def forgotten_keys(self) -> int:
-        """Idempotency keys that were forgotten before their time, because there were too many; none where none is."""
+        """Idempotency keys that were forgotten before their time, because there were too many; none if none is."""
         return 0
 
     @abstractmethod
@@ -183,7 +183,7 @@ class Engine:
 
     @abstractmethod
     def trouble(self) -> SloshError | None:
-        """Why a publish has no chance to be taken just now; None where it has."""
+        """Why a publish has no chance to be taken just now; None if it has."""
 
     def ready(self) -> bool:
         """Whether a publish has a chance to be taken just now."""
@@ -197,12 +197,12 @@ class Engine:
         key: str = "",  # noqa: ARG002
         client: str = "",  # noqa: ARG002
     ) -> Published | SloshError | None:
-        """As `publish`, where it can be told at once what becomes of it.
+        """As `publish`, if it can be told at once what becomes of it.
 
         The usual publish goes this way, with nothing made for it.
 
         Returns:
-            What `publish` would give its callback; nothing more is to be done. None where that takes longer, and
+            What `publish` would give its callback; nothing more is to be done. None if that takes longer, and
             nothing has changed: call `publish` with the same arguments.
         """
         return None
@@ -215,7 +215,7 @@ class Engine:
         """Whether a publish to topic `name` would be refused with `NoWatchers`, as far as that is known at once.
 
         Returns:
-            True where it is sure: the caller must not look at the messages, but refuse them. Readers of patterns have
+            True if it is sure: the caller must not look at the messages, but refuse them. Readers of patterns have
             been told, as by a publish. False says nothing; publish.
         """
         return False
@@ -236,23 +236,23 @@ class Engine:
         """Put `messages`, each one JSON value, into topic `name` at the time `now`, seconds.
 
         Args:
-            messages: as they are to be stored, checked before. None are allowed where the topic is opened or ended. To
+            messages: as they are to be stored, checked before. None are allowed if the topic is opened or ended. To
                 end without a message a topic that has ended changes nothing, and is answered as the first time.
             done: called with what became of it. Beside the errors of the class: `NoWatchers`, `TopicEnded`,
-                `MemoryFull`, and where it would create a topic `TooManyTopics`, or the one in `hub.used_up`.
+                `MemoryFull`, and if it would create a topic `TooManyTopics`, or the one in `hub.used_up`.
                 With `EngineUnreachable` the messages may have been taken all the same: pass a `key`, and publish again
                 with it.
             opens: make the topic active before, as `open` does for a reader.
             ends: end it behind the messages, in the same step.
             key: an idempotency key: a publish that was taken with the same key less than five minutes ago is
                 answered as it was then, and nothing is taken. Empty for none.
-            client: for whom the key counts, where an engine forgets keys because there are too many; empty for all
+            client: for whom the key counts, if an engine forgets keys because there are too many; empty for all
                 those together whom nothing tells apart.
         """
 
     @abstractmethod
     def find_open(self, name: str, now: float) -> Topic | None:
-        """As `open`, for a topic that can be given at once; None where it cannot, and `open` has to be asked.
+        """As `open`, for a topic that can be given at once; None if it cannot, and `open` has to be asked.
 
         The usual poll goes this way, with nothing made for it. Afterwards it is as if `opened` had been called: call
         `hub.watch` in the same turn, and no `unopen`.
@@ -281,14 +281,14 @@ class Engine:
     def look(
         self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
     ) -> None:
-        """Give topic `name`, `fresh` as `open` has it, or None where it is not active, and create nothing.
+        """Give topic `name`, `fresh` as `open` has it, or None if it is not active, and create nothing.
 
         What is given is for reading only, in the same turn. Do not watch it, and call no `unopen`.
         """
 
     @abstractmethod
     def gather(self, patterns: Sequence[str], now: float, done: Callable[[SloshError | None], None]) -> None:
-        """Have the hub know every active topic that one of `patterns` takes in.
+        """Have the hub know every active topic that one of `patterns` matches.
 
         The reader must call `hub.listeners.follow` in the same turn as `done` when it wants to hear of those to come.
 
@@ -299,7 +299,7 @@ class Engine:
 
     @abstractmethod
     def count_watchers(self, name: str, now: float, done: Callable[[WatcherCount | SloshError], None]) -> None:
-        """Tell how many watch topic `name`, also where only patterns do. Nothing is created by the question.
+        """Tell how many watch topic `name`, even if only patterns do. Nothing is created by the question.
 
         Args:
             done: called with the number, 0 also for a topic that is not active, or with an error of the class.
@@ -317,7 +317,7 @@ class Engine:
         """Tell `listener`, once, when topic `name` is watched next, wherever that is.
 
         A topic that is watched already is not told of: ask `count_watchers` too. Call `unexpect` when the listener
-        gives up, also where it was told meanwhile.
+        gives up, even if it was told meanwhile.
         """
 
     @abstractmethod

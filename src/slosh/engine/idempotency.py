@@ -6,7 +6,7 @@ The rules of this file:
   refusal stored nothing, so the same key may try again.
 * Answers that are too old are forgotten a few at a time, when publishes with keys come, so that very many that were
   kept together are not forgotten in one turn. Until then each says by its time that it is too old.
-* Each key counts for the client that sent it first. Where there are too many, the client that has the most loses its
+* Each key counts for the client that sent it first. If there are too many, the client that has the most loses its
   oldest. So one client alone may have all of them, and beside others it pushes out its own.
 """
 
@@ -55,7 +55,7 @@ class _Client:
         return name
 
     def leave_over(self, name: str) -> None:
-        """Count a key no more, which stays where it is. Where the same key counts again it stands behind that."""
+        """Count a key no more, which stays where it is. If the same key counts again it stands behind that."""
         if self._left_over is None:
             self._left_over = {}
         self._left_over[name] = self._left_over.get(name, 0) + 1
@@ -93,7 +93,7 @@ class Replays:
         self._at_once = at_once
         self._answers: dict[str, _KeptAnswer] = OrderedDict()  # the oldest first
         self._clients: dict[str, _Client] = {}  # by address
-        # By how many keys they have, as far as the greatest such number; None where no client has so many.
+        # By how many keys they have, as far as the greatest such number; None if no client has so many.
         self._by_count: list[dict[_Client, None] | None] = [None]
         self._next = math.inf  # before that time nothing is to be forgotten
         self.forgotten = 0

@@ -88,7 +88,7 @@ class MemoryEngine(Engine):
         return published
 
     def _is_full_for(self, topic: Topic, messages: Sequence[bytes], now: float) -> SloshError | None:
-        """Why there is no memory for `messages`; None where there is."""
+        """Why there is no memory for `messages`; None if there is."""
         budget = self.hub.budget
         size = len(messages[0]) if len(messages) == 1 else sum(map(len, messages))
         if budget.held + size + EACH * len(messages) <= budget.most:  # which is all that the usual publish asks

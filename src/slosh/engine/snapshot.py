@@ -6,7 +6,7 @@ The rules of this file:
 * Times are seconds before the snapshot was made, because a clock that nobody sets back begins anywhere.
 * The other process has its own settings: rings are cut to its bounds, and topics beyond its `max_topics` are left out.
 * Watchers are not in it, for they are connections. Each topic lingers from when it was put back, as after a GET.
-* The series of a history come behind the topic, so many in a part that it stays small. The settings of the other
+* The series of a history come behind the topic, this many in a part that it stays small. The settings of the other
   process say how much of them it keeps.
 """
 
@@ -36,7 +36,7 @@ class TopicState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
         last: offset of the newest message.
         ended: whether a publisher has ended it.
         opener: for whom it counts; see `Hub.opener`.
-        fallen: seconds since the newest of the messages had arrived that fell off; `inf` where none did, `-inf` if that
+        fallen: seconds since the newest of the messages had arrived that fell off; `inf` if none did, `-inf` if that
             is not known.
         messages: those that are kept, the oldest first.
         arrivals: how many of them arrived together, how many seconds ago, and when in Unix milliseconds.

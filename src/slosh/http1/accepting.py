@@ -9,7 +9,7 @@ The rules of this file:
   Its socket is put aside, unread, and becomes a connection when no others wait. At most `MOST_ASIDE` are, and one more
   closes the oldest.
 * Some are accepted at a time, and one call of the system tells which of their clients have sent their end.
-* A connection needs no socket object beside its transport; where the loop takes a descriptor alone, none is made, since
+* A connection needs no socket object beside its transport; if the loop takes a descriptor alone, none is made, since
   that costs as much as the accepting.
 * Each of them takes a descriptor. Beyond `max_connections`, which the system's bound is shared out for, nothing is put
   aside and no more is accepted than the loop accepts: those connections are refused one by one.
@@ -44,7 +44,7 @@ _FEW: Final = 4
 _AT_ONCE: Final = 8
 """Connections that are accepted before they are begun, and the clock is looked at again."""
 _ENDED: Final = getattr(select, "POLLRDHUP", 0)
-"""The client has sent its end (Linux, poll(2)); 0 where the system does not tell that."""
+"""The client has sent its end (Linux, poll(2)); 0 if the system does not tell that."""
 
 
 def find_ended(numbers: list[int]) -> dict[int, bool]:
@@ -80,7 +80,7 @@ class Place:
         self.tells_ended = _ENDED != 0 and listener.family != socket.AF_UNIX
 
     def accept(self, most: int, first_spare: int) -> list[int]:
-        """The descriptors of some connections; fewer than `most` where no more wait, or one of them is a spare one."""
+        """The descriptors of some connections; fewer than `most` if no more wait, or one of them is a spare one."""
         numbers: list[int] = []
         for _ in range(most):
             try:
@@ -237,8 +237,8 @@ class Accepting:
             os.close(number)
 
     def _begin(self, connect: Callable[[], asyncio.Protocol], accepted: socket.socket) -> bool:
-        """Begin a connection. False where the loop did not take it; the caller must close it then."""
-        # A task would take its first step in the next turn, which is long where many clients are busy.
+        """Begin a connection. False if the loop did not take it; the caller must close it then."""
+        # A task would take its first step in the next turn, which is long if many clients are busy.
         beginning = self._state.loop.connect_accepted_socket(connect, accepted)
         try:
             self._beginning.append((beginning.send(None), beginning))

@@ -59,9 +59,9 @@ class AccessLog:
         """The request on `connection`, if one is to be logged, has been answered.
 
         Args:
-            answer: as it was written; empty where a stream ends, or the client has gone.
+            answer: as it was written; empty if a stream ends, or the client has gone.
             token: the name of the client's token, never the token; empty for none.
-            status: of an answer whose last part this is; None where it says so itself, or had no end.
+            status: of an answer whose last part this is; None if it says so itself, or had no end.
         """
         begun = self._begun.pop(connection, None)
         if begun is None:

@@ -34,7 +34,7 @@ AT_A_TIME: Final = 2
 BEGUN_AT_A_TIME: Final = 4
 """Connections that go on to TLS, or to HTTP, in one turn."""
 _PAUSE: Final = 1.0
-"""Seconds until accepting is tried again where the system had nothing for it."""
+"""Seconds until accepting is tried again if the system had nothing for it."""
 _LINGER: Final = 1.0
 """Seconds in which a client may read why it was refused."""
 _HELLO: Final = 0x16
@@ -215,7 +215,7 @@ class _Arrival:
         self._hand_over()
 
     def _read_header(self) -> bool:
-        """Take the PROXY header off the socket. False while it is not whole, or where it is none."""
+        """Take the PROXY header off the socket. False while it is not whole, or if it is none."""
         seen = self._socket.recv(MOST, socket.MSG_PEEK)
         if not seen:
             self.drop()
@@ -250,7 +250,7 @@ class _Arrival:
         self._expire_in(_LINGER)
 
     def _hand_over(self) -> None:
-        """Let HTTP begin in its turn, behind TLS where that is spoken here."""
+        """Let HTTP begin in its turn, behind TLS if that is spoken here."""
         self._arrivals.server.loop.remove_reader(self._socket.fileno())
         self._arrivals.begin_soon(self)
 

@@ -24,7 +24,7 @@ def fits(length: int, limit: int) -> bool:
 
 
 def check_size(length: int, limit: int, bound: str, *, is_declared: bool = False) -> None:
-    """Refuse a body, or a part of one, of `length` bytes where `limit` are allowed, by the setting `bound`.
+    """Refuse a body, or a part of one, of `length` bytes if `limit` are allowed, by the setting `bound`.
 
     Args:
         is_declared: whether `length` is that of the whole body, as its head says, so that the error may tell it.

@@ -42,7 +42,7 @@ class Connection(Wire):
         phase: what it is doing; one of `phases.py`.
         fits: whether its descriptor is known to be none of the spare ones (`ServerState.first_spare`).
         closing: the `Connection` line that the present answer needs unless the server is shutting down, often none.
-        grant: with which the present request was begun; None where there are no rules.
+        grant: with which the present request was begun; None if there are no rules.
     """
 
     __slots__ = (
@@ -85,7 +85,7 @@ class Connection(Wire):
         self.grant: Grant | None = None
         # While the request is held.
         self._exchange: Exchange | None = None
-        self._worker: Exchange | None = None  # it, where it goes on in the next turn
+        self._worker: Exchange | None = None  # it, if it goes on in the next turn
         # From the last answer to the end of the connection.
         self._lingering: Lingering | None = None
 
@@ -108,7 +108,7 @@ class Connection(Wire):
 
     @property
     def held_action(self) -> object | None:
-        """The action of a request that is held; None where none is."""
+        """The action of a request that is held; None if none is."""
         return self._action if self._exchange is not None else None
 
     @property
@@ -123,7 +123,7 @@ class Connection(Wire):
 
     @property
     def held_topic(self) -> str:
-        """The topic of a request that is held, where its action serves others as well; empty else."""
+        """The topic of a request that is held, if its action serves others as well; empty else."""
         return self._exchange.topic() if self._exchange is not None else ""
 
     def connection_field(self) -> bytes:
@@ -133,10 +133,10 @@ class Connection(Wire):
     # Called by an action or an exchange to answer.
 
     def refuse(self, error: SloshError, variable: object | None = None, begun: bytes = b"") -> None:
-        """Answer with an error, and close the connection where the error says so.
+        """Answer with an error, and close the connection if the error says so.
 
         Args:
-            variable: what the variable part of the head means, where it has one.
+            variable: what the variable part of the head means, if it has one.
             begun: the beginning of a request whose head was not read.
         """
         raise NotImplementedError
@@ -152,8 +152,8 @@ class Connection(Wire):
 
         Args:
             close: whether there is no next, because only the connection's end is the end of this answer.
-            now: the time, seconds, where the caller has looked at the clock already.
-            status: of the answer, where `response` is only the end of it and it is no stream.
+            now: the time, seconds, if the caller has looked at the clock already.
+            status: of the answer, if `response` is only the end of it and it is no stream.
         """
         head = self._head
         # Nothing of a request is kept while the connection is idle.
@@ -266,7 +266,7 @@ class Connection(Wire):
         return self._exchange
 
     def admit(self, head: bytes, *, is_probe: bool) -> None:
-        """Read the one request of a connection beyond `max_connections`, or refuse it where it is no probe's."""
+        """Read the one request of a connection beyond `max_connections`, or refuse it if it is no probe's."""
         raise NotImplementedError
 
     def take_turn(self) -> None:
@@ -296,7 +296,7 @@ class Connection(Wire):
             self._transport.resume_reading()
 
     def _deadline_in(self, seconds: float) -> None:
-        """Let the deadline be in so many seconds, 0 for never."""
+        """Let the deadline be in this many seconds, 0 for never."""
         self.set_deadline(self.server.now() + seconds if seconds else math.inf)
 
     def _hold_timer(self) -> None:
@@ -338,6 +338,6 @@ class Connection(Wire):
         if not self.is_encrypted:  # TLS has no half of a connection; it is ended as a whole, after the same pause.
             with suppress(OSError):  # A client that has sent a reset is found by the reading; asyncio raises it here.
                 transport.write_eof()
-        if not self._stalled:  # Else it has its write_timeout; `resume_writing` sets this deadline then.
+        if not self._stalled:  # Otherwise it has its write_timeout; `resume_writing` sets this deadline then.
             self._untaken = 0
             self._deadline_in(PAUSE)

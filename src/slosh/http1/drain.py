@@ -21,7 +21,7 @@ _PORTION: Final = 100
 async def drain(server: ServerState, seconds: float) -> None:
     """End all connections within `seconds`; whatever is left then is cut.
 
-    Where a successor serves already its clients need not be kept from coming at once: each moment that one is held here
+    If a successor serves already its clients need not be kept from coming at once: each moment that one is held here
     it hears nothing of what is published there. A connection on which nothing has come has some time more: a request
     may be on its way, since it was accepted a moment ago, while nobody could see that there was another server.
     """

@@ -19,7 +19,7 @@ class Exchange(Watcher):
     """Whether what the client sends from here on is meant for it, and is no HTTP any more."""
 
     def topic(self) -> str:
-        """The topic that it is about, where an action serves heads with another name in them; empty else."""
+        """The topic that it is about, if an action serves heads with another name in them; empty else."""
         return ""
 
     def end(self) -> None:

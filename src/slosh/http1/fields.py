@@ -8,7 +8,7 @@ The rules of this file:
 * A field that is in neither `READ` nor `LATE` is checked like any, and then forgotten: nothing of it is decoded, copied
   or remembered. `Head.all` refuses to tell of a field that is not listed, so none can be read by mistake.
 * There are two readers, which a test compares with each other and with llhttp. Compiled, `scan_bytes` looks at each
-  byte once and makes no object for a field that is not read. Where Python runs the source, a loop over bytes would cost
+  byte once and makes no object for a field that is not read. If Python runs the source, a loop over bytes would cost
   ten times as much as `scan_lines`, which leaves the loops to the methods of `bytes`. Compiled code calls these as
   Python does, and `find` alone costs as much as a loop over a hundred bytes.
 """
@@ -66,7 +66,7 @@ _IS_COMPILED: Final = is_compiled()
 
 
 def find_end(data: bytes, at: int) -> int:
-    """Where the head that begins at `at` ends, behind its empty line; 0 where it is not there as a whole."""
+    """Where the head that begins at `at` ends, behind its empty line; 0 if it is not there as a whole."""
     if _IS_COMPILED:
         return find_end_in_bytes(data, at)
     found = data.find(b"\r\n\r\n", at)
@@ -102,7 +102,7 @@ def scan(block: bytes, max_fields: int, read: list[bytes], late: list[bytes]) ->
         late: gets the names and values of those in `LATE`.
 
     Returns:
-        Where the fields begin, behind the request line; 0 where a field is none, or there are too many.
+        Where the fields begin, behind the request line; 0 if a field is none, or there are too many.
     """
     if _IS_COMPILED:
         return scan_bytes(block, max_fields, read, late)

@@ -38,7 +38,7 @@ class Action:
     refused wherever there are rules."""
 
     def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - most need none, or say more
-        """Whether `rights` are enough for a request with this variable part, None where it has none.
+        """Whether `rights` are enough for a request with this variable part, None if it has none.
 
         It is asked before the engine is, so that nothing of a topic shows in the answer, nor in its time.
         """
@@ -59,11 +59,11 @@ class Action:
         *,
         asks_first: bool,  # noqa: ARG002
     ) -> SloshError | None:
-        """The error, where a request will be refused whatever its body; None where that is not known yet.
+        """The error, if a request will be refused whatever its body; None if that is not known yet.
 
         Args:
             asks_first: whether the client waits for a 100 before it sends the body (RFC 9110 §10.1.1). The request is
-                refused with the error then; else only where it is one of rights or rates.
+                refused with the error then; else only if it is one of rights or rates.
         """
         return None
 
@@ -78,7 +78,7 @@ class Action:
     def understand(self, part: bytes) -> object | None:  # noqa: ARG002 - most have no such part
         """What `part` means, for `run_with`, where it stands in the head in place of the variable part.
 
-        None where the head has to be parsed with it: `part` may be anything (see `Application.split`).
+        None if the head has to be parsed with it: `part` may be anything (see `Application.split`).
         """
         return None
 
@@ -103,13 +103,13 @@ class Application:
         return False
 
     def pick_cookies(self, late: list[bytes]) -> list[bytes]:  # noqa: ARG002 - most look at none
-        """What `route` looks at of the cookies, where `reads_cookies` says that it does.
+        """What `route` looks at of the cookies, if `reads_cookies` says that it does.
 
         Args:
             late: the fields in `fields.LATE`, each name before its value.
 
         Returns:
-            The same for two heads only where it chooses the same action for both.
+            The same for two heads only if it chooses the same action for both.
         """
         return []
 
@@ -129,7 +129,7 @@ class Application:
         """The status, the header lines and the body that tell `error`.
 
         Args:
-            head: of the request; None where it was not read.
+            head: of the request; None if it was not read.
             server: that refuses it.
         """
         return problem(error)
@@ -138,7 +138,7 @@ class Application:
         """Where in a head the part begins and ends that changes with each request: a reader's place, a topic's name.
 
         With anything else in its place the head must be as sound as with what it has now, and the same must be done for
-        it, apart from that. (0, 0) where there is no such part.
+        it, apart from that. (0, 0) if there is no such part.
         """
         return 0, 0
 
@@ -147,11 +147,11 @@ class ByTrust(Action):
     """What is done for a request in which somebody in front of us says something of the URL: it counts from some alone.
 
     Attributes:
-        other: what is done where the peer is no trusted proxy.
+        other: what is done if the peer is no trusted proxy.
 
     Args:
-        trusted: where the peer is a trusted proxy.
-        other: where it is not; of the same kind, and apart from the answer's header lines the same.
+        trusted: if the peer is a trusted proxy.
+        other: if it is not; of the same kind, and apart from the answer's header lines the same.
     """
 
     __slots__ = ("_trusted", "body_bound", "fields", "max_body", "other", "takes_time")

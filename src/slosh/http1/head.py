@@ -74,7 +74,7 @@ class Head:
         query: what came after the `?`, as it came.
         minor: the minor version of HTTP/1.
         closing: the `Connection` line that an answer needs, often none (RFC 9112 §9.3).
-        length: of the body, bytes; `CHUNKED`; 0 where there is none.
+        length: of the body, bytes; `CHUNKED`; 0 if there is none.
         keeps_alive: whether the client wants to use the connection again (RFC 9112 §9.3).
         expects_continue: whether it waits for a 100 before it sends the body (RFC 9110 §10.1.1).
         is_forwarded: whether a proxy says in it for whom it speaks.
@@ -117,7 +117,7 @@ class Head:
         """The head in `raw`, whose request line and fields in `READ` are those of this one.
 
         Raises:
-            BadHttp: its length is none.
+            BadHttp: its length is not valid.
         """
         head = Head(raw, self.method, self.path, self.query, self.minor, self._read, late)
         head.keeps_alive = self.keeps_alive
@@ -143,7 +143,7 @@ class Head:
     def late(self, name: bytes) -> list[bytes]:
         """The values of each field `name` (lower case, one of `LATE`), in their order.
 
-        Do not call it where an action is chosen: the action serves requests in which these fields differ.
+        Do not call it if an action is chosen: the action serves requests in which these fields differ.
         """
         return _find_all(self._late, name)
 
@@ -321,7 +321,7 @@ def _check_same(hosts: list[bytes], authority: bytes, target: bytes) -> None:
 
 
 def _shorten(host: bytes, port: bytes) -> bytes:
-    """A host in lower case, without the port where that is the one that is meant without it."""
+    """A host in lower case, without the port if that is the one that is meant without it."""
     return host.lower().removesuffix(b":").removesuffix(port)
 
 
@@ -339,7 +339,7 @@ def _find_length(head: Head) -> int:
 
 
 def _parse_length(lengths: list[bytes]) -> int:
-    """What the fields Content-Length say, 0 where there is none."""
+    """What the fields Content-Length say, 0 if there is none."""
     if not lengths:
         return 0
     text = lengths[0]

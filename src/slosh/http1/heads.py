@@ -51,7 +51,7 @@ class CachedHead:
         head: for any variable part (see `Application.split`).
         action: for the part that it had when it was parsed; `action.run_with` runs it for another.
         start: where that part stood, 0 for none.
-        after: its bytes from behind that part to its end, all of it where there is none.
+        after: its bytes from behind that part to its end, all of it if there is none.
         weight: bytes that all of it takes in memory, rather too many than too few.
     """
 
@@ -83,7 +83,7 @@ class CachedHead:
         """The same for `block`, another head that asks for the same; `after` and `late` are those of it.
 
         Raises:
-            BadHttp: its length is none.
+            BadHttp: its length is not valid.
         """
         weight = self.weight + _COPIES * (len(after) - len(self.after))
         head = self.head.like(block, late)
@@ -92,7 +92,7 @@ class CachedHead:
     def find_part(self, block: bytes, line_end: int, read: list[bytes]) -> tuple[int, object | None]:
         """Where the variable part ends in a head that asks for the same, and what it means there.
 
-        (0, None) where there is no such part, (-1, None) where the head asks for something else.
+        (0, None) if there is no such part, (-1, None) if the head asks for something else.
 
         Args:
             block: the head.
@@ -113,7 +113,7 @@ class CachedHead:
     def read(self, data: bytes, end: int) -> object | None:
         """What the variable part means in a head like this one that is all of `data` up to `end`.
 
-        None where it differs elsewhere, or the action does not understand it: until then what stands there may be
+        None if it differs elsewhere, or the action does not understand it: until then what stands there may be
         anything, also the end of that head and the beginning of another.
         """
         start = self.start
@@ -138,7 +138,7 @@ class LastHead:
         block: its bytes.
         head: what they mean.
         action: what is done for it.
-        variable: what its variable part means, for `action.run_with`; None where the action was chosen for that part.
+        variable: what its variable part means, for `action.run_with`; None if the action was chosen for that part.
     """
 
     __slots__ = ("action", "block", "head", "variable")
@@ -222,7 +222,7 @@ class HeadMemory:
         self.weight = 0
 
     def __len__(self) -> int:
-        """How many are remembered; those that were used of late count twice."""
+        """How many are remembered; those that were used recently count twice."""
         return len(self._young) + len(self._old)
 
     def recall(self, meaning: bytes) -> CachedHead | None:
@@ -285,7 +285,7 @@ class Heads:
         Both are refused in the same order, so how a head was cut into packets does not change its answer.
 
         Raises:
-            BadHttp: it is none.
+            BadHttp: it is not valid.
             HeadTooLarge: it is longer than `max_head`.
         """
         if is_hopeless(data):
@@ -303,7 +303,7 @@ class Heads:
             known: the last head on this connection.
 
         Returns:
-            0 where `data` is anything else: read it step by step.
+            0 if `data` is anything else: read it step by step.
         """
         latest = self.latest
         length = latest.head.length

@@ -33,7 +33,7 @@ class Lingering:
         self.ends_at = now + PAUSE
 
     def discard(self, size: int, now: float) -> bool:
-        """So many bytes have come. False where they are too many: close the connection then."""
+        """This many bytes have come. False if they are too many: close the connection then."""
         self._left -= size
         self.ends_at = min(now + PAUSE, self._until) if self._left >= 0 else now
         return self._left >= 0

@@ -78,7 +78,7 @@ class HttpConnection(RequestReader):
             self._uncount_address()
         if exchange is not None:
             exchange.lost()
-        self._log_answer(b"")  # where a request was held
+        self._log_answer(b"")  # if a request was held
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -108,7 +108,7 @@ class HttpConnection(RequestReader):
                 self._advance(data)
 
     def _begin(self, data: bytes) -> None:
-        """The first bytes have come. They wait for their turn where the time of this one is over."""
+        """The first bytes have come. They wait for their turn if the time of this one is over."""
         self._is_new = self._waits = False
         turns = self.server.turns
         began = -1.0 if len(data) > MAX_PIPELINED or self.phase >= HELD else turns.begin_first()
@@ -200,10 +200,10 @@ class HttpConnection(RequestReader):
         self._run(action, b"", None)
 
     def admit(self, head: bytes, *, is_probe: bool) -> None:
-        """Take the one request of a connection beyond `max_connections`, or refuse it where it is no probe's.
+        """Take the one request of a connection beyond `max_connections`, or refuse it if it is no probe's.
 
         Args:
-            head: empty where it was not read.
+            head: empty if it was not read.
         """
         self._exchange = None
         self.phase = IDLE
@@ -247,7 +247,7 @@ class HttpConnection(RequestReader):
                 del server.per_address[address]
 
     def take_turn(self) -> None:
-        """Look at a portion of what was received, unless something stands in its way; wait again where more is left."""
+        """Look at a portion of what was received, unless something stands in its way; wait again if more is left."""
         self._waits = False
         exchange = self._exchange
         if self._stalled and self.phase < CLOSING:

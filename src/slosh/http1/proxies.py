@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* A request reaches us from a peer. Its word on the client behind that peer counts only where the setting
+* A request reaches us from a peer. Its word on the client behind that peer counts only if the setting
   `trusted_proxies` names the peer; everybody else could say anything. The scheme is the exception: it decides about
   the `Secure` of a cookie alone, so a lie harms the liar alone, and it is believed of everybody.
 * Each proxy appends the address that it was reached from (RFC 7239 §5.2), so the list is read from its end. The first
@@ -48,7 +48,7 @@ class Proxies:
         trusted: the setting: addresses and networks with spaces or commas between, and `unix`; or `none`.
 
     Raises:
-        SettingError: one of them is none.
+        SettingError: one of them is not valid.
     """
 
     def __init__(self, trusted: str) -> None:
@@ -68,7 +68,7 @@ class Proxies:
             peer: the address that the connection comes from; nothing for a Unix socket.
 
         Returns:
-            An IP address in its canonical form; nothing where only a Unix socket is known.
+            An IP address in its canonical form; nothing if only a Unix socket is known.
         """
         found, is_trusted = self._look_at(peer)
         found = found or peer
@@ -111,7 +111,7 @@ def is_over_tls(head: Head) -> bool:
 
 
 def find_prefix(head: Head) -> str:
-    """The path that a proxy has cut off in front of ours, such as `/slosh`; nothing where there is none that is sound.
+    """The path that a proxy has cut off in front of ours, such as `/slosh`; nothing if there is none that is sound.
 
     Whether the word of the peer counts has to be asked before it is used.
     """

@@ -32,7 +32,7 @@ class ProxyHeader(NamedTuple):
     """A header.
 
     Attributes:
-        client: the client's address; empty where the proxy speaks for itself.
+        client: the client's address; empty if the proxy speaks for itself.
         length: of the header, bytes.
     """
 
@@ -41,7 +41,7 @@ class ProxyHeader(NamedTuple):
 
 
 def parse_header(data: bytes) -> ProxyHeader | None:
-    """The header that `data` begins with; None where more of it has to come. It looks at `MOST` bytes.
+    """The header that `data` begins with; None if more of it has to come. It looks at `MOST` bytes.
 
     Raises:
         BadProxyHeader: it begins with none.

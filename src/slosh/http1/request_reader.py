@@ -139,7 +139,7 @@ class RequestReader(Connection):
         return is_late
 
     def _look_up(self, block: bytes) -> bool:
-        """Find what is to be done for a head. False where it is refused."""
+        """Find what is to be done for a head. False if it is refused."""
         try:
             self._known = self._heads.look_up(block, self._known)
         except SloshError as error:
@@ -163,7 +163,7 @@ class RequestReader(Connection):
         """Read a body that is not here as a whole yet, or comes in chunks; `data` is its beginning.
 
         Returns:
-            What came behind the body, where that is whole already and the request was run; None otherwise.
+            What came behind the body, if that is whole already and the request was run; None otherwise.
         """
         head, action = latest.head, latest.action
         settings = self.server.settings
@@ -210,7 +210,7 @@ class RequestReader(Connection):
                 self._wait()
             return None
         body, rest, variable = bytes(reader.body), reader.rest, self._variable
-        reader.body.clear()  # Else a large one would be held twice while the request is worked on.
+        reader.body.clear()  # Otherwise a large one would be held twice while the request is worked on.
         self._drop_body()
         self._run(action, body, variable)
         return rest
@@ -239,7 +239,7 @@ class RequestReader(Connection):
         """Do what the request asks for.
 
         Args:
-            variable: what the variable part of its head means; None where the action was chosen for that part.
+            variable: what the variable part of its head means; None if the action was chosen for that part.
         """
         self.phase = ANSWERING
         access_log = self.server.access_log
@@ -303,7 +303,7 @@ class RequestReader(Connection):
             self._reading_paused = True
 
     def _discard(self, size: int) -> None:
-        """So many bytes have come behind the last answer."""
+        """This many bytes have come behind the last answer."""
         if self._lingering is not None and not self._lingering.discard(size, self.server.now()):
             self._leave()
         elif size > MAX_PIPELINED:

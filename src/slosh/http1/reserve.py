@@ -75,7 +75,7 @@ class ReservedExchange(Exchange):
 
 
 def let_in(connection: Connection) -> None:
-    """Wait for what a connection beyond `max_connections` wants; where that is one too many, refuse the oldest."""
+    """Wait for what a connection beyond `max_connections` wants; if that is one too many, refuse the oldest."""
     server = connection.server
     if len(server.reserved) >= RESERVE:
         next(iter(server.reserved)).end()
@@ -85,7 +85,7 @@ def let_in(connection: Connection) -> None:
 def close_oldest(connection: Connection) -> None:
     """Count a connection beyond `max_connections` as leaving; call it before the connection is answered.
 
-    Where that is one too many, the one that has been leaving for the longest is closed.
+    If that is one too many, the one that has been leaving for the longest is closed.
     """
     leaving = connection.server.leaving
     leaving[connection] = None

@@ -22,7 +22,7 @@ STREAMING: Final = (
 )
 """Header lines of every answer that has no end yet."""
 EVENT_STREAM: Final = b"Content-Type: text/event-stream; charset=utf-8\r\n"
-"""The charset is the only one there is, and some clients take another where it is not named."""
+"""The charset is the only one there is, and some clients take another if it is not named."""
 NO_SNIFF: Final = b"X-Content-Type-Options: nosniff\r\n"
 JSON_ANSWER: Final = JSON + NO_STORE + NO_SNIFF
 """Header lines of every answer in JSON: it is kept by no cache, and taken for nothing else by a browser."""
@@ -61,7 +61,7 @@ def render(
         date: the `Date` line.
         fields: the other header lines.
         body: the body; its length goes into the head.
-        connection: the `Connection` line, where there is one.
+        connection: the `Connection` line, if there is one.
         bodiless: whether the body stays away although its length is told, as in answers to HEAD.
     """
     if status in _HAS_NO_BODY:
@@ -75,7 +75,7 @@ def render_stream_head(date: bytes, fields: bytes, *, chunked: bool, connection:
 
     Args:
         chunked: whether the body comes in chunks; else the connection's end is its end (RFC 9112 §6.3).
-        connection: the `Connection` line of one in chunks, where there is one.
+        connection: the `Connection` line of one in chunks, if there is one.
     """
     framing = connection + b"Transfer-Encoding: chunked\r\n" if chunked else CLOSE
     return b"%b%b%b%b\r\n" % (_STATUS_LINES[200], date, fields, framing)

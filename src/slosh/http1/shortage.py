@@ -54,7 +54,7 @@ class Shortage:
         loop: calls back.
 
     Attributes:
-        is_due: whether a look is to come. Call `look_soon` after accepting a client where it is not.
+        is_due: whether a look is to come. Call `look_soon` after accepting a client if it is not.
         found: how often there was none.
     """
 

@@ -46,7 +46,7 @@ class Client(Protocol):
         """Its deadline has come, or was put off meanwhile."""
 
     def drain(self, *, spares_idle: bool = False) -> Exchange | None:
-        """Close where nothing is under way, unless that is spared; else return the exchange that is to be ended."""
+        """Close if nothing is under way, unless that is spared; else return the exchange that is to be ended."""
 
     def forget_head(self) -> None:
         """Parse the next head, whatever is known of those before it."""
@@ -71,12 +71,12 @@ class ServerState:
     Attributes:
         buffered: bytes of bodies that come in and of answers that are not taken, of all connections.
         stalled: clients that take nothing, the one first that has for the longest, and how many bytes each leaves here.
-        counted: connections that count for an address, where that has a bound, and the address.
+        counted: connections that count for an address, if that has a bound, and the address.
         draining: whether the server is shutting down: every answer is the last on its connection.
         has_successor: whether another server has taken over the listening sockets: clients may come back at once.
         downloads: files that are open because their clients have not taken all of them.
-        max_downloads: how many there may be; less than the setting where the system grants fewer files.
-        max_connections: how many there may be; less than the setting where the system grants fewer files.
+        max_downloads: how many there may be; less than the setting if the system grants fewer files.
+        max_connections: how many there may be; less than the setting if the system grants fewer files.
         first_spare: the number from which on descriptors are kept for connections beyond `max_connections`.
         reserved: the exchanges of connections beyond `max_connections` that may still say that they are probes, the
             oldest first.
@@ -89,7 +89,7 @@ class ServerState:
         emptied: done when the last connection has gone; None until `drain` waits for that.
         refused: how often each error was answered, by its code.
         refusal_log: which of them are logged.
-        access_log: which requests are logged; None where none is.
+        access_log: which requests are logged; None if none is.
         closed: how often a connection or a stream was closed for a reason of ours, by the bound's name.
         accepted: connections since the start.
         requests: answered since the start.
@@ -169,9 +169,9 @@ class ServerState:
         """Count a refusal, and log it if one of its kind is due.
 
         Args:
-            head: of the request; None where it was not read.
+            head: of the request; None if it was not read.
             connection: that the request came on.
-            variable: what the variable part of the head means, where it has one.
+            variable: what the variable part of the head means, if it has one.
             begun: the beginning of a request whose head was not read.
         """
         self.refused[error.code] += 1
@@ -213,7 +213,7 @@ class ServerState:
         self.loop.call_at(when, self._expire)
 
     def _expire(self) -> None:
-        """Serve deadlines that have come; where one came long ago, once what clients sent meanwhile is read."""
+        """Serve deadlines that have come; if one came long ago, once what clients sent meanwhile is read."""
         now = self.now()
         if now - self.timers.first() > LATE:
             self.loop.call_at(now + MOMENT, partial(self._serve_due, now))

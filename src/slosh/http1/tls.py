@@ -18,7 +18,7 @@ def make_context(certificate: str, key: str, client_ca: str) -> ssl.SSLContext:
 
     Args:
         certificate: path of the certificate and those that lead to its issuer, PEM.
-        key: path of the private key, PEM; empty where it stands in the same file.
+        key: path of the private key, PEM; empty if it stands in the same file.
         client_ca: path of the certificates whose clients are known by name, PEM; empty for none.
 
     Raises:
@@ -59,7 +59,7 @@ def read_certificate(certificate: Mapping[str, Any] | None) -> tuple[frozenset[s
     """The names in a certificate that was verified, and until when it counts, seconds since 1970.
 
     Args:
-        certificate: as `ssl.SSLSocket.getpeercert` gives it; nothing where there is none.
+        certificate: as `ssl.SSLSocket.getpeercert` gives it; nothing if there is none.
     """
     if not certificate:
         return frozenset(), 0.0

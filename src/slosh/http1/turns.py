@@ -8,11 +8,11 @@ The rules of this file:
 * The first requests of connections have `TURN` seconds of their own in each turn, and wait once these are used up: a
   client that opens a connection for each request sends very many first ones. The time of others does not count,
   or a new client would wait a turn more beside a crowd whose turns are long.
-* Work that may take its time (`Action.takes_time`, and all with more than `SMALL` bytes) waits for its turn also where
-  it comes alone, once this turn of the loop has had its time. Else a thousand connections that send the last byte of a
-  request together would make one turn of a thousand requests.
+* Work that may take its time (`Action.takes_time`, and all with more than `SMALL` bytes) waits for its turn even if
+  it comes alone, once this turn of the loop has used its time. Otherwise a thousand connections that send the last
+  byte of a request together would make one turn of a thousand requests.
 * All connections that wait are served a portion each, and then stand at the end again. Addresses take turns, and the
-  connections of an address take turns among themselves. So a client with very many connections waits for itself; where
+  connections of an address take turns among themselves. So a client with very many connections waits for itself; if
   all come from one address, such as a proxy's, each connection still has its turn.
 * A connection whose client has sent its end waits behind all others: most such clients have gone. One of these is
   served after each `RARELY` others, so that a client that half-closed and reads on gets its answer.
@@ -50,7 +50,7 @@ class TakesTurns(Protocol):
     """A connection that waits for its turn."""
 
     def take_turn(self) -> None:
-        """Do a portion of what waits. Join again where some of it is left."""
+        """Do a portion of what waits. Join again if some of it is left."""
 
     def abandon(self) -> None:
         """That failed: cut the connection."""
@@ -66,7 +66,7 @@ class TakesTurns(Protocol):
     def source(self) -> str:
         """The address that it comes from, of IPv6 the network: the same text for all connections of a client.
 
-        Empty where there is none.
+        Empty if there is none.
         """
 
 
@@ -121,11 +121,11 @@ class Turns:
         return now >= self._until
 
     def is_late(self) -> bool:
-        """Whether what may take its time has to wait. It has not where it comes in its turn, or as a first request."""
+        """Whether what may take its time has to wait. It has not if it comes in its turn, or as a first request."""
         return not self._serves and self.is_over()
 
     def begin_first(self) -> float:
-        """The time, where a first request may be answered in this turn; call `end_first` with it then. Else -1."""
+        """The time, if a first request may be answered in this turn; call `end_first` with it then. Otherwise -1."""
         now = self.clock()
         if not self._is_due:
             self._begin(now)
@@ -149,7 +149,7 @@ class Turns:
             self._gone.popleft().leave_early()
 
     def _next(self) -> TakesTurns | None:
-        """The connection whose turn it is; None where no more wait."""
+        """The connection whose turn it is; None if no more wait."""
         while self._count and (self.taken % RARELY or not self._gone):
             source = next(iter(self._queues))
             queue = self._queues.pop(source)

@@ -132,13 +132,13 @@ class Wire:
         raise NotImplementedError
 
     def drain(self, *, spares_idle: bool = False) -> Exchange | None:
-        """The server shuts down: close where nothing is under way.
+        """The server shuts down: close if nothing is under way.
 
         Args:
             spares_idle: wait for one request more instead: it may be on its way, and its answer is the last.
 
         Returns:
-            The exchange that holds the request, which the caller must end; None where there is none.
+            The exchange that holds the request, which the caller must end; None if there is none.
         """
         raise NotImplementedError
 

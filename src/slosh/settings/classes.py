@@ -104,10 +104,10 @@ def contradictions(tables: Tables, default: Mapping[str, Value], rows: Mapping[s
 
 
 def check_place(pattern: object, before: Iterable[str], where: str) -> None:
-    """See that a class takes in topics, behind the classes before it.
+    """See that a class matches topics, behind the classes before it.
 
     Raises:
-        SettingError: it takes in none.
+        SettingError: it matches none.
     """
     try:
         check_pattern(str(pattern))

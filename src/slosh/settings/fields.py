@@ -40,7 +40,7 @@ def number(  # noqa: PLR0913 - a row of the table, each by its name
     reloads: bool = False,
     of_class: bool = False,
 ) -> int:
-    """A whole number of a row, or a size where `unit` is bytes."""
+    """A whole number of a row, or a size if `unit` is bytes."""
     kind = Kind.BYTES if unit == "bytes" else Kind.NUMBER
     row = {"kind": kind, "unit": unit, "about": about, "group": group, "reloads": reloads}
     row |= {"lowest": lowest, "highest": highest, "zero": zero, "of_class": of_class}

@@ -14,7 +14,7 @@ def contradictions(values: Mapping[str, Any], names: Mapping[str, str], rows: Ma
 
     Args:
         values: a sound value for every setting.
-        names: what a person called a setting who set it ("--max-body", "SLOSH_MAX_BODY"); its plain name where absent.
+        names: what a person called a setting who set it ("--max-body", "SLOSH_MAX_BODY"); its plain name if absent.
         rows: the table, by name.
     """
 

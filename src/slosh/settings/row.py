@@ -48,11 +48,11 @@ class Setting:
         name: as in slosh.toml and in a .tac; `--name` and `SLOSH_NAME` are made from it.
         kind: how text for it is read.
         unit: what a number counts, in words ("messages"); empty for texts.
-        default: the value where nobody says anything.
+        default: the value if nobody says anything.
         about: what it does and, for a bound, what a client sees when it is reached.
         group: the heading it stands under.
         lowest, highest: the bounds of a number, both allowed.
-        zero: what 0, or an empty text, means where that is not plain ("no bound").
+        zero: what 0, or an empty text, means if that is not plain ("no bound").
         choices: the words of a CHOICE.
         is_secret: whether a value may hold a password, so that no message repeats it.
         reloads: whether a running server takes a new value on SIGHUP; the others need a restart.
@@ -169,7 +169,7 @@ def write_refusal(row: Setting, value: object, called: str, wrong: str) -> str:
 
 
 def refused_value(row: Setting, value: object) -> str:
-    """What a refusal shows of a value behind the setting's name: `=8001`, cut where nobody reads on.
+    """What a refusal shows of a value behind the setting's name: `=8001`, cut if nobody reads on.
 
     Nothing of a setting that may hold a password.
     """

@@ -33,7 +33,7 @@ from slosh.settings.row import KIB, MIB, SWITCH, Kind, Setting, write_refusal, w
 from slosh.settings.table import BY_NAME, TABLE, Settings
 
 FILE_NAME: Final = "slosh.toml"
-"""Read from the working directory where no other file is named."""
+"""Read from the working directory if no other file is named."""
 
 ACCESS: Final = "access"
 """The section of slosh.toml, and the keyword of a .tac, that is no row of the table."""
@@ -110,8 +110,8 @@ def load(
 
     Args:
         said: what the command line or the .tac says, by the settings' plain names; None counts as not said.
-        environ: the environment; that of this process where left out.
-        config: path of the TOML file; where None, SLOSH_CONFIG or a slosh.toml in the working directory.
+        environ: the environment; that of this process if left out.
+        config: path of the TOML file; if None, SLOSH_CONFIG or a slosh.toml in the working directory.
         keywords: `said` are keywords of a .tac rather than options of the command line.
 
     Raises:
@@ -148,7 +148,7 @@ def load(
 
 
 def find_mistakes(said: Mapping[str, object], *, config: str | None = None) -> list[str]:
-    """Every mistake in the settings of all sources, each as a sentence; none where `load` takes them.
+    """Every mistake in the settings of all sources, each as a sentence; none if `load` takes them.
 
     Args:
         said, config: as of `load`.
@@ -244,7 +244,7 @@ def _read_one(row: Setting, value: object, called: str) -> str | int | float:
 
 
 def _amount(row: Setting, text: str) -> str | int | float:
-    """The number that a text with a unit stands for; the text itself where it is none."""
+    """The number that a text with a unit stands for; the text itself if it is none."""
     if row.kind is Kind.NUMBER:
         return int(text) if _WHOLE.fullmatch(text.strip()) else text
     if row.kind not in (Kind.SECONDS, Kind.BYTES):
@@ -260,7 +260,7 @@ def _amount(row: Setting, text: str) -> str | int | float:
 
 
 def _hint(given: GivenValue) -> str:
-    """A word more where we know how such a value comes about."""
+    """A word more if we know how such a value comes about."""
     if given.called == "SLOSH_PORT" and str(given.value).startswith("tcp://"):
         return (
             " Kubernetes sets this for a Service that is called slosh: "
@@ -333,7 +333,7 @@ def _read_access(value: object) -> AccessRules | None:
 
 
 def _find_access(file: _File, said: Mapping[str, object]) -> AccessRules | None:
-    """The rules of `[access]`, None where there is no such section. A .tac's keyword wins, as elsewhere."""
+    """The rules of `[access]`, None if there is no such section. A .tac's keyword wins, as elsewhere."""
     table = file.values.pop(ACCESS, None)
     if said.get(ACCESS) is not None:
         return _read_access(said[ACCESS])

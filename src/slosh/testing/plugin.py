@@ -6,7 +6,7 @@
         with slosh.watch("kitchen") as seen:
             seen.wait(1)
 
-pytest finds it by itself where slosh-server is installed. Settings stand in a mark: `@pytest.mark.slosh(queue=10)`.
+pytest finds it by itself if slosh-server is installed. Settings stand in a mark: `@pytest.mark.slosh(queue=10)`.
 """
 
 from collections.abc import Iterator

@@ -40,7 +40,7 @@ class TestingServer:
     """A server in a thread. Start and stop it, or use it in a `with` block.
 
     Args:
-        settings: as of `slosh.Settings`; a free port and no files, where they say nothing else.
+        settings: as of `slosh.Settings`; a free port and no files, if they say nothing else.
 
     Attributes:
         url: its address.
@@ -120,7 +120,7 @@ class TestingServer:
         self._do(lambda: cut(self._state))
 
     def overflow(self, topic: str, lost: int = 1) -> None:
-        """Have each reader of `topic` miss so many messages, as one that is too slow does.
+        """Have each reader of `topic` miss this many messages, as one that is too slow does.
 
         Raises:
             NotSeen: nobody watches the topic, so it has no reader that could miss anything.
@@ -202,7 +202,7 @@ class Seen:
         return self._watch.lost
 
     def wait(self, count: int, timeout: float = PATIENCE) -> list[object]:
-        """Wait until so many messages have come, and give all that have.
+        """Wait until this many messages have come, and give all that have.
 
         Raises:
             NotSeen: they have not come within `timeout` seconds.

@@ -49,7 +49,7 @@ _TOKEN: Final = re.compile(
 _OPEN: Final = (";", "{", ",")
 """No statement ends behind these."""
 _EXPRESSION: Final = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/")
-"""A slash begins one where no value stands before it."""
+"""A slash begins one if no value stands before it."""
 _BEFORE: Final = frozenset([*"(,=:[!&|?{};>\n", "return", "typeof", "case", "in", "of"])
 _TEMPLATE: Final = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{|\Z)", re.DOTALL)
 """Of a template literal, up to its end or to what is put into it."""

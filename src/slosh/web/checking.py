@@ -54,7 +54,7 @@ class Checking(Exchange):
     def __init__(self, connection: Connection, lines: list[bytes]) -> None:
         self.connection = connection
         self._lines = lines
-        self._text: LongText | None = None  # the line that is under way, where it is long
+        self._text: LongText | None = None  # the line that is under way, if it is long
         self.number = 0
         self.is_done = False
 
@@ -74,11 +74,11 @@ class Checking(Exchange):
 
     @abstractmethod
     def explain(self, error: BadJson) -> BadJson:
-        """What is answered where `error` is found in the present line."""
+        """What is answered if `error` is found in the present line."""
 
     @abstractmethod
     def finish(self) -> None:
-        """All lines are checked. Set `is_done` where that was all, else hold the request on.
+        """All lines are checked. Set `is_done` if that was all, else hold the request on.
 
         Raises:
             SloshError: they cannot be accepted.
@@ -91,10 +91,10 @@ class Checking(Exchange):
     # How it goes on.
 
     def start(self) -> None:
-        """Check the first portion, and hold the request where there are more.
+        """Check the first portion, and hold the request if there are more.
 
         Raises:
-            SloshError: a line cannot be accepted, or there is no room for so many bytes.
+            SloshError: a line cannot be accepted, or there is no room for this many bytes.
         """
         connection = self.connection
         size = sum(map(len, self._lines))
@@ -149,7 +149,7 @@ class Checking(Exchange):
                 self._check_text(self._text)
             elif self.number < len(lines):
                 line = lines[self.number]
-                lines[self.number] = b""  # Else it would be held twice where only a part of it is used.
+                lines[self.number] = b""  # Otherwise it would be held twice if only a part of it is used.
                 self.number += 1
                 left -= len(line) + _LINE
                 if line.strip(WHITE_SPACE):

@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* The first of these places that has one counts: `Authorization` (RFC 6750 §2.1), the subprotocol, the query where the
+* The first of these places that has one counts: `Authorization` (RFC 6750 §2.1), the subprotocol, the query if the
   setting allows it, the cookie.
 * The cookie comes with whatever a browser sends, so it counts only for pages of this server and of the origins that the
   setting names. An unsafe request has to say where its page is from, by `Origin` or `Sec-Fetch-Site`. It is no error

@@ -64,7 +64,7 @@ def error_page(error: SloshError, head: Head, *, has_view: bool) -> tuple[int, b
 
 
 def likely_addresses(path: str, *, has_view: bool = True) -> list[str]:
-    """The addresses that `path`, percent-encoded, was most likely meant to be; the path itself where that is one.
+    """The addresses that `path`, percent-encoded, was most likely meant to be; the path itself if that is one.
 
     Whether there is anything is not looked at, so they tell nothing of what exists.
     """

@@ -61,10 +61,10 @@ for _ending, _type in {
 
 
 class DocumentRoot:
-    """A folder whose files are served. Where it is a link, each request goes to where that leads just then.
+    """A folder whose files are served. If it is a link, each request goes to where that leads just then.
 
     Args:
-        folder: an existing folder, None where no files are served.
+        folder: an existing folder, None if no files are served.
     """
 
     def __init__(self, folder: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""What stands between a request and its action where there are rules: who sends it, how often, and with which right.
+"""What stands between a request and its action if there are rules: who sends it, how often, and with which right.
 
 The rules of this file:
 
@@ -49,7 +49,7 @@ _NO_RULES: Final = Grant("public", ALL)
 
 
 def make_authority(settings: Settings) -> Authority | None:
-    """The authority for the rules in the settings, None where there are none.
+    """The authority for the rules in the settings, None if there are none.
 
     Raises:
         SettingError: a file that they name is not sound.
@@ -65,10 +65,10 @@ class GuardedAction(Action):
     __slots__ = ()
 
     def look_again(self, connection: Connection) -> SloshError | None:
-        """Whether the request that `connection` holds may be held on: None where it may.
+        """Whether the request that `connection` holds may be held on: None if it may.
 
         Returns:
-            The error to end it with, where it may not.
+            The error to end it with, if it may not.
         """
         raise NotImplementedError
 
@@ -83,7 +83,7 @@ class Gate:
         SettingError: a file that the rules name is not sound.
 
     Attributes:
-        authority: knows the rights, None where everybody has all.
+        authority: knows the rights, None if everybody has all.
         requests: how many requests each address and each token may send, None for any number.
         messages: how many messages they may publish.
         held: requests that are held.
@@ -166,7 +166,7 @@ class Gate:
         """Count a request for its address.
 
         Args:
-            grant: that requests with this head had before; None where there was none.
+            grant: that requests with this head had before; None if there was none.
 
         Raises:
             TooManyRequests: it is one too many.
@@ -198,7 +198,7 @@ class Gate:
         """A request is held now that was begun with `grant`: see that it ends with it.
 
         Args:
-            counts: whether it is one of those of which a client may have so many; else its answer is being made.
+            counts: whether it is one of those of which a client may have this many; else its answer is being made.
         """
         if counts and self.held.most:
             self.held.add(connection, grant)
@@ -317,13 +317,13 @@ def _with_rate(buckets: Buckets | None, rate: float, burst: float) -> Buckets | 
 
 
 def named(error: SloshError, grant: Grant | None) -> SloshError:
-    """`error`, with the name of the token that was sent, for the log. Where no token was sent nothing is named."""
+    """`error`, with the name of the token that was sent, for the log. If no token was sent nothing is named."""
     if grant is not None and grant.key:
         error.token = grant.name
     return error
 
 
 def find_rights(connection: Connection) -> Rights:
-    """The rights by which the present request may see topics; all where there are no rules."""
+    """The rights by which the present request may see topics; all if there are no rules."""
     grant = connection.grant
     return ALL if grant is None else grant.rights

@@ -1,4 +1,4 @@
-"""What stands before an action where there are rules or rates: each request passes its guard before it is run.
+"""What stands before an action if there are rules or rates: each request passes its guard before it is run.
 
 The rules of this file:
 
@@ -50,7 +50,7 @@ class Guard(GuardedAction):
         self._grant: Grant | None = None  # what the token gave when it was last asked
         self._may_hold = action.may_be_held()
         self._checked: Grant | None = None  # with which the action was allowed,
-        self._checked_for = ""  # and for which topic, where the variable part names one
+        self._checked_for = ""  # and for which topic, if the variable part names one
         self.fields = action.fields
         self.max_body = action.max_body
         self.body_bound = action.body_bound
@@ -84,7 +84,7 @@ class Guard(GuardedAction):
     def refuse_early(self, connection: Connection, variable: object | None, *, asks_first: bool) -> SloshError | None:
         """As the base says.
 
-        A request is counted here where it is refused without its body: a guess at a token costs as much as one that
+        A request is counted here if it is refused without its body: a guess at a token costs as much as one that
         came whole. Any other is counted when its body is here.
         """
         try:
@@ -107,7 +107,7 @@ class Guard(GuardedAction):
         return self._action.find_path(variable)
 
     def look_again(self, connection: Connection) -> SloshError | None:
-        """Whether what is held may be held on. Gives the error where it may not."""
+        """Whether what is held may be held on. Gives the error if it may not."""
         try:
             grant = self._find_grant(connection)
             self._check(grant, connection.held_topic or None)
@@ -170,6 +170,6 @@ class Guard(GuardedAction):
 
 
 def find_guard(connection: Connection) -> Guard | None:
-    """The guard of the present request, which is held; None where there are no rules."""
+    """The guard of the present request, which is held; None if there are no rules."""
     action = connection.held_action
     return action if isinstance(action, Guard) else None

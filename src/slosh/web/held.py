@@ -22,7 +22,7 @@ _LOOKS: Final = 3
 """Requests that are looked at for each that is held: it adds one for its address, and one for its token."""
 
 _MOST_LOOKS: Final = 500
-"""Requests of one client that are looked at where it seems to have too many, some 0.1 ms; the next time the next ones.
+"""Requests of one client that are looked at if it seems to have too many, some 0.1 ms; the next time the next ones.
 So a client that has more and is refused, although one of them has ended just now, is admitted when it asks again."""
 
 

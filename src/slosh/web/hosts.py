@@ -9,7 +9,7 @@ The rules of this file:
 * IP addresses, `localhost` and `*.localhost` are always answered: no DNS entry of a stranger stands behind them
   (RFC 6761 §6.3; dev servers such as Vite and webpack's draw the same line). Health checks ask by address.
 * With the setting `hosts` the names in it are answered besides, and no others. `*` answers all.
-* Without it, a server that listens on loopback alone refuses foreign names, where the client itself came to the
+* Without it, a server that listens on loopback alone refuses foreign names, if the client itself came to the
   server's port: browsers write the port into `Host` unless it is 80. A `Host` with another port, or with none, was
   written for a program in front of this server (nginx, a tunnel), which is reached from elsewhere, and is believed.
 * A client without `Host`, which HTTP/1.0 allows, is no browser.
@@ -35,17 +35,17 @@ class Hosts:
         allowed: the setting: names with spaces or commas between, `*.example.com` for all below one, `*` for any.
         own: the setting `host`, a name or an address.
         has_tls: whether this server itself speaks TLS.
-        direct: the ports that this server listens on, where it listens on loopback alone; else none.
+        direct: the ports that this server listens on, if it listens on loopback alone; else none.
 
     Raises:
-        SettingError: one of the names is none.
+        SettingError: one of the names is not valid.
     """
 
     def __init__(self, allowed: str, own: str = "", direct: Collection[int] = (), *, has_tls: bool = False) -> None:
         self._port = DEFAULT_PORTS["https" if has_tls else "http"]
         names = allowed.replace(",", " ").lower().split()
         self._any = "*" in names or not (names or direct)
-        self._direct = frozenset(() if names else direct)  # where foreign names may still come by another port
+        self._direct = frozenset(() if names else direct)  # if foreign names may still come by another port
         self._names = {_check(name) for name in names if name != "*" and not name.startswith("*.")}
         self._above = (".localhost", *(_check(name)[1:] for name in names if name.startswith("*.")))
         self._names |= {"localhost", own.lower()}

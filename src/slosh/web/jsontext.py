@@ -71,7 +71,7 @@ def check_json(text: bytes, max_depth: int) -> bytes:
 
 def _has_brackets(value: bytes, number: int) -> bool:
     """Whether more than `number` brackets open in `value`, also within strings."""
-    # By what is left without them: where there are few that takes a tenth of the time of `count`, which looks at
+    # By what is left without them: if there are few that takes a tenth of the time of `count`, which looks at
     # each byte by itself before Python 3.13.
     most = number + 1
     return 2 * len(value) - len(value.replace(b"[", b"", most)) - len(value.replace(b"{", b"", most)) > number
@@ -81,7 +81,7 @@ def check_portion(portion: bytes, value: bytes, at: int, before: int, max_depth:
     """See that a portion of `value`, made a text of its own, is JSON; it is UTF-8, and not too deep, already.
 
     Args:
-        at: where the portion would begin in `value`; less than 0 where something was put before it.
+        at: where the portion would begin in `value`; less than 0 if something was put before it.
         before: bytes of white space before `value`.
 
     Raises:
@@ -101,7 +101,7 @@ def indent_of(text: bytes) -> int:
 
 
 def check_utf8(value: bytes, before: int) -> None:
-    """See that `value` is UTF-8. Before it there are so many bytes.
+    """See that `value` is UTF-8. Before it there are this many bytes.
 
     Raises:
         BadJson: it is not.
@@ -127,7 +127,7 @@ def find_brackets(value: bytes) -> bytes:
 
 
 def as_octets(brackets: bytes) -> bytes:
-    """A byte for each eight brackets, with a bit for each that opens; where some are missing at the end they close."""
+    """A byte for each eight brackets, with a bit for each that opens; if some are missing at the end they close."""
     digits = brackets.translate(_AS_DIGITS).ljust(-(-len(brackets) // OCTET) * OCTET, b"0")
     return int(digits or b"0", 2).to_bytes(len(digits) // OCTET, "big")
 
@@ -152,7 +152,7 @@ _PEAKS: Final = [max(climb(octet)) for octet in range(256)]
 
 
 def too_deep(max_depth: int, before: int) -> BadJson:
-    """The error for a message that is nested too deep, with so many bytes of white space before it."""
+    """The error for a message that is nested too deep, with this many bytes of white space before it."""
     return BadJson(f"The message is nested more than {max_depth} deep (max_depth).", before)
 
 

@@ -24,7 +24,7 @@ class LaterAnswer(Exchange):
             self.connection.hold(self)
 
     def settle(self, outcome: object) -> bool:
-        """Take what the engine says. False where there is nothing more to do, because it refused or nobody listens."""
+        """Take what the engine says. False if there is nothing more to do, because it refused or nobody listens."""
         self.is_done = True
         if not self.connection.is_open:
             return False

@@ -5,7 +5,7 @@ The rules of this file:
 * The texts that `check_json` takes are taken, and no others, wherever the text is cut.
 * A portion is made a JSON text of its own: what stands before it is as short as leaves the decoder in the state in
   which the text before the cut would have left it, and what stands behind it ends whatever is open there.
-* It is cut behind a comma that stands in no string; within a string where that is longer than a portion, and there
+* It is cut behind a comma that stands in no string; within a string if that is longer than a portion, and there
   between two characters. Digits and white space can be cut in neither way, and make the portion longer.
 * Brackets and quotes are counted by their bytes, as they are in JSON. In what is none the decoder finds the mistake
   before the cut, so what was counted does not matter.
@@ -125,7 +125,7 @@ class LongText:
         return outer + (b'{"":0,"' if self._in_key else b'{"":"')
 
     def _find_cut(self, clean: bytes) -> int:
-        """Where a portion ends that begins so, less escaped backslashes and quotes; 0 where it has to be longer."""
+        """Where a portion ends that begins so, less escaped backslashes and quotes; 0 if it has to be longer."""
         is_inside = bool((clean.count(_QUOTE) + self._in_string) % 2)
         end, ends_inside = len(clean), is_inside
         while (comma := clean.rfind(b",", 0, end)) >= 0:

@@ -93,7 +93,7 @@ class Origins:
         return "None" if self._has_tls or is_over_tls(head) else ""
 
     def fields(self, head: Head) -> bytes:
-        """The header lines that let the page read the answer, none where it may not or need not."""
+        """The header lines that let the page read the answer, none if it may not or need not."""
         origin = head.first(b"origin")
         if not origin or _is_same(head, origin):
             return b""
@@ -104,7 +104,7 @@ class Origins:
         return field("Access-Control-Allow-Origin", "*") + expose if self._any else b""
 
     def preflight_fields(self, head: Head) -> bytes:
-        """The header lines of the answer to a preflight, none where the page may not."""
+        """The header lines of the answer to a preflight, none if the page may not."""
         fields = self.fields(head)
         if not fields or not head.first(b"access-control-request-method"):
             return fields
@@ -193,7 +193,7 @@ def _is_host(text: str) -> bool:
 
 
 def _normal(origin: str) -> str:
-    """An origin as browsers write it: lower case, and no port where it is the scheme's own (RFC 6454 §6.2)."""
+    """An origin as browsers write it: lower case, and no port if it is the scheme's own (RFC 6454 §6.2)."""
     origin = origin.lower()
     return origin.removesuffix(_DEFAULT_PORTS.get(origin.partition("://")[0], ""))
 

@@ -74,7 +74,7 @@ def route_pages(engine: Engine, readers: ReaderState, head: Head, max_body: int)
 
 
 def route_view(head: Head, ancestors: str, max_body: int) -> Action:
-    """The viewer, for a path under `/view/`, and the list of topics where nothing follows.
+    """The viewer, for a path under `/view/`, and the list of topics if nothing follows.
 
     The page is the same whatever follows, which its script reads.
 
@@ -87,7 +87,7 @@ def route_view(head: Head, ancestors: str, max_body: int) -> Action:
 
     Raises:
         BadTopic, BadRequest: what follows is no topic, pattern or list of them, as for `/topics/`.
-        BadQuery: `span` or `key` is none.
+        BadQuery: `span` or `key` is not valid.
         MethodNotAllowed: it is only looked at.
     """
     _check_method(head)
@@ -194,7 +194,7 @@ class ViewPage(Action):
 
 @lru_cache(maxsize=64)
 def _load_page(page: Path, depth: int) -> Asset:
-    """A page for names with so many slashes."""
+    """A page for names with this many slashes."""
     text = without_indentation(page.read_text(encoding="utf-8"))
     return pack("text/html; charset=utf-8", text.replace('="../', '="../' + "../" * depth).encode())
 

@@ -20,7 +20,7 @@ REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
 
 
 def read_plain_name(part: bytes) -> str | None:
-    """The topic's name that `part` of a request line spells; None where that needs more thought.
+    """The topic's name that `part` of a request line spells; None if that needs more thought.
 
     To read it costs less than to look it up among thousands, and nothing need be remembered.
     """
@@ -43,7 +43,7 @@ def parse_key(head: Head) -> str:
     """The idempotency key of a request, or nothing.
 
     Raises:
-        BadRequest: it is none.
+        BadRequest: it is not valid.
     """
     keys = head.late(KEY)
     if not keys:

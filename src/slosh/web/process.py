@@ -42,7 +42,7 @@ def collect_process() -> Iterator[Metric]:
 
 @lru_cache(maxsize=1)
 def find_start() -> float:
-    """When this process began, Unix seconds; when it was first asked, where the system does not tell."""
+    """When this process began, Unix seconds; when it was first asked, if the system does not tell."""
     try:
         # The name of the program, in brackets, may have spaces in it. The 22nd field is the start, in ticks since boot.
         ticks = int(_STATE.read_bytes().rpartition(b")")[2].split()[19])
@@ -54,7 +54,7 @@ def find_start() -> float:
 
 
 def read_memory() -> tuple[int, int]:
-    """Address space and memory in use, bytes; 0 where the system does not tell."""
+    """Address space and memory in use, bytes; 0 if the system does not tell."""
     try:
         virtual, resident = _MEMORY.read_bytes().split()[:2]
     except OSError:
@@ -63,7 +63,7 @@ def read_memory() -> tuple[int, int]:
 
 
 def count_open_files() -> int:
-    """How many files are open; 0 where the system does not tell."""
+    """How many files are open; 0 if the system does not tell."""
     try:
         # Since Linux 6.2 the folder's size says it, which costs the same with 100,000 connections.
         return _FILES.stat().st_size or sum(1 for _ in _FILES.iterdir()) - 1  # but for the one that reads it
@@ -114,7 +114,7 @@ class TopicCounts:
         self.by_class: dict[str, list[int]] = {kind.pattern: [0, 0, 0] for kind in self._classes.every}
 
     def go_on(self, most: int) -> bool:
-        """Look at the next so many. True once all were looked at, or have ended meanwhile."""
+        """Look at this many of the next. True once all were looked at, or have ended meanwhile."""
         hub, counts = self._hub, self.by_class
         if hub.classes is not self._classes:  # since a reload
             self._begin()

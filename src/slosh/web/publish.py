@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* A large body is looked into only where somebody watches, if the engine knows that at once. A client that asks before
+* A large body is looked into only if somebody watches, if the engine knows that at once. A client that asks before
   it sends its body is refused then, and need not send it.
 * A large batch is checked in portions, so that nobody else waits for all of it (`checking.py`).
 * A topic ends in one step with the messages that come with its end. A refused request, for whatever reason, has changed
@@ -96,7 +96,7 @@ class Publish(Action):
         self._start = b""  # what stands before the offset in the answer that was given last
         self._rest = b""  # and behind the place
         self._watchers = 0  # that it told of
-        self._size = 0  # bytes of its place, see `_prepare`; 0 where it is not to be used again
+        self._size = 0  # bytes of its place, see `_prepare`; 0 if it is not to be used again
         self.fields = fields
         self.settings = settings
         self.max_message = engine.hub.classes.find(topic).max_message
@@ -120,7 +120,7 @@ class Publish(Action):
         return name
 
     def refuse_early(self, connection: Connection, variable: object | None, *, asks_first: bool) -> SloshError | None:
-        """As the base says: for an idempotency key that is none, and a topic that takes nothing, where that is known.
+        """As the base says: for an idempotency key that is none, and a topic that takes nothing, if that is known.
 
         With a key it is not known: the request may be a second one, and is answered as the first.
         """
@@ -189,7 +189,7 @@ class Publish(Action):
         """
 
     def explain(self, number: int, error: BadJson) -> BadJson:  # noqa: ARG002 - of a batch
-        """What is answered where `error` is found in a line."""
+        """What is answered if `error` is found in a line."""
         return error
 
     def publish(self, connection: Connection, messages: Sequence[bytes], topic: str) -> None:
@@ -219,7 +219,7 @@ class Publish(Action):
         """The idempotency key of the present request, or nothing.
 
         Raises:
-            BadRequest: it is none.
+            BadRequest: it is not valid.
         """
         return parse_key(connection.head) if self._is_keyed else ""
 
@@ -233,7 +233,7 @@ class Publish(Action):
             connection.hold(pending)
 
     def settle(self, outcome: Published | SloshError, connection: Connection, topic: str, now: float = 0.0) -> None:
-        """Answer with what became of a publish to `topic`, at the time `now`, seconds, where that is known."""
+        """Answer with what became of a publish to `topic`, at the time `now`, seconds, if that is known."""
         if isinstance(outcome, Published):
             connection.finish(self.answer(outcome, connection, topic), now=now)
         else:

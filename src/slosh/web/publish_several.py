@@ -78,7 +78,7 @@ class PublishSeveral(Action):
 
         Raises:
             BadJson, BadTopic, TooLarge: a line cannot be accepted.
-            BadRequest: the idempotency key is none.
+            BadRequest: the idempotency key is not valid.
         """
         check_count(body, self.settings.max_batch)
         _SeveralTopicsBatch(connection, self, body.split(b"\n")).start()
@@ -87,7 +87,7 @@ class PublishSeveral(Action):
         """The idempotency key of the present request, apart from those of single topics; often none.
 
         Raises:
-            BadRequest: it is none.
+            BadRequest: it is not valid.
         """
         return _OF_SEVERAL + parse_key(connection.head) if self._is_keyed else ""
 
@@ -99,7 +99,7 @@ class PublishSeveral(Action):
     def check_message(self, number: int, line: bytes, name: str, message: bytes) -> None:
         """See that a line, counted from 1 on, has no more bytes than its message for the topic `name` may have.
 
-        Where there is no name the message is the line, which is no JSON.
+        If there is no name the message is the line, which is no JSON.
 
         Raises:
             TooLarge: it has.
@@ -202,14 +202,14 @@ class _SeveralTopicsBatch(Checking):
         self.stop()
 
     def revoke(self, error: SloshError) -> None:
-        """As the base says; nothing is stored. Where some topics were begun the others are refused, in the answer."""
+        """As the base says; nothing is stored. If some topics were begun the others are refused, in the answer."""
         self._revoked = error
         if not self._names:
             self.stop()
             self.refuse(error)
 
     def _publish_more(self, shared: Shared | None = None) -> None:  # noqa: ARG002 - as the hub calls it
-        """Publish to the next topics. Nothing is left out any more, also where the client has gone."""
+        """Publish to the next topics. Nothing is left out any more, even if the client has gone."""
         hub = self._action.engine.hub
         self._waiting += 1  # so that an engine that answers at once does not end it before all are begun
         for name in self._names[self._at : self._at + _TOPICS]:
@@ -285,9 +285,9 @@ def take_apart(line: bytes) -> tuple[str, bytes]:
 
 
 def take_out(line: bytes, max_depth: int) -> tuple[str, LongText | None]:
-    """The topic in a long line, and its message, which is still to be checked; None where it has too much beside that.
+    """The topic in a long line, and its message, which is still to be checked; None if it has too much beside that.
 
-    A line is JSON if its message is, and if it is JSON with a 0 in place of the message. Where it is not, the topic is
+    A line is JSON if its message is, and if it is JSON with a 0 in place of the message. If it is not, the topic is
     empty, and the whole line is to be checked, to tell the mistake.
 
     Raises:
@@ -319,7 +319,7 @@ def find_long_value(line: bytes) -> tuple[int, int]:
     for mark, at in _find_outermost(_find_marks(blank(line[: BESIDE + 1])), b"[{"):
         begin = at + 1 if mark == b":" else 0
     start = max(begin, len(line) - BESIDE - 1)
-    # Where that cuts a row of backslashes, a quote behind it may be taken for another, but nothing stands before that.
+    # If that cuts a row of backslashes, a quote behind it may be taken for another, but nothing stands before that.
     end = len(line.rstrip(WHITE_SPACE)) - 1  # at the closing brace
     for mark, at in _find_outermost(reversed(list(_find_marks(blank(line[start:])))), b"]}"):
         if mark == b",":

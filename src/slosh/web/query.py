@@ -68,7 +68,7 @@ def read_name(text: str) -> str:
     """The name of a topic as it stands in a path.
 
     Raises:
-        BadTopic: it is none; the detail says why.
+        BadTopic: it is not valid; the detail says why.
         BadRequest: it is not UTF-8.
     """
     if not text:
@@ -107,7 +107,7 @@ def read_flag(parameters: Mapping[str, str], name: str) -> bool:
 
 
 def ignored_field(parameters: Mapping[str, str], known: AbstractSet[str], with_token: str = "off") -> bytes:  # noqa: S107 - a switch
-    """The `Slosh-Ignored` line, which names the parameters that are not `known`; nothing where there are none.
+    """The `Slosh-Ignored` line, which names the parameters that are not `known`; nothing if there are none.
 
     Args:
         with_token: the setting `token_in_query`: with `on` a token is known too.
@@ -169,7 +169,7 @@ def parse_offset(parameter: str, text: str) -> int:
 
 
 def read_count(text: str) -> int:
-    """A whole number from 0 to 2**53 - 1; -1 where `text` is none."""
+    """A whole number from 0 to 2**53 - 1; -1 if `text` is none."""
     # isdecimal() alone would take digits of other scripts, which int() takes too.
     if text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= MAX_OFFSET:
         return int(text)

@@ -16,7 +16,7 @@ from slosh.web.readers.formats import Formats
 RETRY: Final = 2000
 """Milliseconds that a client of an event stream waits at least before it comes back."""
 RETRY_AT_ONCE: Final = 100
-"""The same where the next server serves already, so that readers miss next to nothing; at most twice as long."""
+"""The same if the next server serves already, so that readers miss next to nothing; at most twice as long."""
 _RETRY_JITTER: Final = 1000
 """Milliseconds more at most, different for each client, so that a restart does not bring all back at once."""
 _VARY: Final = b"Vary: Accept\r\n"
@@ -29,7 +29,7 @@ def render_refusal(
     """The status, the header lines and the body that tell `error`.
 
     Args:
-        head: of the request; None where it was not read.
+        head: of the request; None if it was not read.
         formats: the framings that there are.
     """
     if server.has_successor and isinstance(error, Draining):
@@ -53,7 +53,7 @@ def render_refusal(
 def find_retry(server: ServerState, shortest: int = 0) -> int:
     """Milliseconds after which the client of an event stream is told to come back, different for each.
 
-    While the server shuts down they are longer than that takes; where the next one serves already they are short.
+    While the server shuts down they are longer than that takes; if the next one serves already they are short.
 
     Args:
         shortest: milliseconds that it is to wait at least.

@@ -96,7 +96,7 @@ class Routes(Application):
         direct: the ports of listeners that are reached from this machine only; see `Hosts`.
 
     Raises:
-        SettingError: the setting `origins`, `frame_origins` or `hosts` has something that is none, or a file of
+        SettingError: the setting `origins`, `frame_origins` or `hosts` has something that is not valid, or a file of
             `[access]` is unsound.
 
     Attributes:
@@ -117,7 +117,7 @@ class Routes(Application):
 
     @property
     def reads_cookies(self) -> bool:
-        """As the base says: where there are rules a cookie may have the token."""
+        """As the base says: if there are rules a cookie may have the token."""
         return self.gate.authority is not None
 
     def pick_cookies(self, late: list[bytes]) -> list[bytes]:
@@ -148,7 +148,7 @@ class Routes(Application):
         return bool(self._settings.tls_cert) or is_over_tls(head)
 
     def _guard(self, action: Action, head: Head) -> Action:
-        """What is done for a request where there are rules or rates, or may be soon. A probe is always answered."""
+        """What is done for a request if there are rules or rates, or may be soon. A probe is always answered."""
         gate = self.gate
         done = action.other if isinstance(action, ByTrust) else action
         if isinstance(done, Healthy | Ready) or (done.is_open and gate.requests is None):
@@ -162,7 +162,7 @@ class Routes(Application):
         return Guard(gate, action, credential)
 
     def _route(self, head: Head, prefix: str) -> Action:
-        """The same, where a proxy has cut `prefix` off in front of the path."""
+        """The same, if a proxy has cut `prefix` off in front of the path."""
         fields = b""
         try:
             self._hosts.check(head)
@@ -189,7 +189,7 @@ class Routes(Application):
         """The variable part of a long-poll is its cursor or its offset, that of a publish the name of its topic.
 
         The patterns take only what reads the same in every parser, and is decided in the same way, with anything else
-        of its kind in that place: plain characters, HTTP/1.1; the first `since`, or the first `n` where there is no
+        of its kind in that place: plain characters, HTTP/1.1; the first `since`, or the first `n` if there is no
         `since`, an offset below 10**15; a sound name.
         """
         is_post = block.startswith(b"P")  # Patterns that cannot match are not tried.

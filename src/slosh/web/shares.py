@@ -17,7 +17,7 @@ from slosh.http1.connection import Connection
 
 
 def find_client(connection: Connection) -> str:
-    """The client of the present request, for whom something counts; empty where nothing tells it from others."""
+    """The client of the present request, for whom something counts; empty if nothing tells it from others."""
     client = connection.client
     return "" if not client or connection.server.proxies.trusts(client) else address_key(client)
 
@@ -29,7 +29,7 @@ def take_share(connection: Connection, engine: Engine, new_topics: int, *, publi
 
     Args:
         new_topics: how many there are going to be at most.
-        publishes: whether that is to be for a publish: it is refused only where its topic is active nowhere, and there
+        publishes: whether that is to be for a publish: it is refused only if its topic is active nowhere, and there
             are engines that alone find out. These are told the refusal by `hub.used_up`.
 
     Raises:

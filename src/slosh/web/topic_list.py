@@ -53,7 +53,7 @@ class ListTopics(Action):
     With `patterns` those are told in their place by which somebody reads.
 
     Raises:
-        BadQuery: `limit` is none, or stands beside `patterns`.
+        BadQuery: `limit` is not valid, or stands beside `patterns`.
     """
 
     __slots__ = ("_after", "_engine", "_limit", "_tells_patterns", "fields", "max_body")
@@ -122,7 +122,7 @@ class _TopicList(Exchange):
         self._after = after  # the last topic that was looked at
         self._limit = limit
         self._fields = fields  # of every answer to this request
-        # An engine that has to ask for its topics is asked once, where all that it gives may be seen.
+        # An engine that has to ask for its topics is asked once, if all that it gives may be seen.
         self._size = _PORTION if engine.page < _LISTED else limit + 1 if rights.sees_all else _LISTED
         self._is_all = False
         self._found: deque[TopicFacts] = deque()  # that may be seen and are not yet written
@@ -218,7 +218,7 @@ class _TopicList(Exchange):
         connection.finish(chunk(last) + LAST_CHUNK if chunked else last, close=not chunked, status=200)
 
     def _list_fields(self) -> bytes:
-        """With a challenge, where a token could show more (RFC 9110 §11.6.1): the viewer offers to sign in by it."""
+        """With a challenge, if a token could show more (RFC 9110 §11.6.1): the viewer offers to sign in by it."""
         grant = self._connection.grant
         is_whole = grant is None or grant.key or self._rights.sees_all
         return JSON_ANSWER if is_whole else JSON_ANSWER + _CHALLENGE

@@ -142,7 +142,7 @@ class WatchTopics(Action):
     """The action of `GET /topics?watch`: a stream of `active` and `inactive` events, all active topics first.
 
     Raises:
-        BadQuery: `every` is none.
+        BadQuery: `every` is not valid.
     """
 
     __slots__ = ("_engine", "_every", "_life", "_news", "_returns", "fields", "max_body")

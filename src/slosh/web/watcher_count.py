@@ -56,12 +56,12 @@ class CountWatchers(Action):
 
 
 def tell(connection: Connection, watchers: int, *, ended: bool = False) -> None:
-    """Answer with a number of watchers, and where the topic has ended with that."""
+    """Answer with a number of watchers, and if the topic has ended with that."""
     connection.respond(200, JSON_ANSWER, b'{"watchers":%d%b}\n' % (watchers, b',"ended":true' if ended else b""))
 
 
 class _CountAnswer(LaterAnswer):
-    """A feeder that asks how many watch; where it says `wait`, it is held until somebody does."""
+    """A feeder that asks how many watch; if it says `wait`, it is held until somebody does."""
 
     __slots__ = ("_engine", "_name", "_wait")
 

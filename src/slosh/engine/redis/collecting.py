@@ -1,4 +1,4 @@
-"""Answers for which many topics have to be asked: a list with the facts of each, and all that patterns take in."""
+"""Answers for which many topics have to be asked: a list with the facts of each, and all that patterns match."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from slosh.engine.redis.view import View
 from slosh.errors import SloshError
 
 _MOST_GATHERED: Final = MAX_MATCHES + 1
-"""Topics that are opened for one reader of patterns: it is refused where there are more than it may have."""
+"""Topics that are opened for one reader of patterns: it is refused if there are more than it may have."""
 _TOGETHER: Final = 500
 """Topics whose facts are asked for at a time, so that publishes need not wait for more."""
 
@@ -61,7 +61,7 @@ class TopicFactsSearch:
 
 
 class Round:
-    """The facts of many topics, each told as it comes. It ends early where the store does not answer.
+    """The facts of many topics, each told as it comes. It ends early if the store does not answer.
 
     Args:
         facts: asks for them.
@@ -118,7 +118,7 @@ class TopicOpener(Protocol):
 
 
 class PatternSearch:
-    """Topics that patterns take in, being opened; also those that are created meanwhile."""
+    """Topics that patterns match, being opened; also those that are created meanwhile."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class PatternSearch:
         self.ended: Callable[[], object] = lambda: None
 
     def found(self, names: Sequence[str]) -> None:
-        """Open those of `names` that the patterns take in."""
+        """Open those of `names` that the patterns match."""
         for name in names:
             if self._is_over:
                 return  # It was refused, or its last topic is there.

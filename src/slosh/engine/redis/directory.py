@@ -38,7 +38,7 @@ class Directory:
         view: the store.
         hub: the mirrors.
         facts: asks for the facts of a topic.
-        doubts: whether nobody watches where the store says so.
+        doubts: whether nobody watches if the store says so.
 
     Attributes:
         active: how many topics were active on all nodes when that was last told.
@@ -110,7 +110,7 @@ class Directory:
         """Tell all nodes that a topic was created here.
 
         Args:
-            opener: the client for whom it counts as long as it is listed; empty where a mirror counts it.
+            opener: the client for whom it counts as long as it is listed; empty if a mirror counts it.
         """
         self.active += 1
         if opener and name not in self._openers:
@@ -157,7 +157,7 @@ class Directory:
         self._fetch(self._view.keys.topics, listed)
 
     def gather(self, patterns: Sequence[str], done: Callable[[SloshError | None], None]) -> None:
-        """Open all active topics that one of `patterns` takes in, then call `done`."""
+        """Open all active topics that one of `patterns` matches, then call `done`."""
         seeker = PatternSearch(self._view, self.mirrors, patterns, done)
         self._seekers[seeker] = None
 
@@ -260,7 +260,7 @@ class Directory:
     # Patterns.
 
     def count_watchers(self, name: str, done: Callable[[WatcherCount | SloshError], None]) -> None:
-        """Tell how many watch topic `name`, also where only patterns do."""
+        """Tell how many watch topic `name`, even if only patterns do."""
 
         def answered(facts: TopicFacts | int | SloshError) -> None:
             if isinstance(facts, TopicFacts):

@@ -1,4 +1,4 @@
-"""Whether nobody watches a topic, where the store says so.
+"""Whether nobody watches a topic, if the store says so.
 
 The rules of this file:
 
@@ -6,8 +6,8 @@ The rules of this file:
   persistence, a replica that lacked them), or take them for over because its clock was set. A node that watches a topic
   is connected and listens to it even then, because a connection depends on no key and no clock.
 * So the script that finds a topic inactive asks all that listen to it to tell again, and gives their number, in the
-  same round trip. Where none listens, nobody watches: the usual case costs nothing more.
-* Where some listen they are given a moment, and the store is asked again. Nothing was stored meanwhile.
+  same round trip. If none listens, nobody watches: the usual case costs nothing more.
+* If some listen they are given a moment, and the store is asked again. Nothing was stored meanwhile.
 * After this node's own connection to the store broke, others may not be back yet. Until as many nodes listen as
   before, or a lease is over, it cannot be known that nobody watches, and nobody is told so.
 """

@@ -27,7 +27,7 @@ from slosh.errors import EngineBusy, NoWatchers, SloshError, TooManyTopics, Topi
 from slosh.settings import Settings
 
 _ENDED: Final = 2
-"""How many parts publish.lua's answer has where the topic has ended."""
+"""How many parts publish.lua's answer has if the topic has ended."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -40,7 +40,7 @@ class RedisEngine(Engine):
         now: gives the time of the hub's clock, seconds.
         call_at: has a function called at such a time.
         random_bits: gives a number of that many random bits, which nobody can guess.
-        clock: gives the time on the store's clock, microseconds, as text; the store's own where empty.
+        clock: gives the time on the store's clock, microseconds, as text; the store's own if empty.
 
     Raises:
         SettingError: `engine` is no address of a store.
@@ -171,10 +171,10 @@ class RedisEngine(Engine):
         """Have the store take the messages.
 
         Args:
-            used_up: why the client may create no topic; None where it may.
+            used_up: why the client may create no topic; None if it may.
 
         Returns:
-            Why there was no room for the topic, were it a new one; None where there was.
+            Why there was no room for the topic, were it a new one; None if there was.
         """
         view = self._view
         kind, times = view.kind_of(name), view.times_of(name)

@@ -28,10 +28,10 @@ class Facts:
         done: Callable[[TopicFacts | int | SloshError], None],
         doubt: Callable[[int], None] | None = None,
     ) -> None:
-        """Tell the facts of topic `name`, or where it is not active how many watch it nevertheless.
+        """Tell the facts of topic `name`, or if it is not active how many watch it nevertheless.
 
         Args:
-            doubt: called instead where nobody seems to watch it, with the number of nodes that listen to it, which
+            doubt: called instead if nobody seems to watch it, with the number of nodes that listen to it, which
                 were asked to tell the store again.
         """
 
@@ -49,7 +49,7 @@ class Facts:
                 return
             newest, age, recent, kept, oldest, ended = (int(each) for each in reply[1:])
             # As Topic.rate has it: a ring younger than the window, because messages fell off, speaks for its own age.
-            # The ages are less than nothing where the store's clock was set back.
+            # The ages are less than nothing if the store's clock was set back.
             is_short = recent == kept and newest > kept and oldest >= 0
             seconds = max(oldest / 1e6, 0.001) if is_short else RATE_WINDOW
             done(TopicFacts(name, watchers, newest, max(0, age) / 1e6, recent / seconds, bool(ended)))

@@ -32,7 +32,7 @@ class ForeignPatterns:
         self._fetches_again = False  # once that is answered
 
     def find(self, name: str) -> Iterator[str]:
-        """Those that take in the topic `name`, each once for each node; see `find_patterns`."""
+        """Those that match the topic `name`, each once for each node; see `find_patterns`."""
         return find_patterns(self._tree, name, self._hub)
 
     def paths(self) -> Iterator[str]:

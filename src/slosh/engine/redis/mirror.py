@@ -11,7 +11,7 @@ Opened = Callable[[Topic | SloshError], None]
 """Takes a topic, or why it cannot be had."""
 
 END: Final = b"end "
-"""How what an announcement carries begins where the topic has ended: see `publish.lua`."""
+"""How what an announcement carries begins if the topic has ended: see `publish.lua`."""
 
 
 class Mirror:
@@ -80,7 +80,7 @@ class Mirror:
         """
         taken = []
         for stamp, group in groupby((entry.partition(b" ") for entry in entries), key=lambda parts: parts[0]):
-            # Times at the store go on where its clock was set back, so they may be of the future.
+            # Times at the store go on if its clock was set back, so they may be of the future.
             self.latest = max(self.latest, min(now, now - (store_now - int(stamp)) / 1e6))
             self.stamp = stamp
             taken.append(([message for _, _, message in group], self.latest, int(stamp) // 1000))

@@ -54,7 +54,7 @@ class Mirrors:
         view: the store.
         hub: where the mirrors are topics like others.
         directory: is told what is created and what stays.
-        doubts: whether nobody watches where the store says so.
+        doubts: whether nobody watches if the store says so.
     """
 
     def __init__(self, view: View, hub: Hub, directory: Directory, doubts: Doubts) -> None:
@@ -230,7 +230,7 @@ class Mirrors:
             else:
                 self._answer(mirror, reply)
             self._forget(mirror)
-            self._ask_again_soon(mirror)  # or sooner, where it was out of reach and comes up
+            self._ask_again_soon(mirror)  # or sooner, if it was out of reach and comes up
             return
         if (mirror.topic is None and not mirror.asked) or len(reply) == INACTIVE:
             self._forget(mirror)

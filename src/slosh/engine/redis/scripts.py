@@ -49,7 +49,7 @@ ENLIST: Final = Script("enlist")
 LISTED: Final = Script("listed")
 
 _KNOWN_EPOCH: Final = SYNC.arguments.index("known_epoch") - len(SYNC.arguments)
-"""Where in a call of SYNC the epoch of the mirror stands, from its end: nothing where there is no mirror yet."""
+"""Where in a call of SYNC the epoch of the mirror stands, from its end: nothing if there is no mirror yet."""
 
 
 def gives_ring(command: Command) -> bool:

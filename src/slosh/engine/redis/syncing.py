@@ -11,7 +11,7 @@ from slosh.engine.redis.view import View
 from slosh.errors import SloshError
 
 INACTIVE: Final = 2
-"""How many parts sync.lua's answer has where the topic is not active."""
+"""How many parts sync.lua's answer has if the topic is not active."""
 
 
 def send_sync(
@@ -23,7 +23,7 @@ def send_sync(
         view: the store.
         here: how many watch at this node; -1 to tell nothing.
         linger_ms: how long the topic is to stay active, milliseconds.
-        epoch: of the life that begins where the topic is not active; empty where none is to begin.
+        epoch: of the life that begins if the topic is not active; empty if none is to begin.
         answered: called with the script's answer, or with an error.
     """
     topic = mirror.topic
@@ -52,8 +52,8 @@ def look(view: View, doubts: Doubts, name: str, looked: Callable[[Topic | SloshE
 
     Args:
         view: the store.
-        doubts: whether nobody watches where the store says so.
-        looked: called with the topic as it is kept, which no hub holds; None where it is not active.
+        doubts: whether nobody watches if the store says so.
+        looked: called with the topic as it is kept, which no hub holds; None if it is not active.
     """
 
     def answered(reply: list[Any] | SloshError) -> None:

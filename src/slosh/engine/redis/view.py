@@ -25,7 +25,7 @@ class View:
         now: gives the time of the hub's clock, seconds.
         call_at: has a function called at such a time.
         random_bits: gives a number of that many random bits, which nobody can guess.
-        clock: gives the time on the store's clock, microseconds, as text; the store's own where empty.
+        clock: gives the time on the store's clock, microseconds, as text; the store's own if empty.
 
     Attributes:
         servers: of the store.
@@ -104,7 +104,7 @@ class View:
         """Have the server that has `key` do `command`; `done` gets its reply or a `SloshError`, never after the end.
 
         Args:
-            must: send it also where `engine_queue` is reached.
+            must: send it even if `engine_queue` is reached.
         """
 
         def answered(reply: object) -> None:

@@ -45,7 +45,7 @@ def find_cookie(values: Iterable[bytes], name: str) -> str | None:
             while before >= 0 and value[before] in _WHITE_SPACE:
                 before -= 1
             at += len(wanted)
-            if before < 0 or value[before] == _SEMICOLON:  # Else it is the end of another name, or within a value.
+            if before < 0 or value[before] == _SEMICOLON:  # Otherwise it is the end of another name, or within a value.
                 end = value.find(b";", at)
                 return (value[at:end] if end >= 0 else value[at:]).rstrip(_WHITE_SPACE).decode("latin-1")
             at = value.find(wanted, at)

@@ -38,7 +38,7 @@ def encode_place(cursor: str, *, incomplete: bool = False) -> bytes:
     """An envelope that says nothing but where a reader of several topics stands.
 
     Args:
-        incomplete: whether it says, too, that topics are left out which its patterns take in.
+        incomplete: whether it says, too, that topics are left out which its patterns match.
     """
     return b'{"topics":{},"next":%b%b}' % (write_json(cursor), _INCOMPLETE if incomplete else b"")
 

@@ -157,7 +157,7 @@ def _event(word: bytes, value: bytes, name: str, *, several: bool) -> bytes:
 def _data(message: bytes) -> bytes:
     """A message as the value of data lines: a line's end inside JSON is white space, and begins a new data line.
 
-    Where that would make a large message more than twice as long, line ends become spaces, as in a line of NDJSON.
+    If that would make a large message more than twice as long, line ends become spaces, as in a line of NDJSON.
     """
     if b"\n" not in message and b"\r" not in message:
         return message

@@ -64,7 +64,7 @@ class Formats:
             return AS_JSON
 
         def rank(chosen: Format) -> tuple[float, bool, int]:
-            """By weight. Of equal ones a stream that is named wins over JSON, and JSON over what a range takes in."""
+            """By weight. Of equal ones a stream that is named wins over JSON, and JSON over what a range matches."""
             kind, weight = chosen.media_type, accept.weight(chosen.media_type)
             is_named = weight > 0 and chosen is not AS_JSON and accept.names(kind)
             return weight, is_named, accept.position(kind) if is_named else int(chosen is AS_JSON)

@@ -57,8 +57,8 @@ class HistoryRequest:
 
     Attributes:
         span: seconds; infinite for all that is kept.
-        is_bounded: whether it is all that is kept that is wanted where that is less than `span`.
-        points: steps, at most; 0 where nothing is said of them.
+        is_bounded: whether it is all that is kept that is wanted if that is less than `span`.
+        points: steps, at most; 0 if nothing is said of them.
         paths: of the series that are wanted; None for all.
         by: the path of the field that tells series apart; empty for none.
 
@@ -116,7 +116,7 @@ class History(Reader):
         return False
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
-        """Find the topic, then begin. Where the reader was before does not count."""
+        """Find the topic, then begin. If the reader was before does not count."""
         self.start(connection, Now())
 
     def run_with(self, connection: Connection, body: bytes, variable: object) -> None:  # noqa: ARG002 - as above
@@ -164,7 +164,7 @@ class _Answer(Exchange):
         self._facts: dict[str, Any] = {}
 
     def go_on(self, room: int) -> int:
-        """Do a part of the work that costs about `room` bytes, and give what it cost; -1 where it has to wait."""
+        """Do a part of the work that costs about `room` bytes, and give what it cost; -1 if it has to wait."""
         if not self._connection.is_held_by(self):  # The client has gone.
             self._leave()
             return 0
@@ -187,7 +187,7 @@ class _Answer(Exchange):
     def _waits(self) -> bool:
         """Whether the series have still to come to what is asked for.
 
-        Where other fields are asked for at the same time they begin here, one after the other: each that begins may be
+        If other fields are asked for at the same time they begin here, one after the other: each that begins may be
         the end of another.
         """
         topic, rollups, hub, by = self._topic, self._rollups, self._action.engine.hub, self._action.wanted.by

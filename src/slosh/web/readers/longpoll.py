@@ -58,7 +58,7 @@ class LongPoll(Reader):
         return self.asked.wait == 0 or connection.head.method == "HEAD"
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
-        """Answer at once where that was asked for, else wait for what comes after the reader's places."""
+        """Answer at once if that was asked for, else wait for what comes after the reader's places."""
         poll = Poll(connection, self, subscription)
         if self.asked.wait == 0:
             poll.answer_now(Shared(now))
@@ -129,7 +129,7 @@ class Peek(LongPoll):
         return True
 
     def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
-        """Of the topics that it named alone: those that patterns take in are read as they are known here."""
+        """Of the topics that it named alone: those that patterns match are read as they are known here."""
         return [name for name in super().stale(topics, now, since) if name in self.asked.names]
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
@@ -138,7 +138,7 @@ class Peek(LongPoll):
 
     def answer(self, batch: Batch, connection: Connection) -> None:
         """As the base says."""
-        # Where there is no topic the answer has the right length, and a cursor that means nothing is not told.
+        # If there is no topic the answer has the right length, and a cursor that means nothing is not told.
         # There is no cookie either, because a look moves no reader's place.
         fields = JSON_ANSWER if _NO_EPOCH in batch.cursor else JSON_ANSWER + next_field(batch.cursor)
         if self.asked.minimal and not (batch.saw or batch.ends) and _NO_EPOCH not in batch.cursor:
@@ -163,7 +163,7 @@ class Poll(Exchange):
     def wake(self, topic: Topic, shared: Shared) -> bool:  # noqa: ARG002 - whichever topic it was
         """Answer with what has come in; the answer is made once for all who wait at the same places."""
         if self._ignores_wakes:
-            # Where there is nothing more to gather. Its client may have gone.
+            # If there is nothing more to gather. Its client may have gone.
             if self._subscription.is_over() and self._connection.is_held_by(self):
                 self._connection.bring_forward(shared.now)
             return False
@@ -238,7 +238,7 @@ class Poll(Exchange):
         self.answer_now(Shared(now))
 
     def answer_now(self, shared: Shared, sift: Sift | None = None) -> None:
-        """Answer with what there is. Where that takes several turns nothing but the client's going ends it."""
+        """Answer with what there is. If that takes several turns nothing but the client's going ends it."""
         connection, action = self._connection, self._action
         batch = action.read(self._subscription, shared, sift)
         if batch is not None:

@@ -42,7 +42,7 @@ class Opener(Action):
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
         """Find the topics, then begin.
 
-        To find what patterns take in takes its time. So very many readers that come at a time wait for their turns.
+        To find what patterns match takes its time. So very many readers that come at a time wait for their turns.
         """
         if self.asked.patterns and not self.engine.hub.is_free():
             waiting = (
@@ -81,12 +81,12 @@ class Opener(Action):
             since: where to start in the one topic, when it is not what was asked for.
 
         Raises:
-            BadTopic: the patterns take in too many topics.
+            BadTopic: the patterns match too many topics.
         """
         raise NotImplementedError
 
     def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
-        """The names of those of `topics`, and of those that its patterns take in, where its place means nothing."""
+        """The names of those of `topics`, and of those that its patterns match, if its place means nothing."""
         raise NotImplementedError
 
     def open_all(self, connection: Connection, since: Since | None) -> None:
@@ -154,7 +154,7 @@ class _WaitingReader(Exchange):
             self._connection.refuse(Draining())
 
     def revoke(self, error: SloshError) -> None:
-        """As the base says. Else it would begin in its turn, and nothing would look at it again."""
+        """As the base says. Otherwise it would begin in its turn, and nothing would look at it again."""
         self._connection.refuse(error)
 
 
@@ -197,7 +197,7 @@ class _OpeningReader(Exchange):
         self.is_done = False
 
     def open(self) -> None:
-        """Ask for the topics that are missing, then for those that the patterns take in, then begin."""
+        """Ask for the topics that are missing, then for those that the patterns match, then begin."""
         now = self._connection.server.now()
         hub = self._action.engine.hub
         self._asks = True
@@ -241,7 +241,7 @@ class _OpeningReader(Exchange):
             if subscription.is_reset() and not self._stale:
                 # Its places may be newer than what this process has heard: nobody is told of a loss that was none.
                 self._stale = self._action.stale(self._topics, now, self._since)
-                if self._stale:  # A look does not ask again for what patterns take in.
+                if self._stale:  # A look does not ask again for what patterns match.
                     self._names = tuple(dict.fromkeys([*self._names, *self._stale]))
                     self._open_again()
                     return
@@ -266,7 +266,7 @@ class _OpeningReader(Exchange):
             self.open()
 
     def deadline_passed(self) -> None:
-        """The engine has not answered in time. Where it is this process that has no time, it is waited on."""
+        """The engine has not answered in time. If it is this process that has no time, it is waited on."""
         if self._is_put_off:
             self._connection.set_deadline(self._connection.server.now() + self._action.settings.engine_timeout)
         else:

@@ -71,7 +71,7 @@ class ReadRequest:
         several: whether the answer is one for several topics.
         wait: how long a poll is held, seconds, `inf` for any time; 0 for a HEAD.
         says_wait: whether the request says how long.
-        goes_on: whether it reads patterns, and says the places that it had in what they take in.
+        goes_on: whether it reads patterns, and says the places that it had in what they match.
         every: how long to gather once there is something, seconds.
         wanted: what the reader can do without.
         format: the framing.
@@ -248,7 +248,7 @@ def parse_names(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The topics and the patterns that a path names, separated by commas, each once.
 
     Raises:
-        BadTopic, BadRequest: one of them is none, or they are too many.
+        BadTopic, BadRequest: one of them is not valid, or they are too many.
     """
     texts = path.removeprefix(TOPICS).split(",")
     if len(texts) > MAX_TOPICS:
@@ -294,7 +294,7 @@ def parse_key(parameters: Mapping[str, str]) -> tuple[str, ...]:
     """The path into the messages that `key` names, often none.
 
     Raises:
-        BadQuery: it is none.
+        BadQuery: it is not valid.
     """
     if "key" not in parameters:
         return ()

@@ -39,9 +39,9 @@ more, so a longer vector stands in the body alone."""
 _TIME: Final = 24
 """Bytes of the time of a message."""
 _PLACE: Final = 512
-"""Bytes that each topic of a reader of several counts where what it gets is read and told."""
+"""Bytes that each topic of a reader of several counts if what it gets is read and told."""
 _SAME_PLACE: Final = 64
-"""The same where another reader at the same places has made what it gets."""
+"""The same if another reader at the same places has made what it gets."""
 
 _TOO_MANY: Final = f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer topics at a time."
 _SOME_CURSOR: Final = Cursor("0" * EPOCH_LENGTH, 0)
@@ -89,7 +89,7 @@ class Reader(Opener):
     )
 
     format: ClassVar[Format] = AS_JSON
-    """The framing, where the table of `web/routes.py` has this class."""
+    """The framing, if the table of `web/routes.py` has this class."""
     portion: ClassVar[int] = 1 << 60
     """Bytes of messages that are given together at most, apart from the setting."""
     besides: ClassVar[int] = 1
@@ -189,7 +189,7 @@ class Reader(Opener):
             since: where to start in the one topic, when it is not what was asked for.
 
         Raises:
-            BadTopic: the patterns take in too many topics.
+            BadTopic: the patterns match too many topics.
         """
         hub, asked = self.engine.hub, self.asked
         if not asked.several:
@@ -213,7 +213,7 @@ class Reader(Opener):
         return _check_room(SeveralTopics(hub, places), longest)
 
     def read(self, subscription: Subscription, shared: Shared, sift: Sift | None = None) -> Batch | None:
-        """The next portion for a reader. None where this turn has no room for what that takes: call `put_off` then."""
+        """The next portion for a reader. None if this turn has no room for what that takes: call `put_off` then."""
         hub, wanted = self.engine.hub, self.asked.wanted
         has_room = hub.room > 0
         if self.sifts:
@@ -241,7 +241,7 @@ class Reader(Opener):
         """The topics that a reader of patterns reads besides those that it opens, as far as they are known here.
 
         These are the topics whose end it was given, also those that it named, because without them its cursor would
-        forget that they have ended, and they would be new once more. Then those that its patterns take in; of a reader
+        forget that they have ended, and they would be new once more. Then those that its patterns match; of a reader
         that goes on, enough to say whether it can have all.
 
         Raises:
@@ -300,7 +300,7 @@ class Reader(Opener):
             take_share(connection, self.engine, new_topics)
 
     def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
-        """The names of those of `topics`, and of those that its patterns take in, where its place means nothing."""
+        """The names of those of `topics`, and of those that its patterns match, if its place means nothing."""
         asked = self.asked
         return [
             topic.name
@@ -318,7 +318,7 @@ class SharedAnswer:
     """What was made once and is written to all readers who stand at one place and want the same bytes.
 
     Attributes:
-        place: that of the readers in their one topic, None where there are several.
+        place: that of the readers in their one topic, None if there are several.
         key: of the readers' action.
         variant: what else the bytes depend on.
         data: the bytes.
@@ -367,9 +367,9 @@ def remember(shared: Shared, subscription: Subscription, made: SharedAnswer) -> 
 
 
 def _read_number(text: bytes, at: int) -> int:
-    """The number whose digits are `text` from `at` on, at most 15; -1 where it is none.
+    """The number whose digits are `text` from `at` on, at most 15; -1 if it is none.
 
-    Digit by digit, because to cut them out, to look at them and to have them read costs much more where it is compiled.
+    Digit by digit, because to cut them out, to look at them and to have them read costs much more if it is compiled.
     """
     if not at < len(text) <= at + _PLAIN_DIGITS:
         return -1

@@ -23,7 +23,7 @@ class PortionedWork(Protocol):
         """Whether nothing is left to do."""
 
     def go_on(self, room: int) -> int:
-        """Do a part of it that costs about `room` bytes, and give what it cost; -1 where it has to wait."""
+        """Do a part of it that costs about `room` bytes, and give what it cost; -1 if it has to wait."""
 
     def fail(self) -> None:
         """Give back what it holds, and tell its client: `go_on` raised an error, and is called no more."""

@@ -37,7 +37,7 @@ _LIFE_JITTER: Final = 0.2
 
 
 _LAST: Final = 1.0
-"""Seconds for which a stream outlives its end, where what it has gathered takes more turns than one."""
+"""Seconds for which a stream outlives its end, if what it has gathered takes more turns than one."""
 
 
 def end_of_life(connection: Connection, now: float, life: float) -> float:
@@ -105,7 +105,7 @@ class StreamAction(Reader):
     def encode_incomplete(self, subscription: Subscription) -> bytes:
         """What says that topics are left out: an envelope with nothing else.
 
-        Where the places have still to be told with what they do not say, nothing: the next envelope says it too.
+        If the places have still to be told with what they do not say, nothing: the next envelope says it too.
         """
         return b"" if subscription.is_unsettled() else encode_place(subscription.cursor(), incomplete=True)
 
@@ -139,7 +139,7 @@ class Stream(Exchange):
         self.subscription = subscription
         self._minor = connection.head.minor
         self._is_outliving = False  # its end, to give what it has gathered
-        self._must_tell = False  # that topics are left out which its patterns take in
+        self._must_tell = False  # that topics are left out which its patterns match
         self._goes_on = False  # in a later turn, with what this one had no room for
         self._sift: Sift | None = None  # what was found for `key` while it catches up
         self._gathers_until = math.inf
@@ -269,7 +269,7 @@ class Stream(Exchange):
         fields = action.content_type + STREAMING + action.fields
         if (
             not self.subscription.is_unsettled()
-        ):  # Else who is cut before it is told would go on as if nothing were lost.
+        ):  # Otherwise who is cut before it is told would go on as if nothing were lost.
             fields += next_field(self.subscription.cursor())
         head = render_stream_head(connection.server.date(), fields, chunked=bool(self._minor))
         first = action.preamble(self)

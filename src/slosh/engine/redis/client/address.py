@@ -9,7 +9,7 @@ What redis-py takes in an address's query is taken here too: `?protocol=3`, `?ss
 
 The rules of this file:
 
-* An address may hold secrets, also where nobody expects them: an unescaped `/` in a password makes a path of the rest.
+* An address may hold secrets, even if nobody expects them: an unescaped `/` in a password makes a path of the rest.
   So no refusal repeats any part of it, and `Address.text` is put together from the scheme, the hosts and the path
   alone, after all of them have been read and found to be what they should be.
 * An `@` or `#` behind the hosts is refused, because it shows that a password was cut into pieces.
@@ -67,7 +67,7 @@ def parse_address(text: str) -> Address:
     """Take an address apart.
 
     Raises:
-        SettingError: it is none; the detail says what one looks like, and repeats nothing of it.
+        SettingError: it is not valid; the detail says what one looks like, and repeats nothing of it.
     """
     scheme = find_scheme(text)
     rest = text.removeprefix(f"{scheme}://")
@@ -113,7 +113,7 @@ def _parse_host(scheme: str, text: str, port: int) -> tuple[str, int]:
 
 
 def _parse_path(scheme: str, kind: str, path: str) -> tuple[str, str]:
-    """The master's name for Sentinel, and the database's number, empty where there is none."""
+    """The master's name for Sentinel, and the database's number, empty if there is none."""
     name, _, database = path[1:].partition("/") if kind == "sentinel" else ("", "", path[1:])
     if kind == "sentinel" and not _MASTER.fullmatch(name):
         raise SettingError(

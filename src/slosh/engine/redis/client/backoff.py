@@ -40,7 +40,7 @@ class Pause:
 
 
 async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended, also where the caller is cancelled meanwhile.
+    """Cancel tasks until they have ended, even if the caller is cancelled meanwhile.
 
     In Python 3.11 `asyncio.wait_for`, which the library uses, swallows a cancellation that comes just when it is done.
     """

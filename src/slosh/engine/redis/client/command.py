@@ -28,7 +28,7 @@ class Scripts(NamedTuple):
     """What a client of the store has to know of the scripts that it sends calls of.
 
     Attributes:
-        texts: to be loaded at each server before the first call, and again where it has forgotten them.
+        texts: to be loaded at each server before the first call, and again if it has forgotten them.
         gives_ring: whether the answer to a command is all that a topic keeps, which may be `queue_bytes`.
     """
 

@@ -75,7 +75,7 @@ class Link:
         subscribed: called with a channel from which on everything is heard.
         heard: called with a channel and what was announced there.
         redirected: called with a command that belongs to another server of a cluster, and the error that says so.
-        moved_away: called with a channel that this server has given up, or '' where one of them was.
+        moved_away: called with a channel that this server has given up, or '' if one of them was.
         address: of the store; it leaves secrets out of what the library or the server says.
         scripts: what it has to know of those that it sends.
         probe: gives the command that publishes a message to nobody, at this server.
@@ -137,7 +137,7 @@ class Link:
         """Reach the server, and listen to the channels `news`, which belong to no topic.
 
         Args:
-            patient: where it is only out of reach, say so in the log and go on trying.
+            patient: if it is only out of reach, say so in the log and go on trying.
 
         Raises:
             SettingError: it was reached, and the address cannot be right; the detail says why.
@@ -183,10 +183,10 @@ class Link:
         return self._listener.is_sharded
 
     def send(self, sent: PendingCommand, *, must: bool = False) -> None:
-        """Send a command; it is settled later, or at once where it is refused.
+        """Send a command; it is settled later, or at once if it is refused.
 
         Args:
-            must: send it also where `most` wait already.
+            must: send it even if `most` wait already.
         """
         if self._is_given_up():
             sent.give_up()
@@ -324,7 +324,7 @@ class Link:
         self._is_flushing = False
         wire = self._wire
         if wire is None or not wire.is_open or self._batch or not self._queue:
-            return  # Where the connection has just ended, what waits goes out by the next one.
+            return  # If the connection has just ended, what waits goes out by the next one.
         batch, packed = self._take_batch()
         if batch:
             self._batch = batch

@@ -37,7 +37,7 @@ class ChannelEvents(NamedTuple):
     Attributes:
         subscribed: called with a channel from which on everything is heard.
         heard: called with a channel and what was announced there.
-        moved_away: called with a channel that this server has given up, or '' where one of them was.
+        moved_away: called with a channel that this server has given up, or '' if one of them was.
         broke: called when a connection broke, or could not be made.
     """
 
@@ -52,7 +52,7 @@ class Listener:
 
     Args:
         client: the library's client for that server.
-        events: what to call where something happens.
+        events: what to call if something happens.
         clustered: whether the server is one of a cluster.
         longest_pause: seconds between two attempts to reach it, at most.
 
@@ -159,7 +159,7 @@ class Listener:
             await wire.close()
 
     def _watch(self) -> None:
-        """Have a heartbeat when nothing came for long, and a new connection where there is none."""
+        """Have a heartbeat when nothing came for long, and a new connection if there is none."""
         wire, now = self._wire, self._loop.time()
         if wire is None:
             return

@@ -32,7 +32,7 @@ class Outage:
         self._quiet_until = 0.0
 
     def begin_before(self, now: float, seconds: float, error: Exception) -> None:
-        """The server was never there. That counts as an outage that has lasted for more than so many `seconds`."""
+        """The server was never there. That counts as an outage that has lasted for more than this many `seconds`."""
         self._since, self._remind_at = now - seconds - 1.0, now + REMINDERS
         logger.warning(WAITING, self._store, reason_of(error), extra=event("store_waiting", store=self._store))
 
@@ -56,7 +56,7 @@ class Outage:
         logger.warning("the messages' store can be reached now", extra=event("store_back"))
 
     def is_longer_than(self, seconds: float, now: float) -> bool:
-        """Whether there is an outage that has lasted for more than so many `seconds`."""
+        """Whether there is an outage that has lasted for more than this many `seconds`."""
         return self._since is not None and now - self._since > seconds
 
     def complain(self, now: float, error: Exception) -> None:

@@ -1,7 +1,7 @@
 """What a Redis or Valkey says when it does not do what it is asked, and what that means for people.
 
 What is told of an error is in our own words, with the facts that tell it apart: the errno, the reason of TLS, the first
-words of a server's answer. The library's own texts are never repeated. They show objects with their options, and where
+words of a server's answer. The library's own texts are never repeated. They show objects with their options, and if
 a password was cut out of them a short one could be read from what is missing.
 """
 
@@ -40,7 +40,7 @@ _REASONS: Final = {
 """What a server may answer to any write, and so to every publish, by its word."""
 _PASSING: Final = frozenset(_REASONS) - {"NOPERM", "NOAUTH"}
 
-# The words of Redis and Valkey for a right that is lacking inside a script, where they leave the code away.
+# The words of Redis and Valkey for a right that is lacking inside a script, if they leave the code away.
 _LACKING: Final = ("The user executing the script can't", "ACL failure in script")
 
 
@@ -65,7 +65,7 @@ def refusal_of(word: str) -> str:
 
 
 def why_wrong(error: Exception) -> str | None:
-    """Why the address of a server that answered so cannot be right; None where the server may only be away.
+    """Why the address of a server that answered so cannot be right; None if the server may only be away.
 
     A server that loads its data, a replica that waits for its master, a cluster whose servers do not agree yet and a
     connection that is refused or closed will pass. Waiting does not mend a password.
@@ -85,7 +85,7 @@ def why_wrong(error: Exception) -> str | None:
 
 
 def unusable(address: str, error: Exception) -> SettingError | None:
-    """The error where this address, of a server that answered so, cannot be right; see `why_wrong`.
+    """The error if this address, of a server that answered so, cannot be right; see `why_wrong`.
 
     Args:
         address: of the store, without secrets.
@@ -103,7 +103,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _reason_of(error: BaseException) -> str:
-    """The same for one error of a chain; empty where it tells nothing."""
+    """The same for one error of a chain; empty if it tells nothing."""
     reason = ""
     match error:
         case MasterNotFoundError():

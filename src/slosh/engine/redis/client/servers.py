@@ -128,7 +128,7 @@ class Servers:
         """Send a command to the server that has `key`. Wherever it gets stuck, `done` is called within `timeout`.
 
         Args:
-            must: send it also where `most` wait already.
+            must: send it even if `most` wait already.
         """
         loop = self._loop
         sent = PendingCommand(command, done, loop.time())

@@ -28,7 +28,7 @@ pack: Final[Callable[[Command], bytes]] = pack_command  # type: ignore[assignmen
 """A command as it goes over the wire."""
 _CLOSED: Final = "the server closed the connection"
 _NOTHING: Final = object()
-"""What hiredis gives where no whole reply is there; None and False are replies."""
+"""What hiredis gives if no whole reply is there; None and False are replies."""
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ except ImportError:  # a build without its C part
 
 FREE_FRAGMENTS: Final = 1024
 BYTES_A_FRAGMENT: Final = 64
-"""A message may have `FREE_FRAGMENTS` fragments, and one more for so many bytes of the largest message: fragments of
+"""A message may have `FREE_FRAGMENTS` fragments, and one more for this many bytes of the largest message: fragments of
 64 bytes are the smallest in use (Autobahn's cases 9.3.1 and 9.4.1). Empty ones could go on without an end."""
 
 UNIT: Final = 4096
@@ -60,7 +60,7 @@ class Conversation:
     Attributes:
         max_size: as above; it may be changed between two calls of `hear`.
         is_open: whether neither side has begun to close.
-        failure: the code with which we failed the connection, 0 where we did not.
+        failure: the code with which we failed the connection, 0 if we did not.
     """
 
     __slots__ = (
@@ -92,7 +92,7 @@ class Conversation:
         self.is_open = True
         self.failure = 0
         # The frame that is being read.
-        self._part = b""  # the beginning of its head, where that is cut
+        self._part = b""  # the beginning of its head, if that is cut
         self._missing = _NO_FRAME  # bytes of its payload that are still to come
         self._payload = bytearray()  # as it came
         self._mask = b""
@@ -156,7 +156,7 @@ class Conversation:
         return b"".join(replies)
 
     def _begin_frame(self, data: bytes, at: int) -> int:
-        """Read the head of a frame (RFC 6455 §5.2). Gives where its payload begins, 0 where the head is not whole."""
+        """Read the head of a frame (RFC 6455 §5.2). Gives where its payload begins, 0 if the head is not whole."""
         left = len(data) - at
         if left < 2:
             return 0

@@ -50,7 +50,7 @@ class Deflate(NamedTuple):
         return _SMALLEST <= size <= _LARGEST
 
     def compress(self, message: bytes) -> bytes | None:
-        """A message's compressed bytes (RFC 7692 §7.2.1), None where they would hardly be fewer."""
+        """A message's compressed bytes (RFC 7692 §7.2.1), None if they would hardly be fewer."""
         if not self.takes(len(message)):
             return None
         level = _LEVEL if len(message) <= _LARGE else _FAST
@@ -92,7 +92,7 @@ class Inflater:
         self._stream = zlib.decompressobj(wbits=-_WIDEST)  # serves narrower windows too
 
     def inflate(self, data: bytes, most: int, *, final: bool) -> bytes:
-        """The next part of the message, of at most `most` bytes, at least one; where it is longer, that much of it.
+        """The next part of the message, of at most `most` bytes, at least one; if it is longer, that much of it.
 
         Args:
             data: the payload of the message's next frame.

@@ -64,7 +64,7 @@ class WebSocket(StreamAction):
         """As the base says.
 
         Raises:
-            BadRequest, UpgradeRequired: the handshake is none (RFC 6455 §4.2.1).
+            BadRequest, UpgradeRequired: the handshake is not valid (RFC 6455 §4.2.1).
         """
         shake_hands(connection.head)
         super().check_request(connection)
@@ -73,7 +73,7 @@ class WebSocket(StreamAction):
         """Shake hands, and begin to stream.
 
         Raises:
-            BadRequest, UpgradeRequired: the handshake is none (RFC 6455 §4.2.1).
+            BadRequest, UpgradeRequired: the handshake is not valid (RFC 6455 §4.2.1).
             Draining: the server shuts down; nothing new begins.
         """
         if connection.server.draining:
@@ -108,12 +108,12 @@ def shake_hands(head: Head) -> bytes:
 
 
 def make_frame(kind: Opcode, data: bytes, deflate: Deflate | None) -> bytes:
-    """A whole message as servers send it, unmasked (RFC 6455 §5.1), and compressed where that was agreed on."""
+    """A whole message as servers send it, unmasked (RFC 6455 §5.1), and compressed if that was agreed on."""
     deflated = deflate.compress(data) if deflate is not None else None
     if deflated is None:
         return Frame(kind, data).serialize(mask=False)
     frame = Frame(kind, deflated).serialize(mask=False)
-    # The library sets RSV1 (RFC 7692 §6) only where the frame goes through an extension of its own.
+    # The library sets RSV1 (RFC 7692 §6) only if the frame goes through an extension of its own.
     return bytes([frame[0] | _RSV1]) + frame[1:]
 
 
