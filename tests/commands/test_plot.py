@@ -1,11 +1,14 @@
 """`slosh plot`: what is drawn of which messages."""
 
+import math
 import re
 import signal
 import subprocess
+import time
 import unicodedata
 from decimal import Decimal
 
+import plotext
 import pytest
 from click.testing import CliRunner
 
@@ -14,7 +17,7 @@ from slosh.cli import main
 from slosh.client.items import Item, Note
 from slosh.client.iterator import Watch
 from slosh.client.protocol import WatchState
-from slosh.commands.plot import Chart, numbers
+from slosh.commands.plot import Chart, numbers, thin
 from slosh.commands.shared import EXIT_TIMED_OUT
 from slosh.testing.server import TestingServer
 from tests.cases import each_of
@@ -42,12 +45,13 @@ def test_every_number_has_its_path() -> None:
         "n": None,
         "inf": float("inf"),
     }
-    assert list(numbers(message)) == [("t", 21.5), ("cpu.user", 1.0), ("cpu.on", 1.0), ("xs.0", 1.0), ("xs.2", 3.0)]
+    found = [("t", 21.5), ("cpu.user", 1.0), ("cpu.on", 1.0), ("xs.0", 1.0), ("xs.1", None), ("xs.2", 3.0), ("n", None)]
+    assert [(path, None if math.isnan(value) else value) for path, value in numbers(message)] == found
     assert list(numbers(7)) == [("", 7.0)]
 
 
 def test_lines_are_drawn_with_their_newest_value_and_broken_where_something_was_lost() -> None:
-    chart = Chart("kitchen", 60.0)
+    chart = Chart("kitchen", 60.0, clock=lambda: 1019.0)
     for second in range(20):
         chart.add(item({"t": second, "u": 20 - second}, 1000.0 + second, lost=int(second == 10)))
     drawn = chart.render(80, 20)
@@ -72,7 +76,7 @@ def test_lines_are_drawn_with_their_newest_value_and_broken_where_something_was_
     ],
 )
 def test_the_axis_is_as_long_as_what_there_is(seconds: int, span: float, axis: str) -> None:
-    chart = Chart("kitchen", span)
+    chart = Chart("kitchen", span, clock=lambda: 1000.0 + seconds)
     for second in range(seconds + 1):
         chart.add(item({"t": second % 7}, 1000.0 + second))
     lines = chart.render(100, 20).splitlines()
@@ -95,7 +99,7 @@ def test_paths_choose_and_too_many_series_are_told() -> None:
 
 def test_wide_letters_take_the_columns_that_a_terminal_gives_them() -> None:
     """Else a row is wider than the terminal, wraps, and moves the picture."""
-    chart = Chart("温度 kitchen", 60.0)
+    chart = Chart("温度 kitchen", 60.0, clock=lambda: 1019.0)
     for second in range(20):
         chart.add(item({"a": second, "温度 °C": 2 * second}, 1000.0 + second))
     chart.note(Note("lost", "한국어" * 30, 3))
@@ -108,7 +112,7 @@ def test_wide_letters_take_the_columns_that_a_terminal_gives_them() -> None:
 @each_of("height", range(1, 30))
 def test_a_low_window_has_no_wrong_labels(height: int) -> None:
     """A value beside the axis stands for one row, and not where there is no row for it."""
-    chart = Chart("kitchen", 60.0)
+    chart = Chart("kitchen", 60.0, clock=lambda: 1019.0)
     for second in range(20):
         chart.add(item(3600 * second / 19, 1000.0 + second))
     lines = chart.render(60, height).split("\n")
@@ -125,6 +129,135 @@ def test_what_happened_is_told_below() -> None:
     chart.note(Note("lost", "k", 3))
     assert "3 messages of k were missed" in chart.render(80, 20)
     assert "\x1b" not in chart.render(80, 20)
+
+
+def test_that_the_server_does_not_answer_is_told_until_it_does() -> None:
+    """It stood there for as long as the chart did."""
+    chart = Chart("k", 60.0)
+    chart.note(Note("away", "", 2))
+    assert "the server does not answer" in chart.render(80, 20)
+    chart.add(item(1, time.time()))
+    assert "the server does not answer" not in chart.render(80, 20)
+    chart.note(Note("lost", "k", 3))
+    chart.add(item(2, time.time()))
+    assert "3 messages of k were missed" in chart.render(80, 20)
+
+
+def right_end(chart: Chart) -> int:
+    """The column in which the line ends; -1 where there is none."""
+    lines = chart.render(100, 20).splitlines()
+    return max((at for line in lines for at, each in enumerate(line) if BRAILLE.match(each)), default=-1)
+
+
+def test_now_is_now_and_not_the_newest_message() -> None:
+    """A topic that had been silent for minutes looked as one that goes on."""
+    now = 1000.0
+    chart = Chart("k", 60.0, clock=lambda: now)
+    for second in range(-30, 1):
+        chart.add(item(second, 1000.0 + second))
+    assert right_end(chart) >= 95
+    now = 1030.0
+    assert 40 < right_end(chart) < 60
+    now = 1090.0
+    assert right_end(chart) == -1
+    assert "no number in the last 60s" in chart.render(100, 20)
+    kept = Chart("k", 60.0, clock=lambda: now)
+    kept.add(item(1, 1031.0))
+    kept.add(item(2, 1060.0))
+    assert 40 < right_end(kept) < 60
+
+
+@each_of("ahead", [-3600.0, 3600.0])
+def test_now_is_by_the_clock_of_the_server(ahead: float) -> None:
+    """As soon as a message comes that cannot be one that was kept."""
+    now = 1000.0
+    chart = Chart("k", 60.0, clock=lambda: now)
+    for second in range(30):
+        now = 1000.0 + second
+        chart.add(item(second, now + ahead))
+    assert right_end(chart) >= 95
+    now += 30.0
+    assert 40 < right_end(chart) < 60
+
+
+def test_what_a_server_kept_whose_clock_is_ahead_is_in_the_picture() -> None:
+    chart = Chart("k", 60.0, clock=lambda: 1000.0)
+    for second in range(30):
+        chart.add(item(second, 4600.0 + second))
+    assert right_end(chart) >= 95
+
+
+def test_null_is_a_gap() -> None:
+    """Publisher makes it of NaN: the loss of a run that diverged went straight on, with the last good value."""
+    chart = Chart("run", 60.0, clock=lambda: 1002.0)
+    for when, value in enumerate([1.0, None, 3.0]):
+        chart.add(item({"loss": value, "never": None}, 1000.0 + when))
+    assert list(chart.series) == ["loss"]
+    assert [math.isnan(value) for _, value in chart.series["loss"]] == [False, True, False]
+    chart.add(item({"loss": None}, 1002.0))
+    assert "loss null" in chart.render(80, 20)
+
+
+def test_very_many_points_are_drawn_as_quickly_as_a_chart_of_few_with_each_spike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """20,000 points took 11 s to draw; meanwhile no key was heard, and messages were lost."""
+    points = [(number / 100, 0.0) for number in range(20_000)]
+    points[7777] = (77.77, 9.0)
+    points[5555] = (55.55, -9.0)
+    points[3333] = (33.33, math.nan)
+    left = thin(points, 1.0)
+    assert len(left) <= 5 * 200
+    assert {(77.77, 9.0), (55.55, -9.0), points[0], points[-1]} <= set(left)
+    assert [each[0] for each in left if math.isnan(each[1])] == [33.33]
+    assert [each[0] for each in left] == sorted(each[0] for each in left)
+    few = [(number / 2, float(number)) for number in range(100)]
+    assert thin(few, 1.0) == few
+    chart = Chart("k", 300.0, clock=lambda: 200.0)
+    for when, value in points:
+        chart.add(item(value, when))
+    drawn: list[float] = []
+    monkeypatch.setattr(plotext, "plot", lambda xs, *_, **__: drawn.extend(xs))
+    chart.render(100, 20)
+    assert 200 < len(drawn) <= 5 * 200
+
+
+def test_a_quick_topic_is_kept_for_the_whole_span() -> None:
+    """Of 1,000 messages a second the last 20 s were left, whatever --span said."""
+    now = 0.0
+    chart = Chart("k", 100.0, clock=lambda: now)
+    for number in range(60_000):
+        now = number / 500
+        chart.add(item(number, now))
+    [points] = chart.series.values()
+    assert len(points) <= 20_001
+    assert points[0][0] < now - 99.0
+    assert right_end(chart) >= 95
+
+
+def test_a_path_that_no_message_has_is_told_with_those_there_are() -> None:
+    chart = Chart("k", 60.0, ("cpu.usr",))
+    chart.add(item({"cpu": {"user": 1, "sys": 2}}, time.time()))
+    assert "no number at --path cpu.usr yet; there are cpu.sys, cpu.user" in chart.render(100, 20)
+
+
+def test_the_size_is_that_of_the_window_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell may export COLUMNS as it was before the window grew; and a pipe had 80 columns in place of 100."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "10")
+    chart = Chart("k", 60.0)
+    chart.add(item(1, time.time()))
+    lines = chart.render(120, 33).splitlines()
+    assert (max(map(len, lines)), len(lines)) == (120, 32)
+
+
+def test_on_a_terminal_its_end_leaves_the_chart_there(slosh: TestingServer) -> None:
+    """A topic that had ended left nothing: the chart went with the screen on which it was drawn."""
+    slosh.client.open("run")
+    slosh.client.publish("run", {"loss": 0.25}, end=True)
+    with Terminal("plot", "run", url=slosh.url) as terminal:
+        assert terminal.process.wait(PATIENCE) == 0
+    assert "loss 0.25" in terminal.written.rpartition("\x1b[?1049l")[2]
 
 
 def test_on_a_terminal_it_lives_and_q_ends_it(slosh: TestingServer) -> None:
@@ -212,7 +345,7 @@ def test_without_its_library_it_names_the_extra(command: str, monkeypatch: pytes
 def test_every_number_that_a_publisher_can_send_leaves_the_chart_standing(
     numbers: tuple[float, float], size: tuple[int, int]
 ) -> None:
-    chart = Chart("k", 60.0)
+    chart = Chart("k", 60.0, clock=lambda: 1.0)
     for when, number in enumerate(numbers):
         chart.add(item({"t": number}, float(when)))
     assert chart.render(*size)

@@ -1,12 +1,12 @@
 """`slosh plot`: a live chart of a topic, in the terminal."""
 
+import itertools
 import math
 import queue
 import sys
 import threading
 import time
 import unicodedata
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 
 _MOST_SERIES: Final = 12
 _MOST_POINTS: Final = 20_000
-"""Points of one series that are kept; on no terminal are more seen."""
+"""Points of one series that are kept as they came. Beyond that they are thinned to what `_COLUMNS` of the span show."""
+_COLUMNS: Final = 2000
+"""Columns of the widest terminal, twice: braille has two dots in each."""
+_LEFT: Final = 5
+"""Points that are left of a step at most."""
+_SETTLED: Final = 2.0
+"""Seconds after which what comes is new. Before, it may be what the server kept."""
 _LARGEST: Final = 1e300
 """The largest number that is drawn. plotext adds numbers, and multiplies them, and those near a float's end overflow
 there."""
@@ -45,6 +51,8 @@ _FRAME: Final = 0.1
 """Seconds between two drawings."""
 _AROUND: Final = 5
 """Lines around what is drawn: a title, a frame, the times, and what is told."""
+_PIPE: Final = (100, 30)
+"""Columns and lines of a chart for a pipe."""
 _SECOND: Final = "\0"
 """Stands for the second column of a wide letter. It is in no text that is `printable`."""
 
@@ -95,14 +103,17 @@ def plot(
         feed = _Feed(watch)
         if sys.stdout.isatty():
             with Screen() as screen:
-                finished = _follow(feed, chart, most, end, screen)
+                ended_by = _follow(feed, chart, most, end, screen)
+                columns, lines = screen.size
+            if ended_by != "key":  # The screen is gone, and with it what was drawn.
+                click.echo(chart.render(columns, lines - 1))
         else:
-            finished = _follow_unseen(feed, chart, most, end, watch.close)
-        if not finished:
+            ended_by = _follow_unseen(feed, chart, most, end, watch.close)
+        if ended_by == "time":
             ctx.exit(EXIT_TIMED_OUT)
 
 
-def _follow_unseen(feed: "_Feed", chart: "Chart", most: int | None, end: float, close: Callable[[], None]) -> bool:
+def _follow_unseen(feed: "_Feed", chart: "Chart", most: int | None, end: float, close: Callable[[], None]) -> str:
     """As `_follow`, if there is no terminal to draw on: the chart is printed once, whatever ends this.
 
     Args:
@@ -117,28 +128,32 @@ def _follow_unseen(feed: "_Feed", chart: "Chart", most: int | None, end: float, 
             return _follow(feed, chart, most, end, None)
         finally:
             if chart.series or not isinstance(sys.exception(), ClientError):
-                click.echo(chart.render(100, 30))
+                click.echo(chart.render(*_PIPE))
 
 
-def _follow(feed: "_Feed", chart: "Chart", most: int | None, end: float, screen: Screen | None) -> bool:
-    """Draw until enough has come, the topics end, or a key says so. False when time ran out."""
+def _follow(feed: "_Feed", chart: "Chart", most: int | None, end: float, screen: Screen | None) -> str:
+    """Draw until something ends it: `count`, the end of the `topics`, a `key`, or `time`. Gives which."""
     came = 0
-    while time.monotonic() < end:
-        for each in feed.take(_FRAME):
+    took = 0.0
+    while (left := end - time.monotonic()) > 0:
+        # What is drawn takes no more than half of the time, so that messages and keys are heard on a slow machine too.
+        for each in feed.take(min(max(_FRAME, took), left)):
             if isinstance(each, Note):
                 chart.note(each)
                 continue
             chart.add(each)
             came += 1
             if came == most:
-                return True
+                return "count"
         if feed.is_over:
-            return True
+            return "topics"
         if screen is not None:
+            began = time.monotonic()
             screen.draw(chart.render(*screen.size))
+            took = time.monotonic() - began
             if any(key in QUIT for key in screen.keys(0.001)):
-                return True
-    return False
+                return "key"
+    return "time"
 
 
 class _Feed:
@@ -186,20 +201,39 @@ class Chart:
         span: seconds that are shown at most; the axis grows with what there is.
         paths: into the messages; none for every number.
         several: whether the topic's name stands before the path.
+        clock: gives the seconds since 1970, by this machine.
     """
 
-    def __init__(self, title: str, span: float, paths: tuple[str, ...] = (), *, several: bool = False) -> None:
+    def __init__(
+        self,
+        title: str,
+        span: float,
+        paths: tuple[str, ...] = (),
+        *,
+        several: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._ahead = 0.0  # seconds by which the server's clock seems to be ahead of this machine's
         self._title = printable(title)
         self._span = span
         self._paths = frozenset(paths)
         self._several = several
         self._hidden: set[str] = set()
+        self._others: set[str] = set()  # paths that were not asked for
         self._note = ""
-        self.series: dict[str, deque[tuple[float, float]]] = {}
+        self._is_away = False  # and the note says so
+        self.series: dict[str, list[tuple[float, float]]] = {}
 
     def add(self, item: Item) -> None:
-        """A message has come. If some were lost just before it, the lines have a gap."""
-        when = item.time if item.time is not None else time.time()
+        """A message has come. If some were lost just before it, or it says null, the lines have a gap."""
+        now = self._clock()
+        when = item.time if item.time is not None else now
+        if when - now > self._ahead or now - self._began > _SETTLED:
+            self._ahead = when - now
+        if self._is_away:
+            self._is_away, self._note = False, ""
         try:
             found = list(numbers(item.message))
         except Unreadable as error:
@@ -210,20 +244,24 @@ class Chart:
             return
         for path, value in found:
             if self._paths and path not in self._paths:
+                if len(self._others) < _MOST_SERIES:
+                    self._others.add(path)
                 continue
             name = f"{item.topic} {path}".strip() if self._several else path or item.topic
             if abs(value) > _LARGEST:
                 self._note = f"a number of {printable(name)} is too large to draw"
-                continue
-            points = self.series.get(name)
-            if points is None:
-                if len(self.series) == _MOST_SERIES:
-                    self._hidden.add(name)
-                    continue
-                points = self.series[name] = deque(maxlen=_MOST_POINTS)
-            if item.lost or item.reset:
-                points.append((when, math.nan))
-            points.append((when, value))
+            elif name in self.series or not math.isnan(value):
+                self._append(name, [(when, math.nan)] * bool(item.lost or item.reset) + [(when, value)])
+
+    def _append(self, name: str, new: list[tuple[float, float]]) -> None:
+        if name not in self.series and len(self.series) == _MOST_SERIES:
+            self._hidden.add(name)
+            return
+        points = self.series.setdefault(name, [])
+        points += new
+        if len(points) > _MOST_POINTS:
+            oldest = points[-1][0] - self._span
+            points[:] = thin([each for each in points if each[0] >= oldest], self._span / _COLUMNS)
 
     def note(self, note: Note) -> None:
         """Something happened between the messages."""
@@ -236,46 +274,61 @@ class Chart:
             "away": "the server does not answer",
         }
         self._note = said.get(note.kind, self._note)
+        self._is_away = note.kind == "away"
 
     def render(self, width: int, height: int) -> str:
         """The chart as text of this many columns and lines."""
         import plotext  # noqa: PLC0415 - an extra
 
-        newest = max((points[-1][0] for points in self.series.values() if points), default=time.time())
+        now = self._clock() + self._ahead
         if height <= _AROUND:
             return "\n".join([_cut(self._title, width), _cut(self._note or "this window is too low to draw in", width)])
         plotext.clear_figure()
         plotext.theme("pro" if has_colour() else "clear")
+        plotext.limit_size(False, False)  # noqa: FBT003 - else it is that of the variables COLUMNS and LINES at most
         plotext.plot_size(width, height - 1)
         plotext.title(_in_columns(self._title))
+        span, is_drawn = self._span_at(now), False
         for name, points in sorted(self.series.items()):
-            shown = [(when - newest, value) for when, value in points if when >= newest - self._span]
-            label: str | None = f"{printable(name)} {shown[-1][1]:.6g}" if shown else printable(name)
-            for part in _unbroken(shown):
+            shown = [(when - now, value) for when, value in points if when >= now - self._span]
+            newest = points[-1][1]
+            label: str | None = f"{printable(name)} {'null' if math.isnan(newest) else f'{newest:.6g}'}"
+            for part in _unbroken(thin(shown, span / (2 * width))):
                 xs, ys = zip(*part, strict=True)
                 plotext.plot(list(xs), list(ys), label=label and _in_columns(label), marker="braille")
-                label = None  # one entry of the legend for all parts of a line
-        span = self._span_at(newest)
+                label, is_drawn = None, True  # one entry of the legend for all parts of a line
         plotext.xlim(-span, 0)
         ticks = [-span * part / 4 for part in range(4, -1, -1)]
         plotext.xticks(ticks, [_ago(-each) for each in ticks])
-        if not self.series:
+        if not is_drawn:
             plotext.ylim(0, 1)
-        line = self._note or ("" if self.series else "waiting for numbers")
+        line = self._note or ("" if is_drawn else self._describe_waiting())
         if self._hidden:
             line = f"{line}  {len(self._hidden)} more series are not shown; choose with --path".strip()
         drawn = plotext.build().rstrip("\n").replace(_SECOND, "")
         return f"{drawn if has_colour() else plotext.uncolorize(drawn)}\n{_cut(line, width)}"
 
-    def _span_at(self, newest: float) -> float:
+    def _describe_waiting(self) -> str:
+        if self.series:
+            return f"no number in the last {_ago(self._span)[1:]}"
+        if not self._others:
+            return "waiting for numbers"
+        return f"no number at --path {', '.join(sorted(self._paths))} yet; there are {', '.join(sorted(self._others))}"
+
+    def _span_at(self, now: float) -> float:
         """Seconds of the axis: as many as there are, rounded up, and no more than the span."""
-        oldest = min((points[0][0] for points in self.series.values() if points), default=newest)
-        return next((each for each in _SPANS if newest - oldest <= each < self._span), self._span)
+        oldest = min((points[0][0] for points in self.series.values()), default=now)
+        return next((each for each in _SPANS if now - oldest <= each < self._span), self._span)
 
 
 def numbers(message: object, path: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers in a message, each with its dotted path. One that is too large for a float is infinite."""
-    if isinstance(message, bool):
+    """The numbers in a message, each with its dotted path. One that is too large for a float is infinite.
+
+    If a message has null in place of a number, as for NaN, it is NaN.
+    """
+    if message is None:
+        yield path, math.nan
+    elif isinstance(message, bool):
         yield path, float(message)
     elif isinstance(message, (int, float, Decimal)):
         if isinstance(message, float) and not math.isfinite(message):
@@ -290,6 +343,24 @@ def numbers(message: object, path: str = "") -> Iterator[tuple[str, float]]:
     elif isinstance(message, list):
         for index, each in enumerate(message[:_MOST_SERIES]):
             yield from numbers(each, f"{path}.{index}" if path else str(index))
+
+
+def thin(points: list[tuple[float, float]], step: float) -> list[tuple[float, float]]:
+    """Points that look the same if all within a `step`, seconds, stand one above the other.
+
+    Of each step these are left, in their order: the first, the last, the lowest, the highest, and the first gap.
+    """
+    left: list[tuple[float, float]] = []
+    for _, group in itertools.groupby(points, lambda each: each[0] // step):
+        several = list(group)
+        if len(several) > _LEFT:
+            values = [each[1] for each in several]
+            real = [at for at, value in enumerate(values) if not math.isnan(value)]
+            gap = next((at for at, value in enumerate(values) if math.isnan(value)), 0)
+            extremes = {min(real, key=values.__getitem__), max(real, key=values.__getitem__)} if real else set()
+            several = [several[at] for at in sorted({0, len(several) - 1, gap} | extremes)]
+        left += several
+    return left
 
 
 def _unbroken(points: list[tuple[float, float]]) -> Iterator[list[tuple[float, float]]]:
