@@ -131,8 +131,8 @@ def test_a_field_that_is_asked_for_later_has_all_that_came_as_if_it_had_been_ask
     for number, (messages, step) in enumerate([*steps, ([], 0)]):
         if number == min(at, len(steps)):
             rollups.work(700)  # a part of what waits
-            kept = [([message], wall) for wall, _, message in list(slow_with_bytes(slow))[: rollups.rolled]]
-            rollups.begin("host", kept, 0)
+            kept = list(slow_with_bytes(slow))[: rollups.rolled]
+            rollups.begin("host", [message for _, _, message in kept], 0, [wall for wall, _, _ in kept])
         offset += len(messages)
         rollups.add(messages, now, offset)
         slow.messages += [(now, json.loads(message)) for message in messages]
@@ -269,18 +269,18 @@ def test_of_the_fields_that_were_asked_for_those_of_late_are_kept() -> None:
 def test_what_still_waits_of_a_field_that_is_not_kept_is_not_looked_into() -> None:
     rollups = make('{"a":1}')
     for by in ("a", "b", "c"):
-        rollups.begin(by, [([b'{"a":1,"x":1}'] * 3, 1_795_899_600_000)], 0)
+        rollups.begin(by, [b'{"a":1,"x":1}'] * 3, 0, [1_795_899_600_000] * 3)
     for by in ("d", "e", "f"):  # for which a and b give way
         rollups.begin(by, [], 0)
     alone = make('{"a":1}')
-    alone.begin("c", [([b'{"a":1,"x":1}'] * 3, 1_795_899_600_000)], 0)
+    alone.begin("c", [b'{"a":1,"x":1}'] * 3, 0, [1_795_899_600_000] * 3)
     assert rollups.work(ENDLESS) == alone.work(ENDLESS)
     assert rollups.waiting == 0
 
 
 def test_what_the_ring_holds_is_looked_into_in_its_order() -> None:
     rollups = Rollups(3600.0, 64, Budget(1 << 40), 3)
-    rollups.begin("", [([b"1"], 1_000), ([b"2"], 2_000), ([b"3"], 3_000)], 0)
+    rollups.begin("", [b"1", b"2", b"3"], 0, [1_000, 2_000, 3_000])
     rollups.work(ENDLESS)
     (series,) = rollups.group("").series()  # type: ignore[union-attr]
     series.close()

@@ -1,5 +1,6 @@
 """The ring against a slow obvious model: the list of all messages ever, of which it keeps the end."""
 
+import time
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ def test_the_ring_keeps_the_newest_that_fit_and_counts_all(steps: Any, queue: in
     everything: list[bytes] = []
     fell_off = 0
     for batch, _ in steps:
+        weight = topic.weight + topic.growth(batch, queue, queue_bytes)
         fell_off += topic.append(batch, 0.0, queue, queue_bytes)
         everything += batch
         here = kept(everything, queue, queue_bytes)
@@ -37,7 +39,18 @@ def test_the_ring_keeps_the_newest_that_fit_and_counts_all(steps: Any, queue: in
         assert topic.after(0) == here
         assert topic.first == len(everything) - len(here) + 1
         assert topic.size == sum(map(len, here))
+        assert topic.weight == weight
         assert fell_off == len(everything) - len(here)
+
+
+def test_how_much_a_large_ring_would_grow_by_a_message_is_known_in_a_moment() -> None:
+    """Each message took 2 ms in a ring of 100,000 where all memory was taken."""
+    topic = Topic("a", "k", 0.0)
+    topic.append([b"1"] * 100_000, 0.0, 100_000, 10_000_000)
+    before = time.thread_time()
+    for _ in range(500):
+        assert not topic.growth([b"2"], 100_000, 10_000_000)
+    assert time.thread_time() - before < 0.2
 
 
 @PROPERTY
@@ -249,6 +262,7 @@ def test_a_ring_that_is_shortened_and_resized_keeps_the_right_end(changes: Any, 
         assert (topic.first, topic.size) == (topic.last + 1 - len(kept), sum(len(message) for message, _ in kept))
         assert topic.weight == topic.size + EACH * len(kept)
         assert len(topic._messages) <= max(queue, 64 + 4 * len(kept))
+        assert [arrival.now for arrival in topic.arrivals()] == [time for _, time in kept]
         if kept:
             assert topic.oldest == kept[0][1]
         assert all(topic.has_forgotten_since(time) for time in gone[-1:])

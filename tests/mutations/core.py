@@ -616,6 +616,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/topic.py",
+        "return times[slot:end] if end <= len(times) else times[slot:] + times[: end - len(times)]",
+        "return times[slot:end]",
+        "core/test_topic.py::test_a_ring_that_is_shortened_and_resized_keeps_the_right_end",
+    ),
+    row(
+        "core/topic.py",
         "passed_over = last - self.first + 1",
         "passed_over = last - self.first",
         "core/test_topic.py::test_a_gap_anywhere_leaves_what_came_behind_it",

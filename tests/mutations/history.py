@@ -13,15 +13,21 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/histories.py",
-        "return kept, walls[0] + (topic.fallen == topic.oldest)",
-        "return kept, walls[0]",
+        "return kept, walls, arrivals[0].wall + (topic.fallen == topic.oldest)",
+        "return kept, walls, arrivals[0].wall",
         "core/test_histories.py::test_of_a_batch_whose_first_messages_fell_off_not_all_is_known",
     ),
     row(
         "core/histories.py",
-        "return kept, topic.latest_wall or NOT_KNOWN  # It may go on as a life whose messages fell off elsewhere.",
-        "return kept, topic.latest_wall",
+        "return kept, walls, topic.latest_wall or NOT_KNOWN",
+        "return kept, walls, topic.latest_wall",
         "engine/test_snapshot.py::test_a_history_that_is_first_asked_for_afterwards_says_that_older_messages_are_missing",
+    ),
+    row(
+        "core/histories.py",
+        "while self._due and self.has_room and spent < most:",
+        "while self._due and spent < most:",
+        "core/test_histories.py::test_histories_that_begin_in_a_reload_miss_nothing_that_comes_meanwhile",
     ),
     row(
         "core/rollups.py",
@@ -164,8 +170,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/rollups.py",
-        "for messages, wall in reversed(kept):",
-        "for messages, wall in kept:",
+        "wall = first.wall if first.walls is None else next(first.walls)",
+        "wall = first.wall",
         "core/test_rollups.py::test_what_the_ring_holds_is_looked_into_in_its_order",
     ),
     row(

@@ -7,10 +7,12 @@ The rules of this file:
   ends with the topic's life.
 * Messages are looked into behind the turn in which they came, all of a turn together, and so many as the turn has room
   for. Messages that wait are bounded for all topics together; those beyond that are missed, and counted.
+* Histories that begin because the class says so since a reload do so one after the other, while there is room for what
+  the rings hold.
 """
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Final
 
 from slosh.core.groups import NOT_KNOWN
@@ -20,7 +22,12 @@ from slosh.core.topic import Topic
 _WAITING: Final = 32 * 1024 * 1024
 """Bytes that messages take at most which wait to be looked into."""
 
+_BEGUN: Final = 4096
+"""Bytes that count as looked at where a history begins, by the time that it takes."""
+
 _ENDLESS: Final = 1 << 60
+
+_wall_of: Final = attrgetter("wall")
 
 
 class Histories:
@@ -35,18 +42,19 @@ class Histories:
         missed: messages that came faster than they could be looked into, since the start.
     """
 
-    __slots__ = ("_unfinished", "_waiting", "missed", "most", "unlisted")
+    __slots__ = ("_due", "_unfinished", "_waiting", "missed", "most", "unlisted")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.missed = 0
         self.unlisted = 0
+        self._due: dict[Topic, None] = {}  # topics whose class says since a reload that they have a history
         self._unfinished: dict[Topic, None] = {}
         self._waiting = 0  # bytes
 
     def __bool__(self) -> bool:
         """Whether something waits to be looked into: `go_on` has to be called."""
-        return bool(self._unfinished)
+        return bool(self._unfinished or self._due)
 
     @property
     def has_room(self) -> bool:
@@ -66,8 +74,8 @@ class Histories:
         rollups = self.open(topic)
         if rollups.group(by) is None:
             before = rollups.waiting
-            kept, since = self._kept(topic, rollups.rolled)
-            rollups.begin(by, kept, since)
+            kept, walls, since = self._kept(topic, rollups.rolled)
+            rollups.begin(by, kept, since, walls)
             self._waiting += rollups.waiting - before
             self._unfinished[topic] = None
         return rollups
@@ -117,8 +125,12 @@ class Histories:
             self._unfinished[topic] = None
 
     def go_on(self, most: int) -> int:
-        """Look into what waits, until what that costs has come to `most` bytes. Gives what it cost."""
+        """Look into what waits, and begin what is due, until that has cost `most` bytes. Gives what it cost."""
         spent = 0
+        while self._due and self.has_room and spent < most:
+            topic, _ = self._due.popitem()
+            self.begin(topic)
+            spent += _BEGUN
         for topic in list(self._unfinished):
             rollups = topic.rollups
             if spent >= most:
@@ -139,11 +151,13 @@ class Histories:
 
     def resize(self, topic: Topic) -> None:
         """Keep as much of the history of `topic` as its class has now, soon: `go_on` sees to that."""
-        if topic.rollups is not None:
-            if topic.rollups.resize(self.span_of(topic), self.most):
-                self._unfinished[topic] = None
-        elif topic.kind.history:
-            self.begin(topic)
+        rollups = topic.rollups
+        if rollups is not None and rollups.resize(self.span_of(topic), self.most):
+            self._unfinished[topic] = None
+        if topic.kind.history:
+            self._due[topic] = None
+        else:
+            self._due.pop(topic, None)
 
     def end(self, topic: Topic) -> None:
         """The life of `topic` is over, and with it its history."""
@@ -153,18 +167,20 @@ class Histories:
             rollups.release()
             topic.rollups = None
             self._unfinished.pop(topic, None)
+        self._due.pop(topic, None)
 
     @staticmethod
-    def _kept(topic: Topic, upto: int) -> tuple[list[tuple[list[bytes], int]], int]:
-        """The messages kept up to an offset, by their time, and from when on they are all; see `Rollups.begin`."""
-        offsets = range(topic.first, upto + 1)
-        walls = topic.times(offsets)
-        kept = [
-            ([topic.at(offset) for offset, _ in together], wall)
-            for wall, together in groupby(zip(offsets, walls, strict=True), key=lambda pair: pair[1])
-        ]
+    def _kept(topic: Topic, upto: int) -> tuple[list[bytes], Iterable[int], int]:
+        """The messages kept up to an offset, their times, and from when on they are all; see `Rollups.begin`.
+
+        A ring may hold very many, so each of them is looked at when it is looked into.
+        """
+        kept, arrivals = topic.after(topic.first - 1), topic.arrivals()
+        del kept[max(upto - topic.first + 1, 0) :], arrivals[max(upto - topic.first + 1, 0) :]
+        walls = map(_wall_of, arrivals)
         if topic.first == 1:
-            return kept, 0
-        if walls:  # Those that came together with the oldest may have fallen off.
-            return kept, walls[0] + (topic.fallen == topic.oldest)
-        return kept, topic.latest_wall or NOT_KNOWN  # It may go on as a life whose messages fell off elsewhere.
+            return kept, walls, 0
+        if arrivals:  # Those that came together with the oldest may have fallen off.
+            return kept, walls, arrivals[0].wall + (topic.fallen == topic.oldest)
+        # It may go on as a life whose messages fell off elsewhere.
+        return kept, walls, topic.latest_wall or NOT_KNOWN

@@ -13,7 +13,7 @@ The rules of this file:
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from slosh.core.buckets import Columns, Series
@@ -40,15 +40,23 @@ Levels = dict[int, tuple[Columns, int]]
 
 
 class _WaitingMessages:
-    """Messages that arrived together, and have still to be looked into."""
+    """Messages that arrived together, or were kept in the ring, and have still to be looked into."""
 
-    __slots__ = ("at", "group", "messages", "newest", "wall")
+    __slots__ = ("at", "group", "messages", "newest", "wall", "walls")
 
-    def __init__(self, messages: Sequence[bytes], wall: int, newest: int, group: Group | None) -> None:
+    def __init__(
+        self,
+        messages: Sequence[bytes],
+        wall: int,
+        newest: int,
+        group: Group | None = None,
+        walls: Iterator[int] | None = None,
+    ) -> None:
         self.messages = messages
         self.wall = wall
         self.newest = newest
         self.group = group  # for which alone they are; None for all
+        self.walls = walls  # of each message, where they did not arrive together
         self.at = 0
 
 
@@ -140,23 +148,23 @@ class Rollups:
         if span != self.span:
             series.resize(self.span)
 
-    def begin(self, by: str, kept: Sequence[tuple[Sequence[bytes], int]], since: int) -> Group:
+    def begin(self, by: str, kept: Sequence[bytes], since: int, walls: Iterable[int] = ()) -> Group:
         """Make the series that are told apart by the field `by`, from now on and of what the ring holds.
 
         Of such fields those of the last few are kept that were asked for.
 
         Args:
-            kept: messages in their order, those that arrived together with their time, Unix milliseconds. They are
-                those up to `rolled`.
+            kept: messages in their order. They are those up to `rolled`.
             since: as of the `Group`.
+            walls: when each of them arrived, Unix milliseconds.
         """
         if len(self._groups) >= _GROUPS:
             self._drop(next(iter(self._groups)))
         group = self._groups[by] = Group(by, since)
         self._skips = self._skips or since == NOT_KNOWN
-        for messages, wall in reversed(kept):
-            self._queue.appendleft(_WaitingMessages(messages, wall, self.rolled, group))
-            self.waiting += weigh_waiting(messages)
+        if kept:
+            self._queue.appendleft(_WaitingMessages(kept, 0, self.rolled, group, iter(walls)))
+            self.waiting += weigh_waiting(kept)
         return group
 
     def add(self, messages: Sequence[bytes], wall: int, newest: int) -> None:
@@ -171,7 +179,7 @@ class Rollups:
             for group in self._groups.values():
                 if group.since == NOT_KNOWN:
                     group.since = wall
-        self._queue.append(_WaitingMessages(messages, wall, newest, None))
+        self._queue.append(_WaitingMessages(messages, wall, newest))
         self.waiting += weigh_waiting(messages)
 
     def skip(self, newest: int) -> None:
@@ -192,7 +200,7 @@ class Rollups:
         if last is not None and last.group is None and not last.messages:
             last.newest = newest
         else:
-            self._queue.append(_WaitingMessages((), 0, newest, None))
+            self._queue.append(_WaitingMessages((), 0, newest))
             self.waiting += _WAITING_TOGETHER
 
     def work(self, most: int) -> int:
@@ -213,7 +221,8 @@ class Rollups:
                 message = first.messages[first.at]
                 first.at += 1
                 self.waiting -= len(message) + _WAITING_EACH
-                spent += self._look_into(message, first.wall // 1000, first.group)
+                wall = first.wall if first.walls is None else next(first.walls)
+                spent += self._look_into(message, wall // 1000, first.group)
                 if first.group is None:
                     self.rolled = first.newest - len(first.messages) + first.at
             self.rolled = max(self.rolled, first.newest)

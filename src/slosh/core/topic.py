@@ -232,8 +232,7 @@ class Topic:
     def fit(self, queue: int, queue_bytes: int) -> int:
         """Make the ring one of other bounds, and keep what has room in it. Gives how many messages fell off."""
         was_first = self.first
-        kept, offset = self.after(0), self.first
-        arrivals = [self._arrivals[self._slot(each)] for each in range(self.first, self.last + 1)]
+        kept, arrivals, offset = self.after(0), self.arrivals(), self.first
         size = self.size
         while kept and (len(kept) - (offset - was_first) > queue or (size > queue_bytes and offset < self.last)):
             size -= len(kept[offset - was_first])
@@ -254,19 +253,19 @@ class Topic:
             self.first += 1
         count = self.last - self.first + 1
         if len(self._messages) > _SPARE + 4 * count:  # Otherwise it would hold on to the places that it once needed.
-            self._arrivals = [self._arrivals[self._slot(each)] for each in range(self.first, self.last + 1)]
+            self._arrivals = self.arrivals()
             self._messages = self.after(self.first - 1)
             self._base = self.first
 
     def growth(self, messages: Sequence[bytes], queue: int, queue_bytes: int) -> int:
         """How many bytes more the ring takes, as `weight` tells it, once `messages` are appended; see `append`."""
-        count, size = self.last - self.first + 1, self.size
-        waiting = [*map(len, self.after(self.first - 1)), *map(len, messages)]
-        after, total, start = len(waiting), sum(waiting), 0
-        while after - start > queue or (total > queue_bytes and after - start > 1):
-            total -= waiting[start]
-            start += 1
-        return total - size + EACH * (after - start - count)
+        kept = self.last - self.first + 1
+        count, total, gone = kept + len(messages), self.size + sum(map(len, messages)), 0
+        while count > queue or (total > queue_bytes and count > 1):
+            total -= len(self.at(self.first + gone) if gone < kept else messages[gone - kept])
+            gone += 1
+            count -= 1
+        return total - self.size + EACH * (count - kept)
 
     @property
     def weight(self) -> int:
@@ -285,7 +284,11 @@ class Topic:
 
     def arrivals(self) -> list[Arrival]:
         """When each message kept arrived, the oldest first."""
-        return [self._arrivals[self._slot(offset)] for offset in range(self.first, self.last + 1)]
+        if self.first > self.last:
+            return []
+        times, slot = self._arrivals, self._slot(self.first)
+        end = slot + self.last - self.first + 1
+        return times[slot:end] if end <= len(times) else times[slot:] + times[: end - len(times)]
 
     @property
     def latest_at(self) -> float:
