@@ -352,6 +352,94 @@ def test_an_asgi_server_that_fails_leaves_no_reader_behind() -> None:
     asyncio.run(main())
 
 
+BEHIND = b"POST /topics/behind HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n2"
+
+
+@pytest.mark.parametrize(
+    ("target", "fields", "status"),
+    [
+        ("/topics/a?wait=0", [(b"x", b"y\r\n\r\n" + BEHIND)], 400),
+        ("/topics/a?wait=0", [(b"x\r\n\r\n" + BEHIND, b"y")], 400),
+        ("/topics/a?wait=0", [(b"x", b"y\nx-forwarded-for: 192.0.2.1")], 400),
+        ("/topics/a?wait=0", [(b"x", b"y\rz")], 400),
+        ("/topics/a HTTP/1.1\r\nhost: localhost\r\n\r\n" + BEHIND.decode(), [], 400),
+        ("/topics/a?wait=0 HTTP/1.1\r\nhost: localhost\r\n\r\n" + BEHIND.decode(), [], 400),
+        ("/topics/a?wait=0", [(b"content-length", b"1")], 200),
+        ("/topics/a?wait=0", [(b"content-length", b"0")], 200),
+        ("/topics/a?wait=0", [(b"content-length", b"1\r\n\r\n1" + BEHIND)], 400),
+    ],
+    ids=["value", "name", "line-feed", "return", "path", "query", "body", "body-of-none", "length"],
+)
+def test_nothing_of_a_request_becomes_another_request(
+    target: str, fields: list[tuple[bytes, bytes]], status: int
+) -> None:
+    """HTTP/2 carries what ends a line in HTTP/1.1, and says the length of a body twice."""
+
+    async def main() -> None:
+        live = Slosh(unwatched="keep")
+        body = fields[0][1][:1] if fields and fields[0][0] == b"content-length" else b""
+        asking = Asking(body.replace(b"0", b"") + BEHIND if body else b"")
+        assert await asyncio.wait_for(ask(live, "GET", target, asking, *fields), PATIENCE) == status
+        topics = Asking()
+        await ask(live, "GET", "/topics", topics)
+        assert b"behind" not in topics.body
+        await live.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["stream", "websocket"])
+def test_a_client_that_takes_nothing_is_cut_and_is_no_watcher(kind: str) -> None:
+    """The ASGI server waits for its client as long as that likes, so the cut has to reach it there."""
+
+    async def main() -> None:
+        live = Slosh(write_timeout=0.1)
+        asking, begun = Asking(), asyncio.Event()
+        says: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        says.put_nowait({"type": "websocket.connect"})
+
+        async def send(message: Any) -> None:
+            if message["type"] in {"http.response.start", "websocket.accept"}:
+                begun.set()
+            else:
+                await asyncio.get_running_loop().create_future()
+
+        asked = scope("GET", "/topics/a", (b"accept", b"text/event-stream"))
+        if kind == "websocket":
+            asked |= {"type": "websocket", "subprotocols": []}
+        reading = asyncio.ensure_future(live(asked, asking.receive if kind == "stream" else says.get, send))
+        await asyncio.wait_for(begun.wait(), PATIENCE)
+        for _ in range(3):
+            await live.publish("a", "x" * 100_000)
+        with pytest.raises(ConnectionError, match="cut"):
+            await asyncio.wait_for(reading, PATIENCE)
+        counted = Asking()
+        await ask(live, "GET", "/topics/a?watchers", counted)
+        assert json.loads(counted.body) == {"watchers": 0}
+        await live.stop()
+
+    asyncio.run(main())
+
+
+def test_a_program_that_is_cancelled_while_its_client_takes_nothing_is_cancelled() -> None:
+    async def main() -> None:
+        live = Slosh()
+        sending = asyncio.Event()
+
+        async def send(_: Any) -> None:
+            sending.set()
+            await asyncio.get_running_loop().create_future()
+
+        request = asyncio.ensure_future(live(scope("GET", "/topics/a?wait=0"), Asking().receive, send))
+        await asyncio.wait_for(sending.wait(), PATIENCE)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        await live.stop()
+
+    asyncio.run(main())
+
+
 @pytest.fixture
 def interrupts() -> Iterator[None]:
     """SIGINT is a KeyboardInterrupt at first, as in a new Python, and the handlers of before are there again."""

@@ -27,7 +27,7 @@ async def serve_request(
         while True:
             messages, answer.messages = answer.messages, []
             for message in messages:
-                await send(message)
+                await transport.give(send, message)
             transport.taken()
             if answer.is_done:
                 break

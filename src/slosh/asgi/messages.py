@@ -34,6 +34,7 @@ _OURS: Final = frozenset(
 """Fields of requests that are written here, or mean nothing beyond the ASGI server."""
 _OURS_WITH_TOKEN: Final = _OURS | {b"authorization"}
 """The same if the program around this one says what the client may do."""
+_NO_LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"\0\0")
 _THEIRS: Final = frozenset(
     {b"connection", b"keep-alive", b"transfer-encoding", b"date", b"upgrade", b"sec-websocket-accept"}
 )
@@ -45,7 +46,7 @@ def write_head(
     method: str,
     token: str | None,
     extra: Iterable[tuple[bytes, bytes]],
-    connection: bytes = b"keep-alive",
+    connection: bytes = b"close",
 ) -> bytes:
     """The request's head, as HTTP/1.1."""
     prefix = scope.get("root_path", "")
@@ -69,8 +70,12 @@ def write_head(
     if prefix:
         fields.append((b"x-forwarded-prefix", escaped))
     fields += [(b"connection", connection), *extra]
-    lines = [b"%b %b HTTP/1.1" % (method.encode(), target), *[b"%b: %b" % field for field in fields]]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+    lines = [b"%b %b HTTP/1.1" % (method.encode(), target), *[b"%b: %b" % field for field in fields], b"\r\n"]
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
+        # An ASGI server lets pass what HTTP/2 carries and HTTP/1.1 cannot: the reader of the head refuses these bytes.
+        return b"\r\n".join([*(line.translate(_NO_LINE_ENDS) for line in lines[:-1]), lines[-1]])
+    return head
 
 
 class Answer:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Final
 
+from slosh.asgi.messages import Message, Send
+
 _ROOM: Final = 64 * 1024
 """Bytes that wait for the ASGI server before the connection is told to write no more."""
 _PEER: Final = ("127.0.0.1", 0)
@@ -19,6 +21,8 @@ class Transport(asyncio.Transport):
         self._size = 0
         self._stopped = False
         self._closing = False
+        self._is_cut = False
+        self._giving: asyncio.Task[None] | None = None  # the task in which the ASGI server takes a message
         # Futures and no events, because most answers are there before anybody waits for them.
         self._taking: asyncio.Future[None] | None = None  # of a `take` that waits
         self._is_read = True
@@ -72,8 +76,12 @@ class Transport(asyncio.Transport):
         self.resume_reading()
 
     def abort(self) -> None:
-        """Close in the middle of an answer."""
+        """Close in the middle of an answer, and wait no more for an ASGI server whose client takes nothing."""
+        self._is_cut = True
+        self._parts = []
         self.close()
+        if self._giving is not None:
+            self._giving.cancel()
 
     # Called by the ASGI side.
 
@@ -88,6 +96,22 @@ class Transport(asyncio.Transport):
         """What was written; empty when nothing is there."""
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def give(self, send: Send, message: Message) -> None:
+        """Have the ASGI server take a message, which waits for as long as its client does not keep up.
+
+        Raises:
+            ConnectionError: the connection cut the client off meanwhile.
+        """
+        self._giving = task = asyncio.current_task()
+        try:
+            await send(message)
+        except asyncio.CancelledError:
+            if task is None or not self._is_cut or task.uncancel():  # whoever runs the program cancels it as well
+                raise
+            raise ConnectionError("the answer was cut") from None
+        finally:
+            self._giving = None
 
     def taken(self) -> None:
         """The ASGI server has taken all that `take` and `take_now` gave."""

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+from functools import partial
 from typing import Final
 
 from websockets.frames import Frame, Opcode
@@ -23,6 +24,7 @@ async def serve_websocket(
     """One WebSocket, until either side closes it."""
     await receive()  # websocket.connect
     transport = open_transport(connection)
+    send = partial(transport.give, send)
     offered = ", ".join(scope.get("subprotocols") or ())
     extra = [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")]
     extra.append((b"sec-websocket-key", base64.b64encode(os.urandom(16))))
