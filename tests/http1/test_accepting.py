@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from slosh.http1 import accepting
-from slosh.http1.accepting import MOST_ASIDE, Place, find_ended
+from slosh.http1.accepting import MOST_ASIDE, ListeningSocket, find_ended
 from slosh.server import Server
 from slosh.settings import Settings
 from slosh.startup import loop_factory
@@ -234,15 +234,15 @@ def test_one_look_tells_which_of_the_clients_have_ended() -> None:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         listener.setblocking(False)
         ends = [stack.enter_context(socket.create_connection(listener.getsockname(), PATIENCE)) for _ in range(4)]
-        place = Place(listener)
-        numbers = place.accept(9, 1 << 30)
-        accepted = [stack.enter_context(place.make_socket(number)) for number in numbers]
+        listening = ListeningSocket(listener)
+        numbers = listening.accept(9, 1 << 30)
+        accepted = [stack.enter_context(listening.make_socket(number)) for number in numbers]
         ends[1].shutdown(socket.SHUT_WR)
         ends[2].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         ends[2].close()
         ends[3].send(REQUEST)
-        wanted = {numbers[1]: False, numbers[2]: True} if place.tells_ended else {}
-        assert (find_ended(numbers) if place.tells_ended else {}) == wanted
+        wanted = {numbers[1]: False, numbers[2]: True} if listening.tells_ended else {}
+        assert (find_ended(numbers) if listening.tells_ended else {}) == wanted
         assert [each.getpeername() for each in accepted[:2]] == [each.getsockname() for each in ends[:2]]
         assert {os.get_inheritable(number) for number in numbers} == {False}
 
@@ -253,11 +253,11 @@ def test_no_more_are_accepted_than_one_with_a_spare_descriptor() -> None:
         listener.setblocking(False)
         for _ in range(3):
             stack.enter_context(socket.create_connection(listener.getsockname(), PATIENCE))
-        place = Place(listener)
+        listening = ListeningSocket(listener)
         for _ in range(3):
-            (number,) = place.accept(9, 0)
-            stack.enter_context(place.make_socket(number))
-        assert place.accept(9, 0) == []
+            (number,) = listening.accept(9, 0)
+            stack.enter_context(listening.make_socket(number))
+        assert listening.accept(9, 0) == []
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slosh.http1.fields import scan
 from slosh.http1.handler import Action
 from slosh.http1.head import Head, parse_head
-from slosh.http1.heads import GENERATION, HEAVIEST, CachedHead, HeadMemory, Texts, find_meaning
+from slosh.http1.heads import GENERATION, HEAVIEST, CachedHead, HeadMemory, InternTable, find_meaning
 from tests.properties import PROPERTY
 from tests.web.harness import Site, request
 
@@ -185,7 +185,7 @@ def spell(number: int) -> str:
 
 
 def test_equal_texts_are_one_object_and_the_oldest_are_forgotten() -> None:
-    texts = Texts(10)
+    texts = InternTable(10)
     first = texts.find(spell(0))
     assert texts.find(spell(0)) is first
     for number in range(1, 100):
@@ -197,7 +197,7 @@ def test_equal_texts_are_one_object_and_the_oldest_are_forgotten() -> None:
 
 def test_a_long_text_takes_no_more_memory_than_a_short_one() -> None:
     """Clients say what is in them: 10,000 of 16 kB took 650 MB."""
-    texts = Texts(1000)
+    texts = InternTable(1000)
     for length in (1, 100_000, 1_000_000):
         assert len(texts.find("x" * length)) == 40
     assert texts.find("\ud800" * 10) != texts.find("\ud800" * 11)

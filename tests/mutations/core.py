@@ -488,7 +488,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/reading.py",
-        "total += len(message) + besides",
+        "total += len(message) + overhead",
         "total += len(message)",
         "core/test_subscription.py::TestSeveral::test_a_portion_of_all_topics_together_holds_its_bound_and_none_starves",
     ),

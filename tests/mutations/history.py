@@ -231,8 +231,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/reclaiming.py",
-        "if besides is not None and besides.share.opener and besides.share.held + growth > part:",
-        "if besides is not None and besides.share.opener and besides.share.held > part:",
+        "if wanting is not None and wanting.share.opener and wanting.share.held + growth > part:",
+        "if wanting is not None and wanting.share.opener and wanting.share.held > part:",
         "core/test_reclaiming.py::TestOneClient::test_beyond_its_part_a_client_takes_nothing_though_another_has_much_more",
     ),
     row(

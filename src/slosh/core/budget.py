@@ -1,4 +1,4 @@
-"""The bound over everything: what all rings and histories of a process take together, and how much each client has."""
+"""The bound on the memory of all rings and histories of a process, and each client's share of it."""
 
 from typing import Final, Generic, TypeVar
 
@@ -6,10 +6,10 @@ T = TypeVar("T")
 
 
 class Account:
-    """Bytes that are counted as they change, never added up.
+    """A count of bytes that is kept up to date, so that it never has to be added up.
 
     Attributes:
-        held: bytes that are taken now. A ring that takes or frees some changes it.
+        held: bytes in use now. Rings also change it directly.
     """
 
     __slots__ = ("held",)
@@ -18,16 +18,16 @@ class Account:
         self.held = 0
 
     def take(self, size: int) -> bool:
-        """Take this many bytes, to be given back by `give_back`; False if there are not this many."""
+        """Reserve `size` bytes, which `give_back` returns; False if there are not enough."""
         raise NotImplementedError
 
     def give_back(self, size: int) -> None:
-        """Give back this many bytes that were taken."""
+        """Return `size` bytes that were reserved."""
         raise NotImplementedError
 
 
 class Budget(Account):
-    """How much may be held, and is.
+    """The total: how much may be held, and how much is.
 
     Args:
         most: bytes that all rings and histories take at most.
@@ -55,16 +55,16 @@ class Budget(Account):
 
 
 class Share(Account, Generic[T]):
-    """What one client has created, and what of the budget that holds. It may hold all that nobody else wants.
+    """The topics that one client created, and the memory that they take. It may use all memory that no other needs.
 
     Args:
-        budget: of which it is a part.
-        opener: the client; empty for all those together whom nothing tells apart.
+        budget: the total.
+        opener: the client; empty for all clients without an address together.
 
     Attributes:
         opener: as above.
-        topics: that it created.
-        coming: how many more it is about to create: a store has still to answer, or holds them alone.
+        topics: the topics that it created.
+        coming: further topics that count for it: the store has still to create them, or only the store holds them.
     """
 
     __slots__ = ("_budget", "coming", "opener", "topics")
@@ -77,7 +77,7 @@ class Share(Account, Generic[T]):
         self.coming = 0
 
     def take(self, size: int) -> bool:
-        """As the base says; of the whole budget there must be this many."""
+        """As the base says; the whole budget must have enough."""
         if not self._budget.take(size):
             return False
         self.held += size
@@ -90,15 +90,15 @@ class Share(Account, Generic[T]):
 
     @property
     def count(self) -> int:
-        """How many topics count for the client."""
+        """The number of topics that count for the client."""
         return len(self.topics) + self.coming
 
 
 class Shares(Generic[T]):
-    """The shares of all clients for which something counts, and that of all those together whom nothing tells apart.
+    """The shares of all clients that have topics.
 
     Args:
-        budget: of which they are parts.
+        budget: the total.
 
     Attributes:
         by_opener: each share, by its client.
@@ -111,32 +111,32 @@ class Shares(Generic[T]):
         self.by_opener: dict[str, Share[T]] = {}
 
     def of(self, opener: str) -> Share[T]:
-        """The share of `opener`, begun if there is none. Call `tidy` if nothing comes to count for it."""
+        """The share of `opener`, created if there is none. Call `tidy` if no topic is counted for it afterwards."""
         share = self.by_opener.get(opener)
         if share is None:
             share = self.by_opener[opener] = Share(self._budget, opener)
         return share
 
     def tidy(self, share: Share[T]) -> None:
-        """Forget `share` if nothing counts for it any more."""
+        """Forget `share` if it has no topics any more."""
         if not share.count:
             self.by_opener.pop(share.opener, None)
 
     def count_of(self, opener: str) -> int:
-        """How many topics count for `opener`."""
+        """The number of topics that count for `opener`."""
         share = self.by_opener.get(opener)
         return share.count if share is not None else 0
 
     def expect_topic(self, opener: str) -> None:
         """Count a topic for `opener` that a store is about to create. The caller must call `forget_topic`.
 
-        For nobody, an empty text, nothing is counted.
+        With an empty `opener` nothing is counted.
         """
         if opener:
             self.of(opener).coming += 1
 
     def forget_topic(self, opener: str) -> None:
-        """Count that topic no more: it lives here now, and counts by itself, or it does not live."""
+        """Stop counting that topic: either this hub holds it now, which counts by itself, or it was not created."""
         if opener:
             share = self.of(opener)
             share.coming -= 1
@@ -144,4 +144,4 @@ class Shares(Generic[T]):
 
 
 NO_BUDGET: Final = Budget(1 << 60)
-"""Of topics that no hub holds."""
+"""For topics that no hub holds."""

@@ -1,7 +1,7 @@
-"""Classes of topics, which say what holds for a topic by its name, and the bounds of all topics together.
+"""Classes of topics, which give a topic its settings by its name, and the bounds of all topics together.
 
-The first pattern that takes a name in decides, and the default class has all the other names. A topic is given its
-class once, when it is created, so that no message asks for it.
+The first pattern that matches a name decides, and all other names have the default class. A topic is given its
+class once, when it is created, so that no message has to look it up.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from slosh.compiled import mypyc_attr
 from slosh.core.patterns import Tree
 
 DEFAULT: Final = "default"
-"""What the class is called that is no table's."""
+"""The name of the class without a pattern."""
 
 
 @mypyc_attr(acyclic=True)
 class ClassCounts:
-    """What has become of the messages of a class since the start.
+    """Counts of the messages of a class since the start.
 
     Attributes:
-        published: messages that were taken.
+        published: messages that were accepted.
         fell_off: messages that fell off a ring.
     """
 
@@ -32,7 +32,7 @@ class ClassCounts:
 
 @mypyc_attr(acyclic=True)
 class TopicClass:
-    """The settings of some topics. Never changed, but for what is counted.
+    """The settings of some topics. Never changed, except for its counts.
 
     Args:
         pattern: that takes their names in; `DEFAULT` for those that no pattern does.
@@ -44,7 +44,7 @@ class TopicClass:
         linger: seconds that a topic stays active after its last watcher.
         keeps: whether a publish creates a topic (`unwatched = keep`).
         max_message: bytes of the largest message.
-        history: seconds of history that are kept from a topic's creation on; 0 if they begin once somebody asks.
+        history: seconds of history that are kept from a topic's creation on; 0 if it begins when a client asks for it.
         counts: of its messages.
     """
 
@@ -74,15 +74,15 @@ class TopicClass:
 
 
 UNBOUNDED: Final = TopicClass("", queue=1 << 60, queue_bytes=1 << 60, linger=0.0)
-"""Of topics that no hub holds."""
+"""For topics that no hub holds."""
 
 
 class Classes:
     """All classes of a server. Never changed: a server that reads its settings again makes new ones.
 
     Args:
-        default: of the topics that no rule matches.
-        rules: in their order.
+        default: the class of topics that no rule matches.
+        rules: the other classes, in their order.
 
     Attributes:
         default: as above.
@@ -90,7 +90,7 @@ class Classes:
         every: all of them.
         keeps_some: whether a publish may create a topic of any class.
         longest_linger: seconds, of all classes.
-        former: counts of the classes that this server had before, and has no more.
+        former: counts of classes that no longer exist after a reload.
     """
 
     __slots__ = ("_leaving", "_places", "default", "every", "former", "keeps_some", "longest_linger", "rules")
@@ -102,14 +102,14 @@ class Classes:
         self.keeps_some = any(each.keeps for each in self.every)
         self.longest_linger = max(each.linger for each in self.every)
         self.former = ClassCounts()
-        self._leaving: list[ClassCounts] = []  # more of those, for which topics may still count
+        self._leaving: list[ClassCounts] = []  # the same, while some topics may still be of those classes
         self._places: Tree[int] = Tree()
         for place, rule in enumerate(self.rules):
             self._places.add(rule.pattern, place)
 
     @property
     def published(self) -> int:
-        """Messages that were taken since the start."""
+        """Messages that were accepted since the start."""
         counts = [self.former, *self._leaving, *(each.counts for each in self.every)]
         return sum(each.published for each in counts)
 
@@ -120,7 +120,7 @@ class Classes:
         return sum(each.fell_off for each in counts)
 
     def count_on(self, former: "Classes") -> None:
-        """Go on with what was counted for the `former` classes of this server: by pattern, and in the sums.
+        """Take over the counts of the `former` classes, by pattern and in the sums.
 
         The caller must call `settle` when no topic is of a former class any more.
         """
@@ -148,10 +148,10 @@ class Classes:
 
 @mypyc_attr(acyclic=True)
 class Bounds:
-    """What the topics of a hub may be. Never changed: a server that reads its settings again makes new ones.
+    """The bounds of a hub. Never changed: a server that reloads its settings makes new ones.
 
     Attributes:
-        classes: what holds for each topic, by its name.
+        classes: the settings of each topic, by its name.
         max_topics: how many may be active at a time.
         max_watchers: how many watchers one topic may have, 0 for any number.
         max_bytes: how much all rings and histories take together, bytes.

@@ -1,7 +1,7 @@
-"""When the hub looks at a topic again: nobody may have watched it for `linger`, or its oldest message is too old.
+"""The time at which the hub checks a topic: its `linger` may be over, or its oldest message may be too old.
 
-A topic waits in the timers once for each of the two. One whose time is put off meanwhile stays at the
-earlier one, and is looked at again then: a topic that is polled a thousand times a second costs the timers nothing.
+A topic is in the timers once for each of the two. If its time is put off meanwhile, it stays at the earlier time and
+is checked again then: so a topic that is polled a thousand times a second costs the timers nothing.
 """
 
 from collections import deque
@@ -12,9 +12,9 @@ from slosh.core.timers import Timers
 from slosh.core.topic import Topic
 
 _SURELY: Final = 0.001
-"""Seconds after which a sum of two times is passed for certain, however they were rounded."""
+"""Seconds added to a deadline, so that it has certainly passed, however times were rounded."""
 _DUE: Final = 1024
-"""Topics that are looked at in one turn because their time to linger may be over."""
+"""Topics checked in one turn because their `linger` may be over."""
 
 
 class Deadlines:
@@ -29,17 +29,17 @@ class Deadlines:
     def __init__(self, arm: Callable[[float], None]) -> None:
         self._arm = arm
         self._lingering: Timers[Topic] = Timers(arm)
-        self._former: list[Timers[Topic]] = []  # of topics that linger and were not held again yet
-        self._aging: Timers[Topic] = Timers(arm)  # topics whose oldest message has to leave then
-        self._due: deque[Topic] = deque()  # whose time to linger may be over
-        self._old: deque[Topic] = deque()  # whose oldest message may be too old
+        self._former: list[Timers[Topic]] = []  # before a reload, until `set_again` was called for all topics
+        self._aging: Timers[Topic] = Timers(arm)  # topics, by the age of their oldest message
+        self._due: deque[Topic] = deque()  # topics whose `linger` may be over
+        self._old: deque[Topic] = deque()  # topics whose oldest message may be too old
 
     def __len__(self) -> int:
-        """How many topics wait for the end of their lingering; for tests."""
+        """The number of topics that linger; for tests."""
         return sum(map(len, (self._lingering, *self._former)))
 
     def linger(self, topic: Topic, now: float) -> None:
-        """Let `topic` stay active for the time of lingering from `now` on."""
+        """Keep `topic` active for its class's `linger` from `now` on."""
         # It can be active for longer only if its class has become one that lingers for less: see `set_again`.
         topic.active_until = max(topic.active_until, now + topic.kind.linger)
         if not topic.lingering:
@@ -50,10 +50,10 @@ class Deadlines:
         self._lingering.add(topic, topic.active_until)
 
     def begin_again(self) -> None:
-        """Hold all topics again, because a deadline of a former class would hold up a topic that is due sooner.
+        """Schedule all topics again after a reload, because with its new class a topic may be due sooner.
 
-        The caller must call `set_again` soon, with each topic that there is, and then `settle`. Until then a topic
-        that lingers comes due as before.
+        The caller must call `set_again` soon for each topic, and then `settle`. Until then lingering topics come due
+        as before.
         """
         self._former.append(self._lingering)
         self._lingering = Timers(self._arm)
@@ -61,13 +61,13 @@ class Deadlines:
         self._old.clear()
 
     def settle(self) -> None:
-        """All topics are held again."""
+        """Call this once `set_again` was called for all topics."""
         self._former.clear()
 
     def set_again(self, topic: Topic, now: float) -> None:
-        """Hold `topic` by the class that it has got at the time `now`. It may have come due already.
+        """Schedule `topic` by its new class, at the time `now`. It may have come due already.
 
-        One that lingers keeps the time that it had, and one that is watched lingers as its class has it now.
+        A topic that lingers keeps the time that it had. One that is watched will linger as its new class says.
         """
         topic.ages = False
         self.hold_for_age(topic)
@@ -78,22 +78,22 @@ class Deadlines:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether topics have come due that were not looked at yet."""
+        """Whether some topics that came due were not checked yet."""
         return bool(self._due)
 
     @property
     def is_aging(self) -> bool:
-        """Whether the oldest messages of some topics may be too old, which `next_aged` gives."""
+        """Whether `next_aged` has a topic whose oldest message may be too old."""
         return bool(self._old)
 
     def look(self, now: float) -> None:
-        """Find the topics that have come due at the time `now`; `over` and `next_aged` look at them."""
+        """Collect the topics that have come due at the time `now`, for `over` and `next_aged`."""
         self._old.extend(self._aging.due(now))
         for timers in (*self._former, self._lingering):
             self._due.extend(timers.due(now))
 
     def over(self, now: float) -> Iterator[Topic]:
-        """Of a portion of the topics that came due, those whose time is over. Drop each before you ask for the next."""
+        """Check a portion of the topics that came due, and yield those to drop. Drop each before you take the next."""
         for _ in range(min(len(self._due), _DUE)):
             topic = self._due.popleft()
             topic.lingering = False
@@ -105,14 +105,14 @@ class Deadlines:
                 yield topic
 
     def hold_for_age(self, topic: Topic) -> None:
-        """Look at `topic` again when its oldest message is too old."""
+        """Schedule `topic` for when its oldest message is too old."""
         age = topic.kind.age
         if age and not topic.ages and topic.first <= topic.last:
             topic.ages = True
             self._aging.add(topic, topic.oldest + age + _SURELY)
 
     def next_aged(self) -> Topic | None:
-        """The next topic whose oldest message may be too old; None for one that has ended. There must be some."""
+        """The next topic whose oldest message may be too old; None if it was dropped. Call it if `is_aging`."""
         topic = self._old.popleft()
         topic.ages = False
         return None if topic.is_over else topic

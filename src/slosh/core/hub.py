@@ -1,22 +1,22 @@
-"""The topics of this process: which of them live, and who watches them.
+"""The topics of this process: which of them are active, and their watchers.
 
 The rules of this file:
 
 * A topic is active while it has a watcher, and for `linger` seconds after the last one left or a GET was
-  answered. One that is not active is not there: the next reader begins a new life of it.
-* Registering a watcher and looking whether something waits for it are one step (`watch`), so that no
-  message falls between them and none comes twice.
-* A topic that a publisher has ended lingers as any other does, so that late readers get all of it. A watcher of it
-  is woken at once, because nothing else will come.
-* New bounds count at once for what is created, and for each topic as soon as it is asked for by its name. The others
-  get them in the next turns (`_fit_some`): each topic has all of the bounds of before, or all of the new ones. Series
-  of its history become longer or shorter in the turns after that (`Rollups.work`).
-* A lower bound of all together is reached in turns as well (`_lower`): until then it is what is held. One message that
-  found all of the difference still there would have to free it in one turn.
+  answered. An inactive topic is forgotten: the next reader starts a new life of it, with a new epoch.
+* Registering a watcher and checking whether something waits for it are one step (`watch`), so that no
+  message is missed between them and none comes twice.
+* A topic that a publisher has ended lingers like any other, so that late readers get all of it. A watcher of such a
+  topic is woken at once, because nothing else will come.
+* New bounds apply at once to new topics, and to each existing topic as soon as it is looked up by its name. The
+  others get them in the next turns (`_fit_some`), so each topic has all of the old bounds or all of the new ones. The
+  series of its history are resized in the turns after that (`Rollups.work`).
+* A lower bound on the total memory is reached over several turns as well (`_lower`): until then the bound is what is
+  held now. Otherwise the next message would have to free the whole difference in one turn.
 
-A hub is made of layers, each a class of its own that knows only those below it: `Portions` (work over several turns),
-`Waking` (who is woken), `Rings` (what topics hold) and `Hub` (which topics live). They are bases and not parts, so
-that a message goes through all of them without a call more.
+A hub consists of layers, each a class that knows only the ones below it: `Portions` (work over several turns),
+`Waking` (wakes watchers), `Rings` (messages of topics) and `Hub` (active topics). They are base classes and not
+parts, so that a message passes through all of them without extra calls.
 """
 
 import logging
@@ -34,20 +34,20 @@ from slosh.errors import SloshError, TooManyTopics, TooManyWatchers
 logger = logging.getLogger(__name__)
 
 _FITTING: Final = 4096
-"""Bytes of other work that a turn does less for each topic that gets new bounds."""
+"""Bytes of a turn's room that giving new bounds to one topic costs."""
 _REFITTING: Final = 256
-"""The same for each message in its ring, and for each that falls off because it is too old."""
+"""The same for each message in its ring, and for each message dropped because it is too old."""
 _AGING: Final = 1024
-"""The same for each topic of which messages may be too old."""
+"""The same for each topic whose messages are checked for their age."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Hub(Rings):
-    """Topics by name, their liveness, and the watchers that are to be woken.
+    """The active topics by name, and their watchers.
 
     Args:
-        bounds: of its topics; each gets its class when it is created.
-        new_epoch: gives the random text of a new life.
+        bounds: for its topics; each topic gets its class when it is created.
+        new_epoch: returns the random epoch of a new topic.
         wake: called when there is something to flush; the caller must call `flush` soon.
         arm: called with a time, seconds; the caller must call `expire` then.
     """
@@ -62,22 +62,22 @@ class Hub(Rings):
     ) -> None:
         super().__init__(bounds, wake, arm)
         self._new_epoch = new_epoch
-        self._unfit: dict[Topic, None] = {}  # topics that have still the bounds of before
-        self._is_reloading = False  # whether new bounds do not hold everywhere yet
-        self._is_fitting = False  # whether topics get them still
+        self._unfit: dict[Topic, None] = {}  # topics that still have the old bounds
+        self._is_reloading = False  # whether some topic or total still has the old bounds
+        self._is_fitting = False  # whether topics are still being given new bounds
         self.used_up: SloshError | None = None
-        """Why `opener` may create none. For an engine that has to ask whether its topic is active."""
+        """Why the client `opener` may create no topic. For an engine that has to ask whether the topic is active."""
         self.opened = 0
         """Topics that a publisher created since the start, by `?open`."""
         self.finished = 0
         """Topics that a publisher ended since the start."""
         self.gone = 0
-        """Topics that are held no more, or were replaced, since the start."""
+        """Topics that were dropped or replaced since the start."""
         self.ended = 0
-        """Topics that ended since the start, most of them because nobody watched for `linger`."""
+        """Topics that were dropped since the start, most of them because nobody watched for `linger`."""
 
     def __len__(self) -> int:
-        """How many topics are held, some of which may have run out a moment ago."""
+        """How many topics are held. Some may have become inactive a moment ago."""
         return len(self._topics.by_name)
 
     def __iter__(self) -> Iterator[Topic]:
@@ -86,22 +86,22 @@ class Hub(Rings):
 
     @property
     def watching(self) -> int:
-        """How many watchers there are on all topics; counts them, so it is for tests and metrics only."""
+        """The number of watchers of all topics. This counts them one by one, so it is for tests and metrics only."""
         return sum(len(topic.watchers) for topic in self._topics.by_name.values())
 
     def set_bounds(self, bounds: Bounds, now: float) -> None:
-        """Take new `bounds` at the time `now`, seconds. Rings become shorter or longer in place, and no life ends.
+        """Apply new `bounds` at the time `now`, seconds. Rings are resized in place, and no topic ends.
 
-        If there are very many topics some of them get the new bounds in the next turns, and lower bounds of all
-        together (`max_bytes`, `max_series`) hold when all topics have theirs: rings give way then, some in a turn.
-        Topics that linger already do so for the time that they had.
+        If there are very many topics, some get the new bounds in the next turns. Lower totals (`max_bytes`,
+        `max_series`) apply once all topics have their own new bounds: rings are shortened then, some in each turn.
+        Topics that already linger keep the time that they had.
         """
         is_under_way = self._is_reloading
         bounds.classes.count_on(self.classes)
         self.bounds = bounds
         self.classes = bounds.classes
-        # Lower bounds of all together hold once no topic has more than its own bounds allow: else topics would lose
-        # what they may keep.
+        # Lower totals apply once no topic has more than its own bounds allow: else topics would lose messages that
+        # they may keep.
         self.budget.most = max(self.budget.most, bounds.max_bytes)
         self.histories.most = max(self.histories.most, bounds.max_series)
         self._unfit = dict.fromkeys(self._topics.by_name.values())
@@ -118,9 +118,9 @@ class Hub(Rings):
             self.put_off(self._fit_more)
 
     def _fit_some(self, now: float) -> None:
-        """Give as many topics the bounds that the hub has now as this turn has room for; then `_lower`."""
+        """Give topics the current bounds, as many as this turn has room for. After the last one, `_lower`."""
         while self._unfit and self.room > 0:
-            # Not by iterating: what was deleted is passed over each time.
+            # Not by iterating: a dict's iterator walks over deleted entries each time.
             topic, _ = self._unfit.popitem()
             self._fit(topic, now)
         if self._unfit:
@@ -134,7 +134,7 @@ class Hub(Rings):
         self._lower(now)
 
     def _lower(self, now: float) -> None:
-        """Come a step nearer to the bound of all rings together. It holds once no ring gives way any more."""
+        """Shrink rings a step towards `max_bytes`. That bound applies once no ring can be shortened any more."""
         over = self.budget.held - self.bounds.max_bytes
         if over > 0 and self._give_way(over, now):
             self.budget.most = max(self.bounds.max_bytes, self.budget.held)
@@ -145,7 +145,7 @@ class Hub(Rings):
             self.forget_search()
 
     def _fit(self, topic: Topic, now: float) -> None:
-        """Give `topic`, which had those of before until now, the bounds that the hub has now."""
+        """Give `topic`, which still has the old bounds, the current ones."""
         messages = topic.last - topic.first + 1
         self.spend(_FITTING + _REFITTING * messages)
         kind = topic.kind = self.classes.find(topic.name)
@@ -184,18 +184,18 @@ class Hub(Rings):
         return topic
 
     def holds(self, topic: Topic) -> bool:
-        """Whether `topic` is held: it has not ended, and no other life has begun in its place."""
+        """Whether `topic` is held: it was neither dropped nor replaced by a new life of the same name."""
         return self._topics.by_name.get(topic.name) is topic
 
     def linger(self, topic: Topic, now: float) -> None:
-        """Let `topic`, which is held, stay active for the time of lingering from `now` on, as after a GET."""
+        """Keep `topic`, which is held, active for its class's `linger` from `now` on, as after a GET."""
         self.deadlines.linger(topic, now)
 
     def create(self, name: str, epoch: str, created_at: float, now: float) -> Topic:
-        """Begin the life `epoch` of the topic `name`, which is not held, and let it linger from `now` on.
+        """Create the topic `name`, which is not held, with the given epoch. It lingers from `now` on.
 
         Args:
-            created_at: when that was; earlier than `now` if that was elsewhere, seconds.
+            created_at: the time of its creation, seconds; earlier than `now` if another process created it.
 
         Raises:
             TooManyTopics: it would be one too many.
@@ -212,7 +212,7 @@ class Hub(Rings):
         return topic
 
     def replace(self, topic: Topic, epoch: str, now: float) -> Topic:
-        """Begin the life `epoch` in place of `topic`, whose messages were lost; its watchers are moved there."""
+        """Replace `topic`, whose messages were lost, by a new topic with `epoch`. Its watchers are moved there."""
         if topic in self._unfit:
             del self._unfit[topic]
             self._fit(topic, now)
@@ -235,11 +235,11 @@ class Hub(Rings):
                 watcher.moved(topic, successor)
             except Exception:
                 logger.exception("a watcher of %r failed; the others go on", topic.name)
-        self.listeners.tell_followers(successor, now)  # Those that were given the end of `topic` watched it no more.
+        self.listeners.tell_followers(successor, now)  # Readers that were told its end watched it no more.
         return successor
 
     def matching(self, patterns: Iterable[str], now: float, most: int = 0) -> list[Topic]:
-        """As `Topics.matching`, which one request may call several times. The walk counts as work of this turn."""
+        """As `Topics.matching`, which one request may call several times. The search counts as work of this turn."""
         walk = Walk()
         try:
             return self._topics.matching(tuple(patterns), now, most, walk)
@@ -252,7 +252,7 @@ class Hub(Rings):
         return self._topics.listed(after, now)
 
     def check_room(self, topics: Iterable[Topic], new_topics: int, now: float) -> None:
-        """See that a reader of `topics` can watch them all, and create this many others.
+        """Check that a reader can watch all of `topics`, and create `new_topics` others.
 
         Raises:
             TooManyWatchers, TooManyTopics: it could not.
@@ -263,7 +263,7 @@ class Hub(Rings):
             self._check_watchers(topic)
 
     def _make_room(self, new_topics: int, now: float) -> None:
-        """See that there is room for this many topics more, and drop those whose time is over if there is none.
+        """Make sure that `new_topics` more fit, by dropping topics whose time is over if necessary.
 
         Raises:
             TooManyTopics: there is none left.
@@ -286,23 +286,24 @@ class Hub(Rings):
         return TooManyTopics(self.bounds.max_topics)
 
     def interest(self, name: str, now: float) -> int:
-        """How many watch the topic `name` at the time `now`, seconds; even if it does not live, by patterns."""
+        """The watchers of the topic `name`; if it is not active, the readers whose patterns would watch it."""
         topic = self.find(name, now)
         if topic is not None:
             return topic.count_watchers()
         return self.listeners.count_followers(name)
 
     def watch(self, topic: Topic, watcher: Watcher, offset: int, *, was_moved: bool = False) -> None:
-        """Let `watcher`, who has seen all up to `offset`, wait at `topic`; it is woken as soon as there is more.
+        """Register `watcher`, which has seen everything up to `offset`; it is woken as soon as `topic` has more.
 
         The caller must call `leave`.
 
         Args:
-            was_moved: whether it watched the life before this one. It does on, even if fewer may by now.
+            was_moved: whether it watched the previous life of the topic. It is accepted then even if `max_watchers`
+                has become lower.
 
         Raises:
             TooManyWatchers: it would be one too many.
-            TooManyTopics: the topic has made room for another meanwhile.
+            TooManyTopics: the topic was dropped in the meantime, to make room for another.
         """
         if not was_moved:
             self._check_watchers(topic)
@@ -317,7 +318,7 @@ class Hub(Rings):
             self._mark_late(topic, watcher)
 
     def leave(self, topic: Topic, watcher: Watcher, now: float) -> None:
-        """Let `watcher` go at the time `now`, seconds. It may have gone already."""
+        """Remove `watcher` at the time `now`, seconds. It may have left already."""
         if watcher in topic.watchers:
             del topic.watchers[watcher]
             self.deadlines.linger(topic, now)
@@ -325,9 +326,9 @@ class Hub(Rings):
                 self.counted(topic)
 
     def end(self, topic: Topic) -> None:
-        """End `topic`, which is held: nothing may be put into it any more. Its watchers are woken by the next `flush`.
+        """End `topic`, which is held: it accepts no more messages. Its watchers are woken by the next `flush`.
 
-        It lingers as any other does. Calling it again does nothing.
+        It lingers like any other topic. Calling this again does nothing.
         """
         if topic.ended:
             return
@@ -336,9 +337,9 @@ class Hub(Rings):
         self.listeners.ended(topic)
 
     def expire(self, now: float) -> None:
-        """Drop the topics that nobody has watched for `linger` seconds at the time `now`, and messages too old.
+        """Drop topics that had no watcher for `linger` seconds at the time `now`, and messages that are too old.
 
-        If these are very many the others follow in the next turns.
+        If there are very many, the rest follows in the next turns.
         """
         is_under_way, is_aging = self.deadlines.is_under_way, self.deadlines.is_aging
         self.deadlines.look(now)
@@ -352,7 +353,7 @@ class Hub(Rings):
             self.put_off(self._age_more)
 
     def _age_some(self, now: float) -> bool:
-        """Let as many messages fall off that are too old as this turn has room for. True if some are left."""
+        """Drop messages that are too old, as many as this turn has room for. True if some are left."""
         while self.deadlines.is_aging and self.room > 0:
             topic = self.deadlines.next_aged()
             if topic is not None:
@@ -362,12 +363,12 @@ class Hub(Rings):
         return self.deadlines.is_aging
 
     def _expire_more(self, shared: Shared) -> None:
-        self.room = 0  # It takes the time of a whole turn.
+        self.room = 0  # This takes the time of a whole turn.
         if self._expire_some(shared.now):
             self.put_off(self._expire_more)
 
     def _expire_some(self, now: float) -> bool:
-        """Look at a portion of the topics that came due. True if some are left."""
+        """Check a portion of the topics that have come due. True if some are left."""
         for topic in self.deadlines.over(now):
             self._drop(topic)
         return self.deadlines.is_under_way

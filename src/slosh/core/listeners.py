@@ -1,15 +1,15 @@
-"""Listeners hear of topics without watching them: which there are, which a pattern matches, whether one is watched.
+"""Listeners are notified of topics without watching them: which exist, which match a pattern, which are watched.
 
 The rules of this file:
 
-* A new topic is announced at the end of the turn, when the reader that created it watches it already; a reader of a
-  pattern is told at once, because it has to watch the topic before its first message. If these are very many, some
-  are told in later turns. They watch the topic from its first message on, like the others, and count as watchers of it
-  meanwhile (`Topic.joining`). The topic lives until all are told.
+* A new topic is announced to `LifeListener`s at the end of the turn, when the reader that created it already watches
+  it. Readers of patterns are told at once, because they must watch the topic before its first message. If there are
+  very many of them, some are told in later turns. These also get the topic from its first message on, and count as its
+  watchers meanwhile (`Topic.joining`). The topic stays active until all are told.
 * A topic is announced before its end: `announce` comes before `ended` and `dropped`.
-* Those who wait for a topic to be watched are told once, and very many of them over several turns.
-* A name's walk through the patterns, and a pattern's through the names that are waited for, count as work of the turn.
-* A listener that fails keeps none of the others from hearing it, nor what else has to be done in that turn.
+* Clients that wait until a topic is watched are told once; very many of them over several turns.
+* Searching the patterns for a name, or the awaited names for a pattern, counts as work of the turn.
+* If a listener raises, the others are still notified, and the rest of the turn goes on.
 """
 
 import logging
@@ -28,38 +28,38 @@ logger = logging.getLogger(__name__)
 L = TypeVar("L")
 
 _TELLING: Final = 1024
-"""Bytes of other work that a turn does less for each reader of patterns that is told of a topic."""
+"""Bytes of a turn's room that telling one reader of patterns of a topic costs."""
 _FOLLOWERS: Final = 1024
 """Readers of patterns that are told of a topic in one turn."""
 _LASTS: Final = 1.0
-"""Seconds that a topic lasts at least after some of them were told, while there are more."""
+"""Seconds that a topic stays active at least after each such turn, while readers are left to tell."""
 _TOLD: Final = 128
-"""Feeders that are told in one turn that their topic is watched."""
+"""Feeders that are told in one turn that their topic has a watcher."""
 
 
 class LifeListener(Protocol):
-    """Somebody who wants to know which topics there are."""
+    """Is notified of every topic that is created, ended or dropped."""
 
     def topic_created(self, topic: Topic) -> None:
-        """A topic was created. It must not be changed here.
+        """A topic was created. Do not change it here.
 
-        Called at the end of the turn, when the reader that created it watches it already.
+        Called at the end of the turn, when the reader that created it already watches it.
         """
 
     def topic_ended(self, topic: Topic) -> None:
         """A publisher has ended a topic, which lingers from now on."""
 
     def topic_dropped(self, topic: Topic) -> None:
-        """A topic's life is over."""
+        """A topic was dropped."""
 
 
 class PatternSubscriber(Protocol):
     """A reader of all topics that a pattern matches."""
 
     def topic_created(self, topic: Topic) -> None:
-        """A topic was created that the pattern matches. The follower is to watch it, unless it does already.
+        """A topic was created that the pattern matches. The reader must watch it, unless it does already.
 
-        If very many follow some are called in a later turn, and may have given up meanwhile.
+        With very many readers, some are called in a later turn; a reader may have left by then.
         """
 
     def has_room_for(self, name: str) -> bool:
@@ -70,21 +70,21 @@ class PatternSubscriber(Protocol):
 
 
 class WatcherCountListener(Protocol):
-    """Somebody who waits until a topic is watched."""
+    """Waits until a topic is watched."""
 
     def topic_watched(self, watchers: int) -> None:
-        """It is, by this many. Called once; the hub has forgotten the listener then.
+        """The topic has this many watchers now. Called once; the hub has forgotten the listener by then.
 
-        If very many wait some are called in a later turn, and may have given up meanwhile.
+        With very many listeners, some are called in a later turn; one may have given up by then.
         """
 
 
 _Newcomer = tuple[str, PatternSubscriber | None]
-"""A pattern, and who has begun to read by it; None for somebody at another node."""
+"""A pattern, and the reader that has begun to use it; None for a reader at another node."""
 
 
 def tell_each(listeners: Iterable[L], tell: Callable[[L], object]) -> None:
-    """Call `tell` with each of `listeners`. One that fails keeps none of the others from hearing it."""
+    """Call `tell` with each of `listeners`. If one raises, that is logged, and the others are still called."""
     for listener in tuple(listeners):
         try:
             tell(listener)
@@ -93,7 +93,7 @@ def tell_each(listeners: Iterable[L], tell: Callable[[L], object]) -> None:
 
 
 def find_patterns(tree: Tree[L], name: str, turns: Portions) -> Iterator[L]:
-    """The values of `tree` at all patterns that match `name`. The walk counts as work of this turn."""
+    """The values of `tree` at all patterns that match `name`. The search counts as work of this turn."""
     if not tree:
         return iter(())
     walk = Walk()
@@ -103,7 +103,7 @@ def find_patterns(tree: Tree[L], name: str, turns: Portions) -> Iterator[L]:
 
 
 def _has_room(follower: PatternSubscriber, name: str) -> bool:
-    """Whether `follower` would watch the topic `name`. One that fails would not."""
+    """Whether `follower` would watch the topic `name`; False if it raises."""
     try:
         return follower.has_room_for(name)
     except Exception:
@@ -112,15 +112,16 @@ def _has_room(follower: PatternSubscriber, name: str) -> bool:
 
 
 class Listeners:
-    """All of them, of one hub.
+    """All listeners of one hub.
 
     Args:
-        turns: in which very many are told.
+        turns: spread the notification of very many listeners over turns.
 
     Attributes:
-        unannounced: topics that were created in this turn; `announce` tells of them.
-        count_listeners: who waits for a topic to be watched, by the topic's name.
-        patterned: called with a pattern that has got (True) or lost a follower. For an engine that tells others of it.
+        unannounced: topics created in this turn, which `announce` reports.
+        count_listeners: listeners that wait for a topic to be watched, by the topic's name.
+        patterned: called with a pattern that has gained (True) or lost (False) a follower. For an engine that reports
+            this to other nodes.
     """
 
     __slots__ = (
@@ -143,9 +144,11 @@ class Listeners:
         self._followers: Tree[PatternSubscriber] = Tree()
         self._shapes = Shapes()  # of their patterns
         self.count_listeners: dict[str, dict[WatcherCountListener, None]] = {}
-        self._expected: Tree[str] = Tree()  # names of the topics that they wait for
-        self._newcomers: dict[_Newcomer, Iterator[str] | None] = {}  # to be told of; names to look at, once that began
-        self._is_put_off = False  # whether that goes on in a later turn
+        self._expected: Tree[str] = Tree()  # the names in `count_listeners`
+        self._newcomers: dict[
+            _Newcomer, Iterator[str] | None
+        ] = {}  # each with the names that are left to check, once that began
+        self._is_put_off = False  # whether checking them continues in a later turn
         self.patterned: Callable[[str, bool], None] | None = None
 
     # Called by the hub.
@@ -158,7 +161,7 @@ class Listeners:
         self.tell_followers(topic, now)
 
     def tell_followers(self, topic: Topic, now: float) -> None:
-        """Tell the readers of patterns that take `topic` in: some of very many, and the others in the next turns."""
+        """Tell the readers whose patterns match `topic`; if there are very many, some of them in the next turns."""
         self._tell_some(topic, deque(self._find_followers(topic.name)), now)
 
     def _tell_some(self, topic: Topic, followers: deque[PatternSubscriber], now: float) -> None:
@@ -167,7 +170,7 @@ class Listeners:
             self._turns.spend(_TELLING * len(portion))
             tell_each(portion, lambda follower: follower.topic_created(topic))
             if topic.watchers:
-                break  # If nobody of those has room for it, one of the others may have.
+                break  # If none of this portion has room for the topic, a later one may have.
         topic.joining = len(followers)
         if followers:
             topic.active_until = max(topic.active_until, now + _LASTS)
@@ -178,7 +181,7 @@ class Listeners:
             self._tell_some(topic, followers, shared.now)
 
     def announce(self) -> None:
-        """Tell of the topics that were created since the last call."""
+        """Report the topics that were created since the last call."""
         created, self.unannounced = self.unannounced, {}
         for topic in created:
             self._tell_of_creation(topic)
@@ -193,60 +196,60 @@ class Listeners:
         tell_each(self._life_listeners, lambda listener: listener.topic_ended(topic))
 
     def dropped(self, topic: Topic) -> None:
-        """The life of `topic` is over."""
+        """`topic` was dropped."""
         tell_each(self._life_listeners, lambda listener: listener.topic_dropped(topic))
 
     # Which topics there are.
 
     def observe(self, listener: LifeListener) -> None:
-        """Tell `listener` of topics that are created and end. It must call `unobserve` later."""
+        """Notify `listener` of topics that are created, end or are dropped. It must call `unobserve` later."""
         self._life_listeners[listener] = None
 
     def unobserve(self, listener: LifeListener) -> None:
-        """Tell it no more."""
+        """Stop notifying `listener`."""
         self._life_listeners.pop(listener, None)
 
     # Which topics a pattern matches.
 
     @property
     def has_followers(self) -> bool:
-        """Whether anybody reads by a pattern, so that a publish may create its topic."""
+        """Whether there is any reader of patterns, so that a publish may create its topic."""
         return bool(self._followers)
 
     def _find_followers(self, name: str) -> Iterator[PatternSubscriber]:
-        """All whose pattern matches the topic `name`. Nothing may follow or unfollow until they are read."""
+        """The readers whose pattern matches `name`. Do not call `follow` or `unfollow` while you iterate."""
         return find_patterns(self._followers, name, self._turns)
 
     def is_followed(self, name: str) -> bool:
-        """Whether somebody reads by a pattern that matches the topic `name`."""
+        """Whether a reader has a pattern that matches the topic `name`."""
         return any(True for _ in self._find_followers(name))
 
     def is_wanted(self, name: str) -> bool:
-        """Whether somebody would watch the topic `name` if it were created, so that it counts as watched before."""
+        """Whether a reader of patterns would watch the topic `name` if it were created; then it counts as watched."""
         return any(_has_room(each, name) for each in self._find_followers(name))
 
     def count_followers(self, name: str) -> int:
-        """How many would watch the topic `name` if it were created."""
+        """How many readers of patterns would watch the topic `name` if it were created."""
         return sum(_has_room(each, name) for each in self._find_followers(name))
 
     def leave_out(self, name: str) -> None:
-        """A message for the topic `name` was refused because nobody would watch it: tell those who read it."""
+        """A message for the topic `name` was refused because no reader has room for it: tell those that match it."""
         tell_each(self._find_followers(name), lambda follower: follower.leave_out())
 
     def patterns(self) -> Iterator[str]:
-        """Each pattern by which somebody reads. Nothing may follow or unfollow until it is read."""
+        """Each pattern that has a reader. Do not call `follow` or `unfollow` while you iterate."""
         return self._followers.paths()
 
     def note_elsewhere(self, patterns: Iterable[str]) -> None:
-        """Count the shapes of just these patterns as well, by which somebody reads at other nodes."""
+        """Set the patterns that are read at other nodes; their shapes count as well."""
         self._shapes.note_elsewhere(patterns)
 
     def follow(self, pattern: str, follower: PatternSubscriber) -> None:
-        """Tell `follower` of topics that are created and that `pattern` matches. It must call `unfollow` later.
+        """Notify `follower` of new topics that `pattern` matches. It must call `unfollow` later.
 
         Raises:
-            TooManyPatterns: those who follow already, here and at other nodes, have patterns of too many other shapes.
-                It does not follow.
+            TooManyPatterns: the patterns that are read, here and at other nodes, have too many other shapes. The
+                follower was not added.
         """
         self._shapes.add(pattern)
         self._followers.add(pattern, follower)
@@ -255,7 +258,7 @@ class Listeners:
         self.tell_count_listeners_of(pattern, follower)
 
     def unfollow(self, pattern: str, follower: PatternSubscriber) -> None:
-        """Tell `follower`, which follows, no more."""
+        """Stop notifying `follower`, which was passed to `follow` with this pattern."""
         self._shapes.remove(pattern)
         self._followers.remove(pattern, follower)
         self._newcomers.pop((pattern, follower), None)
@@ -265,25 +268,25 @@ class Listeners:
     # Whether a topic is watched.
 
     def is_expected(self, name: str) -> bool:
-        """Whether somebody waits until the topic `name` is watched."""
+        """Whether a listener waits until the topic `name` is watched."""
         return name in self.count_listeners
 
     def expect(self, name: str, listener: WatcherCountListener) -> None:
-        """Tell `listener` when the topic `name` is watched next."""
+        """Notify `listener` once, when the topic `name` gets its next watcher."""
         if name not in self.count_listeners:
             self.count_listeners[name] = {}
             self._expected.add(name, name)
         self.count_listeners[name][listener] = None
 
     def unexpect(self, name: str, listener: WatcherCountListener) -> None:
-        """Tell it no more. It may have been told already."""
+        """Do not notify `listener` any more. It may have been notified already."""
         listeners = self.count_listeners.get(name, {})
         listeners.pop(listener, None)
         if not listeners and self.count_listeners.pop(name, None) is not None:
             self._expected.remove(name, name)
 
     def tell_count_listeners(self, name: str, watchers: int) -> None:
-        """Tell all who wait for it that the topic `name` is watched, by this many."""
+        """Notify all that wait for the topic `name` that it has this many watchers."""
         listeners = self.count_listeners.pop(name, None)
         if listeners is None:
             return
@@ -291,7 +294,7 @@ class Listeners:
         self._tell(iter(list(listeners)), watchers)
 
     def _tell(self, rest: Iterator[WatcherCountListener], watchers: int) -> None:
-        """Tell so many of `rest` that this turn has room for, and the others in the next turns."""
+        """Notify as many of `rest` as fit into one turn, and the others in the next turns."""
         portion = list(islice(rest, _TOLD))
         tell_each(portion, lambda listener: listener.topic_watched(watchers))
         if len(portion) == _TOLD:
@@ -302,12 +305,12 @@ class Listeners:
         self._tell(rest, watchers)
 
     def tell_count_listeners_of(self, pattern: str, follower: PatternSubscriber | None = None) -> None:
-        """Tell all who wait for a topic that `pattern` matches that somebody reads it by that.
+        """Notify listeners that wait for topics which `pattern` matches, because a reader now has that pattern.
 
-        Those for whom this turn has no room are told in a later one.
+        Listeners for which this turn has no room are notified in a later one.
 
         Args:
-            follower: who reads; None for one at another node, of whom nothing more is known.
+            follower: the reader; None for one at another node, of which nothing more is known.
         """
         if not self.count_listeners:
             return
@@ -323,7 +326,7 @@ class Listeners:
         self._turns.put_off(lambda _: self._look_at_newcomers())
 
     def _look_at_newcomers(self) -> None:
-        """Tell of as many newcomers as this turn has room for, and of the others in the next turns."""
+        """Check as many newcomers as this turn has room for, and the others in the next turns."""
         turns = self._turns
         self._is_put_off = False
         while self._newcomers and turns.room > 0:
@@ -345,7 +348,7 @@ class Listeners:
             self._look_later()
 
     def _find_expected(self, pattern: str) -> list[str]:
-        """The names that are waited for and that `pattern` matches; all, if to find these is a walk too long."""
+        """The awaited names that `pattern` matches; all awaited names, if that search would take too long."""
         walk = Walk()
         try:
             return list(self._expected.names_for(pattern, walk))

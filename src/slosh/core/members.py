@@ -2,13 +2,14 @@
 
 The rules of this file:
 
-* Each message that a publisher may post is read, with halves of characters, equal names and numbers of any length.
-* Strings are equal as text, however they were escaped. Everything else is compared by its letters, so that no number
-  loses precision.
-* A path leads through levels, and if it leads to nothing so, through members whose names have dots themselves, as
-  those of OpenTelemetry do (`{"host.name": "a"}`): at each level the longest name counts.
-* The cost of looking is counted in `spent`, so that a reader of very much can go on in another turn.
-* Of a message nothing is made but the member that is looked for, even if msgspec does not accept the message.
+* Every message that a publisher may post can be read, also with lone surrogates ("halves" of characters), repeated
+  names and numbers of any length.
+* Strings are compared as text, however they were escaped. All other values are compared byte by byte, so that no
+  number loses precision.
+* A path has one name for each level. If that finds nothing, names with dots are tried, such as those of OpenTelemetry
+  (`{"host.name": "a"}`): at each level the longest name counts.
+* The cost of the search is counted in `spent`, so that a reader of very many messages can continue in another turn.
+* Only the member that is searched for becomes an object, even in a message that msgspec does not accept.
 """
 
 import json
@@ -21,34 +22,34 @@ from typing import Any, Final, cast
 import msgspec
 
 _EACH: Final = 128
-"""Bytes that a message counts more, because each has its own cost."""
+"""Bytes that are added to the size of each message, for its fixed cost."""
 _SLOWER: Final = 3
-"""How many times as long a message takes that msgspec does not accept."""
+"""By how much longer a message takes that msgspec does not accept, as a factor."""
 _DEAREST: Final = 12
-"""How many times as long one takes in which names with dots are looked for: something is made of each member."""
+"""The same factor for a search for names with dots, which makes an object of each member."""
 _REMEMBERED: Final = 64
 """Names whose decoders are kept; each takes some 2 KiB."""
 
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _string: Final = msgspec.json.Decoder(str).decode
 _unfit: Final = re.compile(r'[\x00-\x1f"\\]')
-"""What msgspec does not allow in the name of a field."""
+"""Characters that msgspec does not allow in the name of a field."""
 _escaped: Final = re.compile(r'[\x00-\x1f"\\/]')
-"""What a name has that may be escaped by other means than its number."""
+"""Characters of a name with an escape other than their number."""
 
 _half: Final = re.compile(
     rb"\\u(?=[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F]))", re.DOTALL
 )
-"""What begins the escape of half a character: of a first one without the second behind it, or the other way round."""
+"""The beginning of an escaped lone surrogate: a high one without a low one after it, or the reverse."""
 _large: Final = re.compile("[\U00010000-\U0010ffff]")
-"""A character that is written as two halves if it is escaped."""
+"""A character that is escaped as a pair of surrogates."""
 _MARK: Final = secrets.token_hex(6).encode()
-"""Stands for the backslash and the letter with which the escape of half a character begins."""
+"""Stands for the `\\u` of an escaped surrogate, so that msgspec accepts the text."""
 _TWO: Final = b"\x01\x01"
 """Two backslashes, for a moment: no JSON text has these bytes."""
 
 Step = Callable[[bytes], bytes]
-"""Gives the letters of one member of an object, none if there is no such member."""
+"""Returns the JSON text of one member of an object; empty if there is no such member."""
 
 _steps: Final[dict[str, Step]] = {}
 
@@ -57,10 +58,10 @@ class Finder:
     """Finds the member at a path.
 
     Args:
-        path: names that lead from a message to the member.
+        path: the names that lead from a message to the member.
 
     Attributes:
-        spent: bytes looked at, slow ones several times.
+        spent: the cost so far: bytes searched, slow ones counted several times.
     """
 
     __slots__ = ("_path", "_steps", "spent")
@@ -71,7 +72,7 @@ class Finder:
         self.spent = 0
 
     def find(self, message: bytes) -> bytes | str | None:
-        """The member of a message, None if there is none; equal for equal values."""
+        """The value at the path, None if there is none. Equal for equal values."""
         self.spent += len(message) * len(self._steps) + _EACH
         text = message
         try:
@@ -87,12 +88,12 @@ class Finder:
             return self._find_beside_halves(message)
 
     def _find_dotted(self, message: bytes) -> bytes | str | None:
-        """The member of a message, by names that have dots themselves."""
+        """The value at the path, with names that have dots."""
         text = self._find_longest(message)
         return _string(text) if text.startswith(b'"') else text or None
 
     def _find_beside_halves(self, message: bytes) -> bytes | str | None:
-        """As `find`, for a message that has halves of characters."""
+        """As `find`, for a message that has lone surrogates."""
         self.spent += len(message) * _SLOWER
         marked = _mark_halves(message, "".join(self._path))
         text = _find_letters(marked, self._steps)
@@ -106,7 +107,7 @@ class Finder:
         return text or None
 
     def _find_longest(self, text: bytes) -> bytes:
-        """The letters of the member by names that have dots themselves; none if there is no such member."""
+        """The JSON text at the path, with names that have dots; empty if there is no such member."""
         path, at = self._path, 0
         self.spent += len(text)
         if not _may_have_dots(text, path):
@@ -128,16 +129,16 @@ class Finder:
 
 
 def _may_have_dots(text: bytes, path: tuple[str, ...]) -> bool:
-    """Whether a name with a dot in it may lead on, which nearly no text has: to look for one takes 25 times as long."""
+    """Whether `text` may have one of these names with a dot. Nearly none has, and a full search costs 25 times more."""
     if len(path) == 1:
         return False
-    # Some writers escape what is not ASCII; the others escape nothing of a name that has nothing unfit.
+    # Some writers escape everything outside ASCII; the others escape nothing in a name without special characters.
     escape = b"\\" if any(map(_escaped.search, path)) else b"\\u"
     return escape in text or any(f"{one}.{other}".encode() in text for one, other in pairwise(path))
 
 
 def raw_member(message: bytes, name: str) -> bytes:
-    """The member `name` of an object as it is written there, nothing if there is none. Of two the last counts."""
+    """The JSON text of the member `name` of an object, empty if there is none. Of two the last counts."""
     try:
         return _step_to(name)(message).strip()
     except msgspec.ValidationError:
@@ -175,7 +176,7 @@ def _make_step(name: str) -> Step:
 
 
 def _find_letters(marked: bytes, steps: list[Step]) -> bytes:
-    """The letters of a member of a message whose halves are marked; none if there is no such member."""
+    """The JSON text of a member of a message with marked surrogates; empty if there is no such member."""
     try:
         for step in steps:
             marked = step(marked)
@@ -187,13 +188,13 @@ def _find_letters(marked: bytes, steps: list[Step]) -> bytes:
 
 
 def _mark_halves(message: bytes, names: str) -> bytes:
-    """A message with marks in the escapes of halves, which are text that msgspec takes then.
+    """A message with a mark in each escaped lone surrogate, so that msgspec accepts it.
 
-    A client that knew the mark could give a member the name that another has; so each process has its own, at random.
+    A client that knew the mark could give a member the name of another, so each process has its own random mark.
 
     Args:
-        names: that are looked for. If none of them has a large character, escaped ones are marked like halves:
-            to tell them apart takes several times as long.
+        names: are searched for. If none of them has a character beyond U+FFFF, escaped pairs are marked like lone
+            surrogates, because to distinguish them takes several times as long.
     """
     text = message.replace(b"\\\\", _TWO)
     if _large.search(names):
@@ -204,5 +205,5 @@ def _mark_halves(message: bytes, names: str) -> bytes:
 
 
 def _replace_halves(text: bytes) -> bytes:
-    """What a part of such a message is without the marks."""
+    """The text without the marks."""
     return text.replace(_MARK, b"\\u")

@@ -1,10 +1,10 @@
-"""Work that is done in portions, so that nothing that one client asks for keeps all others waiting.
+"""Work that is done in portions, so that no request of one client makes all others wait.
 
 The rules of this file:
 
-* Work that could take long looks at `room` before each step, and takes off what the step cost. Work that a turn has no
-  room for is put off (`put_off`), and goes on in the next turn, in the order in which it was put off.
-* There is at most one flush on its way: it is asked for once, however many want it.
+* Work that could take long checks `room` before each step, and subtracts the cost of the step. Work for which a turn
+  has no room is postponed (`put_off`), and continues in the next turn, in the order of these calls.
+* At most one flush is scheduled at a time, however often it is asked for.
 """
 
 import logging
@@ -18,20 +18,20 @@ from slosh.core.topic import Shared
 logger = logging.getLogger(__name__)
 
 WORK: Final = 1024 * 1024
-"""Bytes that may be looked at or written in one turn for each kind of work; some 3 ms."""
+"""Room of one turn, for each kind of work: bytes that may be read or written, some 3 ms."""
 WAKE: Final = 4096
-"""Bytes that the waking of a watcher counts: an answer takes as long as the copying of so many."""
+"""Room that waking a watcher takes: an answer takes as long as copying this many bytes."""
 STEP: Final = 256
-"""Bytes that a step of a walk through topics' names, or through patterns, counts."""
+"""Room that one step of a search through topics' names, or through patterns, takes."""
 COPIES: Final = 4
-"""How many times as quickly bytes that are made already are written for one more watcher as they are looked at."""
+"""Writing bytes that exist already for one more watcher is this many times as fast as reading them."""
 _TASK: Final = 1024
-"""Bytes that a task counts at least."""
+"""Room that a postponed task takes at least."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Portions:
-    """The room that a turn has left, and the tasks that wait for the next turns. `Waking.flush` makes a turn of them.
+    """The room that this turn has left, and the postponed tasks. `Waking.flush` runs a turn.
 
     Args:
         wake: called when there is something to flush; the caller must call `flush` soon.
@@ -42,33 +42,33 @@ class Portions:
         self._asked = False
         self._tasks: deque[Callable[[Shared], None]] = deque()
         self.room = WORK
-        """Bytes that may still be looked at or written in this turn; the code that does so takes them off."""
+        """Bytes that may still be read or written in this turn. Code that does so must subtract them."""
         self.portions = 0
-        """Answers and parts of streams that were made since the start and left something for the next."""
+        """Answers and stream writes since the start that left messages for the next one."""
 
     def ask_for_flush(self) -> None:
-        """See that there is a flush soon."""
+        """Have `flush` called soon."""
         if not self._asked:
             self._asked = True
             self._wake()
 
     def is_free(self) -> bool:
-        """Whether work that takes its time may be done at once. If not, put it off."""
+        """Whether long work may be done at once. If not, postpone it with `put_off`."""
         return not self._tasks and self.room > 0
 
     def spend(self, size: int) -> None:
-        """Count work outside of `flush` as this many bytes that were looked at or written."""
+        """Take `size` bytes of room for work outside of `flush`."""
         self.room -= size
         if self.room <= 0:
-            self.ask_for_flush()  # It makes room again.
+            self.ask_for_flush()  # The flush makes room again.
 
     def put_off(self, task: Callable[[Shared], None]) -> None:
-        """Call `task` in the next turn, or in a later one if the tasks before it leave no room."""
+        """Postpone `task` to the next turn, or to a later one if the tasks before it leave no room."""
         self._tasks.append(task)
         self.ask_for_flush()
 
     def _go_on(self, shared: Shared, tasks: int) -> None:
-        """Do so many things that were put off, as long as there is room in this turn."""
+        """Run the first `tasks` postponed tasks, as long as there is room in this turn."""
         shared.alone = False
         for _ in range(tasks):
             if self.room <= 0:

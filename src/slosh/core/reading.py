@@ -1,10 +1,10 @@
-"""What a reader gets: from where it starts and what it is told. The rule stands here, once.
+"""What a reader gets: where it starts, which messages it is given, and what it is told about the others.
 
-Long-poll and every stream use these functions and differ in their framing alone. For each answer
+Long-poll and all streams use these functions and differ only in their framing. For each answer
 
     saw = delivering + lost + conflated
 
-and `saw` counts from the reader's place on, so nothing goes missing in silence.
+and `saw` counts from the reader's place on, so no message goes missing without being counted.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from slosh.core.members import Finder
 from slosh.core.topic import Topic
 
 _TOGETHER: Final = 64
-"""Messages that are taken out of a ring at a time, to be looked at."""
+"""Messages that are taken out of a ring at a time, to search them for a key."""
 _LONG: Final = 64
-"""Length of the longest value of a key that is remembered as it is."""
+"""Length of the longest value of a key that is remembered itself; of longer ones a digest is."""
 _ENDLESS: Final = 1 << 60
 
 
@@ -50,21 +50,21 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """After this offset in the topic's present life, whichever that is."""
+    """After this offset, whatever the topic's epoch is."""
 
     offset: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A place that was once given but is no cursor any more; its reader must be told to start again."""
+    """A text in place of a cursor that cannot be read, for instance of another version; its reader is told `reset`."""
 
 
 Since = Now | Earliest | Last | Age | Offset | Cursor | Unknown
 """Where a reader asks to start."""
 
 
-# Places and readings are made for each answer, so they are plain classes: compiled, these cost a sixth of a NamedTuple.
+# One of each is made for each answer, so they are plain classes: compiled, these cost a sixth of a NamedTuple.
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
@@ -73,8 +73,8 @@ class Place:
 
     Attributes:
         offset: of the last message that it has seen.
-        reset: whether it has still to be told that its cursor was of another life, or of the future.
-        truncated: whether it has still to be told that messages of the window that it asked for are not kept any more.
+        reset: whether it has still to be told that its cursor had another epoch, or an offset of the future.
+        truncated: whether it has still to be told that part of the window it asked for is not kept any more.
     """
 
     __slots__ = ("offset", "reset", "truncated")
@@ -101,12 +101,12 @@ class Place:
 
 @mypyc_attr(acyclic=True)
 class Filter:
-    """What a reader can do without, and what it wants besides. Never changed.
+    """Which messages a reader wants to be left out, and whether it wants their times. Never changed.
 
     Attributes:
         limit: give only this many of the newest messages, 0 for all.
-        key: the path to a member of the messages; give only the newest of each value. Empty for off.
-        times: tell when each message arrived.
+        key: the path to a member of the messages; give only the newest message for each value. Empty for all messages.
+        times: whether to say when each message arrived.
     """
 
     __slots__ = ("key", "limit", "times")
@@ -136,22 +136,22 @@ class Filter:
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class Reading:
-    """What one reader is told of one topic. `saw = len(messages) + lost + conflated`. Never changed.
+    """What one reader is given of one topic. `saw = len(messages) + lost + conflated`. Never changed.
 
     Attributes:
-        epoch: the topic's life that this is from.
+        epoch: of the topic.
         newest: offset of the newest message in the topic.
         place: offset up to which this goes; with `epoch` it is the reader's next cursor. Less than `newest`
-            only when the reader asked for a part.
-        saw: how many messages came in between the reader's place and this one.
-        lost: how many of those fell off the ring before it asked.
-        conflated: how many of those it asked to be left out.
+            only if the reader is given a portion.
+        saw: how many messages there are between the reader's place before and this one.
+        lost: how many of them fell off the ring before the reader asked.
+        conflated: how many of them the reader asked to be left out.
         offsets: of the messages.
-        messages: the others, oldest first.
-        reset: whether delivery starts again because the reader's cursor meant nothing here.
-        times: when each of the messages arrived, Unix milliseconds; None if the reader did not ask.
-        truncated: whether messages of the window that it asked for are not kept any more.
-        ended: whether the topic has ended, and this reaches its end.
+        messages: all the others, oldest first.
+        reset: whether delivery starts again because the reader's cursor was of another epoch, or of the future.
+        times: when each of the messages arrived, Unix milliseconds; None if the reader did not ask for that.
+        truncated: whether part of the window that the reader asked for is not kept any more.
+        ended: whether the topic has ended and this reaches its end.
     """
 
     __slots__ = (
@@ -213,12 +213,12 @@ class Reading:
 
     @property
     def cursor(self) -> Cursor:
-        """Where the reader stands after this."""
+        """The reader's place after this."""
         return Cursor(self.epoch, self.place)
 
 
 ALL: Final = Filter()
-"""For readers who want everything."""
+"""For readers that want everything."""
 
 
 def locate(topic: Topic, since: Since, now: float) -> Place:  # noqa: PLR0911 - one return for each form
@@ -240,15 +240,15 @@ def locate(topic: Topic, since: Since, now: float) -> Place:  # noqa: PLR0911 - 
         case Offset(offset) if offset <= topic.last:
             return Place(offset)
         case _:
-            # Of another life, or of the future: the reader has seen nothing of this life that we know
-            # of, so it begins before the first message and what fell off the ring counts as lost.
+            # Another epoch, or an offset of the future: as far as we know the reader has seen nothing of this
+            # life, so it begins before the first message, and messages that fell off the ring count as lost.
             return Place(0, reset=True)
 
 
 class Sift:
-    """Finds the newest message of each value of a key, in any number of topics, some bytes at a time.
+    """Finds the newest message for each value of a key, in any number of topics, some bytes at a time.
 
-    One serves a reader, or several at one place, until they have caught up, and looks at each message once.
+    One `Sift` serves a reader, or several at one place, until they have caught up. It looks at each message once.
 
     Args:
         path: of the key.
@@ -262,11 +262,11 @@ class Sift:
 
     @property
     def spent(self) -> int:
-        """What looking has cost, bytes."""
+        """The cost of the search so far, bytes."""
         return self._finder.spent
 
     def go_on(self, topic: Topic, offset: int, most: int) -> bool:
-        """Look at what comes behind `offset` in `topic`, until some `most` bytes are spent. False when more is left."""
+        """Search the messages after `offset` in `topic`, for a cost of some `most` bytes. False if some are left."""
         found = self._found.get(topic)
         if found is None or found.start > offset:
             found = self._found[topic] = _Found(offset)
@@ -287,19 +287,19 @@ class Sift:
         return True
 
     def has_all(self, topic: Topic) -> bool:
-        """Whether nothing of `topic` is left to look at."""
+        """Whether all messages of `topic` were searched."""
         found = self._found.get(topic)
         return found is not None and found.end >= topic.last
 
     def kept(self, topic: Topic, offset: int) -> list[int]:
-        """The offsets behind `offset` of the messages that are the newest of their value, of those looked at."""
+        """The offsets after `offset` of messages that are the newest for their value, among those searched."""
         found = self._found.get(topic)
         first = max(offset + 1, topic.first)
         return sorted(each for each in found.newest.values() if each >= first) if found is not None else []
 
 
 class _Found:
-    """What was found in one topic: behind the offset `start`, up to `end`."""
+    """What was found in one topic, after the offset `start` and up to `end`."""
 
     __slots__ = ("end", "newest", "start")
 
@@ -310,7 +310,7 @@ class _Found:
 
 
 def _short(value: bytes | str) -> bytes | str:
-    """The value, or a digest in place of a long one, so that to remember values takes little."""
+    """The value, or a digest of a long one, so that remembered values take little memory."""
     if len(value) <= _LONG:
         return value
     letters = value if isinstance(value, bytes) else b'"' + value.encode("utf-8", "surrogatepass")
@@ -318,17 +318,16 @@ def _short(value: bytes | str) -> bytes | str:
 
 
 def read(
-    topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0, besides: int = 0, sift: Sift | None = None
+    topic: Topic, place: Place, wanted: Filter = ALL, max_bytes: int = 0, overhead: int = 0, sift: Sift | None = None
 ) -> Reading:
-    """Give a reader at `place` what it has not seen.
+    """Give a reader at `place` the messages that it has not seen.
 
     Args:
-        wanted: what it can do without.
-        max_bytes: give only the oldest messages up to this many bytes, but one at least, for readers who take
-            the rest later; 0 for all. `wanted` decides first, so that what is given portion by portion is what
-            would be given at once.
-        besides: bytes that are written with each message, and count like its own.
-        sift: has looked at all of `topic`, for readers with a key; without one all is looked at now.
+        wanted: which messages are left out.
+        max_bytes: give only the oldest messages up to this many bytes, but at least one; the reader gets the rest
+            later. 0 for all. `wanted` is applied first, so portions together are the same as all at once.
+        overhead: bytes that are written with each message, and count as well.
+        sift: has searched all of `topic`, for readers with a key; without one, all messages are searched now.
     """
     upto = topic.last
     if place.offset == upto - 1 and not wanted.key and topic.first <= upto:
@@ -346,7 +345,7 @@ def read(
         offsets = sift.kept(topic, place.offset)
     if wanted.limit:
         offsets = offsets[-wanted.limit :]
-    messages = _take(topic, offsets, max_bytes, besides)
+    messages = _take(topic, offsets, max_bytes, overhead)
     if len(messages) < len(offsets):
         offsets = offsets[: len(messages)]
         upto = offsets[-1]
@@ -370,24 +369,24 @@ def read(
 
 
 def tell_place(topic: Topic, place: Place, wanted: Filter) -> Reading:
-    """Tell a reader at `place` what its cursor does not say, a reset or a truncated window. It gets no message yet."""
+    """Tell a reader at `place` of a reset or a truncated window, which no cursor says. It gets no message yet."""
     times: list[int] | None = [] if wanted.times else None
     return Reading(topic.epoch, topic.last, place.offset, 0, 0, 0, (), [], place.reset, times, place.truncated)
 
 
-def _take(topic: Topic, offsets: Sequence[int], max_bytes: int, besides: int) -> list[bytes]:
-    """The messages at `offsets`, which are kept, oldest first: as many as fit, and one at least."""
+def _take(topic: Topic, offsets: Sequence[int], max_bytes: int, overhead: int) -> list[bytes]:
+    """The messages at `offsets`, which are kept, oldest first: as many as fit, and at least one."""
     if isinstance(offsets, range):
-        # None is empty, so no more than this can fit, whatever else is kept.
-        most = max_bytes // (1 + besides) + 1 if max_bytes else 0
+        # No message is empty, so no more than this can fit.
+        most = max_bytes // (1 + overhead) + 1 if max_bytes else 0
         messages = topic.after(offsets.start - 1, most) if offsets else []
     else:
         messages = [topic.at(offset) for offset in offsets]
-    if not max_bytes or topic.size + besides * len(messages) <= max_bytes:
+    if not max_bytes or topic.size + overhead * len(messages) <= max_bytes:
         return messages
     total = 0
     for count, message in enumerate(messages):
-        total += len(message) + besides
+        total += len(message) + overhead
         if total > max_bytes:
             return messages[: max(1, count)]
     return messages

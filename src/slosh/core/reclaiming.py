@@ -1,16 +1,17 @@
-"""Which rings give way when all rings and histories together have what they may have.
+"""Frees memory when all rings and histories together have reached `max_bytes`.
 
 The rules of this file:
 
-* Rings that nobody watches give way first, each its oldest messages and never its newest, one ring after the other.
-* Then rings of clients that hold more than their part, the heaviest client first, for one that would still hold no more
-  than its part, and for a bound that was lowered; if its rings do not suffice, histories of its topics end. The part
-  of a client is `max_bytes` divided by the number of clients that have topics. So a client that watches topics of its
-  own cannot keep all memory from the others. A client is as for `max_topics_per_address`.
-* Rings of clients that no address tells apart count as one client's, and give way in the first of these ways alone.
-* A ring that is watched loses messages that its readers have had already, unless they are slow: those are told `lost`.
-* A call looks at a bounded number of topics, and is not repeated at once if it found nothing: so no client waits
-  while a full server looks for memory.
+* Rings without watchers are shortened first, one after the other. Each loses its oldest messages, never its newest.
+* If that is not enough, rings of clients that hold more than their part are shortened, the heaviest client first; if
+  these do not suffice, histories of its topics end. This is done for a client that stays within its own part, and for
+  a bound that was lowered. The part of a client is `max_bytes` divided by the number of clients that have topics. So
+  a client that watches its own topics cannot keep all memory from the others. Clients are told apart as for
+  `max_topics_per_address`.
+* Clients without an address count as one client; their rings are shortened only in the first of these two ways.
+* A watched ring loses messages that its readers have been given already. Slow readers that had not are told `lost`.
+* A call looks at a bounded number of topics, and after a search that found nothing there is a pause: so no client
+  waits while a full server searches for memory.
 """
 
 from collections import deque
@@ -23,23 +24,23 @@ from slosh.core.histories import Histories
 from slosh.core.topic import Topic
 
 _LOOKS: Final = 20_000
-"""Topics that one message may make us look at; some 5 ms."""
+"""Topics that are looked at for one message at most; some 5 ms."""
 _HISTORIES: Final = 8
 """Histories that end at a time; some ms."""
 _FRUITLESS: Final = 0.5
-"""Seconds for which no memory is looked for after all topics were gone over and did not have enough."""
+"""Seconds without a new search after all topics were searched and did not have enough memory to free."""
 
 
 class Reclaiming:
-    """Frees memory of rings that nobody watches.
+    """Frees memory; it remembers where the last search ended.
 
     Args:
-        histories: of which some may end.
-        again: seconds until it is looked again, after all topics were gone over and did not have enough.
+        histories: of all topics; some of them may be ended.
+        again: seconds until the next search, after all topics were searched and did not have enough.
 
     Attributes:
-        fell_off: messages that gave way since the start.
-        looks: topics that are looked at in one call at most.
+        fell_off: messages that were dropped by this since the start.
+        looks: topics that one call looks at, at most.
     """
 
     __slots__ = (
@@ -61,28 +62,28 @@ class Reclaiming:
         self.looks = _LOOKS
         self._histories = histories
         self._again = again
-        self._hand = 0  # among the names, where it was looked last
-        self._looked = 0  # topics that had nothing to give, one after another
-        self._fruitless_until = 0.0  # seconds; until then nothing is looked for
+        self._hand = 0  # index of the name that was looked at last
+        self._looked = 0  # topics in a row that had nothing to free
+        self._fruitless_until = 0.0  # seconds; no search before that
         self._heavy: list[Share[Topic]] = []  # clients that had more than their part, the heaviest last
-        self._heavy_until = 0.0  # seconds; until then they are not looked for again
-        self._rings: deque[str] = deque()  # names of topics of the last of them, those that were not shortened lately
-        self._gave = False  # whether one of them has given something since
+        self._heavy_until = 0.0  # seconds; they are not listed again before that
+        self._rings: deque[str] = deque()  # topics of the heaviest that are still to shorten in this round
+        self._gave = False  # whether one of them had something to free in this round
 
     @property
     def is_under_way(self) -> bool:
-        """Whether some topics, or clients, have still to be looked at, since something was found last."""
+        """Whether some topics or clients have still to be looked at since the last success."""
         return not self._fruitless_until or bool(self._heavy)
 
     def free(
-        self, over: int, names: Sequence[str], topics: Mapping[str, Topic], besides: Topic | None, now: float
+        self, over: int, names: Sequence[str], topics: Mapping[str, Topic], spared: Topic | None, now: float
     ) -> int:
-        """Have rings that nobody watches give way, until `over` bytes are free. Gives how many are.
+        """Shorten rings without watchers, until `over` bytes are free. Returns how many were freed.
 
         Args:
             names: of all topics.
             topics: by their names.
-            besides: a topic that does not give way, if there is one.
+            spared: a topic whose ring is not shortened; None for none.
             now: seconds.
         """
         freed = 0
@@ -92,7 +93,7 @@ class Reclaiming:
             self._hand = (self._hand + 1) % len(names)
             self._looked += 1
             topic = topics[names[self._hand]]
-            if not topic.watchers and topic is not besides and topic.first < topic.last:
+            if not topic.watchers and topic is not spared and topic.first < topic.last:
                 freed += self._shorten(topic, over - freed)
                 self._looked = 0
                 if freed >= over:
@@ -109,21 +110,22 @@ class Reclaiming:
         part: int,
         shares: Mapping[str, Share[Topic]],
         topics: Mapping[str, Topic],
-        besides: Topic | None,
+        wanting: Topic | None,
         now: float,
     ) -> int:
-        """Have clients give way that hold more than their part, until `over` bytes are free. Gives how many are.
+        """Shorten rings of clients that hold more than `part`, until `over` bytes are free. Returns how many were.
 
         Args:
-            growth: bytes that are wanted for the client of `besides`. It gets none if that were more than its part.
-            part: that each client may have.
+            growth: bytes that are needed for the client of `wanting`. Nothing is freed if it would hold more than its
+                part with them.
+            part: bytes that each client may have.
             shares: of all clients that have topics.
             topics: by their names.
-            besides: the topic that they are wanted for; None if all are to give way that hold more than their part.
+            wanting: the topic that needs the memory; None after a bound was lowered.
             now: seconds.
         """
         freed = 0
-        if besides is not None and besides.share.opener and besides.share.held + growth > part:
+        if wanting is not None and wanting.share.opener and wanting.share.held + growth > part:
             return 0
         for _ in range(self.looks):
             heavy = self._heaviest(part, shares, now)
@@ -141,11 +143,11 @@ class Reclaiming:
                 ended = self._end_histories(heavy)
                 freed += ended
                 if not ended:
-                    self._heavy.pop()  # It has nothing to give but the newest message of each ring.
+                    self._heavy.pop()  # It has only the newest message of each ring.
         return freed
 
     def _heaviest(self, part: int, shares: Mapping[str, Share[Topic]], now: float) -> Share[Topic] | None:
-        """The client that gives way next; None if none has more than its part, or has anything to give."""
+        """The client whose rings are shortened next; None if no client holds more than `part`."""
         while self._heavy and self._heavy[-1].held <= part:
             self._heavy.pop()
             self._rings.clear()
@@ -157,14 +159,14 @@ class Reclaiming:
         return self._heavy[-1] if self._heavy else None
 
     def _end_histories(self, share: Share[Topic]) -> int:
-        """End some histories of a client's topics. Gives how many bytes are free then."""
+        """End some histories of a client's topics. Returns how many bytes were freed."""
         before = share.held
         for topic in list(islice((topic for topic in share.topics if topic.rollups is not None), _HISTORIES)):
             self._histories.end(topic)
         return before - share.held
 
     def _shorten(self, topic: Topic, size: int) -> int:
-        """Have `topic` lose its oldest messages, as many as hold `size` bytes. Gives how many bytes are free then."""
+        """Drop the oldest messages of `topic` until `size` bytes are free. Returns how many bytes were freed."""
         before = topic.weight
         fell_off = topic.shorten(size)
         self.fell_off += fell_off

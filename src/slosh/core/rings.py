@@ -1,11 +1,11 @@
-"""What topics hold: what comes into their rings and histories, what falls off, and what all of them take together.
+"""The messages and histories of topics: what comes in, what is dropped, and the memory that all of them take.
 
 The rules of this file:
 
-* A publisher's message is refused if there is no memory for it (`check_memory`, before `append`). One that was
-  accepted elsewhere cannot be refused: the topic's own oldest messages make room for it (`mirror`).
-* Each byte that a ring takes or gives back is counted at once, for the client that created the topic and for
-  all together.
+* A publisher's message is refused if there is no memory for it (`check_memory`, before `append`). A message that
+  another node accepted cannot be refused: the topic's own oldest messages make room for it (`mirror`).
+* Each byte that a ring takes or gives back is counted at once, for the client that created the topic and in the
+  total.
 """
 
 import math
@@ -24,8 +24,8 @@ from slosh.core.waking import Waking
 from slosh.errors import MemoryFull
 
 _BEYOND: Final = 128 * 1024
-"""Bytes that are freed at a time, beyond what a message wants, if more is held than may be since a reload; some
-thousand small messages, which take some ms."""
+"""Bytes that are freed at a time, beyond the size of a message, while a lower bound is being reached after a reload:
+about a thousand small messages, which take some ms."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -41,25 +41,25 @@ class Rings(Waking):
     def __init__(self, bounds: Bounds, wake: Callable[[], object], arm: Callable[[float], None]) -> None:
         super().__init__(wake, arm)
         self.bounds = bounds
-        """Of its topics. Change them by `Hub.set_bounds`."""
+        """For its topics. Change them with `Hub.set_bounds`."""
         self.classes = bounds.classes
-        """Those of `bounds`, because each publish asks for them."""
+        """As in `bounds`; an attribute of its own because each publish reads it."""
         self._topics = Topics()
         self.budget = Budget(bounds.max_bytes)
-        """How much all rings and histories take, and may take."""
+        """How much memory all rings and histories take, and may take."""
         self.shares: Shares[Topic] = Shares(self.budget)
-        """Of those for whom topics count, and that of all others."""
+        """The memory accounts of all clients that created topics."""
         self.histories = Histories(bounds.max_series)
-        """Of those topics that have one."""
+        """The histories of topics that have one."""
         self.reclaiming = Reclaiming(self.histories)
-        self._lowering: Reclaiming | None = None  # for a lower bound of all, while that is being reached
+        self._lowering: Reclaiming | None = None  # while a lower bound of the total is being reached
         self.opener = ""
-        """For whom topics count that are created now; nothing if no address tells clients apart."""
+        """The client for whom topics created now are counted; empty if no address tells clients apart."""
         self._rolls = False  # whether `_roll` is put off
 
     @property
     def published(self) -> int:
-        """Messages taken since the start."""
+        """Messages accepted since the start."""
         return self.classes.published
 
     @property
@@ -68,14 +68,14 @@ class Rings(Waking):
         return self.classes.fell_off
 
     def skip_to(self, topic: Topic, last: int) -> None:
-        """Go on behind the offset `last` of `topic`: what is kept and what came before it is lost to this process."""
+        """Continue `topic` after the offset `last`: earlier messages, and those kept, are lost to this process."""
         topic.share.give_back(topic.weight)
         topic.kind.counts.fell_off += topic.skip_to(last)
         self.histories.skip(topic)
         self._roll_later()
 
     def go_on_behind(self, topic: Topic, last: int, fallen: float) -> None:
-        """Let `topic`, which was just created, go on as a life whose messages up to `last` fell off elsewhere.
+        """Let `topic`, which was just created, continue one whose messages up to `last` were dropped elsewhere.
 
         Args:
             fallen: when the message `last` had arrived, seconds; `-inf` if there was none, `inf` if not known.
@@ -85,15 +85,17 @@ class Rings(Waking):
         self._roll_later()
 
     def append(self, topic: Topic, messages: Sequence[bytes], now: float, wall: int = 0) -> None:
-        """Put `messages` into `topic`, which arrive `now` (seconds, and as Unix milliseconds).
+        """Put `messages` into `topic`; its watchers are woken by the next `flush`.
 
-        Its watchers are woken by the next `flush`.
+        Args:
+            now: the time of arrival, seconds.
+            wall: the same as Unix milliseconds.
         """
         topic.kind.counts.published += len(messages)
         self.mirror(topic, messages, now, wall)
 
     def mirror(self, topic: Topic, messages: Sequence[bytes], now: float, wall: int = 0) -> None:
-        """As `append`, for messages that were published elsewhere, or are counted there."""
+        """As `append`, for messages that were published at, or are counted by, another node."""
         kind = topic.kind
         before = topic.size
         fell_off = topic.append(messages, now, kind.queue, kind.queue_bytes, wall)
@@ -112,10 +114,10 @@ class Rings(Waking):
         self._mark(topic)
 
     def forget_old(self, topic: Topic, now: float) -> None:
-        """Let the messages of `topic` fall off that are older than its class allows at the time `now`, seconds.
+        """Drop the messages of `topic` that are older than its class allows at the time `now`, seconds.
 
-        That happens by itself within a twentieth of a second, for messages that grow old here. Call it for those that
-        were old when they came.
+        For messages that grow old here this happens by itself, within a twentieth of a second. Call it for messages
+        that were old already when they came.
         """
         if topic.kind.age:
             self._forget_old(topic, now)
@@ -138,19 +140,19 @@ class Rings(Waking):
             self.put_off(self._roll)
 
     def _roll(self, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
-        """Look into messages for the histories of their topics, as far as this turn has room for it."""
+        """Put the numbers of new messages into histories, as far as this turn has room for that."""
         self._rolls = False
         self.room -= self.histories.go_on(self.room)
         self._roll_later()
 
     def check_memory(self, topic: Topic, messages: Sequence[bytes], now: float) -> None:
-        """See that there is memory for `messages` in `topic`, at the time `now`, seconds.
+        """Make sure that there is memory for `messages` in `topic`, at the time `now`, seconds.
 
-        Rings that nobody watches lose their oldest messages for it, then those of clients that have more than their
-        part. Call it before `append`.
+        To make room, rings without watchers lose their oldest messages, then rings of clients that have more than
+        their part. Call this before `append`.
 
         Raises:
-            MemoryFull: there is not enough, and `messages` need more than what falls off for them.
+            MemoryFull: there is not enough memory, and not enough could be freed.
         """
         kind = topic.kind
         growth = topic.growth(messages, kind.queue, kind.queue_bytes)
@@ -168,7 +170,7 @@ class Rings(Waking):
             self.shares.tidy(topic.share)
 
     def _cut_back(self, topic: Topic, growth: int, now: float) -> None:
-        """Keep within `max_bytes`, though the messages of `topic` were taken elsewhere and cannot be refused."""
+        """Keep within `max_bytes`, for messages of `topic` that another node accepted, so they cannot be refused."""
         over = min(self.budget.held - self.budget.most, max(growth, 0) + _BEYOND)
         over -= self._find_room(over, 0, topic, now)
         if over > 0:
@@ -177,14 +179,14 @@ class Rings(Waking):
             topic.share.give_back(before - topic.weight)
 
     def forget_search(self) -> None:
-        """Forget where was looked for what gives way: a lower bound is reached, or there is another one."""
+        """Forget the search for rings to shorten: the lower bound is reached, or there is another one."""
         self._lowering = None
 
     def _give_way(self, over: int, now: float) -> bool:
-        """Have some rings give way for no message, until at most `over` bytes are free. False if none does any more.
+        """Shorten some rings after a reload, to free at most `over` bytes. False once none can be shortened any more.
 
-        True even if this turn found none among very many topics, and has not looked at all of them. Each is looked
-        at once, whatever messages find meanwhile: else a reload would not end if turns take long.
+        True as well while not all of very many topics were looked at. Each is looked at once, whatever publishes free
+        in the meantime: else a reload would not end while turns take long.
         """
         lowering = self._lowering
         if lowering is None:
@@ -195,14 +197,14 @@ class Rings(Waking):
         lowering.fell_off = 0
         return freed > 0 or lowering.is_under_way
 
-    def _find_room(self, over: int, growth: int, besides: Topic | None, now: float) -> int:
-        return self._free(self.reclaiming, over, growth, besides, now)
+    def _find_room(self, over: int, growth: int, wanting: Topic | None, now: float) -> int:
+        return self._free(self.reclaiming, over, growth, wanting, now)
 
-    def _free(self, reclaiming: Reclaiming, over: int, growth: int, besides: Topic | None, now: float) -> int:
-        freed = reclaiming.free(over, self._topics.names, self._topics.by_name, besides, now)
+    def _free(self, reclaiming: Reclaiming, over: int, growth: int, wanting: Topic | None, now: float) -> int:
+        freed = reclaiming.free(over, self._topics.names, self._topics.by_name, wanting, now)
         if freed < over:
             shares = self.shares.by_opener
-            # While a lower bound is being reached the part is one of that, whoever asks.
+            # While a lower bound is being reached, the part is a part of the lower bound.
             part = min(self.budget.most, self.bounds.max_bytes) // max(1, len(shares))
-            freed += reclaiming.free_of_heavy(over - freed, growth, part, shares, self._topics.by_name, besides, now)
+            freed += reclaiming.free_of_heavy(over - freed, growth, part, shares, self._topics.by_name, wanting, now)
         return freed

@@ -2,12 +2,12 @@
 
 The rules of this file:
 
-* The topics share one portion. A topic that had to wait comes first in the next, so none starves.
-* A reader of patterns has a cursor that begins with a star, and is given from its first message on each topic that
-  is created while it is away.
-* A topic that a reader of patterns has no room for is left out, and the reader is told that it does not have all. The
-  topic is missing in its cursor, so that it is new to the reader as a whole when it returns and there is room. Such
-  a reader creates no topic, because nobody would watch it.
+* The topics share one portion. A topic that had to wait comes first in the next portion, so none starves.
+* The vector of a reader of patterns begins with a star. A topic created while the reader is away is given to it from
+  the first message on.
+* A reader of patterns can read a bounded number of topics. Others are left out, and the reader is told `incomplete`.
+  They are missing in its vector, so if there is room when it returns, they are new to it as a whole. A topic that
+  would be left out is not created for this reader, because it would not watch it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,28 +21,28 @@ from slosh.core.topic import Topic, Watcher
 from slosh.errors import TooManyWatchers
 
 _PLACE: Final = 16
-"""Bytes of a place in a vector, apart from the name, as they mostly are."""
+"""Bytes of a cursor in a vector, without the name; a typical size."""
 
 _PART: Final = 128
-"""Bytes of an envelope that a topic's part has at most, apart from its name and its messages."""
+"""Bytes that a topic adds to an envelope at most, apart from its name and its messages."""
 
 _LEAVING: Final = 256
-"""Bytes of other work that a turn does less for each topic that a reader leaves, because one of the two has gone."""
+"""Bytes of a turn's room that it costs to remove a reader from one of its topics."""
 
 Measure = Callable[[str, Cursor], int]
-"""Gives what a topic with this name takes of the room for a cursor at most, until its reader asks again."""
+"""Returns how much of the room for a vector a topic with this name and cursor takes at most."""
 
 _SOME_EPOCH: Final = "0" * EPOCH_LENGTH
-"""As long as that of a topic which is yet to be created."""
+"""As long as the epoch of a topic that is still to be created."""
 
 
 class Room(NamedTuple):
-    """What a reader of patterns may come to.
+    """The bounds of a reader of patterns.
 
     Attributes:
-        most: topics.
-        length: of its cursor, as `measure` counts it.
-        measure: how much of that a topic takes.
+        most: the number of its topics.
+        length: of its vector, as `measure` counts it.
+        measure: returns how much of that length a topic takes.
     """
 
     most: int
@@ -54,8 +54,8 @@ class SeveralTopics(Subscription):
     """A reader of several topics.
 
     Args:
-        hub: that the topics live in.
-        places: what is read, and where the reader stands in each.
+        hub: holds the topics.
+        places: the topics, and the reader's place in each.
     """
 
     __slots__ = ("_hub", "_places")
@@ -96,7 +96,7 @@ class SeveralTopics(Subscription):
         self.leave(watcher, now)
 
     def _count_left(self) -> int:
-        """How much there is to leave."""
+        """From how many topics and patterns the watcher has to be removed."""
         return len(self._places)
 
     def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:
@@ -149,33 +149,33 @@ class SeveralTopics(Subscription):
         wanted: Filter,
         max_bytes: int = 0,
         sift: Sift | None = None,
-        besides: int = 0,
+        overhead: int = 0,
         *,
         tells_places: bool = False,
     ) -> Batch:
-        """As the base says; `max_bytes` holds for all together, apart from a message that is larger by itself."""
+        """As the base says; `max_bytes` applies to all together, unless a single message is larger."""
         left = max_bytes
         parts: list[tuple[str, Reading]] = []
         before = self._cursors()
         after = dict(before)
         waiting: dict[str, Cursor] = {}
-        besides += sum(map(len, before)) + _PLACE * len(before) if tells_places else 0
+        overhead += sum(map(len, before)) + _PLACE * len(before) if tells_places else 0
         for topic, place in self._places.items():
             reading: Reading | None = None
             size = 0
             has_more = topic.last > place.offset
             if has_more or topic.ended:
-                # Its turn comes with the next portion if there is no room for it, or it was not looked at.
+                # It waits for the next portion if there is no room for it, or if `sift` has not searched it.
                 if not left <= 0 < max_bytes and (sift is None or not has_more or sift.has_all(topic)):
-                    reading = read(topic, place, wanted, left, besides, sift)
+                    reading = read(topic, place, wanted, left, overhead, sift)
                     count = len(reading.messages) + reading.ended
-                    size = sum(map(len, reading.messages)) + besides * count + len(topic.name) + _PART
+                    size = sum(map(len, reading.messages)) + overhead * count + len(topic.name) + _PART
                     if max_bytes and parts and size > left:
                         reading = None  # One message, larger than the room that is left.
                 if reading is None:
                     waiting[topic.name] = before[topic.name]
             if reading is None and (place.reset or place.truncated):
-                # Whether or not its messages have to wait: the cursor would not say so again.
+                # Even if its messages have to wait, because the cursor would not say so again.
                 reading = tell_place(topic, place, wanted)
             if reading is not None:
                 left -= size if max_bytes else 0
@@ -193,7 +193,7 @@ class SeveralTopics(Subscription):
         )
 
     def _without_ended(self, places: dict[str, Cursor], over: dict[str, None]) -> tuple[dict[str, Cursor], bool]:
-        """What the vector says once the topics `over` have ended, and whether that was all that there was to read.
+        """The vector once the reader was told that the topics `over` have ended, and whether all have.
 
         An ended topic leaves the vector. The last one stays, because a reader that comes back without a place would
         begin again.
@@ -225,11 +225,11 @@ class SeveralTopics(Subscription):
             self._forget(topic)
 
     def _forget(self, topic: Topic) -> None:
-        """Read `topic` no more."""
+        """Stop reading `topic`."""
         del self._places[topic]
 
     def measure(self, measure: Measure) -> int:
-        """What the reader's cursor takes at most until it asks again."""
+        """How much room the reader's vector takes at most until its next request."""
         return sum(measure(name, cursor) for name, cursor in self._cursors().items())
 
     def _cursors(self) -> dict[str, Cursor]:
@@ -237,22 +237,22 @@ class SeveralTopics(Subscription):
 
 
 def _tell_nobody() -> None:
-    """As a poll, whose answer says it."""
+    """For polls, whose answer says `incomplete`."""
 
 
 class PatternSubscription(SeveralTopics):
     """A reader of patterns: of the topics that they match now, and of those that are created later.
 
-    Its cursor begins with a star, so that it is told from no cursor at all even if nothing matched yet. A topic of
-    which it was given the end stays in its cursor as such, as long as it lingers: without that it would be new to the
-    reader when it returns.
+    Its vector begins with a star, so that it is not empty even if nothing has matched yet. A topic whose end the reader
+    was told stays in the vector as `epoch.end` as long as it lingers: otherwise it would be new to the reader when it
+    returns.
 
     Args:
-        hub: that the topics live in.
-        places: what is read already, and where the reader stands in each.
-        patterns: what is read besides.
-        room: what it may come to.
-        over: topics of which the reader has been given the end.
+        hub: holds the topics.
+        places: the topics that are read already, and the reader's place in each.
+        patterns: match the topics that are created later.
+        room: its bounds.
+        over: topics whose end the reader was told.
         incomplete: whether topics are left out already.
     """
 
@@ -282,7 +282,7 @@ class PatternSubscription(SeveralTopics):
     ) -> None:
         super().__init__(hub, places)
         self._over = dict.fromkeys(over)
-        self._gone = -1  # `Hub.gone` when those that are held no more were last looked for
+        self._gone = -1  # `Hub.gone` when `_over` was last searched for dropped topics
         self._measure = room.measure
         self._room = room.length
         self._room -= self.measure(room.measure)
@@ -320,7 +320,7 @@ class PatternSubscription(SeveralTopics):
         return len(self._places) + len(self._patterns)
 
     def topic_created(self, topic: Topic) -> None:
-        """A topic was created; the reader gets all of it, or is told that one is left out."""
+        """A topic was created: the reader is given all of it, or is told that one is left out."""
         if self._watcher is None or topic in self._places:
             return
         if not self._has_room(topic.name, topic.epoch):
@@ -335,11 +335,11 @@ class PatternSubscription(SeveralTopics):
         self._room -= self._measure(topic.name, Cursor(topic.epoch, 0))
 
     def has_room_for(self, name: str) -> bool:
-        """As followers do."""
+        """As `PatternSubscriber` says."""
         return self._has_room(name, _SOME_EPOCH)
 
     def leave_out(self) -> None:
-        """As followers do: the reader is told, once."""
+        """As `PatternSubscriber` says: the reader is told, once."""
         if not self._incomplete:
             self._incomplete = True
             self._tell_incomplete()
@@ -370,7 +370,7 @@ class PatternSubscription(SeveralTopics):
         return cursors
 
     def _without_ended(self, places: dict[str, Cursor], over: dict[str, None]) -> tuple[dict[str, Cursor], bool]:
-        """As the base says, for a reader that goes on, whatever ends."""
+        """As the base says; a reader of patterns continues whatever ends."""
         for name in over:
             places[name] = Cursor(places[name].epoch, ENDED)
         return places, False
@@ -382,7 +382,7 @@ class PatternSubscription(SeveralTopics):
         self._gone = -1
 
     def _forget_dropped(self) -> None:
-        """Leave those out of the cursor that are held no more: who comes back cannot meet them again."""
+        """Remove dropped topics from the vector: a reader that comes back cannot find them again."""
         if self._gone == self._hub.gone:
             return
         self._gone = self._hub.gone

@@ -1,7 +1,7 @@
-"""A reader's places in the topics that it reads, and what it has still to be given.
+"""A reader's places in the topics that it reads, and the messages that it has still to be given.
 
 One topic is by far the most common, and tens of thousands of readers wait at once, so `OneTopic` is as
-small as it can be; `SeveralTopics` in `several.py` does the same for any number.
+small as possible; `SeveralTopics` in `several.py` does the same for any number.
 """
 
 from abc import abstractmethod
@@ -15,25 +15,25 @@ from slosh.core.reading import ALL, Filter, Place, Reading, Sift, read
 from slosh.core.topic import Topic, Watcher
 
 NO_PLACE: Final = Place(-1)
-"""In place of one place."""
+"""The `place` of a subscription to several topics."""
 
 _NOWHERE: Final[Mapping[str, Cursor]] = {}
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class Batch:
-    """What a reader is given at a time. Never changed.
+    """The messages that a reader is given at a time, of all its topics. Never changed.
 
     Attributes:
-        cursor: where the reader stands after this; the text that travels.
-        before: where it stood in each topic before, of several.
-        parts: of each topic that has something, its name and the reading.
+        cursor: the reader's next cursor or vector, as text.
+        before: the cursors before this, by topic; empty for a reader of one topic.
+        parts: the name and the reading of each topic that has something.
         several: whether the reader asked for several topics, however many have something.
         starred: whether it reads patterns.
-        place: where it stands after this, in one topic.
-        is_part: whether more waits for the reader, for which this portion had no room.
-        ended: whether all that the reader reads has ended, and it has got all of it.
-        incomplete: whether topics are left out that its patterns match.
+        place: its place after this, if it reads one topic.
+        is_part: whether more messages wait for which this portion had no room.
+        ended: whether all its topics have ended, and it has been given everything.
+        incomplete: whether some topics that its patterns match are left out.
     """
 
     __slots__ = ("before", "cursor", "ended", "incomplete", "is_part", "parts", "place", "several", "starred")
@@ -72,21 +72,22 @@ class Batch:
 
     @property
     def saw(self) -> int:
-        """How many messages came in, over all the topics."""
+        """How many messages came in, in all topics together."""
         return sum(reading.saw for _, reading in self.parts)
 
     @property
     def ends(self) -> bool:
-        """Whether a topic has ended, and this reaches its end."""
+        """Whether this reaches the end of at least one topic."""
         return any(reading.ended for _, reading in self.parts)
 
 
 class Subscription:
-    """A reader's places. They move when `advance` is told to, and never otherwise.
+    """A reader's places. Only `advance` moves them.
 
     Attributes:
-        place: in the one topic, `NO_PLACE` if there are several. Readers at one place mostly have the very same
-            object, because what moves them there is made once for all: they are told apart by it, and by `key` else.
+        place: in the one topic, `NO_PLACE` if there are several. Readers at one place mostly share this object, because
+            the batch that moved them there was made once for all. So answers are compared by its identity first, and
+            by `key` otherwise.
     """
 
     __slots__ = ("place",)
@@ -96,43 +97,43 @@ class Subscription:
 
     @abstractmethod
     def watch(self, watcher: Watcher, now: float) -> None:
-        """Let `watcher` wait for what comes after the places, which may be there already. It must call `leave` later.
+        """Register `watcher` for messages after the places, which may be there already. Call `leave` later.
 
         Raises:
             TooManyWatchers: a topic has all the watchers that it may have.
-            TooManyPatterns: others read by patterns of too many other shapes.
+            TooManyPatterns: other readers use patterns of too many other shapes.
         """
 
     @abstractmethod
     def leave(self, watcher: Watcher, now: float) -> None:
-        """Let `watcher` go, at the time `now`, seconds. It may have gone already, or never have watched."""
+        """Remove `watcher`, at the time `now`, seconds. It may have left already, or never have watched."""
 
     def leave_soon(self, watcher: Watcher, now: float) -> None:
-        """As `leave`, in a later turn if this one has no room for that.
+        """As `leave`, but in a later turn if this one has no room for that.
 
-        Until then it may be woken for nothing, and counts as a watcher.
+        Until then the watcher may be woken for nothing, and is counted.
         """
         self.leave(watcher, now)
 
     @abstractmethod
     def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:
-        """Let `watcher` wait at `successor`, which has begun in place of `topic`, and be told of the reset there."""
+        """Let `watcher` wait at `successor`, which has replaced `topic`, and have its reader told of the reset."""
 
     @abstractmethod
     def cursor(self) -> str:
-        """Where the reader stands; the text that travels."""
+        """The reader's cursor or vector, as text."""
 
     @abstractmethod
     def key(self) -> object:
-        """Equal for subscriptions that are given the same."""
+        """Equal for subscriptions that are given the same messages."""
 
     @abstractmethod
     def is_behind(self) -> bool:
-        """Whether there is something to give: messages, or the end of a topic."""
+        """Whether there is something to read: messages, or the end of a topic."""
 
     @abstractmethod
     def is_over(self) -> bool:
-        """Whether all topics have ended, so that nothing comes behind what they have."""
+        """Whether all topics have ended, so that no more messages will come."""
 
     def has_all(self) -> bool:
         """Whether the reader has been given everything that there ever will be."""
@@ -144,27 +145,27 @@ class Subscription:
 
     @abstractmethod
     def is_unsettled(self) -> bool:
-        """Whether the reader has still to be told what its places alone do not say: a reset, or a truncated window.
+        """Whether the reader has still to be told of a reset or of a truncated window, which its cursor does not say.
 
-        Do not tell its places before: a reader that is cut between the two would never hear of it.
+        Do not give it a cursor before: if its connection broke in between, it would never be told.
         """
 
     def is_incomplete(self) -> bool:
-        """Whether topics are left out that the reader's patterns match, because it has as many as it may come to."""
+        """Whether the reader's patterns match more topics than it may read, so that some are left out."""
         return False
 
     def on_incomplete(self, tell: Callable[[], None]) -> None:
-        """Have `tell` called once, when a topic is left out for the first time."""
+        """Call `tell` once, when a topic is left out for the first time."""
 
     def fills(self, max_bytes: int) -> bool:
-        """Whether more waits than a portion of `max_bytes` bytes, or nothing more will come."""
+        """Whether more than `max_bytes` bytes of messages wait, or nothing more will come."""
         return self.is_over() or self.read(ALL, max_bytes).is_part
 
     @abstractmethod
     def look(self, sift: Sift, max_bytes: int) -> bool:
-        """Let `sift` look at what `read` of at most `max_bytes` bytes is going to need, as far as this turn has room.
+        """Let `sift` search the messages that `read` of at most `max_bytes` bytes will need, if this turn has room.
 
-        False if it has none left: call again in another turn.
+        False if it has no room left: call again in another turn.
         """
 
     @abstractmethod
@@ -173,22 +174,22 @@ class Subscription:
         wanted: Filter,
         max_bytes: int = 0,
         sift: Sift | None = None,
-        besides: int = 0,
+        overhead: int = 0,
         *,
         tells_places: bool = False,
     ) -> Batch:
-        """What comes after the places; see `reading.read`.
+        """The messages after the places; see `reading.read`.
 
         Args:
-            tells_places: whether the places in all topics are written with each message, as in an event stream.
+            tells_places: whether the whole vector is written with each message, as in an event stream.
         """
 
     @abstractmethod
     def advance(self, batch: Batch) -> None:
-        """Move the places to where `batch`, which `read` gave, ends."""
+        """Move the places to the end of `batch`, which `read` returned."""
 
     def leave_ended(self, batch: Batch, watcher: Watcher, now: float) -> None:
-        """Let `watcher` leave the topics of which `batch` gave the end, after `advance`."""
+        """Let `watcher` leave the topics whose end is in `batch`. Call it after `advance`."""
 
 
 @mypyc_attr(free_list_len=1)
@@ -196,9 +197,9 @@ class OneTopic(Subscription):
     """A reader of one topic.
 
     Args:
-        hub: that the topic lives in.
-        topic: what is read.
-        place: where the reader stands.
+        hub: holds the topic.
+        topic: is read.
+        place: the reader's place in it.
     """
 
     __slots__ = ("_hub", "topic")
@@ -255,12 +256,12 @@ class OneTopic(Subscription):
         wanted: Filter,
         max_bytes: int = 0,
         sift: Sift | None = None,
-        besides: int = 0,
+        overhead: int = 0,
         *,
         tells_places: bool = False,  # noqa: ARG002 - there is one
     ) -> Batch:
         """As the base says."""
-        reading = read(self.topic, self.place, wanted, max_bytes, besides, sift)
+        reading = read(self.topic, self.place, wanted, max_bytes, overhead, sift)
         parts = ((self.topic.name, reading),)
         cursor = f"{reading.epoch}.{reading.place}"
         is_part = reading.place != reading.newest
@@ -273,7 +274,7 @@ class OneTopic(Subscription):
 
 
 def look_at(hub: Hub, sift: Sift, topic: Topic, place: Place) -> bool:
-    """Let `sift` look at what is behind `place`. False if the turn has no room left for all of it."""
+    """Let `sift` search the messages after `place`. False if this turn has no room left for all of them."""
     before = sift.spent
     is_done = sift.go_on(topic, place.offset, max(hub.room, 1))
     hub.room -= sift.spent - before

@@ -3,8 +3,8 @@
 The rules of this file:
 
 * Offsets are 1, 2, 3, … in the order of arrival; the newest message always has the offset `last`.
-* The ring forgets because it is full, never because it delivered.
-* A message is the bytes that were posted; nothing here looks into them.
+* A message leaves the ring because of a bound (number, bytes, age, memory), never because it was delivered.
+* A message is the bytes that were posted; nothing here parses them.
 """
 
 import math
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class Shared:
-    """What the watchers of one wake-up have in common. Their entries belong to them, and must not lead back to it.
+    """What the watchers of one wake-up share, such as answers. A stored object must not refer back to this one.
 
     Args:
         now: the time of the wake-up, seconds.
 
     Attributes:
-        made: what they have made for each other, under keys that say all that it depends on.
-        latest: what was made or used last; most of those who wait stand at one place, and the next needs it again.
+        made: answers made so far, under keys that contain everything the answer depends on.
+        latest: the answer made or used last; most watchers stand at one place, so the next one needs it again.
         alone: whether only one watcher of the topic is woken, so that nothing need be kept for others.
     """
 
@@ -43,29 +43,27 @@ class Shared:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Watcher:
-    """Somebody who waits at a topic."""
+    """A reader that waits at a topic."""
 
     __slots__ = ()
 
     def wake(self, topic: "Topic", shared: Shared) -> bool | None:
-        """There is something after this watcher's place in `topic`.
-
-        Called once for any number of messages.
+        """Called when there is something after this watcher's place in `topic`, once for any number of messages.
 
         Args:
-            shared: lives for this wake-up only.
+            shared: valid for this wake-up only.
 
         Returns:
-            Whether the watcher has all that it waited for: the hub removes it then, as `Hub.leave` would. One that
-            streams stays.
+            True if the watcher has what it waited for: the hub removes it then, and the watcher must not call
+            `Hub.leave`. A stream returns False or None, and stays.
         """
         raise NotImplementedError
 
     def moved(self, topic: "Topic", successor: "Topic") -> None:
-        """The life `topic` was lost with its messages, and `successor` has begun in its place.
+        """Called when the messages of `topic` were lost and `successor` has replaced it.
 
-        The watcher waits at neither; it must call `Hub.watch` for the successor, as one that has to be
-        told of a reset.
+        The watcher is registered at neither. It must call `Hub.watch` for the successor, and tell its reader of a
+        reset.
         """
         raise NotImplementedError
 
@@ -90,36 +88,36 @@ _NEVER: Final = Arrival(-math.inf, 0)
 _NO_SHARE: Final[Share["Topic"]] = Share(NO_BUDGET, "")
 
 _SPARE: Final = 64
-"""Places in a ring that it keeps for later, though it has no message for them."""
+"""Free slots that a ring may keep for later messages."""
 EACH: Final = 72
 """Bytes that a message in a ring takes besides its own: a bytes object, two places, and a part of an `Arrival`."""
 
 
 class Topic:
-    """One life of a topic: what is kept of it, and who watches it. The hub alone changes it.
+    """One life of a topic: its messages and its watchers. Only the hub changes it.
 
     Attributes:
         name: as `check_name` takes it.
-        epoch: random text, different for each life of a topic of this name.
+        epoch: random text, different for each life of the topic.
         last: offset of the newest message, 0 when there was none yet.
         first: offset of the oldest message kept; `last + 1` when none is.
-        size: bytes of all the messages kept.
+        size: bytes of all messages kept.
         created_at: when this life began, seconds.
-        watchers: who waits here, in the order of arrival, and the offset that each had seen when it came.
-        joining: how many readers of patterns are about to wait here, in one of the next turns.
-        active_until: until when it lingers without watchers, seconds.
+        watchers: in the order of arrival, each with the offset that it had seen when it came.
+        joining: how many readers of patterns will watch it in one of the next turns.
+        active_until: the end of its lingering, if it has no watchers, seconds.
         lingering: whether the hub's timers hold it.
         dirty: whether its watchers have still to be woken.
-        is_over: whether the hub has let this life go.
-        ended: whether a publisher has ended it: nothing comes behind `last`. It lingers as any other does.
-        share: that of the client that created it; see `Hub.opener`.
-        kind: its class, whose settings hold for it.
+        is_over: whether the hub has dropped or replaced it.
+        ended: whether a publisher has ended it: nothing comes after `last`. It lingers like any other topic.
+        share: the memory account of the client that created it; see `Hub.opener`.
+        kind: its class, whose settings apply to it.
         rollups: its history; None if there is none.
-        ages: whether the hub looks at it when its oldest message is too old.
+        ages: whether the hub has a timer for the age of its oldest message.
     """
 
-    # The ring: a message with the offset o is kept in the slot (o - base) modulo its length, which grows to its bound.
-    # Two lists, which hold nothing of their own until something comes in; two deques would cost a kilobyte a topic.
+    # The ring: the message with the offset o is in the slot (o - base) modulo the ring's length, which grows to its
+    # bound. Two lists, because an empty list takes no memory of its own; two deques would take a kilobyte a topic.
     __slots__ = (
         "_arrivals",
         "_base",
@@ -164,17 +162,17 @@ class Topic:
         self._messages: list[bytes] = []
         self._arrivals: list[Arrival] = []
         self._latest = _NEVER  # arrival of the newest message
-        self._fallen = -math.inf  # when the newest of those that fell off had arrived, seconds; `inf` if not known
+        self._fallen = -math.inf  # arrival of the newest dropped message, seconds; `inf` if not known
         self._base = 1
         self.first = 1
         self.size = 0
 
     def count_watchers(self) -> int:
-        """How many watch it, as publishers are told."""
+        """The number of watchers that publishers are told."""
         return len(self.watchers) + self.joining
 
     def append(self, messages: Sequence[bytes], now: float, queue: int, queue_bytes: int, wall: int = 0) -> int:
-        """Put `messages` at the end and let the oldest fall off if the ring is full.
+        """Put `messages` at the end, and drop the oldest ones beyond the bounds.
 
         Args:
             messages: in their order.
@@ -184,7 +182,7 @@ class Topic:
             wall: their time of arrival, Unix milliseconds, as readers are told.
 
         Returns:
-            How many messages fell off.
+            How many messages were dropped.
         """
         kept, arrivals, base = self._messages, self._arrivals, self._base
         was_first = first = self.first
@@ -215,13 +213,13 @@ class Topic:
         return first - was_first
 
     def forget_before(self, time: float) -> int:
-        """Let the messages fall off that arrived before `time`, seconds. Gives how many did."""
+        """Drop the messages that arrived before `time`, seconds. Returns how many."""
         was_first, upto = self.first, self.offset_before(time)
         self._forget_upto(upto)
         return self.first - was_first
 
     def shorten(self, size: int) -> int:
-        """Let the oldest messages fall off, as many as hold `size` bytes, but never the newest. Gives how many did."""
+        """Drop the oldest messages until `size` bytes are free, but never the newest. Returns how many."""
         was_first, freed, upto = self.first, 0, self.first - 1
         while freed < size and upto + 1 < self.last:
             upto += 1
@@ -230,7 +228,7 @@ class Topic:
         return self.first - was_first
 
     def fit(self, queue: int, queue_bytes: int) -> int:
-        """Make the ring one of other bounds, and keep what has room in it. Gives how many messages fell off."""
+        """Give the ring other bounds, and keep the newest messages that fit. Returns how many were dropped."""
         was_first = self.first
         kept, arrivals, offset = self.after(0), self.arrivals(), self.first
         size = self.size
@@ -244,7 +242,7 @@ class Topic:
         return offset - was_first
 
     def _forget_upto(self, upto: int) -> None:
-        """Let all messages up to this offset fall off."""
+        """Drop all messages up to this offset."""
         while self.first <= upto:
             slot = self._slot(self.first)
             self.size -= len(self._messages[slot])
@@ -258,7 +256,7 @@ class Topic:
             self._base = self.first
 
     def growth(self, messages: Sequence[bytes], queue: int, queue_bytes: int) -> int:
-        """How many bytes more the ring takes, as `weight` tells it, once `messages` are appended; see `append`."""
+        """By how many bytes `weight` grows when `messages` are appended with these bounds; see `append`."""
         kept = self.last - self.first + 1
         count, total, gone = kept + len(messages), self.size + sum(map(len, messages)), 0
         while count > queue or (total > queue_bytes and count > 1):
@@ -274,12 +272,12 @@ class Topic:
 
     @property
     def oldest(self) -> float:
-        """When the oldest message kept arrived, seconds; there must be one."""
+        """The time at which the oldest message kept arrived, seconds; there must be one."""
         return self._arrivals[self._slot(self.first)].now
 
     @property
     def fallen(self) -> float:
-        """When the newest message that fell off had arrived, seconds; `-inf` if none did, `inf` if not known."""
+        """The time at which the newest dropped message arrived, seconds; `-inf` if none was, `inf` if not known."""
         return self._fallen
 
     def arrivals(self) -> list[Arrival]:
@@ -301,7 +299,7 @@ class Topic:
         return self._latest.wall
 
     def _arrive(self, now: float, wall: int) -> Arrival:
-        """When messages arrive that come now."""
+        """The `Arrival` of messages that arrive now: the latest one if the time is the same."""
         latest = self._latest
         if latest.now != now or latest.wall != wall:
             if wall < latest.wall:  # The clock was set back. The time that readers are told goes on, as time does.
@@ -314,11 +312,11 @@ class Topic:
         return latest
 
     def skip_to(self, last: int, fallen: float = math.inf) -> int:
-        """Forget all that is kept and go on behind the offset `last`. Gives how many messages are passed over so.
+        """Drop all messages, and continue after the offset `last`. Returns how many messages are skipped by that.
 
         Args:
-            last: offset of the newest message that is passed over.
-            fallen: when that had arrived, seconds; `inf` if not known.
+            last: offset of the newest message that is skipped.
+            fallen: the time at which it arrived, seconds; `inf` if not known.
         """
         passed_over = last - self.first + 1
         self._messages.clear()
@@ -330,12 +328,12 @@ class Topic:
         return passed_over
 
     def rate(self, now: float, window: float) -> float:
-        """Messages a second over the last `window` seconds, as far as the ring goes back."""
+        """Messages a second over the last `window` seconds, or over as much of them as the ring covers."""
         if self.first > self.last:
             return 0.0
         recent = self.last - self.offset_before(now - window)
         full = recent == self.last - self.first + 1 and self.first > 1
-        # A ring that is younger than the window, because older messages fell off, speaks for its own age alone.
+        # If older messages were dropped, the ring covers only the time since its oldest message.
         seconds = max(now - self._arrivals[self._slot(self.first)].now, 0.001) if full else window
         return recent / seconds
 
@@ -363,14 +361,14 @@ class Topic:
         return [self._arrivals[self._slot(offset)].wall for offset in offsets]
 
     def has_forgotten_since(self, time: float) -> bool:
-        """Whether a message that arrived at `time` (seconds), before which no message kept arrived, has fallen off.
+        """Whether a message that arrived at `time` (seconds) or later was dropped. No message kept may be older.
 
-        If it is not known when those arrived that fell off, one may have.
+        True as well if the arrival of dropped messages is not known.
         """
         return self.first > 1 and self._fallen >= time
 
     def offset_before(self, time: float) -> int:
-        """The offset after which all the messages are that arrived at `time` (seconds) or later, of those kept."""
+        """The offset before the first message kept that arrived at `time` (seconds) or later."""
         low, high = self.first, self.last + 1  # The times never go back, so halving finds it.
         while low < high:
             middle = (low + high) // 2

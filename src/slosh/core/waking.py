@@ -1,17 +1,17 @@
-"""Watchers are woken: topics are marked, and the next flush wakes those who watch them.
+"""Wakes watchers: a topic with something new is marked, and the next flush wakes its watchers.
 
 The rules of this file:
 
 * Watchers are not called from inside `append`: the topic is marked, and `flush` wakes its watchers. Between
   the two any number of messages can come in, and each watcher is woken once for all of them.
-* A watcher whose `wake` returns True is removed by the hub; it must not call `leave`: that is the usual end
-  of a poll, and a thousand of them cost one look at how long the topic lingers.
-* No watcher is woken for nothing: one that registers between an `append` and its `flush` at the place behind the
-  message waits for the next one.
-* Watchers of a large answer are woken as far as their turn has room for this many bytes: what is written is made once
+* A watcher whose `wake` returns True is removed by the hub, and must not call `leave`. That is the usual end
+  of a poll. A thousand of them need only one update of the time until which the topic lingers.
+* No watcher is woken for nothing: one that registers between an `append` and its `flush`, at the place after the
+  message, waits for the next message.
+* Watchers that get a large answer are woken as far as the turn has room for that many bytes: the answer is made once
   for all, and copied for each.
-* Three kinds of work have room of their own in each turn, so that none of them waits for another: topics with few
-  watchers, crowds, and what was put off.
+* Three kinds of work each have their own room in a turn, so that none waits for another: topics with few
+  watchers, topics with many (crowds), and postponed work.
 """
 
 import logging
@@ -30,14 +30,14 @@ from slosh.core.topic import Shared, Topic, Watcher
 logger = logging.getLogger(__name__)
 
 _CROWD: Final = 64
-"""Watchers of a topic that are a crowd if there are more. A topic with fewer does not wait for the crowds of others."""
+"""A topic with more watchers than this is a crowd. Topics with fewer do not wait for crowds."""
 _PORTION: Final = 128
-"""Watchers of a crowd that are woken before the next crowd has its turn."""
+"""Watchers of one crowd that are woken before the next crowd has its turn."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Waking(Portions):
-    """The turns of a hub, in which watchers are woken and what was put off goes on.
+    """The turns of a hub: each wakes watchers and continues postponed work.
 
     Args:
         wake: called when there is something to flush; the caller must call `flush` soon.
@@ -47,49 +47,49 @@ class Waking(Portions):
     def __init__(self, wake: Callable[[], object], arm: Callable[[float], None]) -> None:
         super().__init__(wake)
         self.listeners = Listeners(self)
-        """Those that hear of topics without watching them."""
+        """Notified of topics without watching them."""
         self.deadlines = Deadlines(arm)
         self._dirty: list[Topic] = []
-        self._waking: dict[Topic, bool] = {}  # that wait for that, and whether something has come in since
-        self._small: deque[tuple[Topic, Iterator[Watcher]]] = deque()  # of these, those with few watchers
+        self._waking: dict[Topic, bool] = {}  # topics with watchers still to wake; True if more has come in since
+        self._small: deque[tuple[Topic, Iterator[Watcher]]] = deque()  # those of them with few watchers
         self._crowds: deque[tuple[Topic, Iterator[Watcher]]] = deque()  # and those with many
         self._late: dict[tuple[Topic, Watcher], None] = {}
-        self._shared: Shared | None = None  # by those who have begun since the last flush
+        self._shared: Shared | None = None  # for readers that began since the last flush
         self.clock: Callable[[], float] | None = None
-        """Gives the time within a turn, on the clock of all times here, for `latency`; None to measure none."""
+        """Returns the exact time within a turn, on the clock of all times here, for `latency`; None to measure none."""
         self.latency = Histogram()
-        """From a message's arrival to the end of the waking of those who waited for it, each of them counted."""
+        """Time from a message's arrival until its watchers were woken, counted once for each watcher."""
         self._woken = 0  # watchers that were woken in this turn for messages that arrived at `_woken_for`
         self._woken_for = 0.0
         self.counted: Callable[[Topic], None] | None = None
-        """Called when a topic has got or lost a watcher. For an engine that tells others of it."""
+        """Called when a topic has gained or lost a watcher. For an engine that reports this to other nodes."""
 
     def _mark(self, topic: Topic) -> None:
-        """Have the watchers of `topic` woken by the next flush: there is something to come for them."""
+        """Have the watchers of `topic` woken by the next flush, because there is something for them."""
         if not topic.dirty and topic.watchers:
             topic.dirty = True
             self._dirty.append(topic)
             self.ask_for_flush()
 
     def _mark_late(self, topic: Topic, watcher: Watcher) -> None:
-        """Have `watcher` woken by the next flush: it has come to `topic` behind what it waits for."""
+        """Have `watcher` woken by the next flush: `topic` had something for it already when it came."""
         self._late[topic, watcher] = None
         self.ask_for_flush()
 
     def share(self, now: float) -> Shared:
-        """What those have in common who begin before the next flush. That has to wake each of them who is behind then.
+        """The `Shared` of readers that begin before the next flush. The flush must wake each of them that is behind.
 
-        A message may come in behind what they have made for each other, so the flush has another one: a watcher that
-        took an older answer from this one, as if it were all, would wait for the message after that.
+        The flush has a `Shared` of its own, because a message may arrive after an answer in this one was made: a
+        watcher given that older answer as complete would then wait for the message after the missing one.
         """
         if self._shared is None:
             self._shared = Shared(now)
         return self._shared
 
     def flush(self, now: float) -> None:
-        """Wake every watcher for whom something has come in, at the time `now`, seconds, and do what was put off.
+        """Wake every watcher that has something to read, at the time `now`, seconds, and continue postponed work.
 
-        All of it as far as this turn has room; the rest is done in the next flush, which is asked for.
+        Work for which this turn has no room is done in the next flush, which is asked for.
         """
         self._asked = False
         self.room = WORK
@@ -98,7 +98,7 @@ class Waking(Portions):
         self._shared = None
         shared = Shared(now)
         tasks = len(self._tasks)  # Tasks that are put off from here on are for a later turn.
-        if self._waking:  # All that `_small` and `_crowds` have is there too, and mostly nothing is.
+        if self._waking:  # It has all topics of `_small` and `_crowds`, and is mostly empty.
             self._wake_small(shared)
         self._wake_marked(shared)
         if self._waking:
@@ -113,7 +113,7 @@ class Waking(Portions):
             self.ask_for_flush()
 
     def _wake_marked(self, shared: Shared) -> None:
-        """Wake the watchers of topics for whom something has come in, except those of crowds."""
+        """Wake the watchers of the marked topics, except crowds, which wait for `_wake_crowds`."""
         dirty, self._dirty = self._dirty, []
         late = self._take_late() if self._late else None
         for topic in dirty:
@@ -138,7 +138,7 @@ class Waking(Portions):
             self._wake_late(late, shared)
 
     def _take_late(self) -> dict[Topic, list[Watcher]]:
-        """Those that came late, except those to marked topics: they are woken with the others of these."""
+        """The late watchers by topic, except those of marked topics, which are woken with the others there."""
         late: dict[Topic, list[Watcher]] = {}
         for topic, watcher in self._late:
             if not topic.dirty:
@@ -147,7 +147,7 @@ class Waking(Portions):
         return late
 
     def _wake_late(self, late: dict[Topic, list[Watcher]], shared: Shared) -> None:
-        """Wake those of `late` that this turn has room for."""
+        """Wake as many of `late` as this turn has room for, and keep the rest for the next."""
         for topic, watchers in late.items():
             for start in range(0, len(watchers), _PORTION):
                 portion = watchers[start : start + _PORTION]
@@ -167,10 +167,10 @@ class Waking(Portions):
                 self._end_waking(topic)
 
     def _wake_crowds(self, shared: Shared) -> None:
-        """Wake a portion of each crowd in its turn, as far as there is room.
+        """Wake a portion of each crowd in turn, as far as there is room.
 
-        What comes in meanwhile is remembered, and all are woken for that once these have been: a topic waits in the
-        queue once, however fast its publisher is. A watcher that is woken twice finds nothing the second time.
+        If more messages come in meanwhile, the whole crowd is woken again afterwards: a topic is in the queue once,
+        however fast its publisher is. A watcher that is woken twice finds nothing the second time.
         """
         while self._crowds and self.room > 0:
             topic, rest = self._crowds.popleft()
@@ -184,7 +184,7 @@ class Waking(Portions):
                 self._end_waking(topic)
 
     def _count_woken(self, topic: Topic, count: int) -> None:
-        """Count watchers that were woken for what came to `topic`. The clock is looked at once for all of one time."""
+        """Count watchers woken for the newest message of `topic`. The clock is read once for all of one arrival."""
         if topic.latest_at != self._woken_for:
             self._measure()
             self._woken_for = topic.latest_at
@@ -196,12 +196,12 @@ class Waking(Portions):
         self._woken = 0
 
     def _end_waking(self, topic: Topic) -> None:
-        """All watchers that `topic` had were woken; begin again if something has come in meanwhile."""
+        """All watchers that `topic` had were woken. Mark it again if something has come in since."""
         if self._waking.pop(topic):
             self._mark(topic)
 
     def _wake_all(self, topic: Topic, watchers: list[Watcher], shared: Shared, *, counts: bool = True) -> int:
-        """Wake `watchers` until all are, or what they write has come to what a turn has room for. Gives how many were.
+        """Wake `watchers` until this turn has no room left. Returns how many were woken.
 
         Args:
             counts: whether they are counted in `latency`.
@@ -217,7 +217,7 @@ class Waking(Portions):
             if self.room <= least:
                 break
             woken += 1
-            # It may have left since, or have come behind the message that is told of.
+            # It may have left since, or have come after the newest message.
             if present.get(watcher, last) < last:
                 if late:
                     late.pop((topic, watcher), None)

@@ -55,7 +55,7 @@ def find_ended(numbers: list[int]) -> dict[int, bool]:
     return {number: bool(event & select.POLLHUP) for number, event in look.poll(0)}
 
 
-class Place:
+class ListeningSocket:
     """A listening socket, and what is the same for all connections that it accepts.
 
     Args:
@@ -141,7 +141,7 @@ class Accepting:
         self._state = state
         self._make = make
         self._make_known = partial(make, True)  # noqa: FBT003 - with a descriptor that is none of the spare ones
-        self._places = [Place(each) for each in sockets]
+        self._listening = [ListeningSocket(each) for each in sockets]
         self._aside: deque[socket.socket] = deque()
         self._turns = 0
         self._is_due = False  # `_accept_more` is called in this turn
@@ -177,14 +177,14 @@ class Accepting:
         most = len(self._beginning) + MOST
         first_spare = self._state.first_spare
         has_accepted = False
-        for place in self._places:
+        for listening in self._listening:
             while (count := min(most - len(self._beginning), self._room(), _AT_ONCE)) > 0 and self.clock() < until:
-                numbers = place.accept(count, first_spare)
+                numbers = listening.accept(count, first_spare)
                 if numbers:
                     has_accepted = True
                     if numbers[-1] >= first_spare:
                         most = 0
-                    self._take(place, numbers, first_spare)
+                    self._take(listening, numbers, first_spare)
                 if len(numbers) < count:
                     break
         self._turns += 1
@@ -201,19 +201,19 @@ class Accepting:
         begun = len(self._state.connections) + len(self._beginning) + len(self._aside)
         return self._state.max_connections - begun
 
-    def _take(self, place: Place, numbers: list[int], first_spare: int) -> None:
+    def _take(self, listening: ListeningSocket, numbers: list[int], first_spare: int) -> None:
         """Begin connections, or put them aside."""
-        ended = find_ended(numbers) if place.tells_ended else {}
+        ended = find_ended(numbers) if listening.tells_ended else {}
         for number in numbers:
             if ended and number in ended:
                 if ended[number]:
                     os.close(number)
                 else:
-                    self._put_aside(place.make_socket(number))
+                    self._put_aside(listening.make_socket(number))
             elif self._descriptor is None:
-                self._begin_socket(place.make_socket(number))
+                self._begin_socket(listening.make_socket(number))
             else:
-                self._begin_descriptor(self._descriptor, place, number, fits=number < first_spare)
+                self._begin_descriptor(self._descriptor, listening, number, fits=number < first_spare)
 
     def _put_aside(self, accepted: socket.socket) -> None:
         self._aside.append(accepted)
@@ -224,15 +224,15 @@ class Accepting:
     def _begin_socket(self, accepted: socket.socket) -> None:
         """Begin a connection that has a socket object, which the loop may keep."""
         if self._descriptor is not None:
-            self._begin_descriptor(self._descriptor, Place(accepted), accepted.detach(), fits=False)
+            self._begin_descriptor(self._descriptor, ListeningSocket(accepted), accepted.detach(), fits=False)
             return
         accepted.settimeout(0.0)
         if not self._begin(self.connect, accepted):
             accepted.close()
 
-    def _begin_descriptor(self, given: Descriptor, place: Place, number: int, *, fits: bool) -> None:
+    def _begin_descriptor(self, given: Descriptor, listening: ListeningSocket, number: int, *, fits: bool) -> None:
         """Begin a connection by its descriptor alone, which the loop sets not to block, and closes at the end."""
-        given.family, given.type, given.number = place.family, place.type, number
+        given.family, given.type, given.number = listening.family, listening.type, number
         if not self._begin(self._make_known if fits else self.connect, cast("socket.socket", given)):
             os.close(number)
 

@@ -149,7 +149,7 @@ class LastHead:
         self.action = action
         self.variable: object | None = None
 
-    def become(self, block: bytes, known: CachedHead, variable: object | None) -> None:
+    def set(self, block: bytes, known: CachedHead, variable: object | None) -> None:
         """From now on it is `block`, of which `known` tells what it means."""
         self.block = block
         self.head = known.head
@@ -175,8 +175,8 @@ _DIGEST: Final = 20
 """Bytes: enough that nobody finds two texts with the same one."""
 
 
-class Texts:
-    """Texts of which equal ones are given as one object, so that they are compared at once.
+class InternTable:
+    """InternTable of which equal ones are given as one object, so that they are compared at once.
 
     A digest stands for each, so a long one takes no more memory than a short one. The oldest are forgotten; two that
     are equal may then be two objects for a while. `sys.intern` has no such bound in Python 3.12, where it keeps for
@@ -321,7 +321,7 @@ class Heads:
         variable = known.read(data, end)
         if variable is None:
             return 0
-        latest.become(data[:end], known, variable)
+        latest.set(data[:end], known, variable)
         return end
 
     def look_up(self, block: bytes, known: CachedHead | None) -> CachedHead | None:
@@ -343,7 +343,7 @@ class Heads:
         if known is not None and is_short:
             variable = known.read(block, len(block))
             if variable is not None:
-                latest.become(block, known, variable)
+                latest.set(block, known, variable)
                 return known
         read: list[bytes] = []
         late: list[bytes] = []
@@ -370,7 +370,7 @@ class Heads:
             self.memory.remember(found)
         elif found.after != after:
             found = found.like(block, after, late)
-        latest.become(block, found, variable)
+        latest.set(block, found, variable)
         return found if found.weight <= HEAVIEST else None  # It is kept while the connection is idle.
 
     def _parse(self, block: bytes) -> tuple[Head, Action]:

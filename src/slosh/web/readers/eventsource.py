@@ -34,7 +34,7 @@ class EventSource(StreamAction):
     __slots__ = ()
 
     format: ClassVar[Format] = AS_EVENTS
-    besides: ClassVar[int] = 48
+    overhead: ClassVar[int] = 48
     tells_places: ClassVar[bool] = True
     heartbeat: ClassVar[bytes] = b":\n"
     """A comment alone: many parsers take an empty line without an event before it for one."""

@@ -17,7 +17,7 @@ from slosh.core.topic import Shared, Topic
 from slosh.engine.base import Engine
 from slosh.errors import BadTopic
 from slosh.http1.connection import Connection
-from slosh.http1.heads import Texts
+from slosh.http1.heads import InternTable
 from slosh.settings import Settings
 from slosh.web.readers.formats import AS_EVENTS, AS_JSON, Format
 from slosh.web.readers.opening import Opener
@@ -47,7 +47,7 @@ _TOO_MANY: Final = f"These patterns take in more than {MAX_MATCHES} topics; ask 
 _SOME_CURSOR: Final = Cursor("0" * EPOCH_LENGTH, 0)
 """In place of that of a topic which is not there yet."""
 
-keys: Final = Texts(10_000)
+keys: Final = InternTable(10_000)
 """The keys of readers' actions. Clients say what stands in them."""
 
 
@@ -77,11 +77,11 @@ class Reader(Opener):
     """
 
     __slots__ = (
-        "_besides",
         "_by_offset",
         "_epoch",
         "_epoch_part",
         "_most",
+        "_overhead",
         "key",
         "sifts",
         "state",
@@ -92,7 +92,7 @@ class Reader(Opener):
     """The framing, if the table of `web/routes.py` has this class."""
     portion: ClassVar[int] = 1 << 60
     """Bytes of messages that are given together at most, apart from the setting."""
-    besides: ClassVar[int] = 1
+    overhead: ClassVar[int] = 1
     """Bytes that are written with each message."""
     tells_places: ClassVar[bool] = False
     """Whether the places in all topics are written with each message."""
@@ -106,7 +106,7 @@ class Reader(Opener):
         self._epoch = ""  # of the cursor that came last
         self._epoch_part = b""  # that and the dot behind it, as in a cursor
         self._most = min(settings.portion, self.portion)  # bytes of messages in one answer or line
-        self._besides = self.besides + _TIME if asked.wanted.times else self.besides
+        self._overhead = self.overhead + _TIME if asked.wanted.times else self.overhead
         self.sifts = bool(asked.wanted.key)
         self.takes_time = asked.several or self.sifts
         wanted = asked.wanted
@@ -225,7 +225,7 @@ class Reader(Opener):
                 shared.made[key] = sift
         if not has_room:
             return None
-        batch = subscription.read(wanted, self._most, sift, self._besides, tells_places=self.tells_places)
+        batch = subscription.read(wanted, self._most, sift, self._overhead, tells_places=self.tells_places)
         if batch.is_part:
             hub.portions += 1
         if batch.several:
