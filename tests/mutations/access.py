@@ -144,7 +144,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "http1/connection.py",
-        "self.grant = None  # The next request may be another client's, who comes by the same proxy.",
+        "self.grant = None  # Through a proxy the next request may be another client's.",
         "pass",
         GUARDS + "test_the_access_log_names_no_token_of_the_request_before",
     ),

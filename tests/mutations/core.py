@@ -664,7 +664,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/hub.py",
-        "self.listeners.tell_followers(successor, now)  # Those that were given the end of `topic` watched it no more.",
+        "self.listeners.tell_followers(successor, now)  # Readers that were told its end watched it no more.",
         "pass",
         "core/test_subscription.py::test_a_life_behind_an_end_that_the_store_forgot_is_read_by_a_reader_of_patterns",
     ),

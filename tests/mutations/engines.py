@@ -230,13 +230,13 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "http1/accepting.py",
-        "self._begin_descriptor(self._descriptor, place, number, fits=number < first_spare)",
-        "self._begin_descriptor(self._descriptor, place, number, fits=True)",
+        "self._begin_descriptor(self._descriptor, listening, number, fits=number < first_spare)",
+        "self._begin_descriptor(self._descriptor, listening, number, fits=True)",
         "test_server.py::test_a_crowd_takes_no_more_descriptors_than_are_spare[uvloop]",
     ),
     row(
         "http1/accepting.py",
-        "self._put_aside(place.make_socket(number))",
+        "self._put_aside(listening.make_socket(number))",
         "os.close(number)",
         "http1/test_accepting.py::test_a_client_that_half_closed_is_answered[uvloop]",
         "http1/test_accepting.py::test_a_client_that_half_closed_is_answered[asyncio]",

@@ -1,11 +1,11 @@
-"""What slosh asks of an engine, and what an engine promises.
+"""The interface of an engine, and its promises.
 
-Two ideas hold this together. The hub is what *this process* knows: topics that somebody here reads, and
-who waits for them. The engine is where messages live; it keeps the hub's topics true. In memory the two
-are the same thing; with a store that several nodes share the hub holds a mirror.
+The hub holds what *this process* knows: the topics that have readers here, and those readers. The engine
+stores messages and keeps the hub's topics up to date. The memory engine uses the hub itself as its store; with a store
+that several nodes share, the hub holds mirrors.
 
-Answers come through callbacks, not futures: a held poll or a publish costs no task, and an engine that
-knows the answer gives it before it returns.
+Answers come through callbacks, not futures: a held poll or a publish needs no task, and an engine that
+knows the answer calls back before it returns.
 """
 
 from abc import abstractmethod
@@ -21,15 +21,15 @@ from slosh.errors import SloshError
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class Published:
-    """What became of a publish. Never changed.
+    """The result of a publish. Never changed.
 
     Attributes:
-        epoch: the topic's life that took the messages.
-        newest: offset of the last of them.
-        watchers: how many watchers the topic had when they were taken.
-        accepted: how many messages were taken.
-        replayed: whether this is the answer to an earlier publish with the same key, and nothing was taken now.
-        ended: whether the topic ended with that publish, or was to end once more.
+        epoch: of the topic.
+        newest: offset of the last message.
+        watchers: how many watchers the topic had when the messages were accepted.
+        accepted: how many messages were accepted.
+        replayed: whether this repeats the answer to an earlier publish with the same key; nothing was accepted now.
+        ended: whether the publish ended the topic, or the topic had ended already.
     """
 
     __slots__ = ("accepted", "ended", "epoch", "newest", "replayed", "watchers")
@@ -63,7 +63,7 @@ class Published:
         return self.epoch, self.newest, self.watchers, self.accepted, self.replayed, self.ended
 
     def again(self) -> "Published":
-        """The same, as it is given to who publishes once more."""
+        """The same result for a publish that repeats the key."""
         return Published(self.epoch, self.newest, self.watchers, self.accepted, True, self.ended)  # noqa: FBT003 - as above
 
 
@@ -72,14 +72,14 @@ RATE_WINDOW: Final = 10.0
 
 
 class TopicFacts(NamedTuple):
-    """What is told of an active topic.
+    """Facts about an active topic.
 
     Attributes:
         name: the topic's name.
         watchers: how many watch it, wherever they are.
         newest: offset of its newest message.
-        age: how long it has been alive, seconds.
-        rate: messages a second, recently.
+        age: the time since it was created, seconds.
+        rate: messages a second, over the last `RATE_WINDOW` seconds.
         ended: whether a publisher has ended it.
     """
 
@@ -92,7 +92,7 @@ class TopicFacts(NamedTuple):
 
 
 def facts_of(topic: Topic, now: float) -> TopicFacts:
-    """The facts of a topic that is known here, at the time `now`, seconds."""
+    """The facts about a topic of the hub, at the time `now`, seconds."""
     rate = topic.rate(now, RATE_WINDOW)
     return TopicFacts(topic.name, topic.count_watchers(), topic.last, now - topic.created_at, rate, topic.ended)
 
@@ -101,7 +101,7 @@ class WatcherCount(NamedTuple):
     """The watchers of a topic.
 
     Attributes:
-        watchers: how many, wherever they are, and even if only patterns take the topic in.
+        watchers: how many, at all nodes; readers whose patterns match count, even if the topic is not active.
         ended: whether a publisher has ended it.
     """
 
@@ -110,83 +110,82 @@ class WatcherCount(NamedTuple):
 
 
 class TopicListener(Protocol):
-    """Somebody who wants to know which topics are active."""
+    """Is notified of active topics, at all nodes."""
 
     def topic_active(self, facts: TopicFacts) -> None:
         """A topic was created. The call may be repeated."""
 
     def topic_ended(self, name: str) -> None:
-        """A publisher has ended a topic, which lingers from now on. The call may be repeated."""
+        """A publisher has ended the topic, which lingers. The call may be repeated."""
 
     def topic_inactive(self, name: str) -> None:
-        """A topic's life is over."""
+        """A topic is not active any more."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Engine:
-    """Where messages live.
+    """Stores messages.
 
-    Promises, which one contract suite (`tests/engine/contract.py`) holds every engine to:
+    Promises, which one contract suite (`tests/engine/contract.py`) checks for every engine:
 
     * Order: the messages of a topic have one order, the same for every reader, and offsets without gaps.
-    * All or none: the messages of one publish are taken together, next to each other, or not at all.
-    * Acknowledgement: once `done` has been called with a `Published`, every reader that was or comes to be
-      at an earlier place of that life will be given the messages, or told that they were lost.
-    * The mailbox rule: a publish to a topic that is not active is refused with `NoWatchers` and leaves no
-      trace, unless the engine was set to keep such messages.
-    * The end: a topic ends together with the last messages that come with the end, or not at all. Every reader is given
-      what comes before the end, then the end. A later publish is refused with `TopicEnded` and leaves no trace.
-    * Every callback is called exactly once, also when the answer is an error, unless `unopen` or `stop` comes first.
+    * All or none: the messages of one publish are accepted together, next to each other, or not at all.
+    * Acknowledgement: once `done` was called with a `Published`, every reader with an earlier place in that epoch, now
+      or later, is given the messages or told that they were lost.
+    * The mailbox rule: a publish to a topic that is not active is refused with `NoWatchers`, and nothing is stored,
+      unless the topic's class keeps such messages (`unwatched = keep`).
+    * The end: a topic ends in the same step as the last messages of that publish, or not at all. Every reader is given
+      these messages, then the end. A later publish is refused with `TopicEnded`, and nothing is stored.
+    * Every callback is called exactly once, with the result or an error, unless `unopen` or `stop` is called first.
 
-    Alike in all methods:
+    For all methods:
 
-    * `name` is a sound name (`check_name`), and `now` the time on the event loop's clock, seconds.
-    * Nothing but `start` raises. A refusal is given to the callback, as one of these errors: `EngineUnreachable`,
-      `EngineBusy`, `EngineFull` or `EngineFailed` if the place of the messages is the reason, and `Draining` if
-      another process has taken over the topics, all of which a client may try again; beside them those that a method
-      names.
-    * A callback may be called before the method returns. Do not rely on either: have everything that it needs ready
-      before the call, and let the callback look whether its client is still there.
+    * `name` is a valid name (`check_name`), and `now` the time on the event loop's clock, seconds.
+    * Only `start` raises. Refusals are passed to the callback. A client may try these again: `EngineUnreachable`,
+      `EngineBusy`, `EngineFull` and `EngineFailed`, which the store causes, and `Draining`, if another process has
+      taken over the topics. A method may name further errors.
+    * A callback may be called before the method returns, or later. Prepare everything that it needs before the call,
+      and let the callback check whether its client is still there.
 
     Args:
         hub: the topics that this process knows.
     """
 
     page: ClassVar[int] = 1 << 60
-    """Topics to ask `list_topics` for at a time, if all are wanted."""
+    """How many topics to ask `list_topics` for at a time, if you want all."""
     knows_all: ClassVar[bool] = False
-    """Whether a topic that the hub does not have is active nowhere. If not, a publish heeds `hub.opener` and
-    `hub.used_up` as they are when it is called."""
+    """Whether every active topic is in the hub. If False, a publish also reads `hub.opener` and `hub.used_up`, which
+    the caller sets before."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
 
     @property
     def forgotten_keys(self) -> int:
-        """Idempotency keys that were forgotten before their time, because there were too many; none if none is."""
+        """How many idempotency keys were forgotten before their time, because there were too many."""
         return 0
 
     @abstractmethod
     async def start(self) -> None:
-        """Make ready to serve. Call it once, before any other method; then `stop` at the end.
+        """Start. Call it once, before any other method, and `stop` at the end.
 
-        The place where messages live may still be out of reach when it returns: see `trouble`.
+        The store may still be unreachable when this returns; see `trouble`.
 
         Raises:
-            SettingError: it was reached, and cannot be the one that is meant.
-            Unavailable: it cannot be used.
+            SettingError: the setting cannot be right, as the store's answer shows.
+            Unavailable: the store cannot be used.
         """
 
     @abstractmethod
     async def stop(self) -> None:
-        """Close all connections, end all tasks, call no callback any more. Call nothing on the engine afterwards."""
+        """Close all connections and end all tasks. No callback is called afterwards; call no method either."""
 
     @abstractmethod
     def trouble(self) -> SloshError | None:
-        """Why a publish has no chance to be taken just now; None if it has."""
+        """Why no publish can be accepted at the moment; None if it can."""
 
     def ready(self) -> bool:
-        """Whether a publish has a chance to be taken just now."""
+        """Whether a publish can be accepted at the moment."""
         return self.trouble() is None
 
     def accept(
@@ -197,13 +196,11 @@ class Engine:
         key: str = "",  # noqa: ARG002
         client: str = "",  # noqa: ARG002
     ) -> Published | SloshError | None:
-        """As `publish`, if it can be told at once what becomes of it.
-
-        The usual publish goes this way, with nothing made for it.
+        """As `publish`, for engines that know the result at once. The usual publish goes this way, without a callback.
 
         Returns:
-            What `publish` would give its callback; nothing more is to be done. None if that takes longer, and
-            nothing has changed: call `publish` with the same arguments.
+            What `publish` would pass to its callback: the publish is done. None if that takes longer. Then nothing has
+            changed; call `publish` with the same arguments.
         """
         return None
 
@@ -212,11 +209,11 @@ class Engine:
         return self.hub.classes.find(name).keeps or self.hub.listeners.is_wanted(name)
 
     def is_unwatched(self, name: str, now: float) -> bool:  # noqa: ARG002 - most have to ask
-        """Whether a publish to topic `name` would be refused with `NoWatchers`, as far as that is known at once.
+        """Whether a publish to topic `name` is certain to be refused with `NoWatchers`.
 
         Returns:
-            True if it is sure: the caller must not look at the messages, but refuse them. Readers of patterns have
-            been told, as by a publish. False says nothing; publish.
+            True if that is certain: refuse the messages without parsing them. Readers of patterns were notified as by
+            `publish`. False if it is not known: call `publish`.
         """
         return False
 
@@ -236,110 +233,106 @@ class Engine:
         """Put `messages`, each one JSON value, into topic `name` at the time `now`, seconds.
 
         Args:
-            messages: as they are to be stored, checked before. None are allowed if the topic is opened or ended. To
-                end without a message a topic that has ended changes nothing, and is answered as the first time.
-            done: called with what became of it. Beside the errors of the class: `NoWatchers`, `TopicEnded`,
-                `MemoryFull`, and if it would create a topic `TooManyTopics`, or the one in `hub.used_up`.
-                With `EngineUnreachable` the messages may have been taken all the same: pass a `key`, and publish again
-                with it.
-            opens: make the topic active before, as `open` does for a reader.
-            ends: end it behind the messages, in the same step.
-            key: an idempotency key: a publish that was taken with the same key less than five minutes ago is
-                answered as it was then, and nothing is taken. Empty for none.
-            client: for whom the key counts, if an engine forgets keys because there are too many; empty for all
-                those together whom nothing tells apart.
+            messages: checked, and stored as they are. May be empty if `opens` or `ends`. Ending a topic again without
+                messages changes nothing, and has the same result as the first time.
+            done: called with the result. Besides the errors of the class: `NoWatchers`, `TopicEnded`, `MemoryFull`, and
+                if it would create a topic `TooManyTopics` or the error in `hub.used_up`. After `EngineUnreachable` the
+                messages may have been accepted nevertheless: pass a `key`, and publish again with the same one.
+            opens: make the topic active first, as `open` does for a reader.
+            ends: end the topic after the messages, in the same step.
+            key: an idempotency key. If a publish with the same key was accepted less than five minutes ago, its result
+                is repeated, and nothing is accepted. Empty for none.
+            client: the client that the key counts for, when too many keys make an engine forget some; empty if no
+                address tells clients apart.
         """
 
     @abstractmethod
     def find_open(self, name: str, now: float) -> Topic | None:
-        """As `open`, for a topic that can be given at once; None if it cannot, and `open` has to be asked.
+        """As `open`, if the topic is known at once; otherwise None, and the caller must call `open`.
 
-        The usual poll goes this way, with nothing made for it. Afterwards it is as if `opened` had been called: call
-        `hub.watch` in the same turn, and no `unopen`.
+        The usual poll takes this path, without a callback. Call `hub.watch` in the same turn, and do not call `unopen`.
         """
 
     @abstractmethod
     def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
-        """Make topic `name` active for a reader, and give what is known of it.
+        """Make topic `name` active for a reader, and pass it to `opened`.
 
-        The reader must call `hub.watch` in the same turn when it wants to wait, and an `unopen` when it goes before it
-        was called.
+        If the reader wants to wait, it must call `hub.watch` in the turn in which `opened` is called. If it leaves
+        before that, it must call `unopen`.
 
         Args:
-            opened: called once, at once or later, with the topic or with the error that refuses it: those of the class,
-                and `TooManyTopics`. Pass a callable that no other call of `open` has, because `unopen` finds the
-                request by it.
-            fresh: give it as it is now where messages live, which may be further than this process has heard. For a
-                reader whose place, from another node, means nothing here yet.
+            opened: called once, at once or later, with the topic or an error: those of the class, and `TooManyTopics`.
+                Pass a different callable to each call of `open`, because `unopen` finds the request by it.
+            fresh: ask the store for its current state, which may be newer than what this process knows. For a
+                reader that comes from another node with a place that is not known here yet.
         """
 
     @abstractmethod
     def unopen(self, name: str, opened: Callable[[Topic | SloshError], None]) -> None:
-        """Do not call `opened`, which was passed to `open`, any more. It may have been called already."""
+        """Cancel the call of `open` with this callback. The callback may have been called already."""
 
     @abstractmethod
     def look(
         self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
     ) -> None:
-        """Give topic `name`, `fresh` as `open` has it, or None if it is not active, and create nothing.
+        """Pass topic `name` to `looked`, or None if it is not active, and create nothing. `fresh` is as in `open`.
 
-        What is given is for reading only, in the same turn. Do not watch it, and call no `unopen`.
+        Only read the topic, in the same turn. Do not watch it, and do not call `unopen`.
         """
 
     @abstractmethod
     def gather(self, patterns: Sequence[str], now: float, done: Callable[[SloshError | None], None]) -> None:
-        """Have the hub know every active topic that one of `patterns` matches.
+        """Load every active topic that one of `patterns` matches into the hub.
 
-        The reader must call `hub.listeners.follow` in the same turn as `done` when it wants to hear of those to come.
+        To be notified of later topics, call `hub.listeners.follow` in the turn in which `done` is called.
 
         Args:
-            done: called with None when the hub knows them, find them with `hub.matching`; or with the error of the
-                class that refuses it.
+            done: called with None when the hub has them (`hub.matching` finds them), or with an error of the class.
         """
 
     @abstractmethod
     def count_watchers(self, name: str, now: float, done: Callable[[WatcherCount | SloshError], None]) -> None:
-        """Tell how many watch topic `name`, even if only patterns do. Nothing is created by the question.
+        """Count the watchers of topic `name`, readers whose patterns match included. Creates nothing.
 
         Args:
-            done: called with the number, 0 also for a topic that is not active, or with an error of the class.
+            done: called with the count, or with an error of the class.
         """
 
     def patterns(self) -> Iterator[str]:
-        """The patterns by which somebody reads, wherever that is, as far as it is known. One may come twice.
+        """The patterns that readers use, at all nodes, as far as this one knows. A pattern may come twice.
 
-        Read what you need of them in the same turn.
+        Iterate in the same turn.
         """
         return self.hub.listeners.patterns()
 
     @abstractmethod
     def expect(self, name: str, listener: WatcherCountListener) -> None:
-        """Tell `listener`, once, when topic `name` is watched next, wherever that is.
+        """Notify `listener` once, when topic `name` gets its next watcher at any node.
 
-        A topic that is watched already is not told of: ask `count_watchers` too. Call `unexpect` when the listener
-        gives up, even if it was told meanwhile.
+        It is not notified of watchers that are there already: call `count_watchers` too. Call `unexpect` when the
+        listener gives up, even if it was notified in the meantime.
         """
 
     @abstractmethod
     def unexpect(self, name: str, listener: WatcherCountListener) -> None:
-        """Tell it no more. It may have been told already."""
+        """Do not notify `listener` any more. It may have been notified already."""
 
     @abstractmethod
     def list_topics(
         self, after: str, most: int, now: float, done: Callable[[Sequence[TopicFacts] | SloshError], None]
     ) -> None:
-        """Tell of the active topics in the order of their names: those behind the name `after`, at most `most`.
+        """List the active topics in the order of their names: at most `most` of those after the name `after`.
 
         Args:
-            after: a name, which need not be active; empty for the beginning.
-            done: called with the facts, or with an error of the class. Fewer than `most` are the end of the list; else
-                ask again behind the last one.
+            after: a name, whether active or not; empty for the beginning.
+            done: called with the facts, or with an error of the class. The list ends with fewer than `most`; otherwise
+                ask again with the last name.
         """
 
     @abstractmethod
     def observe(self, listener: TopicListener) -> None:
-        """Tell `listener` of topics that are created and end, wherever that is. It must call `unobserve` later."""
+        """Notify `listener` of topics that are created or end, at all nodes. It must call `unobserve` later."""
 
     @abstractmethod
     def unobserve(self, listener: TopicListener) -> None:
-        """Tell it no more."""
+        """Stop notifying `listener`."""

@@ -1,7 +1,7 @@
-"""The default engine: messages live in this process and die with it.
+"""The default engine: messages live in this process, and are gone when it ends.
 
-An acknowledged message is in the ring of its topic, in memory. A restart forgets it, and readers who come
-with a cursor from before are told so (`reset`).
+An acknowledged message is in the ring of its topic, in memory. A restart loses it, and readers that come
+with a cursor from before are told `reset`.
 """
 
 import time
@@ -20,12 +20,12 @@ from slosh.errors import Draining, NoWatchers, SloshError, TopicEnded
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class MemoryEngine(Engine):
-    """Engine over the hub itself.
+    """The engine that uses the hub as its store.
 
     Args:
-        hub: the topics, which are the store too.
+        hub: the topics.
         max_keys: how many idempotency keys are remembered, of all clients together.
-        wall: gives the seconds since 1970, for the times of arrival that readers are told.
+        wall: returns the seconds since 1970, for the times of arrival that readers are told.
     """
 
     page: ClassVar[int] = 128
@@ -37,27 +37,27 @@ class MemoryEngine(Engine):
         self._wall = wall
         self._listeners: dict[TopicListener, None] = {}
         self.is_handed_over = False
-        """Whether another process has what is kept here, or is being given it: nothing new is taken."""
+        """Whether another process has taken over the topics, or is doing so: new messages are refused."""
 
     @property
     def forgotten_keys(self) -> int:
-        """As the engine promises."""
+        """As the base says."""
         return self.replays.forgotten
 
     async def start(self) -> None:
-        """There is nothing to make ready."""
+        """Nothing has to be started."""
 
     async def stop(self) -> None:
-        """There is nothing to release."""
+        """Nothing has to be closed."""
 
     def trouble(self) -> SloshError | None:
-        """There is none: memory is always there."""
+        """None: memory is always available."""
         return None
 
     def accept(  # noqa: PLR0911 - a reason each, and a function more would cost each publish
         self, name: str, messages: Sequence[bytes], now: float, key: str = "", client: str = ""
     ) -> Published | SloshError:
-        """As the engine promises; it can always be told at once."""
+        """As the base says; the result is always known at once."""
         if self.is_handed_over:
             return Draining(has_successor=True)
         known_as = join(name, key) if key else ""
@@ -67,7 +67,7 @@ class MemoryEngine(Engine):
         topic = self.hub.find(name, now)
         if topic is not None and topic.ended:
             return TopicEnded()
-        # With `keep` each message starts the time of lingering again, as a reader would.
+        # With `keep` each message restarts `linger`, as a reader does.
         keeps = topic.kind.keeps if topic is not None else self.hub.classes.find(name).keeps
         if keeps or (topic is None and self.hub.listeners.is_wanted(name)):
             try:
@@ -80,7 +80,7 @@ class MemoryEngine(Engine):
         if full := self._is_full_for(topic, messages, now):
             return full
         self.hub.append(topic, messages, now, int(self._wall() * 1000))
-        # As `count_watchers` says; the call would be half a percent of a publish.
+        # As `Topic.count_watchers`; a call would be half a percent of a publish.
         watchers = len(topic.watchers) + topic.joining
         published = Published(topic.epoch, topic.last, watchers, len(messages))
         if key:
@@ -91,7 +91,7 @@ class MemoryEngine(Engine):
         """Why there is no memory for `messages`; None if there is."""
         budget = self.hub.budget
         size = len(messages[0]) if len(messages) == 1 else sum(map(len, messages))
-        if budget.held + size + EACH * len(messages) <= budget.most:  # which is all that the usual publish asks
+        if budget.held + size + EACH * len(messages) <= budget.most:  # all that the usual publish needs
             return None
         try:
             self.hub.check_memory(topic, messages, now)
@@ -110,7 +110,7 @@ class MemoryEngine(Engine):
         return self.hub.open(name, now)
 
     def is_unwatched(self, name: str, now: float) -> bool:
-        """As the engine promises; it is known until another process has the topics."""
+        """As the base says; it is known unless another process has taken over the topics."""
         hub = self.hub
         if self.is_handed_over or hub.find(name, now) is not None:
             return False
@@ -131,7 +131,7 @@ class MemoryEngine(Engine):
         opens: bool = False,
         ends: bool = False,
     ) -> None:
-        """As the engine promises; `done` is called before this returns."""
+        """As the base says; `done` is called before this returns."""
         if opens or ends:
             done(self._open_or_end(name, messages, now, key, client, opens=opens, ends=ends))
         else:
@@ -140,7 +140,7 @@ class MemoryEngine(Engine):
     def _open_or_end(  # noqa: C901, PLR0911 - as above
         self, name: str, messages: Sequence[bytes], now: float, key: str, client: str, *, opens: bool, ends: bool
     ) -> Published | SloshError:
-        """As `accept`, for what is more than a publish."""
+        """As `accept`, for a publish that also opens or ends its topic."""
         if self.is_handed_over:
             return Draining(has_successor=True)
         if key and (replay := self.replays.find(join(name, key), now)) is not None:
@@ -176,7 +176,7 @@ class MemoryEngine(Engine):
         return answer
 
     def find_open(self, name: str, now: float) -> Topic | None:
-        """As the engine promises. A topic that is not active is opened by `open` alone."""
+        """As the base says. Only `open` creates a topic that is not active."""
         topic = self.hub.find(name, now)
         if topic is not None and not topic.watchers:
             self.hub.linger(topic, now)
@@ -190,9 +190,9 @@ class MemoryEngine(Engine):
         *,
         fresh: bool = False,  # noqa: ARG002 - it always is
     ) -> None:
-        """As the engine promises; `opened` is called before this returns."""
+        """As the base says; `opened` is called before this returns."""
         if self.is_handed_over and self.hub.find(name, now) is None:
-            opened(Draining(has_successor=True))  # Its life begins at the other process.
+            opened(Draining(has_successor=True))  # The other process creates it.
             return
         try:
             topic = self.hub.open(name, now)
@@ -202,7 +202,7 @@ class MemoryEngine(Engine):
         opened(topic)
 
     def unopen(self, name: str, opened: Callable[[Topic | SloshError], None]) -> None:
-        """As the engine promises; nobody waits for a topic here."""
+        """As the base says; no call of `open` is ever waiting."""
 
     def look(
         self,
@@ -212,40 +212,40 @@ class MemoryEngine(Engine):
         *,
         fresh: bool = False,  # noqa: ARG002 - it always is
     ) -> None:
-        """As the engine promises; `looked` is called before this returns."""
+        """As the base says; `looked` is called before this returns."""
         looked(self.hub.find(name, now))
 
     def gather(self, patterns: Sequence[str], now: float, done: Callable[[SloshError | None], None]) -> None:  # noqa: ARG002 - the hub knows all
-        """As the engine promises; `done` is called before this returns."""
+        """As the base says; `done` is called before this returns."""
         done(None)
 
     def count_watchers(self, name: str, now: float, done: Callable[[WatcherCount | SloshError], None]) -> None:
-        """As the engine promises; `done` is called before this returns."""
+        """As the base says; `done` is called before this returns."""
         topic = self.hub.find(name, now)
         done(WatcherCount(self.hub.interest(name, now), topic is not None and topic.ended))
 
     def expect(self, name: str, listener: WatcherCountListener) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self.hub.listeners.expect(name, listener)
 
     def unexpect(self, name: str, listener: WatcherCountListener) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self.hub.listeners.unexpect(name, listener)
 
     def list_topics(
         self, after: str, most: int, now: float, done: Callable[[Sequence[TopicFacts] | SloshError], None]
     ) -> None:
-        """As the engine promises; `done` is called before this returns."""
+        """As the base says; `done` is called before this returns."""
         done([facts_of(topic, now) for topic in islice(self.hub.listed(after, now), most)])
 
     def observe(self, listener: TopicListener) -> None:
-        """As the engine promises."""
+        """As the base says."""
         if not self._listeners:
             self.hub.listeners.observe(self)
         self._listeners[listener] = None
 
     def unobserve(self, listener: TopicListener) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self._listeners.pop(listener, None)
         if not self._listeners:
             self.hub.listeners.unobserve(self)

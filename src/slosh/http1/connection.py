@@ -1,14 +1,15 @@
-"""One client's connection as actions and exchanges see it: the present request, its answer, its deadline, its end.
+"""One client's connection as actions and exchanges see it: the current request, its answer, its deadline, its end.
 
 The rules of this file:
 
-* Each request is answered once. An action answers it before it returns, or calls `hold` with an exchange that will.
+* Each request is answered once. An action answers before it returns, or calls `hold` with an exchange that answers
+  later.
 * A connection has one deadline. `HttpConnection.on_timer` says what it means in each phase.
 * `phase` changes only by the steps of the table in `phases.py`.
 
-Its socket is in `wire.py`, what clients send is read in `request_reader.py`, and the class that connections have is
-`HttpConnection` in `protocol.py`, which the event loop calls. The four are one object, because more of them for each
-waiting client would cost memory.
+The socket is in `wire.py`, requests are read in `request_reader.py`, and the event loop calls `HttpConnection` in
+`protocol.py`, the class of all connections. The four are base classes of one object, because several objects for each
+waiting client would take more memory.
 """
 
 import math
@@ -29,20 +30,20 @@ if TYPE_CHECKING:
     from slosh.access.rights import Grant
 
 MAX_PIPELINED: Final = 64 * 1024
-"""Bytes that may wait behind a request that is being answered, or for their turn, before the socket is left unread."""
+"""Bytes that may be received during a request, or wait for their turn, before reading from the socket is paused."""
 
 
 class Connection(Wire):
-    """One client, and the request of it that is being answered.
+    """One client, and its request that is being answered.
 
     Args:
-        server: what it shares with the others.
+        server: the state that all connections share.
 
     Attributes:
         phase: what it is doing; one of `phases.py`.
-        fits: whether its descriptor is known to be none of the spare ones (`ServerState.first_spare`).
-        closing: the `Connection` line that the present answer needs unless the server is shutting down, often none.
-        grant: with which the present request was begun; None if there are no rules.
+        fits: whether its descriptor is known not to be a spare one (`ServerState.first_spare`).
+        closing: the `Connection` line that the current answer needs unless the server is shutting down; often empty.
+        grant: the rights with which the current request began; None if there are no rules.
     """
 
     __slots__ = (
@@ -69,13 +70,13 @@ class Connection(Wire):
         super().__init__(server)
         # As long as the connection lives.
         self.phase = IDLE
-        self._pending = b""  # received and not yet looked at
+        self._pending = b""  # received and not yet read
         self.fits = False
-        self._is_new = True  # nothing has come
-        self._waits = True  # for its turn, to look at what was received; before anything has come as well
+        self._is_new = True  # nothing was received yet
+        self._waits = True  # for its turn to read what was received; also before the first bytes
         self._at_eof = False  # the client sends no more, but may still read
         self._reading_paused = False
-        self._untaken = 0  # bytes that it had not taken when that was last looked at
+        self._untaken = 0  # bytes that the client had not taken at the last check
         self._deadline = math.inf
         self._timer = 0  # the tick at which the timers hold this connection, 0 for none
         # From a request's head to its answer.
@@ -85,7 +86,7 @@ class Connection(Wire):
         self.grant: Grant | None = None
         # While the request is held.
         self._exchange: Exchange | None = None
-        self._worker: Exchange | None = None  # it, if it goes on in the next turn
+        self._worker: Exchange | None = None  # the exchange, if it continues in the next turn
         # From the last answer to the end of the connection.
         self._lingering: Lingering | None = None
 
@@ -98,22 +99,22 @@ class Connection(Wire):
 
     @property
     def has_left(self) -> bool:
-        """Whether the client has sent its end, and most likely has gone."""
+        """Whether the client has closed its sending side, and so has most likely gone."""
         return self._at_eof
 
     @property
     def client(self) -> str:
-        """The address of the client that sent the present request, which may have come by proxies; see `Proxies`."""
+        """The address of the client that sent the current request, possibly through proxies; see `Proxies`."""
         return self.server.proxies.find_client(self.peer, self.head)
 
     @property
     def held_action(self) -> object | None:
-        """The action of a request that is held; None if none is."""
+        """The action of the held request; None if none is held."""
         return self._action if self._exchange is not None else None
 
     @property
     def is_writable(self) -> bool:
-        """Whether there is still a request to answer, whose client takes what is written."""
+        """Whether there is still a request to answer, and the client takes what is written."""
         return not self._stalled and self._head is not None and self._transport is not None
 
     @property
@@ -123,11 +124,11 @@ class Connection(Wire):
 
     @property
     def held_topic(self) -> str:
-        """The topic of a request that is held, if its action serves others as well; empty else."""
+        """The topic of a held request, if its action serves several topics; otherwise empty."""
         return self._exchange.topic() if self._exchange is not None else ""
 
     def connection_field(self) -> bytes:
-        """The `Connection` line that the answer to the present request needs, often none."""
+        """The `Connection` line that the answer to the current request needs; often empty."""
         return CLOSE if self.server.draining else self.closing
 
     # Called by an action or an exchange to answer.
@@ -136,24 +137,24 @@ class Connection(Wire):
         """Answer with an error, and close the connection if the error says so.
 
         Args:
-            variable: what the variable part of the head means, if it has one.
-            begun: the beginning of a request whose head was not read.
+            variable: the meaning of the head's variable part, if it has one.
+            begun: the first bytes of a request whose head was not parsed.
         """
         raise NotImplementedError
 
     def respond(self, status: int, fields: bytes, body: bytes) -> None:
-        """Answer the present request with a status, header lines, and a body (which HEAD does not get)."""
+        """Answer the current request with a status, header lines, and a body (left out for HEAD)."""
         is_head = self.head.method == "HEAD"
         fields += self._action_fields()
         self.finish(render(status, self.server.date(), fields, body, self.connection_field(), bodiless=is_head))
 
     def finish(self, response: bytes, *, close: bool = False, now: float = 0.0, status: int | None = None) -> None:
-        """Write the answer to the present request, or the end of it, and turn to the next.
+        """Write the answer to the current request, or its last part, and turn to the next request.
 
         Args:
-            close: whether there is no next, because only the connection's end is the end of this answer.
-            now: the time, seconds, if the caller has looked at the clock already.
-            status: of the answer, if `response` is only the end of it and it is no stream.
+            close: close the connection, because its end marks the end of this answer.
+            now: the time, seconds, if the caller has read the clock already.
+            status: of the answer, if `response` is only its last part and the answer is no stream.
         """
         head = self._head
         # Nothing of a request is kept while the connection is idle.
@@ -166,7 +167,7 @@ class Connection(Wire):
         server.requests += 1
         if server.access_log is not None:
             self._log_answer(response, status)
-        self.grant = None  # The next request may be another client's, who comes by the same proxy.
+        self.grant = None  # Through a proxy the next request may be another client's.
         if response:
             self._write_behind(response)
         if close or server.draining or not head.keeps_alive:
@@ -182,7 +183,7 @@ class Connection(Wire):
             self._wait()
 
     def _log_answer(self, answer: bytes, status: int | None = None) -> None:
-        """Have the present request logged, if it is one of those that are, now that it was answered."""
+        """Log the current request, which was answered, if the access log wants it."""
         grant, access_log = self.grant, self.server.access_log
         if access_log is not None:
             access_log.end(self, answer, grant.name if grant is not None and grant.key else "", status)
@@ -197,7 +198,7 @@ class Connection(Wire):
             self._transport.abort()
 
     def leave_early(self) -> None:
-        """Cut the connection of a client that has sent its end, because too many such wait."""
+        """Cut the connection of a client that closed its sending side, because too many of these wait."""
         self.server.closed["left_early"] += 1
         self.abandon()
 
@@ -207,7 +208,7 @@ class Connection(Wire):
         """Leave the request unanswered for now; `exchange` must call `finish` or `respond` later.
 
         Args:
-            deadline: when to call the exchange's `deadline_passed`, seconds on the loop's clock.
+            deadline: the time at which `exchange.deadline_passed` is called, seconds on the loop's clock.
         """
         self.phase = HELD
         self._exchange = exchange
@@ -218,43 +219,43 @@ class Connection(Wire):
             exchange.end()
 
     def ask_for_turn(self, exchange: Exchange) -> None:
-        """Have the `take_turn` of `exchange`, which holds the request, called in this connection's next turn.
+        """Have `exchange.take_turn` called in this connection's next turn; the exchange holds the request.
 
-        Until then it is given nothing of what the client sends.
+        Until then it is not given what the client sends.
         """
         self._worker = exchange
         self._wait()
 
     def _has_work(self) -> bool:
-        """Whether an exchange goes on in the next turn."""
+        """Whether an exchange asked for the next turn."""
         return self._worker is not None
 
     def resume(self, action: object) -> None:
-        """Do `action`, an `Action`, for the present request, which was held until now and has no body that matters."""
+        """Run `action`, an `Action`, for the current request, which was held until now and needs no body."""
         raise NotImplementedError
 
     def is_held_by(self, exchange: Exchange) -> bool:
-        """Whether `exchange` has still to give the answer to the present request."""
+        """Whether `exchange` holds the current request, and has still to answer it."""
         return self._exchange is exchange
 
     def end_exchange(self) -> None:
-        """Have the exchange that holds the request answer it now, if one does."""
+        """Have the exchange that holds the request answer it now, if there is one."""
         if self._exchange is not None:
             self._exchange.end()
 
     def revoke(self, error: SloshError) -> None:
-        """Tell the exchange that holds the request that its token does not count any more; `error` says why."""
+        """Tell the exchange that holds the request that its token is not valid any more; `error` says why."""
         if self._exchange is not None:
             self._exchange.revoke(error)
 
     def set_deadline(self, deadline: float) -> None:
-        """Let the exchange's deadline be at `deadline`, seconds on the loop's clock, `inf` for never."""
+        """Set the deadline of the exchange to `deadline`, seconds on the loop's clock, `inf` for never."""
         self._deadline = deadline
         if deadline < math.inf:
             self._hold_timer()
 
     def bring_forward(self, deadline: float) -> None:
-        """Let the deadline be at `deadline`, seconds on the loop's clock, if that is earlier."""
+        """Set the deadline to `deadline`, seconds on the loop's clock, if that is earlier."""
         self.set_deadline(min(deadline, self._deadline))
 
     # Called by the rest of this package.
@@ -266,26 +267,26 @@ class Connection(Wire):
         return self._exchange
 
     def admit(self, head: bytes, *, is_probe: bool) -> None:
-        """Read the one request of a connection beyond `max_connections`, or refuse it if it is no probe's."""
+        """Read the only request of a connection beyond `max_connections`, and refuse it unless it is a probe."""
         raise NotImplementedError
 
     def take_turn(self) -> None:
-        """Look at a portion of what was received."""
+        """Read a portion of what was received."""
         raise NotImplementedError
 
     def _action_fields(self) -> bytes:
-        """The header lines that the present request's action has for every answer."""
+        """The header lines that the action of the current request adds to every answer."""
         raise NotImplementedError
 
     def _wait(self) -> None:
-        """Wait for a turn, to look at what was received."""
+        """Wait for a turn to read what was received."""
         if not self._waits or self._is_new:
             self._is_new = False
             self._waits = True
             self.server.turns.join(self)
 
     def _read_on(self) -> None:
-        """Read from the socket again, unless something else still stands in the way."""
+        """Resume reading from the socket, unless there is still a reason to pause."""
         if (
             self._reading_paused
             and self._transport is not None
@@ -296,14 +297,14 @@ class Connection(Wire):
             self._transport.resume_reading()
 
     def _deadline_in(self, seconds: float) -> None:
-        """Let the deadline be in this many seconds, 0 for never."""
+        """Set the deadline to this many seconds from now, 0 for never."""
         self.set_deadline(self.server.now() + seconds if seconds else math.inf)
 
     def _hold_timer(self) -> None:
-        """See that the timers hold this connection at its deadline or earlier.
+        """Make sure that a timer fires at the deadline or earlier.
 
-        Earlier is enough: `on_timer` looks at the deadline. So a busy connection, whose deadline moves with
-        each request, costs the timers one entry a minute.
+        Earlier is enough, because `on_timer` checks the deadline. So a busy connection, whose deadline moves with
+        each request, adds one entry a minute to the timers.
         """
         timers = self.server.timers
         if self._timer:
@@ -313,17 +314,17 @@ class Connection(Wire):
         self._timer = timers.add(self, self._deadline)
 
     def _drop_request(self) -> Exchange | None:
-        """Answer nothing any more. Returns the exchange that held the request; call its `lost`."""
+        """Give up the current request. Returns the exchange that held it, if any; call its `lost`."""
         self.phase = max(self.phase, CLOSING)
         exchange, self._exchange = self._exchange, None
         self._head = None
         return exchange
 
     def _close_gently(self) -> None:
-        """Send the end of the last answer, then read on for a moment before the socket is closed.
+        """End the connection after its last answer: close the sending side, and keep reading for a moment.
 
-        To close at once, with bytes unread, would make the system send a reset, and the client could lose
-        the answer that is on its way (RFC 9112 §9.6).
+        If the socket were closed with bytes unread, the system would send a reset, and the client could lose
+        the answer (RFC 9112 §9.6).
         """
         self.phase = max(self.phase, CLOSING)
         self._pending = b""
@@ -335,7 +336,7 @@ class Connection(Wire):
             return
         self._read_on()
         self._close_outlet()
-        if not self.is_encrypted:  # TLS has no half of a connection; it is ended as a whole, after the same pause.
+        if not self.is_encrypted:  # TLS cannot close one direction; it is closed as a whole, after the same pause.
             with suppress(OSError):  # A client that has sent a reset is found by the reading; asyncio raises it here.
                 transport.write_eof()
         if not self._stalled:  # Otherwise it has its write_timeout; `resume_writing` sets this deadline then.

@@ -1,6 +1,6 @@
-"""What stands between the wire and the work: an application gives an action for a head, an action answers a request.
+"""The interface of an application: `Application.route` chooses an action for a head, and an action answers requests.
 
-An action is chosen by the head alone and keeps nothing of a request, so it serves any number of them and
+An action is chosen by the head alone and stores nothing of a request, so it serves any number of requests and
 is cached with the head. An action that cannot answer at once holds the request with an exchange (`exchange.py`).
 """
 
@@ -17,13 +17,13 @@ from slosh.http1.state import ServerState
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Action:
-    """What is to be done for a request.
+    """Answers the requests with one kind of head.
 
     Attributes:
         max_body: bytes that the body may have.
-        body_bound: the setting that says so; empty for none.
+        body_bound: the name of the setting with that bound; empty for none.
         fields: header lines of every answer, also of refusals.
-        takes_time: whether it may take more than some 100 µs, whatever its body is.
+        takes_time: whether it may take more than some 100 µs, whatever the body.
     """
 
     __slots__ = ()
@@ -34,22 +34,22 @@ class Action:
     fields: bytes = b""
 
     is_open: ClassVar[bool] = False
-    """Whether it needs no right. Actions on topics say by `is_allowed` which they need; one that says nothing is
-    refused wherever there are rules."""
+    """Whether it needs no rights. Actions on topics override `is_allowed`; an action that does neither is refused if
+    there are rules."""
 
     def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - most need none, or say more
-        """Whether `rights` are enough for a request with this variable part, None if it has none.
+        """Whether `rights` are enough for a request with this variable part (None if it has none).
 
-        It is asked before the engine is, so that nothing of a topic shows in the answer, nor in its time.
+        Called before the engine is asked, so that neither the answer nor its timing reveals anything about a topic.
         """
         return self.is_open
 
     def may_be_held(self) -> bool:
-        """Whether a request may be held until something happens, and not only until its answer is ready."""
+        """Whether a request may wait for an event, and not only until its answer is ready."""
         return False
 
     def count_messages(self, body: bytes) -> int:  # noqa: ARG002 - most publish none
-        """How many messages a request with this body would publish, rather too many than too few."""
+        """How many messages a request with this body would publish; an upper estimate."""
         return 0
 
     def refuse_early(
@@ -59,11 +59,11 @@ class Action:
         *,
         asks_first: bool,  # noqa: ARG002
     ) -> SloshError | None:
-        """The error, if a request will be refused whatever its body; None if that is not known yet.
+        """The error, if the request will be refused whatever its body is; None if that is not known yet.
 
         Args:
-            asks_first: whether the client waits for a 100 before it sends the body (RFC 9110 §10.1.1). The request is
-                refused with the error then; else only if it is one of rights or rates.
+            asks_first: whether the client waits for a 100 before it sends the body (RFC 9110 §10.1.1). If so, the
+                request is refused with any error returned here; otherwise only with one about rights or rates.
         """
         return None
 
@@ -71,14 +71,14 @@ class Action:
         """Answer the request on `connection`, or `hold` it there and answer later.
 
         Raises:
-            SloshError: it is refused; the connection writes the problem document.
+            SloshError: the request is refused; the connection writes the problem document.
         """
         raise NotImplementedError
 
     def understand(self, part: bytes) -> object | None:  # noqa: ARG002 - most have no such part
-        """What `part` means, for `run_with`, where it stands in the head in place of the variable part.
+        """The meaning of `part`, for `run_with`, as the variable part of the head.
 
-        None if the head has to be parsed with it: `part` may be anything (see `Application.split`).
+        None if the head has to be parsed. `part` may be any bytes (see `Application.split`).
         """
         return None
 
@@ -87,36 +87,36 @@ class Action:
         self.run(connection, body)
 
     def find_path(self, variable: object) -> str:  # noqa: ARG002 - most have no such part, or not in their path
-        """The path of a request whose variable part means `variable`, for people; empty for the head's own."""
+        """The path of a request whose variable part means `variable`, for logs; empty if it is the head's own."""
         return ""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Application:
-    """What a server does, apart from HTTP."""
+    """A server's behaviour apart from HTTP."""
 
     __slots__ = ()
 
     @property
     def reads_cookies(self) -> bool:
-        """Whether `route` looks at cookies too, so that an action serves heads with the same ones alone."""
+        """Whether `route` reads cookies, so that an action only serves heads with the same ones."""
         return False
 
     def pick_cookies(self, late: list[bytes]) -> list[bytes]:  # noqa: ARG002 - most look at none
-        """What `route` looks at of the cookies, if `reads_cookies` says that it does.
+        """The cookies that `route` reads. Called if `reads_cookies` is True.
 
         Args:
             late: the fields in `fields.LATE`, each name before its value.
 
         Returns:
-            The same for two heads only if it chooses the same action for both.
+            A key: if it is equal for two heads, `route` must choose the same action for both.
         """
         return []
 
     def route(self, head: Head) -> Action:
-        """Decide what to do, from the request line and the fields in `fields.READ` alone: a refusal is an action too.
+        """Choose the action, only from the request line and the fields in `fields.READ`. A refusal is an action too.
 
-        The action serves other heads with these, in which what the fields in `fields.LATE` say is different.
+        The action will serve other heads that have the same, but other values of the fields in `fields.LATE`.
         """
         raise NotImplementedError
 
@@ -126,32 +126,32 @@ class Application:
         head: Head | None,  # noqa: ARG002 - others tell an error in the form that the client asks for
         server: ServerState,  # noqa: ARG002 - as above
     ) -> tuple[int, bytes, bytes]:
-        """The status, the header lines and the body that tell `error`.
+        """The status, the header lines and the body of the answer for `error`.
 
         Args:
-            head: of the request; None if it was not read.
-            server: that refuses it.
+            head: of the request; None if it was not parsed.
+            server: the server that refuses it.
         """
         return problem(error)
 
     def split(self, block: bytes) -> tuple[int, int]:  # noqa: ARG002 - most have none
-        """Where in a head the part begins and ends that changes with each request: a reader's place, a topic's name.
+        """Where the variable part of a head begins and ends: a reader's place, or a topic's name. (0, 0) for none.
 
-        With anything else in its place the head must be as sound as with what it has now, and the same must be done for
-        it, apart from that. (0, 0) if there is no such part.
+        With any other valid text in that position the head must be as valid as it is now, and have the same action
+        (apart from what the part itself means).
         """
         return 0, 0
 
 
 class ByTrust(Action):
-    """What is done for a request in which somebody in front of us says something of the URL: it counts from some alone.
+    """Chooses between two actions by the peer, for a head in which a proxy changes the URL: only a trusted one may.
 
     Attributes:
-        other: what is done if the peer is no trusted proxy.
+        other: as below.
 
     Args:
-        trusted: if the peer is a trusted proxy.
-        other: if it is not; of the same kind, and apart from the answer's header lines the same.
+        trusted: the action if the peer is a trusted proxy.
+        other: the action if it is not; the same, apart from header lines of the answer.
     """
 
     __slots__ = ("_trusted", "body_bound", "fields", "max_body", "other", "takes_time")
@@ -165,35 +165,35 @@ class ByTrust(Action):
         self.takes_time = other.takes_time
 
     def run(self, connection: Connection, body: bytes) -> None:
-        """As the one that counts."""
+        """As the chosen action."""
         self._choose(connection).run(connection, body)
 
     def understand(self, part: bytes) -> object | None:
-        """As either."""
+        """As both actions."""
         return self.other.understand(part)
 
     def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
-        """As the one that counts."""
+        """As the chosen action."""
         self._choose(connection).run_with(connection, body, variable)
 
     def may_be_held(self) -> bool:
-        """As either."""
+        """As both actions."""
         return self.other.may_be_held()
 
     def is_allowed(self, rights: Rights, variable: object | None) -> bool:
-        """As either."""
+        """As both actions."""
         return self.other.is_allowed(rights, variable)
 
     def count_messages(self, body: bytes) -> int:
-        """As either."""
+        """As both actions."""
         return self.other.count_messages(body)
 
     def refuse_early(self, connection: Connection, variable: object | None, *, asks_first: bool) -> SloshError | None:
-        """As the one that counts."""
+        """As the chosen action."""
         return self._choose(connection).refuse_early(connection, variable, asks_first=asks_first)
 
     def find_path(self, variable: object) -> str:
-        """As either."""
+        """As both actions."""
         return self.other.find_path(variable)
 
     def _choose(self, connection: Connection) -> Action:
@@ -201,14 +201,14 @@ class ByTrust(Action):
 
 
 class Refusal(Action):
-    """The action for a request that can be refused by its head alone. Its body is read, so the connection lives on."""
+    """The action for a request that is refused by its head alone. Its body is read, so the connection stays open."""
 
     __slots__ = ("error", "fields", "max_body")
 
     is_open: ClassVar[bool] = True
 
     def __init__(self, error: SloshError, max_body: int, fields: bytes) -> None:
-        # It would hold the frames in which it was raised, and they this refusal: garbage that only the collector finds.
+        # The traceback would keep the frames alive, and they this object: a cycle that only the collector can free.
         error.__traceback__ = None
         error.__context__ = None
         self.error = error

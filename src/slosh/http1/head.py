@@ -1,13 +1,12 @@
-"""The head of an HTTP/1.1 request: from bytes to something that can be trusted.
+"""The head of an HTTP/1.1 request: from bytes to a checked `Head`.
 
 The rules of this file:
 
-* Every head is read here, strictly, with no leniency: `fields.py` checks its fields, this file what they say. A head
-  that two servers could read differently is refused (RFC 9112 §11.2; the list is in `tests/conformance`), and a test
-  sees that nothing is taken that llhttp refuses, node's parser.
-* A head is read by its bytes alone, so identical bytes give the identical head: that is what allows the server to
-  remember what was made of it.
-* A refusal closes the connection, because nobody can say where the next request would begin.
+* Every head is parsed strictly: `fields.py` checks the syntax of its fields, this file their values. A head that two
+  servers could read differently is refused (RFC 9112 §11.2; the list is in `tests/conformance`), and a test checks
+  that no head is accepted which llhttp, the parser of Node.js, refuses.
+* The result depends only on the bytes of the head. That is why the server can cache it.
+* A refusal closes the connection, because the beginning of the next request is not known.
 """
 
 import re
@@ -30,19 +29,19 @@ if TYPE_CHECKING:
     from slosh.compiled import i64
 
 CHUNKED: Final = -1
-"""In place of a length: the body comes in chunks and says itself where it ends."""
+"""In place of a length: the body comes in chunks, which mark its end."""
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 """The methods of RFC 9110 §9.3 and RFC 5789. llhttp knows many more, from RTSP to UPnP."""
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LONGEST_METHOD: Final = 32
-"""Bytes. A text that goes on for longer without a space is no first line, and is refused before more of it comes."""
+"""Bytes. A longer text without a space is no request line, and is refused before more of it comes."""
 
 _ZERO: Final = 0x30
 _NINE: Final = 0x39
 _MAX_LENGTH_DIGITS: Final = 15
-"""A body of a petabyte is refused by its bound; more digits than that are an attack on somebody's integer."""
+"""A body of a petabyte is refused by its bound; a number with more digits may be meant to overflow an integer."""
 _NO_LENGTH: Final = "A Content-Length is one whole number (RFC 9110 §8.6)."
 
 _HASH: Final = 0x23
@@ -77,7 +76,7 @@ class Head:
         length: of the body, bytes; `CHUNKED`; 0 if there is none.
         keeps_alive: whether the client wants to use the connection again (RFC 9112 §9.3).
         expects_continue: whether it waits for a 100 before it sends the body (RFC 9110 §10.1.1).
-        is_forwarded: whether a proxy says in it for whom it speaks.
+        is_forwarded: whether a proxy names its client in it.
     """
 
     __slots__ = (
@@ -129,7 +128,7 @@ class Head:
         return head
 
     def note_expectation(self, expects: bool) -> None:  # noqa: FBT001 - it is all that is said
-        """Whether it names an expectation, which is the one that there is; its length is known already."""
+        """Note whether the head has `Expect: 100-continue`, the only one there is. Set `length` before."""
         self._expects = expects
         # An HTTP/1.0 client does not know the answer 100 (RFC 9110 §10.1.1).
         self.expects_continue = expects and self.minor == 1 and self.length != 0
@@ -143,7 +142,7 @@ class Head:
     def late(self, name: bytes) -> list[bytes]:
         """The values of each field `name` (lower case, one of `LATE`), in their order.
 
-        Do not call it if an action is chosen: the action serves requests in which these fields differ.
+        Do not call it while an action is chosen: the action serves requests in which these fields differ.
         """
         return _find_all(self._late, name)
 
@@ -152,11 +151,11 @@ class Head:
         return name in self._read[::2]
 
     def count_fields(self) -> int:
-        """How many header fields are kept of it."""
+        """The number of its fields that are kept."""
         return len(self._read) // 2
 
     def first(self, name: bytes) -> str:
-        """The value of the first field `name` (lower case), or nothing."""
+        """The value of the first field `name` (lower case), or an empty text."""
         values = self.all(name)
         return values[0].decode("latin-1") if values else ""
 
@@ -170,7 +169,7 @@ class Head:
 
 
 def _find_all(fields: list[bytes], name: bytes) -> list[bytes]:
-    """The values of the fields `name` in a list of names, each with its value behind it."""
+    """The values of the fields `name` in a list that alternates names and values."""
     return [fields[at + 1] for at in range(0, len(fields), 2) if fields[at] == name]
 
 
@@ -205,15 +204,15 @@ def is_hopeless(part: bytes) -> bool:
 
 
 def parse_head(block: bytes, max_fields: int) -> Head:
-    """Judge the head of a request.
+    """Parse the head of a request.
 
     Args:
         block: from the request line to the empty line, both with their CR LF.
         max_fields: how many header fields it may have.
 
     Raises:
-        BadHttp: it is unsound, or could be read in two ways.
-        HttpVersionNotSupported, MethodUnknown, ExpectationFailed, HeadTooLarge: as they say.
+        BadHttp: it is not valid, or could be read in two ways.
+        HttpVersionNotSupported, MethodUnknown, ExpectationFailed, HeadTooLarge: for the reason that each class names.
     """
     line, _, rest = block.partition(b"\r\n")
     read: list[bytes] = []
@@ -278,7 +277,7 @@ def _parse_request_line(line: bytes) -> tuple[str, bytes, int]:
 
 
 def _to_origin_form(method: str, target: bytes) -> tuple[bytes, bytes]:
-    """Bring the target to the form that begins with `/` (RFC 9112 §3.2); with it the host that it named, if any.
+    """The target in the form that begins with `/` (RFC 9112 §3.2), and the host that it named, if any.
 
     An OPTIONS of a host without a path and a query asks for `*` (RFC 9112 §3.2.4).
     """
@@ -311,9 +310,9 @@ def _check_host(hosts: list[bytes], minor: int) -> None:
 
 
 def _check_same(hosts: list[bytes], authority: bytes, target: bytes) -> None:
-    """See that the target names the host that the field names, if there is one.
+    """Check that the target names the same host as the field Host.
 
-    RFC 9112 §3.2.2 lets the target win. A program in front of us may have looked at the field, or the other way round.
+    RFC 9112 §3.2.2 lets the target win. But a proxy in front may have used the field, so both must agree.
     """
     port = b":%d" % DEFAULT_PORTS["https" if target[:6].lower() == b"https:" else "http"]
     if any(_shorten(host, port) != _shorten(authority, port) for host in hosts):
@@ -321,12 +320,12 @@ def _check_same(hosts: list[bytes], authority: bytes, target: bytes) -> None:
 
 
 def _shorten(host: bytes, port: bytes) -> bytes:
-    """A host in lower case, without the port if that is the one that is meant without it."""
+    """A host in lower case, without its port if that is the default one."""
     return host.lower().removesuffix(b":").removesuffix(port)
 
 
 def _find_length(head: Head) -> int:
-    """How long the body is (RFC 9112 §6.3); whatever could be read in two ways is refused."""
+    """The length of the body (RFC 9112 §6.3). Anything that could be read in two ways is refused."""
     lengths = head.late(b"content-length")
     codings = head.all(b"transfer-encoding")
     if codings:
@@ -339,14 +338,14 @@ def _find_length(head: Head) -> int:
 
 
 def _parse_length(lengths: list[bytes]) -> int:
-    """What the fields Content-Length say, 0 if there is none."""
+    """The value of Content-Length, 0 if there is none."""
     if not lengths:
         return 0
     text = lengths[0]
-    # Leading zeros mean octal to some.
+    # Some parsers read a number with a leading zero as octal.
     if len(lengths) > 1 or not 0 < len(text) <= _MAX_LENGTH_DIGITS or (text[0] == _ZERO and len(text) > 1):
         raise BadHttp(_NO_LENGTH)
-    # Not by int(), which takes signs, underscores and white space, and costs more than three digits.
+    # Not with int(), which accepts signs, underscores and white space, and costs more than three digits do here.
     length: i64 = 0
     size: i64 = len(text)
     for at in range(size):
@@ -358,7 +357,7 @@ def _parse_length(lengths: list[bytes]) -> int:
 
 
 def _expects(head: Head) -> bool:
-    """Whether there is an expectation, which is the one that is met here."""
+    """Whether the client expects 100-continue, the only expectation that is supported."""
     expectations = head.tokens(b"expect")
     if expectations and expectations != ["100-continue"]:
         raise ExpectationFailed("The only expectation met here is 100-continue.")

@@ -1,17 +1,17 @@
-"""What is known of heads, so that what is to be done for a request need not be decided again.
+"""A cache of parsed heads, so that the action for a request need not be chosen again.
 
 The rules of this file:
 
-* The action depends on what a head asks for (`find_meaning`) and on nothing else of it: its request line, and
-  the fields that `fields.READ` lists. An action that was chosen once serves every head that asks for the same, however
-  the rest of it differs. The values of the fields in `fields.LATE` are read when the action runs.
-* Such a head is read from its first byte to its last, unless it is byte for byte the one that came before, on any
-  connection or on this one.
-* In both cases a part may differ: a reader's place, a topic's name. `Application.split` finds that part by a pattern so
-  narrow that no byte in it changes how the rest is read, and `Action.understand` must accept what stands there.
+* The action depends only on what a head asks for (`find_meaning`): its request line, and the fields that `fields.READ`
+  lists. An action that was chosen once serves every head that asks for the same, however its other fields differ. The
+  values of the fields in `fields.LATE` are read when the action runs.
+* A head is scanned from its first byte to its last, unless it equals, byte for byte, the last head of any connection
+  or the last one of this connection.
+* In both cases one variable part may differ: a reader's place, or a topic's name. `Application.split` finds that part
+  with a pattern so narrow that no byte in it changes how the rest is read, and `Action.understand` must accept it.
 * Every head is compared with `max_head` by `is_too_long`, and every body with its action's `max_body` by `bodies.fits`,
-  whether the head is known or not: what is known under one bound is never let in under another.
-* Heads that are remembered are bounded in bytes, with all that was made of them.
+  whether or not the head is cached: a head cached under one bound must not bypass another.
+* The cache is bounded in bytes, including the objects made from each head.
 """
 
 from hashlib import blake2b
@@ -26,16 +26,16 @@ from slosh.http1.state import ServerState
 from slosh.settings import Settings
 
 GENERATION: Final = 8 * 1024 * 1024
-"""Bytes of each of the two generations of heads that are remembered, with all that is made of them. Only clients whose
-heads are all different fill them."""
+"""Bytes of each of the two generations of cached heads, with the objects made from them. Only clients whose heads all
+differ fill them."""
 HEAVIEST: Final = 24 * 1024
-"""Bytes that a head may take with what is made of it. A heavier one is not remembered, nor kept by a connection that is
-idle: it is parsed each time."""
+"""Bytes that a head may take with the objects made from it. A heavier one is cached neither here nor by an idle
+connection: it is parsed each time."""
 
 _KNOWN: Final = 2400
-"""Bytes of what is made of any head: objects of fixed size."""
+"""Bytes of the objects of fixed size that are made from each head."""
 _COPIES: Final = 6
-"""Bytes in memory for each byte of a head: it stands in several texts."""
+"""Bytes in memory for each byte of a head, which is part of several texts."""
 _FIELD: Final = 150
 """Bytes of objects for each header field."""
 _PART: Final = 300
@@ -43,16 +43,16 @@ _PART: Final = 300
 
 
 class CachedHead:
-    """A head that was parsed, and what is done for it.
+    """A parsed head, and its action.
 
     Attributes:
-        meaning: what it asks for, as `find_meaning` gives it.
-        asked: the fields of it that count, as `find_meaning` takes them.
-        head: for any variable part (see `Application.split`).
-        action: for the part that it had when it was parsed; `action.run_with` runs it for another.
-        start: where that part stood, 0 for none.
-        after: its bytes from behind that part to its end, all of it if there is none.
-        weight: bytes that all of it takes in memory, rather too many than too few.
+        meaning: what it asks for, from `find_meaning`.
+        asked: its fields that affect the action, as `find_meaning` takes them.
+        head: the parsed head; valid for any variable part (see `Application.split`).
+        action: chosen for the variable part that it had when it was parsed; `action.run_with` runs it for another.
+        start: where the variable part begins, 0 for none.
+        after: its bytes after the variable part; all its bytes if there is none.
+        weight: bytes that it takes in memory, an upper estimate.
     """
 
     __slots__ = ("_before", "_line", "action", "after", "asked", "head", "meaning", "start", "weight")
@@ -80,24 +80,24 @@ class CachedHead:
         self.weight = weight or _KNOWN + _COPIES * (len(before) + len(after)) + _weigh(head)
 
     def like(self, block: bytes, after: bytes, late: list[bytes]) -> "CachedHead":
-        """The same for `block`, another head that asks for the same; `after` and `late` are those of it.
+        """A copy for `block`, another head that asks for the same; `after` and `late` belong to `block`.
 
         Raises:
-            BadHttp: its length is not valid.
+            BadHttp: the length of its body is not valid.
         """
         weight = self.weight + _COPIES * (len(after) - len(self.after))
         head = self.head.like(block, late)
         return CachedHead(self._before, after, self.meaning, self.asked, head, self.action, self._line, weight)
 
     def find_part(self, block: bytes, line_end: int, read: list[bytes]) -> tuple[int, object | None]:
-        """Where the variable part ends in a head that asks for the same, and what it means there.
+        """Where the variable part ends in a head that asks for the same, and the meaning of that part.
 
         (0, None) if there is no such part, (-1, None) if the head asks for something else.
 
         Args:
             block: the head.
             line_end: where its fields begin.
-            read: the fields of it that count.
+            read: its fields that affect the action.
         """
         if not are_equal(read, self.asked):
             return -1, None
@@ -111,34 +111,34 @@ class CachedHead:
         return -1, None
 
     def read(self, data: bytes, end: int) -> object | None:
-        """What the variable part means in a head like this one that is all of `data` up to `end`.
+        """The meaning of the variable part in `data[:end]`, if that is this head with another variable part.
 
-        None if it differs elsewhere, or the action does not understand it: until then what stands there may be
-        anything, also the end of that head and the beginning of another.
+        None if it differs elsewhere, or the action does not understand the part. Until the action has accepted it, the
+        part may be anything, even the end of one head and the beginning of another.
         """
         start = self.start
         stop = end - len(self.after)
         if not (0 < start < stop and data.startswith(self._before)):
             return None
-        # A head without a body, as of a poll, is compared where it stands.
+        # A head without a body, such as a poll's, is compared in place.
         is_like = data.endswith(self.after) if end == len(data) else data[stop:end] == self.after
         return self.action.understand(data[start:stop]) if is_like else None
 
 
 def _weigh(head: Head) -> int:
-    """Bytes of the objects that are made of a head's fields and of the parts of its query and its path."""
+    """Bytes of the objects made from a head's fields, and from the parts of its query and path."""
     parts = head.query.count("&") + head.query.count(",") + head.path.count(",")
     return _FIELD * head.count_fields() + _PART * parts
 
 
 class LastHead:
-    """The head that came last, whole, and what is done for exactly that head. Written over by the next.
+    """The last head of any connection, and its action. Overwritten by the next head.
 
     Attributes:
         block: its bytes.
-        head: what they mean.
-        action: what is done for it.
-        variable: what its variable part means, for `action.run_with`; None if the action was chosen for that part.
+        head: parsed.
+        action: of exactly this head.
+        variable: the meaning of its variable part, for `action.run_with`; None if the action was chosen for that part.
     """
 
     __slots__ = ("action", "block", "head", "variable")
@@ -150,7 +150,7 @@ class LastHead:
         self.variable: object | None = None
 
     def set(self, block: bytes, known: CachedHead, variable: object | None) -> None:
-        """From now on it is `block`, of which `known` tells what it means."""
+        """Make `block` the last head; `known` is the cache entry for it."""
         self.block = block
         self.head = known.head
         self.action = known.action
@@ -160,8 +160,7 @@ class LastHead:
 def find_meaning(block: bytes, line_end: int, start: int, end: int, read: list[bytes]) -> bytes:
     """What a head asks for: its request line without the part from `start` to `end`, and the fields `read`.
 
-    The parts are joined by line feeds, which stand in none of them, so heads that differ in one part ask for different
-    things.
+    The parts are joined by line feeds, which none of them contains, so heads that differ in a part get different keys.
 
     Args:
         line_end: where its fields begin.
@@ -172,18 +171,17 @@ def find_meaning(block: bytes, line_end: int, start: int, end: int, read: list[b
 
 
 _DIGEST: Final = 20
-"""Bytes: enough that nobody finds two texts with the same one."""
+"""Bytes of a digest: enough that two texts with the same digest cannot be found."""
 
 
 class InternTable:
-    """InternTable of which equal ones are given as one object, so that they are compared at once.
+    """Gives equal texts the same object, so that they can be compared by identity.
 
-    A digest stands for each, so a long one takes no more memory than a short one. The oldest are forgotten; two that
-    are equal may then be two objects for a while. `sys.intern` has no such bound in Python 3.12, where it keeps for
-    ever what it was given.
+    The object is a digest, so a long text takes no more memory than a short one. The oldest are forgotten; two equal
+    texts may then get two objects for a while. `sys.intern` does not do: in Python 3.12 it keeps every text for ever.
 
     Attributes:
-        most: how many are remembered.
+        most: how many texts are remembered.
     """
 
     __slots__ = ("_texts", "most")
@@ -193,7 +191,7 @@ class InternTable:
         self.most = most
 
     def __len__(self) -> int:
-        """How many are remembered."""
+        """How many texts are remembered."""
         return len(self._texts)
 
     def find(self, text: str) -> str:
@@ -206,7 +204,7 @@ class InternTable:
 
 
 class HeadMemory:
-    """What is known of heads, by what they ask for; the least recently used are forgotten.
+    """Cached heads, by what they ask for; the least recently used are forgotten.
 
     Two generations instead of a list in order of use: a hit in the young one costs a single look-up.
 
@@ -226,7 +224,7 @@ class HeadMemory:
         return len(self._young) + len(self._old)
 
     def recall(self, meaning: bytes) -> CachedHead | None:
-        """A head that asks for exactly that, or None."""
+        """The cached head with this meaning, or None."""
         known = self._young.get(meaning)
         if known is None:
             known = self._old.get(meaning)
@@ -248,15 +246,15 @@ class HeadMemory:
 
 
 class Heads:
-    """What a server knows of heads: those that were parsed, and the one that came last.
+    """The cached heads of a server.
 
     Args:
-        application: chooses what to do for a head.
+        application: chooses the action for a head.
         settings: the bounds.
 
     Attributes:
-        latest: the head that came last, on whichever connection. Many readers at one place send the same one after
-            another, so it is compared first.
+        latest: the last head of any connection. Readers at one place send equal heads in a row, so this one is compared
+            first.
     """
 
     __slots__ = ("_max_fields", "_max_head", "application", "latest", "memory")
@@ -269,7 +267,7 @@ class Heads:
         self._max_fields = settings.max_fields
 
     def forget(self, server: ServerState) -> None:
-        """Parse every head again when it comes next, because the application chooses something else for it now."""
+        """Empty the cache, because the application would choose other actions now."""
         self.memory = HeadMemory()
         self.latest = LastHead(Head(b"", "GET", "/", "", 1, [], []), Action())
         for connection in server.connections:
@@ -280,12 +278,12 @@ class Heads:
         return length > self._max_head
 
     def check_size(self, data: bytes) -> None:
-        """Refuse a head, or the beginning of one, that cannot become right any more.
+        """Refuse a head, or the beginning of one, that cannot become valid.
 
-        Both are refused in the same order, so how a head was cut into packets does not change its answer.
+        The checks have the same order for both, so the answer does not depend on how a head was split into packets.
 
         Raises:
-            BadHttp: it is not valid.
+            BadHttp: it cannot become a valid head.
             HeadTooLarge: it is longer than `max_head`.
         """
         if is_hopeless(data):
@@ -294,10 +292,9 @@ class Heads:
             raise HeadTooLarge(f"Request line and headers have at most {self._max_head} bytes (max_head).")
 
     def find_usual(self, data: bytes, known: CachedHead | None) -> int:
-        """Where the body begins, if `data` is one whole request with a known head and nothing behind it.
+        """Find where the body begins, if `data` is exactly one request whose head is cached; set `latest` to it.
 
-        That is a head like the one that came last on any connection, or, apart from its variable part, like `known`,
-        and its body. `latest` is what came then.
+        Its head must equal the last head of any connection, or equal `known` except for the variable part.
 
         Args:
             known: the last head on this connection.
@@ -308,14 +305,14 @@ class Heads:
         latest = self.latest
         length = latest.head.length
         end = len(data) - length
-        # The length is compared first: it tells most other heads apart without a look at their bytes.
+        # The length is compared first: it differs for most other heads, and their bytes need not be compared.
         if length >= 0 and end == len(latest.block) and data.startswith(latest.block):
             return end if fits(length, latest.action.max_body) else 0
         if known is None:
             return 0
         length = known.head.length
         end = len(data) - length
-        # A negative length is that of a body in chunks, whose end is not known from the head.
+        # A negative length means a body in chunks, whose end is not known from the head.
         if length < 0 or not fits(length, known.action.max_body) or self.is_too_long(end):
             return 0
         variable = known.read(data, end)
@@ -325,17 +322,17 @@ class Heads:
         return end
 
     def look_up(self, block: bytes, known: CachedHead | None) -> CachedHead | None:
-        """Write into `latest` what is known of a head; parse it if that is nothing yet.
+        """Set `latest` to a head, from the cache or by parsing it.
 
         Args:
             block: the head, from the request line to the empty line.
             known: the last head on this connection.
 
         Returns:
-            What to pass as `known` with the next head on this connection.
+            The value to pass as `known` with the next head on this connection.
 
         Raises:
-            SloshError: the head is wrong; answer with it, and close the connection.
+            SloshError: the head is not valid; answer with the error, and close the connection.
         """
         latest = self.latest
         variable: object | None = None
@@ -349,11 +346,11 @@ class Heads:
         late: list[bytes] = []
         line_end = scan(block, self._max_fields, read, late) if is_short else 0
         if not line_end:
-            self._parse(block)  # That refuses it, and says why.
+            self._parse(block)  # It raises, and says why the head is refused.
             raise InternalError
         if self.application.reads_cookies:
             read += self.application.pick_cookies(late)
-        # Heads on one connection mostly ask for the same: that is seen without a look at the memory.
+        # Heads on one connection mostly ask for the same, so the last one is compared before the cache is searched.
         found: CachedHead | None = known
         end, variable = known.find_part(block, line_end, read) if known is not None else (-1, None)
         if found is not None and end >= 0:
@@ -371,10 +368,10 @@ class Heads:
         elif found.after != after:
             found = found.like(block, after, late)
         latest.set(block, found, variable)
-        return found if found.weight <= HEAVIEST else None  # It is kept while the connection is idle.
+        return found if found.weight <= HEAVIEST else None  # An idle connection keeps it.
 
     def _parse(self, block: bytes) -> tuple[Head, Action]:
-        """Parse a head, and choose what to do for it."""
+        """Parse a head, and choose its action."""
         if self.is_too_long(len(block)):
             self.check_size(block)
         head = parse_head(block, self._max_fields)

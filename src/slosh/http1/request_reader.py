@@ -1,13 +1,13 @@
-"""What clients send, read and handed to actions: heads, bodies, and what waits behind them.
+"""Reads requests, heads and bodies, and hands them to actions; pipelined requests wait.
 
 The rules of this file:
 
-* Requests on one connection are answered in their order. One that arrives behind another waits until that has its
-  answer, whatever it asks for (CVE-2024-41671 is what happens otherwise).
-* A head is either parsed, or known to be equal to one that was, apart from its variable part; see `heads.py`.
-* A connection answers one request as soon as it comes; very many that come at a time wait for turns (`turns.py`).
-* While a client does not take what is written, nothing more is read from it.
-* Bytes behind the last answer are discarded, for as long as `lingering.py` says.
+* Requests on one connection are answered in their order. A request that arrives before the previous one was answered
+  waits for that, whatever it asks for (otherwise answers can be mixed up, as in CVE-2024-41671).
+* A head is either parsed, or known to equal a parsed one except for its variable part; see `heads.py`.
+* A connection answers one request as soon as it comes; further requests that came with it wait for turns (`turns.py`).
+* While a client does not read its answers, nothing more is read from it.
+* Bytes received after the last answer are discarded, for as long as `lingering.py` says.
 """
 
 import logging
@@ -41,11 +41,11 @@ _CR: Final = 0x0D
 
 
 class RequestReader(Connection):
-    """The half of a connection that reads requests and runs their actions.
+    """The part of a connection that reads requests and runs their actions.
 
     Args:
-        server: what it shares with the others.
-        heads: what the server knows of heads.
+        server: the state that all connections share.
+        heads: the server's cache of heads.
     """
 
     __slots__ = ("_heads", "_known", "_reader", "_variable")
@@ -57,7 +57,7 @@ class RequestReader(Connection):
         self._known: CachedHead | None = None  # of the last head on this connection
         # While the body of a request is read.
         self._reader: BodyReader | None = None
-        self._variable: object | None = None  # what the variable part of its head means
+        self._variable: object | None = None  # the meaning of its head's variable part
 
     # Refusing.
 
@@ -96,7 +96,7 @@ class RequestReader(Connection):
     # Reading.
 
     def _advance(self, data: bytes) -> None:
-        """Read the requests in `data` until one has to wait, or only a part of one is left."""
+        """Read and run the requests in `data`, until one has to wait or only a part of one is left."""
         at, end, left = 0, len(data), PORTION
         heads = self._heads
         latest = heads.latest
@@ -131,7 +131,7 @@ class RequestReader(Connection):
                 return
 
     def _is_put_off(self, data: bytes, at: int) -> bool:
-        """Whether the request whose head was found, at that place in `data`, waits for its turn, with what follows."""
+        """Whether the request at `data[at:]`, whose head was found, has to wait for its turn. If so, it is stored."""
         self._pending = b""
         is_late = self._heads.latest.action.takes_time and self.server.turns.is_late()
         if is_late:
@@ -139,7 +139,7 @@ class RequestReader(Connection):
         return is_late
 
     def _look_up(self, block: bytes) -> bool:
-        """Find what is to be done for a head. False if it is refused."""
+        """Find the action for a head. False if the head was refused."""
         try:
             self._known = self._heads.look_up(block, self._known)
         except SloshError as error:
@@ -148,7 +148,7 @@ class RequestReader(Connection):
         return True
 
     def _keep_part(self, data: bytes) -> None:
-        """Keep the beginning of a request until more of it comes."""
+        """Keep the beginning of a head until more of it comes."""
         try:
             self._heads.check_size(data)
         except SloshError as error:
@@ -160,10 +160,10 @@ class RequestReader(Connection):
         self._pending = data
 
     def _begin_body(self, data: bytes, latest: LastHead) -> bytes | None:
-        """Read a body that is not here as a whole yet, or comes in chunks; `data` is its beginning.
+        """Read a body that is not complete yet, or comes in chunks; `data` is its beginning.
 
         Returns:
-            What came behind the body, if that is whole already and the request was run; None otherwise.
+            The bytes after the body, if it is complete and the request was run; otherwise None.
         """
         head, action = latest.head, latest.action
         settings = self.server.settings
@@ -177,8 +177,8 @@ class RequestReader(Connection):
             return None
         asks_first = head.expects_continue and not data
         refusal = action.refuse_early(self, latest.variable, asks_first=asks_first)
-        # A client that asks before it sends the body is spared that (RFC 9110 §10.1.1). And no client fills the memory
-        # with what it may not send.
+        # A client that asks first need not send a body that would be refused (RFC 9110 §10.1.1). And a client without
+        # the right to send it must not fill the memory.
         if refusal is not None and (asks_first or isinstance(refusal, Unauthorized | Forbidden | TooManyRequests)):
             self.refuse(refusal, latest.variable)
             return None
@@ -188,10 +188,10 @@ class RequestReader(Connection):
         return self._read_body(data) if data else None
 
     def _read_body(self, data: bytes) -> bytes | None:
-        """Take in a part of the body, and run the request once it is whole.
+        """Add `data` to the body, and run the request once the body is complete.
 
         Returns:
-            What came behind the body then; None otherwise.
+            The bytes after the body then; otherwise None.
         """
         reader, action = self._reader, self._action
         if reader is None or not isinstance(action, Action):
@@ -210,36 +210,36 @@ class RequestReader(Connection):
                 self._wait()
             return None
         body, rest, variable = bytes(reader.body), reader.rest, self._variable
-        reader.body.clear()  # Otherwise a large one would be held twice while the request is worked on.
+        reader.body.clear()  # Else a large one would be in memory twice while the action runs.
         self._drop_body()
         self._run(action, body, variable)
         return rest
 
     def _drop_body(self) -> None:
-        """Keep nothing of a body."""
+        """Drop what was read of a body."""
         if self._incoming:
             self.count_incoming(0)
         self._reader = None
         self._variable = None
 
     def _feed_body(self, data: bytes) -> None:
-        """Take in a part of the body; once it is whole, what came behind it waits for its turn."""
+        """Add `data` to the body; bytes after the body wait for their turn."""
         rest = self._read_body(data)
         if rest:
             self._put_by(rest)
 
     def _take(self, latest: LastHead) -> Head:
-        """Make ready to read the body of a request and to answer it."""
+        """Make this head the current request. Returns it."""
         self._head = head = latest.head
         self._action = latest.action
         self.closing = head.closing
         return head
 
     def _run(self, action: Action, body: bytes, variable: object | None) -> None:
-        """Do what the request asks for.
+        """Run the action of the current request.
 
         Args:
-            variable: what the variable part of its head means; None if the action was chosen for that part.
+            variable: the meaning of its head's variable part; None if the action was chosen for that part.
         """
         self.phase = ANSWERING
         access_log = self.server.access_log
@@ -259,7 +259,7 @@ class RequestReader(Connection):
             self.refuse(InternalError(), variable)
 
     def _put_by(self, data: bytes) -> None:
-        """Keep what is not looked at now: it waits for its turn, or for the answer to the request before it."""
+        """Store received bytes that cannot be read now: they wait for a turn, or for the previous answer."""
         if self.phase >= CLOSING:
             self._discard(len(data))
             return
@@ -277,19 +277,19 @@ class RequestReader(Connection):
                 else:
                     self._hear(exchange)
         elif len(self._pending) > MAX_PIPELINED:
-            # A held poll is answered, for with its socket unread nobody would notice that its client left.
+            # A held poll is answered now: reading is about to be paused, and then a client that leaves goes unnoticed.
             self.end_exchange()
         if len(self._pending) > MAX_PIPELINED and self.phase < CLOSING:
             self._read_no_more()
 
     def _is_heavy(self) -> bool:
-        """Whether what an exchange is to be given may take its time."""
+        """Whether the exchange may need long for the bytes that wait."""
         action = self._action
         is_slow = isinstance(action, Action) and action.takes_time
         return is_slow or len(self._pending) + self._incoming > SMALL
 
     def _hear(self, exchange: Exchange) -> None:
-        """Give an exchange a portion of what was received."""
+        """Pass a portion of the received bytes to an exchange."""
         data, self._pending = self._pending, b""
         rest = exchange.data(data, PORTION)
         if rest and self.phase < CLOSING:
@@ -297,13 +297,13 @@ class RequestReader(Connection):
             self._wait()
 
     def _read_no_more(self) -> None:
-        """Leave the socket unread, until `_read_on`."""
+        """Pause reading from the socket, until `_read_on`."""
         if self._transport is not None and not self._reading_paused and not self._transport.is_closing():
             self._transport.pause_reading()
             self._reading_paused = True
 
     def _discard(self, size: int) -> None:
-        """This many bytes have come behind the last answer."""
+        """Discard `size` bytes that came after the last answer."""
         if self._lingering is not None and not self._lingering.discard(size, self.server.now()):
             self._leave()
         elif size > MAX_PIPELINED:
@@ -311,7 +311,7 @@ class RequestReader(Connection):
             self._wait()
 
     def _leave(self) -> None:
-        """Close the connection after its last answer, unless its client still sends, and may."""
+        """Close the connection after its last answer, unless the client is still allowed to send."""
         lingering, transport = self._lingering, self._transport
         now = self.server.now()
         if lingering is not None and lingering.ends_at > now:
@@ -320,6 +320,6 @@ class RequestReader(Connection):
             if lingering is not None and lingering.is_cut_off():
                 self.server.closed["lingering"] += 1
             if self.is_encrypted and not transport.is_closing():
-                transport.close()  # with the words that TLS ends with (RFC 8446 §6.1); its own time bounds that
+                transport.close()  # with TLS's closing alert (RFC 8446 §6.1), for which TLS has its own timeout
             else:
                 transport.abort()

@@ -1,4 +1,4 @@
-"""What all the connections of a server share: its bounds, the clock, and the counts."""
+"""The state that all connections of a server share: bounds, clock, counters."""
 
 import asyncio
 import logging
@@ -29,30 +29,30 @@ logger = logging.getLogger(__name__)
 
 
 _DUE: Final = 128
-"""Connections whose deadlines are served in one turn. Polls that began together end together."""
+"""Deadlines that are served in one turn. Polls that began together also end together."""
 
 
 class Client(Protocol):
-    """A connection, as far as the state of its server and the end of that are concerned."""
+    """A connection, as its server's state and shutdown see it."""
 
     @property
     def peer(self) -> str:
-        """The address that it comes from; nothing for a Unix socket."""
+        """The address that it comes from; empty for a Unix socket."""
 
     def find_path(self, variable: object | None) -> str:
-        """The path of the present request, whose variable part means `variable`; empty for its head's own."""
+        """The path of the current request, whose variable part means `variable`; empty if the head's path is right."""
 
     def on_timer(self) -> None:
-        """Its deadline has come, or was put off meanwhile."""
+        """Its timer has fired. Its deadline may have been postponed in the meantime."""
 
     def drain(self, *, spares_idle: bool = False) -> Exchange | None:
-        """Close if nothing is under way, unless that is spared; else return the exchange that is to be ended."""
+        """Shut down: close if idle, unless `spares_idle`. Returns the exchange that must be ended, if any."""
 
     def forget_head(self) -> None:
-        """Parse the next head, whatever is known of those before it."""
+        """Forget the cached head of this connection, so that its next head is parsed."""
 
     def count_unsent(self, size: int) -> None:
-        """Count `size` bytes that the client does not take, 0 once it takes them again."""
+        """Count `size` unsent bytes because the client does not read; 0 once it reads again."""
 
     def abandon(self) -> None:
         """Cut the connection, and release all that it holds."""
@@ -69,30 +69,30 @@ class ServerState:
         SettingError: the setting `trusted_proxies` has something that is no address.
 
     Attributes:
-        buffered: bytes of bodies that come in and of answers that are not taken, of all connections.
-        stalled: clients that take nothing, the one first that has for the longest, and how many bytes each leaves here.
-        counted: connections that count for an address, if that has a bound, and the address.
+        buffered: bytes of incomplete bodies and of answers that were not sent yet, of all connections.
+        stalled: clients that do not read, the longest stalled first, and the unsent bytes of each.
+        counted: connections that count towards a bound for each address, and that address.
         draining: whether the server is shutting down: every answer is the last on its connection.
         has_successor: whether another server has taken over the listening sockets: clients may come back at once.
-        downloads: files that are open because their clients have not taken all of them.
-        max_downloads: how many there may be; less than the setting if the system grants fewer files.
-        max_connections: how many there may be; less than the setting if the system grants fewer files.
-        first_spare: the number from which on descriptors are kept for connections beyond `max_connections`.
-        reserved: the exchanges of connections beyond `max_connections` that may still say that they are probes, the
+        downloads: files that are open because their clients have not received all of them.
+        max_downloads: the bound on these; less than the setting if the system allows fewer open files.
+        max_connections: the bound on connections; less than the setting if the system allows fewer open files.
+        first_spare: descriptors from this number on are kept for connections beyond `max_connections`.
+        reserved: the exchanges of connections beyond `max_connections` whose request may still be a probe, the
             oldest first.
-        leaving: connections beyond `max_connections` that have their answer, the oldest first.
-        proxies: whose word about their clients counts.
+        leaving: connections beyond `max_connections` that were answered, the oldest first.
+        proxies: the proxies that are trusted to name their clients.
         turns: the connections that wait for their turn.
         lag: how late the event loop is.
         shortage: notices that there is no descriptor left to accept a client with.
         idle: how long a connection may be idle, seconds, `inf` for any time.
-        emptied: done when the last connection has gone; None until `drain` waits for that.
+        emptied: done when the last connection has closed; None until `drain` waits for that.
         refused: how often each error was answered, by its code.
-        refusal_log: which of them are logged.
-        access_log: which requests are logged; None if none is.
-        closed: how often a connection or a stream was closed for a reason of ours, by the bound's name.
+        refusal_log: logs refusals, and limits how many.
+        access_log: logs requests; None if it is off.
+        closed: how often the server closed a connection or a stream, by the name of the bound that was reached.
         accepted: connections since the start.
-        requests: answered since the start.
+        requests: answered requests since the start.
     """
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
@@ -125,7 +125,7 @@ class ServerState:
         self.refusal_log = RefusalLog()
         self.use(settings)
         self.closed: Counter[str] = Counter()
-        self._due: deque[Client] = deque()  # whose deadline has come
+        self._due: deque[Client] = deque()  # their deadline has come
         self.emptied: asyncio.Future[None] | None = None
         self._date = b""
         self._date_until = 0.0
@@ -147,11 +147,11 @@ class ServerState:
         self.access_log: AccessLog | None = AccessLog(every, self.now, self.random) if every else None
 
     def has_buffer_room(self) -> bool:
-        """Whether what all connections have buffered is within `max_buffered`."""
+        """Whether the buffers of all connections are within `max_buffered`."""
         return self.buffered <= self.settings.max_buffered
 
     def cut_stalled(self) -> None:
-        """Cut clients that take nothing, the one first that has for the longest, until what is buffered fits."""
+        """Cut clients that do not read, the longest stalled first, until the buffers fit."""
         while self.stalled and not self.has_buffer_room():
             client = next(iter(self.stalled))
             self.closed["max_buffered"] += 1
@@ -166,13 +166,13 @@ class ServerState:
         variable: object | None = None,
         begun: bytes = b"",
     ) -> None:
-        """Count a refusal, and log it if one of its kind is due.
+        """Count a refusal, and log it unless one of its kind was logged recently.
 
         Args:
-            head: of the request; None if it was not read.
-            connection: that the request came on.
-            variable: what the variable part of the head means, if it has one.
-            begun: the beginning of a request whose head was not read.
+            head: of the request; None if it was not parsed.
+            connection: on which the request came.
+            variable: the meaning of the head's variable part, if it has one.
+            begun: the first bytes of a request whose head was not parsed.
         """
         self.refused[error.code] += 1
         level = self.settings.log_refusals
@@ -187,9 +187,9 @@ class ServerState:
     def is_short_of_files(self, transport: asyncio.BaseTransport) -> bool:
         """Whether only spare descriptors were left for a connection that has just been accepted.
 
-        The system gives the lowest number that is free (POSIX.1-2017 XSH §2.14), so its number tells, whatever else
-        this process has open. While the last one in front of the spare ones is free it is not asked for: uvloop would
-        make an object to tell it by, and keep that as long as the connection lives.
+        The system assigns the lowest free number (POSIX.1-2017 XSH §2.14), so the number of the connection's descriptor
+        shows it, whatever else this process has open. As long as the last number before the spare ones is free, the
+        connection is not asked for its own: uvloop would create a socket object for that, and keep it.
         """
         try:
             os.fstat(self.first_spare - 1)
@@ -199,7 +199,7 @@ class ServerState:
         return plain is not None and bool(plain.fileno() >= self.first_spare)
 
     def note_few_files(self) -> None:
-        """Count a connection that is closed for want of descriptors, and log it if that was not done lately."""
+        """Count a connection that is closed because descriptors ran out, and log that if it was not logged recently."""
         self.closed["open_files"] += 1
         if self.now() >= self._files_logged_until:
             self._files_logged_until = self.now() + INTERVAL
@@ -213,7 +213,7 @@ class ServerState:
         self.loop.call_at(when, self._expire)
 
     def _expire(self) -> None:
-        """Serve deadlines that have come; if one came long ago, once what clients sent meanwhile is read."""
+        """Serve deadlines that have come. If one is long overdue, first read what clients sent in the meantime."""
         now = self.now()
         if now - self.timers.first() > LATE:
             self.loop.call_at(now + MOMENT, partial(self._serve_due, now))
@@ -221,14 +221,14 @@ class ServerState:
             self._serve_due(now)
 
     def _serve_due(self, now: float) -> None:
-        """Serve those whose deadline had come at the time `now`: this call may be late again."""
+        """Serve the deadlines that had come at the time `now`, which may be some time ago."""
         is_under_way = bool(self._due)
         self._due.extend(self.timers.due(now))
         if not is_under_way:
             self._expire_some()
 
     def _expire_some(self) -> None:
-        """Tell a portion of those whose deadline has come, and the others in the next turns."""
+        """Serve a portion of the deadlines in `_due`, and the others in the next turns."""
         for _ in range(min(len(self._due), _DUE)):
             connection = self._due.popleft()
             try:

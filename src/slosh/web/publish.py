@@ -1,16 +1,16 @@
-"""POST to a topic: one JSON value, whatever the Content-Type says; or one a line, all or none. And the topic's end.
+"""POST to a topic: one JSON value, whatever the Content-Type; or a batch with one a line. It may also end the topic.
 
 The rules of this file:
 
-* A large body is looked into only if somebody watches, if the engine knows that at once. A client that asks before
-  it sends its body is refused then, and need not send it.
-* A large batch is checked in portions, so that nobody else waits for all of it (`checking.py`).
-* A topic ends in one step with the messages that come with its end. A refused request, for whatever reason, has changed
-  nothing: the topic has not ended, and was not opened.
+* A large body is parsed only if the topic has a watcher, as far as the engine knows that at once. A client that asks
+  before it sends such a body is refused then, and need not send it.
+* A large batch is checked in portions, so that no other client waits for all of it (`checking.py`).
+* A topic ends in one step with the messages of the same request. A refused request has changed nothing: the topic was
+  neither ended nor opened.
 * A topic that a publisher opens counts like one that a reader created (`max_topics`, `max_topics_per_address`),
   and is active for as long (`linger`).
 
-What a POST's head says apart from that is read in `post_head.py`; a DELETE is an action of its own (`ends.py`).
+`post_head.py` reads the header fields of a POST; DELETE is an action of its own (`ends.py`).
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from slosh.web.query import PUBLISHING, ignored_field, parse_query, read_flag
 from slosh.web.shares import find_client, give_share, take_share
 
 _BODY: Final = len(b'{"max":,"next":".","watchers":}\n')
-"""Bytes of an answer's body, without what differs from one to the next."""
+"""Bytes of an answer's body without the values in it."""
 _ENDED: Final = b',"ended":true'
 
 
@@ -41,13 +41,13 @@ class Publish(Action):
     """The action of a POST with one message.
 
     Args:
-        engine: takes the message.
+        engine: stores the message.
         settings: the bounds of a message.
         topic: the topic's name.
         is_keyed: whether the requests have an idempotency key.
         fields: header lines of every answer.
-        opens: whether the topic is made active before, as by a GET.
-        ends: whether it ends behind the message.
+        opens: whether the topic is made active first, as by a GET.
+        ends: whether the topic ends after the message.
     """
 
     __slots__ = (
@@ -90,13 +90,13 @@ class Publish(Action):
         self._opens = opens
         self._ends = ends
         self._is_special = opens or ends or not engine.knows_all
-        self._fixed = b""  # how an answer begins, up to what tells of the message
-        self._date = b""  # that stands in it
-        self._closing = b""  # that stands in it too
-        self._start = b""  # what stands before the offset in the answer that was given last
-        self._rest = b""  # and behind the place
-        self._watchers = 0  # that it told of
-        self._size = 0  # bytes of its place, see `_prepare`; 0 if it is not to be used again
+        self._fixed = b""  # the head of an answer, up to the first field that differs
+        self._date = b""  # the date in `_fixed`
+        self._closing = b""  # the `Connection` line in `_fixed`
+        self._start = b""  # the last answer up to its first offset
+        self._rest = b""  # the last answer after its place
+        self._watchers = 0  # in the last answer
+        self._size = 0  # bytes of its place, see `_prepare`; 0 to make it again
         self.fields = fields
         self.settings = settings
         self.max_message = engine.hub.classes.find(topic).max_message
@@ -112,7 +112,7 @@ class Publish(Action):
         return body.count(b"\n") + 1 if self.is_batch else 1
 
     def understand(self, part: bytes) -> object | None:
-        """The name of another topic, to which messages as large may be posted."""
+        """The name of another topic, if it has the same `max_message`."""
         name = read_plain_name(part)
         classes = self._engine.hub.classes
         if name is not None and classes.rules and classes.find(name).max_message != self.max_message:
@@ -120,9 +120,9 @@ class Publish(Action):
         return name
 
     def refuse_early(self, connection: Connection, variable: object | None, *, asks_first: bool) -> SloshError | None:
-        """As the base says: for an idempotency key that is none, and a topic that takes nothing, if that is known.
+        """As the base says: for an invalid idempotency key, and for a topic known to have ended or to have no watcher.
 
-        With a key it is not known: the request may be a second one, and is answered as the first.
+        A request with a valid key is not refused early: it may be a repetition, which is answered as the first time.
         """
         try:
             key = self._find_key(connection)
@@ -138,15 +138,15 @@ class Publish(Action):
         return TopicEnded() if known is not None and known.ended else None
 
     def find_path(self, variable: object) -> str:
-        """That of the topic whose name `variable` is."""
+        """The path of the topic with the name `variable`."""
         return f"/topics/{variable}"
 
     def run(self, connection: Connection, body: bytes) -> None:
-        """Check what came and hand it to the engine."""
+        """Check the body, and hand its message to the engine."""
         self.run_with(connection, body, self._topic)
 
     def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
-        """The same for the topic whose name `variable` is."""
+        """The same for the topic with the name `variable`."""
         if not isinstance(variable, str):
             raise InternalError
         if 0 < len(body) <= LONG:
@@ -163,7 +163,7 @@ class Publish(Action):
             self.check(connection, body, variable)
 
     def check(self, connection: Connection, body: bytes, topic: str) -> None:
-        """Check the body, and publish what it holds to `topic`.
+        """Check the body, and publish its message to `topic`.
 
         Raises:
             BadJson: it is not JSON.
@@ -182,14 +182,14 @@ class Publish(Action):
         _OneTopicBatch(connection, self, lines, topic).start()
 
     def check_size(self, number: int, line: bytes) -> None:
-        """See that a line, counted from 1 on, is no larger than a message may be; of one alone that is known.
+        """Check the size of line `number` of a batch, counted from 1. A single message was checked by `max_body`.
 
         Raises:
-            TooLarge: it is.
+            TooLarge: it is larger than a message may be.
         """
 
     def explain(self, number: int, error: BadJson) -> BadJson:  # noqa: ARG002 - of a batch
-        """What is answered if `error` is found in a line."""
+        """The error to answer with, if `error` was found in line `number`."""
         return error
 
     def publish(self, connection: Connection, messages: Sequence[bytes], topic: str) -> None:
@@ -216,7 +216,7 @@ class Publish(Action):
             self._publish_slowly(connection, messages, topic, now, key, client)
 
     def _find_key(self, connection: Connection) -> str:
-        """The idempotency key of the present request, or nothing.
+        """The idempotency key of the current request; empty for none.
 
         Raises:
             BadRequest: it is not valid.
@@ -226,14 +226,14 @@ class Publish(Action):
     def _publish_slowly(
         self, connection: Connection, messages: Sequence[bytes], topic: str, now: float, key: str, client: str
     ) -> None:
-        """Have the engine take what it does not take at once."""
+        """Publish with a callback, and hold the request if the engine does not answer at once."""
         pending = _PendingPublish(connection, self, topic)
         self._engine.publish(topic, messages, now, pending.done, key, client, opens=self._opens, ends=self._ends)
         if not pending.is_done:
             connection.hold(pending)
 
     def settle(self, outcome: Published | SloshError, connection: Connection, topic: str, now: float = 0.0) -> None:
-        """Answer with what became of a publish to `topic`, at the time `now`, seconds, if that is known."""
+        """Answer with the result of a publish to `topic`, at the time `now`, seconds; 0.0 if not known."""
         if isinstance(outcome, Published):
             connection.finish(self.answer(outcome, connection, topic), now=now)
         else:
@@ -248,16 +248,16 @@ class Publish(Action):
             self._date, self._closing = date, closing
             self._fixed = render_start(200, date, JSON_ANSWER + self.fields, closing)
             self._size = 0
-        # Within a second nearly all answers differ in the place alone, so what stands around it is kept.
+        # Within a second nearly all answers differ only in the place, so the text around it is kept.
         if size != self._size or outcome.watchers != self._watchers or self.is_batch or outcome.replayed:
             self._prepare(outcome, size, topic)
         return b'%b%b,"next":"%b.%b%b' % (self._start, newest, epoch, newest, self._rest)
 
     def _prepare(self, outcome: Published, size: int, topic: str) -> None:
-        """Make what stands around the place in the answers to publishes like `outcome`.
+        """Make the text around the place in answers to publishes like `outcome`.
 
         Args:
-            size: bytes of the offset, which stands there twice, and of the epoch.
+            size: bytes of the offset, which occurs twice, and of the epoch.
             topic: the topic's name.
         """
         fixed = self._fixed + REPLAYED if outcome.replayed else self._fixed
@@ -271,20 +271,20 @@ class Publish(Action):
         self._size = 0 if outcome.replayed else size
 
     def _tell_batch(self, outcome: Published, topic: str) -> bytes:
-        """What the answer to a batch has beside: how many messages, and how many of the next batch would be kept."""
+        """The further members in the answer to a batch: how many were accepted, and how many the topic keeps."""
         kept = self._engine.hub.classes.find(topic)
         return b',"accepted":%d,"queue":%d,"queue_bytes":%d' % (outcome.accepted, kept.queue, kept.queue_bytes)
 
 
 class PublishBatch(Publish):
-    """The action of a POST of NDJSON: one message a line. All are taken, next to each other, or none is."""
+    """The action of a POST of NDJSON: one message a line. All are accepted, next to each other, or none is."""
 
     __slots__ = ()
 
     is_batch: ClassVar[bool] = True
 
     def check(self, connection: Connection, body: bytes, topic: str) -> None:
-        """As the base says; empty lines mean nothing, and errors name the line, from 1 on.
+        """As the base says. Empty lines are ignored, and errors name the line, counted from 1.
 
         Raises:
             BadJson, TooLarge: it cannot be accepted.
@@ -356,11 +356,11 @@ class _OneTopicBatch(Checking):
 
 
 def choose_publish(engine: Engine, settings: Settings, topic: str, head: Head, fields: bytes) -> Publish:
-    """What is done for a POST to `topic`: whether it has one message, or one a line.
+    """The action for a POST to `topic`: one message, or a batch with one a line.
 
     Raises:
-        BadQuery: it is asked for a batch of another kind.
-        UnsupportedEncoding: the body comes in a content coding.
+        BadQuery: `batch` names another format.
+        UnsupportedEncoding: the body has a content coding.
     """
     parameters = parse_query(head.query)
     batch = parameters.get("batch")
@@ -392,7 +392,7 @@ class _PendingPublish(Exchange):
         return self._topic
 
     def done(self, outcome: Published | SloshError) -> None:
-        """The engine has taken the message, or not."""
+        """The engine has accepted or refused the message."""
         self.is_done = True
         if self._connection.is_open:
             self._action.settle(outcome, self._connection, self._topic)

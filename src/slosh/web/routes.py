@@ -1,4 +1,4 @@
-"""Which URL does what. Decided from the head alone, so the decision is remembered with it."""
+"""Chooses the action for a URL, by the request's head alone, so that the choice is cached with the head."""
 
 import re
 from collections.abc import Collection
@@ -81,27 +81,26 @@ TRANSPORTS: Final[tuple[type[Reader], ...]] = (
     NdjsonStream,
     WebSocket,
 )
-"""The ways of reading topics. Each says by its `format` what asks for it."""
+"""The ways of reading topics. The `format` of each says how clients ask for it."""
 FORMATS: Final = Formats(each.format for each in TRANSPORTS)
 _BY_FORMAT: Final = {each.format: each for each in TRANSPORTS}
 
 
 class Routes(Application):
-    """The application: topics, what the server says of itself, and the document root.
+    """The application: topics, the server's own pages, and the document root.
 
     Args:
-        engine: where messages live.
+        engine: stores messages.
         root: the document root.
-        settings: the bounds, and whose pages may do what.
-        direct: the ports of listeners that are reached from this machine only; see `Hosts`.
+        settings: the bounds, and which pages may do what.
+        direct: the ports of listeners that only this machine can reach; see `Hosts`.
 
     Raises:
-        SettingError: the setting `origins`, `frame_origins` or `hosts` has something that is not valid, or a file of
-            `[access]` is unsound.
+        SettingError: a value of `origins`, `frame_origins` or `hosts` is not valid, or a file of `[access]` is not.
 
     Attributes:
-        readers: what all readers share.
-        gate: what each request on topics has to pass.
+        readers: the state that all readers share.
+        gate: checks the rights and the rates of each request on topics.
     """
 
     def __init__(self, engine: Engine, root: DocumentRoot, settings: Settings, direct: Collection[int] = ()) -> None:
@@ -117,11 +116,11 @@ class Routes(Application):
 
     @property
     def reads_cookies(self) -> bool:
-        """As the base says: if there are rules a cookie may have the token."""
+        """As the base says: if there are rules, a cookie may have the token."""
         return self.gate.authority is not None
 
     def pick_cookies(self, late: list[bytes]) -> list[bytes]:
-        """That of the session alone: a reader's place differs from one request to the next, and changes no action."""
+        """Only the session's cookie: a reader's place also has one, but does not change the action."""
         values = [late[at + 1] for at in range(0, len(late), 2) if late[at] == b"cookie"]
         session = find_cookie(values, COOKIE) if values else None
         return [] if session is None else [b"cookie", session.encode("latin-1")]
@@ -135,10 +134,10 @@ class Routes(Application):
         return self._guard(action, head) if self.gate.is_needed or _publishes_later(action) else action
 
     def reload(self, settings: Settings, server: ServerState) -> None:
-        """Take the rules and rates of these settings, and end what they do not allow.
+        """Apply the rules and rates of these settings, and end held requests that they do not allow.
 
         Raises:
-            SettingError: a file that they name is not sound; nothing has changed.
+            SettingError: a file that they name is not valid; nothing has changed.
         """
         self.gate.replace(settings, server)
         self._settings = settings
@@ -148,7 +147,7 @@ class Routes(Application):
         return bool(self._settings.tls_cert) or is_over_tls(head)
 
     def _guard(self, action: Action, head: Head) -> Action:
-        """What is done for a request if there are rules or rates, or may be soon. A probe is always answered."""
+        """The guarded action, for a server that has rules or rates, or may get them. Probes are always answered."""
         gate = self.gate
         done = action.other if isinstance(action, ByTrust) else action
         if isinstance(done, Healthy | Ready) or (done.is_open and gate.requests is None):
@@ -157,12 +156,12 @@ class Routes(Application):
             return Guard(gate, action, NO_CREDENTIAL)
         in_query = self._settings.token_in_query == "on"  # noqa: S105 - a switch
         credential = find_credential(head, self._origins, in_query=in_query, is_secure=self._is_secure(head))
-        if done.is_open:  # Such as a refusal, which does not look at a token.
+        if done.is_open:  # A refusal, for instance, which needs no token.
             credential = NO_CREDENTIAL
         return Guard(gate, action, credential)
 
     def _route(self, head: Head, prefix: str) -> Action:
-        """The same, if a proxy has cut `prefix` off in front of the path."""
+        """As `route`, for a path from which a proxy has removed `prefix`."""
         fields = b""
         try:
             self._hosts.check(head)
@@ -186,7 +185,7 @@ class Routes(Application):
         return render_refusal(error, head, server, FORMATS)
 
     def split(self, block: bytes) -> tuple[int, int]:
-        """The variable part of a long-poll is its cursor or its offset, that of a publish the name of its topic.
+        """The variable part: the cursor or offset of a long-poll, the topic's name of a publish.
 
         The patterns take only what reads the same in every parser, and is decided in the same way, with anything else
         of its kind in that place: plain characters, HTTP/1.1; the first `since`, or the first `n` if there is no
@@ -256,7 +255,7 @@ class Routes(Application):
 
 
 def _publishes_later(action: Action) -> bool:
-    """Whether publishes may follow that have no head of their own: rates that are set meanwhile count for them too."""
+    """Whether publishes without a head of their own may follow, to which rates that are set later apply as well."""
     return isinstance(action.other if isinstance(action, ByTrust) else action, WebSocket)
 
 
@@ -264,7 +263,7 @@ _KNOWN: Final = {"POST": PUBLISHING, "DELETE": ENDING}
 
 
 def _with_value(error: BadQuery, head: Head) -> BadQuery:
-    """The same error, with the value that the request gives the parameter, unless it is a flag, which has none."""
+    """The same error with the value of the parameter in the request, unless it is a flag without a value."""
     try:
         value = parse_query(head.query).get(error.parameter)
     except SloshError:
@@ -274,7 +273,7 @@ def _with_value(error: BadQuery, head: Head) -> BadQuery:
 
 
 def _tell_ignored(head: Head, error: SloshError) -> bytes:
-    """The `Slosh-Ignored` line of a refusal by the head alone. A refused parameter is not ignored."""
+    """The `Slosh-Ignored` line for a refusal by the head. A refused parameter is not ignored."""
     if not head.query or not (head.path + "/").startswith(TOPICS):
         return b""
     known = _KNOWN.get(head.method, READING)
@@ -291,7 +290,7 @@ def _tell_ignored(head: Head, error: SloshError) -> bytes:
 
 
 class Options(Action):
-    """The action of OPTIONS: which methods there are (RFC 9110 §9.3.7), and what a preflight asks."""
+    """The action of OPTIONS: the methods (RFC 9110 §9.3.7), and the answer to a preflight."""
 
     __slots__ = ("_allow", "fields", "max_body")
 
@@ -303,5 +302,5 @@ class Options(Action):
         self.max_body = 0
 
     def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - it has none
-        """Say so."""
+        """Answer with the methods."""
         connection.respond(204, field("Allow", self._allow), b"")

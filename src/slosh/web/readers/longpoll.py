@@ -1,15 +1,14 @@
-"""GET of topics as a long-poll: hang until there is something, then give all of it at once.
+"""GET of topics as a long-poll: wait until there is something to read, then answer with all of it.
 
 The rules of this file:
 
-* The place of a reader comes with its request and is never moved here: an answer that is lost on the wire
-  is asked for again and given again.
-* A reader for whom something waits already goes the same way as one that is woken: it registers, and the
-  hub wakes it in the same turn. So answers are made once for all readers at one place, also in a storm.
-* An answer has a portion of what waits, as a stream's write has: the next poll gets the rest at once. So many readers
-  that do not take what they asked for hold no more of a ring than streams would.
-* A held poll is one small object and one entry in its topic, and a place that it shares with those who came to the
-  same one; nothing else.
+* A reader's place comes with its request and is not stored here: a client whose answer was lost asks again with the
+  same place, and is given the same messages.
+* A reader that has something to read already takes the same path as one that is woken: it registers, and the
+  hub wakes it in the same turn. So answers are made once for all readers at one place, however many come at once.
+* An answer has at most a portion of the messages, like a stream's write; the next poll gets the rest at once. So
+  clients that do not read their answers keep no more messages in memory than streams would.
+* A held poll consists of one small object and one entry in its topic; it shares its place with others there.
 """
 
 from collections.abc import Callable
@@ -33,7 +32,7 @@ from slosh.web.readers.shared import Reader, SharedAnswer, next_field, recall, r
 from slosh.web.readers.state import ReaderState
 
 _NO_EPOCH: Final = "0" * EPOCH_LENGTH
-"""Of a topic that is not there."""
+"""The epoch of a topic that is not active."""
 
 
 class LongPoll(Reader):
@@ -45,9 +44,9 @@ class LongPoll(Reader):
         self, engine: Engine, settings: Settings, asked: ReadRequest, fields: bytes, state: ReaderState
     ) -> None:
         super().__init__(engine, settings, asked, fields, state)
-        self._start = b""  # how an answer begins that says nothing out of the ordinary
-        self._date = b""  # that stands in it
-        self._closing = b""  # that stands in it too
+        self._start = b""  # the head of a usual answer
+        self._date = b""  # the date in `_start`
+        self._closing = b""  # the `Connection` line in `_start`
 
     def may_be_held(self) -> bool:
         """As the base says."""
@@ -58,7 +57,7 @@ class LongPoll(Reader):
         return self.asked.wait == 0 or connection.head.method == "HEAD"
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
-        """Answer at once if that was asked for, else wait for what comes after the reader's places."""
+        """Answer at once for `wait=0`; otherwise wait until there is something after the reader's places."""
         poll = Poll(connection, self, subscription)
         if self.asked.wait == 0:
             poll.answer_now(Shared(now))
@@ -67,25 +66,25 @@ class LongPoll(Reader):
         connection.hold(poll, now + self.asked.wait)
 
     def subscribe_to(self, topic: Topic, now: float, since: Since | None) -> OneTopic:
-        """As the base says; pollers who come to one place one after another share it, because nothing moves it."""
+        """As the base says; consecutive polls at one place share the subscription, because a poll never moves it."""
         state = self.state
         latest = state.latest_place
         if latest is not None and latest.topic is topic:
             if since is not None and since is state.latest_since:
-                return latest  # A cursor that was good in this life is good as long as it lasts.
+                return latest  # A cursor stays valid as long as the epoch does.
             place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
             if place != latest.place:
                 latest = OneTopic(self.engine.hub, topic, place)
         else:
             place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
             latest = OneTopic(self.engine.hub, topic, place)
-        if not latest.place.reset:  # The engine may be behind: what means nothing now may mean something in a moment.
+        if not latest.place.reset:  # The engine may be behind, and know this cursor in a moment.
             state.latest_place = latest
             state.latest_since = since
         return latest
 
     def answer(self, batch: Batch, connection: Connection) -> None:
-        """Answer with what there is, most likely nothing."""
+        """Answer with what there is, often nothing."""
         self.state.count_batch(batch)
         connection.finish(self.render(batch, connection, timed_out=not (batch.saw or batch.ends)))
 
@@ -108,16 +107,16 @@ class LongPoll(Reader):
 
 
 class Peek(LongPoll):
-    """The action of a HEAD: what a GET with `wait=0` would say, without making any topic active."""
+    """The action of a HEAD: the answer of a GET with `wait=0`, without making a topic active."""
 
     __slots__ = ()
 
     def start(self, connection: Connection, since: Since | None) -> None:
-        """Look at the topics, and say what is there."""
+        """Look at the topics, and answer."""
         self.open_all(connection, since)
 
     def find(self, name: str, now: float, found: Callable[[Topic | SloshError], None], *, fresh: bool) -> None:
-        """Look at a topic. In place of one that is not active stands a life that will never be."""
+        """Look at a topic. If it is not active, an empty one with the epoch `_NO_EPOCH` stands in."""
 
         def looked(topic: Topic | SloshError | None) -> None:
             found(Topic(name, _NO_EPOCH, now) if topic is None else topic)
@@ -125,21 +124,21 @@ class Peek(LongPoll):
         self.engine.look(name, now, looked, fresh=fresh)
 
     def are_held(self, topics: list[Topic]) -> bool:  # noqa: ARG002 - a look holds none
-        """As the base says; what it looks at need not last."""
+        """As the base says; always true here, because a HEAD does not wait at topics."""
         return True
 
     def stale(self, topics: list[Topic], now: float, since: Since | None) -> list[str]:
-        """Of the topics that it named alone: those that patterns match are read as they are known here."""
+        """As the base says, but only named topics: those that patterns match are read as they are known here."""
         return [name for name in super().stale(topics, now, since) if name in self.asked.names]
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
-        """Say what is there."""
+        """Answer at once."""
         Poll(connection, self, subscription).answer_now(Shared(now))
 
     def answer(self, batch: Batch, connection: Connection) -> None:
         """As the base says."""
-        # If there is no topic the answer has the right length, and a cursor that means nothing is not told.
-        # There is no cookie either, because a look moves no reader's place.
+        # If there is no topic, the answer has the right length, but no `Slosh-Next`, because the cursor is not real.
+        # There is no cookie either, because a HEAD moves no reader's place.
         fields = JSON_ANSWER if _NO_EPOCH in batch.cursor else JSON_ANSWER + next_field(batch.cursor)
         if self.asked.minimal and not (batch.saw or batch.ends) and _NO_EPOCH not in batch.cursor:
             connection.respond(204, fields, b"")
@@ -158,12 +157,12 @@ class Poll(Exchange):
         self._connection = connection
         self._action = action
         self._subscription = subscription
-        self._ignores_wakes = False  # an answer is on its way that takes its time, or the client has gone
+        self._ignores_wakes = False  # a slow answer is being made, or the client has gone
 
     def wake(self, topic: Topic, shared: Shared) -> bool:  # noqa: ARG002 - whichever topic it was
-        """Answer with what has come in; the answer is made once for all who wait at the same places."""
+        """Answer with the new messages; the answer is made once for all polls at the same places."""
         if self._ignores_wakes:
-            # If there is nothing more to gather. Its client may have gone.
+            # Nothing more will come, so it need not gather any longer. Its client may have gone.
             if self._subscription.is_over() and self._connection.is_held_by(self):
                 self._connection.bring_forward(shared.now)
             return False
@@ -199,7 +198,7 @@ class Poll(Exchange):
         return True
 
     def _make(self, shared: Shared, sift: Sift | None) -> SharedAnswer | None:
-        """The answer, if nobody has made it already; None if it takes another turn."""
+        """The answer, made now unless another poll has made it; None if it takes another turn."""
         action, subscription = self._action, self._subscription
         variant = self._connection.connection_field()
         made = recall(action.engine.hub, shared, subscription, action.key, variant)
@@ -214,31 +213,31 @@ class Poll(Exchange):
         return made
 
     def _go_on(self, sift: Sift | None, shared: Shared) -> None:
-        """Answer, in another turn than that in which it was woken."""
+        """Continue, in a later turn, an answer that did not fit into the turn of `wake`."""
         if self._connection.is_held_by(self) and self._answer(shared, sift):
             self._subscription.leave(self, shared.now)
 
     def moved(self, topic: Topic, successor: Topic) -> None:
-        """Wait on in the new life."""
+        """Wait at the successor."""
         subscription = self._subscription
-        if isinstance(subscription, OneTopic):  # Others share it, who are moved each in their turn.
+        if isinstance(subscription, OneTopic):  # Other polls share it, and are moved separately.
             subscription = self._subscription = OneTopic(self._action.engine.hub, topic, subscription.place)
         subscription.move(topic, successor, self)
 
     def deadline_passed(self) -> None:
-        """The time to wait, or to gather, is over."""
+        """The time for waiting, or for gathering, is over."""
         if not self._ignores_wakes:
             self._action.state.timeouts += 1
         self.end()
 
     def end(self) -> None:
-        """Answer now, with what there is, most likely nothing."""
+        """Answer now with what there is, often nothing."""
         now = self._connection.server.now()
         self._subscription.leave(self, now)
         self.answer_now(Shared(now))
 
     def answer_now(self, shared: Shared, sift: Sift | None = None) -> None:
-        """Answer with what there is. If that takes several turns nothing but the client's going ends it."""
+        """Answer with what there is. If that takes several turns, only a disconnecting client stops it."""
         connection, action = self._connection, self._action
         batch = action.read(self._subscription, shared, sift)
         if batch is not None:
@@ -258,6 +257,6 @@ class Poll(Exchange):
         self._connection.refuse(error)
 
     def lost(self) -> None:
-        """The client has gone: it is no watcher any more, or soon. Nothing is answered meanwhile."""
+        """The client has disconnected: stop watching, now or soon, and write no answer meanwhile."""
         self._ignores_wakes = True
         self._subscription.leave_soon(self, self._connection.server.now())

@@ -1,16 +1,16 @@
-"""Streams: a reader that stays, in any framing.
+"""Streams: readers whose response stays open, in any framing.
 
 The rules of this file:
 
-* While a client does not take what was written, nothing more is written to it and nothing is kept for it.
-  When its socket drains it is served from its place in the ring, with `lost` if the ring went round. So a
-  slow reader costs its place, no queue, and delays nobody.
+* While a client does not read what was written, nothing more is written to it, and nothing is queued for it.
+  When its socket drains, it is served from its place in the ring, and told what it has `lost`. So a
+  slow reader needs no queue, and delays no other.
 * The bytes to write are made once for all readers at the same places in the same framing.
-* One stream is given no more than the setting `portion` in a turn, and the rest in later ones: however much waits for
-  it, the others wait for a portion.
+* One stream is given at most `portion` bytes of messages in a turn, and the rest in later turns: however far behind
+  one stream is, the others wait only for a portion.
 * A stream has one deadline: the earliest of the end of its gathering, its heartbeat and its own end.
-* Nothing that a stream has gathered is kept back when it ends, or one that gathers for longer than it lives would never
-  give anything.
+* When a stream ends, gathered messages are written first. Otherwise a stream that gathers for longer than its life
+  would never deliver anything.
 """
 
 import math
@@ -29,19 +29,19 @@ from slosh.web.readers.envelope import encode_place
 from slosh.web.readers.shared import Reader, SharedAnswer, next_field, recall, remember
 
 FRAME: Final = 16 * 1024
-"""Bytes of a line of NDJSON or of a WebSocket message, unless it holds one message alone: asyncio's `readline` and
-several WebSocket libraries take no more than 64 KiB by default, some 32 KiB."""
+"""Bytes of a line of NDJSON, or of a WebSocket message, unless it has only one message: asyncio's `readline` and
+several WebSocket libraries accept at most 64 KiB by default, some 32 KiB."""
 
 _LIFE_JITTER: Final = 0.2
-"""Part of its life by which a stream may end earlier, so that streams opened together do not end together."""
+"""Fraction of its life by which a stream may end earlier, so that streams opened together do not end together."""
 
 
 _LAST: Final = 1.0
-"""Seconds for which a stream outlives its end, if what it has gathered takes more turns than one."""
+"""Seconds for which a stream continues after its end, if writing what it has gathered takes more than one turn."""
 
 
 def end_of_life(connection: Connection, now: float, life: float) -> float:
-    """When a stream that begins `now` ends, seconds on the loop's clock; `life` is the setting, 0 for never."""
+    """The end of a stream that begins `now`, seconds on the loop's clock. `life` is the setting, 0 for no end."""
     return now + life * (1.0 - _LIFE_JITTER * connection.server.random()) if life else math.inf
 
 
@@ -49,8 +49,8 @@ class StreamAction(Reader):
     """The action of a GET that stays open, as a base for each framing.
 
     Attributes:
-        heartbeat: what is written while nothing else is.
-        heartbeat_every: seconds between two of them; proxies commonly give up after 60.
+        heartbeat: the bytes written to an idle stream.
+        heartbeat_every: seconds between two heartbeats; proxies commonly give up after 60.
         content_type: a header line.
     """
 
@@ -73,39 +73,39 @@ class StreamAction(Reader):
         """Begin to stream.
 
         Raises:
-            Draining: the server has begun to shut down meanwhile.
+            Draining: the server has begun to shut down in the meantime.
         """
         if connection.server.draining:
             raise Draining
         self.hold(Stream(connection, self, subscription), now)
 
     def hold(self, stream: "Stream", now: float) -> None:
-        """Register `stream`, and let it begin."""
+        """Register `stream`, and begin it."""
         stream.subscription.watch(stream, now)
         stream.connection.hold(stream)
         stream.connection.buffer_nothing()
         stream.begin(now)
 
     def preamble(self, stream: "Stream") -> bytes:
-        """What comes before all messages, apart from the response's head."""
+        """The bytes before all messages, after the response's head."""
         raise NotImplementedError
 
     def farewell(self, connection: Connection) -> bytes:  # noqa: ARG002 - most have nothing to say
-        """What is written when the stream ends."""
+        """The last bytes of a stream that ends."""
         return b""
 
     def last_farewell(self, connection: Connection) -> bytes:  # noqa: ARG002 - as above
-        """What is written when it ends because all its topics have ended."""
+        """The last bytes of a stream whose topics have all ended."""
         return b""
 
     @abstractmethod
     def encode(self, batch: Batch) -> bytes:
-        """What is written for a batch."""
+        """The bytes for a batch."""
 
     def encode_incomplete(self, subscription: Subscription) -> bytes:
-        """What says that topics are left out: an envelope with nothing else.
+        """The bytes that say `incomplete`: an envelope with nothing else.
 
-        If the places have still to be told with what they do not say, nothing: the next envelope says it too.
+        Empty if the reader has still to be told of a reset or a truncated window: the next envelope says both.
         """
         return b"" if subscription.is_unsettled() else encode_place(subscription.cursor(), incomplete=True)
 
@@ -114,8 +114,8 @@ class Stream(Exchange):
     """An open stream: a watcher of its topics.
 
     Args:
-        connection: that it is on.
-        action: says how it is written.
+        connection: of the client.
+        action: encodes what is written.
         subscription: the reader's places.
     """
 
@@ -138,16 +138,16 @@ class Stream(Exchange):
         self.action = action
         self.subscription = subscription
         self._minor = connection.head.minor
-        self._is_outliving = False  # its end, to give what it has gathered
-        self._must_tell = False  # that topics are left out which its patterns match
-        self._goes_on = False  # in a later turn, with what this one had no room for
-        self._sift: Sift | None = None  # what was found for `key` while it catches up
+        self._is_outliving = False  # past its end, to write what it has gathered
+        self._must_tell = False  # `incomplete`, once the client reads
+        self._goes_on = False  # whether the rest is written in a later turn
+        self._sift: Sift | None = None  # the search for `key` while it catches up
         self._gathers_until = math.inf
         self._heartbeat_at = math.inf
         self._ends_at = math.inf
 
     def begin(self, now: float) -> None:
-        """Write what comes before all messages, and start the clocks."""
+        """Write the head and the preamble, and set the deadlines."""
         self._ends_at = end_of_life(self.connection, now, self.action.settings.stream_life)
         self._heartbeat_at = now + self.action.heartbeat_every
         preamble = self.make_preamble()
@@ -161,7 +161,7 @@ class Stream(Exchange):
         self._rearm()
 
     def wake(self, topic: Topic, shared: Shared) -> None:  # noqa: ARG002 - whichever topic it was
-        """Give the client what has come in, unless it has to catch up first, or gathers."""
+        """Write the new messages, unless the client has to catch up first, or the stream gathers."""
         every = self.action.asked.every
         if not every or self.subscription.is_over():
             self._write(shared)
@@ -170,11 +170,11 @@ class Stream(Exchange):
             self._rearm()
 
     def moved(self, topic: Topic, successor: Topic) -> None:
-        """Wait on in the new life."""
+        """Wait at the successor."""
         self.subscription.move(topic, successor, self)
 
     def writable(self) -> None:
-        """The client has caught up with what was written; go on from its place."""
+        """The client has received what was written; continue from its place."""
         self._tell_incomplete()
         if self._gathers_until == math.inf:
             self._write(Shared(self.connection.server.now()))
@@ -182,7 +182,7 @@ class Stream(Exchange):
             self._rearm()
 
     def _became_incomplete(self) -> None:
-        """A topic is left out, for the first time. Very many streams may have to tell it, so each does in its turn."""
+        """The first topic is left out. Very many streams may have to say so, so each does in a turn with room."""
         self._must_tell = True
         self.action.engine.hub.put_off(self._tell_in_turn)
 
@@ -191,7 +191,7 @@ class Stream(Exchange):
             self._tell_incomplete()
 
     def _tell_incomplete(self) -> None:
-        """Say once that topics are left out, as soon as the client takes something."""
+        """Say `incomplete` once, as soon as the client reads."""
         if self._must_tell and self.connection.is_writable:
             self._must_tell = False
             data = self.action.encode_incomplete(self.subscription)
@@ -199,7 +199,7 @@ class Stream(Exchange):
                 self.connection.write(self.frame(data))
 
     def deadline_passed(self) -> None:
-        """One of the clocks has run down."""
+        """One of the three deadlines has come."""
         now = self.connection.server.now()
         if now >= self._ends_at:
             if self.give_gathered(now):
@@ -226,19 +226,19 @@ class Stream(Exchange):
         self.end()
 
     def give_gathered(self, now: float) -> bool:
-        """Give what is gathered at once, as far as the client takes it. Whether the stream has not ended by that."""
+        """Write what is gathered, as far as the client reads. Returns whether the stream is still open afterwards."""
         if self._gathers_until < math.inf:
             self._gathers_until = math.inf
             self._write(Shared(now))
         return self.connection.is_held_by(self)
 
     def end(self) -> None:
-        """Give what is gathered, and end the body; the client comes back with its cursor."""
+        """Write what is gathered, and end the body; the client comes back with its cursor."""
         if self.give_gathered(self.connection.server.now()):
             self._finish(self.action.farewell(self.connection))
 
     def end_for_good(self) -> None:
-        """End the body: all topics have ended, and the client was told."""
+        """End the body after all topics have ended and the client was told so."""
         self._finish(self.action.last_farewell(self.connection))
 
     def _finish(self, farewell: bytes) -> None:
@@ -248,23 +248,23 @@ class Stream(Exchange):
         self.connection.finish(last + LAST_CHUNK if chunked else last, close=not chunked)
 
     def revoke(self, error: SloshError) -> None:  # noqa: ARG002 - the client comes back, and is told then
-        """As the base says. It is given nothing more, for it may not read that."""
+        """As the base says. Nothing more is written, because the client may not read it."""
         self._finish(self.action.farewell(self.connection))
 
     def lost(self) -> None:
-        """The client has gone: it is no watcher any more, or soon. Nothing is gathered or written meanwhile."""
+        """The client has disconnected: stop watching, now or soon. Nothing is gathered or written meanwhile."""
         self.subscription.leave_soon(self, self.connection.server.now())
 
     def leave(self) -> None:
-        """Be no watcher any more."""
+        """Stop watching."""
         self.subscription.leave(self, self.connection.server.now())
 
     def frame(self, data: bytes) -> bytes:
-        """What is to be written, ready for the wire."""
+        """`data` in the transfer coding of this response."""
         return chunk(data) if self._minor else data
 
     def make_preamble(self) -> bytes:
-        """What comes before all messages, with the response's head."""
+        """The response's head and all bytes before the messages."""
         connection, action = self.connection, self.action
         fields = action.content_type + STREAMING + action.fields
         if (
@@ -276,15 +276,15 @@ class Stream(Exchange):
         return head + self.frame(first) if first else head
 
     def write_heartbeat(self) -> None:
-        """Write a heartbeat, so that nobody on the way takes the connection for dead."""
+        """Write a heartbeat, so that no proxy takes the connection for dead."""
         if not self.connection.is_stalled:
             self.connection.write_seldom(self.frame(self.action.heartbeat))
 
     def _write_first(self, preamble: bytes, now: float) -> None:
-        """Write `preamble`, and with it the first portion of what the client has missed, if this turn has room for it.
+        """Write `preamble`, together with the first portion of missed messages if this turn has room for it.
 
-        Two pieces would be two calls of the system, and a client that is woken twice. The hub wakes the stream in this
-        turn, or when there is room, for what is not given here.
+        Two writes would be two system calls, and would wake the client twice. For the rest the hub wakes the stream in
+        this turn, or when there is room.
         """
         connection, subscription, hub = self.connection, self.subscription, self.action.engine.hub
         made = None
@@ -298,7 +298,7 @@ class Stream(Exchange):
         self._give(made)
 
     def _give(self, made: SharedAnswer) -> None:
-        """Stand behind what `made` gives, and count it, and the room of this turn that writing it takes."""
+        """Move the places behind `made`, and count its messages and the room that writing it takes."""
         state, size = self.action.state, len(made.data)
         self.subscription.advance(made.batch)
         state.answers += 1
@@ -317,7 +317,7 @@ class Stream(Exchange):
                 self._put_off(shared)
                 return
             made: SharedAnswer | None = shared.latest
-            # Streams come to the very same place by the same bytes alone, so they want the same bytes again.
+            # Streams share a place object only if they were given the same bytes, so the next bytes are the same too.
             if made is None or made.place is not subscription.place:
                 made = self._make(shared)
                 if made is None:
@@ -336,10 +336,10 @@ class Stream(Exchange):
             self._sift = None
 
     def _make(self, shared: Shared) -> SharedAnswer | None:
-        """The bytes for the next portion, if nobody has made them already; None if that takes another turn."""
+        """The next portion, made now unless another stream has made it; None if that takes another turn."""
         action, subscription = self.action, self.subscription
         if self._goes_on and action.asked.several:
-            return None  # To find out whether others stand at the same places costs as much as to read on.
+            return None  # Comparing many places with those of others costs as much as reading does.
         made = recall(action.engine.hub, shared, subscription, action.key, self._minor)
         if made is None and not self._goes_on:
             batch = action.read(subscription, shared, self._sift)
@@ -359,18 +359,18 @@ class Stream(Exchange):
             self.action.engine.hub.put_off(self._go_on)
 
     def _look_on(self, sift: Sift | None, shared: Shared) -> None:
-        """Go on in another turn, with what was found so far."""
+        """Continue in another turn, with the search so far."""
         self._sift = sift
         self._go_on(shared)
 
     def _go_on(self, shared: Shared) -> None:
-        """Write what the turns before had no room for."""
+        """Write what earlier turns had no room for."""
         self._goes_on = False
         if self.connection.is_held_by(self):
             self._write(shared)
 
     def _rearm(self) -> None:
-        """Let the deadline be the earliest of the clocks. A client that has to catch up first has one of its own."""
+        """Set the deadline to the earliest of the three. A stalled client has a deadline of its own."""
         if self.connection.is_stalled:
             return
         self.connection.set_deadline(min(self._gathers_until, self._heartbeat_at, self._ends_at))
