@@ -229,6 +229,33 @@ def test_of_those_that_are_accepted_here_no_descriptor_is_asked_for(loop: str, m
     serve(work, loop)
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_connection_that_fails_as_it_begins_ends_no_other(loop: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The others that came with it would never have gone on, and their clients would have been cut."""
+    begun = []
+
+    async def begin(waits_for: "asyncio.Future[object]") -> None:
+        begun.append(await waits_for)
+
+    async def work(server: Server) -> None:
+        accepting = server._accepting
+        assert accepting is not None
+        for error in (RuntimeError("closed"), asyncio.CancelledError(), OSError(), None):
+            waits_for = asyncio.get_running_loop().create_future()
+            beginning = begin(waits_for)
+            accepting._beginning.append((beginning.send(None), beginning))
+            if error is None:
+                waits_for.set_result(True)
+            else:
+                waits_for.set_exception(error)
+        accepting._end_beginning()
+        assert begun == [True]
+        assert not accepting._beginning
+
+    serve(work, loop)
+    assert [record.message for record in caplog.records if record.exc_info and "begun" in record.message]
+
+
 def test_one_look_tells_which_of_the_clients_have_ended() -> None:
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))

@@ -16,7 +16,6 @@ The rules of this file:
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import select
@@ -261,8 +260,17 @@ class Accepting:
         beginning, self._beginning = self._beginning, []
         for waits_for, each in beginning:
             if waits_for.done():
-                with contextlib.suppress(StopIteration, asyncio.CancelledError, OSError):
-                    each.send(None)
+                self._end_one(each)
             else:
                 self._beginning.append((waits_for, each))
         self._end_soon()
+
+    @staticmethod
+    def _end_one(beginning: Coroutine[Any, Any, object]) -> None:
+        """Let one go on that has begun. It closes its own transport if it has failed, and the others go on."""
+        try:
+            beginning.send(None)
+        except (StopIteration, asyncio.CancelledError, OSError):
+            pass
+        except Exception:
+            logger.exception("a connection could not be begun, and is closed; the others are kept")
