@@ -22,6 +22,7 @@ ELSEWHERE = {
     "commands/checks.py": ("commands/test_doctor.py", "each check, by the fault of a real proxy that it finds"),
     "commands/publishing.py": ("commands/test_pub.py", "the ways in which it publishes"),
     "commands/examining.py": ("commands/test_doctor.py", "how each of its checks asks"),
+    "commands/follower.py": ("commands/test_bridge.py", "what a bridge learns of its slosh, by real readers"),
     "commands/handshake.py": ("commands/test_doctor.py", "one of the checks"),
     "commands/progress.py": ("commands/test_replay.py", "a line on terminals; pipes have none"),
     "commands/remedies.py": ("commands/test_doctor.py", "what is shown for each fault"),

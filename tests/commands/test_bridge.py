@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -330,6 +331,70 @@ def test_a_server_that_does_not_allow_it_ends_the_bridge(tmp_path: Path) -> None
         assert "The server refuses what is published" not in bridge.output, (
             "the client's own warnings are not shown too"
         )
+
+
+def rules_for(**publish: list[str]) -> str:
+    """Rules by which everybody reads, and each of these tokens publishes so much."""
+    tokens = "".join(
+        f"[[access.tokens]]\nname = '{token}'\nsha256 = '{sha256(token.encode()).hexdigest()}'\n"
+        f"read = ['**']\npublish = {topics}\n"
+        for token, topics in publish.items()
+    )
+    return f"[access]\npublic = {{read = ['**'], publish = []}}\n{tokens}"
+
+
+def test_a_server_that_takes_nothing_from_it_ends_the_bridge_with_the_first_message(tmp_path: Path) -> None:
+    """It went on for as long as it ran, with exit code 0, and told why with the second message, if one came."""
+    (tmp_path / "slosh.toml").write_text(rules_for())
+    with (
+        Serving(tmp_path) as serving,
+        RedisChannels(tmp_path) as source,
+        bridging(tmp_path, source, serving.url, "home/*") as bridge,
+        watching(tmp_path, serving.url, "home/a"),
+    ):
+        until_subscribed(source, "home/a")
+        source.send("home/a", b"1")
+        assert bridge.end() == EXIT_REFUSED
+        bridge.hear("^slosh: 1 message read, 0 published, 1 refused$")
+        bridge.hear("^Error: This needs a token: set SLOSH_TOKEN")
+
+
+def test_a_topic_that_it_may_not_publish_to_keeps_none_of_the_others_back(tmp_path: Path) -> None:
+    """A reader decides which topics those are. The refusal is told at once, and in the exit code."""
+    (tmp_path / "slosh.toml").write_text(rules_for(mine=["home/b"]))
+    with (
+        Serving(tmp_path) as serving,
+        RedisChannels(tmp_path) as source,
+        bridging(tmp_path, source, serving.url, "home/*", SLOSH_TOKEN="mine") as bridge,
+        watching(tmp_path, serving.url, "home/a"),
+        watching(tmp_path, serving.url, "home/b") as reader,
+    ):
+        until_subscribed(source, "home/a")
+        source.send("home/a", b"1")
+        bridge.hear("^slosh: the server refuses messages: The token does not allow this")
+        until_subscribed(source, "home/b")
+        source.send("home/b", b"2")
+        reader.hear("^2$")
+        bridge.tell(signal.SIGTERM)
+        assert bridge.end() == EXIT_REFUSED
+        assert "2 messages read, 1 published, 1 refused" in bridge.output
+        assert bridge.output.count("The token does not allow this") == 1
+
+
+def test_messages_that_no_server_took_at_the_end_are_in_the_exit_code(tmp_path: Path) -> None:
+    with Serving(tmp_path) as serving, RedisChannels(tmp_path) as source:
+        with (
+            bridging(tmp_path, source, serving.url, "home/*", "--linger=10m") as bridge,
+            watching(tmp_path, serving.url, "home/a"),
+        ):
+            until_subscribed(source, "home/a")
+            serving.process.kill()
+            serving.process.wait()
+            source.send("home/a", b"1")
+            bridge.hear("no answer from")
+            bridge.tell(signal.SIGTERM)
+            assert bridge.end() == EXIT_UNREACHABLE
+        assert "1 message read, 0 published, 1 dropped" in bridge.output
 
 
 @each_of(

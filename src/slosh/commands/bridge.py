@@ -12,9 +12,7 @@ import asyncio
 import base64
 import contextlib
 import json
-import random
 import signal
-import time
 from collections import Counter
 from collections.abc import Coroutine
 from importlib import import_module
@@ -22,24 +20,29 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 import click
-import httpx2
 
 from slosh.client.addresses import check_pattern
-from slosh.client.answers import passes, pause_before, read_problem
 from slosh.client.asynchronous import AsyncClient
-from slosh.client.connections import MAX_EVENT, WATCH
 from slosh.client.errors import BadUse, ClientError, Refused, Unreachable
+from slosh.commands.follower import Follower, find_pause
 from slosh.commands.lines import encode_line
 from slosh.commands.progress import Progress, count
 from slosh.commands.screen import need
-from slosh.commands.shared import EXIT_TIMED_OUT, FILE, ClientCommand, parse_duration, printable, tell, url_option
-from slosh.commands.telling import SilentPublisher
+from slosh.commands.shared import (
+    EXIT_REFUSED,
+    EXIT_TIMED_OUT,
+    EXIT_UNREACHABLE,
+    FILE,
+    ClientCommand,
+    parse_duration,
+    printable,
+    tell,
+    url_option,
+)
+from slosh.commands.telling import TellingPublisher
 from slosh.commands.upstream import LIBRARIES, Address, Denied, Lost, Upstream, parse_address
 from slosh.commands.watched import WatchedTopics
 
-_LOOK: Final = 2.0
-"""Seconds between two looks at the list of topics, while one of them may be watched; ten times as long as a look
-takes, if that is more."""
 _GATHER: Final = 0.01
 """Seconds for which messages are gathered, to go together."""
 _WAITING: Final = 16 * 1024 * 1024
@@ -105,6 +108,9 @@ def bridge(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     UPSTREAM is mqtt://host (topics), redis://host (channels) or postgres://user@host/database (NOTIFY), and mqtts://
     and rediss:// with TLS. It is subscribed to a name only while somebody watches the topic of that name, and to a
     pattern while somebody reads by one. PostgreSQL has no patterns: there, name the topics that a reader is to see.
+
+    A message that the server refuses is left out and counted, and the exit code is 4 at the end; a server that takes
+    nothing from this publisher (401, 421) ends the bridge.
     """
     address = parse_address(upstream, password_file)
     for pattern in patterns:
@@ -114,19 +120,24 @@ def bridge(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     if find_spec(LIBRARIES[address.kind]) is None:
         raise need("bridges", LIBRARIES[address.kind])
     tally: Counter[str] = Counter()
-    publisher = SilentPublisher(url, every=_GATHER, max_bytes=_WAITING, timeout=0.0)
+    publisher = TellingPublisher(url, every=_GATHER, max_bytes=_WAITING, timeout=0.0)
     topics = WatchedTopics(patterns, prefix, linger)
     try:
         with Progress(lambda: f"{count(tally['read'], 'message')} carried, Ctrl-C ends") as progress:
             carrier = Carrier(address, topics, publisher, tally, form=form, prefix=prefix, most=most, progress=progress)
-            in_time = asyncio.run(_run(url, topics, carrier, timeout))
+            in_time = asyncio.run(_run(url, topics, carrier, publisher, timeout))
     finally:
         publisher.flush(_LAST)
         publisher.close()
         if tally["connections"]:
             _tell(tally, publisher)
-    if not in_time:
-        ctx.exit(EXIT_TIMED_OUT)
+    for is_so, code in (
+        (publisher.refused, EXIT_REFUSED),
+        (publisher.dropped, EXIT_UNREACHABLE),
+        (not in_time, EXIT_TIMED_OUT),
+    ):
+        if is_so:
+            ctx.exit(code)
 
 
 def _check(pattern: str) -> None:
@@ -141,14 +152,34 @@ def _check(pattern: str) -> None:
     check_pattern(pattern)
 
 
-async def _run(url: str | None, topics: WatchedTopics, carrier: "Carrier", seconds: float | None) -> bool:
-    """Carry until there were enough messages, or SIGTERM. False if this many seconds ended it."""
-    stop = asyncio.Event()
+async def _run(
+    url: str | None, topics: WatchedTopics, carrier: "Carrier", publisher: TellingPublisher, seconds: float | None
+) -> bool:
+    """Carry until there were enough messages, or SIGTERM. False if this many seconds ended it.
+
+    Raises:
+        Refused: the server takes nothing from the publisher.
+    """
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
     with contextlib.suppress(NotImplementedError):  # not everywhere has a loop signals
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGTERM, _end, stop)
+
+    def keep_out(error: ClientError) -> None:
+        with contextlib.suppress(RuntimeError):  # The loop has ended, and the last messages are refused.
+            loop.call_soon_threadsafe(_end, stop, error)
+
+    publisher.kept_out = keep_out
     async with AsyncClient(url) as client:
         follower = Follower(client, topics, carrier.changed)
-        return await _first_of(seconds, carrier.carry(), follower.follow(), follower.look(), stop.wait())
+        return await _first_of(
+            seconds, carrier.carry(), follower.follow(), follower.look(), asyncio.wait_for(stop, None)
+        )
+
+
+def _end(stop: "asyncio.Future[None]", error: ClientError | None = None) -> None:
+    if not stop.done():
+        stop.set_result(None) if error is None else stop.set_exception(error)
 
 
 async def _first_of(seconds: float | None, *works: Coroutine[Any, Any, object]) -> bool:
@@ -166,73 +197,6 @@ async def _first_of(seconds: float | None, *works: Coroutine[Any, Any, object]) 
     for task in ended:
         task.result()
     return bool(done)
-
-
-def _pause(failures: int) -> float:
-    """Seconds to wait after this many failures."""
-    return pause_before(failures, {}, random.random())  # noqa: S311 - nobody needs to be unable to guess it
-
-
-class Follower:
-    """Learns from a slosh which topics are watched.
-
-    Args:
-        topics: is told of them.
-        changed: is set after each thing learnt.
-    """
-
-    def __init__(self, client: AsyncClient, topics: WatchedTopics, changed: asyncio.Event) -> None:
-        self._client = client
-        self._topics = topics
-        self._changed = changed
-
-    async def follow(self) -> None:
-        """Read the stream of topics that become active and inactive, for ever.
-
-        Raises:
-            Refused: the server does not allow it.
-        """
-        failures = 0
-        while True:
-            with contextlib.suppress(httpx2.TransportError, ValueError):
-                async with self._client.http.stream(
-                    "GET", f"{self._client.base}/topics?watch", headers={"Accept": "text/event-stream"}, timeout=WATCH
-                ) as answer:
-                    if answer.status_code == 200:
-                        async for event in httpx2.EventSource(answer, MAX_EVENT):
-                            failures = 0
-                            self._heard(event.event, event.data)
-                    elif not passes(answer.status_code):
-                        raise Refused(answer.status_code, read_problem(await answer.aread()), self._client.where)
-            failures += 1
-            if failures == 2:  # one is the usual end of a stream's life
-                tell(f"no answer from {self._client.where}; trying again")
-            await asyncio.sleep(_pause(failures))
-
-    async def look(self) -> None:
-        """Look again and again: only the list of topics tells when nobody watches one any more."""
-        while True:
-            asked = time.monotonic()
-            with contextlib.suppress(ClientError):  # `follow` tells
-                self._topics.read_by(await self._client.patterns(), time.monotonic())
-                self._changed.set()
-            if self._topics.any_active:
-                with contextlib.suppress(ClientError):  # `follow` tells
-                    found = [each for each in await self._client.topics() if not each.get("ended")]
-                    watchers = {str(each["name"]): int(str(each.get("watchers", 0))) for each in found}
-                    self._topics.listed(watchers, asked, time.monotonic())
-                    self._changed.set()
-            await asyncio.sleep(max(_LOOK, 10 * (time.monotonic() - asked)))
-
-    def _heard(self, kind: str, data: str) -> None:
-        if kind not in ("active", "inactive", "ended"):
-            return
-        said = json.loads(data)
-        if kind == "active":
-            self._topics.active(said["name"], said["watchers"], time.monotonic())
-        else:
-            self._topics.inactive(said["name"])
-        self._changed.set()
 
 
 class Carrier:
@@ -254,7 +218,7 @@ class Carrier:
         self,
         address: Address,
         topics: WatchedTopics,
-        publisher: SilentPublisher,
+        publisher: TellingPublisher,
         tally: Counter[str],
         *,
         form: str,
@@ -307,7 +271,7 @@ class Carrier:
             finally:
                 await upstream.close()
             failures += 1
-            await asyncio.sleep(_pause(failures))
+            await asyncio.sleep(find_pause(failures))
 
     async def _read(self, upstream: Upstream) -> None:
         async for name, payload in upstream.messages():
@@ -355,10 +319,9 @@ class Carrier:
         return None
 
     def _tell_trouble(self) -> None:
-        """Say once that messages are refused, dropped or left out; the numbers are told at the end."""
+        """Say once that messages are dropped or left out; the numbers are told at the end."""
         error = self._publisher.error.detail if self._publisher.error is not None else ""
         for kind, number, text in (
-            ("refused", self._publisher.refused, f"the server refuses messages: {error}"),
             ("dropped", self._publisher.dropped, f"messages are dropped, because too many wait: {error}"),
             (
                 "patterns",
@@ -382,7 +345,7 @@ def make_upstream(address: Address) -> Upstream:
     return made
 
 
-def _tell(tally: Counter[str], publisher: SilentPublisher) -> None:
+def _tell(tally: Counter[str], publisher: TellingPublisher) -> None:
     parts = [f"{count(tally['read'], 'message')} read", f"{publisher.sent:,} published"]
     for number, why in (
         (publisher.unwatched, "not, because nobody watched the topic"),

@@ -3,13 +3,18 @@
 import math
 import time
 from collections import Counter
-from typing import Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
 
-from slosh.client.errors import ClientError, Unreadable
+from slosh.client.answers import keeps_out
+from slosh.client.errors import ClientError, Refused, Unreadable
 from slosh.client.items import Item, Note
 from slosh.client.publisher import Publisher
 from slosh.commands.progress import count, were
-from slosh.commands.shared import printable, tell
+from slosh.commands.shared import printable, tell, told_refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NOTES: Final = {
     "reset": "{topic} began a new life",
@@ -60,14 +65,31 @@ class Teller:
         self._missed.clear()
 
 
-class SilentPublisher(Publisher):
-    """A publisher that logs nothing: the command that uses it tells on standard error what became of its messages."""
+class TellingPublisher(Publisher):
+    """A publisher that logs nothing. It tells each reason for a refusal once, and the command tells all else.
+
+    Attributes:
+        kept_out: called, in this publisher's own thread, if the server takes nothing from it (401, 421). One that may
+            not publish to a topic (403) may publish to others.
+    """
+
+    def __init__(self, url: str | None, *, every: float, max_bytes: int, timeout: float) -> None:
+        self.kept_out: Callable[[ClientError], None] = lambda _: None
+        self._reasons: set[str] = set()
+        super().__init__(url, every=every, max_bytes=max_bytes, timeout=timeout)
 
     def failed(self, error: ClientError) -> None:
         """The command tells it."""
 
     def not_taken(self, error: ClientError) -> None:
-        """The command tells it."""
+        """Tell it at once: the next message may come in hours."""
+        if keeps_out(error) and isinstance(error, Refused) and error.status != HTTPStatus.FORBIDDEN:
+            self.kept_out(error)
+            return
+        reason = error.reason if isinstance(error, Refused) else ""
+        if reason not in self._reasons:
+            self._reasons.add(reason)
+            tell(f"the server refuses messages: {told_refusal(error)}")
 
     def lost(self, count: int) -> None:
         """The command tells it."""
