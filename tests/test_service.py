@@ -323,6 +323,25 @@ def test_a_start_that_fails_is_told_to_the_command_that_went_into_the_background
                 assert "Traceback" not in told + log_of(folder), (where, words, told)
 
 
+@pytest.mark.parametrize("where", [(), ("-n",)], ids=["background", "front"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_start_leaves_nothing_behind(
+    where: tuple[str, ...], number: signal.Signals, tmp_path: Path
+) -> None:
+    """The command waited for ever for a process that had ended, whose pid file stayed."""
+    with socket.create_server(("127.0.0.1", 0)) as store:  # which accepts, and is silent
+        engine = f"redis://127.0.0.1:{store.getsockname()[1]}/0"
+        with Running([*TWISTD, *where, "slosh", "--port=0", "--engine", engine], tmp_path) as command:
+            store.settimeout(PATIENCE)
+            silent, _ = store.accept()
+            with silent:
+                os.kill(int((tmp_path / "twistd.pid").read_text()), number)
+                command.hear("slosh was told to end before it had started")
+                assert command.end() == 1
+        until(lambda: not (tmp_path / "twistd.pid").exists(), "the pid file is gone")
+        assert "Traceback" not in command.output + log_of(tmp_path)
+
+
 def test_a_wrong_setting_in_a_tac_is_one_sentence_and_exit_1(tmp_path: Path) -> None:
     tac(tmp_path, LINGER="soon")
     with Running([*TWISTD, "-ny", "slosh.tac"], tmp_path) as server:

@@ -45,6 +45,9 @@ WRONG_REACTOR: Final = (
 )
 
 
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+
+
 class NotStarted(SystemExit, Exception):
     """A service that cannot start, with the sentence that says why and what to do.
 
@@ -166,13 +169,26 @@ class SloshService(Service):
 
         Raises:
             SloshError: it cannot be started.
+            SystemExit: SIGTERM or SIGINT came meanwhile.
         """
         self._starting = starting = loop.create_task(server.start())
+        # A signal that ended the process on the spot would leave its pid file, and the command that waits for it.
+        numbers = _ENDING if threading.current_thread() is threading.main_thread() else ()
+        former = [(number, signal.getsignal(number)) for number in numbers]
+        for number in numbers:
+            loop.add_signal_handler(number, starting.cancel)
         try:
             loop.run_until_complete(starting)
         except SloshError:
             loop.run_until_complete(server.stop())
             raise
+        except asyncio.CancelledError:
+            loop.run_until_complete(server.stop())
+            raise SystemExit("slosh was told to end before it had started.") from None
+        finally:
+            for number, handler in former:
+                loop.remove_signal_handler(number)
+                signal.signal(number, handler)
 
     def _start(self) -> None:
         if self.server is None:
