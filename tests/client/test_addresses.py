@@ -103,6 +103,9 @@ def test_what_is_no_topic_is_told_at_once(topic: Any) -> None:
         ("http://ann:secret@h/topics/a?token=secret", "name (a);", "--url http://h,"),
         ("http://ann:1/secret@h/topics/a", "name (a);", f"--url, such as {DEFAULT_URL},"),
         ("unix:///run/s.sock/topics/a", "name (a);", "--url unix:/run/s.sock,"),
+        ("unix:/run/s.sock", "name, such as kitchen;", "--url unix:/run/s.sock,"),
+        ("unix:///run/s.sock", "name, such as kitchen;", "--url unix:/run/s.sock,"),
+        ("unix:/run/s.sock/topics/a%20b/**", "name (a b/**);", "--url unix:/run/s.sock,"),
         ("http://h/kitchen", "name, such as kitchen;", f"--url, such as {DEFAULT_URL},"),
         ("http://h/topics/a%0ab", "name, such as kitchen;", "--url http://h,"),
         ("ws://h/topics/" + "x" * 5000, "name, such as kitchen;", f"--url, such as {DEFAULT_URL},"),
@@ -120,3 +123,5 @@ def test_an_address_in_place_of_a_topic_s_name_is_told_with_where_its_parts_go(
         assert "secret" not in detail
     with pytest.raises(BadUse, match="comma"):
         topic_path("a,http://h/topics/a")
+    for topic in ("unix:/run/kitchen", "unix:a.sock", "a/unix:/b.sock", "unix", "x.sock"):
+        assert topic_path(topic) == topic

@@ -4,7 +4,7 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import quote, unquote, unquote_to_bytes, urlencode, urlsplit, urlunsplit
 
 from slosh.client.errors import BadUse, show
@@ -27,6 +27,9 @@ _LONGEST_ADDRESS: Final = 4_000
 """Characters of a server's address."""
 _IS_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 """How an address begins. No topic has such a name, because a segment of it would be empty."""
+_IS_SOCKET: Final = re.compile(r"unix:(?://)?(/.*?\.sock)(?:/topics/(.*))?")
+"""The address of a Unix socket, as it mostly is, and of a topic there. A topic could have such a name, and it is taken
+for the address that somebody means."""
 _IN_FRONT: Final = re.compile("/(?:topics|view)/")
 """What stands between a server's address and the name of a topic."""
 _DOTS: Final = frozenset({".", ".."})
@@ -171,6 +174,8 @@ def refuse_address(topic: str) -> None:
     Raises:
         BadUse: it is one; the detail says where its parts go, without what could be a password or a token in it.
     """
+    if socket := _IS_SOCKET.fullmatch(topic):
+        _refuse_address(unquote(socket[2] or ""), UNIX + socket[1] if socket[1].isprintable() else "")
     if not _IS_ADDRESS.match(topic):
         return
     begin, *rest = _IN_FRONT.split(re.split("[?#]", topic)[0], maxsplit=1)
@@ -181,7 +186,12 @@ def refuse_address(topic: str) -> None:
         server = name = ""
     if not rest or "@" in server:  # its path may be the name, or a piece of a password
         server = ""
-    sentence = "This is an address, and no topic has such a name. Give the topic's name"
+    _refuse_address(name, server)
+
+
+def _refuse_address(name: str, server: str) -> NoReturn:
+    """Say where the parts of an address go: a topic's name and a server's address, either empty if it has none."""
+    sentence = "This is an address, and no topic's name. Give the topic's name"
     shown = f" ({name})" if name and name.isprintable() else ", such as kitchen"
     where = f"goes to --url {server}" if server else f"goes to --url, such as {DEFAULT_URL}"
     raise BadUse(f"{sentence}{shown}; the server {where}, or to Client(url) or SLOSH_URL.")

@@ -62,7 +62,10 @@ class Watch(Closeable, Progress, Generic[Received]):
             self._step.release()
 
     def close(self) -> None:
-        """End the iteration, also one that another thread waits in."""
+        """End the iteration, also one that another thread waits in.
+
+        If that thread is just making a connection, it ends behind that: within `CONNECT` seconds.
+        """
         self._reader.close()
 
 
