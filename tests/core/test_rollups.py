@@ -232,6 +232,19 @@ def test_what_is_beyond_the_series_that_may_be_is_counted() -> None:
     assert make('{"host":"%s","a":1}' % ("x" * 300), by="host").unlisted == 1
 
 
+@settings(PROPERTY, max_examples=80)
+@given(st.lists(MESSAGES, max_size=6), st.integers(1, 5))
+def test_each_number_is_in_a_series_or_counted_as_unlisted(messages: list[bytes], most: int) -> None:
+    rollups = make(*map(bytes.decode, messages), most=most)
+    expected = [number for message in messages for number in walk(json.loads(message))]
+    listed = list(dict.fromkeys(path for path, _ in expected))[:most]
+    found = read(rollups, "", Window(60.0, 1, 1_795_899_600_000))
+    assert {path: told["count"] for (path, _), told in found.items()} == {
+        path: [sum(each == path for each, _ in expected)] for path in listed
+    }
+    assert rollups.unlisted == sum(path not in listed for path, _ in expected)
+
+
 def test_values_tell_series_apart_and_messages_without_the_field_are_in_none() -> None:
     rollups = make('{"host":"web1","a":1}', '{"host":"web2","a":2}', '{"host":3,"a":1}', '{"a":9}', "4", by="host")
     assert paths(rollups, "host") == [("a", "web1"), ("a", "web2"), ("host", "3"), ("a", "3")]

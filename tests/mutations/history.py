@@ -31,6 +31,24 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/rollups.py",
+        "count = 1 + self._take(below, member, second, key, depth + 1)",
+        "count = self._take(below, member, second, key, depth + 1)",
+        "core/test_histories.py::test_objects_without_numbers_count_as_work[{}-False]",
+    ),
+    row(
+        "core/rollups.py",
+        "count = 1\nif depth < DEEPEST:",
+        "count = 0\nif depth < DEEPEST:",
+        "core/test_histories.py::test_objects_without_numbers_count_as_work[{}-True]",
+    ),
+    row(
+        "core/rollups.py",
+        "if number is not None and series is not None:",
+        "if False:",
+        "core/test_rollups.py::test_members_with_one_path_are_one_series_however_it_is_divided_into_names",
+    ),
+    row(
+        "core/rollups.py",
         "group.since = NOT_KNOWN",
         "pass",
         "core/test_histories.py::test_what_is_passed_over_is_known_to_be_missing_before_anything_follows",
@@ -158,8 +176,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/rollups.py",
-        "if number - number != 0.0:",
-        "if number != number:",
+        "return number if number - number == 0.0 else None",
+        "return number if number == number else None",
         "core/test_rollups.py::test_what_is_a_number_and_what_is_none",
     ),
     row(

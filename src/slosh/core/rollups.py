@@ -30,7 +30,7 @@ _GROUPS: Final = 4
 """Fields by which the series of one topic are told apart at a time, none counted as one."""
 _MESSAGE: Final = 512
 _NUMBER: Final = 256
-"""Bytes that a message, and a number in it, count more, because each has its own cost."""
+"""Bytes that a message counts more, and each number and new object in it, because each has its own cost."""
 
 _WAITING_EACH: Final = 72
 _WAITING_TOGETHER: Final = 160
@@ -298,7 +298,7 @@ class Rollups:
         return 2 * len(message) + _MESSAGE + _NUMBER * count
 
     def _take(self, node: Node, value: object, second: int, key: str | None, depth: int) -> int:
-        """Count all the numbers in `value`, which stands at `node`. Gives how many there were."""
+        """Count all the numbers in `value`, which stands at `node`. Gives how many there were, and new objects."""
         kind = type(value)
         if kind is float or kind is int:
             return self._count_number(node, value, second, key)
@@ -324,21 +324,42 @@ class Rollups:
     def _take_new(self, node: Node, name: str, member: object, second: int, key: str | None, depth: int) -> int:
         """Count all the numbers in a member of which there is no series yet."""
         path = f"{node.path}.{name}" if node.path else name
-        if len(path.encode("utf-8", "replace")) > _LONGEST:
+        if self._count >= self._most:
+            return self._take_unlisted(node.by_path, path, member, second, depth + 1)
+        if _is_too_long(path):
             self.unlisted += 1
             return 1
         below = Node(path, node.by_path)
-        count = self._take(below, member, second, key, depth + 1)
+        count = 1 + self._take(below, member, second, key, depth + 1)
         if below.series is not None or below.members:
             node.members[name] = below
         return count
 
-    def _count_number(self, node: Node, value: Any, second: int, key: str | None) -> int:  # noqa: ANN401 - a number of JSON
-        try:
-            number = float(value)
-        except OverflowError:
+    def _take_unlisted(self, by_path: dict[str, Series], path: str, member: object, second: int, depth: int) -> int:
+        """As `_take_new` if no series can be added: one message may have thousands of members, and none gets a node."""
+        if _is_too_long(path):
+            self.unlisted += 1
             return 1
-        if number - number != 0.0:
+        if type(member) is not dict:
+            number, series = _read_number(member), by_path.get(path)
+            if number is not None and series is not None:
+                series.add(second, number)
+            else:
+                self.unlisted += number is not None
+            return 1
+        count = 1
+        if depth < DEEPEST:
+            members: dict[str, Any] = member
+            for name, each in members.items():
+                kind = type(each)
+                if kind is float or kind is int or kind is dict:
+                    below = f"{path}.{name}" if path else name
+                    count += self._take_unlisted(by_path, below, each, second, depth + 1)
+        return count
+
+    def _count_number(self, node: Node, value: Any, second: int, key: str | None) -> int:  # noqa: ANN401 - a number of JSON
+        number = _read_number(value)
+        if number is None:
             return 1
         series = node.series or node.by_path.get(node.path)
         if series is None:
@@ -356,6 +377,20 @@ class Rollups:
             return None
         self._count += 1
         return Series(path, value, span, self._budget)
+
+
+def _is_too_long(path: str) -> bool:
+    """Whether a path has more bytes than it may. A character has at most four, so mostly the text need not be made."""
+    return 4 * len(path) > _LONGEST and len(path.encode("utf-8", "replace")) > _LONGEST
+
+
+def _read_number(value: Any) -> float | None:  # noqa: ANN401 - a number of JSON
+    """A number as a float; None if it is beyond what a float holds."""
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if number - number == 0.0 else None
 
 
 def weigh_waiting(messages: Sequence[bytes]) -> int:
