@@ -17,6 +17,9 @@ DEEPEST: Final = 16
 NOT_KNOWN: Final = 1 << 62
 """In place of a time, Unix milliseconds: messages are missing, and none has come since. Later than any time."""
 
+Ways = Sequence[Sequence[tuple[str, int]]]
+"""How a path can be divided into names; see `find_ways`."""
+
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -44,14 +47,15 @@ class Group:
         by: the field's path; empty for none.
         since: from when on all messages are in it, Unix milliseconds; 0 for the topic's creation, `NOT_KNOWN` for the
             next message.
+        ways: to the field, as `find_value` takes them.
     """
 
-    __slots__ = ("by", "names", "since", "trees")
+    __slots__ = ("by", "since", "trees", "ways")
 
     def __init__(self, by: str, since: int) -> None:
         self.by = by
         self.since = since
-        self.names = by.split(".", DEEPEST - 1)
+        self.ways = find_ways(by)
         self.trees: dict[str | None, Node] = {}
 
     def series(self) -> Iterator[Series]:
@@ -92,22 +96,34 @@ def _read_integer(text: str) -> int | float:
         return float(text)
 
 
-def find_value(value: object, names: Sequence[str]) -> str | None:
+def find_ways(path: str) -> Ways:
+    """The names that a member may have from each place in a path on, the longest first, and the place behind each.
+
+    Made once, because each message is searched for them.
+    """
+    names = path.split(".", DEEPEST - 1)
+    count = len(names)
+    return [[(".".join(names[at:end]), end) for end in range(count, at, -1)] for at in range(count)]
+
+
+def find_value(value: object, ways: Ways) -> str | None:
     """The value at a path, as text; None if there is none, or no string, number or truth value.
 
     A member's name may have dots itself. The longest that is there counts, so that no message is searched twice.
+
+    Args:
+        ways: to it, from `find_ways`.
     """
     at = 0
-    while at < len(names):
+    while at < len(ways):
         if not isinstance(value, dict):
             return None
-        end = len(names)
-        while end > at and ".".join(names[at:end]) not in value:
-            end -= 1
-        if end == at:
+        for name, end in ways[at]:
+            if name in value:
+                value, at = value[name], end
+                break
+        else:
             return None
-        value = value[".".join(names[at:end])]
-        at = end
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):

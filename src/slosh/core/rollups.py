@@ -24,13 +24,13 @@ ASKED: Final = 3600.0
 """Seconds of history that are kept of a topic whose class keeps none, from when it is asked for."""
 LARGEST: Final = 64 * 1024
 """Bytes of the largest message that is looked into: longer ones would hold up everybody."""
-_LONGEST: Final = 256
+LONGEST: Final = 256
 """Bytes of the longest path, and of the longest value of a field that tells series apart."""
 _GROUPS: Final = 4
 """Fields by which the series of one topic are told apart at a time, none counted as one."""
 _MESSAGE: Final = 512
 _NUMBER: Final = 256
-"""Bytes that a message counts more, and each number and new object in it, because each has its own cost."""
+"""Bytes that a message, a number or a new object in it, and a name in the path of `by` count more, each for itself."""
 
 _WAITING_EACH: Final = 72
 _WAITING_TOGETHER: Final = 160
@@ -279,14 +279,15 @@ class Rollups:
         count = 0
         for group in self._groups.values() if only is None else (only,):
             if group.by:
-                key = find_value(value, group.names)
+                count += len(group.ways)
+                key = find_value(value, group.ways)
                 if key is None:
                     continue
             else:
                 key = None
             tree = group.trees.get(key)
             if tree is None:
-                if key is not None and len(key.encode("utf-8", "replace")) > _LONGEST:
+                if key is not None and len(key.encode("utf-8", "replace")) > LONGEST:
                     self.unlisted += 1
                     continue
                 tree = Node("", {})
@@ -349,8 +350,7 @@ class Rollups:
             return 1
         count = 1
         if depth < DEEPEST:
-            members: dict[str, Any] = member
-            for name, each in members.items():
+            for name, each in member.items():
                 kind = type(each)
                 if kind is float or kind is int or kind is dict:
                     below = f"{path}.{name}" if path else name
@@ -381,7 +381,7 @@ class Rollups:
 
 def _is_too_long(path: str) -> bool:
     """Whether a path has more bytes than it may. A character has at most four, so mostly the text need not be made."""
-    return 4 * len(path) > _LONGEST and len(path.encode("utf-8", "replace")) > _LONGEST
+    return 4 * len(path) > LONGEST and len(path.encode("utf-8", "replace")) > LONGEST
 
 
 def _read_number(value: Any) -> float | None:  # noqa: ANN401 - a number of JSON

@@ -199,6 +199,7 @@ def test_what_is_beyond_the_series_that_may_be_is_told(make_site: MakeSite) -> N
         ("/topics/a,b?history=60s", "history", "one topic"),
         ("/topics/*?history=60s", "history", "one topic"),
         ("/topics/a?history=60s&format=sse", "history", "as JSON"),
+        ("/topics/a?history=60s&by=" + "%C3%A9" * 129, "by", "256"),
         ("/topics/a?history=60s&path=" + ",".join(map(str, range(65))), "path", "64"),
     ],
 )

@@ -20,7 +20,7 @@ from slosh.core.buckets import Series
 from slosh.core.cursor import Cursor
 from slosh.core.histories import Histories
 from slosh.core.reading import Now
-from slosh.core.rollups import ASKED, Rollups
+from slosh.core.rollups import ASKED, LONGEST, Rollups
 from slosh.core.subscription import OneTopic, Subscription
 from slosh.core.topic import Topic
 from slosh.core.window import MOST_POINTS, NO_WINDOW, Window, known_since, work_out_columns
@@ -92,6 +92,8 @@ class HistoryRequest:
         if "points" in parameters and not 1 <= self.points <= MOST_POINTS:
             raise BadQuery("points", f"points is how many steps there are to be at most, 1 to {MOST_POINTS}.")
         self.by = parameters.get("by", "")
+        if len(self.by.encode()) > LONGEST:
+            raise BadQuery("by", f"by is the path of a member, of at most {LONGEST} bytes.")
         self.paths: frozenset[str] | None = None
         if "path" in parameters:
             self.paths = frozenset(parameters["path"].split(","))
