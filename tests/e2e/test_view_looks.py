@@ -1,6 +1,7 @@
 """How the viewer looks on phones, with long numbers, and with numbers of very different size."""
 
 import base64
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
@@ -243,6 +244,48 @@ def test_with_colours_that_are_forced_lines_and_states_are_told_apart(
     page.goto(f"{slosh.url}/view/")
     expect(page.locator("#state")).to_have_attribute("data-state", "live")
     until_tinted(page.locator("#state"), "--good")
+
+
+#: States that have the twelve colours.
+TWELVE = tuple(f"{letter}HH" for letter in "ABCDEFHIJKLM")
+#: How much the words in each band differ from what is around them, as WCAG 2.2 counts it (1.4.3).
+CONTRASTS = """() => [...document.querySelectorAll(".band canvas")].map((canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const part = (value) => (value <= 10 ? value / 3294 : ((value / 255 + 0.055) / 1.055) ** 2.4);
+  const behind = getComputedStyle(document.querySelector("#bands")).backgroundColor.match(/[0-9.]+/g);
+  const seen = new Map();
+  for (let i = 0; i < data.length; i += 4) {
+    const alpha = data[i + 3] / 255;
+    const [red, green, blue] = [0, 1, 2].map((k) => part(data[i + k] * alpha + behind[k] * (1 - alpha)));
+    const light = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    if (alpha) seen.set(light, (seen.get(light) ?? 0) + 1);
+  }
+  const [ground] = [...seen].sort((a, b) => b[1] - a[1])[0];
+  const contrast = (light) => (Math.max(light, ground) + 0.05) / (Math.min(light, ground) + 0.05);
+  return Math.max(...[...seen.keys()].map(contrast));
+})"""
+
+
+def test_the_words_in_a_band_can_be_read_on_each_colour(
+    serve: "Callable[..., Slosh]", new_context: "Callable[..., BrowserContext]"
+) -> None:
+    slosh = serve(unwatched="keep", linger="1h")
+    slosh.post("t", *[{**dict(zip("abcdefghijkl", TWELVE, strict=True)), "off": False}] * 2)
+    for scheme in ("light", "dark"):
+        page = new_context(color_scheme=scheme).new_page()
+        page.goto(f"{slosh.url}/view/t")
+        expect(page.locator(".band")).to_have_count(13)
+        with trying(scheme):
+            until(partial(page.evaluate, CONTRASTS), lambda found: min(found) >= 4.5)
+
+
+def test_on_a_wide_screen_the_charts_are_wide(kept: Slosh, new_page: Open) -> None:
+    kept.post("t", 1, 2)
+    page = new_page(f"{kept.url}/view/t")
+    for width, least in ((1440, 1150), (2560, 1750)):
+        page.set_viewport_size({"width": width, "height": 1300})
+        with trying(width):
+            assert still(page.locator(".plot"))["width"] > least
 
 
 #: The words of the page itself in a place whose last letter stands left of their first one.

@@ -84,6 +84,24 @@ ROWS: tuple[Row, ...] = (
         "web/test_scripts.py::test_a_state_has_the_colour_of_its_name_whatever_came_before_it",
     ),
     row(
+        "web/view/states.js",
+        "return path === this.#lines.by && this.#lines.isApart;",
+        "return path === this.#lines.by;",
+        "web/test_scripts.py::test_a_text_or_a_boolean_that_never_changes_is_a_band_with_its_name",
+    ),
+    row(
+        "web/view/lines.js",
+        "this.#order();",
+        "",
+        "web/test_scripts.py::test_lines_of_one_path_stand_in_the_order_of_their_names_whichever_came_first",
+    ),
+    row(
+        "web/view/panels.js",
+        'context.fillStyle = isOff ? this.#view.colour("--ink") : "#000";',
+        'context.fillStyle = isOff ? this.#view.colour("--muted") : "#000";',
+        "e2e/test_view_looks.py::test_the_words_in_a_band_can_be_read_on_each_colour",
+    ),
+    row(
         "web/view/numbers.js",
         'export const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;',
         'export const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;',

@@ -556,7 +556,7 @@ def test_what_is_saved_is_a_table_by_time(play: Play) -> None:
 )
 def test_units_come_from_names_and_from_the_address(play: Play, path: str, unit: str) -> None:
     words = f"tell(unitOf({path!r}, toldUnits(new URLSearchParams('unit.cpu=%25&span=5m'))));"
-    assert play("units.js", "unitOf, toldUnits", words) == [unit]
+    assert play("numbers.js", "unitOf, toldUnits", words) == [unit]
 
 
 def test_events_of_several_topics_may_be_of_any_name(play: Play) -> None:
@@ -872,3 +872,41 @@ def test_the_numbers_of_a_line_have_the_same_digits(play: Play) -> None:
         ["0.0", "12.5"],
         ["4.35", "4.30"],
     ]
+
+
+def test_a_text_or_a_boolean_that_never_changes_is_a_band_with_its_name(play: Play) -> None:
+    """Also the member that would tell lines apart, as long as it has one value; of very many the page says how many."""
+    words = """
+    const bands = (messages) => {
+      const lines = new Lines(false, null, 600);
+      messages.forEach((message, i) => lines.add("t", message, 1e9 + i));
+      const told = ({ text, from, until }) => [text, until - from];
+      tell(lines.states.shown.map((state) => [...lines.parts(state), state.changes.map(told)]));
+      tell([[...lines.all.values()].map((line) => lines.label(line)), lines.states.isFull]);
+    };
+    bands([{ room: "hall", status: "ok", t: 1 }, { room: "hall", status: "ok", t: 2 }]);
+    bands([{ room: "hall", t: 1 }, { room: "hall", t: 2 }, { room: "attic", t: 3 }]);
+    const many = (count, last) => ({ ...new Array(count).fill(true), last });
+    bands([many(59, "x".repeat(41))]);
+    bands([many(60, "off")]);
+    bands(["once"]);
+    """
+    told = play("lines.js", "Lines", words)
+    assert told[0] == [["room", [["hall", 1]]], ["status", [["ok", 1]]]]
+    assert told[1] == [["t"], False]
+    assert told[2:4] == [[], [["attic: t", "hall: t"], False]]
+    assert (len(told[4]), told[5]) == (59, [[], False])
+    assert (len(told[6]), told[7]) == (60, [[], True])
+    assert told[-2:] == [[], [[], False]]
+
+
+def test_lines_of_one_path_stand_in_the_order_of_their_names_whichever_came_first(play: Play) -> None:
+    """So a host has its place and its colour again when the page is loaded again."""
+    words = """
+    for (const hosts of [["n10", "n2", "n1"], ["n1", "n10", "n2"]]) {
+      const lines = new Lines(false, null, 600);
+      hosts.forEach((host, i) => lines.add("t", { host, up: 1, cpu: 2 }, 1e9 + i));
+      tell([...lines.all.values()].map((line) => lines.label(line)));
+    }"""
+    names = [f"n{n}: {path}" for path in ("up", "cpu") for n in (1, 2, 10)]
+    assert play("lines.js", "Lines", words) == [names, names]

@@ -1,20 +1,18 @@
 /** The page's address: which topics, and how they are shown. What is chosen on the page is written into it. */
 
-import { parseDuration } from "./numbers.js";
-import { toldUnits } from "./units.js";
+import { parseDuration, toldUnits } from "./numbers.js";
 
 /** The longest span, in seconds, which is that of `span=all`; and that of an address that says none. */
 export const LONGEST = 31 * 86_400;
 const USUAL = 60;
 
-const home = new URL("../", import.meta.url);
+export const home = new URL("../", import.meta.url);
 
 /** A topic's name as a part of an address. */
 export const pathOf = (name) => encodeURIComponent(name).replaceAll("%2F", "/").replaceAll("%2C", ",").replaceAll("'", "%27");
 
 export const viewOf = (name) => new URL(`view/${pathOf(name)}`, home);
 export const topicOf = (name) => `${new URL("topics/", home).href}${pathOf(name)}`;
-export const rootOf = () => home;
 
 /** Seconds of a span such as `10m`, or `all`. */
 export const spanIn = (text) => (text === "all" ? LONGEST : Math.min(LONGEST, parseDuration(text) ?? USUAL));

@@ -10,13 +10,12 @@
  * All charts of all tabs share one connection. Pages of another origin need the server's setting `origins`.
  */
 
-import { Feed } from "./feed.js";
+import { Feed, Past } from "./feed.js";
 import { Lines } from "./lines.js";
 import { duration, findNumbers, widen } from "./numbers.js";
 import { isHeld, make, settle, write } from "./page.js";
 import { Panels } from "./panels.js";
 import { Paths } from "./paths.js";
-import { Past } from "./past.js";
 import { isolated, newView } from "./plot.js";
 import { follow } from "./slosh.js";
 import { pathOf, spanIn } from "./address.js";

@@ -9,7 +9,7 @@
  * 3. Everything is bounded, and what is left out is counted.
  */
 
-import { digitsOf, duration, findNumbers, isCounter, numberAt, plural, textAt, timeUnit, valueAt } from "./numbers.js";
+import { digitsOf, duration, findNumbers, isCounter, naturally, numberAt, plural, textAt, timeUnit, valueAt } from "./numbers.js";
 import { firstAt, Series } from "./series.js";
 import { AT_ONCE, end, isBoolean, isSilent, States } from "./states.js";
 import { Tracks } from "./tracks.js";
@@ -86,6 +86,11 @@ export class Lines {
     return this.#by || undefined;
   }
 
+  /** Whether there are lines of several of its values, which their names tell. */
+  get isApart() {
+    return this.#values.size > 1;
+  }
+
   get merged() {
     return this.#sum((series) => series.merged);
   }
@@ -120,7 +125,7 @@ export class Lines {
   parts({ source, value, path }, isOnePath = false) {
     const parts = [];
     if (this.#several) parts.push(source);
-    if (value !== undefined && this.#values.size > 1) parts.push(value);
+    if (value !== undefined && this.isApart) parts.push(value);
     // A message that is a number by itself has no name but its topic's.
     if (!(path === "value" && this.#several) && !(isOnePath && parts.length)) parts.push(path);
     return parts;
@@ -270,8 +275,17 @@ export class Lines {
       shown: true, colour: undefined, last: undefined, interval: undefined, digits: 0, count: 0, row: 0, mates: undefined,
     };
     this.all.set(key, line);
+    this.#order();
     this.tracks.note(line);
     return line;
+  }
+
+  /** Paths stand as they came, and the lines of each by their names: so each has its place, and its colour, whichever came first. */
+  #order() {
+    const paths = [...new Set(Array.from(this.all.values(), ({ path }) => path))];
+    if (paths.length === this.all.size) return;
+    const name = ({ source, value }) => `${source} ${value}`;
+    this.all = new Map([...this.all].sort(([, a], [, b]) => paths.indexOf(a.path) - paths.indexOf(b.path) || naturally(name(a), name(b))));
   }
 
   /** What stood in the last two messages of its kind and is not in this one leaves a gap; so does what is an object or an array now. */

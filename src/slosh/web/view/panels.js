@@ -1,11 +1,10 @@
 /** The charts of a page: which lines share one, what its head says, and the bands of states. */
 
-import { clock, number } from "./numbers.js";
+import { clock, naturally, number, unitOf, withUnit } from "./numbers.js";
 import { BETWEEN } from "./lines.js";
 import { arrange, isHeld, keepFocus, make, write } from "./page.js";
 import { clear, FONT, nameIn, Plot, RIGHT } from "./plot.js";
 import { COLOURS, isSilent } from "./states.js";
-import { unitOf, withUnit } from "./units.js";
 
 /** Numbers whose sizes differ by more than this factor get charts of their own, so that each has an eighth of the height at
  *  least; they move when it got plainly worse. */
@@ -190,8 +189,6 @@ const kindOf = ({ path, source }) => (path === "value" ? `/${source.slice(source
 /** Whether two lines may be compared: those of one topic, and numbers that have no name but their topics'. */
 const isRelated = (line, other) => line.source === other.source || (line.path === "value" && other.path === "value");
 
-export const naturally = new Intl.Collator("en", { numeric: true }).compare;
-
 /** Give each line that is drawn a colour that no other has, as long as there are some; after that they are dashed, and of very
  *  many each colour has as many lines as any other. A line keeps what it has, unless one before it has the same. */
 function dress(lines) {
@@ -297,7 +294,7 @@ export class Bands {
       context.fillRect(left, 0, Math.max(1, right - left), height);
       context.globalAlpha = 1;
       if (right - left < context.measureText(change.text).width + 12) return;
-      context.fillStyle = isOff ? this.#view.colour("--muted") : this.#view.colour("--panel");
+      context.fillStyle = isOff ? this.#view.colour("--ink") : "#000";
       context.fillText(change.text, left + 6, height / 2 + 0.5);
     });
   }

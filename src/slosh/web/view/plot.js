@@ -1,10 +1,9 @@
 /** A chart that moves: a thin layer over uPlot, with the sheet's colours, lines that break, bands, and marks. */
 
-import { clock, howOf, labels, notation, number, resolution, span, stepFor, stepOf, ticks } from "./numbers.js";
+import { clock, howOf, labels, notation, number, resolution, scaleOf, span, stepFor, stepOf, ticks, withUnit } from "./numbers.js";
 import { BETWEEN, ENDS, rowAt, wordsOf } from "./lines.js";
 import { isHeld, make } from "./page.js";
 import { frame, smooth } from "./series.js";
-import { scaleOf, withUnit } from "./units.js";
 import uPlot from "./uplot/uPlot.min.js";
 
 /** Pixels between two labels of the x axis; and between two with parts of a second. */

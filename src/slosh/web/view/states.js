@@ -7,11 +7,9 @@ import { readable } from "./numbers.js";
 
 /** Colours of lines and states, and so values of one that are told apart; paths that are kept, changes of one, characters of a value. */
 export const COLOURS = 12;
-export const MAX_STATES = 20;
+export const MAX_STATES = 60;
 const MAX_CHANGES = 2000;
 const MAX_TEXT = 40;
-/** Times that a text must have come before it is taken for a state. */
-const LEAST = 3;
 /** A line breaks where nothing came for so many times its usual interval, and for so many seconds. */
 const SILENT_INTERVALS = 8;
 const SILENT = 3;
@@ -48,6 +46,8 @@ function colour(values) {
 
 export class States {
   all = new Map();
+  /** Whether there was no room for one. */
+  isFull = false;
   #lines;
 
   constructor(lines) {
@@ -58,9 +58,9 @@ export class States {
   note(key, source, value, path, raw, time) {
     let state = this.all.get(key);
     if (typeof raw !== "string" && typeof raw !== "boolean") return void (state && end(state, time));
-    if (path === this.#lines.by) return undefined;
+    if (this.#isTold(path)) return undefined;
     if (!state) {
-      if (this.all.size >= MAX_STATES) return undefined;
+      if (this.all.size >= MAX_STATES) return void (this.isFull ||= !(raw.length > MAX_TEXT));
       state = { source, value, path, changes: [], values: new Map(), count: 0, again: 0, row: 0, isText: false };
       this.all.set(key, state);
     }
@@ -82,6 +82,11 @@ export class States {
     return state;
   }
 
+  /** Whether the names of lines tell what stands there. */
+  #isTold(path) {
+    return path === this.#lines.by && this.#lines.isApart;
+  }
+
   /** Nothing is known of what came in between. */
   end(source) {
     for (const state of this.all.values()) if (source === undefined || state.source === source) end(state);
@@ -93,9 +98,9 @@ export class States {
 
   /** Those that are bands: booleans, and texts that came again. */
   get shown() {
-    return [...this.all.values()].filter(({ isText, changes, values, count }) => {
-      if (isText || !changes.length) return false;
-      return isBoolean({ values }) || (count >= LEAST && values.size <= Math.max(1, count / 2));
+    return [...this.all.values()].filter(({ path, isText, changes, values, count }) => {
+      if (isText || !changes.length || this.#isTold(path)) return false;
+      return isBoolean({ values }) || values.size <= count / 2;
     });
   }
 }

@@ -1,10 +1,9 @@
 /** The table of all lines: what is drawn, and the newest, lowest, mean and highest of what is shown. */
 
-import { clock, howOf, notation, stepOf } from "./numbers.js";
+import { clock, howOf, naturally, notation, scaleOf, stepOf, unitOf, withUnit } from "./numbers.js";
 import { arrange, make, write } from "./page.js";
-import { naturally, paintSwatch } from "./panels.js";
+import { paintSwatch } from "./panels.js";
 import { nameIn } from "./plot.js";
-import { scaleOf, unitOf, withUnit } from "./units.js";
 
 /** A filter is offered where there are so many lines. */
 const MANY = 8;

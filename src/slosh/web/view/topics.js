@@ -4,7 +4,7 @@
  * The server tells what has changed, on one stream; a page that is hidden for a while gives it back.
  */
 
-import { pathOf, rootOf, topicOf, viewOf } from "./address.js";
+import { home, topicOf, viewOf } from "./address.js";
 import { duration, perSecond } from "./numbers.js";
 import { arrange, isHeld, make, settle, write } from "./page.js";
 
@@ -32,7 +32,7 @@ let telling = 0;
 function open() {
   close();
   telling++;
-  source = new EventSource(`${new URL("topics", rootOf()).href}?watch&every=${EVERY}s`);
+  source = new EventSource(`${new URL("topics", home).href}?watch&every=${EVERY}s`);
   const on = (name, take) => source.addEventListener(name, ({ data }) => take(data && JSON.parse(data)));
   on("active", (facts) => note(facts));
   on("ended", ({ name }) => topics.has(name) && note({ ...topics.get(name).facts, ended: true }));
@@ -53,7 +53,7 @@ function close() {
 async function explain() {
   const again = setTimeout(() => document.hidden || open(), AGAIN);
   try {
-    const response = await fetch(`${new URL("topics", rootOf()).href}?limit=1`, { cache: "no-store" });
+    const response = await fetch(`${new URL("topics", home).href}?limit=1`, { cache: "no-store" });
     if (response.ok) return tell("offline", "The connection was lost; this page tries again by itself.");
     if (response.status < 500) clearTimeout(again);
     const { detail } = await response.json().catch(() => ({}));
@@ -181,7 +181,7 @@ $("filter").addEventListener("input", sift);
 $("go").addEventListener("submit", (event) => {
   event.preventDefault();
   const wanted = $("where").value.trim();
-  if (wanted) location.assign(new URL(`view/${pathOf(wanted)}`, rootOf()));
+  if (wanted) location.assign(viewOf(wanted));
 });
 document.addEventListener("visibilitychange", () => {
   clearTimeout(hiding);

@@ -10,14 +10,13 @@
  * 5. What is chosen is in the page's address, so that a link shows the same.
  */
 
-import { LONGEST, names, pathOf, readAddress, rootOf, topicOf, viewOf, writeAddress } from "./address.js";
-import { Feed } from "./feed.js";
+import { LONGEST, names, readAddress, topicOf, viewOf, writeAddress } from "./address.js";
+import { Feed, Past } from "./feed.js";
 import { isolatedText, Lines, MAX_DRAWN } from "./lines.js";
 import { clock, duration, number, perSecond, plural, widen } from "./numbers.js";
 import { isHeld, make, settle, write } from "./page.js";
 import { Bands, Panels } from "./panels.js";
 import { Paths } from "./paths.js";
-import { Past } from "./past.js";
 import { isolated, newView } from "./plot.js";
 import { csvOf, download, pictureOf } from "./save.js";
 import { follow } from "./slosh.js";
@@ -437,7 +436,7 @@ $("where").value = shown.topic;
 $("empty-title").textContent = "Nothing has come yet";
 // A pattern is posted to through a topic that it takes in.
 const example = shown.topic.split(",")[0].replaceAll(/\*+/g, "one");
-$("curl").textContent = `curl -d '{"value": 21.5}' '${new URL("topics/", rootOf()).href}${pathOf(example)}'`;
+$("curl").textContent = `curl -d '{"value": 21.5}' '${topicOf(example)}'`;
 $("copy").addEventListener("click", () => copy($("curl").textContent, $("copy"), $("curl")));
 $("go").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -3,10 +3,10 @@
 import { LONGEST } from "./address.js";
 import { MAX_LISTED } from "./feed.js";
 import { BETWEEN, MAX_LINES, MAX_REST } from "./lines.js";
-import { clip, clock, duration, plural, readable } from "./numbers.js";
+import { clip, clock, duration, plural, readable, withUnit } from "./numbers.js";
 import { make } from "./page.js";
 import { isolated } from "./plot.js";
-import { withUnit } from "./units.js";
+import { MAX_STATES } from "./states.js";
 
 /** How many of the names of what is not drawn are told; characters shown of one message, and of one in the list. */
 const TOLD_REST = 12;
@@ -45,6 +45,7 @@ export function leftOut(lines, feed, view, edge, span, isUnticked) {
   if (others) words.push([`${others.toLocaleString("en")} more ${others === 1 ? "is" : "are"} not drawn: `, ...named(undrawn.filter((line) => !line.isCounter).map((line) => line.parts))]);
   if (undrawn.length) words.push("Tick what you want to see in the table.");
   if (rest.size) words.push([`${rest.size >= MAX_REST ? "At least " : ""}${rest.size} beyond ${MAX_LINES} lines ${rest.size === 1 ? "is" : "are"} not kept: `, ...named([...rest.values()])]);
+  if (lines.states.isFull) words.push(`Of texts and booleans the first ${MAX_STATES} are looked at; there are more.`);
   if (lines.without) words.push(`${plural(lines.without, "message")} had no number where the axis is.`);
   if (view.isLog && [...lines.all.values()].some((line) => line.isDrawn && line.facts?.low <= 0)) words.push("Numbers of 0 and below have no place on a logarithmic axis.");
   if (lines.huge) words.push("Numbers beyond 10³⁰ are not drawn.");
