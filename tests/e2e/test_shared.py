@@ -245,3 +245,38 @@ def test_a_page_without_locks_shares_what_it_follows_itself_and_says_so(
     sent = slosh.post("t", "last")["max"]
     for page, count in ((first, 2 * sent), (second, sent)):
         assert len(until_got(page, "t", count)) == count
+
+
+def test_a_topic_that_is_gone_leaves_the_place_of_a_pattern(
+    serve: Callable[..., Slosh], context: "BrowserContext"
+) -> None:
+    """Else the place grows with each topic there was, until the server refuses to read it."""
+    slosh = serve(linger=1)
+    page = tab(context, slosh, "builds/*")
+    slosh.post("builds/1?end", "done")
+    until_got(page, "builds/1", 1)
+
+    def place() -> str:
+        slosh.post("builds/2", "on")
+        found: str = page.evaluate("followings[0].place")
+        return found
+
+    until(place, lambda told: "builds/2=" in told and "builds/1=" not in told)
+    # Of both each message came once.
+    other = tab(context, slosh, "other")
+    sent = slosh.post("builds/2", "last")["max"]
+    assert got(page, "builds/1") == ["done"]
+    assert until(lambda: got(page, "builds/2"), lambda messages: "last" in messages) == [*["on"] * (sent - 1), "last"]
+    assert page.evaluate("[window.lost, followings[0].state.name]") == [0, "live"]
+    assert other.evaluate("followings[0].sharing") == "browser"
+
+
+def test_without_the_script_for_sharing_a_page_has_a_connection_of_its_own(
+    slosh: Slosh, context: "BrowserContext"
+) -> None:
+    """It is loaded behind the page, and the network may be away just then."""
+    context.route("**/slosh/tabs.js", lambda route: route.abort())
+    page = tab(context, slosh, "a")
+    slosh.post("a", 1)
+    until_got(page, "a", 1)
+    assert page.evaluate("followings[0].sharing") == "none"

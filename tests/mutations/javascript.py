@@ -108,6 +108,24 @@ ROWS: tuple[Row, ...] = (
         "web/test_scripts.py::test_a_long_text_is_clipped_and_says_how_long_it_was",
     ),
     row(
+        "web/static/slosh/tabs.js",
+        "for (const [name, cursor] of gone) if (!this.names.includes(name)) forget(this.known, name, cursor);",
+        "",
+        "e2e/test_shared.py::test_a_topic_that_is_gone_leaves_the_place_of_a_pattern",
+    ),
+    row(
+        "web/static/slosh/wire.js",
+        "const timer = setTimeout(end, Math.min(ms, LONGEST));",
+        "const timer = setTimeout(end, ms);",
+        "web/test_scripts.py::test_a_pause_or_a_patience_longer_than_a_timer_takes_is_not_over_at_once",
+    ),
+    row(
+        "web/static/slosh.js",
+        "await (this.#news ??= new Promise((resolve) => (this.#wake = () => ((this.#news = undefined), resolve()))));",
+        "await new Promise((resolve) => (this.#wake = resolve));",
+        "web/test_scripts.py::test_an_iteration_may_be_asked_for_two_at_once_and_gives_nothing_more_once_it_is_closed",
+    ),
+    row(
         "web/static/slosh/wire.js",
         "return this.status >= 500 || [408, 425, 429].includes(this.status);",
         "return this.status >= 500;",

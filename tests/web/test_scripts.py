@@ -417,6 +417,58 @@ def test_a_client_that_is_refused_for_good_asks_no_more(play: Play) -> None:
     assert (states[-1], given, asked) == ("failed", ["e.1"], ["-5", "e.1"])
 
 
+def test_an_iteration_may_be_asked_for_two_at_once_and_gives_nothing_more_once_it_is_closed(play: Play) -> None:
+    words = """
+    const { getEventListeners } = await import("node:events");
+    async function* transport() {
+      yield { next: "e.1", saw: 1, res: [1] };
+      yield { next: "e.3", saw: 2, res: [2, 3] };
+    }
+    const abort = new AbortController();
+    const watching = watch("t", { server, transport, signal: abort.signal });
+    const both = await Promise.all([watching.next(), watching.next()]);
+    tell(both.map(({ value }) => value.message));
+    tell(getEventListeners(abort.signal, "abort").length > 0);
+    abort.abort();
+    tell([(await watching.next()).done, getEventListeners(abort.signal, "abort").length]);
+    """
+    assert play("slosh.js", "watch", words) == [[1, 2], True, [True, 0]]
+
+
+def test_one_signal_keeps_none_of_what_was_followed_with_it_and_closed(play: Play) -> None:
+    words = """
+    const { getEventListeners } = await import("node:events");
+    const { signal } = new AbortController();
+    for (let i = 0; i < 3; i++) follow("t", { server, signal, transport: async function* () {} }).close();
+    tell(getEventListeners(signal, "abort").length);
+    """
+    assert play("slosh.js", "follow", words) == [0]
+
+
+def test_a_pause_or_a_patience_longer_than_a_timer_takes_is_not_over_at_once(play: Play) -> None:
+    """One of more than 24.8 days ends after a millisecond: a server that is to be left alone was asked at once."""
+    words = """
+    const timers = [];
+    const real = globalThis.setTimeout;
+    globalThis.setTimeout = (call, ms) => (timers.push(ms), real(call, 1));
+    const states = [];
+    let rounds = 0;
+    async function* transport() {
+      if (rounds++) following.close();
+      else throw new SloshError(503, {}, 1e11);
+    }
+    const following = follow("t", { server, transport, onState: (state) => states.push(state) });
+    while (following.state.name !== "closed") await new Promise((resolve) => real(resolve, 5));
+    tell(states.find(({ name }) => name === "waiting").retryIn);
+    answers = [new Response("", { headers: { "Content-Type": "text/event-stream" } })];
+    const { signal } = new AbortController();
+    const request = { url: new URL(server), since: "e.1", query: {}, signal, options: { patience: Infinity } };
+    for await (const answer of stream(request)) tell(answer.saw);
+    tell(Math.max(...timers));
+    """
+    assert play("slosh.js", "follow, SloshError, stream", words) == [100_000_000_000, 2**31 - 1]
+
+
 SERIES = """
 const of = (...points) => {
   const series = new Series();

@@ -164,7 +164,7 @@ export class Following {
     this.#transport = options.transport ?? stream;
     // Handlers are called after `follow` has returned, so that they may use what it returned.
     if (options.signal?.aborted) queueMicrotask(() => this.close());
-    options.signal?.addEventListener("abort", () => this.close());
+    options.signal?.addEventListener("abort", () => this.close(), { signal: this.#closing.signal });
     // The browser knows first that the network is back, or that the page left its cache.
     for (const event of ["online", "pageshow"]) globalThis.addEventListener?.(event, () => this.retry(), { signal: this.#closing.signal });
     if (!options.shared && options.whenHidden !== "keep" && globalThis.document?.addEventListener) this.#watchVisibility();
@@ -196,10 +196,12 @@ export class Following {
   async #run() {
     const closed = this.#closing.signal;
     if (this.#options.shared && !this.#options.transport && !closed.aborted) {
-      // Loaded by those who want it.
-      const { canShare, shared } = await import("./slosh/tabs.js");
-      this.sharing = (await canShare()) ? "browser" : "page";
-      this.#transport = shared(Following, this.#options);
+      // Loaded by those who want it. Where it does not come, a connection of its own is better than none.
+      const tabs = await import("./slosh/tabs.js").catch(() => {});
+      if (tabs) {
+        this.sharing = (await tabs.canShare()) ? "browser" : "page";
+        this.#transport = tabs.shared(Following, this.#options);
+      }
     }
     while (!closed.aborted) {
       this.#attempt = new AbortController();
@@ -321,6 +323,7 @@ export class Watching {
   #following;
   #given = [];
   #place;
+  #news;
   #wake = () => {};
   #taken = () => {};
   #notes = new Map();
@@ -362,16 +365,17 @@ export class Watching {
 
   async next() {
     for (;;) {
-      if (this.#given.length) {
+      const { name, error } = this.state;
+      if (name !== "closed" && this.#given.length) {
         const { value, place } = this.#given.shift();
         this.#place = place ?? this.#place;
         if (!this.#given.length) this.#taken();
         return { value, done: false };
       }
-      const { name, error } = this.state;
       if (name === "failed") throw error;
       if (["closed", "ended"].includes(name)) return { value: undefined, done: true };
-      await new Promise((resolve) => (this.#wake = resolve));
+      // Several may be asked for at once: all wait for the same.
+      await (this.#news ??= new Promise((resolve) => (this.#wake = () => ((this.#news = undefined), resolve()))));
     }
   }
 

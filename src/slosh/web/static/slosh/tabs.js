@@ -7,6 +7,7 @@
  * 1. Each member (a `follow` in some tab) holds its own place, and takes of what is passed on exactly what comes next there.
  *    What it has already it leaves out. Where something is missing in between, it asks the server itself, from its place.
  *    So no member depends on what the leader knows, on whether a leader died, or on whether two lead for a moment.
+ *    A topic that has left the place of the leader's connection is not active any more, and leaves the members' places.
  * 2. The union changes by a new connection that begins where the old one is; the old one ends when the new one is there.
  * 3. A leader that is gone loses its lock. One that is frozen does not answer, and its lock is taken from it.
  * 4. Where a page has no locks (plain HTTP, other than on localhost), or is refused them (a frame in a sandbox, storage that
@@ -182,7 +183,9 @@ class Member {
   }
 
   /** What of an answer comes next here; nothing where all of it is known, or where something is missing before it. */
-  fit({ topics, date }) {
+  fit({ topics, gone = [], date }) {
+    // A name that was asked for keeps its place: without one it would be read from now on. A leader of an older release tells none.
+    for (const [name, cursor] of gone) if (!this.names.includes(name)) forget(this.known, name, cursor);
     // Without a prototype: a topic may be named "__proto__".
     const mine = Object.create(null);
     for (const [name, part] of Object.entries(topics)) {
@@ -222,7 +225,10 @@ class Member {
   }
 }
 
-const epochOf = (cursor) => cursor.slice(0, cursor.lastIndexOf("."));
+const epochOf = (cursor = "") => cursor.slice(0, cursor.lastIndexOf("."));
+
+/** Drop the place in a topic that is gone, unless it is one of the topic's next life. */
+const forget = (known, name, cursor) => epochOf(known.get(name)) === epochOf(cursor) && known.delete(name);
 
 /** A tab's end of a shared connection. */
 class Hub {
@@ -417,9 +423,15 @@ class Hub {
     const tests = names.map(matcher);
     for (const name of this.#known.keys()) if (!tests.some((test) => test(name))) this.#known.delete(name);
     const options = { ...this.bounds, every, whenHidden: "keep", since: this.#place(names), transport: stream };
+    /** What the connection's place holds; one that is about to be replaced has another. */
+    let held = new Map();
     const following = new this.Following(names.join(","), {
       ...options,
-      onAnswer: (answer) => this.#answer(names, answer),
+      onAnswer: (answer) => {
+        const now = answer.topics && answer.next ? places(answer.next) : held;
+        this.#answer(names, answer, [...held].filter(([name]) => !now.has(name)));
+        held = now;
+      },
       onState: (state) => this.#state(following, names, state),
     });
     this.#follow(following);
@@ -438,12 +450,13 @@ class Hub {
     return [...(isStarred ? ["*"] : []), ...[...this.#known].map(([name, cursor]) => `${encode(name)}=${cursor}`)].join(",") || "now";
   }
 
-  #answer(names, answer) {
+  #answer(names, answer, gone) {
     // Nobody knows whose it was: each member asks for what it may lack.
     if (answer.unread && !answer.next) return this.#tell({ unread: true });
     const topics = answer.topics ?? { [names[0]]: answer };
     for (const [name, part] of Object.entries(topics)) if (part.next) this.#known.set(name, part.next);
-    this.#tell({ topics, date: answer.date });
+    for (const [name, cursor] of gone) if (!names.includes(name)) forget(this.#known, name, cursor);
+    this.#tell({ topics, gone, date: answer.date });
   }
 
   #state(following, names, { name, reason, retryIn, incomplete }) {

@@ -13,6 +13,9 @@ export const SHORTEST_HOLD = 1000;
 /** A stream without a byte for so many milliseconds is cut or buffered: the server sends a heartbeat each 15 s. */
 const QUIET = 20_000;
 
+/** Milliseconds of the longest timer: one of more ends at once. */
+const LONGEST = 2 ** 31 - 1;
+
 /** Where the topics are: beside the folder these files came from, so that a proxy's `/prefix/` is found too. */
 const HOME = new URL("../../", import.meta.url).href;
 
@@ -238,7 +241,7 @@ function giveUp(request, signal) {
   return {
     watch(ms, reason) {
       clearTimeout(timer);
-      if (ms) timer = setTimeout(() => request.abort(reason()), ms);
+      if (ms) timer = setTimeout(() => request.abort(reason()), Math.min(ms, LONGEST));
     },
     done() {
       clearTimeout(timer);
@@ -288,7 +291,7 @@ export function sleep(ms, signal, early = () => {}) {
       signal?.removeEventListener("abort", end);
       resolve();
     };
-    const timer = setTimeout(end, ms);
+    const timer = setTimeout(end, Math.min(ms, LONGEST));
     signal?.addEventListener("abort", end);
     early(end);
     if (signal?.aborted) end();
