@@ -196,15 +196,28 @@ TINTED = """async ([text, name]) => {
 }"""
 
 
+def tinted(place: "Locator", colour: str) -> int:
+    """How many pixels of a place are of this colour."""
+    picture = base64.b64encode(place.screenshot(animations="disabled")).decode()
+    found: int = place.page.evaluate(TINTED, [picture, colour])
+    return found
+
+
 def until_tinted(place: "Locator", colour: str) -> None:
     """Wait until something of this colour is seen there."""
+    until(partial(tinted, place, colour), lambda count: count > 10)
 
-    def tinted() -> int:
-        picture = base64.b64encode(place.screenshot(animations="disabled")).decode()
-        found: int = place.page.evaluate(TINTED, [picture, colour])
-        return found
 
-    until(tinted, lambda count: count > 10)
+def test_the_ring_of_the_focus_is_whole_around_a_key(kept: Slosh, new_page: Open) -> None:
+    """What is around the keys scrolls, and cut it off but for a piece at the right."""
+    kept.post("t", {"temp": 1, "load": 2}, {"temp": 2, "load": 1})
+    page = new_page(f"{kept.url}/view/t")
+    key = page.locator(".key").first
+    page.keyboard.press("Tab")
+    key.focus()
+    page.keyboard.press("p")
+    box = still(key)
+    until(lambda: tinted(key, "--accent"), lambda count: count > 2 * (box["width"] + box["height"]))
 
 
 def test_with_colours_that_are_forced_lines_and_states_are_told_apart(

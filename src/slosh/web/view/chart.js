@@ -45,7 +45,7 @@ figcaption { display: flex; gap: 8px; align-items: baseline; font-weight: 600; }
     linear-gradient(transparent, var(--panel) 60%) left 0 bottom -2px / 100% 20px no-repeat local,
     linear-gradient(var(--shade), transparent) 50% 1px / calc(100% - 2px) 9px no-repeat scroll,
     linear-gradient(transparent, var(--shade)) 50% calc(100% - 1px) / calc(100% - 2px) 9px no-repeat scroll; }
-.key { font: inherit; font-size: 13px; border: 0; background: none; padding: 0 6px; min-height: 24px; min-width: 24px; color: var(--muted); display: inline-flex; gap: 6px; align-items: center; cursor: pointer; max-width: 100%; text-align: left; }
+.key { outline-offset: -2px; font: inherit; font-size: 13px; border: 0; background: none; padding: 0 6px; min-height: 24px; min-width: 24px; color: var(--muted); display: inline-flex; gap: 6px; align-items: center; cursor: pointer; max-width: 100%; text-align: left; }
 .key > * { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .key b { color: var(--ink); font-variant-numeric: tabular-nums; flex: none; max-width: 70cqw; }
 .key::before { content: ""; width: 12px; height: 4px; border-radius: 2px; background: var(--colour); }
