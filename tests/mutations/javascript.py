@@ -84,6 +84,18 @@ ROWS: tuple[Row, ...] = (
         "web/test_scripts.py::test_a_state_has_the_colour_of_its_name_whatever_came_before_it",
     ),
     row(
+        "web/view/lines.js",
+        "} else if (isSilent({ ...usual, interval: usual.interval / usual.came }, time)) points.push([time, NaN]);",
+        "} else points.push([time, NaN]);",
+        "web/test_scripts.py::test_a_past_of_fewer_messages_than_steps_is_a_line_that_breaks_where_nothing_came_for_long",
+    ),
+    row(
+        "web/view/feed.js",
+        'return by ? ask(url, "", kept) : undefined;',
+        "return undefined;",
+        "web/test_scripts.py::test_a_topic_without_the_member_that_tells_lines_apart_has_a_past_too",
+    ),
+    row(
         "web/view/states.js",
         "return path === this.#lines.by && this.#lines.isApart;",
         "return path === this.#lines.by;",

@@ -552,14 +552,46 @@ def test_the_past_stands_before_what_came_since(play: Play) -> None:
     words = """
     const lines = new Lines(false, null, 600);
     lines.add("t", { a: 5 }, 1000);
-    lines.fillPast("t", { from: 970_000, step: 10_000, series: [
-      { path: "a", count: [2, 0, 1, 9], min: [1, null, 3, 0], max: [4, null, 3, 9], mean: [2, null, 3, 1] },
+    const none = [null, null, null];
+    lines.fillPast("t", { from: 940_000, step: 10_000, series: [
+      { path: "a", count: [9, 9, 0, 0, 0, 1, 9], min: [1, 1, ...none, 3, 0],
+        max: [4, 4, ...none, 3, 9], mean: [2, 2, ...none, 3, 1] },
     ] });
     const [{ series }] = lines.all.values();
     const { low, high } = series.facts(0, 2000);
     tell([[...series.times.subarray(0, series.length)], series.values, low, high]);
     """
-    assert play("lines.js", "Lines", words) == [[[975, 985, 995, 1000], [2, None, 3, 5], 1, 5]]
+    assert play("lines.js", "Lines", words) == [[[945, 955, 965, 995, 1000], [2, 2, None, 3, 5], 1, 5]]
+
+
+def test_a_past_of_fewer_messages_than_steps_is_a_line_that_breaks_where_nothing_came_for_long(play: Play) -> None:
+    """As it was drawn when it came, so also where a step or two went by without one."""
+    words = """
+    for (const [every, silent] of [[5, 0], [5, 60], [1, 3]]) {
+      const lines = new Lines(false, null, 600);
+      const count = Array.from({ length: 200 }, (_, i) => (i % every || i >= 100 || i === 50 ? 0 : 1));
+      const from = 1e6 - 1000 * (100 + silent);
+      const mean = count.map((each, i) => (each ? i : null));
+      const series = [{ path: "a", count: count.slice(0, 100 + silent), min: mean, max: mean, mean }];
+      lines.fillPast("t", { from, step: 1000, series });
+      const [{ series: drawn }] = lines.all.values();
+      tell([drawn.length, drawn.values.flatMap((value, i) => (value === null ? [drawn.values[i - 1]] : []))]);
+    }
+    """
+    assert play("lines.js", "Lines", words) == [[19, []], [20, [95]], [99, []]]
+
+
+def test_a_topic_without_the_member_that_tells_lines_apart_has_a_past_too(play: Play) -> None:
+    """Where another topic of the same page has it."""
+    words = """
+    answers = [{ from: 1, step: 2, series: [] }, { from: 1, step: 2, series: [{ path: "a" }] }];
+    const filled = [];
+    const lines = { by: "host", fillPast: (name, { series }) => filled.push([name, series]) };
+    await new Promise((resolve) => new Past(600, lines, (name) => `${server}/topics/${name}`, resolve).fill(["t"]));
+    tell([filled, asked.map(({ query }) => query)]);
+    """
+    history = {"history": "600s,all"}
+    assert play("feed.js", "Past", words) == [[[["t", [{"path": "a"}]]], [{**history, "by": "host"}, history]]]
 
 
 def test_the_past_of_what_one_line_shows_is_put_together(play: Play) -> None:
@@ -574,7 +606,7 @@ def test_the_past_of_what_one_line_shows_is_put_together(play: Play) -> None:
     const { low, high } = series.facts(0, 2000);
     tell([lines.all.size, [...series.times.subarray(0, series.length)], series.values, low, high]);
     """
-    assert play("lines.js", "Lines", words) == [[1, [975, 985, 995, 1005], [2, 6, 4.5, None], 1, 9]]
+    assert play("lines.js", "Lines", words) == [[1, [975, 985, 995], [2, 6, 4.5], 1, 9]]
 
 
 def test_what_is_saved_is_a_table_by_time(play: Play) -> None:

@@ -239,14 +239,20 @@ export class Lines {
       if (by !== undefined) this.#values.add(by);
       const until = line.series.first ?? Infinity;
       const points = [];
+      const usual = {};
       for (let i = 0; i < count.length; i++) {
         const time = (from + (i + 0.5) * step) / 1000;
         // What the ring holds is known message by message.
         if ((from + (i + 1) * step) / 1000 > until) break;
-        points.push(count[i] ? [time, ...[mean[i], min[i], max[i]].map((number) => this.#near(number))] : [time, NaN]);
+        if (count[i]) {
+          points.push([time, ...[mean[i], min[i], max[i]].map((number) => this.#near(number))]);
+          this.#note(usual, time);
+          usual.came = count[i];
+        // A step without a message is none without a line, where less than one comes in each.
+        } else if (isSilent({ ...usual, interval: usual.interval / usual.came }, time)) points.push([time, NaN]);
       }
       line.series.prepend(points, step / 1000);
-      if (points.length) this.first = Math.min(this.first ?? Infinity, points.find(([, value]) => !Number.isNaN(value))?.[0] ?? Infinity);
+      if (points.length) this.first = Math.min(this.first ?? Infinity, points[0][0]);
     }
   }
 
