@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from tests.conftest import need
-from tests.e2e.conftest import Slosh, until
-from tests.e2e.test_view import press
+from tests.e2e.conftest import Slosh, trying, until
+from tests.e2e.test_view import press, still
+from tests.e2e.test_view_touch import darkest
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -148,6 +149,17 @@ def test_a_key_that_scrolls_shows_that_there_is_more(kept: Slosh, new_page: Open
         expect(keys.locator(".key")).to_have_count(24)
         until(lambda: keys.evaluate(looks_cut), lambda found: found[1] or not found[0])
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.keyboard.press("p")
+    expect(page.locator("#notice")).to_be_visible()
+    page.evaluate("for (const key of document.querySelectorAll('.keys > *')) key.style.visibility = 'hidden'")
+    box = still(keys)
+    clip = {"x": box["x"], "y": box["y"], "width": box["width"], "height": 6}
+    ends = (clip, {**clip, "y": box["y"] + box["height"] - 6})
+    for place, shadows in (("0", [False, True]), ("keys.scrollHeight", [True, False])):
+        with trying(place):
+            keys.evaluate(f"(keys) => {{ keys.scrollTop = {place}; }}")
+            assert [darkest(page, end) > 20 for end in ends] == shadows
 
 
 def test_on_a_phone_what_can_be_chosen_stands_in_one_row_from_edge_to_edge(slosh: Slosh, new_page: Open) -> None:
