@@ -63,6 +63,9 @@ class Access:
     publish: Sequence[str] = ()
 
 
+_Asked = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""The three parts of an `Access`."""
+
 _Handler = Callable[[int, FrameType | None], object]
 
 Authorize = Callable[[Scope], Access | Awaitable[Access | None] | None]
@@ -228,8 +231,8 @@ class _ProgramRights(Authority):
     __slots__ = ("_granted", "_tokens")
 
     def __init__(self, settings: Settings) -> None:
-        self._granted: OrderedDict[str, tuple[str, Rights]] = OrderedDict()
-        self._tokens: dict[tuple[str, tuple[str, ...], tuple[str, ...]], str] = {}
+        self._granted: OrderedDict[str, tuple[_Asked, Rights]] = OrderedDict()  # the least recently used first
+        self._tokens: dict[_Asked, str] = {}
         super().__init__(AccessRules(public=Rights()), skew=settings.clock_skew, max_token=settings.max_token)
 
     def admit(self, access: Access) -> str:
@@ -237,19 +240,21 @@ class _ProgramRights(Authority):
         asked = (access.name, tuple(access.read), tuple(access.publish))
         token = self._tokens.get(asked)
         if token is None:
-            token = self._tokens[asked] = secrets.token_urlsafe(24)
             rights = Rights(parse_patterns(asked[1]), parse_patterns(asked[2]))
-            self._granted[token] = (access.name, rights)
+            token = self._tokens[asked] = secrets.token_urlsafe(24)
+            self._granted[token] = (asked, rights)
             if len(self._granted) > _REMEMBERED:
-                oldest, _ = self._granted.popitem(last=False)
-                self._tokens = {each: held for each, held in self._tokens.items() if held != oldest}
+                _, (oldest, _) = self._granted.popitem(last=False)
+                del self._tokens[oldest]
+        else:
+            self._granted.move_to_end(token)
         return token
 
     def _find(self, token: str, key: str, now: float) -> Grant:
         granted = self._granted.get(token)
         if granted is None:
             return super()._find(token, key, now)
-        name, rights = granted
+        (name, _, _), rights = granted
         return Grant(name, rights, key=key, generation=self.generation)
 
 

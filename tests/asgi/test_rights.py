@@ -1,0 +1,51 @@
+"""What a program around slosh lets its users do."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from slosh.asgi import Access, Slosh
+from slosh.errors import BadTopic
+from tests.asgi.test_asgi import Asking, ask
+from tests.timing import least_cpu
+
+
+def test_the_rights_of_very_many_users_are_found_as_quickly_as_those_of_few() -> None:
+    async def main() -> None:
+        asked = "first"
+        live = Slosh(authorize=lambda _: Access(asked, read=["**"]))
+
+        async def look(name: str) -> int:
+            nonlocal asked
+            asked = name
+            return await ask(live, "GET", "/topics/a?wait=0", Asking())
+
+        assert await look("first") == 200
+        admitting = live._admitting
+        assert admitting is not None
+        users = itertools.count()
+        few = least_cpu(lambda: [admitting.admit(Access(f"{next(users)}")) for _ in range(100)])
+        first = admitting.admit(Access("first", read=["**"]))
+        for _ in range(10_000):
+            admitting.admit(Access(f"{next(users)}"))
+            assert admitting.admit(Access("first", read=["**"])) == first, "one that is there all the time is kept"
+        many = least_cpu(lambda: [admitting.admit(Access(f"{next(users)}")) for _ in range(100)])
+        assert many < 10 * few
+        assert await look("first") == 200
+        await live.stop()
+
+    asyncio.run(main())
+
+
+def test_rights_that_are_none_are_told_each_time_and_not_remembered() -> None:
+    """A program that makes a pattern of a name which somebody chose meets a comma, or an asterisk."""
+
+    async def main() -> None:
+        live = Slosh(authorize=lambda _: Access("ann", read=["users/a,b/**"]))
+        for _ in range(2):
+            with pytest.raises(BadTopic):
+                await ask(live, "GET", "/topics/a?wait=0", Asking())
+        await live.stop()
+
+    asyncio.run(main())
