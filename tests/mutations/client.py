@@ -440,7 +440,7 @@ ROWS: tuple[Row, ...] = (
         "commands/publishing.py",
         "ctx.exit(exit_of_refusal(publisher.error))",
         "ctx.exit(EXIT_REFUSED)",
-        "commands/test_pub.py::test_a_topic_that_cannot_be_is_a_wrong_argument",
+        "commands/test_pub.py::test_lines_become_a_stream_with_an_end",
     ),
     row(
         "settings/sources.py",
