@@ -185,6 +185,18 @@ def test_what_is_passed_over_is_known_to_be_missing_before_anything_follows() ->
     assert group.since == 8000
 
 
+def test_of_a_topic_whose_messages_were_passed_over_before_its_history_began_nothing_is_known() -> None:
+    """A node that was away, of a store whose messages were too old then, said that it knew all since the one before."""
+    hub = make()
+    topic = hub.get("other")
+    hub.mirror(topic, [MESSAGE], hub.loop.now(), 5_000)
+    hub.skip_to(topic, 7)
+    (group,) = hub.begin_history(topic, "").groups()
+    assert group.since == NOT_KNOWN
+    hub.mirror(topic, [MESSAGE], hub.loop.now(), 9_000)
+    assert group.since == 9_000
+
+
 SERIES = 40
 
 

@@ -19,8 +19,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/histories.py",
-        "return kept, walls, topic.latest_wall or NOT_KNOWN",
-        "return kept, walls, topic.latest_wall",
+        "return kept, walls, NOT_KNOWN if topic.fallen == math.inf else topic.latest_wall or NOT_KNOWN",
+        "return kept, walls, NOT_KNOWN if topic.fallen == math.inf else topic.latest_wall",
         "engine/test_snapshot.py::test_a_history_that_is_first_asked_for_afterwards_says_that_older_messages_are_missing",
     ),
     row(

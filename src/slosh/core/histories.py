@@ -11,6 +11,7 @@ The rules of this file:
   the rings hold.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Final
@@ -182,5 +183,5 @@ class Histories:
             return kept, walls, 0
         if arrivals:  # Those that came together with the oldest may have fallen off.
             return kept, walls, arrivals[0].wall + (topic.fallen == topic.oldest)
-        # It may go on as a life whose messages fell off elsewhere.
-        return kept, walls, topic.latest_wall or NOT_KNOWN
+        # Of a life that goes on here after its messages fell off elsewhere it is not known when they arrived.
+        return kept, walls, NOT_KNOWN if topic.fallen == math.inf else topic.latest_wall or NOT_KNOWN
