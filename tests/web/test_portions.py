@@ -13,6 +13,7 @@ import pytest
 
 from slosh.core.portions import STEP, WORK
 from slosh.web.longtext import PORTION
+from slosh.web.readers.stream import Stream
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
 from tests.web.posting import kept
@@ -517,6 +518,22 @@ def test_a_stream_with_a_key_looks_at_each_message_once(make_site: MakeSite) -> 
     reader = EventSource(site, since="earliest", key="k")
     reader.listen()
     assert [each["k"] for each in reader.messages] == list(range(4000))
+
+
+def test_for_a_client_that_takes_nothing_no_values_of_a_key_are_kept(make_site: MakeSite) -> None:
+    """Each of a ring of 20,000 messages kept 2.4 MB, for as long as a client was slow."""
+    site = make_site(queue=16_000)
+    kept(site)
+    for start in (0, 8000):
+        lines = b"\n".join(b'{"k":%d}' % number for number in range(start, start + 8000))
+        assert site.post("/topics/a?batch=ndjson", lines).status == 200
+    client = site.connect().take_nothing().get("/topics/a?since=earliest&key=k&format=ndjson")
+    stream = client.connection._exchange
+    assert isinstance(stream, Stream)
+    assert client.connection.is_stalled
+    assert stream._sift is None
+    client.take()
+    assert [int(found) for found in re.findall(rb'"k":([0-9]+)', client.wire.arrived)] == list(range(16_000))
 
 
 class TestGoing:

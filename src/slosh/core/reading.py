@@ -21,6 +21,8 @@ _TOGETHER: Final = 64
 """Messages that are taken out of a ring at a time, to search them for a key."""
 _LONG: Final = 64
 """Length of the longest value of a key that is remembered itself; of longer ones a digest is."""
+_MANY: Final = 1000
+"""Values of a key; each takes some 120 bytes."""
 _ENDLESS: Final = 1 << 60
 
 
@@ -285,6 +287,10 @@ class Sift:
                     break
         found.end = at
         return True
+
+    def is_large(self) -> bool:
+        """Whether it remembers so many values that a client which takes nothing should not keep it."""
+        return sum(len(found.newest) for found in self._found.values()) > _MANY
 
     def has_all(self, topic: Topic) -> bool:
         """Whether all messages of `topic` were searched."""

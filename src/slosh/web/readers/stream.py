@@ -332,8 +332,9 @@ class Stream(Exchange):
             if made.is_all:
                 break
             written += len(made.data)
-        if self._sift is not None and not subscription.is_behind():
-            self._sift = None
+        sift = self._sift
+        if sift is not None and (not subscription.is_behind() or (not connection.is_writable and sift.is_large())):
+            self._sift = None  # If more is left it is looked at again.
 
     def _make(self, shared: Shared) -> SharedAnswer | None:
         """The next portion, made now unless another stream has made it; None if that takes another turn."""
