@@ -227,6 +227,13 @@ def test_an_alert_of_tls_in_place_of_an_answer_is_told_with_what_to_write() -> N
                 way()
 
 
+@each_of("url", ["https://h", "unix:/run/s.sock"])
+def test_what_is_no_http_where_tls_is_asked_for_or_cannot_be_has_no_other_address(url: str) -> None:
+    """The remedy was the same address, or https:/run/s.sock."""
+    error = httpx2.RemoteProtocolError("illegal request line")
+    assert explain_lasting(url, error) == f"What answers at {url} is no HTTP."
+
+
 def test_a_connection_that_is_closed_without_a_word_may_be_one_of_tls() -> None:
     told = "if TLS is spoken there, write https://127"
     with Speaking(b"") as speaking, Client(speaking.url, timeout=1.0) as client, pytest.raises(Unreachable, match=told):

@@ -19,19 +19,22 @@ AUTHORITYS: Final = "keyUsage=critical,keyCertSign,cRLSign"
 class Authority:
     """Made again in `folder`: an authority, and a server's certificate for localhost and 127.0.0.1.
 
+    Args:
+        names: extensions of that certificate, for other names.
+
     Attributes:
         certificate: the authority's own certificate, which clients have to trust.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: str = SERVERS) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.certificate = folder / "ca.crt"
         self._server = folder / "server.crt"
         self._key = folder / "server.key"
         authority_key = folder / "ca.key"
         request = folder / "server.csr"
-        names = folder / "names"
-        names.write_text(SERVERS)
+        extensions = folder / "names"
+        extensions.write_text(names)
         key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout")
         _openssl(
             "req",
@@ -46,7 +49,7 @@ class Authority:
             self.certificate,
         )
         _openssl("req", *key, self._key, "-subj", "/CN=localhost", "-out", request)
-        signed = ("-CA", self.certificate, "-CAkey", authority_key, "-CAcreateserial", "-extfile", names)
+        signed = ("-CA", self.certificate, "-CAkey", authority_key, "-CAcreateserial", "-extfile", extensions)
         _openssl("x509", "-req", "-in", request, *signed, "-days", "2", "-out", self._server)
 
     @property

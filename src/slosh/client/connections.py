@@ -231,7 +231,8 @@ def explain_lasting(url: str, why: BaseException | None) -> str:
         if isinstance(each, ssl.SSLError) and each.reason in _NO_TLS:
             return f"What answers at {url} does not speak TLS; write {_with_scheme(url, 'http')}."
         if isinstance(each, httpx2.RemoteProtocolError) and _NO_TEXT in str(each):
-            return f"What answers at {url} is no HTTP; if it speaks TLS, write {_with_scheme(url, 'https')}."
+            remedy = f"; if it speaks TLS, write {_with_scheme(url, 'https')}" if url.startswith("http:") else ""
+            return f"What answers at {url} is no HTTP{remedy}."
         if path and isinstance(each, OSError) and (sentence := _explain_socket(path, each)):
             return f"{sentence} Name the socket that `slosh serve --uds` listens on, as unix:/run/slosh.sock."
     return ""

@@ -121,7 +121,8 @@ class Reader:
         for connected in (self._socket, self._poll_socket):
             if connected is not None:
                 with contextlib.suppress(OSError):  # It may have ended by itself.
-                    connected.shutdown(socket.SHUT_RDWR)
+                    # That of SSLSocket would take TLS off it too, and what is read then is no text.
+                    socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
     def _log_away(self, *, notes: bool) -> None:
         """Say once that nothing comes, if no notes do."""
@@ -193,7 +194,7 @@ class Reader:
         except httpx2.SSEError as error:
             watching.too_large(error)
         except (httpx2.TransportError, ValueError) as error:
-            if not watching.place and (sentence := explain_lasting(url, error)):
+            if not (watching.place or self._stop.is_set()) and (sentence := explain_lasting(url, error)):
                 raise Unreachable(sentence) from error
             watching.cut()  # Half an answer is none: it is asked for again.
         finally:
