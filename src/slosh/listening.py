@@ -22,6 +22,9 @@ AT_A_TIME: Final = 2
 """Connections that asyncio's own loop accepts in one turn. Its default is as many as `BACKLOG`, which could take more
 descriptors than there are before the first of these clients is refused. uvloop accepts one in a turn."""
 
+_FREE_FROM: Final = 1024
+"""The lowest port for which a system asks no rights, or fewer."""
+
 _FIRST_HANDED_OVER: Final = 3
 """Number of the first descriptor that systemd hands over (SD_LISTEN_FDS_START in sd_listen_fds(3))."""
 
@@ -67,13 +70,18 @@ def listen(settings: Settings, environ: MutableMapping[str, str] = os.environ) -
 def find_impossible(settings: Settings) -> list[str]:
     """Why `listen` will refuse, as far as that shows without listening, each reason in one sentence.
 
-    A port may be another's by the time that a server starts, or free again, so none is tried.
+    A port may be another's by the time that a server starts, or free again, so only those are tried, and given back at
+    once, that need rights.
     """
     wrong: list[str] = []
     for name, path in (("uds", settings.uds), ("takeover", settings.takeover)):
         with _noting(wrong):
             if path:
                 check_path(path, name)
+    if settings.fd >= 0:
+        # A service manager opens it for the server; a program that only looks may have none.
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(settings.fd)) as given, _noting(wrong):
+            check_protected([given], settings)
     if settings.uds or settings.fd >= 0:
         return wrong
     reached: dict[str, None] = {}
@@ -98,7 +106,7 @@ def _find_reached(host: str, port: int) -> list[str]:
     """Those of a host's addresses that other machines reach, as `describe` writes them.
 
     Raises:
-        CannotListen: one of them is not this machine's.
+        CannotListen: one of them is not this machine's, or this user may not listen on the port.
     """
     reached = []
     for family, kind, protocol, _, address in _look_up(host, 0):
@@ -109,9 +117,27 @@ def _find_reached(host: str, port: int) -> list[str]:
                 probe.bind(address)
                 if not _is_local(probe):
                     reached.append(_write_url(str(address[0]), port))
+            if 0 < port < _FREE_FROM:
+                _see_that_it_may_be_had(family, (address[0], port, *address[2:]))
         except OSError as error:
             raise CannotListen(_explain(host, port, error)) from None
     return reached
+
+
+def _see_that_it_may_be_had(family: int, address: tuple[Any, ...]) -> None:
+    """See that this user may listen at an address, also if somebody does already.
+
+    Raises:
+        PermissionError: it may not.
+    """
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except PermissionError:
+            raise
+        except OSError:
+            return
 
 
 def adopt(sockets: list[socket.socket], settings: Settings) -> None:

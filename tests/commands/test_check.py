@@ -1,9 +1,11 @@
 """`slosh check`: every mistake at once, with nothing started."""
 
+import errno
 import re
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -144,6 +146,34 @@ def test_what_serve_refuses_by_its_settings_check_refuses_with_the_same_sentence
     for word in ("--open", "--config=rules.toml"):
         assert check("--host=0.0.0.0", word).exit_code == 0, word
     assert {each.name for each in folder.iterdir()} == {"file", "rules.toml", "clients.toml"}
+
+
+def test_a_port_that_this_user_may_not_have_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It said that all was well of port 80, which serve was refused. One that somebody listens on may be free later."""
+    bind = socket.socket.bind
+
+    def bind_as_no_root(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and 0 < address[1] < 1024:
+            raise OSError(errno.EACCES if address[1] == 80 else errno.EADDRINUSE, "no")
+        bind(self, address)
+
+    monkeypatch.setattr(socket.socket, "bind", bind_as_no_root)
+    done = check("--port=80")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 to mend."), done.output
+    assert "127.0.0.1:80 may not be listened on by this user. Ports below 1024 need rights" in done.output
+    assert check("--port=443").exit_code == check("--port=8080").exit_code == 0
+    assert not list(folder.iterdir())
+
+
+def test_a_socket_that_was_opened_for_the_server_needs_rules_too() -> None:
+    for host, code in (("0.0.0.0", 2), ("127.0.0.1", 0)):
+        with socket.create_server((host, 0)) as given:
+            done = check(f"--fd={given.fileno()}")
+            assert done.exit_code == code, done.output
+            assert ("other machines reach this server" in done.output) == bool(code)
+            assert check(f"--fd={given.fileno()}", "--open").exit_code == 0
+            assert given.getsockname()  # which is as it was
+    assert check("--fd=99").exit_code == 0  # it may be opened by the time that a server starts
 
 
 def test_the_limit_on_open_files_is_told_as_serve_tells_it(folder: Path) -> None:

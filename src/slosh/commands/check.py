@@ -33,7 +33,7 @@ def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keywor
     """Check slosh.toml, the environment and these options, as `slosh serve` reads them, and start nothing.
 
     Prints every mistake, and exits with 2 if there is one. Files that the settings name (certificates, keys, tokens)
-    are read; no port is opened, and no store is asked.
+    are read; no port is listened on, and no store is asked.
     """
     mistakes = find_mistakes(said, config=config)
     loaded = None if mistakes else load(said, config=config)
