@@ -152,6 +152,7 @@ $(VENV)/.python:
 	 { echo "slosh needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
+	@echo "installing what builds slosh"
 	@$(PIP) install 'hatchling>=1.26' 'setuptools>=70.1' # some of what the tests need comes as source
 	@touch $@
 
@@ -177,7 +178,7 @@ $(VENV)/.npm: $(VENV)/.python tests/e2e/clients/package.json
 	 npm install --prefix $(VENV)/npm --no-audit --no-fund --no-package-lock --loglevel=error >/dev/null && touch $@
 
 $(VENV)/.installed: $(VENV)/.python pyproject.toml $(SOURCES)
-	@echo "installing slosh into $(VENV)"
+	@echo "installing slosh into $(VENV)$(if $(wildcard $@),, with the libraries that it needs: once, in half a minute or so)"
 	@$(PIP) install --no-build-isolation .
 	@touch $@
 
