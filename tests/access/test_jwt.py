@@ -65,6 +65,26 @@ def test_none_and_unknown_algorithms_are_refused(name: object) -> None:
             check(token)
 
 
+@pytest.mark.parametrize("algorithm", PRIVATE)
+def test_a_token_has_one_spelling(algorithm: str) -> None:
+    """Nothing signs the signature's own text: with many of them one token would be many, each with its own grant."""
+    token = sign(algorithm)
+    signed, _, signature = token.rpartition(".")
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = letters[letters.index(signature[-1]) ^ 1]  # a bit that stands for nothing
+    others = [
+        signature + "=",
+        signature + "==",
+        signature + "====",
+        signature[:-1] + last,
+        f"{signature[:9]}~~~~{signature[9:]}",
+    ]
+    for other in others:
+        with pytest.raises(BadToken):
+            check(f"{signed}.{other}")
+    assert check(token).rights.may_read("mine/a")
+
+
 def test_a_public_key_is_never_taken_for_a_secret() -> None:
     """Key confusion: an attacker signs HS256 with the public key that the server checks RS256 with."""
     for key in (RSA, EC, ED):

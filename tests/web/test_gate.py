@@ -1,5 +1,6 @@
 """What one may not read one does not learn of, and what one was allowed ends when it is not allowed any more."""
 
+import base64
 import json
 import re
 import time
@@ -486,6 +487,23 @@ def test_rates_count_for_the_address_and_for_the_token(make_site: MakeSite) -> N
     assert get("192.0.2.3").status == 200
     site.advance(1)
     assert get("192.0.2.1").status == 200
+
+
+def test_a_jwt_counts_once_whichever_of_its_signatures_it_has(make_site: MakeSite, tmp_path: Path) -> None:
+    """Of a signature of ES256 everybody can make a second one, (r, n - s), that holds as well."""
+    write_jwks(tmp_path / "keys", jwk("ES256"))
+    rules = parse_access({"jwt": {"jwks_file": "keys"}}, tmp_path)
+    site = with_clock(make_site(access=rules, request_rate=2, rate_burst=1))
+    signed, _, signature = sign("ES256", exp=NOW + 60).rpartition(".")
+    plain = base64.urlsafe_b64decode(signature + "==")
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256, FIPS 186-4 §D.1.2.3
+    second = plain[:32] + (order - int.from_bytes(plain[32:])).to_bytes(32)
+    both = [f"{signed}.{base64.urlsafe_b64encode(each).rstrip(b'=').decode()}" for each in (plain, second)]
+    told = [
+        site.connect((f"192.0.2.{at}", 1)).get("/topics/mine/a?wait=0", **bearer(token)).next().status
+        for at, token in enumerate([*both, both[0]])
+    ]
+    assert told == [200, 200, 429]
 
 
 def test_a_refusal_names_the_token_in_the_log_and_never_tells_it(

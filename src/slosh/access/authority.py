@@ -129,7 +129,7 @@ class Authority:
         if not is_token(token):
             raise BadToken("A token has the characters A-Z a-z 0-9 . _ ~ + / - (RFC 6750 §2.1).")
         self.refresh(now)
-        digest = blake2b(token.encode("ascii"), digest_size=20).digest()
+        digest = _digest(token)
         grant = self._young.get(digest) or self._old.get(digest)
         if grant is None:
             grant = self._find(token, digest.hex(), now)
@@ -186,6 +186,11 @@ class Authority:
             keys = self._keys if rules.jwt.secret is None else (*self._keys, rules.jwt.secret)
             claims = verify(token, rules.jwt, keys, now, self._skew)
             rights, expires, name = claims.rights, claims.expires, claims.name
+            key = _digest(token.rpartition(".")[0]).hex()  # Some algorithms have several signatures for one text.
         else:
             raise BadToken(_UNKNOWN)
         return Grant(name, rights.joined(rules.public), expires=expires, key=key, generation=self.generation)
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("ascii"), digest_size=20).digest()

@@ -4,11 +4,13 @@ The rules of this file:
 
 * The head of a token chooses among our keys and nothing else: no key, address or certificate that stands
   in it is looked at, and each key has the one algorithm that it is for (RFC 8725 §3.1). So `none` has no key.
+* A token has one spelling (RFC 7515 §2, RFC 4648 §3.5). With others its holder could fill the memory of grants.
 * Time is an argument. The library checks the signature, `aud` and `iss`; the times are checked here.
 * A token without `exp` is refused: it could never be taken back but with its key.
 """
 
 import math
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +99,7 @@ def verify(token: str, rules: JwtRules, keys: Sequence[Key], now: float, skew: f
     import jwt  # noqa: PLC0415 - an extra that not everybody has
 
     try:
+        _check_spelling(token.rpartition(".")[2])
         head = jwt.get_unverified_header(token)
         key = _choose(head, rules, keys)
         claims = jwt.decode(
@@ -121,6 +124,13 @@ def verify(token: str, rules: JwtRules, keys: Sequence[Key], now: float, skew: f
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadToken("It is no JWT that is signed with a key of this server.") from None
     return _read_claims(claims, now, skew)
+
+
+def _check_spelling(signature: str) -> None:
+    """See that a signature, which nothing signs itself, is spelled as it was issued. The library passes over some."""
+    signed = urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+    if urlsafe_b64encode(signed).rstrip(b"=") != signature.encode("ascii"):
+        raise BadToken("Its signature is not written in base64url without padding.")
 
 
 def _choose(head: dict[str, Any], rules: JwtRules, keys: Sequence[Key]) -> Key:
