@@ -23,6 +23,7 @@ import pytest
 
 from benchmarks.restarts import Load, measure
 from slosh.engine import snapshot
+from slosh.errors import CannotListen
 from slosh.server import Server
 from slosh.settings import Settings
 from slosh.startup import loop_factory
@@ -493,6 +494,34 @@ except OSError:  # It may be closed before anything was sent, or with that unrea
             command = (sys.executable, "-c", program, str(talk.path))
             done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
             assert (done.stdout, done.stderr) == ("0\n", "")
+
+    run(work)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to be another user one has to be root")
+def test_nothing_is_taken_over_from_a_program_of_another_user(stack: ExitStack) -> None:
+    """It could hand over sockets and topics of its own making."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    folder.chmod(0o777)
+    program = """
+import os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listens", flush=True)
+sys.stdin.read()
+"""
+    command = (sys.executable, "-c", program, str(folder / "takeover"))
+    other = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+    assert other.stdout is not None
+    assert other.stdin is not None
+    stack.callback(other.stdin.close)
+    assert other.stdout.readline() == b"listens\n"
+
+    async def work() -> None:
+        with pytest.raises(CannotListen, match="another user"):
+            await asyncio.wait_for(find_predecessor(str(folder / "takeover")), PATIENCE)
 
     run(work)
 

@@ -233,6 +233,9 @@ async def find_predecessor(path: str) -> Predecessor | None:
     except OSError as error:
         plain.close()
         raise CannotListen(f"takeover: {path} cannot be connected to: {error.strerror}.") from None
+    if not _is_own(plain):
+        plain.close()
+        raise CannotListen(f"takeover: a program of another user listens at {path}. Choose a folder of your own.")
     channel = Channel(plain)
     try:
         await channel.send(HELLO, msgspec.json.encode(Hello(snapshot.FORMAT)))

@@ -205,6 +205,12 @@ ROWS: tuple[Row, ...] = (
         "test_takeover.py::test_only_programs_of_the_same_user_or_root_are_heard",
     ),
     row(
+        "takeover.py",
+        "if not _is_own(plain):",
+        "if False:",
+        "test_takeover.py::test_nothing_is_taken_over_from_a_program_of_another_user",
+    ),
+    row(
         "engine/snapshot.py",
         "hub.go_on_behind(topic, state.last - len(state.messages), now - state.fallen)",
         "hub.go_on_behind(topic, 0, now - state.fallen)",

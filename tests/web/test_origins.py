@@ -83,6 +83,8 @@ FOREIGN = [
     "slosh.test",
     "file://",
     "://",
+    "capacitor://slosh.test",  # of a program on the client's machine, where slosh.test may be localhost
+    "chrome-extension://slosh.test",
 ]
 
 

@@ -207,5 +207,7 @@ def _is_same(head: Head, origin: str) -> bool:
     if not mark:
         return False  # "null", which is what a page in a sandbox says, wherever it came from
     port = _DEFAULT_PORTS.get(scheme, "")
+    if not port:  # as of capacitor://localhost: a page of a program on the client's machine, which no server has sent
+        return False
     named = [head.first(b"host").lower(), *head.tokens(b"x-forwarded-host")]
     return host in [each.removesuffix(port) for each in named]
