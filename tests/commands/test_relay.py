@@ -1,7 +1,9 @@
 """`slosh relay`: every message arrives once, over restarts of the relay."""
 
 import json
+import os
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +157,44 @@ def test_the_file_says_what_was_carried_last_also_where_nothing_follows(
             until(lambda: state.read_text() if state.exists() else "", lambda text: text == f"{last}\n")
         finally:
             running.kill()
+
+
+def test_a_kill_leaves_one_message_at_most_that_may_come_twice(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    """The file was a second behind, and a restart after 5 minutes, when no key is remembered, doubled that second."""
+    source, target = clients
+    state = tmp_path / "r.place"
+    words = ("relay/killed", f"{target.url}/topics/killed", f"--state={state}", "--since=earliest")
+    source.publish_many("relay/killed", range(100))
+    with source.watch("relay/killed", since="earliest", deadline=PATIENCE) as watch:
+        places = ["", *(next(watch).place for _ in range(100))]
+    environment = clean_environment(SLOSH_URL=source.url)
+    with ProcessGroup([*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=environment) as running:
+        try:
+            until(lambda: len(kept(target, "killed")), lambda count: count > 20)
+        finally:
+            running.kill()
+    stored = len(kept(target, "killed"))
+    assert stored - places.index(state.read_text().strip()) in (0, 1)
+
+
+def test_what_may_come_twice_is_told(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    source, target = clients
+    state, beside = tmp_path / "r.place", tmp_path / "r.place.new"
+    source.publish_many("relay/doubt", range(2))
+    words = ("relay/doubt", f"{target.url}/topics/doubt", f"--state={state}", "--since=earliest", "--count=1")
+    assert "stored twice" not in relay(source, *words).stderr
+    assert not beside.exists()
+    epoch = state.read_text().partition(".")[0]
+    beside.write_text(f"{epoch}.2\n")
+    away = f"http://127.0.0.1:{free_port()}/topics/x"
+    assert "stored twice" not in relay(source, words[0], away, *words[2:], "--timeout=1s").stderr
+    then = time.time() - 7 * 60
+    os.utime(beside, (then, then))
+    for _ in range(2):  # A relay that cannot publish it either makes it no younger.
+        done = relay(source, words[0], away, *words[2:], "--timeout=1s")
+        assert "began to publish a message 7 minutes ago" in done.stderr
+    assert "stored twice" in relay(source, *words).stderr
+    assert (state.read_text(), beside.exists()) == (f"{epoch}.2\n", False)
 
 
 def test_what_comes_after_one_was_killed_that_had_carried_nothing_is_carried(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from slosh.client import Client
-from slosh.commands.relay_place import find_begin, moves_on
+from slosh.commands.relay_place import REMEMBERED, find_begin, moves_on
+from slosh.engine.idempotency import REPLAY_SECONDS
 from tests.e2e.server import Serving
 
 
@@ -49,3 +50,7 @@ def test_a_reader_that_begins_there_gets_the_window(tmp_path: Path) -> None:
         client.publish("w/ä=1", 6)
         client.publish("w/new", 7)
         assert read("w/*", place) == {"w/ä=1": [6], "w/new": [7]}
+
+
+def test_servers_remember_keys_for_as_long_as_a_relay_believes() -> None:
+    assert REMEMBERED == REPLAY_SECONDS

@@ -132,6 +132,12 @@ ROWS: tuple[Row, ...] = (
         "web/readers/test_history.py::test_names_and_values_with_half_a_character_are_told_as_they_were_written",
     ),
     row(
+        "commands/relay_place.py",
+        "if self._file is not None and place != self._next:",
+        "if self._file is not None:",
+        "commands/test_relay.py::test_what_may_come_twice_is_told",
+    ),
+    row(
         "commands/relay.py",
         "if keeps_out(error) or not isinstance(error, Refused):",
         "if not isinstance(error, Refused):",

@@ -7,8 +7,9 @@ The rules of this file:
   reader's place is no part of it: in several topics it hangs on the order in which their messages happened to come.
 * A relay with a file asks for its place before anything comes, so it has one to go on from. Only a `--since` that means
   the same after a restart, `earliest` or a place, needs none.
-* The place in the source moves on only when each target has answered. It is in the file within a second of that, also
-  if nothing more comes: whoever is ended goes on less than a second back, which the targets remember.
+* The place in the source moves on only when each target has answered, and is in the file before the next message is
+  published. So only the message that was under way when a relay was ended can be stored twice: if the next one begins
+  after the targets have forgotten its key, which is told then.
 * A target that refuses this relay (401, 403, 421) has not answered for the message: the relay ends before it, because
   another token gets it across. A message that is refused for itself is left out, and counted.
 """
@@ -31,7 +32,7 @@ from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.items import Item, Note
 from slosh.client.synchronous import Client
 from slosh.commands.progress import Progress, count
-from slosh.commands.relay_place import PlaceFile, find_begin, moves_on
+from slosh.commands.relay_place import REMEMBERED, PlaceFile, find_begin, moves_on
 from slosh.commands.shared import (
     EXIT_ENDED,
     EXIT_REFUSED,
@@ -53,6 +54,10 @@ _SOON: Final = 0.001
 """Seconds that are left at least if a time was given."""
 _REQUEST: Final = 10.0
 """Seconds that one request may take, if more are left."""
+_STATE_HELP: Final = (
+    "Keep the place in FILE, and go on there after a restart. The message that was under way may be stored twice if "
+    "the restart comes more than 5 minutes later; no other is."
+)
 
 
 class RelayCommand(ClientCommand):
@@ -136,7 +141,7 @@ def can_meet(one: str, other: str) -> bool:
 @click.argument("source", metavar="FROM")
 @click.argument("targets", nargs=-1, required=True, metavar="TO...")
 @click.option("--since", metavar="TIME|PLACE", help="Start with what is not older than this (10m), or earliest.")
-@click.option("--state", type=FILE, help="Keep the place in FILE, and go on there after a restart.")
+@click.option("--state", type=FILE, help=_STATE_HELP)
 @click.option("--open", "opens", is_flag=True, help="Make each target active first, so that nobody need watch it yet.")
 @click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
@@ -163,6 +168,11 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     for target in to:
         _check_target(from_, target)
     kept = PlaceFile(state)
+    if kept.doubtful is not None and kept.doubtful > REMEMBERED:
+        tell(
+            f"the relay before this one began to publish a message {count(int(kept.doubtful / 60), 'minute')} ago, and "
+            "noted no answer. A server knows a message again for 5 minutes, so it may be stored twice; no other is."
+        )
     options: WatchOptions = {}
     if start := kept.place or since:
         options["since"] = start
@@ -179,13 +189,13 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
         if timeout is not None:
             options["deadline"] = _find_left(until)
         watch = stack.enter_context(clients[from_.url].watch(from_.topic, notes=True, **options))
-        stack.callback(kept.write)
         stack.callback(_tell, tally)
         stack.callback(teller.tell_missed)
         for each in watch:
             teller(each)
             if isinstance(each, Note) or not is_read(each):
                 continue
+            kept.begin(each.place)
             is_late = not all(
                 _carry(clients[target.url], from_.url, each, target, tally, until, opened) for target in to
             )

@@ -2,10 +2,12 @@
 
 A window (`10m`, `-5`, `now`) is another one each time that it is asked for, a place is not. So a relay with a file asks
 for the place in front of its window before anything else, and goes on from there.
+
+The place behind a message is written to a file beside the place's own before the message is published, and the file
+becomes the place's own once every target has answered. So a relay that is killed leaves one message at most of which
+the next does not know whether it is stored, and the file beside tells that there is one, and since when.
 """
 
-import contextlib
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +17,8 @@ from slosh.client.errors import BadUse
 from slosh.commands.shared import writing
 from slosh.core.cursor import parse_cursor, unspell
 
-_INTERVAL: Final = 1.0
-"""Seconds between two writes of the place."""
+REMEMBERED: Final = 300.0
+"""Seconds for which a server knows a message again that is published under the same key."""
 _LONGEST: Final = 16 * 1024
 """Characters of the longest place: a server tells none that is longer than what it takes in one line."""
 
@@ -76,17 +78,20 @@ class PlaceFile:
     Args:
         file: its path; None if nothing is kept.
 
+    Attributes:
+        place: behind the last message for which every target has answered; empty if there is none.
+        doubtful: seconds since a message was published for which the relay before this one got no answer, so it may be
+            stored; None if there is none.
+
     Raises:
         BadUse: the file cannot be read, or not be written.
     """
 
     def __init__(self, file: str | None) -> None:
         self._file = Path(file) if file is not None else None
-        self._next = 0.0
-        self._written = ""
-        self._lock = threading.Lock()  # held while it is written
-        self._later: threading.Timer | None = None  # writes it once nothing more comes
+        self._next = ""  # the place in the file beside
         self.place = ""
+        self.doubtful: float | None = None
         if self._file is not None:
             try:
                 self.place = self._file.read_text(encoding="utf-8").strip()
@@ -98,48 +103,49 @@ class PlaceFile:
             if not _may_be_place(self.place):
                 raise BadUse(f"{file} holds no place of a relay. Name a file that is not there yet.")
             try:
-                beside = self._beside(self._file)
-                if beside.exists() and not _may_be_place(beside.read_text(encoding="utf-8", errors="replace").strip()):
-                    raise BadUse(f"{beside} is there, and no relay has written it. Name another file for the place.")
-                self._write(self._file)  # before the first message is carried
+                self._look_beside(self._file)
             except OSError as error:
                 raise BadUse(f"{file} cannot be written: {error.strerror}.") from None
 
+    def begin(self, place: str) -> None:
+        """The message in front of this place is about to be published. Call `note` once every target has answered."""
+        # One that is published again is as old as it was.
+        if self._file is not None and place != self._next:
+            with writing(str(self._file)):
+                self._write(self._file, place)
+
     def note(self, place: str) -> None:
-        """This place is reached; it is written once a second, and a second later if none follows."""
-        with self._lock:
-            self.place = place
-            left = self._next - time.monotonic()
-            if self._file is not None and left > 0 and self._later is None:
-                self._later = threading.Timer(left, self._write_later)
-                self._later.daemon = True
-                self._later.start()
-        if left <= 0:
-            self._next = time.monotonic() + _INTERVAL
-            self.write()
+        """This place is reached."""
+        self.begin(place)
+        self.place, self._next = place, ""
+        if self._file is not None:
+            with writing(str(self._file)):
+                self._beside(self._file).replace(self._file)
 
-    def write(self) -> None:
-        """Write the place, if it is another one."""
-        with self._lock:
-            if self._file is not None and self.place != self._written:
-                with writing(str(self._file)):
-                    self._write(self._file)
+    def _look_beside(self, file: Path) -> None:
+        """Find what the relay before this one left, and whether the file can be written, before a message is carried.
 
-    def _write_later(self) -> None:
-        """Write the place from another thread. The next `write` tells why it cannot be written, if it cannot."""
-        with self._lock:
-            self._later = None
-            if self._file is not None and self.place != self._written:
-                with contextlib.suppress(OSError):
-                    self._write(self._file)
+        Raises:
+            BadUse: a file stands beside that no relay has written.
+            OSError: it cannot be written.
+        """
+        beside = self._beside(file)
+        left = beside.read_text(encoding="utf-8", errors="replace").strip() if beside.exists() else ""
+        if not _may_be_place(left):
+            raise BadUse(f"{beside} is there, and no relay has written it. Name another file for the place.")
+        if left and left != self.place:
+            self._next = left
+            self.doubtful = max(0.0, time.time() - beside.stat().st_mtime)
+            return
+        self._write(file, self.place)
+        self._next = ""
+        beside.replace(file)
 
     @staticmethod
     def _beside(file: Path) -> Path:
         return file.with_name(f"{file.name}.new")
 
-    def _write(self, file: Path) -> None:
-        """Write the place: beside the file first, so that the file always holds a whole one."""
-        beside = self._beside(file)
-        beside.write_text(f"{self.place}\n", encoding="utf-8")
-        beside.replace(file)
-        self._written = self.place
+    def _write(self, file: Path, place: str) -> None:
+        """Write a place beside the file, which so always holds a whole one."""
+        self._beside(file).write_text(f"{place}\n", encoding="utf-8")
+        self._next = place
