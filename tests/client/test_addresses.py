@@ -108,6 +108,7 @@ def test_what_is_no_topic_is_told_at_once(topic: Any) -> None:
         ("unix:/run/s.sock/topics/a%20b/**", "name (a b/**);", "--url unix:/run/s.sock,"),
         ("http://h/kitchen", "name, such as kitchen;", f"--url, such as {DEFAULT_URL},"),
         ("http://h/topics/a%0ab", "name, such as kitchen;", "--url http://h,"),
+        ("http://h/topics/%ff", "name, such as kitchen;", f"--url, such as {DEFAULT_URL},"),
         ("ws://h/topics/" + "x" * 5000, "name, such as kitchen;", f"--url, such as {DEFAULT_URL},"),
     ],
 )

@@ -21,7 +21,7 @@ from slosh.commands.sub import _clock
 from tests.client.scripted import Scripted
 from tests.commands.terminal import Terminal
 from tests.e2e.server import Serving, until
-from tests.running import PATIENCE, SLOSH, Running, clean_environment
+from tests.running import PATIENCE, SLOSH, Running, clean_environment, lives
 
 
 @pytest.fixture(scope="module")
@@ -273,3 +273,17 @@ def test_a_signal_ends_all_that_runs_for_a_message(client: Client, tmp_path: Pat
         for each in left:
             each.kill()
         assert not left
+
+
+def test_the_time_bounds_the_command_of_a_message_too(client: Client, tmp_path: Path) -> None:
+    """It was waited for as long as it took, which may be for ever."""
+    client.publish("sub/slow", 1)
+    file = tmp_path / "process"
+    done = sub(client, "sub/slow", "--since=earliest", "--timeout=3s", f"--exec=echo $$ > {file}; sleep 600")
+    assert (done.returncode, done.stderr) == (
+        EXIT_TIMED_OUT,
+        "slosh: the command was ended, because the time ran out\nslosh: the command failed for 1 of 1 message\n",
+    )
+    assert not lives(int(file.read_text()))
+    quick = sub(client, "sub/slow", "--since=earliest", f"--timeout={PATIENCE}s", "--count=1", "--exec=cat")
+    assert (quick.returncode, quick.stdout) == (0, "1\n")

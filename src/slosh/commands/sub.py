@@ -86,7 +86,7 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     A line is the message's JSON; if several topics are read, or on a terminal with --times, their name or the time
     stands before it. Losses are told on standard error. After a cut it goes on where it was, so no message
     comes twice. If the command of --exec fails for a message, that is told, the next one is read, and the exit code
-    is 1 at the end.
+    is 1 at the end. One that runs when --timeout is over is ended.
     """
     given_options = {
         "since": since,
@@ -101,6 +101,8 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
     show = _Printer(several=several and not raw, times=times and not raw, envelope=envelope)
     with open_client(url) as client, client.watch(*topics, notes=True, **options) as watch:
         given = failed = 0
+        until = None if timeout is None else time.monotonic() + timeout
+        is_late = False
         teller = Teller(client.where, " ".join(topics))
         ctx.call_on_close(teller.tell_missed)
         with ending_unread(watch.close):  # Behind it what ended was the topic or the time, and not the pipe.
@@ -109,16 +111,18 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
                 if isinstance(each, Note) or not is_read(each):
                     continue
                 if command is not None:
-                    failed += not _run(command, each)
+                    ended_well = _run(command, each, until)
+                    is_late = ended_well is None
+                    failed += not ended_well
                 else:
                     show(each)
                 given += 1
-                if given == count:
+                if given == count or is_late:
                     break
             if failed:
                 tell(f"the command failed for {failed:,} of {given:,} {'message' if given == 1 else 'messages'}")
-        if given != count:
-            if watch.timed_out:
+        if given != count or is_late:
+            if watch.timed_out or is_late:
                 ctx.exit(EXIT_TIMED_OUT)
             if count is not None:
                 tell(f"the end came after {given} of {count} {'message' if count == 1 else 'messages'}")
@@ -164,15 +168,26 @@ def _clock(seconds: float | None) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(milliseconds // 1000)) + f".{milliseconds % 1000:03d}"
 
 
-def _run(command: str, item: Item) -> bool:
-    """Run `command` with a message as its standard input. Gives whether it ended well; if not, that is told."""
+def _run(command: str, item: Item, until: float | None) -> bool | None:
+    """Run `command` with a message as its standard input.
+
+    Args:
+        until: when it is ended, if it has not ended by itself, on the monotonic clock.
+
+    Returns:
+        Whether it ended well; None if it was ended. If it did not end well that is told.
+    """
     # In a session of its own, so that all that it started ends with this command, also by a signal for this one alone.
     process = subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - the user's own command
     try:
-        process.communicate(item.raw.encode() + b"\n")
-    except BaseException:
+        left = None if until is None else max(0.0, until - time.monotonic())
+        process.communicate(item.raw.encode() + b"\n", timeout=left)
+    except BaseException as error:
         end_group(process)
-        raise
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        tell("the command was ended, because the time ran out")
+        return None
     if process.returncode:
         tell(f"the command ended with {process.returncode}")
     return not process.returncode
