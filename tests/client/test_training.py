@@ -49,6 +49,27 @@ def test_a_second_run_under_the_name_of_one_that_has_ended_is_warned(
     assert not caplog.messages
 
 
+@pytest.mark.slosh(unwatched="keep", max_message=10)
+def test_another_name_is_no_remedy_for_another_refusal(slosh: TestingServer) -> None:
+    training = run("large", client=slosh.client)
+    training.log(text="x" * 100)
+    assert training.publisher.flush(60.0)
+    with pytest.warns(RuntimeWarning, match="max_message") as warned:
+        training.finish()
+    assert "name of its own" not in str(warned[0].message)
+
+
+@each_of("counted", ["sent", "unwatched", "refused"])
+def test_where_the_server_answered_what_was_dropped_may_be_the_config_or_a_step(counted: str) -> None:
+    with Client("http://127.0.0.1:1", timeout=0.2) as client:
+        training = run("away", config={"lr": 0.01}, client=client)
+        training.publisher._timeout = 0.0
+        assert training._describe(2) == "The config and 1 step of runs/away were"
+        setattr(training.publisher, counted, 1)
+        assert training._describe(2) == "2 messages of runs/away were"
+        training.publisher.close()
+
+
 def test_a_run_without_a_name_has_that_of_its_time(slosh: TestingServer) -> None:
     training = run(client=slosh.client)
     assert re.fullmatch(r"runs/\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", training.topic)

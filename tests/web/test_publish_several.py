@@ -109,12 +109,26 @@ def test_what_stands_beside_the_message_of_a_line_has_a_bound(site: Site) -> Non
     assert site.post("/topics", line(4096)).status == 200
     refused = site.post("/topics", line(4097))
     assert (refused.status, refused.code, refused.json["limit"]) == (413, "too_large", 4096)
+    assert refused.json["detail"] == "Line 1 has 4097 bytes beside its message, and may have 4096."
     assert kept_in(site, "a") == [1]
 
 
 def test_a_batch_too_long_is_refused(make_site: MakeSite) -> None:
     site = make_site(max_batch=2)
-    assert publish(site, ("a", 1), ("a", 2), ("a", 3)).code == "too_large"
+    refused = publish(site, ("a", 1), ("a", 2), ("a", 3))
+    assert refused.code == "too_large"
+    assert refused.json["detail"] == "A batch has at most 2 lines (max_batch), and this one has 3."
+
+
+def test_a_line_that_is_too_large_is_told_with_its_size(make_site: MakeSite) -> None:
+    site = make_site(max_message=10, max_body=65536)
+    kept(site)
+    message = publish(site, ("a", 1), ("a", 12345678901))
+    assert message.json["detail"] == "Line 2 has a message of 11 bytes, and it may have 10 (max_message)."
+    line = site.post("/topics", b'{"topic":"a","message":%b}\n' % (b"1" * 5000))
+    assert line.json["detail"] == "Line 1 has 5024 bytes, and may have 4106 (max_message, and 4096)."
+    batch = site.post("/topics/a?batch=ndjson", b"1\n12345678901\n")
+    assert batch.json["detail"] == "Line 2 has 11 bytes, and a message may have 10 (max_message)."
 
 
 def test_what_has_ended_is_refused_and_the_others_are_taken(site: Site) -> None:
