@@ -85,6 +85,16 @@ def test_the_unit_file_is_hardened() -> None:
     assert done.returncode == 0, done.stdout[-600:] + done.stderr
 
 
+def test_the_unit_says_nothing_that_an_older_systemd_does_not_know() -> None:
+    """Debian 12 has 252, which ignores `Type=notify-reload`; then no reload is possible, and READY is not waited for."""
+    settings = [line for line in UNIT.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    assert {"Type=notify", "ExecReload=/bin/kill -HUP $MAINPID"} <= set(settings)
+    command = [need("systemd-analyze"), "verify", "--man=no", str(UNIT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    told = [line for line in done.stderr.splitlines() if "/ops/slosh.service" in line]
+    assert told == [], "only that its program is not installed here"
+
+
 def test_the_socket_unit_is_sound_and_outlives_a_restart_of_the_service() -> None:
     """With PartOf= or BindsTo= a restart of the service would close the socket, and refuse clients."""
     text = (UNIT.parent / "slosh.socket").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """Tell systemd how this process is doing (sd_notify(3)): a datagram to the socket that NOTIFY_SOCKET names.
 
-Under `Type=notify-reload` a unit counts as started when the server can be asked, and as reloaded when it has taken its
-settings. With `WatchdogSec=` a server whose event loop stands still is restarted. Elsewhere all this does nothing.
+Under `Type=notify` a unit counts as started when the server can be asked, and as reloading until it has taken its
+settings; under `Type=notify-reload` a reload is over then. With `WatchdogSec=` a server whose event loop stands still is restarted. Elsewhere all this does nothing.
 """
 
 import asyncio
