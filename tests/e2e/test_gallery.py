@@ -44,6 +44,14 @@ def test_each_example_has_a_readme_a_row_and_a_card(url: str, new_page: Open) ->
     cards = page.locator("main a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
     with_page = {folder for folder in folders if (EXAMPLES / folder / "index.html").is_file()}
     assert {card.rstrip("/") for card in cards} == with_page
+    for card in with_page - {"chat"}:  # which needs no program
+        command = page.locator(f"main a[href='{card}/'] code").inner_text()
+        file = re.match(r"python examples/(\S+)", command)
+        readme = (EXAMPLES / card / "README.md").read_text("utf-8")
+        assert file[1].startswith(f"{card}/") and (EXAMPLES / file[1]).is_file() if file else "slosh pub" in command
+        assert (file[1].partition("/")[2] if file else "slosh pub log/") in readme
+    without = folders - with_page
+    assert set(page.locator("body > p code").all_inner_texts()) >= without, "and those that have no page"
     widths = page.locator("main img").evaluate_all(
         "async (all) => (await Promise.all(all.map((each) => each.decode())), all.map((each) => each.naturalWidth))"
     )
