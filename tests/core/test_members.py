@@ -242,3 +242,11 @@ def test_a_message_that_can_have_no_such_name_costs_a_look() -> None:
     assert without.spent <= 4 * len(members)
     assert dotted.find(b'{%b,"q.r":2}' % members) == b"2"
     assert dotted.spent >= 12 * len(members)
+
+
+def test_each_name_that_a_small_message_has_not_counts() -> None:
+    """16 of them took ten times as long as one and counted twice, so a turn was over too late."""
+    one, many = Finder(("x",)), Finder(tuple(f"name{number}" for number in range(16)))
+    for finder in (one, many):
+        assert finder.find(b'{"t":21.5}') is None
+    assert many.spent >= 5 * one.spent

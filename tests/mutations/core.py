@@ -295,8 +295,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/members.py",
-        'escape = b"\\\\" if any(map(_escaped.search, path)) else b"\\\\u"',
-        'escape = b"\\\\u"',
+        'self._escape = b"\\\\" if any(map(_escaped.search, path)) else b"\\\\u"',
+        'self._escape = b"\\\\u"',
         "core/test_members.py::test_a_name_with_dots_is_found_however_it_is_escaped",
     ),
     row(
