@@ -86,7 +86,7 @@ def test_the_unit_file_is_hardened() -> None:
 
 
 def test_the_unit_says_nothing_that_an_older_systemd_does_not_know() -> None:
-    """Debian 12 has 252, which ignores `Type=notify-reload`; then no reload is possible, and READY is not waited for."""
+    """Debian 12 has 252, which ignores `Type=notify-reload`: no reload is possible, READY is not waited for."""
     settings = [line for line in UNIT.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     assert {"Type=notify", "ExecReload=/bin/kill -HUP $MAINPID"} <= set(settings)
     command = [need("systemd-analyze"), "verify", "--man=no", str(UNIT)]

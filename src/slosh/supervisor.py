@@ -1,7 +1,8 @@
 """Tell systemd how this process is doing (sd_notify(3)): a datagram to the socket that NOTIFY_SOCKET names.
 
 Under `Type=notify` a unit counts as started when the server can be asked, and as reloading until it has taken its
-settings; under `Type=notify-reload` a reload is over then. With `WatchdogSec=` a server whose event loop stands still is restarted. Elsewhere all this does nothing.
+settings; under `Type=notify-reload` a reload is over then. With `WatchdogSec=` a server whose event loop stands still
+is restarted. Elsewhere all this does nothing.
 """
 
 import asyncio

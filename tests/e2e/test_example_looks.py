@@ -33,8 +33,8 @@ FED: dict[str, tuple[str, tuple[Any, ...], str]] = {
     "poll/": ("poll/result", ({"votes": {"Tea": 2, "Coffee": 1}},), "votes"),
     "training/": ("runs/a", ({"step": 0, "loss": 2}, {"step": 1, "loss": 1}), "Training runs"),
 }
-#: The page's luminance, and each text whose contrast is too low, with its colours. Backgrounds are put over each other as
-#: the browser does it, from the canvas upwards; opacity lets what is behind shine through.
+#: The page's luminance, and each text whose contrast is too low, with its colours. Backgrounds are put over each other
+#: as the browser does it, from the canvas upwards; opacity lets what is behind shine through.
 LOOK = """(least) => {
   const swatch = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const rgba = (colour) => {
@@ -44,9 +44,11 @@ LOOK = """(least) => {
     const [red, green, blue, alpha] = swatch.getImageData(0, 0, 1, 1).data;
     return [red, green, blue, alpha / 255];
   };
-  const over = ([red, green, blue, alpha], below) => [red, green, blue].map((value, i) => value * alpha + below[i] * (1 - alpha));
+  const over = ([red, green, blue, alpha], below) =>
+    [red, green, blue].map((value, i) => value * alpha + below[i] * (1 - alpha));
+  const linear = (share) => (share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4);
   const luminance = (colour) => {
-    const [red, green, blue] = colour.map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+    const [red, green, blue] = colour.map((value) => linear(value / 255));
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
   };
   const contrast = (one, other) => {
@@ -58,7 +60,8 @@ LOOK = """(least) => {
   const canvas = rgba(getComputedStyle(probe).backgroundColor);
   probe.remove();
   const parentOf = (each) => each.assignedSlot ?? each.parentElement ?? each.getRootNode().host;
-  const backdrop = (each) => (each ? over(rgba(getComputedStyle(each).backgroundColor), backdrop(parentOf(each))) : canvas);
+  const backdrop = (each) =>
+    each ? over(rgba(getComputedStyle(each).backgroundColor), backdrop(parentOf(each))) : canvas;
   const opacity = (each) => (each ? Number(getComputedStyle(each).opacity) * opacity(parentOf(each)) : 1);
   const found = [];
   const check = (each, text, colour) => {
@@ -67,23 +70,26 @@ LOOK = """(least) => {
     const ratio = contrast(over([red, green, blue, alpha * opacity(each)], behind), behind);
     if (ratio < least) found.push(`${text}: ${colour} on ${behind.map(Math.round)} is ${ratio.toFixed(2)}`);
   };
-  let texts = 0;
+  let count = 0;
   const look = (root) => {
     for (const each of root.querySelectorAll("*")) {
       if (each.shadowRoot) look(each.shadowRoot);
-      if (!each.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || each.closest("svg, :disabled")) continue;
-      const own = [...each.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map(({ data }) => data.trim()).join("");
+      const isSeen = each.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+      if (!isSeen || each.closest("svg, :disabled")) continue;
+      const texts = [...each.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+      const own = texts.map(({ data }) => data.trim()).join("");
       const text = own || each.value || each.placeholder;
       if (typeof text !== "string" || !text || !each.getClientRects().length) continue;
-      texts++;
+      count++;
       check(each, text.slice(0, 40), getComputedStyle(each, own || each.value ? null : "::placeholder").color);
     }
   };
   look(document.body);
-  return { page: luminance(backdrop(document.body)), texts, found };
+  return { page: luminance(backdrop(document.body)), texts: count, found };
 }"""
 TEXT = """(text) => {
-  const all = (root) => [root.textContent, ...[...root.querySelectorAll("*")].filter((each) => each.shadowRoot).map((each) => all(each.shadowRoot))].join();
+  const roots = (root) => [...root.querySelectorAll("*")].map((each) => each.shadowRoot).filter(Boolean);
+  const all = (root) => [root.textContent, ...roots(root).map(all)].join();
   return all(document.body).includes(text);
 }"""
 

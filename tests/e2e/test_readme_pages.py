@@ -1,4 +1,4 @@
-"""The pages of the README, as they stand there, in a browser: they show messages, losses, and that a topic started again."""
+"""The pages of the README, as they stand there, in a browser: messages, losses, and that a topic started again."""
 
 import re
 import signal
