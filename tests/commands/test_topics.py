@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from slosh.access.tokens import hash_token
 from slosh.cli import main
 from slosh.client import Client
+from tests.commands.terminal import Terminal
 from tests.e2e.server import Serving
+from tests.running import PATIENCE
 
 
 def test_the_active_topics_are_listed(
@@ -30,6 +33,28 @@ def test_the_active_topics_are_listed(
     assert second.split()[:3] == ["kitchen", "0", "1"]
     assert len({len(line) for line in (head, first, second)}) == 1
     assert [json.loads(line)["name"] for line in lines.output.splitlines()] == ["a much longer name/\u202e", "kitchen"]
+
+
+def test_a_list_that_may_be_longer_for_a_token_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looked empty, as if nothing were active."""
+    monkeypatch.delenv("SLOSH_TOKEN", raising=False)
+    (tmp_path / "slosh.toml").write_text(
+        "unwatched = 'keep'\n[access]\npublic = {read = ['open/**']}\n"
+        f"[[access.tokens]]\nname = 'all'\nsha256 = '{hash_token('t' * 40).hex()}'\nread = ['**']\npublish = ['**']\n"
+    )
+    with Serving(tmp_path) as serving, Client(serving.url, token="t" * 40) as client:
+        monkeypatch.setenv("SLOSH_URL", serving.url)
+        client.publish("secret", 1)
+        for command in ("topics", "top"):
+            without = CliRunner().invoke(main, [command])
+            assert (without.exit_code, "SLOSH_TOKEN" in without.stderr) == (0, True), command
+            assert "SLOSH_TOKEN" not in without.stdout
+            allowed = CliRunner().invoke(main, [command], env={"SLOSH_TOKEN": "t" * 40})
+            assert ("secret" in allowed.stdout, allowed.stderr) == (True, ""), command
+        with Terminal("top", "--every=100ms", url=serving.url) as terminal:
+            terminal.until("SLOSH_TOKEN")
+            terminal.press("q")
+            assert terminal.process.wait(PATIENCE) == 0
 
 
 TABLES = """\

@@ -67,6 +67,7 @@ class Client(Closeable, OfOneServer):
         self._http: httpx2.Client | None = None
         self._process = os.getpid()
         self._lock = threading.Lock()
+        self._lists_more = False  # of the last answer: whether a client with a token would be told more
 
     def publish(self, topic: str, value: object, **options: Unpack[PublishOptions]) -> Published:
         """Publish one message.
@@ -249,4 +250,5 @@ class Client(Closeable, OfOneServer):
             answer = make_request(self.connect(), "GET", self.base + target, self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
+        self._lists_more = answer.status_code == 200 and "www-authenticate" in answer.headers
         return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, *members)

@@ -51,6 +51,7 @@ __all__ = [
     "EXIT_UNWATCHED",
     "EXIT_USAGE",
     "FILE",
+    "MORE_TO_LIST",
     "ClientCommand",
     "Failed",
     "Number",
@@ -60,6 +61,7 @@ __all__ = [
     "exit_of_refusal",
     "has_colour",
     "keep_trying",
+    "lists_more",
     "open_client",
     "parse_duration",
     "printable",
@@ -73,6 +75,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Answer = TypeVar("Answer")
 _ARGUMENTS: Final = frozenset({"bad_topic", "bad_query"})
 """Refusals of what stands on the command line, whatever the server's state."""
+MORE_TO_LIST: Final = "this server may list more topics for a token: set SLOSH_TOKEN"
 _PAUSE: Final = 0.5
 """Seconds after a request that has to be made again, besides the client's own tries."""
 
@@ -173,6 +176,11 @@ def keep_trying(ask: Callable[[], Answer], within: float = math.inf) -> Answer:
                 tell(f"{printable(error.detail)} Trying again.")
             is_told = True
             time.sleep(_PAUSE)
+
+
+def lists_more(client: Client) -> bool:
+    """Whether the server says of the list of topics that it has more for a client with a token."""
+    return client._lists_more  # noqa: SLF001 - our own
 
 
 @contextlib.contextmanager

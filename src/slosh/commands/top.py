@@ -13,7 +13,17 @@ from slosh.client.errors import ClientError
 from slosh.client.synchronous import Client
 from slosh.commands.progress import count
 from slosh.commands.screen import QUIT, Screen, need
-from slosh.commands.shared import ClientCommand, has_colour, open_client, parse_duration, printable, url_option
+from slosh.commands.shared import (
+    MORE_TO_LIST,
+    ClientCommand,
+    has_colour,
+    lists_more,
+    open_client,
+    parse_duration,
+    printable,
+    tell,
+    url_option,
+)
 
 Row = dict[str, object]
 
@@ -53,8 +63,11 @@ def top(sort: str, pattern: str | None, every: float, url: str | None) -> None:
     with open_client(url) as client:
         if not sys.stdout.isatty():
             click.echo(view.render(client.topics(), 100, 10**6), nl=False)
+            if lists_more(client):
+                tell(MORE_TO_LIST)
             return
         rows = client.topics()
+        view.note = MORE_TO_LIST if lists_more(client) else ""
     with Screen() as screen, open_client(url, _PATIENCE) as client:
         _watch(client, screen, view, every, rows)
 
@@ -70,6 +83,7 @@ def _watch(client: Client, screen: Screen, view: "View", every: float, rows: Ite
                 screen.draw(view.render(rows, *screen.size, trouble))
         try:
             rows, trouble = client.topics(), ""
+            view.note = MORE_TO_LIST if lists_more(client) else ""
         except ClientError as error:
             if not is_passing(error):
                 raise
@@ -82,12 +96,16 @@ class View:
     Args:
         sort: the column that they are sorted by.
         pattern: shell-like; only topics whose names it fits are shown. None for all.
+
+    Attributes:
+        note: what is said of the topics as a whole, in place of the keys' help; empty for nothing.
     """
 
     def __init__(self, sort: str, pattern: str | None = None) -> None:
         self._sort = sort
         self._turned = False
         self._pattern = pattern
+        self.note = ""
 
     def press(self, key: str) -> bool:
         """A key was pressed. Whether that changes what is shown."""
@@ -151,7 +169,9 @@ class View:
             if len(rows) > room:
                 console.print(Text(f"… and {len(rows) - room:,} more"))
             if height < 10**6:
-                console.print(Text(_HELP, style="dim"), overflow="ellipsis", no_wrap=True)
+                console.print(
+                    Text(self.note or _HELP, style="" if self.note else "dim"), overflow="ellipsis", no_wrap=True
+                )
         return capture.get()
 
 

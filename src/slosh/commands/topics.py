@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from slosh.client.addresses import refuse_address
-from slosh.commands.shared import ClientCommand, open_client, printable, url_option
+from slosh.commands.shared import MORE_TO_LIST, ClientCommand, lists_more, open_client, printable, tell, url_option
 from slosh.commands.teaching import FILE
 from slosh.core.classes import DEFAULT
 from slosh.core.names import check_name
@@ -46,6 +46,8 @@ def topics(as_json: bool, name: str | None, config: str | None, url: str | None)
         return
     with open_client(url, _PATIENCE) as client:
         found = client.topics()
+        if lists_more(client):
+            tell(MORE_TO_LIST)
     if as_json:
         for each in found:
             click.echo(json.dumps(each, ensure_ascii=False))
