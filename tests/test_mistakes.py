@@ -141,6 +141,10 @@ ROWS = {
     "hosts": Mistake(lambda _: Hosts("https://a"), "hosts", "https://a", "Write names without scheme"),
     "origin": Mistake(lambda _: Origins("app.example"), "origins", "app.example", "looks like https://"),
     "origin of no page": Mistake(lambda _: Origins("null"), "origins", "null", "no origin of one page"),
+    "quotes": Mistake(in_toml("max_body = 8MiB"), "max_body", "8MiB", 'max_body = "8MiB"'),
+    "password without quotes": Mistake(
+        in_toml(f"engine = redis://:{SECRET}@h:1/0\nengine = {SECRET}"), "slosh.toml", "", "is not TOML"
+    ),
     "certificate": Mistake(lambda f: make_context(str(f / "c.pem"), "", ""), "tls_cert", "c.pem", "Name one that can"),
     "other key": Mistake(with_other_key, "tls_key", "b.key", "Name the one that does"),
     "locked key": Mistake(with_password, "tls_key", "", "Write it without one"),

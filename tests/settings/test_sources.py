@@ -331,6 +331,18 @@ def test_an_error_does_not_repeat_more_of_a_value_than_one_can_read() -> None:
         ({}, {}, "max-body = 3", "max-body in slosh.toml: is no setting of slosh. Did you mean max_body?"),
         ({}, {}, "[slosh]\nport = 1", "[slosh] in slosh.toml: is no table of slosh."),
         ({}, {}, "port = ", "the settings file slosh.toml is not TOML"),
+        ({}, {}, "port = 1\nlinger = 30s # long", ' Texts, times and sizes stand in quotes: linger = "30s".'),
+        ({}, {}, "host=0.0.0.0", ' Texts, times and sizes stand in quotes: host = "0.0.0.0".'),
+        (
+            {},
+            {},
+            'hosts = ["a", "b"]',
+            "hosts=['a', 'b'] in slosh.toml: is not a text but a list; write one text: \"a b\".",
+        ),
+        ({}, {}, 'host = ["a", "b"]', 'write one text: "a,b".'),
+        ({}, {}, 'linger = ["1s"]', "is not a time; write seconds"),
+        ({}, {}, "hosts = 1", "hosts=1 in slosh.toml: is not a text; write it in quotes."),
+        ({}, {}, "root = 1", "root=1 in slosh.toml: is not a path; write it in quotes."),
         (
             {"max_message": "9m"},
             {"SLOSH_MAX_BODY": "2m"},

@@ -106,7 +106,8 @@ def wrong_value(row: Setting, value: object) -> str:
     """Say what is wrong with a value by itself and what would be right, as half a sentence; empty when it is sound."""
     # bool is an int to Python, but true is no port.
     if isinstance(value, bool) or not isinstance(value, _TYPES[row.kind]):
-        return f"is not {_expected(row)}."
+        is_list = row.kind is Kind.TEXT and isinstance(value, list | tuple)
+        return f"is not {_several(row) if is_list else _expected(row)}."
     if isinstance(value, str):
         return _wrong_text(row, value)
     assert isinstance(value, int | float)  # noqa: S101 - for the type checker; _TYPES said so
@@ -136,11 +137,16 @@ def _wrong_text(row: Setting, value: str) -> str:
     return ""
 
 
+def _several(row: Setting) -> str:
+    """What to write in place of a list."""
+    return "a text but a list; write one text: " + ('"a,b"' if row.name == "host" else '"a b"')
+
+
 def _expected(row: Setting) -> str:
     """What a value of this kind looks like, with an example."""
     return {
-        Kind.TEXT: "a text",
-        Kind.PATH: "a path",
+        Kind.TEXT: "a text; write it in quotes",
+        Kind.PATH: "a path; write it in quotes",
         Kind.CHOICE: "one of " + ", ".join(row.choices),
         Kind.NUMBER: "a whole number",
         Kind.SECONDS: 'a time; write seconds, or a number with ms, s, m, h or d as in "500ms", "30s", "2m"',

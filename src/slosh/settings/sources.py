@@ -66,6 +66,11 @@ _SIZES: Final[Mapping[str, Fraction]] = {
 _AMOUNT: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) ?([A-Za-z]{0,3})", re.ASCII)
 _WHOLE: Final = re.compile(r"-?[0-9]{1,20}(?:_[0-9]{1,20}){0,6}", re.ASCII)
 
+_LINE: Final = re.compile(r"line ([0-9]{1,9})", re.ASCII)
+"""Where a `TOMLDecodeError` says that it is."""
+_UNQUOTED: Final = re.compile(r"\s*(\w{1,40})\s*=\s*([\w./:*-]{1,80})\s*(?:#.*)?", re.ASCII)
+"""A setting with a value that has no quotes. An address with a password is none of these: it has an @."""
+
 
 @dataclass(frozen=True, slots=True)
 class GivenValue:
@@ -301,8 +306,10 @@ def _load_file(config: str | None) -> _File:
     path = Path(config or FILE_NAME)
     if not config and not path.exists():
         return _File(path, {})
+    text = ""
     try:
-        return _File(path, tomllib.loads(_decode(path.read_bytes())))
+        text = _decode(path.read_bytes())
+        return _File(path, tomllib.loads(text))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SettingError(f"the settings file {path} cannot be read: {reason}.") from error
@@ -311,7 +318,18 @@ def _load_file(config: str | None) -> _File:
             f"the settings file {path} is not UTF-8, at byte {error.start}. Save it as UTF-8, which TOML asks for."
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"the settings file {path} is not TOML: {error}.") from None
+        raise SettingError(f"the settings file {path} is not TOML: {error}.{_missing_quotes(text, error)}") from None
+
+
+def _missing_quotes(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """The line of a settings file whose value lacks its quotes, as it has to be; empty if that is not the mistake."""
+    place = _LINE.search(str(error))
+    lines = text.splitlines()
+    found = _UNQUOTED.fullmatch(lines[int(place[1]) - 1]) if place and int(place[1]) <= len(lines) else None
+    row = BY_NAME.get(found[1]) if found else None
+    if found is None or row is None or row.is_secret:
+        return ""
+    return f' Texts, times and sizes stand in quotes: {found[1]} = "{found[2]}".'
 
 
 def _from_file(file: _File) -> Iterator[GivenValue]:
