@@ -320,9 +320,9 @@ class Unauthorized(SloshError):
     code = "unauthorized"
     status = 401
 
-    def __init__(self, why: str = "") -> None:
+    def __init__(self, why: str = "", advice: str = "") -> None:
         challenge = f'{CHALLENGE}, error="invalid_token"' if why else CHALLENGE
-        detail = f"The token does not count. {why}" if why else CREDENTIALS_NEEDED
+        detail = f"The token does not count. {why}" if why else CREDENTIALS_NEEDED + advice
         super().__init__(detail, fields=(("WWW-Authenticate", challenge),))
 
 

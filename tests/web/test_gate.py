@@ -440,6 +440,9 @@ def test_a_token_in_the_query_counts_by_setting_alone(make_site: MakeSite) -> No
         answer = site.get(f"/topics/mine/a?wait=0&access_token={READER}")
         assert answer.status == status
         assert ("Slosh-Ignored" in answer) == (setting == "off")
+        assert ("token_in_query" in answer.body.decode()) == (setting == "off")
+        assert READER not in answer.body.decode()
+        assert "token_in_query" not in site.get("/topics/mine/a?wait=0").body.decode()
 
 
 def test_a_token_reaches_no_log_and_no_answer(make_site: MakeSite, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,6 +10,7 @@ The rules of this file:
 * Another scheme than Bearer is for somebody in front of us, and passed over.
 """
 
+import contextlib
 from typing import Final, NamedTuple
 
 from slosh.errors import BadRequest
@@ -31,16 +32,19 @@ class Credential(NamedTuple):
     Attributes:
         token: its text; empty for none.
         is_sent: whether the client has sent it on purpose. A cookie comes by itself, and an old one is none.
+        is_left: whether the query has one, which the setting leaves aside.
     """
 
     token: str
     is_sent: bool
+    is_left: bool = False
 
     def __repr__(self) -> str:
         return "Credential(…)"
 
 
 NO_CREDENTIAL: Final = Credential("", is_sent=False)
+LEFT_IN_QUERY: Final = Credential("", is_sent=False, is_left=True)
 
 
 def find_bearer(head: Head) -> Credential:
@@ -68,17 +72,16 @@ def find_credential(head: Head, origins: Origins, *, in_query: bool, is_secure: 
     for protocol in list_subprotocols(head):
         if protocol.startswith(_BEARER):
             return Credential(protocol.removeprefix(_BEARER), is_sent=True)
-    if in_query and PARAMETER in head.query:
-        try:
+    token = None
+    if PARAMETER in head.query:
+        with contextlib.suppress(BadRequest):
             token = parse_query(head.query).get(PARAMETER)
-        except BadRequest:
-            token = None
-        if token is not None:
+        if in_query and token is not None:
             return Credential(token, is_sent=True)
     cookie = find_cookie(head.late(b"cookie"), COOKIE)
     if cookie and origins.may_use_session(head, is_secure=is_secure):
         return Credential(cookie, is_sent=False)
-    return NO_CREDENTIAL
+    return NO_CREDENTIAL if token is None else LEFT_IN_QUERY
 
 
 def list_subprotocols(head: Head) -> list[str]:

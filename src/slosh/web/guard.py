@@ -7,7 +7,7 @@ The rules of this file:
 * Each of an action's methods that http1 calls is passed on; one that is forgotten would be answered by the base class.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from slosh.access.jwt import looks_like_jwt
 from slosh.access.rights import Grant
@@ -16,6 +16,8 @@ from slosh.http1.connection import Connection
 from slosh.http1.handler import Action
 from slosh.web.credentials import Credential
 from slosh.web.gate import Gate, GuardedAction, named
+
+_LEFT: Final = " One in the query does not count here, because the setting token_in_query is off."
 
 
 class Guard(GuardedAction):
@@ -162,7 +164,9 @@ class Guard(GuardedAction):
 
     def _refusal(self, grant: Grant) -> SloshError:
         is_public = self._gate.authority is not None and grant is self._gate.authority.public
-        return Unauthorized() if is_public else named(Forbidden(), grant)
+        if not is_public:
+            return named(Forbidden(), grant)
+        return Unauthorized(advice=_LEFT if self._credential.is_left else "")
 
     def _note(self, connection: Connection, grant: Grant) -> None:
         if connection.held_action is self:
