@@ -166,6 +166,19 @@ def test_the_page_alone_makes_no_topic_active(site: Site) -> None:
     assert not len(site.hub)
 
 
+def test_without_its_slash_it_leads_to_the_list_of_topics(site: Site) -> None:
+    """Also behind a proxy that cuts a prefix off, and to no other host."""
+    for target, location in (
+        ("/view", "view/"),
+        ("/view?q=a", "view/?q=a"),
+        ("/view?//evil.example", "view/?//evil.example"),
+    ):
+        answer = site.get(target)
+        assert (answer.status, answer["Location"]) == (301, location), target
+        assert urljoin("http://h/live/view", location).startswith("http://h/live/view/")
+    assert site.ask("POST", "/view", b"1").status == 405
+
+
 def test_it_wins_over_the_document_root_but_only_below_its_slash(make_site: MakeSite, tmp_path: Path) -> None:
     (tmp_path / "view").mkdir()
     (tmp_path / "view" / "kitchen").write_text("file")

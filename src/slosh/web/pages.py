@@ -74,7 +74,7 @@ def route_pages(engine: Engine, readers: ReaderState, head: Head, max_body: int)
 
 
 def route_view(head: Head, ancestors: str, max_body: int) -> Action:
-    """The viewer, for a path under `/view/`, and the list of topics if nothing follows.
+    """The viewer, for a path under `/view/`, the list of topics if nothing follows, and what leads to it from `/view`.
 
     The page is the same whatever follows, which its script reads.
 
@@ -91,11 +91,32 @@ def route_view(head: Head, ancestors: str, max_body: int) -> Action:
         MethodNotAllowed: it is only looked at.
     """
     _check_method(head)
+    if head.path == VIEW[:-1]:
+        return ToTopicsPage(head, max_body)
     name = head.path.removeprefix(VIEW)
     if name:
         parse_names(TOPICS + name)
     _check_parameters(head.query)
     return ViewPage(_PAGE if name else _TOPICS_PAGE, name.count("/"), ancestors, max_body)
+
+
+class ToTopicsPage(Action):
+    """The action for the page of the topics without its slash: a redirect to it.
+
+    It leads to the last segment alone, whatever a proxy has cut off in front and whatever host was asked for.
+    """
+
+    __slots__ = ("_location", "max_body")
+
+    is_open: ClassVar[bool] = True
+
+    def __init__(self, head: Head, max_body: int) -> None:
+        self._location = VIEW[1:] + ("?" + head.query if head.query else "")
+        self.max_body = max_body
+
+    def run(self, connection: Connection, body: bytes) -> None:  # noqa: ARG002 - a GET's body means nothing
+        """Tell where it is."""
+        connection.respond(301, field("Location", self._location) + NO_STORE, b"")
 
 
 def _check_parameters(query: str) -> None:

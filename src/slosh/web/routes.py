@@ -172,7 +172,7 @@ class Routes(Application):
                 return Options(ALLOW_TOPIC if head.path == "*" else ALLOW_LOOK, b"")
             if head.path.startswith(ABOUT):
                 return self._route_pages(head, prefix)
-            if head.path.startswith(VIEW) and self._settings.view == "on":
+            if (head.path + "/").startswith(VIEW) and self._settings.view == "on":
                 return route_view(head, self._ancestors, self._settings.max_body)
             return ServeFile(self._root, head, self._settings.max_body, prefix)
         except SloshError as error:
