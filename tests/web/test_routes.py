@@ -15,6 +15,7 @@ def test_a_topic_refuses_other_methods_and_says_which_it_takes(site: Site, metho
     answer = site.ask(method, "/topics/a")
     assert (answer.status, answer.code) == (405, "method_not_allowed")
     assert {"GET", "HEAD", "POST", "DELETE"} <= set(answer["Allow"].split(", "))
+    assert answer.json["detail"].endswith(" A message is published with POST.")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
@@ -23,6 +24,15 @@ def test_a_file_is_only_looked_at(site: Site, method: str) -> None:
     assert (answer.status, answer.code) == (405, "method_not_allowed")
     assert {"GET", "HEAD"} <= set(answer["Allow"].split(", "))
     assert "POST" not in answer["Allow"]
+
+
+@each_of("target", ["/topic/kitchen", "/kitchen", "/", "/__init__.py", "/view/kitchen", "/-/healthy"])
+def test_who_posts_beside_the_topics_learns_where_they_are(site: Site, target: str) -> None:
+    """The same whether a file is there or not."""
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        answer = site.ask(method, target, b"1")
+        assert answer.status == 405
+        assert answer.json["detail"] == "This address takes GET, HEAD, OPTIONS. Messages are posted to /topics/<name>."
 
 
 @pytest.mark.parametrize(("target", "post"), [("/topics/a", True), ("/", False), ("/nothing", False), ("*", True)])

@@ -22,6 +22,7 @@ from urllib.parse import quote
 from slosh.errors import (
     ALLOW_FILES,
     OPEN_FILES,
+    POSTED_TO_TOPICS,
     MethodNotAllowed,
     NotFound,
     PreconditionFailed,
@@ -126,7 +127,7 @@ class ServeFile(Action):
 
     def __init__(self, root: DocumentRoot, head: Head, max_body: int, prefix: str = "") -> None:
         if head.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(ALLOW_FILES)
+            raise MethodNotAllowed(ALLOW_FILES, POSTED_TO_TOPICS)
         self._root = root
         self._query = head.query
         self._prefix = prefix

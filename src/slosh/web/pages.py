@@ -17,7 +17,7 @@ from slosh.compiled import is_compiled
 from slosh.core.topic import Shared
 from slosh.durations import FORMS, parse_duration
 from slosh.engine.base import Engine
-from slosh.errors import ALLOW_FILES, BadQuery, Draining, MethodNotAllowed, NotFound, SloshError
+from slosh.errors import ALLOW_FILES, POSTED_TO_TOPICS, BadQuery, Draining, MethodNotAllowed, NotFound, SloshError
 from slosh.http1.connection import Connection
 from slosh.http1.exchange import Exchange
 from slosh.http1.handler import Action
@@ -142,7 +142,7 @@ def _check_parameters(query: str) -> None:
 
 def _check_method(head: Head) -> None:
     if head.method not in ("GET", "HEAD"):
-        raise MethodNotAllowed(ALLOW_FILES)
+        raise MethodNotAllowed(ALLOW_FILES, POSTED_TO_TOPICS)
 
 
 class _About(Action):

@@ -222,7 +222,7 @@ class Routes(Application):
             choose = choose_publish if head.method == "POST" else choose_end
             return choose(engine, settings, name, head, fields)
         if head.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(ALLOW_TOPIC)
+            raise MethodNotAllowed(ALLOW_TOPIC, " A message is published with POST.")
         asked = ReadRequest(head, settings, FORMATS, prefix, self._origins.same_site(head))
         fields += asked.ignored
         if asked.counts:
