@@ -121,6 +121,20 @@ def test_an_axis_tells_the_truth_and_nothing_twice(page: "Page") -> None:
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "most"),
+    [
+        (774996450527.599, 774996450527.6007, 20),  # several multiples of the step are one number
+        (20.276365008365115, 20.27636500836517, 8),  # the digits of the step do not tell two numbers apart
+    ],
+)
+def test_a_high_axis_of_numbers_that_hardly_differ_tells_nothing_twice(
+    page: "Page", low: float, high: float, most: int
+) -> None:
+    ticks, labels, *_ = page.evaluate(AXIS, [low, high, most])
+    assert len(set(labels)) == len(labels) == len(set(ticks)) == len(ticks) > 6
+
+
+@pytest.mark.parametrize(
     ("low", "high", "labels"),
     [
         (-10, 5, ["-10.0", "-7.5", "-5.0", "-2.5", "0", "2.5", "5.0"]),
@@ -168,7 +182,7 @@ def test_what_comes_too_fast_is_merged_to_its_lowest_and_highest_and_counted(pag
       const lines = new Lines(false, null, 600);
       let most = 0;
       for (let i = 0; i < 360_000; i++) {
-        lines.add("t", { a: i === 123_456 ? 1e6 : i % 10 }, 1000 + i / 1000);
+        lines.add("t", { a: i === 12_345 ? -1e6 : i === 123_456 ? 1e6 : i % 10 }, 1000 + i / 1000);
         if (i === 200_000) lines.breakLines(undefined, 1000 + i / 1000, "3 missed");
         most = Math.max(most, [...lines.all.values()][0].series.length);
       }
@@ -182,7 +196,7 @@ def test_what_comes_too_fast_is_merged_to_its_lowest_and_highest_and_counted(pag
     }"""
     found = page.evaluate(script)
     assert found["most"] <= found["bound"]
-    assert (found["peak"], found["low"], found["breaks"], found["first"]) == (1e6, 0, 1, 1000)
+    assert (found["peak"], found["low"], found["breaks"], found["first"]) == (1e6, -1e6, 1, 1000)
     assert found["sum"] == 360_001
     assert found["isSorted"]
     assert found["widest"] <= 2 * 600 / 4000

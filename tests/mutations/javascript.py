@@ -461,4 +461,34 @@ ROWS: tuple[Row, ...] = (
         "if (this.#step) this.truncate(time);",
         "web/test_scripts.py::test_messages_take_the_place_of_a_past_that_came_before_them",
     ),
+    row(
+        "web/view/series.js",
+        "low = Math.min(low, this.low[row]);",
+        "low = Math.min(low, this.mean[row]);",
+        "e2e/test_view_numbers.py::test_what_comes_too_fast_is_merged_to_its_lowest_and_highest_and_counted",
+    ),
+    row(
+        "web/view/numbers.js",
+        "if (value !== found.at(-1)) found.push(value);",
+        "found.push(value);",
+        "e2e/test_view_numbers.py::test_a_high_axis_of_numbers_that_hardly_differ_tells_nothing_twice",
+    ),
+    row(
+        "web/view/numbers.js",
+        "if (new Set(texts).size === texts.length || more > 16) return texts;",
+        "return texts;",
+        "e2e/test_view_numbers.py::test_a_high_axis_of_numbers_that_hardly_differ_tells_nothing_twice",
+    ),
+    row(
+        "web/view/table.js",
+        'this.#elements.body.parentElement.classList.toggle("long", longest * CHARACTER > this.#room());',
+        "",
+        "e2e/test_view_looks.py::test_a_long_number_stands_on_one_line_and_over_no_other",
+    ),
+    row(
+        "web/view/table.js",
+        "return innerWidth < PHONE ? this.#width / 4 - AROUND_ON_PHONE : (this.#width - BESIDE) / 4 - AROUND;",
+        "return this.#width < PHONE ? this.#width / 4 - AROUND_ON_PHONE : (this.#width - BESIDE) / 4 - AROUND;",
+        "e2e/test_view_looks.py::test_a_long_number_stands_on_one_line_and_over_no_other",
+    ),
 )

@@ -9,10 +9,11 @@ import { nameIn } from "./plot.js";
 const MANY = 8;
 /** Rows that are shown at a time. */
 const MOST_ROWS = 100;
-/** Pixels of a character, of what stands beside the four numbers, and around each; on a phone the first has a row for itself. */
+/** Pixels of a character, of what stands beside the four numbers, and around each; in a window as narrow as a
+ *  phone (36rem in view.css) the first has a row for itself. */
 const CHARACTER = 8.1;
 const [BESIDE, AROUND] = [210, 16];
-const [PHONE, AROUND_ON_PHONE] = [520, 7];
+const [PHONE, AROUND_ON_PHONE] = [577, 7];
 
 export class Table {
   #rows = new Map();
@@ -77,7 +78,7 @@ export class Table {
 
   /** Pixels of a number in one of four columns. */
   #room() {
-    return this.#width < PHONE ? this.#width / 4 - AROUND_ON_PHONE : (this.#width - BESIDE) / 4 - AROUND;
+    return innerWidth < PHONE ? this.#width / 4 - AROUND_ON_PHONE : (this.#width - BESIDE) / 4 - AROUND;
   }
 
   #add(line) {
