@@ -8,11 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from benchmarks.ports import free_port
 from slosh.client import Client
+from slosh.commands.poll import _ask, _ByProxy
 from slosh.commands.shared import EXIT_USAGE
+from tests.client.test_connections import ENDLESS, ENDLESS_HEAD, Trickling
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, Running, clean_environment
 
@@ -186,6 +189,15 @@ def test_what_an_address_holds_of_secrets_is_not_told(client: Client, source: So
     with client.watch("poll/d", deadline=PATIENCE) as watch, poll(client, source, "poll/d", tmp_path) as running:
         threading.Thread(target=lambda: list(watch), daemon=True).start()
         assert "s3cret" not in running.hear("(.*/status) answered 500")[0]
+
+
+def test_an_answer_that_trickles_ends_in_its_time() -> None:
+    """Each byte gave the next one the whole time, so no other answer was ever asked for, and nothing was told."""
+    for head in (ENDLESS, ENDLESS_HEAD):
+        with Trickling(head) as server, httpx2.Client(transport=_ByProxy()) as http:
+            answer = _ask(http, server.url, server.url, "auto", 0.3)
+        assert answer.message is None
+        assert "did not answer (" in answer.failure
 
 
 def test_a_restart_of_the_server_is_waited_for(source: Source, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from slosh.client.addresses import check_topic
 from slosh.client.answers import THROUGH, is_passing
 from slosh.client.batching import may_be_one
-from slosh.client.connections import open_transport
+from slosh.client.connections import Bounds, bound_steps, open_transport
 from slosh.client.errors import BadUse, ClientError, Refused
 from slosh.client.proxies import find_proxy, shown_proxy
 from slosh.client.synchronous import Client
@@ -27,7 +27,7 @@ from slosh.commands.shared import ClientCommand, keep_trying, open_client, parse
 _LONGEST: Final = 8 * 1024 * 1024
 """Bytes of an answer that are read."""
 _PATIENCE: Final = 10.0
-"""Seconds that an answer may take."""
+"""Seconds that an answer may take, with its redirects."""
 _WATCHED_WAIT: Final = 25.0
 """Seconds that one question whether a topic is watched may take."""
 
@@ -83,7 +83,7 @@ def poll(
     is_told = False
     with (
         open_client(url) as client,
-        httpx2.Client(timeout=_PATIENCE, follow_redirects=True, transport=_ByProxy()) as source,
+        httpx2.Client(follow_redirects=True, transport=_ByProxy()) as source,
         Progress(lambda: f"{count(published, 'answer')} published, Ctrl-C ends") as progress,
     ):
         client.watchers(topic)  # A fault of the server is told at the start; later it is waited for.
@@ -175,10 +175,11 @@ class _Answer(NamedTuple):
     is_replaced: bool = False
 
 
-def _ask(source: httpx2.Client, address: str, shown: str, form: str) -> _Answer:
-    """The answer as a message, or why there is none."""
+def _ask(source: httpx2.Client, address: str, shown: str, form: str, within: float = _PATIENCE) -> _Answer:
+    """The answer as a message, or why there is none; within this many seconds."""
+    extensions = {"timeout": Bounds(time.monotonic() + within), "trace": bound_steps}
     try:
-        with source.stream("GET", address) as answer:
+        with source.stream("GET", address, extensions=extensions) as answer:
             if answer.status_code != 200:
                 return _Answer(None, f"{shown} answered {answer.status_code}; trying again")
             body = b""
