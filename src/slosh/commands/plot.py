@@ -16,7 +16,7 @@ import click
 from slosh.client.errors import ClientError, Unreadable
 from slosh.client.items import Item, Note
 from slosh.commands.progress import count, were
-from slosh.commands.screen import QUIT, Screen, need
+from slosh.commands.screen import QUIT, Screen, can_draw, find_size, need
 from slosh.commands.shared import (
     EXIT_TIMED_OUT,
     ClientCommand,
@@ -90,8 +90,8 @@ def plot(
 ) -> None:
     """Draw the numbers in the messages of TOPICs as they come, with what the server keeps of the last while.
 
-    On a pipe the chart is printed once, at the end: after --count or --timeout, by Ctrl-C or SIGTERM, or when the
-    topics have ended.
+    On a pipe, or where TERM is dumb, the chart is printed once, at the end: after --count or --timeout, by Ctrl-C or
+    SIGTERM, or when the topics have ended.
     """
     try:
         import plotext  # noqa: F401, PLC0415 - an extra
@@ -101,7 +101,7 @@ def plot(
     end = time.monotonic() + timeout if timeout is not None else math.inf
     with open_client(url) as client, client.watch(*topics, since=span, notes=True) as watch:
         feed = _Feed(watch)
-        if sys.stdout.isatty():
+        if can_draw():
             with Screen() as screen:
                 ended_by = _follow(feed, chart, most, end, screen)
                 columns, lines = screen.size
@@ -128,7 +128,7 @@ def _follow_unseen(feed: "_Feed", chart: "Chart", most: int | None, end: float, 
             return _follow(feed, chart, most, end, None)
         finally:
             if chart.series or not isinstance(sys.exception(), ClientError):
-                click.echo(chart.render(*_PIPE))
+                click.echo(chart.render(*find_size(_PIPE)))
 
 
 def _follow(feed: "_Feed", chart: "Chart", most: int | None, end: float, screen: Screen | None) -> str:

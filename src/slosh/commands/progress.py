@@ -1,5 +1,6 @@
-"""A line on a terminal that tells how far long work has come. On a pipe nothing is written."""
+"""A line on a terminal that tells how far long work has come. On a pipe, or where TERM is dumb, nothing is written."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ class Progress:
 
     def __init__(self, describe: Callable[[], str]) -> None:
         self._describe = describe
-        self._shown = sys.stderr.isatty()
+        self._shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._next = 0.0
 
     def update(self) -> None:

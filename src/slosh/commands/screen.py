@@ -49,11 +49,7 @@ class Screen:
     @property
     def size(self) -> tuple[int, int]:
         """Columns and lines, as they are now."""
-        with contextlib.suppress(OSError):
-            columns, lines = os.get_terminal_size(sys.stdout.fileno())
-            if columns and lines:
-                return columns, lines
-        return 80, 24
+        return find_size((80, 24))
 
     def draw(self, text: str) -> None:
         """Show `text` in place of what was shown, as far as it fits."""
@@ -69,6 +65,20 @@ class Screen:
                 time.sleep(left)
             elif select.select([self._keyboard], [], [], left)[0]:
                 yield os.read(self._keyboard, 16).decode("utf-8", "replace") or "q"
+
+
+def can_draw() -> bool:
+    """Whether standard output is a terminal that can be drawn on in place: one with TERM=dumb prints what it gets."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def find_size(other: tuple[int, int]) -> tuple[int, int]:
+    """Columns and lines of the terminal on standard output, or the `other` ones if it is none, or does not say."""
+    with contextlib.suppress(OSError, ValueError):
+        columns, lines = os.get_terminal_size(sys.stdout.fileno())
+        if columns and lines:
+            return columns, lines
+    return other
 
 
 def need(extra: str, library: str) -> BadUse:

@@ -1,6 +1,5 @@
 """`slosh top`: the active topics, live."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from io import StringIO
@@ -12,7 +11,7 @@ from slosh.client.answers import is_passing
 from slosh.client.errors import ClientError
 from slosh.client.synchronous import Client
 from slosh.commands.progress import count
-from slosh.commands.screen import QUIT, Screen, need
+from slosh.commands.screen import QUIT, Screen, can_draw, find_size, need
 from slosh.commands.shared import (
     MORE_TO_LIST,
     ClientCommand,
@@ -54,15 +53,18 @@ class TopCommand(ClientCommand):
 @click.option("--every", metavar="TIME", default="1s", show_default=True, callback=parse_duration, help="How often.")
 @url_option
 def top(sort: str, pattern: str | None, every: float, url: str | None) -> None:
-    """Show the active topics, live: watchers, messages a second, the newest offset and the age of each."""
+    """Show the active topics, live: watchers, messages a second, the newest offset and the age of each.
+
+    On a pipe, or where TERM is dumb, they are shown once.
+    """
     try:
         import rich  # noqa: F401, PLC0415 - an extra
     except ImportError:
         raise need("terminal", "rich") from None
     view = View(sort, pattern)
     with open_client(url) as client:
-        if not sys.stdout.isatty():
-            click.echo(view.render(client.topics(), 100, 10**6), nl=False)
+        if not can_draw():
+            click.echo(view.render(client.topics(), find_size((100, 0))[0], 10**6), nl=False)
             if lists_more(client):
                 tell(MORE_TO_LIST)
             return
