@@ -333,6 +333,7 @@ def test_an_error_does_not_repeat_more_of_a_value_than_one_can_read() -> None:
         ({}, {}, "port = ", "the settings file slosh.toml is not TOML"),
         ({}, {}, "port = 1\nlinger = 30s # long", ' Texts, times and sizes stand in quotes: linger = "30s".'),
         ({}, {}, "host=0.0.0.0", ' Texts, times and sizes stand in quotes: host = "0.0.0.0".'),
+        ({}, {}, "# \N{LINE SEPARATOR}\nhost=0.0.0.0", ' Texts, times and sizes stand in quotes: host = "0.0.0.0".'),
         (
             {},
             {},
@@ -362,6 +363,14 @@ def test_an_error_names_the_setting_the_value_the_door_and_the_fix(
     with pytest.raises(SettingError) as caught:
         load(said, environ=environ)
     assert sentence in caught.value.detail
+
+
+@pytest.mark.parametrize("toml", ["linger = 30\nlinger = 40\n", "port = 8000\nport = 8001\n", "max_topics = 0123"])
+def test_a_line_that_lacks_no_quotes_is_not_told_with_them(toml: str, tmp_path: Path) -> None:
+    (tmp_path / "slosh.toml").write_text(toml)
+    with pytest.raises(SettingError, match="is not TOML") as caught:
+        load({}, environ={})
+    assert "quotes" not in caught.value.detail
 
 
 def test_a_settings_file_that_is_not_there_is_an_error_when_it_was_named() -> None:

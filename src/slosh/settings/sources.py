@@ -324,12 +324,21 @@ def _load_file(config: str | None) -> _File:
 def _missing_quotes(text: str, error: tomllib.TOMLDecodeError) -> str:
     """The line of a settings file whose value lacks its quotes, as it has to be; empty if that is not the mistake."""
     place = _LINE.search(str(error))
-    lines = text.splitlines()
+    lines = text.split("\n")  # as TOML counts them
     found = _UNQUOTED.fullmatch(lines[int(place[1]) - 1]) if place and int(place[1]) <= len(lines) else None
     row = BY_NAME.get(found[1]) if found else None
-    if found is None or row is None or row.is_secret:
+    if found is None or row is None or row.is_secret or row.kind is Kind.NUMBER or _is_toml(found[0]):
         return ""
     return f' Texts, times and sizes stand in quotes: {found[1]} = "{found[2]}".'
+
+
+def _is_toml(line: str) -> bool:
+    """Whether a line is sound by itself, so that another one is the mistake: a setting that comes twice."""
+    try:
+        tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
 
 
 def _from_file(file: _File) -> Iterator[GivenValue]:
