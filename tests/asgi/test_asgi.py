@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 from benchmarks.ports import free_port
 from slosh.asgi import Slosh
 from slosh.asgi.messages import Answer
+from slosh.asgi.transport import Transport
 from slosh.asgi.websocket import find_frame
 from slosh.client import Client
 from slosh.testing.server import TestingServer
@@ -436,6 +437,26 @@ def test_a_program_that_is_cancelled_while_its_client_takes_nothing_is_cancelled
         with pytest.raises(asyncio.CancelledError):
             await request
         await live.stop()
+
+    asyncio.run(main())
+
+
+def test_a_program_that_is_cancelled_after_the_cut_is_cancelled() -> None:
+    """A WebSocket's close may be told behind the cut, which has then cancelled nothing."""
+
+    async def main() -> None:
+        transport, sending = Transport(), asyncio.Event()
+
+        async def send(_: Any) -> None:
+            sending.set()
+            await asyncio.get_running_loop().create_future()
+
+        transport.abort()
+        telling = asyncio.ensure_future(transport.give(send, {"type": "websocket.close"}))
+        await asyncio.wait_for(sending.wait(), PATIENCE)
+        telling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await telling
 
     asyncio.run(main())
 

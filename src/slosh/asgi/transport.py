@@ -77,10 +77,10 @@ class Transport(asyncio.Transport):
 
     def abort(self) -> None:
         """Close in the middle of an answer, and wait no more for an ASGI server whose client takes nothing."""
-        self._is_cut = True
         self._parts = []
         self.close()
         if self._giving is not None:
+            self._is_cut = True
             self._giving.cancel()
 
     # Called by the ASGI side.
