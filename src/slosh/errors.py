@@ -16,9 +16,9 @@ from http import HTTPStatus
 from typing import Final
 
 ALLOW_FILES: Final = "GET, HEAD, OPTIONS"
+"""Methods of everything that is only looked at, for the `Allow` field (RFC 9110 §10.2.1)."""
 POSTED_TO_TOPICS: Final = " Messages are posted to /topics/<name>."
 """The end of the refusal of a method at a path that is no topic's. It does not say whether a file is there."""
-"""Methods of everything that is only looked at, for the `Allow` field (RFC 9110 §10.2.1)."""
 OPEN_FILES: Final = "ulimit -n"
 """How errors call the system's limit on the files that a process may open."""
 
