@@ -280,6 +280,55 @@ def test_a_history_that_is_first_asked_for_afterwards_says_that_older_messages_a
     assert (group.since, other.since) == (1_700_000_012_000, 1_700_000_014_000)
 
 
+def test_a_history_that_the_class_of_the_new_process_asks_for_begins_beside_one_that_somebody_asked_for() -> None:
+    """It was missing until somebody asked for it, which may be when the ring has gone on."""
+    CLOCK[0] = 1_700_000_000
+    before, after = engine(linger=1e6), engine(history=86_400.0, linger=1e6)
+    before.hub.begin_history(before.hub.open("a", 0.0), "host")
+    feed(before, [([{"x": 1, "host": "b"}], 1)] * 3, 0.0)
+    carry(before, after, 0.0)
+    turn(after)
+    rollups, _ = history_of(after)
+    counted = {}
+    for group in rollups.groups():
+        (series,) = group.series()
+        series.close()
+        counted[group.by] = sum(series.levels[0].since(0).counts)
+    assert counted == {"host": 3, "": 3}
+
+
+def test_histories_that_begin_with_the_new_process_miss_nothing_of_rings_that_are_larger_than_what_may_wait() -> None:
+    message = b'{"x":1,"text":"%b"}' % (b"-" * 60_000)
+    bounds = {"linger": 1e6, "queue": 200, "queue_bytes": 10_000_000}
+    before, after = engine(**bounds), engine(history=86_400.0, **bounds)
+    for name in "abcd":
+        before.hub.append(before.hub.open(name, 0.0), [message] * 160, 0.0, 1000)
+    carry(before, after, 0.0)
+    turn(after)
+    assert after.hub.histories.missed == 0
+    for name in "abcd":
+        topic = after.hub.find(name, LATER)
+        assert topic is not None
+        assert topic.rollups is not None
+        assert topic.rollups.has(160)
+        assert (topic.rollups.missed, topic.rollups.waiting) == (0, 0)
+
+
+def test_a_series_comes_back_to_no_field_that_was_dropped_meanwhile() -> None:
+    """The history that a class asks for is one of four, and may begin between two parts."""
+    CLOCK[0] = 1_700_000_000
+    before, after = engine(linger=1e6), engine(history=86_400.0, linger=1e6)
+    topic = before.hub.open("a", 0.0)
+    for by in ("b", "c", "d", "e"):
+        before.hub.begin_history(topic, by)
+    feed(before, [([{"x": 1, "b": 1, "c": 1, "d": 1, "e": 1}], 1)], 0.0)
+    before.is_handed_over = True
+    for part in take(before, 0.0):
+        put_back(after, part, LATER)
+        turn(after)
+    assert [group.by for group in history_of(after)[0].groups()] == ["c", "d", "e", ""]
+
+
 def test_a_part_of_a_history_is_small() -> None:
     """So that a handover never has all of it in memory a second time."""
     before = engine(history=86_400.0, max_series=20, linger=1e6, queue=2)

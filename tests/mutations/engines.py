@@ -230,6 +230,18 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/snapshot.py",
+        "hub.histories.end(topic)",
+        "pass",
+        "engine/test_snapshot.py::test_histories_that_begin_with_the_new_process_miss_nothing_of_rings_that_are_larger_than_what_may_wait",
+    ),
+    row(
+        "engine/snapshot.py",
+        "engine.hub.fit_history(topic)",
+        "pass",
+        "engine/test_snapshot.py::test_a_history_that_the_class_of_the_new_process_asks_for_begins_beside_one_that_somebody_asked_for",
+    ),
+    row(
+        "engine/snapshot.py",
         "engine.replays.put_back(each.topic, each.key, now + each.left, answer, each.client)",
         "pass",
         "engine/test_snapshot.py::test_a_publish_is_answered_as_at_the_process_before",

@@ -152,11 +152,10 @@ class Hub(Rings):
         before = topic.weight
         kind.counts.fell_off += topic.fit(kind.queue, kind.queue_bytes)
         topic.share.give_back(before - topic.weight)
-        self.histories.resize(topic)
+        self.fit_history(topic)
         self.deadlines.set_again(topic, now)
         if kind.age:
             self._forget_old(topic, now)
-        self._roll_later()
 
     def find(self, name: str, now: float) -> Topic | None:
         """The active topic `name` at the time `now`, seconds, or None. Changes nothing that a user could see."""

@@ -134,6 +134,11 @@ class Rings(Waking):
         self._roll_later()
         return rollups
 
+    def fit_history(self, topic: Topic) -> None:
+        """Keep as much of the history of `topic` as its class has now, in later turns: it begins if there is none."""
+        self.histories.resize(topic)
+        self._roll_later()
+
     def _roll_later(self) -> None:
         if self.histories and not self._rolls:
             self._rolls = True

@@ -134,10 +134,11 @@ class Rollups:
             span: seconds that were kept of it.
             levels: what was kept, by width: the buckets, and the newest that was written over.
         """
-        series = self._make_series(".".join(names), value, span)
-        if series is None:
+        group = self._groups.get(by)  # Another field may have been asked for since, and have taken its place.
+        series = self._make_series(".".join(names), value, span) if group is not None else None
+        if group is None or series is None:
             return
-        node = self._groups[by].trees.setdefault(value, Node("", {}))
+        node = group.trees.setdefault(value, Node("", {}))
         for name in names:
             path = f"{node.path}.{name}" if node.path else name
             node = node.members.setdefault(name, Node(path, node.by_path))

@@ -225,6 +225,7 @@ def _begin_history_again(engine: MemoryEngine, state: HistoryState, now: float) 
         rollups.unlisted, rollups.missed = state.unlisted, state.missed
         for by, since in state.groups:
             rollups.put_back_group(by, since)
+        engine.hub.fit_history(topic)
 
 
 def _put_series_back(engine: MemoryEngine, state: SeriesState, now: float) -> None:
@@ -253,6 +254,8 @@ def _begin_again(engine: MemoryEngine, state: TopicState, now: float) -> None:
         topic = hub.create(state.name, state.epoch, now - state.age, now)
     finally:
         hub.opener = ""
+    # A history begins once the ring is whole, in its turn: not all that rings hold may wait together.
+    hub.histories.end(topic)
     hub.go_on_behind(topic, state.last - len(state.messages), now - state.fallen)
     at = 0
     for count, ago, wall in state.arrivals:
@@ -261,3 +264,4 @@ def _begin_again(engine: MemoryEngine, state: TopicState, now: float) -> None:
     if state.ended:
         hub.end(topic)
     hub.forget_old(topic, now)
+    hub.fit_history(topic)
