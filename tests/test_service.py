@@ -1,5 +1,7 @@
 """slosh under real twistd: in front, in the background, with another service beside it, and through the plugin."""
 
+import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -12,15 +14,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from benchmarks.ports import free_port
-from slosh.service import Bridge, make_service
+from slosh.service import Bridge, SloshService, make_service
+from slosh.settings import Settings
 from tests.conftest import need
 from tests.properties import QUICK
 from tests.running import PATIENCE, Running, clean_environment, get, hear_from, hold_poll, rest_of, without_uvloop
 from tests.stores.server import Store, until
+
+if TYPE_CHECKING:
+    from slosh.server import Server
 
 # The script `twistd` as a module, so that it is the one of this Python whatever the PATH says.
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
@@ -342,6 +349,34 @@ def test_a_signal_in_the_middle_of_a_start_leaves_nothing_behind(
         assert "Traceback" not in command.output + log_of(tmp_path)
 
 
+class LateSignal:
+    """Stands in for a server whose start is over as the signal comes."""
+
+    has_stopped = False
+
+    async def start(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    async def stop(self) -> None:
+        self.has_stopped = True
+
+
+@pytest.mark.parametrize("takes_handlers", [True, False])
+def test_a_signal_at_the_end_of_a_start_is_not_lost_on_any_loop(
+    takes_handlers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No loop takes handlers on Windows."""
+    if not takes_handlers:
+        none = asyncio.AbstractEventLoop.add_signal_handler
+        monkeypatch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", none)
+    before = signal.getsignal(signal.SIGTERM)
+    loop, server = asyncio.SelectorEventLoop(), LateSignal()
+    with contextlib.closing(loop), pytest.raises(SystemExit, match="before it had started"):
+        SloshService(Settings(root=str(tmp_path)), Settings)._start_before_reactor(cast("Server", server), loop)
+    assert server.has_stopped
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_a_wrong_setting_in_a_tac_is_one_sentence_and_exit_1(tmp_path: Path) -> None:
     tac(tmp_path, LINGER="soon")
     with Running([*TWISTD, "-ny", "slosh.tac"], tmp_path) as server:
@@ -372,6 +407,7 @@ reactor.callLater(0, speak)
         server.hear(r"\[slosh\.test#warn\] a \{strange\} word \{0\}")
         server.hear(r"\[slosh\.test#error\] it went wrong")
         server.hear("ZeroDivisionError")
+        server.hear(READY)
         server.tell(signal.SIGTERM)
         assert server.end() == stopped_by(signal.SIGTERM)
         assert "whisper" not in server.output

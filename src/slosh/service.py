@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any, ClassVar, Final
 
 from twisted.application.service import Service
@@ -172,22 +173,26 @@ class SloshService(Service):
             SystemExit: SIGTERM or SIGINT came meanwhile.
         """
         self._starting = starting = loop.create_task(server.start())
+        told: list[int] = []
+
+        def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as Python calls it
+            told.append(number)  # It may come too late to cancel anything.
+            loop.call_soon_threadsafe(starting.cancel)
+
         # A signal that ended the process on the spot would leave its pid file, and the command that waits for it.
         numbers = _ENDING if threading.current_thread() is threading.main_thread() else ()
-        former = [(number, signal.getsignal(number)) for number in numbers]
-        for number in numbers:
-            loop.add_signal_handler(number, starting.cancel)
+        former = {each: signal.signal(each, end) for each in numbers if signal.getsignal(each) is not signal.SIG_IGN}
         try:
-            loop.run_until_complete(starting)
+            with contextlib.suppress(asyncio.CancelledError):
+                loop.run_until_complete(starting)
+            if told:
+                loop.run_until_complete(server.stop())
+                raise SystemExit("slosh was told to end before it had started.")
         except SloshError:
             loop.run_until_complete(server.stop())
             raise
-        except asyncio.CancelledError:
-            loop.run_until_complete(server.stop())
-            raise SystemExit("slosh was told to end before it had started.") from None
         finally:
-            for number, handler in former:
-                loop.remove_signal_handler(number)
+            for number, handler in former.items():
                 signal.signal(number, handler)
 
     def _start(self) -> None:
