@@ -190,11 +190,13 @@ class Hub(Rings):
         """Keep `topic`, which is held, active for its class's `linger` from `now` on, as after a GET."""
         self.deadlines.linger(topic, now)
 
-    def create(self, name: str, epoch: str, created_at: float, now: float) -> Topic:
+    def create(self, name: str, epoch: str, created_at: float, now: float, *, is_filled: bool = False) -> Topic:
         """Create the topic `name`, which is not held, with the given epoch. It lingers from `now` on.
 
         Args:
             created_at: the time of its creation, seconds; earlier than `now` if another process created it.
+            is_filled: whether the caller puts messages of before into it in this turn. Its history begins after that,
+                when there is room for them to wait.
 
         Raises:
             TooManyTopics: it would be one too many.
@@ -204,7 +206,9 @@ class Hub(Rings):
         self._topics.add(topic)
         topic.share = self.shares.of(self.opener)
         topic.share.topics[topic] = None
-        if topic.kind.history:
+        if is_filled:
+            self.fit_history(topic)
+        elif topic.kind.history:
             self.histories.begin(topic)
         self.deadlines.linger(topic, now)
         self.listeners.created(topic, now)

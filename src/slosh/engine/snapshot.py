@@ -251,11 +251,9 @@ def _begin_again(engine: MemoryEngine, state: TopicState, now: float) -> None:
     hub = engine.hub
     hub.opener = state.opener
     try:
-        topic = hub.create(state.name, state.epoch, now - state.age, now)
+        topic = hub.create(state.name, state.epoch, now - state.age, now, is_filled=bool(state.messages))
     finally:
         hub.opener = ""
-    # A history begins once the ring is whole, in its turn: not all that rings hold may wait together.
-    hub.histories.end(topic)
     hub.go_on_behind(topic, state.last - len(state.messages), now - state.fallen)
     at = 0
     for count, ago, wall in state.arrivals:
@@ -264,4 +262,3 @@ def _begin_again(engine: MemoryEngine, state: TopicState, now: float) -> None:
     if state.ended:
         hub.end(topic)
     hub.forget_old(topic, now)
-    hub.fit_history(topic)

@@ -245,3 +245,17 @@ def test_no_age_and_no_rate_is_absurd_where_the_clock_of_the_store_was_set_back(
     ((facts,),) = told
     assert facts.age == 0.0
     assert 0.0 < facts.rate < 10.0
+
+
+def test_the_history_of_a_ring_that_a_node_is_given_misses_nothing(nodes: Nodes) -> None:
+    """It is larger than what may wait to be looked into."""
+    one, two = nodes(2, queue=1000, queue_bytes=50_000_000, history=3600.0)
+    message = b'{"x":1,"text":"%b"}' % (b"-" * 60_000)
+    one.opened("a")
+    for _ in range(15):
+        one.taken("a", *[message] * 40)
+    topic = two.opened("a")
+    two.settle()
+    assert two.hub.histories.missed == 0
+    assert topic.rollups is not None
+    assert topic.rollups.has(600)

@@ -273,7 +273,7 @@ class Mirrors:
         topic = mirror.topic
         if topic is None:
             age = max(0.0, (store_now - born) / 1e6)  # The store's clock may have been set back since.
-            topic = self._create(mirror, epoch, now - age, now)
+            topic = self._create(mirror, epoch, now - age, now, is_filled=bool(entries))
             mirror.topic, mirror.stamp = topic, b""
             if not mirror.is_visited:
                 mirror.is_visited = True
@@ -297,11 +297,11 @@ class Mirrors:
             self._hub.end(topic)
         return topic
 
-    def _create(self, mirror: Mirror, epoch: str, created_at: float, now: float) -> Topic:
+    def _create(self, mirror: Mirror, epoch: str, created_at: float, now: float, *, is_filled: bool) -> Topic:
         """Begin the life of a mirror's topic, which counts for the client that asked for it first."""
         before, self._hub.opener = self._hub.opener, mirror.opener
         try:
-            topic = self._hub.create(mirror.name, epoch, created_at, now)
+            topic = self._hub.create(mirror.name, epoch, created_at, now, is_filled=is_filled)
         finally:
             self._hub.opener = before
         self._hub.shares.forget_topic(mirror.opener)
