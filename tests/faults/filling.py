@@ -208,7 +208,7 @@ FILLINGS: dict[str, Filling] = {
             answered=True,
         ),
     ),
-    "a reader of patterns that take in 256 topics": Filling(
+    "a reader of patterns that match 256 topics": Filling(
         count=200,
         before=PATTERNS,
         fill=lambda server, count: hold(
