@@ -6,17 +6,17 @@ The public names, each exported here and nowhere else:
     Server         the server: bind(), start(), stop(), addresses
     SloshError     the root of every error that slosh raises on purpose
     SettingError   a setting that cannot be used: says which, from where, and what to write instead
-    Client         a server, as its publishers and readers see it
+    Client         a client of one server, for publishers and readers
     AsyncClient    the same for programs with an event loop
     publish        publish one message to the server that SLOSH_URL names
     publish_many   publish several messages to it, all or none
-    watch          watch topics of it: an iterator over their messages
-    history        what the numbers in a topic's messages were, in columns
-    to_dataframe   messages as a data frame of pandas
+    watch          watch topics of that server: an iterator over their messages
+    history        the history of the numbers in a topic's messages, in columns
+    to_dataframe   messages as a pandas data frame
     chart          a live chart for a notebook
-    guard          publish what a generator gives, and stop it when nobody reads
+    guard          publish the items of a generator, and stop it when nobody reads
     run            a training run: its values, step by step, as a topic
-    ClientError    the root of what the client raises
+    ClientError    the root of all errors that the client raises
 
 Importing slosh changes nothing in the process: no event loop, no reactor, no signal handler,
 no logging set-up. The names are loaded when first asked for, so `import slosh` is quick too.

@@ -67,7 +67,7 @@ def enough_files(settings: Settings) -> int:
 
 
 def check_file_limit() -> None:
-    """See that a server can work at all.
+    """Check that a server can work at all.
 
     Raises:
         TooFewFiles: the system lets this process open too few files; the detail says how many it needs.

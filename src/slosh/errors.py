@@ -1,11 +1,11 @@
-"""Every way in which slosh says no, in one place.
+"""All errors of slosh, in one place.
 
 The rules of this file:
 
-* One tree. All that slosh refuses is a `SloshError`; nothing else is raised on purpose.
+* One tree. Every refusal is a `SloshError`; nothing else is raised on purpose.
 * `code` is a short fixed word: programs may depend on it, so it never changes.
-* `detail` is a sentence for a person; it names what was wrong and what to do instead.
-* Over HTTP an error is an RFC 9457 problem document; `status` and `fields` say how it travels.
+* `detail` is a sentence for a person; it says what was wrong and what to do instead.
+* Over HTTP an error is an RFC 9457 problem document with the status `status` and the header fields `fields`.
 
 This file is longer than others because the tree is best read in one place.
 """
@@ -20,7 +20,7 @@ ALLOW_FILES: Final = "GET, HEAD, OPTIONS"
 POSTED_TO_TOPICS: Final = " Messages are posted to /topics/<name>."
 """The end of the refusal of a method at a path that is no topic's. It does not say whether a file is there."""
 OPEN_FILES: Final = "ulimit -n"
-"""How errors call the system's limit on the files that a process may open."""
+"""The name in errors of the system's limit on open files."""
 
 
 _LONGEST_VALUE: Final = 60
@@ -35,8 +35,8 @@ class SloshError(Exception):
         status: the HTTP status that this error travels with.
         detail: a sentence that says what was wrong and what to do instead.
         fields: header fields that go with the answer, as (name, value).
-        closes: whether the connection is beyond use after this error.
-        token: the name of the token that was sent, never the token itself, for the log alone; empty if not known.
+        closes: whether the connection must be closed after this error.
+        token: the name of the client's token, only for the log, and never the token itself; empty if not known.
     """
 
     code: str = "internal"
@@ -90,7 +90,7 @@ class TooFewFiles(SloshError):
 
 
 class BadRequest(SloshError):
-    """A request whose framing is sound but whose content makes no sense."""
+    """A request whose framing is valid but whose content is not."""
 
     code = "bad_request"
     status = 400
@@ -103,11 +103,11 @@ class BadTopic(BadRequest):
 
 
 class BadQuery(BadRequest):
-    """A query parameter has a value that it cannot have, or stands where none of its values means anything.
+    """A query parameter has an invalid value, or cannot be used in this request.
 
     Attributes:
         parameter: its name.
-        tells_value: whether the answer is to repeat the value. Not if another one would be refused too.
+        tells_value: whether the answer repeats the value. False if any other value would be refused too.
     """
 
     code = "bad_query"
@@ -118,7 +118,7 @@ class BadQuery(BadRequest):
         self.tells_value = tells_value
 
     def with_value(self, value: str) -> "BadQuery":
-        """The same error, which tells what was given too."""
+        """The same error, with the value in its detail."""
         shown = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 3] + "..."
         sentence = "Here it is empty." if not value else f"Here it is {json.dumps(shown, ensure_ascii=False)}."
         return BadQuery(self.parameter, f"{self.detail} {sentence}", tells_value=False)
@@ -149,7 +149,7 @@ class BadJson(BadRequest):
 
 
 class BadHttp(SloshError):
-    """Bytes that are no HTTP/1.1 request, or that two parsers could read differently."""
+    """Bytes that are not an HTTP/1.1 request, or that two parsers could read differently."""
 
     code = "bad_http"
     status = 400
@@ -157,14 +157,14 @@ class BadHttp(SloshError):
 
 
 class HttpVersionNotSupported(BadHttp):
-    """A version of HTTP that is not spoken here."""
+    """A version of HTTP that is not supported."""
 
     code = "http_version"
     status = 505
 
 
 class MethodUnknown(BadHttp):
-    """A method that means nothing here (RFC 9110 §9.1)."""
+    """A method that is not supported (RFC 9110 §9.1)."""
 
     code = "method_unknown"
     status = 501

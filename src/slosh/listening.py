@@ -164,7 +164,7 @@ def adopt(sockets: list[socket.socket], settings: Settings) -> None:
 
 
 def check_protected(sockets: Sequence[socket.socket], settings: Settings) -> None:
-    """See that a server which other machines reach has rules for them, or wants none. A Unix socket's file has its own.
+    """Check that a server that other machines reach has rules, or `open` is on. A Unix socket needs neither.
 
     Raises:
         SettingError: it has none.
@@ -311,7 +311,7 @@ def _explain(host: str, port: int, error: OSError) -> str:
 
 
 def check_path(path: str, setting: str) -> None:
-    """See that a Unix socket can be made at this path, or be replaced there. Nothing is changed.
+    """Check that a Unix socket can be made at this path, or be replaced there. Nothing is changed.
 
     Raises:
         CannotListen: it cannot; the detail says why.
@@ -373,7 +373,7 @@ def _count_handed_over(environ: MutableMapping[str, str]) -> int:
 
 
 def _check_nothing_else(settings: Settings) -> None:
-    """See that nobody asks for another place to listen than the sockets that were handed over."""
+    """Check that nobody asks for another place to listen than the sockets that were handed over."""
     for name in ("uds", "host", "port"):
         value = getattr(settings, name)
         if value != BY_NAME[name].default:

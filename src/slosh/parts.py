@@ -99,7 +99,7 @@ def make_engine(hub: Hub, settings: Settings, loop: asyncio.AbstractEventLoop) -
 
 
 def check_engine(settings: Settings) -> None:
-    """See that an engine can be made, before anything listens.
+    """Check that an engine can be made, before anything listens.
 
     Raises:
         SettingError: it is no address of a store, or the library for it is missing.

@@ -207,7 +207,7 @@ class Server:
         """Take the values of the settings that a running server can change, and the rules of `[access]`.
 
         Raises:
-            SettingError: a file that they name is not sound; nothing has changed.
+            SettingError: a file that they name is not valid; nothing has changed.
         """
         changed, reloaded = plan_reload(self.settings, settings)
         context = make_tls(changed)

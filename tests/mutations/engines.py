@@ -335,7 +335,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/redis/mirrors.py",
-        "if mirror.again and self._mirrors.get(mirror.name) is mirror:  # else nobody needs it any more",
+        "if mirror.again and self._mirrors.get(mirror.name) is mirror:  # else it was forgotten",
         "if mirror.again:",
         "engine/redis/test_mirrors.py::test_what_is_announced_to_a_mirror_that_nobody_needs_any_more_asks_for_nothing",
     ),

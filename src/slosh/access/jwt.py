@@ -66,7 +66,7 @@ class Claims:
 
 
 def check_library() -> None:
-    """See that JWTs can be checked at all.
+    """Check that JWTs can be checked at all.
 
     Raises:
         SettingError: the library is missing.

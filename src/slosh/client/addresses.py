@@ -169,7 +169,7 @@ def topic_path(topic: object) -> str:
 
 
 def refuse_address(topic: str) -> None:
-    """See that what is to be the name of a topic, or a pattern, is no address.
+    """Check that what is to be the name of a topic, or a pattern, is no address.
 
     Raises:
         BadUse: it is one; the detail says where its parts go, without what could be a password or a token in it.
@@ -210,7 +210,7 @@ def one_topic_path(topic: object) -> str:
 
 
 def check_topic(topic: object) -> None:
-    """See that a topic may have this name, before anything is sent: for what publishes later, in the background.
+    """Check that a topic may have this name, before anything is sent: for what publishes later, in the background.
 
     Raises:
         BadUse: it is no name, also by the rules that only the server knows otherwise.
@@ -223,7 +223,7 @@ def check_topic(topic: object) -> None:
 
 
 def check_pattern(pattern: str) -> None:
-    """See that this is a pattern, or a topic's name.
+    """Check that this is a pattern, or a topic's name.
 
     Raises:
         BadUse: it is not valid.

@@ -47,7 +47,7 @@ class Published:
             for it.
         max: the offset of the newest message in the topic, 0 if it was not taken.
         watchers: how many watch the topic now.
-        next: the place behind the message.
+        next: the place after the message.
         ended: whether the topic has ended: with this message, or before it.
         queue: how many messages the topic keeps, as the answer to several messages says; 0 if it was not told.
         queue_bytes: bytes that it keeps, in the same way.

@@ -67,7 +67,7 @@ class Progress:
 
     @property
     def place(self) -> str:
-        """The place behind the last message given; give it as `since` to go on there. Empty before any."""
+        """The place after the last message given; give it as `since` to go on there. Empty before any."""
         return self._watching.place
 
     @property

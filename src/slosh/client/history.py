@@ -54,7 +54,7 @@ class History:
         times: when each step begins, seconds since 1970.
         step: seconds.
         series: in columns, each of as many elements as there are times.
-        next: the place behind the last message that is in them: give it to `watch` as `since`.
+        next: the place after the last message that is in them: give it to `watch` as `since`.
         known_from: seconds since 1970; what came before that is not known. 0.0 if all of it is.
         unlisted: numbers that were left out, because there were too many series.
         missed: messages that were left out, because they were too large or too many at a time.

@@ -1,4 +1,4 @@
-"""What a watch gives: items, and notes of what happened between them. No I/O here."""
+"""The objects that a watch returns: items, and notes about events between them. No I/O here."""
 
 import json
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ class Item:
     """One message.
 
     Attributes:
-        message: what it says, as Python values. Asking for it raises `Unreadable` if that cannot be had.
+        message: its value in Python. Reading it raises `Unreadable` if it cannot be decoded.
         topic: the name of its topic.
-        offset: its number in its topic's life, from 1 on; None if the server left messages out (`key`, `limit`)
+        offset: its number in its topic's epoch, from 1 on; None if the server left messages out (`key`, `limit`)
             and the connection was a poll.
-        time: when the server took it, seconds since 1970; None if the server did not say.
-        place: the reader's place after it. Give it as `since` to go on behind this message.
+        time: when the server accepted it, seconds since 1970; None if the server did not say.
+        place: the reader's place after it. Pass it as `since` to continue after this message.
         lost: how many messages this reader missed just before this one.
         reset: whether the topic began a new life just before this one.
-        raw: the message as its JSON text; empty if what came is no JSON.
-        epoch: the life of its topic that `offset` counts in; empty if the server did not say.
+        raw: the message as its JSON text; empty if it is not JSON.
+        epoch: of its topic; empty if the server did not say.
     """
 
     message: object
@@ -65,7 +65,7 @@ class Note:
         kind: `lost` (messages fell off the ring before this reader came), `conflated` (messages were left out, because
             `key` or `limit` asked for it), `reset` (the topic began a new life), `truncated` (a part of the window
             asked for had left the ring), `ended` (the topic ended), `incomplete` (the patterns match more topics than
-            one reader may come to, and some are left out), `away` (the server does not answer, and is asked again).
+            one reader may read, and some are left out), `away` (the server does not answer, and is tried again).
         topic: its name; empty if the server named none because all topics are meant.
         count: of messages, for `lost` and `conflated`.
     """
@@ -76,11 +76,11 @@ class Note:
 
 
 UNREAD: Final = object()
-"""In place of a message that cannot be read."""
+"""In place of a message that cannot be decoded."""
 
 
 def read_message(raw: str) -> tuple[str, object]:
-    """A message's text and what it says: `UNREAD` if that cannot be had, and no text if it is no JSON."""
+    """A message's text and its value: `UNREAD` if it cannot be decoded, and an empty text if it is not JSON."""
     try:
         return raw, decode(raw)
     except json.JSONDecodeError:

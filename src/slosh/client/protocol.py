@@ -72,7 +72,7 @@ class WatchState:
         clock: gives seconds, and is never set.
 
     Attributes:
-        place: behind the last message given; empty before the server told one.
+        place: after the last message given; empty before the server told one.
         pause: seconds to wait before the next request.
         is_over: whether the topics ended, so that no request follows.
         failures: requests one after another from which nothing came.

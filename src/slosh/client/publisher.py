@@ -119,7 +119,7 @@ class Publisher(Closeable):
         return self.send_encoded(topic, [encode(value)]) == 1
 
     def send_encoded(self, topic: str, messages: Iterable[bytes]) -> int:
-        """As `send`, for messages that are JSON already, without a line end in any. Gives how many were kept.
+        """As `send`, for messages that are JSON already, without a line end in any. Returns how many were kept.
 
         Raises:
             BadUse: the topic cannot be used, or this publisher is closed.
@@ -240,7 +240,7 @@ class Publisher(Closeable):
         threading.Thread(target=self._work, name="slosh publisher", daemon=True).start()
 
     def _make_room(self, size: int) -> bool:
-        """See that `size` more bytes fit. False when the new message is the one to drop."""
+        """Check that `size` more bytes fit. False when the new message is the one to drop."""
         if size > self._max_bytes:
             return False
         while self._size + size > self._max_bytes:

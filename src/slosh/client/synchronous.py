@@ -36,20 +36,20 @@ from slosh.client.request import (
 
 
 class Client(Closeable, OfOneServer):
-    """A slosh server, as seen from a program without an event loop. Threads may share it.
+    """A client of one slosh server, for programs without an event loop. Threads may share it.
 
     >>> with Client() as client:
     ...     client.publish("kitchen", {"t": 21.5}).taken
     False
 
-    Close it, or use it in a `with` block. A process that forks goes on with it: the child makes connections of its own.
+    Close it, or use it in a `with` block. It can be used after a fork: the child makes connections of its own.
 
     Args:
-        url: the server's address, `unix:` and a path for a Unix socket; None for the environment's SLOSH_URL, else
+        url: the server's address; `unix:` and a path for a Unix socket. None for the environment's SLOSH_URL, or else
             http://127.0.0.1:8000.
         token: sent as `Authorization: Bearer`; None for SLOSH_TOKEN, if that is set.
         headers: sent with each request.
-        timeout: seconds that a request may take in all, retries included. Watching has no such bound.
+        timeout: seconds that a request may take in total, retries included. Watching has no such limit.
 
     Raises:
         BadUse: an argument cannot be used.
@@ -72,25 +72,25 @@ class Client(Closeable, OfOneServer):
     def publish(self, topic: str, value: object, **options: Unpack[PublishOptions]) -> Published:
         """Publish one message.
 
-        A connection that fails and a server that is busy are tried again until `timeout`, with the same idempotency
-        key, so the message is stored once.
+        If the connection fails or the server is busy, the request is repeated until `timeout`, with the same
+        idempotency key, so the message is stored once.
 
         Args:
             topic: its name.
-            value: anything that `slosh.client.values` gives a form in JSON.
+            value: anything that `slosh.client.values` can encode as JSON.
             key: the idempotency key; one is made if none is given.
             strict: raise if nobody watches the topic, or it has ended.
-            open: make the topic active first, as a reader does, so that the message is stored before anybody watches.
-            end: end the topic with this message: its readers get what is left, and their iteration ends.
+            open: make the topic active first, as a reader does, so that the message is stored even if nobody watches.
+            end: end the topic with this message: its readers get the remaining messages, and their iteration ends.
 
         Returns:
-            What became of it. It is false, and the message was not stored, if nobody watches the topic, or it has
-            ended (`ended`).
+            The result. It is false, and the message was not stored, if nobody watches the topic or it has ended
+            (`ended`).
 
         Raises:
             BadUse: the topic or the value cannot be used.
-            Refused: the server does not take this message; `reason` and `detail` say why.
-            NotTaken: `strict`, and nobody watches, or the topic has ended.
+            Refused: the server does not accept this message; `reason` and `detail` say why.
+            NotTaken: `strict` is set, and nobody watches or the topic has ended.
             Unreachable: no answer within `timeout` seconds. The message may have been stored.
         """
         return self._post(one_post(topic, value, options))
@@ -107,17 +107,17 @@ class Client(Closeable, OfOneServer):
         tried: Callable[[ClientError], None] | None = None,
         **options: Unpack[PublishOptions],
     ) -> Published:
-        """Publish messages that are JSON already, one a line, without a line's end in any. See `publish_many`.
+        """Publish messages that are JSON already, without line breaks in them. See `publish_many`.
 
         Args:
-            tried: is called with each failure that is followed by another try.
+            tried: called with each failure that is followed by another try.
         """
         return self._post(encoded_post(topic, lines, options), tried)
 
     def open(self, topic: str) -> Published:
-        """Make a topic active, as a reader does, so that what is published next is stored before anybody watches.
+        """Make a topic active, as a reader does, so that the next messages are stored even if nobody watches.
 
-        When no reader comes within the server's `linger` (30 s), the next publish is false.
+        If no reader comes within the server's `linger` (30 s), the next publish is false.
         """
         return self._post(open_post(topic))
 
@@ -134,21 +134,21 @@ class Client(Closeable, OfOneServer):
     def watch(
         self, *topics: str, notes: bool = False, **options: Unpack[WatchOptions]
     ) -> "Watch[Item] | Watch[Item | Note]":
-        """Watch topics: an iterator over their messages, for as long as they go on.
+        """Watch topics: an iterator over their messages, which ends when all topics have ended.
 
-        It connects again by itself, from the place after the last message that it gave, so nothing comes twice, and
-        what was missed is told (`Item.lost`, `Watch.lost`).
+        It reconnects by itself and continues after the last message that it returned, so no message comes twice;
+        missed messages are counted (`Item.lost`, `Watch.lost`).
 
         Args:
             topics: names, and patterns such as `sensors/*` or `runs/**`.
-            since: where to start: `earliest`, `now`, a place (`Item.place`), or a time span: `"10m"`, or seconds.
-                From now on, if neither this nor `last` is given.
+            since: where to start: `earliest`, `now`, a place (`Item.place`), or a time span: `"10m"`, or seconds. The
+                default is `now`, unless `last` is given.
             last: start with this many of the newest messages.
-            limit: of what waits, give only this many of the newest messages at a time.
-            every: gather for this long, `"250ms"` or seconds, then give all that came.
-            key: a dotted path into the messages; of those that wait, only the newest of each value there is given.
-            deadline: end after this many seconds; `Watch.timed_out` tells.
-            notes: also give a `Note` for each loss, reset and end, in its place among the messages.
+            limit: return at most this many of the newest waiting messages at a time.
+            every: gather for this long, `"250ms"` or seconds, then return all messages that came.
+            key: a dotted path into the messages; return only the newest waiting message for each value there.
+            deadline: end after this many seconds; `Watch.timed_out` is then true.
+            notes: also return a `Note` for each loss, reset and end, in its place among the messages.
 
         Raises:
             BadUse: an argument cannot be used. Iterating raises `Refused` if the server says no.
@@ -165,9 +165,9 @@ class Client(Closeable, OfOneServer):
         return pages.found
 
     def patterns(self) -> list[str]:
-        """The patterns by which somebody reads, for a producer of very many topics: what they match is watched.
+        """The patterns that readers use, for a producer of very many topics: topics that they match are watched.
 
-        A server lists a hundred; if there are more, `**` is among them. One that lists none gives none.
+        A server lists at most a hundred; if there are more, `**` is among them. Empty if the server lists none.
         """
         return read_patterns(self._get("/topics", {"patterns": ""}, "patterns", "topics"))
 
@@ -180,18 +180,18 @@ class Client(Closeable, OfOneServer):
         paths: Sequence[str] = (),
         by: str = "",
     ) -> History:
-        """What the numbers in a topic's messages were, in columns that are ready to plot.
+        """The history of the numbers in a topic's messages, in columns that are ready to plot.
 
         Args:
             span: how far back: `10m`, `1h`, or seconds; `all` for all that is kept, `6h,all` for six hours or all
                 if that is less.
             points: how many steps at most, 1 to 4096; a step is a second or longer. None for 600, or as many as the
                 number of series allows.
-            paths: of the numbers that are wanted; all if left out.
+            paths: of the numbers to return; all if left out.
             by: a member of the messages: one series for each of its values.
 
         Raises:
-            Refused: the topic's class keeps no history so long.
+            Refused: the topic's class does not keep so long a history.
         """
         return read_history(self._get(f"/topics/{topic_path(topic)}", history_query(span, points, paths, by), "series"))
 
@@ -199,7 +199,7 @@ class Client(Closeable, OfOneServer):
         """How many watch a topic.
 
         Args:
-            wait: seconds to wait until somebody does, if nobody does now.
+            wait: if nobody watches, wait up to this many seconds for a watcher.
         """
         query = watchers_query(wait)
         return read_watchers(self._get(f"/topics/{topic_path(topic)}", query, "watchers", wait=wait))
@@ -221,9 +221,9 @@ class Client(Closeable, OfOneServer):
             return self._http
 
     def _notice_fork(self) -> None:
-        """After a fork leave the parent's connections alone: two processes cannot share one.
+        """After a fork, leave the parent's connections alone: two processes cannot share one.
 
-        Nor its lock, which a thread may have held that the child does not have.
+        The lock is replaced as well: a thread that does not exist in the child may have held it.
         """
         if self._process != os.getpid():
             self._lock = threading.Lock()

@@ -103,7 +103,7 @@ def bridge(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     timeout: float | None,
     url: str | None,
 ) -> None:
-    """Publish the messages of UPSTREAM whose names fit PATTERN, each to the topic of its name, while it is watched.
+    """Publish the messages of UPSTREAM whose names match PATTERN, each to the topic of that name, while it is watched.
 
     UPSTREAM is mqtt://host (topics), redis://host (channels) or postgres://user@host/database (NOTIFY), and mqtts://
     and rediss:// with TLS. It is subscribed to a name only while somebody watches the topic of that name, and to a
@@ -141,7 +141,7 @@ def bridge(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
 
 
 def _check(pattern: str) -> None:
-    """See that this is a pattern.
+    """Check that this is a pattern.
 
     Raises:
         BadUse: it is not valid; it may be one of MQTT or of Redis.

@@ -40,10 +40,10 @@ class DoctorCommand(ClientCommand):
 @url_option
 @click.pass_context
 def doctor(ctx: click.Context, address: str | None, hold: float, origin: str | None, url: str | None) -> None:
-    """Try what a browser needs of the slosh at URL, through whatever stands in front of it.
+    """Test everything that a browser needs from the slosh at URL, through the proxies in front of it.
 
-    Buffering, compression, time-outs, caching, WebSocket, cookies, CORS, sizes, names, and the clock are tried, each
-    with topics of this command's own. For each fault the line to change is shown, for nginx, HAProxy and Caddy.
+    It tests buffering, compression, time-outs, caching, WebSocket, cookies, CORS, sizes, names, and the clock, with
+    topics of its own. For each fault it shows the line to change, for nginx, HAProxy and Caddy.
 
     A server with rules needs a token that may read and publish slosh-doctor/**, in SLOSH_TOKEN.
     """

@@ -52,7 +52,7 @@ class Examination:
         self.http.close()
 
     def reach(self) -> None:
-        """See that a slosh answers at all, and that it lets this command do what its checks need.
+        """Check that a slosh answers at all, and that it lets this command do what its checks need.
 
         Raises:
             Unreachable: none does; the detail says what answered instead.
@@ -85,7 +85,7 @@ class Examination:
         )
 
     def _check_rights(self) -> None:
-        """See that topics of this command may be read and published to: every check would fail else.
+        """Check that topics of this command may be read and published to: every check would fail else.
 
         Raises:
             Refused: they may not.
@@ -95,7 +95,7 @@ class Examination:
             self._check_allowed(self.http.post(self.at("rights"), json=1))
 
     def _check_allowed(self, answer: httpx2.Response) -> None:
-        """See that this is no refusal of slosh's own rules.
+        """Check that this is no refusal of slosh's own rules.
 
         Raises:
             Refused: it is.

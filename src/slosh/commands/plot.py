@@ -88,7 +88,7 @@ def plot(
     timeout: float | None,
     url: str | None,
 ) -> None:
-    """Draw the numbers in the messages of TOPICs as they come, with what the server keeps of the last while.
+    """Draw the numbers in the messages of TOPICs as they come, beginning with the messages that the server keeps.
 
     On a pipe, or where TERM is dumb, the chart is printed once, at the end: after --count or --timeout, by Ctrl-C or
     SIGTERM, or when the topics have ended.

@@ -69,9 +69,9 @@ def poll(
 ) -> None:
     """Ask URL again and again and publish its answers to TOPIC, while somebody watches the topic.
 
-    While nobody does, URL is not asked at all. An answer that cannot be published, because it is too large for a
-    message or is none of the form, is told and left out, and URL is asked again. One that is no UTF-8 is read in the
-    character set that its Content-Type names.
+    While nobody watches, URL is not requested at all. An answer that cannot be published, because it is too large for
+    a message or does not have the form, is reported and left out, and URL is requested again. An answer that is not
+    UTF-8 is read in the character set that its Content-Type names.
     """
     check_topic(topic)
     shown = _checked(address)

@@ -132,12 +132,12 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
 ) -> None:
     """Publish VALUE to TOPIC, or each line of standard input if there is no VALUE.
 
-    Both are taken in the same way: as JSON if they are JSON, and else as a text. --as json refuses what is none,
-    --as text makes a text of all, also of an empty line, which every other form leaves out. A line that has another
-    form than --as says is left out, and told with its number; the exit code is 1 then.
+    Both are read in the same way: as JSON if they are JSON, otherwise as a text. --as json refuses everything else;
+    --as text makes a text of every line, also of an empty one, which all other forms leave out. A line that does not
+    have the form that --as names is left out, and reported with its number; the exit code is 1 then.
 
-    A topic takes messages while somebody watches it. A line is sent as it comes, and those that come faster are sent
-    together, in their order. Lines that got no answer are sent again under the same key, so nothing is stored twice.
+    A topic accepts messages while somebody watches it. Each line is sent as it comes; lines that come faster are sent
+    together, in order. Lines without an answer are sent again under the same key, so nothing is stored twice.
     """
     encoder = Encoder(form, tell_replaced)
     check_topic(topic)
@@ -180,7 +180,7 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
 
 
 def _check_together(given: Mapping[str, object]) -> None:
-    """See that these options may stand together.
+    """Check that these options may stand together.
 
     Raises:
         BadUse: two of them contradict each other.

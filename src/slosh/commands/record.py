@@ -68,8 +68,8 @@ def record(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
 ) -> None:
     """Write the messages of TOPICs into FILE, one JSON object a line, with their times of arrival.
 
-    Losses, resets and ends are lines of their own, so a recording tells what it has not. After a cut it goes on where
-    it was.
+    Losses, resets and ends are lines of their own, so a recording says what it is missing. After a lost connection it
+    continues where it was.
     """
     options = {"since": since, "last": last, "deadline": timeout}
     asked = cast("WatchOptions", {name: value for name, value in options.items() if value is not None})

@@ -109,7 +109,7 @@ def parse_place(text: str, url: str | None) -> Place:
 
 
 def _check_target(from_: Place, to: Place) -> None:
-    """See that messages can be carried so.
+    """Check that messages can be carried so.
 
     Raises:
         BadUse: no topic has such a name, several topics would become one, or what arrives would be carried again.

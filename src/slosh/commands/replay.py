@@ -84,10 +84,10 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     when_watched: bool,  # noqa: FBT001
     url: str | None,
 ) -> None:
-    """Publish the messages in FILE, which `slosh record` wrote, with the pauses that they had. - is standard input.
+    """Publish the messages in FILE, which `slosh record` wrote, with their original pauses. - is standard input.
 
-    While the server is away, or answers that it is busy, it is tried again, and nothing is left out. A message that the
-    server refuses is left out alone, and counted; a server that refuses this publisher (401, 403, 421) ends the replay.
+    While the server is away or busy, it is tried again, and nothing is left out. A message that the server refuses is
+    left out and counted. A server that refuses this publisher (401, 403, 421) ends the replay.
     """
     if loop and file == "-":
         raise BadUse("Standard input can be read once only; --loop needs a file.")

@@ -164,7 +164,7 @@ def run_workers(settings: Settings, again: "Again") -> int:
 
 
 def check_system(settings: Settings) -> None:
-    """See that this system can have as many processes as the settings ask for.
+    """Check that this system can have as many processes as the settings ask for.
 
     Raises:
         SettingError: it cannot.
@@ -202,7 +202,7 @@ def _run_workers(settings: Settings, again: "Again", store: "PrivateStore | None
 
 
 async def _serve(settings: Settings, again: "Again") -> int:
-    """One server in one process, from its start to its end. Gives the exit code."""
+    """One server in one process, from its start to its end. Returns the exit code."""
     from slosh.signals import ENDING, handle, stay_up
 
     server, predecessor = await _take_place(settings)
@@ -267,7 +267,7 @@ def _hear_successors(server: "Server", predecessor: "Predecessor | None") -> "Ha
 
 
 async def _shut_down(server: "Server", signals: "asyncio.Queue[int]") -> int:
-    """Stop `server`, unless another signal comes meanwhile. Gives the exit code."""
+    """Stop `server`, unless another signal comes meanwhile. Returns the exit code."""
     stopping = asyncio.ensure_future(server.stop())
     second = asyncio.ensure_future(signals.get())
     await asyncio.wait({stopping, second}, return_when=asyncio.FIRST_COMPLETED)

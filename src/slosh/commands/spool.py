@@ -89,7 +89,7 @@ class Spool:
         return self._end - self._sent
 
     def check(self) -> None:
-        """See that the file is as this publisher has left it.
+        """Check that the file is as this publisher has left it.
 
         Raises:
             OSError: something else has removed, replaced or changed it.

@@ -273,7 +273,7 @@ class Series:
         return next((level for level in self.levels if level.width * MOST >= span), self.levels[-1])
 
     def resize(self, span: float) -> int:
-        """Keep this many seconds from now on. Gives what that cost, as bytes that are looked at."""
+        """Keep this many seconds from now on. Returns what that cost, as bytes that are looked at."""
         self.close()
         self.span = span
         cost = _RESIZED

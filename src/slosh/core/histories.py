@@ -117,7 +117,7 @@ class Histories:
             self._unfinished[topic] = None
 
     def skip(self, topic: Topic) -> None:
-        """Go on behind the newest message of `topic`: what came up to there is not known here."""
+        """Go on after the newest message of `topic`: what came up to there is not known here."""
         rollups = topic.rollups
         if rollups is not None:
             before = rollups.waiting
@@ -126,7 +126,7 @@ class Histories:
             self._unfinished[topic] = None
 
     def go_on(self, most: int) -> int:
-        """Look into what waits, and begin what is due, until that has cost `most` bytes. Gives what it cost."""
+        """Look into what waits, and begin what is due, until that has cost `most` bytes. Returns what it cost."""
         spent = 0
         while self._due and self.has_room and spent < most:
             topic, _ = self._due.popitem()

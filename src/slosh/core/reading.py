@@ -71,7 +71,7 @@ Since = Now | Earliest | Last | Age | Offset | Cursor | Unknown
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class Place:
-    """Where a reader stands in the present life of a topic. Never changed.
+    """Where a reader stands in the current life of a topic. Never changed.
 
     Attributes:
         offset: of the last message that it has seen.

@@ -184,7 +184,7 @@ class Rollups:
         self.waiting += weigh_waiting(messages)
 
     def skip(self, newest: int) -> None:
-        """Go on behind the offset `newest`: what came up to there is not known here. The series start again."""
+        """Go on after the offset `newest`: what came up to there is not known here. The series start again."""
         self._skips = True
         for group in self._groups.values():
             group.since = NOT_KNOWN
@@ -196,7 +196,7 @@ class Rollups:
         self._pass_over(newest)
 
     def _pass_over(self, newest: int) -> None:
-        """Go on behind the offset `newest` once all that waits is looked into."""
+        """Go on after the offset `newest` once all that waits is looked into."""
         last = self._queue[-1] if self._queue else None
         if last is not None and last.group is None and not last.messages:
             last.newest = newest

@@ -52,7 +52,7 @@ class Timers(Generic[T]):
         return tick if tick / TICKS >= deadline else tick + 1  # The product may have been rounded down.
 
     def add(self, item: T, deadline: float) -> int:
-        """Hold `item` until `deadline`, seconds. Gives the tick that `discard` asks for."""
+        """Hold `item` until `deadline`, seconds. Returns the tick that `discard` asks for."""
         tick = self.tick_of(deadline)
         if tick == self._latest:
             tick = self._latest  # one number for all that come in a tick, because each of them keeps it

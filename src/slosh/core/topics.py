@@ -69,7 +69,7 @@ class Topics:
         return topics
 
     def listed(self, after: str, now: float) -> Iterator[Topic]:
-        """The active topics behind the name `after`, in the order of their names, at the time `now`, seconds.
+        """The active topics after the name `after`, in the order of their names, at the time `now`, seconds.
 
         Take what you want of it before anything else happens here.
         """

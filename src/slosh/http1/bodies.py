@@ -52,7 +52,7 @@ class BodyReader(Protocol):
     rest: bytes
 
     def feed(self, data: bytes) -> bool:
-        """Take in what arrived. True once the body is whole; it is not to be fed again then."""
+        """Take in what arrived. True once the body is whole; do not feed it again then."""
 
 
 class SizedBody:
@@ -70,7 +70,7 @@ class SizedBody:
         self.rest = b""
 
     def feed(self, data: bytes) -> bool:
-        """Take in what arrived. True once the body is whole; it is not to be fed again then."""
+        """Take in what arrived. True once the body is whole; do not feed it again then."""
         missing = self._length - len(self.body)
         self.body += data[:missing]
         self.rest = data[missing:]
@@ -91,7 +91,7 @@ class ChunkedBody:
     def __init__(self, max_trailers: int) -> None:
         self._max_trailers = max_trailers
         self._pending = b""
-        self._left = 0  # bytes of the present chunk that are still to come, with its CR LF
+        self._left = 0  # bytes of the current chunk that are still to come, with its CR LF
         self._trailers = -1  # bytes of trailers so far, once the last chunk was seen
         self.body = bytearray()
         self.rest = b""

@@ -1,4 +1,4 @@
-"""A request that is answered later, and what it is told meanwhile."""
+"""The base of everything that holds a request and answers it later."""
 
 from typing import ClassVar
 
@@ -9,46 +9,46 @@ from slosh.errors import SloshError
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Exchange(Watcher):
-    """A request that is answered later; the methods tell it what happens meanwhile. Most watch topics meanwhile."""
+    """Holds a request and answers it later. The connection calls its methods on events. Most watch topics."""
 
     __slots__ = ()
 
     outlives_eof: ClassVar[bool] = False
-    """Whether it goes on when the client half-closes: an answer under way does, waiting for news does not."""
+    """Whether it continues after the client half-closes: an answer being made does, waiting for messages does not."""
     takes_data: ClassVar[bool] = False
-    """Whether what the client sends from here on is meant for it, and is no HTTP any more."""
+    """Whether later bytes of the client are passed to it instead of being read as HTTP (WebSocket)."""
 
     def topic(self) -> str:
-        """The topic that it is about, if an action serves heads with another name in them; empty else."""
+        """Its topic, if the action serves heads with other topic names; otherwise empty."""
         return ""
 
     def end(self) -> None:
-        """Time is up, or the server shuts down, or the client wants something else: answer as soon as possible."""
+        """Answer as soon as possible: the server shuts down, or the client has sent too many other requests."""
 
     def deadline_passed(self) -> None:
-        """The deadline that was given with `hold` has come."""
+        """The deadline that was passed to `hold` has come."""
         self.end()
 
     def data(self, data: bytes, most: int) -> bytes:  # noqa: ARG002 - most exchanges take none
-        """The client has sent something, if `takes_data`. Gives what of it waits for another turn.
+        """Read bytes of the client, if `takes_data`. Returns those that wait for another turn.
 
         Args:
-            data: what came, behind what waited.
-            most: how many things may be done with it: frames, or each few KiB of them.
+            data: the bytes that waited, followed by the new ones.
+            most: how many pieces of work may be done: frames, or each few KiB of them.
         """
         return data
 
     def take_turn(self) -> None:
-        """Do the next portion of what takes several turns. This is the turn for which `ask_for_turn` was called."""
+        """Do the next portion of work that takes several turns. Called once for each `ask_for_turn`."""
 
     def lost(self) -> None:
-        """The client has gone; nobody is left to answer."""
+        """The client has disconnected; do not answer."""
 
     def revoke(self, error: SloshError) -> None:
-        """The token with which it was begun does not count any more: a reader is answered with `error`, or ended.
+        """The token of the request is not valid any more: answer with `error`, or end the stream.
 
-        What ends by itself within a moment, as an answer under way does, may leave it.
+        An exchange that ends by itself within a moment may do nothing.
         """
 
     def writable(self) -> None:
-        """The client has taken what was written; there is room for more."""
+        """The client has received what was written; more can be written now."""

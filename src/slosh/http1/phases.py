@@ -1,10 +1,10 @@
-"""What a connection is doing: its phases, and which may follow which.
+"""The phases of a connection, and the legal transitions between them.
 
 The rules of this file:
 
-* `Connection.phase` is always one of these, and changes by the steps in `STEPS` alone. `tests/http1/test_phases.py`
-  records every change while clients do whatever they like, and compares it with the table.
-* Three facts are apart from the phase, because they come and go in any of them: the client does not take what was
+* `Connection.phase` is always one of these, and only changes by the transitions in `STEPS`.
+  `tests/http1/test_phases.py` records every change under random clients, and compares it with the table.
+* Three facts are separate from the phase, because they may hold in any of them: the client does not read what was
   written (stalled), the connection waits for its turn, and the server is shutting down (draining).
 """
 
@@ -12,17 +12,17 @@ from collections.abc import Mapping
 from typing import Final
 
 IDLE: Final = 0
-"""Nothing has come of a next request, or what has come waits for its turn."""
+"""No bytes of the next request were read: none has come, or they wait for their turn."""
 READING_HEAD: Final = 1
-"""A part of a head has come. It has `head_timeout` to become whole."""
+"""A part of a head has come. The rest must come within `head_timeout`."""
 READING_BODY: Final = 2
-"""The head is whole and its body is not. It has `body_timeout` to become whole."""
+"""The head is complete and the body is not. The rest must come within `body_timeout`."""
 ANSWERING: Final = 3
 """The request's action runs."""
 HELD: Final = 4
 """An exchange owns the request and will answer it: a held poll, an open stream, a download."""
 CLOSING: Final = 5
-"""The last answer was written, or the connection was cut. All that the client still sends is discarded."""
+"""The last answer was written, or the connection was cut. Anything received afterwards is discarded."""
 CLOSED: Final = 6
 """The socket is gone."""
 

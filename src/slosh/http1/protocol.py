@@ -1,11 +1,11 @@
-"""A connection as the event loop sees it: what asyncio and the timers call. No task, future or coroutine for a client.
+"""The connection class that asyncio and the timers call. A client needs no task, future or coroutine.
 
 The rules of this file:
 
-* Bytes that have come are looked at now, or put by until its turn; `RequestReader` reads it (`request_reader.py`).
-* The usual request takes the shortest way: it came as a whole, with nothing behind it, and its head is cached.
-* A client that has gone, half-closed, or takes nothing is found here, and the exchange that holds its request is told.
-* Each deadline means what the connection is doing when it comes (`on_timer`).
+* Received bytes are read now, or stored until the connection's turn, by `RequestReader` (`request_reader.py`).
+* The usual request takes the shortest path: it arrived complete, with nothing after it, and its head is cached.
+* A client that disconnects, half-closes or stops reading is noticed here, and the exchange of its request is told.
+* The meaning of a deadline depends on what the connection is doing when it comes (`on_timer`).
 """
 
 import asyncio
@@ -29,11 +29,11 @@ from slosh.http1.turns import SMALL
 
 
 class HttpConnection(RequestReader):
-    """One client. An `asyncio.Protocol` by its methods alone: a class that is compiled inherits from none that is not.
+    """One client. It has the methods of `asyncio.Protocol`, but a compiled class cannot inherit from one that is not.
 
     Args:
-        server: what it shares with the others.
-        heads: what the server knows of heads.
+        server: the state that all connections share.
+        heads: the server's cache of heads.
     """
 
     __slots__ = ()
@@ -56,7 +56,7 @@ class HttpConnection(RequestReader):
             self._count_address(server.settings.max_connections_per_address)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone, for whichever reason."""
+        """The connection has ended, for any reason."""
         server = self.server
         if isinstance(exc, TimeoutError):  # The system has asked again and again, and the client's end was silent.
             server.closed["tcp_keepalive"] += 1
@@ -81,7 +81,7 @@ class HttpConnection(RequestReader):
         self._log_answer(b"")  # if a request was held
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Bytes were received."""
         if self.phase >= HELD or self._stalled or self._waits or len(data) > MAX_PIPELINED:
             if self._is_new:
                 self._begin(data)
@@ -119,9 +119,9 @@ class HttpConnection(RequestReader):
             self._put_by(data)
 
     def eof_received(self) -> bool:
-        """The client sends no more. A client that waits for news is taken to be gone.
+        """The client has closed its sending side. If it waits for messages, it counts as disconnected.
 
-        An answer under way goes out, and so do those to requests, or frames, that came before the end.
+        An answer being made is sent, and so are answers to requests or frames that came before the end.
         """
         exchange = self._exchange
         if self.is_encrypted:
@@ -142,7 +142,7 @@ class HttpConnection(RequestReader):
         return False  # asyncio writes out what is buffered, then closes; the deadline sees to it that it can.
 
     def pause_writing(self) -> None:
-        """The client does not take what is written."""
+        """The client does not read what is written."""
         self._stalled = True
         if self._transport is not None:
             if self._exchange is not None and self._exchange.takes_data:
@@ -152,7 +152,7 @@ class HttpConnection(RequestReader):
             self.count_unsent(self._untaken)
 
     def resume_writing(self) -> None:
-        """The client has taken nearly all that was written."""
+        """The client has received nearly everything that was written."""
         self._stalled = False
         self._untaken = 0
         self.count_unsent(0)
@@ -168,7 +168,7 @@ class HttpConnection(RequestReader):
         self._read_on()
 
     def on_timer(self) -> None:
-        """The deadline has come, or was put off meanwhile. The timers do not hold this connection any more."""
+        """The timer has fired, and holds this connection no more. The deadline may have been postponed meanwhile."""
         self._timer = 0
         if self._transport is None:
             return
@@ -200,7 +200,7 @@ class HttpConnection(RequestReader):
         self._run(action, b"", None)
 
     def admit(self, head: bytes, *, is_probe: bool) -> None:
-        """Take the one request of a connection beyond `max_connections`, or refuse it if it is no probe's.
+        """Read the only request of a connection beyond `max_connections`, and refuse it unless it is a probe.
 
         Args:
             head: empty if it was not read.
@@ -247,7 +247,7 @@ class HttpConnection(RequestReader):
                 del server.per_address[address]
 
     def take_turn(self) -> None:
-        """Look at a portion of what was received, unless something stands in its way; wait again if more is left."""
+        """Read a portion of what was received, unless something prevents it; wait again if more is left."""
         self._waits = False
         exchange = self._exchange
         if self._stalled and self.phase < CLOSING:
@@ -271,7 +271,7 @@ class HttpConnection(RequestReader):
         self._read_on()
 
     def _end_with_tls(self) -> bool:
-        """The client has ended TLS, and with it its half of the connection: nobody is left to answer."""
+        """The client has closed TLS, and with it the whole connection: it cannot be answered."""
         exchange = self._drop_request()
         if exchange is not None:
             exchange.lost()
@@ -279,7 +279,7 @@ class HttpConnection(RequestReader):
         return False
 
     def _end_at_eof(self) -> None:
-        """Close, once nothing that the client asked for before it half-closed has still to be answered."""
+        """Close the connection once all requests that came before the client half-closed are answered."""
         exchange = self._exchange
         if self.phase >= CLOSING or (exchange.outlives_eof if exchange is not None else self._stalled):
             return
@@ -295,7 +295,7 @@ class HttpConnection(RequestReader):
     # The end.
 
     def _check_progress(self, transport: asyncio.Transport) -> None:
-        """Give up on a client that has taken nothing in the time it had."""
+        """Cut a client that has read nothing for `write_timeout`."""
         left = transport.get_write_buffer_size()
         if 0 < self._untaken <= left:
             self.server.closed["write_timeout"] += 1

@@ -1,24 +1,24 @@
-"""Fairness between clients: what one sends at a time, beyond its first request, waits for its turn.
+"""Fairness between clients: of requests that one client sends together, all but the first wait for turns.
 
 The rules of this file:
 
-* A connection answers one request as soon as it comes, and those that came with it as far as the time of this turn of
-  the event loop allows. The rest waits in the connection, with the socket unread beyond 64 KiB, until its turn
-  comes. So do large reads: uvloop calls up to 32 times, with 256 KB each, for one readiness of a socket.
-* The first requests of connections have `TURN` seconds of their own in each turn, and wait once these are used up: a
-  client that opens a connection for each request sends very many first ones. The time of others does not count,
-  or a new client would wait a turn more beside a crowd whose turns are long.
+* A connection answers one request as soon as it comes, and further ones that came with it as far as the time of this
+  turn of the event loop allows. The rest waits in the connection until its turn, and beyond 64 KiB reading from the
+  socket is paused. Large reads wait too: uvloop calls up to 32 times, with 256 KB each, when a socket is readable.
+* The first requests of connections have `TURN` seconds of their own in each turn, and wait when these are used up,
+  because a client may open a connection for each request. Time used by other requests does not count here: otherwise
+  a new client would wait a turn longer beside a crowd whose turns are long.
 * Work that may take its time (`Action.takes_time`, and all with more than `SMALL` bytes) waits for its turn even if
   it comes alone, once this turn of the loop has used its time. Otherwise a thousand connections that send the last
   byte of a request together would make one turn of a thousand requests.
-* All connections that wait are served a portion each, and then stand at the end again. Addresses take turns, and the
-  connections of an address take turns among themselves. So a client with very many connections waits for itself; if
-  all come from one address, such as a proxy's, each connection still has its turn.
-* A connection whose client has sent its end waits behind all others: most such clients have gone. One of these is
-  served after each `RARELY` others, so that a client that half-closed and reads on gets its answer.
-* In each turn of the event loop all of them together have `TURN` seconds for what is beyond their first requests. So
-  the others wait no longer, however many connections send however much; only a single request that takes longer makes
-  a turn longer. The clock is not looked at for a request that comes alone on a connection that had one before.
+* Each waiting connection is served a portion, and then goes to the end of the queue. Addresses take turns, and the
+  connections of an address take turns among themselves. So a client with very many connections delays only itself; if
+  all clients come from one address, such as a proxy's, each connection still has its turn.
+* A connection whose client has closed its sending side waits behind all others, because most such clients have gone.
+  One of these is served after each `RARELY` others, so that a client that half-closed and still reads gets its answer.
+* In each turn of the event loop all connections together have `TURN` seconds for requests after their first. So other
+  clients wait no longer, however many connections send however much; only a single request that takes longer makes
+  a turn longer. The clock is not read for a single request on a connection that had one before.
 """
 
 import logging
@@ -30,20 +30,20 @@ from typing import Final, Protocol
 logger = logging.getLogger(__name__)
 
 TURN: Final = 0.002
-"""Seconds of each turn of the event loop, for all that waits."""
+"""Seconds of each turn of the event loop, for all waiting connections."""
 
 PORTION: Final = 16
-"""Requests, frames, or 4 KiB of either, that one connection does before the next has its turn."""
+"""Requests, frames, or pieces of 4 KiB of either, that one connection processes before the next has its turn."""
 
 SMALL: Final = 2048
-"""Bytes that take no time worth a look at the clock, whatever they are."""
+"""Bytes that are processed too quickly to be worth reading the clock."""
 
 RARELY: Final = 8
-"""Connections that are served before one whose client has sent its end."""
+"""Connections that are served before one whose client has closed its sending side."""
 
 MOST_GONE: Final = 1024
-"""Connections whose clients have sent their end and that wait, at a time. One more cuts the oldest: its bytes and its
-descriptor are held for a client that has most likely gone."""
+"""Waiting connections whose clients have closed their sending side, at most. One more cuts the oldest: its client has
+most likely gone."""
 
 
 class TakesTurns(Protocol):
@@ -53,18 +53,18 @@ class TakesTurns(Protocol):
         """Do a portion of what waits. Join again if some of it is left."""
 
     def abandon(self) -> None:
-        """That failed: cut the connection."""
+        """Cut the connection, because `take_turn` raised."""
 
     def leave_early(self) -> None:
-        """Its client has sent its end, and too many such wait: cut the connection, and count that."""
+        """Cut and count the connection: its client has closed its sending side, and too many of these wait."""
 
     @property
     def has_left(self) -> bool:
-        """Whether the client has sent its end."""
+        """Whether the client has closed its sending side."""
 
     @property
     def source(self) -> str:
-        """The address that it comes from, of IPv6 the network: the same text for all connections of a client.
+        """The client's address, or its network for IPv6: the same text for all connections of a client.
 
         Empty if there is none.
         """
@@ -114,18 +114,18 @@ class Turns:
             self._begin(self.clock())
 
     def is_over(self) -> bool:
-        """Whether this turn of the event loop has had its time. The first to ask begins it."""
+        """Whether this turn of the event loop has used its time. The first call of a turn starts the time."""
         now = self.clock()
         if not self._is_due:
             self._begin(now)
         return now >= self._until
 
     def is_late(self) -> bool:
-        """Whether what may take its time has to wait. It has not if it comes in its turn, or as a first request."""
+        """Whether work that may take long has to wait. False for a connection in its turn, and for a first request."""
         return not self._serves and self.is_over()
 
     def begin_first(self) -> float:
-        """The time, if a first request may be answered in this turn; call `end_first` with it then. Otherwise -1."""
+        """The time if a first request may be answered in this turn; pass it to `end_first` afterwards. Else -1."""
         now = self.clock()
         if not self._is_due:
             self._begin(now)

@@ -1,9 +1,9 @@
-"""The socket of one client: where it comes from, what is written to it, and what it does not take.
+"""The socket of one client: its address, writing to it, and bytes that the client does not read.
 
 The rules of this file:
 
-* A stream is written straight to the socket while nothing waits in the transport, and behind what waits otherwise.
-* Bytes that come in and are not whole, and bytes that a client does not take, count for all connections together.
+* A stream is written straight to the socket while the transport has nothing queued, otherwise through the transport.
+* The bytes of incomplete bodies, and bytes that clients do not read, are counted for all connections together.
 """
 
 from typing import TYPE_CHECKING
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Wire:
-    """One client, as far as its socket and the server's state are concerned. `Connection` knows its requests.
+    """The socket of one client. `Connection` adds its requests.
 
     Args:
-        server: what it shares with the others.
+        server: the state that all connections share.
     """
 
     __slots__ = ("_incoming", "_outlet", "_peer", "_stalled", "_transport", "server")
@@ -73,7 +73,7 @@ class Wire:
         return self._stalled
 
     def write(self, data: bytes) -> bool:
-        """Write a part of an answer. False when the client does not keep up: wait for `writable` then."""
+        """Write a part of an answer. False if the client does not keep up: wait for `writable` then."""
         outlet = self._outlet
         if outlet is None:
             transport = self._transport
@@ -94,17 +94,17 @@ class Wire:
         return not self._stalled
 
     def write_seldom(self, data: bytes) -> None:
-        """Write a part of an answer by the transport, which takes longer than `write`.
+        """Write a part of an answer through the transport, which is slower than `write` but keeps no extra object.
 
-        So a stream that is given nothing does not keep the memory that `write` needs to be quick.
+        For streams that get few messages: `write` opens an outlet, which takes memory as long as the connection lives.
         """
         if self._transport is not None and not self._transport.is_closing():
             self._write_behind(data)
 
     def count_incoming(self, size: int) -> bool:
-        """Count `size` bytes that have come in of something that is not whole.
+        """Count `size` bytes received of an incomplete body or message.
 
-        Gives whether there is room for them. For the only one there always is.
+        Returns whether there is room for them. For the only one there always is.
         """
         server = self.server
         server.buffered += size - self._incoming
@@ -112,7 +112,7 @@ class Wire:
         return server.has_buffer_room() or server.buffered == size
 
     def count_unsent(self, size: int) -> None:
-        """Count `size` bytes that the client does not take, 0 once it takes them again."""
+        """Count `size` unsent bytes because the client does not read; 0 once it reads again."""
         server = self.server
         if size:
             server.buffered += size - server.stalled.get(self, 0)
@@ -122,20 +122,20 @@ class Wire:
             server.buffered -= server.stalled.pop(self, 0)
 
     def buffer_nothing(self) -> None:
-        """Count the client as stalled as soon as its socket is full, instead of filling a buffer here first."""
+        """Treat the client as stalled as soon as its socket is full, instead of filling a buffer first."""
         if self._transport is not None:
             # Behind TLS a buffer with no byte in it would count as full with a bound of 0.
             self._transport.set_write_buffer_limits(int(self.is_encrypted), 0)
 
     def abandon(self) -> None:
-        """Cut the connection: an answer that has begun cannot be finished, and its end must not look like one."""
+        """Cut the connection: an unfinished answer must not look complete."""
         raise NotImplementedError
 
     def drain(self, *, spares_idle: bool = False) -> Exchange | None:
-        """The server shuts down: close if nothing is under way.
+        """Shut down: close the connection if it is idle.
 
         Args:
-            spares_idle: wait for one request more instead: it may be on its way, and its answer is the last.
+            spares_idle: keep an idle connection for one more request, which may be on its way.
 
         Returns:
             The exchange that holds the request, which the caller must end; None if there is none.
@@ -143,15 +143,15 @@ class Wire:
         raise NotImplementedError
 
     def forget_head(self) -> None:
-        """Parse the next head, whatever is known of those before it."""
+        """Forget the cached head of this connection, so that its next head is parsed."""
         raise NotImplementedError
 
     def find_path(self, variable: object | None) -> str:
-        """The path of the present request, whose variable part means `variable`; empty for its head's own."""
+        """The path of the current request, whose variable part means `variable`; empty if the head's path is right."""
         raise NotImplementedError
 
     def on_timer(self) -> None:
-        """The deadline has come, or was put off meanwhile. The timers do not hold this connection any more."""
+        """The timer has fired, and holds this connection no more. The deadline may have been postponed meanwhile."""
         raise NotImplementedError
 
     def _write_behind(self, data: bytes) -> None:

@@ -104,7 +104,7 @@ def contradictions(tables: Tables, default: Mapping[str, Value], rows: Mapping[s
 
 
 def check_place(pattern: object, before: Iterable[str], where: str) -> None:
-    """See that a class matches topics, behind the classes before it.
+    """Check that a class matches topics, behind the classes before it.
 
     Raises:
         SettingError: it matches none.

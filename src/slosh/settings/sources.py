@@ -190,7 +190,7 @@ def find_mistakes(said: Mapping[str, object], *, config: str | None = None) -> l
 
 @contextlib.contextmanager
 def _noting(mistakes: list[str]) -> Iterator[None]:
-    """Note a mistake, and go on behind the block."""
+    """Note a mistake, and go on after the block."""
     try:
         yield
     except SettingError as error:

@@ -177,8 +177,8 @@ class Settings:
     linger: float = seconds(
         30.0,
         Group.TOPICS,
-        "How long a topic stays active after its last reader left. Then its messages go, and who posts to it is "
-        "answered 404.",
+        "How long a topic stays active after its last reader left. Then its messages are dropped, and a POST to "
+        "it is answered 404.",
         zero="forgets a topic as soon as nobody watches",
         reloads=True,
         of_class=True,
@@ -186,8 +186,8 @@ class Settings:
     queue: int = number(
         100,
         Group.TOPICS,
-        "Messages that one topic keeps. When one more comes the oldest falls out, and who had not read it is told "
-        "`lost`.",
+        "Messages that one topic keeps. When one more comes, the oldest is dropped, and readers that had not read it "
+        "are told `lost`.",
         unit="messages",
         lowest=1,
         highest=1_000_000,
@@ -289,7 +289,7 @@ class Settings:
     max_depth: int = number(
         512,
         Group.MESSAGES,
-        "How deep arrays and objects of a message may stand in one another; a deeper one is refused with 400.",
+        "How deep arrays and objects of a message may be nested; a deeper one is refused with 400.",
         unit="levels",
         lowest=1,
         # The JSON parser recurses on the interpreter's own stack, which Python bounds at 1000 levels.
@@ -413,8 +413,8 @@ class Settings:
     access_log: int = number(
         0,
         Group.HTTP,
-        "One of so many requests is logged when it is answered, chosen by chance: with its method, path, address, the "
-        "name of its token, status and time. 1: each of them.",
+        "One in this many requests is logged when it is answered, chosen at random: with its method, path, address, "
+        "the name of its token, status and time. 1: each of them.",
         unit="requests",
         lowest=0,
         highest=1_000_000_000,

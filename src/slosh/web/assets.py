@@ -134,7 +134,7 @@ def without_indentation(text: str) -> str:
 
 
 def send_asset(connection: Connection, asset: Asset, extra: bytes = b"") -> None:
-    """Answer the present request with a file, unless the client has it already.
+    """Answer the current request with a file, unless the client has it already.
 
     Args:
         connection: whose request it is.

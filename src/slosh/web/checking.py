@@ -1,11 +1,11 @@
-"""Lines of a body that are checked, a portion in each turn of their connection, before anything is done with them.
+"""Checks the lines of a body, a portion in each turn of the connection, before anything is stored.
 
 The rules of this file:
 
-* The first portion is checked at once, and nearly always is all there is.
-* Connections take turns, as for whatever else they send (`turns.py`): many of them with long bodies make the others
-  wait no longer than one does.
-* Lines that are being checked count as coming in (`max_buffered`) until they are, or are refused.
+* The first portion is checked at once, and is nearly always the whole body.
+* Connections take turns, as for everything that they send (`turns.py`): many connections with long bodies make other
+  clients wait no longer than one does.
+* Lines that are being checked count towards `max_buffered` until they are accepted or refused.
 """
 
 from abc import abstractmethod
@@ -19,14 +19,14 @@ from slosh.web.jsontext import WHITE_SPACE
 from slosh.web.longtext import PORTION, LongText
 
 _LINE: Final = 400
-"""Bytes that a line counts more, because each has its own cost."""
+"""Bytes that are added to the size of each line, for its fixed cost."""
 
 
 def check_count(body: bytes, most: int) -> None:
-    """See that a batch has no more lines than it may.
+    """Check that a batch has no more lines than it may.
 
     Raises:
-        TooLarge: it has.
+        TooLarge: it has more.
     """
     count = body.count(b"\n") + (not body.endswith(b"\n"))
     if count > most:
@@ -39,7 +39,7 @@ class Checking(Exchange):
 
     Args:
         connection: on which they came.
-        lines: as they came; they are gone once they are checked.
+        lines: as they came; each is removed once it is checked.
 
     Attributes:
         connection: as above.
@@ -62,7 +62,7 @@ class Checking(Exchange):
 
     @abstractmethod
     def check_line(self, line: bytes) -> LongText | None:
-        """Check a line, or say what of it is to be checked in portions.
+        """Check a line, or return the text in it that has to be checked in portions.
 
         Raises:
             SloshError: it cannot be accepted.
@@ -70,15 +70,15 @@ class Checking(Exchange):
 
     @abstractmethod
     def take_text(self, text: bytes) -> None:
-        """Take what was checked in portions."""
+        """Accept a text that was checked in portions."""
 
     @abstractmethod
     def explain(self, error: BadJson) -> BadJson:
-        """What is answered if `error` is found in the present line."""
+        """What is answered if `error` is found in the current line."""
 
     @abstractmethod
     def finish(self) -> None:
-        """All lines are checked. Set `is_done` if that was all, else hold the request on.
+        """All lines are checked. Set `is_done` if the request was answered; otherwise it stays held.
 
         Raises:
             SloshError: they cannot be accepted.
@@ -124,7 +124,7 @@ class Checking(Exchange):
             self.refuse(error)
 
     def stop(self) -> None:
-        """Check no more."""
+        """Stop checking."""
         self.is_done = True
         self._forget()
 

@@ -162,7 +162,7 @@ class ServeFile(Action):
 
 
 def send_file(connection: Connection, path: Path) -> None:
-    """Answer the present request with a file, as far as the client has not got it already.
+    """Answer the current request with a file, as far as the client has not got it already.
 
     Args:
         connection: whose request it is.

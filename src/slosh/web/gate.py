@@ -1,16 +1,16 @@
-"""What stands between a request and its action if there are rules: who sends it, how often, and with which right.
+"""Checks requests before their actions run: the client's rights, and how many requests it sends.
 
 The rules of this file:
 
-* A server without `[access]` and without rates has no gate: its actions are run as they are.
-* The head alone says which token it is, and never what that allows: its rights are looked up when the request runs, so
-  a head that is remembered carries no right beyond its expiry, or beyond new rules.
-* Rates come first, rights next, the engine last. So a guess at a token counts against its sender's address, and neither
-  the answer nor its time tells whether a topic is active.
-* A request that is held is looked at again when its token expires, and when the rules change. One whose token does
-  not count any more is ended: a poll is answered 401, a stream ends, a WebSocket is closed with 1008.
+* A server without `[access]` and without rates has no gate: its actions run directly.
+* A head only says which token the client has. The token's rights are looked up when the request runs, so a cached head
+  grants nothing after the token has expired or the rules have changed.
+* Rates are checked first, then rights, and the engine is asked last. So guessing tokens counts against the sender's
+  address, and neither the answer nor its timing shows whether a topic is active.
+* A held request is checked again when its token expires, and when the rules change. If the token is not valid any
+  more, a poll is answered 401, a stream ends, and a WebSocket is closed with 1008.
 
-What stands before a single action, and asks the gate, is its guard (`guard.py`).
+Each action has a guard (`guard.py`), which asks the gate.
 """
 
 import logging
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("slosh.access")
 
 _PEERS: Final = 10_000
-"""Addresses whose keys are remembered."""
+"""Addresses whose rate keys are cached."""
 _SOON: Final = 0.25
-"""Seconds between two walks over all that is held, at least: tokens that expire together are ended in one walk."""
+"""Least seconds between two checks of all held requests, so that tokens which expire together need one check."""
 _KEYS_EVERY: Final = 5.0
-"""Seconds between two looks at a JWKS file."""
+"""Seconds between two checks of the JWKS file."""
 _LONGEST: Final = 60.0
-"""Seconds after which the clock on the wall is looked at again at the latest: it may have been set."""
+"""Most seconds between two checks of the wall clock, which may have been set."""
 
 _NO_RULES: Final = Grant("public", ALL)
 
@@ -52,7 +52,7 @@ def make_authority(settings: Settings) -> Authority | None:
     """The authority for the rules in the settings, None if there are none.
 
     Raises:
-        SettingError: a file that they name is not sound.
+        SettingError: a file that they name is not valid.
     """
     if settings.access is None:
         return None
@@ -60,34 +60,34 @@ def make_authority(settings: Settings) -> Authority | None:
 
 
 class GuardedAction(Action):
-    """An action whose request may be held, and is looked at again meanwhile."""
+    """An action whose held requests are checked again."""
 
     __slots__ = ()
 
     def look_again(self, connection: Connection) -> SloshError | None:
-        """Whether the request that `connection` holds may be held on: None if it may.
+        """Check the request that `connection` holds again.
 
         Returns:
-            The error to end it with, if it may not.
+            None if it may continue; otherwise the error to end it with.
         """
         raise NotImplementedError
 
 
 class Gate:
-    """What the guards of a server share.
+    """Shared by all guards of a server.
 
     Args:
         settings: the rules and the rates.
 
     Raises:
-        SettingError: a file that the rules name is not sound.
+        SettingError: a file that the rules name is not valid.
 
     Attributes:
-        authority: knows the rights, None if everybody has all.
-        requests: how many requests each address and each token may send, None for any number.
-        messages: how many messages they may publish.
-        held: requests that are held.
-        is_needed: whether requests have to be looked at here at all.
+        authority: knows the rights; None without rules.
+        requests: the rate of requests for each address and token; None for no bound.
+        messages: the rate of published messages; None for no bound.
+        held: counts held requests.
+        is_needed: whether requests have to be checked at all.
     """
 
     __slots__ = (
@@ -118,10 +118,10 @@ class Gate:
         self._set_rates(settings)
 
     def replace(self, settings: Settings, server: ServerState) -> None:
-        """Let other rules and rates count from now on, and end what they do not allow.
+        """Apply new rules and rates, and end held requests that they do not allow.
 
         Raises:
-            SettingError: a file that the rules name is not sound; nothing has changed.
+            SettingError: a file that the rules name is not valid; nothing has changed.
         """
         if self.authority is not None and settings.access is not None:
             self.authority.replace(settings.access, skew=settings.clock_skew, max_token=settings.max_token)
@@ -138,10 +138,10 @@ class Gate:
         )
 
     def identify(self, credential: Credential, connection: Connection) -> Grant:
-        """The rights of the client that sends the present request.
+        """The rights of the client that sends the current request.
 
         Raises:
-            Unauthorized: a token was sent that does not count.
+            Unauthorized: the token that was sent is not valid.
         """
         authority = self.authority
         if authority is None:
@@ -166,7 +166,7 @@ class Gate:
         """Count a request for its address.
 
         Args:
-            grant: that requests with this head had before; None if there was none.
+            grant: of earlier requests with this head; None if there was none.
 
         Raises:
             TooManyRequests: it is one too many.
@@ -195,10 +195,10 @@ class Gate:
                 self._take(self.messages, "publish_rate", grant.key, messages, connection, grant)
 
     def note_held(self, connection: Connection, grant: Grant, *, counts: bool) -> None:
-        """A request is held now that was begun with `grant`: see that it ends with it.
+        """Note a held request that began with `grant`, so that it ends when the grant does.
 
         Args:
-            counts: whether it is one of those of which a client may have this many; else its answer is being made.
+            counts: whether it counts towards `max_held_per_address`; False while its answer is only being made.
         """
         if counts and self.held.most:
             self.held.add(connection, grant)
@@ -208,7 +208,7 @@ class Gate:
         self._arm(connection.server, grant.expires)
 
     def _find_key(self, connection: Connection) -> str:
-        """What the client's address counts as. It is the peer's own, and known, unless that is a trusted proxy."""
+        """The rate key of the client's address. It is cached for peers that are not trusted proxies."""
         peer = connection.peer
         key = self._peers.get(peer)
         if key is None:
@@ -233,7 +233,7 @@ class Gate:
     # Ending what was begun with a token that does not count any more.
 
     def _arm(self, server: ServerState, when: float) -> None:
-        """Look at all that is held at `when`, seconds since 1970, or a little later."""
+        """Check all held requests at `when`, seconds since 1970, or a little later."""
         if when >= self._earliest:
             return
         self._earliest = when
@@ -255,7 +255,7 @@ class Gate:
             self._arm(server, earliest)
 
     def _look_at_keys(self, server: ServerState) -> None:
-        """Look whether the JWKS file has changed, again and again from the first request on."""
+        """Check regularly whether the JWKS file has changed, from the first request on."""
         self._keys = None
         authority = self.authority
         if authority is not None and authority.has_key_file:
@@ -265,7 +265,7 @@ class Gate:
             self._keys = server.loop.call_later(_KEYS_EVERY, self._look_at_keys, server)
 
     def _walk(self, server: ServerState) -> None:
-        """Look at all that is held, a portion in each turn."""
+        """Check all held requests, a portion in each turn."""
         if self.authority is not None:
             self._generation = self.authority.generation
         is_walking = self._walking is not None
@@ -307,7 +307,7 @@ class Gate:
 
 
 def _with_rate(buckets: Buckets | None, rate: float, burst: float) -> Buckets | None:
-    """Buckets of this rate, which are `buckets` if there are some, so that nobody starts again; None without a rate."""
+    """Buckets with this rate: `buckets` if given, so that their levels are kept; None without a rate."""
     if not rate:
         return None
     if buckets is None:
@@ -317,13 +317,13 @@ def _with_rate(buckets: Buckets | None, rate: float, burst: float) -> Buckets | 
 
 
 def named(error: SloshError, grant: Grant | None) -> SloshError:
-    """`error`, with the name of the token that was sent, for the log. If no token was sent nothing is named."""
+    """`error` with the name of the client's token, if one was sent, for the log."""
     if grant is not None and grant.key:
         error.token = grant.name
     return error
 
 
 def find_rights(connection: Connection) -> Rights:
-    """The rights by which the present request may see topics; all if there are no rules."""
+    """The rights of the current request; all rights if there are no rules."""
     grant = connection.grant
     return ALL if grant is None else grant.rights

@@ -1,10 +1,10 @@
-"""What stands before an action if there are rules or rates: each request passes its guard before it is run.
+"""The guard of an action: it checks rights and rates before the action runs.
 
 The rules of this file:
 
-* A guard belongs to a head, as its action does, and keeps nothing of a request but what its token gave.
-* The checks before a request runs are made again while it is held, and in the same way.
-* Each of an action's methods that http1 calls is passed on; one that is forgotten would be answered by the base class.
+* A guard belongs to a head, as its action does. Of a request it only keeps the grant of its token.
+* The checks before a request runs are repeated, in the same way, while it is held.
+* A guard passes on every method of an action that http1 calls. A forgotten one would be answered by the base class.
 """
 
 from typing import ClassVar, Final
@@ -21,12 +21,12 @@ _LEFT: Final = " One in the query does not count here, because the setting token
 
 
 class Guard(GuardedAction):
-    """An action, and what has to be looked at before it is run.
+    """Wraps an action with the checks before it.
 
     Args:
-        gate: knows rights and rates.
-        action: what is done then.
-        credential: what the head brings.
+        gate: checks rights and rates.
+        action: runs after the checks.
+        credential: the token in the head, or where to find it.
     """
 
     __slots__ = (
@@ -68,17 +68,17 @@ class Guard(GuardedAction):
         return self._may_hold
 
     def run(self, connection: Connection, body: bytes) -> None:
-        """Run the action, if it may be.
+        """Run the action after the checks.
 
         Raises:
-            Unauthorized, Forbidden, TooManyRequests, TooManyHeld: it may not.
+            Unauthorized, Forbidden, TooManyRequests, TooManyHeld: a check failed.
         """
         grant = self._admit(connection, body, None)
         self._action.run(connection, body)
         self._note(connection, grant)
 
     def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
-        """The same for a head whose variable part says `variable`."""
+        """As `run`, for a head whose variable part means `variable`."""
         grant = self._admit(connection, body, variable)
         self._action.run_with(connection, body, variable)
         self._note(connection, grant)
@@ -86,8 +86,8 @@ class Guard(GuardedAction):
     def refuse_early(self, connection: Connection, variable: object | None, *, asks_first: bool) -> SloshError | None:
         """As the base says.
 
-        A request is counted here if it is refused without its body: a guess at a token costs as much as one that
-        came whole. Any other is counted when its body is here.
+        A request that is refused without its body is counted here, so that guessing tokens this way counts as well.
+        Other requests are counted when their body is complete.
         """
         try:
             self._check(self._find_grant(connection), variable)
@@ -109,7 +109,7 @@ class Guard(GuardedAction):
         return self._action.find_path(variable)
 
     def look_again(self, connection: Connection) -> SloshError | None:
-        """Whether what is held may be held on. Gives the error if it may not."""
+        """Check the held request again. Returns None if it may continue, otherwise the error."""
         try:
             grant = self._find_grant(connection)
             self._check(grant, connection.held_topic or None)
@@ -119,7 +119,7 @@ class Guard(GuardedAction):
         return None
 
     def check_message(self, connection: Connection, topic: str) -> None:
-        """See that a message may be published to `topic` on a WebSocket that was opened with this head.
+        """Check that a message may be published to `topic` over a WebSocket that was opened with this head.
 
         Raises:
             Unauthorized, Forbidden, TooManyRequests: it may not.
@@ -174,6 +174,6 @@ class Guard(GuardedAction):
 
 
 def find_guard(connection: Connection) -> Guard | None:
-    """The guard of the present request, which is held; None if there are no rules."""
+    """The guard of the current request, which is held; None if there are no rules."""
     action = connection.held_action
     return action if isinstance(action, Guard) else None

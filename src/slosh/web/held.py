@@ -54,7 +54,7 @@ class Held:
         return ""
 
     def add(self, connection: Connection, grant: Grant) -> None:
-        """The present request of a connection is held."""
+        """The current request of a connection is held."""
         for key in _keys(connection, grant):
             self._by_key.setdefault(key, {})[connection] = None
         for _ in range(_LOOKS):

@@ -51,7 +51,7 @@ class Hosts:
         self._names |= {"localhost", own.lower()}
 
     def check(self, head: Head) -> None:
-        """See that a request is for this server.
+        """Check that a request is for this server.
 
         Raises:
             UnknownHost: it is for another.

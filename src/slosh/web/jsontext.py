@@ -78,7 +78,7 @@ def _has_brackets(value: bytes, number: int) -> bool:
 
 
 def check_portion(portion: bytes, value: bytes, at: int, before: int, max_depth: int) -> None:
-    """See that a portion of `value`, made a text of its own, is JSON; it is UTF-8, and not too deep, already.
+    """Check that a portion of `value`, made a text of its own, is JSON; it is UTF-8, and not too deep, already.
 
     Args:
         at: where the portion would begin in `value`; less than 0 if something was put before it.
@@ -101,7 +101,7 @@ def indent_of(text: bytes) -> int:
 
 
 def check_utf8(value: bytes, before: int) -> None:
-    """See that `value` is UTF-8. Before it there are this many bytes.
+    """Check that `value` is UTF-8. Before it there are this many bytes.
 
     Raises:
         BadJson: it is not.

@@ -120,7 +120,7 @@ class ToTopicsPage(Action):
 
 
 def _check_parameters(query: str) -> None:
-    """See that those of the page's parameters make sense which it would else leave aside without a word.
+    """Check that those of the page's parameters make sense which it would else leave aside without a word.
 
     They may be many: the page writes what is chosen on it into its address. Of one that comes twice the first counts,
     there too.

@@ -30,7 +30,7 @@ def read_plain_name(part: bytes) -> str | None:
 
 
 def check_coding(head: Head) -> None:
-    """See that the body comes as it is.
+    """Check that the body comes as it is.
 
     Raises:
         UnsupportedEncoding: it does not.

@@ -3,10 +3,10 @@
 The rules of this file:
 
 * A line that is not valid refuses the whole request, before anything is stored.
-* The messages of one topic are taken together, in the order of their lines, or refused together. The outcome for one
+* The messages of one topic are accepted together, in the order of their lines, or refused together. The outcome for one
   topic does not affect the others.
 * Lines are checked in portions (`checking.py`), and topics are published to in portions, each in another turn of the
-  loop, so that nobody else waits for all of them.
+  loop, so that no other client waits for all of them.
 * Of a long line only the message is checked in portions. The rest of the line is short, and is found from both ends.
 """
 
@@ -84,7 +84,7 @@ class PublishSeveral(Action):
         _SeveralTopicsBatch(connection, self, body.split(b"\n")).start()
 
     def find_key(self, connection: Connection) -> str:
-        """The idempotency key of the present request, apart from those of single topics; often none.
+        """The idempotency key of the current request, apart from those of single topics; often none.
 
         Raises:
             BadRequest: it is not valid.
@@ -97,7 +97,7 @@ class PublishSeveral(Action):
         return max(each.max_message for each in (classes.default, *classes.rules)) + BESIDE
 
     def check_message(self, number: int, line: bytes, name: str, message: bytes) -> None:
-        """See that a line, counted from 1 on, has no more bytes than its message for the topic `name` may have.
+        """Check that a line, counted from 1 on, has no more bytes than its message for the topic `name` may have.
 
         If there is no name the message is the line, which is no JSON.
 
@@ -140,7 +140,7 @@ class _SeveralTopicsBatch(Checking):
         self._key = action.find_key(connection)
         self._client = find_client(connection) if self._key else ""
         self._longest = action.longest_line()
-        self._name = ""  # of the topic in the present line
+        self._name = ""  # of the topic in the current line
         self._messages: dict[str, list[bytes]] = {}
         self._names: list[str] = []  # once all lines are checked
         self._at = 0  # topics that were begun

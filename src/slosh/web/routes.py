@@ -189,7 +189,7 @@ class Routes(Application):
 
         The patterns take only what reads the same in every parser, and is decided in the same way, with anything else
         of its kind in that place: plain characters, HTTP/1.1; the first `since`, or the first `n` if there is no
-        `since`, an offset below 10**15; a sound name.
+        `since`, an offset below 10**15; a valid name.
         """
         is_post = block.startswith(b"P")  # Patterns that cannot match are not tried.
         match = _POST.match(block) if is_post else _POLL.match(block) or _POLL_BY_OFFSET.match(block)

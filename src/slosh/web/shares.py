@@ -1,13 +1,13 @@
-"""The share of each client, so that no one uses up all: of topics that live, and of idempotency keys.
+"""Each client's share of active topics and of idempotency keys, so that no client can use up all.
 
 The rules of this file:
 
-* A topic counts for the client that created it, as long as that life lasts, also while others watch it. A key
-  counts for the client that sent it first.
-* A client is its address: that of the connection, or what trusted proxies say of it. An IPv6 client counts by its
-  network of 64 bits, of which it has all addresses.
-* With a store each node counts what clients create there, and what they read first there.
-* Clients that no address tells apart have no share: those of a Unix socket, and trusted proxies that name no client.
+* A topic counts for the client that created it as long as its epoch lasts, also while others watch it. A key counts
+  for the client that sent it first.
+* A client is identified by its address: that of the connection, or the one that trusted proxies name. An IPv6 client
+  is identified by its network of 64 bits, because it has all addresses in it.
+* With a store each node counts the topics that clients create at it, or are the first to read there.
+* Clients without an address have no share: those of a Unix socket, and of trusted proxies that name no client.
 """
 
 from slosh.access.limits import address_key
@@ -17,13 +17,13 @@ from slosh.http1.connection import Connection
 
 
 def find_client(connection: Connection) -> str:
-    """The client of the present request, for whom something counts; empty if nothing tells it from others."""
+    """The client of the current request, for whom something counts; empty if nothing tells it from others."""
     client = connection.client
     return "" if not client or connection.server.proxies.trusts(client) else address_key(client)
 
 
 def take_share(connection: Connection, engine: Engine, new_topics: int, *, publishes: bool = False) -> None:
-    """Let the topics that are created next count for the client of the present request.
+    """Let the topics that are created next count for the client of the current request.
 
     Call `give_share` as soon as they have.
 
@@ -54,6 +54,6 @@ def take_share(connection: Connection, engine: Engine, new_topics: int, *, publi
 
 
 def give_share(engine: Engine) -> None:
-    """Let what is created from here on count for nobody."""
+    """Stop counting new topics for a client."""
     engine.hub.opener = ""
     engine.hub.used_up = None

@@ -1,4 +1,4 @@
-"""Answers for which many topics have to be asked: a list with the facts of each, and all that patterns match."""
+"""Requests that concern many topics: a list with the facts of each, and all topics that patterns match."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,9 +12,9 @@ from slosh.engine.redis.view import View
 from slosh.errors import SloshError
 
 _MOST_GATHERED: Final = MAX_MATCHES + 1
-"""Topics that are opened for one reader of patterns: it is refused if there are more than it may have."""
+"""Topics that are opened for one reader of patterns: one more than it may have, so that it is refused."""
 _TOGETHER: Final = 500
-"""Topics whose facts are asked for at a time, so that publishes need not wait for more."""
+"""Topics whose facts are requested at a time, so that publishes do not wait for more."""
 
 
 class TopicFactsSearch:
@@ -35,7 +35,7 @@ class TopicFactsSearch:
         self._missing = 0
 
     def go_on(self) -> None:
-        """Ask for the next part, or tell."""
+        """Request the next part, or call `done`."""
         wanted = min(self._most - len(self._found), _TOGETHER)
         part, self._names = self._names[:wanted], self._names[wanted:]
         if not part:
@@ -61,12 +61,12 @@ class TopicFactsSearch:
 
 
 class Round:
-    """The facts of many topics, each told as it comes. It ends early if the store does not answer.
+    """Requests the facts of many topics, and passes each on as it comes. It ends early if the store fails.
 
     Args:
-        facts: asks for them.
+        facts: requests them.
         names: of the topics.
-        done: called with a name and what is known of it.
+        done: called with a name and its facts, or with a count if it is not active.
         ended: called at the end.
     """
 
@@ -85,7 +85,7 @@ class Round:
         self._has_failed = False
 
     def go_on(self) -> None:
-        """Ask for the next part, or end."""
+        """Request the next part, or end."""
         part, self._names = self._names[:_TOGETHER], self._names[_TOGETHER:]
         if not part or self._has_failed:
             self._ended()
@@ -105,7 +105,7 @@ class Round:
 
 
 class TopicOpener(Protocol):
-    """What opens topics for the node: its mirrors, which stand above this."""
+    """Opens topics for the node: its mirrors, which are in a layer above this one."""
 
     def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
         """As `Engine.open`."""
@@ -118,7 +118,7 @@ class TopicOpener(Protocol):
 
 
 class PatternSearch:
-    """Topics that patterns match, being opened; also those that are created meanwhile."""
+    """Opens all topics that patterns match, also those that are created meanwhile."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class PatternSearch:
         self._patterns = patterns
         self._done = done
         self._names: set[str] = set()
-        self._missing = 1  # the list itself
+        self._missing = 1  # topics that are not open yet, and the list itself
         self._is_over = False
         self.ended: Callable[[], object] = lambda: None
 
@@ -140,7 +140,7 @@ class PatternSearch:
         """Open those of `names` that the patterns match."""
         for name in names:
             if self._is_over:
-                return  # It was refused, or its last topic is there.
+                return  # It was refused, or is complete.
             is_new = name not in self._names and len(self._names) < _MOST_GATHERED
             if is_new and any(matches(pattern, name) for pattern in self._patterns):
                 self._names.add(name)
@@ -148,13 +148,13 @@ class PatternSearch:
                 self._mirrors.open(name, self._view.now(), self._opened)
 
     def end(self) -> None:
-        """One of those that were missing is there; end with the last."""
+        """One of the missing replies has come; finish after the last."""
         self._missing -= 1
         if not self._missing:
             self._finish(None)
 
     def fail(self, error: SloshError) -> None:
-        """The list cannot be had, or one of the topics."""
+        """The list, or one of the topics, was refused."""
         self._finish(error)
 
     def _opened(self, topic: Topic | SloshError) -> None:

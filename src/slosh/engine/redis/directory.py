@@ -1,12 +1,12 @@
-"""What a node knows of all the nodes' topics and patterns, beyond those that it mirrors.
+"""What a node knows of the topics and patterns of all nodes, beyond the topics that it mirrors.
 
-Two lists stand in the store: the active topics, and the patterns that are read, each name for a time that is renewed.
-A list is not kept in one step with the topics (a cluster has it at another server), so it may name a topic that has
-just ended, and never for longer than a lease: a request looks at the topic itself.
+The store has two lists: of active topics, and of patterns that are read. Each entry expires unless it is renewed.
+A list is not updated in one step with the topics (in a cluster it is at another server), so it may name a topic that
+has just become inactive, but for no longer than a lease. So requests always ask for the topic itself.
 
-News, on a channel that every node listens to, says what cannot wait: `+name`, a topic was created; `~`, the
-patterns have changed; `~node`, a node has withdrawn some; `!name`, a publisher has ended a topic. A node of an older
-slosh passes over what it does not know.
+Urgent news is sent on a channel to which every node subscribes: `+name`, a topic was created; `~`, the patterns have
+changed; `~node`, a node has withdrawn some; `!name`, a publisher has ended a topic. A node with an older version
+ignores news that it does not know.
 """
 
 from collections import Counter
@@ -26,23 +26,23 @@ from slosh.engine.redis.view import View
 from slosh.errors import SloshError
 
 _SURVEY_EVERY: Final = 1.0
-"""Seconds between two looks at which topics there are, while somebody wants to know."""
+"""Seconds between two comparisons of the list of topics, while there are listeners."""
 _ENLISTED: Final = 1000
-"""Names that are put into a list in one step at most."""
+"""Names that one step adds to a list at most."""
 
 
 class Directory:
-    """The lists, and who wants to know of them.
+    """The lists, and the listeners to them.
 
     Args:
         view: the store.
         hub: the mirrors.
         facts: asks for the facts of a topic.
-        doubts: whether nobody watches if the store says so.
+        doubts: decides whether a topic really has no watcher when the store says so.
 
     Attributes:
-        active: how many topics were active on all nodes when that was last told.
-        mirrors: what this node mirrors; set it before anything else is called.
+        active: the number of active topics on all nodes, as last reported.
+        mirrors: of this node. Set it before you call anything else.
     """
 
     mirrors: TopicOpener
@@ -54,7 +54,7 @@ class Directory:
         self._doubts = doubts
         self._to_keep: dict[str, int] = {}
         self._listed_until: dict[str, float] = {}
-        self._openers: dict[str, str] = {}  # of topics that publishers created here, for whom each counts
+        self._openers: dict[str, str] = {}  # the client of each topic that a publisher created here
         self._followed: Counter[str] = Counter()  # patterns by their readers here
         self._foreign = ForeignPatterns(view, hub)
         self._seekers: dict[PatternSearch, None] = {}
@@ -71,12 +71,12 @@ class Directory:
         self._renew_patterns()
 
     def stop(self) -> None:
-        """Take back what this node has listed of itself, and ask no more."""
+        """Remove this node's patterns from the list."""
         if self._followed and self._view.servers.are_up:
             self._unlist_patterns(list(self._followed))
 
     def came_up(self) -> None:
-        """News may have been missed. Listeners hear of that with the next survey."""
+        """A server can be reached again: fetch what may have been missed. Listeners get it with the next survey."""
         self._foreign.keep_for_a_lease()
         self._list_patterns(list(self._followed), self._tell_of_patterns)
         self._foreign.fetch()
@@ -86,7 +86,7 @@ class Directory:
             self._fetch(self._view.keys.topics, self._open_followed)
 
     def heard(self, news: bytes) -> None:
-        """There is news."""
+        """News was received; see the top of this file."""
         if news.startswith(b"~"):
             self._foreign.fetch(news[1:].decode())
         elif news.startswith(b"+"):
@@ -103,14 +103,14 @@ class Directory:
     # Active topics.
 
     def lists(self, name: str) -> bool:
-        """Whether this node has listed a topic as active, for a time that is not over."""
+        """Whether this node has listed a topic as active, and the entry has not expired."""
         return self._listed_until.get(name, 0.0) > self._view.now()
 
     def tell_of_creation(self, name: str, opener: str = "") -> None:
         """Tell all nodes that a topic was created here.
 
         Args:
-            opener: the client for whom it counts as long as it is listed; empty if a mirror counts it.
+            opener: the client for which it counts while it is listed; empty if a mirror counts it.
         """
         self.active += 1
         if opener and name not in self._openers:
@@ -122,11 +122,11 @@ class Directory:
         self._publish(b"+" + name.encode())
 
     def tell_of_end(self, name: str) -> None:
-        """Tell all nodes that a publisher has ended a topic here, for those who want to know which there are."""
+        """Tell all nodes that a publisher has ended a topic here, for their listeners."""
         self._publish(b"!" + name.encode())
 
     def keep(self, name: str, watchers: int, until: float) -> None:
-        """See that a topic stays in the list for as long as it is active as far as this node knows."""
+        """Keep a topic in the list as long as it is active, as far as this node knows."""
         now = self._view.now()
         times = self._view.times_of(name)
         left = max(until - now, times.lease_ms / 1000 if watchers else 0.0)
@@ -137,7 +137,7 @@ class Directory:
             self._to_keep[name] = int(left * 1000)
 
     def forget(self, name: str) -> None:
-        """Renew it no more."""
+        """Stop renewing the topic's entry."""
         self._listed_until.pop(name, None)
         self._forget_opener(name)
 
@@ -145,7 +145,7 @@ class Directory:
         self._hub.shares.forget_topic(self._openers.pop(name, ""))
 
     def list_topics(self, after: str, most: int, done: Callable[[Sequence[TopicFacts] | SloshError], None]) -> None:
-        """Tell of at most `most` active topics behind the name `after`, in the order of their names."""
+        """List at most `most` active topics after the name `after`, in the order of their names."""
 
         def listed(reply: list[bytes] | SloshError) -> None:
             if isinstance(reply, SloshError):
@@ -165,7 +165,7 @@ class Directory:
             if isinstance(reply, SloshError):
                 seeker.fail(reply)
             else:
-                # One that has ended is known whole here. To open it would let it linger whenever its reader returns.
+                # An ended topic is mirrored here completely. Opening it would extend its `linger` at each poll.
                 seeker.found([name for name in map(bytes.decode, reply) if not self.mirrors.has_ended(name)])
                 seeker.end()
 
@@ -178,7 +178,7 @@ class Directory:
             self._enlist(self._view.keys.topics, to_keep, self._count_active)
 
     def _count_again(self) -> None:
-        """See how many are active: a node that had no room for one more enlists nothing, and would never know."""
+        """Update `active`: a node at its bound lists nothing, and would otherwise never learn that it can again."""
         self._enlist(self._view.keys.topics, {}, self._count_active)
         now = self._view.now()  # A topic that is posted to and mirrored nowhere ends without a `forget`.
         self._listed_until = {name: until for name, until in self._listed_until.items() if until > now}
@@ -192,14 +192,14 @@ class Directory:
     # Listeners to which topics there are.
 
     def observe(self, listener: TopicListener) -> None:
-        """Tell `listener` of what comes and goes from now on."""
+        """Notify `listener` of topics that become active, end, or become inactive."""
         self._listeners[listener] = None
         if not self._surveys:
             self._surveys = True
             self._survey()
 
     def unobserve(self, listener: TopicListener) -> None:
-        """Tell it no more."""
+        """Stop notifying `listener`."""
         self._listeners.pop(listener, None)
 
     def _survey(self) -> None:
@@ -283,15 +283,15 @@ class Directory:
         ask()
 
     def is_wanted(self, name: str) -> bool:
-        """Whether somebody would watch topic `name` if it were created; of other nodes each pattern would."""
+        """Whether a reader would watch topic `name` if it were created. At other nodes each matching pattern counts."""
         return self._hub.listeners.is_wanted(name) or any(True for _ in self._foreign.find(name))
 
     def count_followers(self, name: str) -> int:
-        """How many would watch topic `name` if it were created; of other nodes each pattern counts once."""
+        """How many readers would watch topic `name` if it were created. Patterns of other nodes count once each."""
         return self._hub.listeners.count_followers(name) + sum(1 for _ in self._foreign.find(name))
 
     def patterns(self) -> Iterator[str]:
-        """Those that are read here, then those of other nodes."""
+        """The patterns that are read here, then those of other nodes."""
         yield from self._hub.listeners.patterns()
         yield from self._foreign.paths()
 
@@ -309,11 +309,11 @@ class Directory:
             self._enlist(self._view.keys.patterns, named, listed)
 
     def _tell_of_patterns(self, _: object) -> None:
-        """Once they are listed: a cluster has the list and the news at two servers, and the news may be faster."""
+        """Called once they are listed: in a cluster the news may come from another server, and be faster."""
         self._publish(b"~")
 
     def _open_followed(self, reply: list[bytes] | SloshError) -> None:
-        """Topics that were created unheard begin here now."""
+        """Open the topics whose creation this node has missed."""
         if not isinstance(reply, SloshError):
             for name in map(bytes.decode, reply):
                 if name not in self.mirrors and self._hub.listeners.is_followed(name):
@@ -337,7 +337,7 @@ class Directory:
         self._call(LISTED, key, (), listed)
 
     def _enlist(self, key: str, names: dict[str, int], done: Callable[[Any], None]) -> None:
-        """With many names in several steps, so that no step keeps the store from all else."""
+        """Add names to a list; many names in several steps, so that none blocks the store for long."""
         pairs = [part for name, ms in names.items() for part in (ms, name)]
         for at in range(0, max(1, len(pairs)), 2 * _ENLISTED):
             self._call(ENLIST, key, (self._view.times.spare_ms, *pairs[at : at + 2 * _ENLISTED]), done)
@@ -350,8 +350,8 @@ class Directory:
 
 
 def _nothing() -> None:
-    """For ends that matter to nobody."""
+    """A callback that does nothing."""
 
 
 def _ignore(_: object) -> None:
-    """For answers that change nothing."""
+    """A callback for replies that do not matter."""

@@ -1,15 +1,15 @@
-"""Whether nobody watches a topic, if the store says so.
+"""Decides whether a topic really has no watcher when the store says so.
 
 The rules of this file:
 
 * The store knows watchers by leases. It may have lost them (FLUSHALL, a deleted or evicted key, a restart without
-  persistence, a replica that lacked them), or take them for over because its clock was set. A node that watches a topic
-  is connected and listens to it even then, because a connection depends on no key and no clock.
-* So the script that finds a topic inactive asks all that listen to it to tell again, and gives their number, in the
-  same round trip. If none listens, nobody watches: the usual case costs nothing more.
-* If some listen they are given a moment, and the store is asked again. Nothing was stored meanwhile.
-* After this node's own connection to the store broke, others may not be back yet. Until as many nodes listen as
-  before, or a lease is over, it cannot be known that nobody watches, and nobody is told so.
+  persistence, a replica that lacked them), or consider them expired because its clock was set. A node that watches a
+  topic is still subscribed to its channel then, because a connection depends on no key and no clock.
+* So a script that finds a topic inactive asks all subscribers of its channel to report again, and returns their
+  number, in the same round trip. If there are none, nobody watches: the usual case costs nothing extra.
+* If there are some, they are given a moment, and the store is asked again. Nothing was stored in between.
+* After this node's own connection to the store broke, other nodes may not be back yet. Until as many nodes are
+  subscribed as before, or a lease has passed, it is not certain that nobody watches, and no client is told so.
 """
 
 from collections.abc import Callable
@@ -21,39 +21,39 @@ from slosh.errors import EngineUnreachable, SloshError
 ASKED: Final = b"-.0"
 """What `ask_listeners` in common.lua announces."""
 _PATIENCE: Final = 1.0
-"""Seconds that nodes which listen have to tell the store again. One that has no reader left tells nothing."""
+"""Seconds that subscribed nodes have to report to the store again. A node without readers reports nothing."""
 _SHORTEST: Final = 0.01
 _LONGEST: Final = 0.1
-"""Seconds between two questions to the store; the longer it takes, the longer."""
+"""Seconds between two requests to the store; the pause grows."""
 _CENSUS: Final = b"."
-"""News that means nothing; those who hear it are counted."""
+"""News without a meaning; its receivers are counted."""
 
 
 class Doubts:
-    """Decides what becomes of a request for a topic that the store takes for inactive.
+    """Decides how to answer a request for a topic that is inactive according to the store.
 
     Args:
         view: the store.
 
     Attributes:
-        waiting: how many requests will have the store asked again; for tests.
+        waiting: how many requests wait to ask the store again; for tests.
     """
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._nodes = 0  # that listened to the news when they were last counted
-        self._settled_at = 0.0  # since when it is known who is there, or from when on
+        self._nodes = 0  # subscribed to the news when they were last counted
+        self._settled_at = 0.0  # from this time on all nodes are expected to be back
         self.waiting = 0
 
     def start(self) -> None:
-        """Begin to count nodes from time to time."""
+        """Count the nodes now, and again at intervals."""
         if not self._view.is_stopped:
             self._view.call_at(self._view.now() + self._view.times.visit, self.start)
             if self._is_settled():
                 self._count(self._view.keys.news, self._counted)
 
     def came_up(self) -> None:
-        """A server can be reached again: others may need longer."""
+        """A server can be reached again; other nodes may need longer."""
         self._settled_at = self._view.now() + self._view.times.lease_ms / 1000
 
     def weigh(
@@ -64,16 +64,16 @@ class Doubts:
         ask: Callable[[], None],
         done: Callable[[SloshError | None], None],
     ) -> None:
-        """Have the store asked again by `ask`, or tell that nobody watches topic `name`, or that nobody can know.
+        """Either ask the store again with `ask`, now or later, or decide and call `done`.
 
         Args:
-            since: when it was asked first, seconds.
-            listening: how many nodes listen to the topic.
-            done: called with None, or with the error that is the answer.
+            since: the time of the first request, seconds.
+            listening: how many nodes are subscribed to the topic.
+            done: called with None if topic `name` has no watcher, or with the error if that is not certain in time.
         """
         view, now = self._view, self._view.now()
         timeout = view.settings.engine_timeout
-        # Nodes that have just come back have their time from then on.
+        # The time of nodes that have just come back begins then.
         patience_over = max(since, self._settled_at) + min(_PATIENCE, timeout)
         if self._is_settled() and (not listening or now >= patience_over):
             done(None)
@@ -106,7 +106,7 @@ class Doubts:
         return self._view.now() >= self._settled_at
 
     def _count(self, key: str, counted: Callable[[object], None]) -> None:
-        """Count the nodes that listen at the server that has `key`."""
+        """Count the nodes that are subscribed to news at the server of `key`."""
         self._view.send(key, ("PUBLISH", self._view.keys.news, _CENSUS), counted)
 
     def _counted(self, nodes: object) -> None:

@@ -2,10 +2,10 @@
 
 The rules of this engine:
 
-* Order, offsets and the mailbox rule are the store's; one script does each step (`lua/`). Nothing is decided here
-  that two nodes could decide differently.
-* A publish needs no mirror, and costs one round trip. How topics that are read stay true is told in `mirrors.py`;
-  what is known of all the other topics, in `directory.py`.
+* The store decides order, offsets and the mailbox rule; one script does each step (`lua/`). A node decides nothing
+  that another node could decide differently.
+* A publish needs no mirror, and costs one round trip. `mirrors.py` keeps the topics that are read here up to date;
+  `directory.py` has what is known of all other topics.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,20 +27,20 @@ from slosh.errors import EngineBusy, NoWatchers, SloshError, TooManyTopics, Topi
 from slosh.settings import Settings
 
 _ENDED: Final = 2
-"""How many parts publish.lua's answer has if the topic has ended."""
+"""The length of publish.lua's reply if the topic has ended."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class RedisEngine(Engine):
-    """Engine over a store that several nodes share. It lives on the running event loop.
+    """The engine for a store that several nodes share. It uses the running event loop.
 
     Args:
         hub: the mirrors.
-        settings: where the store is, and the bounds.
-        now: gives the time of the hub's clock, seconds.
-        call_at: has a function called at such a time.
-        random_bits: gives a number of that many random bits, which nobody can guess.
-        clock: gives the time on the store's clock, microseconds, as text; the store's own if empty.
+        settings: the address of the store, and the bounds.
+        now: returns the time of the hub's clock, seconds.
+        call_at: schedules a call at such a time.
+        random_bits: returns an unpredictable number of that many random bits.
+        clock: returns the time for the scripts, microseconds, as text; empty to use the store's own clock.
 
     Raises:
         SettingError: `engine` is no address of a store.
@@ -63,30 +63,30 @@ class RedisEngine(Engine):
         self._directory = Directory(self._view, hub, self._facts, self._doubts)
         self._mirrors = self._directory.mirrors = Mirrors(self._view, hub, self._directory, self._doubts)
         self._most_bytes = settings.engine_queue_bytes
-        self._bytes = 0  # of messages on their way to the store
+        self._bytes = 0  # of messages sent to the store and not answered yet
 
     async def start(self) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self._mirrors.start()
         await self._view.servers.start()
         self._directory.start()
         self._doubts.start()
 
     async def stop(self) -> None:
-        """As the engine promises. Leases of this node are given back, so that others need not wait for their end."""
+        """As the base says. The leases of this node are given up, so that others need not wait until they expire."""
         self._directory.stop()
         await self._mirrors.give_back()
         self._view.is_stopped = True
         await self._view.servers.stop()
 
     def trouble(self) -> SloshError | None:
-        """As the engine promises: all servers of the store can be reached, and take messages."""
+        """As the base says: None if all servers of the store can be reached and accept messages."""
         return self._view.servers.trouble
 
     # Publishing.
 
     def may_begin(self, name: str) -> bool:
-        """As the engine promises. A topic that this node has listed lately is active already."""
+        """As the base says. A topic that this node has listed lately is active already."""
         kept = self._view.kind_of(name).keeps or self._directory.is_wanted(name)
         return kept and not self._directory.lists(name)
 
@@ -102,7 +102,7 @@ class RedisEngine(Engine):
         opens: bool = False,
         ends: bool = False,
     ) -> None:
-        """As the engine promises; it costs one round trip."""
+        """As the base says; it costs one round trip."""
         size = sum(map(len, messages))
         if self._bytes and self._bytes + size > self._most_bytes:
             bound = f"The messages' store has {self._bytes} bytes of messages before this one (engine_queue_bytes)."
@@ -137,17 +137,17 @@ class RedisEngine(Engine):
         ask()
 
     def _refuse(self, name: str, messages: Sequence[bytes]) -> SloshError:
-        """Refuse a publish that nobody would watch; the readers here that have no room for its topic are told."""
+        """The refusal of a publish without a watcher. Readers here that match it but have no room are notified."""
         if messages:
             self.hub.listeners.leave_out(name)
         return NoWatchers()
 
     def _taken(self, name: str, reply: list[Any], opener: str, *, opens: bool, ends: bool) -> Published:
-        """What publish.lua answered, after what follows from it was done."""
+        """The result in a reply of publish.lua. Lists and counters are updated before it is returned."""
         epoch, newest, watchers, accepted, replayed, created, ended = reply
         if created:
             self._directory.tell_of_creation(name, opener)
-        elif not replayed and ((kind := self._view.kind_of(name)).keeps or opens):  # It begins to linger again.
+        elif not replayed and ((kind := self._view.kind_of(name)).keeps or opens):  # It lingers again.
             self._directory.keep(name, 0, self._view.now() + kind.linger)
         if not replayed:
             self._view.kind_of(name).counts.published += accepted
@@ -168,13 +168,13 @@ class RedisEngine(Engine):
         opens: bool,
         ends: bool,
     ) -> SloshError | None:
-        """Have the store take the messages.
+        """Send publish.lua.
 
         Args:
             used_up: why the client may create no topic; None if it may.
 
         Returns:
-            Why there was no room for the topic, were it a new one; None if there was.
+            The error to answer with if the script would have had to create the topic; None if it was allowed to.
         """
         view = self._view
         kind, times = view.kind_of(name), view.times_of(name)
@@ -213,44 +213,44 @@ class RedisEngine(Engine):
     # Reading.
 
     def find_open(self, name: str, now: float) -> Topic | None:
-        """As the engine promises: what is mirrored is open already."""
+        """As the base says: a mirrored topic is known at once."""
         return self._mirrors.find_open(name, now)
 
     def open(self, name: str, now: float, opened: Callable[[Topic | SloshError], None], *, fresh: bool = False) -> None:
-        """As the engine promises. While the store is out of reach the reader waits for it."""
+        """As the base says. While the store cannot be reached, the reader waits."""
         self._mirrors.open(name, now, opened, fresh=fresh)
 
     def unopen(self, name: str, opened: Callable[[Topic | SloshError], None]) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self._mirrors.unopen(name, opened)
 
     def look(
         self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
     ) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self._mirrors.look(name, now, looked, fresh=fresh)
 
     def gather(self, patterns: Sequence[str], now: float, done: Callable[[SloshError | None], None]) -> None:  # noqa: ARG002 - of the protocol
-        """As the engine promises."""
+        """As the base says."""
         self._directory.gather(patterns, done)
 
     # Watchers, and what there is.
 
     def count_watchers(self, name: str, now: float, done: Callable[[WatcherCount | SloshError], None]) -> None:  # noqa: ARG002 - of the protocol
-        """As the engine promises; what other nodes have told, which may be a second old, and what is known here."""
+        """As the base says. The counts of other nodes may be a second old."""
         self._directory.count_watchers(name, done)
 
     def patterns(self) -> Iterator[str]:
-        """As the engine promises."""
+        """As the base says."""
         return self._directory.patterns()
 
     def expect(self, name: str, listener: WatcherCountListener) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self.hub.listeners.expect(name, listener)
         self._directory.expect(name)
 
     def unexpect(self, name: str, listener: WatcherCountListener) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self.hub.listeners.unexpect(name, listener)
         self._directory.unexpect(name)
 
@@ -261,27 +261,27 @@ class RedisEngine(Engine):
         now: float,  # noqa: ARG002 - of the protocol
         done: Callable[[Sequence[TopicFacts] | SloshError], None],
     ) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self._directory.list_topics(after, most, done)
 
     def observe(self, listener: TopicListener) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self._directory.observe(listener)
 
     def unobserve(self, listener: TopicListener) -> None:
-        """As the engine promises."""
+        """As the base says."""
         self._directory.unobserve(listener)
 
     # Called when something happens at the store.
 
     def came_up(self) -> None:
-        """A server can be reached again, which could not before."""
+        """A server can be reached again."""
         self._doubts.came_up()
         self._mirrors.came_up()
         self._directory.came_up()
 
     def subscribed(self, channel: str) -> None:
-        """From now on everything is heard on `channel`."""
+        """The subscription to `channel` is active."""
         if channel == self._view.keys.news:
             self._directory.came_up()
             return
@@ -292,7 +292,7 @@ class RedisEngine(Engine):
             self._mirrors.subscribed(name)
 
     def heard(self, channel: str, data: bytes) -> None:
-        """Something was announced."""
+        """A message was received on `channel`."""
         if channel == self._view.keys.news:
             self._directory.heard(data)
             return

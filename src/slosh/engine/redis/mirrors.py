@@ -1,17 +1,18 @@
-"""Mirrors: what a node has of the topics that are watched there, kept true to the store.
+"""Mirrors: a node's copies of the topics that are watched at it, kept in step with the store.
 
 The rules of this file:
 
-* An announcement is a hint, which may come late, twice or never. It carries small messages, and a mirror that is
-  just at the message before them (the same life, offset and time of arrival) takes them. In any other case its node
-  asks for what comes after the mirror's last offset: when it hears of a newer message, when it may have missed an
-  announcement, and when it was cut off. So a cut connection delays and never loses.
-* While such an answer is on its way the mirror may go on by announcements. Of the answer it takes what it has not got.
-* Before a mirror is read for the first time its node listens: no message falls between the two.
-* A node that watches a topic has a lease there, renewed three times before it runs out. A node that died stops
-  counting with it.
-* A mirror whose place the store does not know any more (it was restarted empty, or fell behind) begins a new life,
-  and its readers are told of the reset. Nothing is ever put back into the store from a mirror.
+* An announcement is a hint, which may come late, twice or never. It carries small messages. A mirror accepts them if
+  its newest message is the one before them (same epoch, offset and time of arrival). Otherwise the node asks the store
+  for everything after the mirror's last offset. It also asks when it hears of a newer message, when it may have missed
+  an announcement, and after its connection was lost. So a lost connection can delay a message but never lose it.
+* While such an answer is under way, the mirror may accept announcements. It then skips the part of the answer that it
+  already has.
+* The node subscribes to announcements before it reads a topic for the first time, so no message is missed in between.
+* A node that watches a topic has a lease at the store, renewed three times before it expires. With it a node that
+  died stops counting.
+* If the store does not know a mirror's newest message any more (it was restarted empty, or fell behind), the topic
+  gets a new epoch, and its readers are told `reset`. A mirror never writes anything back into the store.
 """
 
 import asyncio
@@ -33,28 +34,28 @@ from slosh.errors import EngineUnreachable, SloshError, TooManyTopics
 logger = logging.getLogger(__name__)
 
 _TELL_WITHIN: Final = 1.0
-"""Seconds within which other nodes are told of a changed number of watchers."""
+"""Seconds within which other nodes learn of a changed number of watchers."""
 _WATCHED_WITHIN: Final = 1.0
 """Seconds that a topic that was asked for is active at the store at least, also with a shorter `linger`: its reader
 watches it by then, or has gone."""
 _FAREWELL: Final = 1.0
-"""Seconds that a node has to give back its leases when it stops."""
+"""Seconds that a stopping node waits for the store to confirm that its leases are given up."""
 _LOSSES_WITHIN: Final = 1.0
-"""Seconds whose lost topics are one line in the log."""
+"""Seconds for which lost topics are collected into one line of the log."""
 _AGAIN: Final = 0.25
-"""Seconds until the store is asked again for what it did not give, though its connections are well."""
+"""Seconds until a request is repeated that the store did not answer, although its connections work."""
 _AGAIN_TOGETHER: Final = 500
-"""Mirrors that are asked for so at a time; a store that is slow is not helped by more."""
+"""Mirrors for which such requests are repeated at a time; more would not help a slow store."""
 
 
 class Mirrors:
-    """All that a node mirrors.
+    """All mirrors of a node.
 
     Args:
         view: the store.
-        hub: where the mirrors are topics like others.
-        directory: is told what is created and what stays.
-        doubts: whether nobody watches if the store says so.
+        hub: holds the mirrors as ordinary topics.
+        directory: is told which topics are created and which stay active.
+        doubts: decides whether a topic really has no watcher when the store says so.
     """
 
     def __init__(self, view: View, hub: Hub, directory: Directory, doubts: Doubts) -> None:
@@ -70,17 +71,17 @@ class Mirrors:
         self._lost: list[str] = []
 
     def __contains__(self, name: str) -> bool:
-        """Whether this node listens to the topic `name`."""
+        """Whether this node mirrors the topic `name`."""
         return name in self._mirrors
 
     def has_ended(self, name: str) -> bool:
-        """Whether a publisher has ended the topic `name`, of which this node has all."""
+        """Whether a publisher has ended the topic `name`, as far as this node mirrors it."""
         topic = self._hub.find(name, self._view.now()) if name in self._mirrors else None
         return topic is not None and topic.ended
 
     @property
     def are_heard(self) -> bool:
-        """Whether all announcements are heard; for tests."""
+        """Whether the subscriptions of all mirrors are active; for tests."""
         return all(mirror.is_heard for mirror in self._mirrors.values())
 
     def start(self) -> None:
@@ -89,7 +90,7 @@ class Mirrors:
         self._hub.counted = self._counted
 
     async def give_back(self) -> None:
-        """Give back what this node watched, so that others need not wait for its end."""
+        """Give up this node's leases, so that others need not wait until they expire."""
         watched = [mirror for mirror in self._mirrors.values() if mirror.reported and self._view.servers.are_up]
         answers = [asyncio.get_running_loop().create_future() for _ in watched]
         for mirror, each in zip(watched, answers, strict=True):
@@ -98,18 +99,18 @@ class Mirrors:
             await asyncio.wait(answers, timeout=_FAREWELL)
 
     def find_open(self, name: str, now: float) -> Topic | None:
-        """As the engine promises: what is mirrored is open already."""
+        """As `Engine` says: a mirrored topic is known at once."""
         mirror = self._mirrors.get(name)
         topic = mirror.topic if mirror is not None else None
         if topic is None or self._hub.find(name, now) is not topic:
             return None
         self._hub.open(name, now)
         if mirror is not None and mirror.reported_until - now < topic.kind.linger / 2:
-            self._sync(mirror)  # before it runs out for the others
+            self._sync(mirror)  # before its lease expires for the others
         return topic
 
     def open(self, name: str, now: float, opened: Opened, *, fresh: bool = False) -> None:
-        """As the engine promises. While the store is out of reach the reader waits for it."""
+        """As `Engine` says. While the store cannot be reached, the reader waits."""
         topic = None if fresh else self.find_open(name, now)
         if topic is not None:
             opened(topic)
@@ -130,7 +131,7 @@ class Mirrors:
             self._sync(mirror)
 
     def unopen(self, name: str, opened: Opened) -> None:
-        """As the engine promises."""
+        """As `Engine` says."""
         mirror = self._mirrors.get(name)
         if mirror is not None:
             mirror.waiting.pop(opened, None)
@@ -140,7 +141,7 @@ class Mirrors:
     def look(
         self, name: str, now: float, looked: Callable[[Topic | SloshError | None], None], *, fresh: bool = False
     ) -> None:
-        """As the engine promises."""
+        """As `Engine` says."""
         mirror = None if fresh else self._mirrors.get(name)
         if mirror is not None and mirror.topic is not None and self._hub.find(name, now) is mirror.topic:
             looked(mirror.topic)
@@ -151,14 +152,14 @@ class Mirrors:
     # Called when something happens at the store.
 
     def came_up(self) -> None:
-        """A server can be reached again: it may have forgotten, and this node may have missed, what happened since."""
+        """A server can be reached again: it may have lost data, and this node may have missed announcements."""
         self._unanswered.clear()
         for mirror in tuple(self._mirrors.values()):
             if mirror.is_heard:
                 self._sync(mirror)
 
     def subscribed(self, name: str) -> None:
-        """From now on everything is heard of the topic `name`."""
+        """The subscription to announcements of the topic `name` is active."""
         mirror = self._mirrors.get(name)
         if mirror is not None:
             mirror.is_heard = True
@@ -173,7 +174,7 @@ class Mirrors:
         epoch, _, offset = place.partition(b".")
         topic, newest = mirror.topic, int(offset)
         if topic is None and announced == ASKED:
-            return  # There is nothing here that the store could have forgotten.
+            return  # Without a watcher here, there is no lease that the store could have lost.
         if topic is None or topic.epoch != epoch.decode():
             self._sync(mirror)
         elif carried.startswith(END):
@@ -192,7 +193,7 @@ class Mirrors:
     # Mirrors.
 
     def _sync(self, mirror: Mirror) -> None:
-        """Ask for what comes after the mirror's place, and tell how many watch here."""
+        """Ask for the messages after the mirror's place, and report the number of watchers here."""
         if mirror.is_syncing:
             mirror.again = True
             return
@@ -213,12 +214,12 @@ class Mirrors:
                 if len(reply) > INACTIVE and reply[4]:
                     self._directory.tell_of_creation(mirror.name)
             if topic is not None and mirror.topic is None and mirror.asked:
-                # It has ended here meanwhile, and what came is only what follows its place.
+                # It was dropped here in the meantime, and the reply only has the messages after its place.
                 mirror.wait_again()
                 mirror.again = True
             else:
                 self._synced(mirror, reply)
-            if mirror.again and self._mirrors.get(mirror.name) is mirror:  # else nobody needs it any more
+            if mirror.again and self._mirrors.get(mirror.name) is mirror:  # else it was forgotten
                 self._sync(mirror)
 
         send_sync(self._view, mirror, here, int(linger * 1000), epoch, answered)
@@ -247,7 +248,7 @@ class Mirrors:
             self._answer(mirror, topic)
 
     def _ask_again_soon(self, mirror: Mirror) -> None:
-        """Nothing else may tell that an answer can be had now: the store was slow, or refused, but was never gone."""
+        """Repeat the request soon. No event will say when: the store was slow, or refused, but stayed connected."""
         if mirror.topic is not None or mirror.waiting:
             if not self._unanswered:
                 self._view.call_at(self._view.now() + _AGAIN, self._ask_again)
@@ -267,7 +268,7 @@ class Mirrors:
                 self._sync(mirror)
 
     def _fill(self, mirror: Mirror, reply: list[Any]) -> Topic:
-        """Put what the store has given into the mirror."""
+        """Put the store's reply into the mirror."""
         now, store_now = self._view.now(), int(reply[0])
         epoch, newest, born, entries = reply[1].decode(), reply[2], int(reply[3]), reply[6:]
         topic = mirror.topic
@@ -282,13 +283,13 @@ class Mirrors:
             self._tell_of_loss(mirror.name)
             topic = mirror.topic = self._hub.replace(topic, epoch, now)
             mirror.stamp = b""
-        known = topic.last - (newest - len(entries))  # how many of them
+        known = topic.last - (newest - len(entries))  # entries that the mirror already has
         if known < 0:
             self._hub.skip_to(topic, newest - len(entries))
-        elif known > 0:  # Announcements brought these meanwhile.
+        elif known > 0:  # Announcements brought them in the meantime.
             had, entries = entries[:known], entries[known:]
             if entries and not had[-1].startswith(mirror.stamp + b" "):
-                mirror.again = True  # The store has forgotten them since, and will say so.
+                mirror.again = True  # The store has lost them since; the next reply shows it.
                 return topic
         for messages, arrived, wall in mirror.take_apart(entries, store_now, now):
             self._hub.mirror(topic, messages, arrived, wall)
@@ -308,7 +309,7 @@ class Mirrors:
         return topic
 
     def _tell_of_loss(self, name: str) -> None:
-        """Mostly all of a store's topics are lost together, and that is one line in the log."""
+        """Log that topics were lost: one line for all within a second, because they mostly are lost together."""
 
         def tell() -> None:
             lost, self._lost = self._lost, []
@@ -340,22 +341,22 @@ class Mirrors:
                 self._give_back(mirror)
 
     def _give_back(self, mirror: Mirror, done: Callable[[object], None] = lambda _: None) -> None:
-        """Tell the store that nobody watches here any more; `done` is called when it has answered."""
+        """Give up the lease: tell the store that nobody watches here any more. `done` is called with its reply."""
         left = mirror.topic.active_until - self._view.now() if mirror.topic is not None else 0.0
         send_sync(self._view, Mirror(mirror.name), 0, max(0, int(left * 1000)), "", done)
 
     def topic_created(self, topic: Topic) -> None:
-        """As the hub's listener; what is created here was begun by this engine."""
+        """As the hub's listener. Nothing to do: this engine created the topic itself."""
 
     def topic_ended(self, topic: Topic) -> None:
-        """As the hub's listener; what has ended here had ended at the store."""
+        """As the hub's listener. Nothing to do: the topic has ended at the store before."""
 
     def topic_dropped(self, topic: Topic) -> None:
-        """As the hub's listener: nobody has watched it here for long enough."""
+        """As the hub's listener: it had no watcher here for `linger`."""
         mirror = self._mirrors.get(topic.name)
         if mirror is not None and mirror.topic is topic:
             mirror.topic, mirror.stamp = None, b""
-            self._hub.shares.expect_topic(mirror.opener)  # Somebody may wait for it again.
+            self._hub.shares.expect_topic(mirror.opener)  # It counts as expected while a reader waits.
             self._forget(mirror)
 
     # Leases.
@@ -375,11 +376,11 @@ class Mirrors:
             self._visits.add(mirror, now + self._view.times_of(mirror.name).visit)
 
     def _counted(self, topic: Topic) -> None:
-        """As the hub's counter: somebody came, or went."""
+        """As `Hub.counted`: a watcher came or left."""
         self._moved[topic.name] = None
         mirror = self._mirrors.get(topic.name)
         if mirror is not None and not mirror.reported and topic.watchers:
-            self._tell_at(self._view.now())  # Somebody may sleep until there is a watcher.
+            self._tell_at(self._view.now())  # A feeder may wait for the first watcher.
         elif self._telling_at == math.inf:
             self._tell_at(self._view.now() + _TELL_WITHIN)
 
@@ -390,7 +391,7 @@ class Mirrors:
 
     def _tell(self) -> None:
         if self._view.is_stopped or self._view.now() < self._telling_at - TICK:
-            return  # It was done earlier than planned, because somebody was the first to watch.
+            return  # It was done earlier, for a first watcher.
         self._telling_at = math.inf
         moved, self._moved = self._moved, {}
         for name in moved:

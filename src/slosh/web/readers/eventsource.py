@@ -1,12 +1,11 @@
 """Server-Sent Events (WHATWG HTML §9.2), for the browser's own EventSource and for curl -N.
 
-A message is an event without a name; its `id` is the reader's place after it, so that a client that was cut
-off comes back with `Last-Event-ID` and goes on there. Losses of the reader are told by events named
-`lost`, `reset`, `truncated` and `conflated`, the end of a topic by one named `end`, and that a reader of patterns
-does not have all by one named `incomplete`.
+A message is an event without a name; its `id` is the reader's place after it, so a client whose connection broke
+comes back with `Last-Event-ID` and continues there. Events named `lost`, `reset`, `truncated` and `conflated` report
+missing messages, `end` the end of a topic, and `incomplete` that a reader of patterns does not have all topics.
 
-The `id` is the last line of its event. An `EventSource` takes it with the whole event (WHATWG HTML §9.2.6), but some
-clients take it as soon as they have read that line: they would come back behind a message that was cut off.
+The `id` is the last line of its event. An `EventSource` uses it when the event is complete (WHATWG HTML §9.2.6), but
+some clients use it as soon as they have read that line, and would skip a message whose event was cut off.
 """
 
 from typing import ClassVar, Final
@@ -25,7 +24,7 @@ from slosh.web.refusals import find_retry
 _NEXT_LINE: Final = b"\ndata: "
 _AS_SPACES: Final = bytes.maketrans(b"\r\n", b"  ")
 SOON: Final = 250
-"""Milliseconds, and up to twice as many, after which a client comes back to be told that there is no more."""
+"""Milliseconds, up to twice as many, after which a client comes back and is told that the topic has ended."""
 
 
 class EventSource(StreamAction):
@@ -37,13 +36,13 @@ class EventSource(StreamAction):
     overhead: ClassVar[int] = 48
     tells_places: ClassVar[bool] = True
     heartbeat: ClassVar[bytes] = b":\n"
-    """A comment alone: many parsers take an empty line without an event before it for one."""
+    """Only a comment: many parsers read an empty line as an event."""
     content_type: ClassVar[bytes] = EVENT_STREAM
 
     def begin(self, connection: Connection, subscription: Subscription, now: float) -> None:
-        """Begin to stream, unless the client comes back from the end.
+        """Begin to stream, unless the client was told the end before: then answer 204.
 
-        A 204 stops an `EventSource`, which would come back for ever (WHATWG HTML §9.2.3).
+        That stops an `EventSource`, which would otherwise come back for ever (WHATWG HTML §9.2.3).
         """
         if self.asked.returns and subscription.has_all() and not subscription.is_unsettled():
             connection.respond(204, NO_STORE + self.fields + next_field(subscription.cursor()), b"")
@@ -51,7 +50,7 @@ class EventSource(StreamAction):
             super().begin(connection, subscription, now)
 
     def preamble(self, stream: Stream) -> bytes:
-        """How to come back, and to where."""
+        """The time after which the client comes back (`retry`), and its place."""
         subscription = stream.subscription
         first = b": slosh\nretry: %d\n" % find_retry(stream.connection.server)
         place = place_event(subscription.cursor())
@@ -65,11 +64,11 @@ class EventSource(StreamAction):
         return first + self.encode(batch) + place
 
     def farewell(self, connection: Connection) -> bytes:
-        """When to come back: behind a restart there is nobody for a moment, or a proxy that says so."""
+        """A `retry` that allows for a restart, during which the server, or a proxy, does not answer for a moment."""
         return b"retry: %d\n" % find_retry(connection.server) if connection.server.draining else b""
 
     def last_farewell(self, connection: Connection) -> bytes:
-        """To come back soon: an `EventSource` does in any case, and is stopped then, as long as the topic lingers."""
+        """A short `retry`: an `EventSource` comes back in any case, and is stopped if the topic still lingers."""
         return b"retry: %d\n" % int(SOON * (1.0 + connection.server.random()))
 
     def encode(self, batch: Batch) -> bytes:
@@ -77,15 +76,15 @@ class EventSource(StreamAction):
         return b"".join(_encode_one(batch) if not batch.several else _encode_several(batch))
 
     def encode_incomplete(self, subscription: Subscription) -> bytes:  # noqa: ARG002 - it says no place
-        """An event by itself, which is not told again."""
+        """An event without a place."""
         return b'event: incomplete\ndata: {"incomplete":true}\n\n'
 
 
 def place_event(place: str) -> bytes:
-    """The place that a client comes back with, before there is a message.
+    """An event with only the reader's place, before the first message.
 
-    It has data and a name: many parsers forget the `id` of an event without data, and give one without a name to the
-    page as a message.
+    It has data and a name: many parsers ignore the `id` of an event without data, and pass an event without a name to
+    the page as a message.
     """
     return b'event: place\ndata: {"next":%b}\nid: %b\n\n' % (write_json(place), place.encode())
 
@@ -106,7 +105,7 @@ def _encode_one(batch: Batch) -> list[bytes]:
 
 
 def _encode_several(batch: Batch) -> list[bytes]:
-    """Events that say of which topic they are, each with the places in all of them."""
+    """Events of several topics: each names its topic, and has the whole vector as its place."""
     events = _resets(batch)  # before the places in the new lives, which come with the first message
     places = Vector(batch.before, starred=batch.starred)
     for name, reading in batch.parts:
@@ -136,12 +135,12 @@ def _place_behind_end(places: Vector, name: str, reading: Reading, batch: Batch)
 
 
 def _resets(batch: Batch) -> list[bytes]:
-    """Which topics start again, often none."""
+    """An event that names the topics that were reset; often empty."""
     return [_event(b"reset", b"true", name, several=batch.several) for name, reading in batch.parts if reading.reset]
 
 
 def _control(name: str, reading: Reading, *, several: bool) -> bytes:
-    """What has to be said before the messages of a topic, often nothing."""
+    """The events before the messages of a topic; often none."""
     words = ((b"lost", reading.lost), (b"conflated", reading.conflated))
     counts = b"".join(_event(word, b"%d" % count, name, several=several) for word, count in words if count)
     if not reading.truncated:

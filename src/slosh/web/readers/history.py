@@ -5,7 +5,7 @@ The rules of this file:
 * An answer is of one moment, though a few of its series are worked out in each turn: until all are, messages that come
   in are put by (`Rollups.readers`).
 * Answers are made one after the other.
-* `next` is the place behind the last message that the series have: a reader that goes on from there gets each message
+* `next` is the place after the last message that the series have: a reader that goes on from there gets each message
   that is not in them, and none that is.
 """
 
@@ -266,7 +266,7 @@ class _Answer(Exchange):
 
 
 def work_out(series: deque[Series], window: Window, room: int, parts: list[bytes]) -> int:
-    """Write the first of `series` into `parts`, as many as cost about `room` bytes. Gives what they cost."""
+    """Write the first of `series` into `parts`, as many as cost about `room` bytes. Returns what they cost."""
     spent = 0
     while series and spent < room:
         columns, column = work_out_columns(series.popleft(), window)
@@ -284,7 +284,7 @@ def _encode(facts: dict[str, Any]) -> bytes:
 
 
 def check_span(engine: Engine, name: str, span: float) -> None:
-    """See that the class of the topic `name` keeps a history that reaches back so far.
+    """Check that the class of the topic `name` keeps a history that reaches back so far.
 
     Raises:
         BadQuery: it does not.

@@ -1,6 +1,6 @@
-"""What a reader asks for: which topics, from where, for how long, how much of it, and in which framing.
+"""Parses a reader's request: which topics, from which place, for how long, how many messages, in which framing.
 
-All of it comes from the request's head, so it is worked out once for all requests with the same head.
+All of it comes from the request's head, so it is parsed once for all requests with the same head.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,13 +41,13 @@ MAX_TOPICS: Final = 64
 
 
 _MAX_EVERY: Final = 3600.0
-"""Seconds: a reader that wants less than one answer an hour asks with a cursor."""
+"""Seconds at most for `every`: a reader that wants less than one answer an hour can poll with a cursor."""
 _MAX_KEY: Final = 16
-"""Names in a dotted path."""
+"""Names in a dotted path, at most."""
 _MAX_KEY_BYTES: Final = 256
-"""Bytes of one, in UTF-8."""
+"""Bytes of a dotted path in UTF-8, at most."""
 _RESUMING: Final = frozenset({"lasteventid", "last_event_id", "last-event-id"})
-"""Query parameters that stand for the field `Last-Event-ID`, in lower case: several clients cannot send the field."""
+"""Query parameters in place of the field `Last-Event-ID`, in lower case: several clients cannot send the field."""
 
 
 class ReadRequest:
@@ -55,33 +55,33 @@ class ReadRequest:
 
     Args:
         head: of the request, whose path begins with `/topics/`.
-        settings: bound how long a poll is held.
-        formats: the framings that there are.
-        prefix: of the URL, which a proxy has cut off.
-        same_site: of the cookie, as `Origins.same_site` gives it; nothing for no cookie.
+        settings: the bounds on waiting.
+        formats: the framings of this server.
+        prefix: of the URL, if a proxy has removed one.
+        same_site: of the cookie, from `Origins.same_site`; empty for no cookie.
 
     Raises:
-        BadTopic, BadQuery, BadRequest: something in it makes no sense.
+        BadTopic, BadQuery, BadRequest: a part of it is not valid.
 
     Attributes:
-        names: of the topics that are read by name, or were read before by a pattern; each once.
-        patterns: that are read.
-        returns: whether the request says a place that an earlier answer gave, and not only by its cookie.
-        resumes: whether `Last-Event-ID`, the field or the parameter, says where to start, whatever else does.
-        several: whether the answer is one for several topics.
+        names: of the topics that are read by name, or were read before through a pattern; each once.
+        patterns: the patterns that are read.
+        returns: whether the request has a place from an earlier answer, other than in a cookie.
+        resumes: whether `Last-Event-ID`, as a field or a parameter, says where to start; it wins over all else.
+        several: whether the answer has the form for several topics.
         wait: how long a poll is held, seconds, `inf` for any time; 0 for a HEAD.
         says_wait: whether the request says how long.
-        goes_on: whether it reads patterns, and says the places that it had in what they match.
-        every: how long to gather once there is something, seconds.
-        wanted: what the reader can do without.
+        goes_on: whether it reads patterns, and brings its places in the topics that they match.
+        every: how long to gather after the first message, seconds.
+        wanted: which messages the reader wants to be left out.
         format: the framing.
-        extensions: what the client of a WebSocket offers.
-        minimal: whether an answer without messages is to have no body (`Prefer: return=minimal`).
-        cookie: what stands before and after the cursor in the `Set-Cookie` line; None for no cookie.
-        cookie_name: of the cookie that may say where to start, which differs from one request to the next; often none.
+        extensions: offered by the client of a WebSocket.
+        minimal: whether an answer without messages has no body (`Prefer: return=minimal`).
+        cookie: the `Set-Cookie` line before and after the cursor; None for no cookie.
+        cookie_name: of the cookie that may hold the place, which is read for each request; often empty.
         parameters: the query, decoded.
-        counts: whether it asks how many watch, and reads nothing.
-        ignored: the header line that names those that mean nothing; often none.
+        counts: whether it asks for the number of watchers, and reads nothing.
+        ignored: the header line that names ignored parameters; often empty.
     """
 
     __slots__ = (
@@ -118,7 +118,7 @@ class ReadRequest:
         preferred_wait, self.minimal = parse_prefer(head.tokens(b"prefer"))
         wait = parse_wait(self.parameters["wait"]) if "wait" in self.parameters else preferred_wait
         self.says_wait = wait is not None
-        is_head = head.method == "HEAD"  # It looks, and is neither held nor streams.
+        is_head = head.method == "HEAD"  # A HEAD is neither held nor a stream.
         self.wait = 0.0 if is_head else bound_wait(wait, settings.default_wait, settings.max_wait)
         self.every = _parse_every(self.parameters)
         self.wanted = Filter(
@@ -139,7 +139,7 @@ class ReadRequest:
         self.ignored = ignored_field(self.parameters, self._known(is_head=is_head), settings.token_in_query)
 
     def _known(self, *, is_head: bool) -> frozenset[str]:
-        """The parameters that mean something here."""
+        """The parameters that are used for this request."""
         if self.counts:
             return COUNTING - {"wait"} if is_head else COUNTING
         if "history" in self.parameters and not is_head:
@@ -160,17 +160,17 @@ class ReadRequest:
 
     @property
     def left(self) -> Iterable[str]:
-        """The names of topics that are asked for, and of which the reader of patterns was given the end."""
+        """The names of topics whose end the reader of patterns was told before."""
         return self._left
 
     def has_left(self, topic: Topic) -> bool:
-        """Whether the reader of several topics was given the end of `topic` before, and reads it no more."""
+        """Whether the reader of several topics was told the end of `topic` before, and does not read it any more."""
         if self._left.get(topic.name) == topic.epoch:
             return True
         return self._leaves and topic.ended and topic.name not in self._vector
 
     def in_order(self, topics: list[Topic]) -> list[Topic]:
-        """The topics in the order in which they are to be read: as in the vector, those that it does not have behind.
+        """The topics in the order in which they are read: first as in the vector, then the others.
 
         A vector begins with the topics that waited for the next portion, so none starves.
         """
@@ -205,14 +205,14 @@ class ReadRequest:
                 self.cookie = set_cookie(name, prefix + head.path, secure=secure, same_site=same_site)
 
     def _find_resumed(self, head: Head) -> str:
-        """The place that the client of a stream comes back with, or nothing."""
+        """The place with which the client of a stream comes back; empty for none."""
         text = head.first(b"last-event-id").encode("latin-1").decode("utf-8", "replace")
         if not text:
             text = next((text for name, text in self.parameters.items() if text and name.lower() in _RESUMING), "")
         return text
 
     def _resume(self, text: str) -> None:
-        """Start where `text` says, which we once gave; a topic that it says nothing of starts again."""
+        """Start at the place in `text`, which is never refused: topics for which it has no valid place start again."""
         try:
             self._take_since(text)
         except BadRequest:
@@ -263,7 +263,7 @@ def parse_names(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _parse_vector(text: str) -> tuple[dict[str, Since], dict[str, str]]:
-    """The places in a vector, and the epochs of the lives of which it says that the reader was given their end."""
+    """The places in a vector, and the epochs that it marks as ended, by topic."""
     vector: dict[str, Since] = {}
     left: dict[str, str] = {}
     for part in text.split(","):

@@ -35,7 +35,7 @@ def _spelled_length(name: str) -> int:
 
 
 def check_room(length: int, room: int) -> None:
-    """See that places of this length fit into a request.
+    """Check that places of this length fit into a request.
 
     Raises:
         BadTopic: they do not.

@@ -259,12 +259,12 @@ class Reader(Opener):
     def _find_room(self, connection: Connection) -> int:
         """Characters that the reader's places in several topics may have in its next request.
 
-        In the URL, or in `Last-Event-ID`, for that request is bounded as the present one is.
+        In the URL, or in `Last-Event-ID`, for that request is bounded as the current one is.
         """
         return find_room(connection.head, self.settings.max_head, in_field=self.asked.format is AS_EVENTS)
 
     def check_request(self, connection: Connection) -> None:
-        """See, before anything else, whether this framing can be had for the present request.
+        """See, before anything else, whether this framing can be had for the current request.
 
         Raises:
             SloshError: it cannot.
@@ -394,6 +394,6 @@ def _choose(found: list[Topic], room: int) -> tuple[list[Topic], bool]:
 
 
 def _check_room(subscription: SeveralTopics, room: int) -> SeveralTopics:
-    """See that the reader can come back with what it is given."""
+    """Check that the reader can come back with what it is given."""
     check_room(subscription.measure(length_in_url), room)
     return subscription

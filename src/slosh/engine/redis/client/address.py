@@ -147,7 +147,7 @@ def _read_query(scheme: str, query: str) -> dict[str, Any]:
 
 
 def _check_options(options: dict[str, Any]) -> dict[str, Any]:
-    """See that redis-py takes all of them, for it would say so only when it connects, and not to people."""
+    """Check that redis-py takes all of them, for it would say so only when it connects, and not to people."""
     kind = options.get("connection_class", Connection)
     given = {name: value for name, value in options.items() if name not in _NOT_OF_CONNECTIONS}
     for name, value in given.items():

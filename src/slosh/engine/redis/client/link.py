@@ -269,7 +269,7 @@ class Link:
                 await self._client.connection_pool.disconnect()  # what is heard there too
 
     def _watch(self) -> None:
-        """See that what is under way is answered in time, and that a server which vanished without a word is missed."""
+        """Check that requests are answered in time, so that a server that vanished silently is noticed."""
         wire, now = self._wire, self._loop.time()
         if wire is None:
             return

@@ -182,7 +182,7 @@ class Conversation:
         return start + _MASK
 
     def _check_kind(self, first: int, length: int) -> None:
-        """See that a frame may come now: by its first byte, and the length as its second byte has it."""
+        """Check that a frame may come now: by its first byte, and the length as its second byte has it."""
         try:
             opcode = Opcode(first & 0xF)
         except ValueError:
@@ -205,14 +205,14 @@ class Conversation:
         self._fin = fin
 
     def _check_room(self, length: int) -> None:
-        """See that a frame of `length` bytes has room in its message."""
+        """Check that a frame of `length` bytes has room in its message."""
         if length > self.max_size - len(self._message):
             raise _FailedError(CloseCode.MESSAGE_TOO_BIG, "the message is too large")
         if self._fragments >= FREE_FRAGMENTS + self.max_size // BYTES_A_FRAGMENT:
             raise _FailedError(CloseCode.MESSAGE_TOO_BIG, "the message has too many fragments")
 
     def _end_frame(self, messages: list[tuple[Opcode, bytes]]) -> int:
-        """Take in the frame that is whole. Gives the bytes of work that it was."""
+        """Take in the frame that is whole. Returns the bytes of work that it was."""
         self._missing = _NO_FRAME
         payload = apply_mask(self._payload, self._mask)
         self._payload = bytearray()
