@@ -1,6 +1,6 @@
 """One server as one object: listen, serve, drain. Each entry point (command line, .tac, plugin) starts this one.
 
-What it is put together of is made from its settings in `parts.py`; what a reload changes is decided in `reloading.py`.
+`parts.py` makes its parts from the settings, and `reloading.py` decides what a reload changes.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ class Server:
     """A slosh server. It installs no signal handlers: the caller must call `stop`.
 
     Args:
-        settings: all that can be set; the defaults if left out.
-        said: settings by their names, in place of those in `settings`, as the keywords of a .tac: `port=0`,
+        settings: all settings; the defaults if left out.
+        said: settings by name, which override `settings`, as the keywords of a .tac: `port=0`,
             `linger="5m"`, `topics={"gen/**": {"queue": 20_000}}`. Neither slosh.toml nor the environment is read.
 
     Raises:
-        SettingError: the document root is no folder; the setting `engine` is no address of a store, or the library for
-            it is missing.
+        SettingError: the document root is not a folder; the setting `engine` is not the address of a store, or the
+            library for it is missing.
     """
 
     def __init__(self, settings: Settings | None = None, **said: Any) -> None:  # noqa: ANN401 - one for each setting
@@ -74,44 +74,44 @@ class Server:
 
     @property
     def engine(self) -> Engine | None:
-        """Where its topics live; None before `start`."""
+        """The engine that stores messages; None before `start`."""
         return self._engine
 
     @property
     def routes(self) -> Routes | None:
-        """What is done for a request; None before `start`."""
+        """The application that chooses actions; None before `start`."""
         return self._routes
 
     @property
     def state(self) -> ServerState | None:
-        """What its connections share; None before `start`."""
+        """The state that its connections share; None before `start`."""
         return self._state
 
     def connect(self) -> asyncio.Protocol:
-        """A connection for one client. Call it after `start`, and connect it to a transport."""
+        """Make a connection for one client. Call this after `start`, and connect it to a transport."""
         if self._state is None or self._heads is None:
             raise RuntimeError("This server has not been started.")
         return connect(self._state, self._heads)
 
     def bind(self) -> None:
-        """Make the listening sockets, so that a port below 1024 can be had before rights are given up.
+        """Open the listening sockets. Call this before you drop privileges, if a port is below 1024.
 
         Raises:
-            CannotListen: an address cannot be had; the detail says which, why, and what to do.
-            SettingError: systemd hands over sockets, and a setting names another place.
+            CannotListen: an address cannot be used; the detail says which, why, and what to do.
+            SettingError: systemd passes sockets, and a setting names another address.
         """
         self._sockets = listen(self.settings)
         self._owns_sockets = True
 
     def use(self, sockets: "list[socket.socket]") -> None:
-        """Serve these listening sockets, which somebody else has made and others may serve too."""
+        """Serve these listening sockets, which the caller has opened and other processes may serve too."""
         self._sockets = sockets
 
     def take_over(self, sockets: "list[socket.socket]") -> None:
-        """Serve these listening sockets, which the server before this one has given up.
+        """Serve these listening sockets, which the previous server has handed over.
 
         Raises:
-            SettingError: a setting names another place to listen, or other machines reach them and there are no rules.
+            SettingError: a setting names another address, or other machines can reach them and there are no rules.
         """
         adopt(sockets, self.settings)
         self._sockets = sockets
@@ -121,14 +121,14 @@ class Server:
         """Serve, on the running event loop. The caller must call `stop` afterwards.
 
         Args:
-            listening: whether clients come to sockets; else another server hands their requests over, see `slosh.asgi`.
-            accepting: whether they are accepted at once; else the caller must call `accept` when they are to be.
+            listening: whether to use listening sockets; False if another server passes on requests, see `slosh.asgi`.
+            accepting: whether to accept clients at once; otherwise the caller must call `accept` later.
 
         Raises:
-            CannotListen: as `bind`, when that was not called before.
-            SettingError: the setting `engine` is no address of a store.
+            CannotListen: as `bind`, if that was not called before.
+            SettingError: the setting `engine` is not the address of a store.
             EngineUnreachable: the store cannot be reached.
-            TooFewFiles: the system lets this process open too few.
+            TooFewFiles: the system lets this process open too few files.
         """
         check_file_limit()
         if listening and not self._sockets:
@@ -136,7 +136,7 @@ class Server:
         loop = asyncio.get_running_loop()
         settings = self.settings
         hub = make_hub(settings, loop, lambda: make_epoch(secrets.randbits))
-        hub.clock = time.monotonic  # the clock of both event loops, of which uvloop's stands still within a turn
+        hub.clock = time.monotonic  # the clock of both event loops; uvloop's own stands still within a turn
         self._engine = engine = make_engine(hub, settings, loop)
         await engine.start()
         self._routes = routes = Routes(engine, self._root, settings, loopback_ports(self._sockets))
@@ -149,7 +149,7 @@ class Server:
             await self.accept()
 
     async def accept(self) -> None:
-        """Accept clients. `start` does so unless it was told otherwise; call it again after `accept_no_more`."""
+        """Accept clients. `start` does so by default; call this after `accept_no_more`."""
         if self._state is None or self._heads is None:
             raise RuntimeError("This server has not been started.")
         make = partial(connect, self._state, self._heads)
@@ -162,18 +162,18 @@ class Server:
             return
         self._accepting = accepting = Accepting(self._state, make, self._sockets)
         for each in self._sockets:
-            # A copy, because the loop closes what it is given once it is to accept no more.
+            # A copy, because the loop closes the socket when it stops accepting.
             given = each.dup()
             given.settimeout(0.0)
             self._listeners.append(
                 await self._state.loop.create_server(accepting.connect, sock=given, backlog=AT_A_TIME)
             )
-            each.listen(BACKLOG)  # asyncio takes one number for both, and has set the system's queue to the other.
+            each.listen(BACKLOG)  # asyncio uses `backlog` for this as well, so the system's queue is set again.
 
     async def accept_no_more(self) -> None:
-        """Leave new clients in the system's queue, from which the next server takes them, or this one by `accept`.
+        """Leave new clients in the system's queue, for the next server, or for this one after `accept`.
 
-        Those that were accepted are served on.
+        Accepted clients are still served.
         """
         for listener in self._listeners:
             listener.close()
@@ -187,13 +187,13 @@ class Server:
 
     @property
     def sockets(self) -> "list[socket.socket]":
-        """On which it listens; the caller must not close them."""
+        """The listening sockets; do not close them."""
         return self._sockets
 
     def give_up_sockets(self) -> None:
-        """Another server has the listening sockets now. Call `stop` next, which is quick, because that one is there.
+        """Close the listening sockets, which another server has now. Call `stop` next; it is quick then.
 
-        Each answer from here on is the last on its connection, also before `stop` has begun.
+        From here on each answer is the last on its connection, even before `stop`.
         """
         for each in self._sockets:
             each.close()
@@ -204,7 +204,7 @@ class Server:
             self._state.draining = True
 
     def reload(self, settings: Settings) -> ReloadReport:
-        """Take the values of the settings that a running server can change, and the rules of `[access]`.
+        """Apply the settings that a running server can change, and the rules of `[access]`.
 
         Raises:
             SettingError: a file that they name is not valid; nothing has changed.
@@ -226,11 +226,11 @@ class Server:
         return reloaded
 
     def _bound_files(self, state: ServerState) -> None:
-        """Share out the files that the system grants."""
+        """Share out the file descriptors that the system allows."""
         state.max_connections, state.max_downloads, state.first_spare = share_files(self.settings, open_files())
 
     async def stop(self) -> None:
-        """Shut down quietly, within the setting `drain`. Calling it again waits for the same end."""
+        """Shut down gracefully, within the setting `drain`. Another call waits for the same end."""
         if self._stopping is None:
             self._stopping = asyncio.ensure_future(self._stop())
         await asyncio.shield(self._stopping)

@@ -273,7 +273,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "server.py",
-        "each.listen(BACKLOG)  # asyncio takes one number for both, and has set the system's queue to the other.",
+        "each.listen(BACKLOG)  # asyncio uses `backlog` for this as well, so the system's queue is set again.",
         "pass",
         "test_server.py::test_a_crowd_takes_no_more_descriptors_than_are_spare[asyncio]",
         "test_server.py::test_a_crowd_takes_no_more_descriptors_than_are_spare[uvloop]",

@@ -1,8 +1,8 @@
-"""A reader's place in a topic, as the text that travels: `epoch.offset`; in several, a vector of `name=epoch.offset`.
+"""A reader's place in a topic as text, `epoch.offset`; for several topics a vector of `name=epoch.offset`.
 
-Why an epoch: a stream had messages [1, 2, 3] and was lost; a new one of the same name has [1, 2, 3, 4].
-A reader that comes with offset 3 alone would be given message 4 and never learn that it missed three
-others. With the epoch its cursor is recognised as one of another life of the topic, and it is told so.
+Why an epoch: suppose a topic had messages [1, 2, 3] and was lost, and a new one of the same name has [1, 2, 3, 4].
+A reader that came back with offset 3 alone would be given message 4, and never learn that it missed three
+others. With the epoch its cursor is recognised as belonging to another life of the topic, and it is told `reset`.
 """
 
 import re
@@ -16,19 +16,19 @@ MAX_OFFSET: Final = 2**53 - 1
 """The largest integer that every JSON reader holds exactly (RFC 8259 §6)."""
 
 EPOCH_LENGTH: Final = 8
-"""Characters of an epoch: 40 bits, so that two lives of a topic do not meet by chance."""
+"""Characters of an epoch: 40 bits, so that two lives of a topic hardly ever have the same one."""
 
 ENDED: Final = -1
-"""In place of the offset in the vector of a reader of patterns that was told that this life of the topic has ended."""
+"""In place of the offset in the vector of a reader of patterns that was told that the topic has ended."""
 
 _PLAIN: Final = "=/:;@!$'()*"
-"""What needs no encoding in a vector, beside letters, digits and `_.-~`."""
+"""Characters that need no encoding in a vector, besides letters, digits and `_.-~`."""
 _IS_PLAIN: Final = re.compile(rf"[A-Za-z0-9_.~{re.escape(_PLAIN)}-]*", re.ASCII)
 _EPOCH_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 LONGEST_EPOCH: Final = 32
 """Characters of the longest epoch that is read."""
 EPOCH: Final = rf"[0-9a-z]{{1,{LONGEST_EPOCH}}}"
-"""What an epoch looks like, as a pattern: also one that another version has made."""
+"""A regular expression for epochs, also those of other versions."""
 _CURSOR: Final = re.compile(rf"({EPOCH})\.(0|[1-9][0-9]{{0,15}})", re.ASCII)
 _END: Final = re.compile(rf"({EPOCH})\.end", re.ASCII)
 
@@ -40,8 +40,8 @@ STAR: Final = "*"
 class Cursor:
     """The place after the message `offset` in the life `epoch` of a topic. Never changed.
 
-    The offset `ENDED` stands behind the end of that life, `epoch.end` as text; it occurs in vectors alone. A plain
-    class, because one is made for each poll, and compiled it costs a tenth of a NamedTuple.
+    The offset `ENDED` is the place after the end of the topic, `epoch.end` as text; it only occurs in vectors. A plain
+    class, because one is made for each poll: compiled, it costs a tenth of a NamedTuple.
     """
 
     __slots__ = ("epoch", "offset")
@@ -64,7 +64,7 @@ class Cursor:
 
 
 def parse_cursor(text: str) -> Cursor | None:
-    """Read a cursor, or None when `text` is none. An unknown epoch is still a cursor: it resets."""
+    """Parse a cursor; None if `text` is not one. An unknown epoch is valid here: its reader is told `reset`."""
     match = _CURSOR.fullmatch(text)
     if match is None:
         return None
@@ -73,22 +73,22 @@ def parse_cursor(text: str) -> Cursor | None:
 
 
 def parse_end(text: str) -> Cursor | None:
-    """Read a place behind the end of a life, as it stands in a vector, or None when `text` is none."""
+    """Parse a place after the end of a topic, as in a vector; None if `text` is not one."""
     match = _END.fullmatch(text)
     return Cursor(match[1], ENDED) if match is not None else None
 
 
 def spell(name: str) -> str:
-    """A topic's name as it stands in a vector, so that it travels unharmed wherever a client puts it.
+    """Encode a topic's name for a vector, so that it survives wherever a client puts it.
 
-    Clients lose white space at the ends, read letters other than those of ASCII in different ways, and forget that
-    `&` and `+` mean something elsewhere.
+    Clients lose white space at the ends, decode letters outside ASCII in different ways, and forget that
+    `&` and `+` have a meaning in a query.
     """
     return name if _IS_PLAIN.fullmatch(name) else quote(name, safe=_PLAIN)
 
 
 def unspell(text: str) -> str:
-    """The name that `text` in a vector stands for, spelled as `spell` does or just as it is."""
+    """The name for `text` in a vector, whether or not `spell` encoded it."""
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
@@ -111,15 +111,15 @@ class Vector:
         self._pairs = {name: f"{spell(name)}={cursor}" for name, cursor in cursors.items()}
 
     def move(self, name: str, cursor: Cursor) -> None:
-        """Let the place in the topic `name` be `cursor`."""
+        """Set the place in the topic `name` to `cursor`."""
         self._pairs[name] = f"{spell(name)}={cursor}"
 
     def leave(self, name: str) -> None:
-        """Tell no place in the topic `name` any more."""
+        """Remove the place in the topic `name`."""
         del self._pairs[name]
 
     def __str__(self) -> str:
-        """The text that travels."""
+        """The vector as text."""
         return ",".join([*self._first, *self._pairs.values()])
 
 
@@ -129,6 +129,6 @@ def join_cursors(cursors: Mapping[str, Cursor], *, starred: bool) -> str:
 
 
 def make_epoch(random_bits: Callable[[int], int]) -> str:
-    """A new epoch from `random_bits`, which gives a number of that many random bits."""
+    """A new epoch. `random_bits` returns a number of that many random bits."""
     bits = random_bits(5 * EPOCH_LENGTH)
     return "".join(_EPOCH_ALPHABET[(bits >> (5 * place)) & 31] for place in range(EPOCH_LENGTH))

@@ -1,7 +1,7 @@
 """Patterns over topics' names: `*` stands for one segment, `**` at the end for one or more.
 
-Both sides are kept as trees of segments, so that neither a new topic has to look at all patterns nor a new
-pattern at all topics. A topic that lives costs a publish nothing: its pattern's watchers are its own then.
+Names and patterns are kept as trees of segments, so that a new topic need not be compared with all patterns, nor a new
+pattern with all topics. A publish to an active topic compares nothing: readers of its patterns watch it already.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,33 +12,33 @@ from slosh.core.names import check_name
 from slosh.errors import BadTopic, TooManyPatterns
 
 MAX_MATCHES: Final = 256
-"""Topics that one reader may come to by its patterns: it sends the cursors of all of them with each request."""
+"""Topics that one reader may read through its patterns: it sends the cursors of all of them with each request."""
 
 ONE: Final = "*"
 REST: Final = "**"
 
 MAX_STEPS: Final = 10_000
-"""Segments of names that are looked at for one request; some 5 ms."""
+"""Segments of names that one request may search; some 5 ms."""
 
 MAX_SHAPES: Final = 1000
-"""Shapes of patterns that there are at a time, of those that are counted, at all nodes together. It bounds a walk, as
-`MAX_STEPS` does, and is no setting: no reader with a use for its patterns comes near it."""
+"""Counted shapes of patterns in use at a time, at all nodes together. Like `MAX_STEPS` it bounds a search. It is not a
+setting, because no useful patterns come near it."""
 
 _UNCOUNTED: Final = 8
-"""Segments at the beginning of patterns whose shapes are not counted."""
+"""Patterns with at most this many segments are not counted."""
 _UNCOUNTED_STARS: Final = 4
-"""Stars of longer ones that are not counted."""
+"""Longer patterns with at most this many stars are not counted."""
 
 V = TypeVar("V")
 
 
 def is_pattern(text: str) -> bool:
-    """Whether this is to be a pattern and no name."""
+    """Whether this is a pattern rather than a name."""
     return "*" in text
 
 
 def check_pattern(text: str) -> str:
-    """Give `text` back when it is a pattern.
+    """Return `text` if it is a valid pattern.
 
     Raises:
         BadTopic: it is not; the detail says which rule it breaks.
@@ -62,7 +62,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def covers(pattern: str, other: str) -> bool:
-    """Whether `pattern` matches every topic that `other`, a pattern or a name, matches."""
+    """Whether `pattern` matches every topic that `other` (a pattern or a name) matches."""
     wide, narrow = pattern.split("/"), other.split("/")
     for at, segment in enumerate(wide):
         if at == len(narrow):
@@ -75,7 +75,7 @@ def covers(pattern: str, other: str) -> bool:
 
 
 def intersect(one: str, other: str) -> str | None:
-    """The pattern, or the name, of just those topics that both match; None if there are none."""
+    """The pattern or name that matches exactly the topics that both match; None if there are none."""
     left, right = one.split("/"), other.split("/")
     found: list[str] = []
     for at in range(max(len(left), len(right))):
@@ -94,7 +94,7 @@ def intersect(one: str, other: str) -> str | None:
 
 
 class Walk:
-    """How far one request may walk through a tree, with all its patterns together.
+    """Bounds the steps of one request through a tree, for all its patterns together.
 
     Attributes:
         left: steps that it may still take.
@@ -112,14 +112,14 @@ class Walk:
         return self._most - self.left
 
     def count(self, steps: int) -> None:
-        """Note that this many steps were taken, of a walk that is bounded otherwise."""
+        """Count `steps` of a search that has another bound."""
         self.left -= steps
 
     def step(self) -> None:
         """Take one step.
 
         Raises:
-            BadTopic: there have been too many.
+            BadTopic: there were too many.
         """
         self.left -= 1
         if self.left < 0:
@@ -142,14 +142,14 @@ class Tree(Generic[V]):
         return bool(self._branches or self._values)
 
     def add(self, path: str, value: V) -> None:
-        """Put `value` at `path`, beside others that are there."""
+        """Add `value` at `path`, beside any others there."""
         node = self
         for segment in path.split("/"):
             node = node._branches.setdefault(segment, Tree())
         node._values[value] = None  # noqa: SLF001 - a node of this tree, here and below
 
     def remove(self, path: str, value: V) -> None:
-        """Take `value` away from `path`, and the branches that hold nothing any more."""
+        """Remove `value` from `path`, and branches that become empty."""
         self._remove(path.split("/"), value)
 
     def _remove(self, segments: list[str], value: V) -> None:
@@ -174,8 +174,8 @@ class Tree(Generic[V]):
         """The values at all patterns that match `name`. The paths of this tree are patterns.
 
         Args:
-            walk: counts the steps, which are taken before this returns. For patterns of which `Shapes` keeps account
-                there are some 10,000 at most.
+            walk: counts the steps, all of which are taken before this returns: some 10,000 at most, if `Shapes` bounds
+                the patterns.
         """
         found: list[dict[V, None]] = []
         nodes = [self]
@@ -196,7 +196,7 @@ class Tree(Generic[V]):
         """The values at all names that `pattern` matches. The paths of this tree are names.
 
         Raises:
-            BadTopic: `walk` is over.
+            BadTopic: `walk` has reached its bound.
         """
         return self._names_for(pattern.split("/"), 0, walk)
 
@@ -259,7 +259,7 @@ class Shapes:
             self._counts[each] = self._counts.get(each, 0) + 1
 
     def remove(self, pattern: str) -> None:
-        """Count those of `pattern`, which was added, no more."""
+        """Stop counting the shapes of `pattern`, which was added."""
         for each in _shapes(pattern):
             self._counts[each] -= 1
             if not self._counts[each]:

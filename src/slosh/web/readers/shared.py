@@ -1,4 +1,4 @@
-"""What all ways of reading have in common: find the topics, find the places, and begin."""
+"""The base of all ways of reading: find the topics, find the reader's places, and begin."""
 
 import re
 from collections.abc import Callable
@@ -29,51 +29,51 @@ from slosh.web.shares import take_share
 _PLAIN_DIGITS: Final = 15
 _ZERO: Final = ord("0")
 PLAIN_CURSOR: Final = rb"[0-9a-z]{%d,%d}\.(?:0|[1-9][0-9]{0,%d})" % (EPOCH_LENGTH, LONGEST_EPOCH, _PLAIN_DIGITS - 1)
-"""Cursors that are read here. Those with longer offsets are left to `parse_cursor`; a shorter epoch may be seconds."""
+"""Cursors in the variable part of a head. Longer offsets are left to `parse_cursor`; a shorter epoch may be seconds."""
 PLAIN_OFFSET: Final = rb"[0-9]{1,%d}" % _PLAIN_DIGITS
-"""Offsets likewise."""
+"""Offsets in the variable part of a head."""
 _cursor: Final = re.compile(PLAIN_CURSOR)
 _LONGEST_FIELD: Final = 2048
-"""Characters of a `Slosh-Next`. nginx takes 4 KiB of header fields in all from us (proxy_buffer_size) and says 502 to
-more, so a longer vector stands in the body alone."""
+"""Characters of `Slosh-Next` at most. nginx accepts 4 KiB of header fields in total (proxy_buffer_size) and answers 502
+if there are more, so a longer vector is only in the body."""
 _TIME: Final = 24
-"""Bytes of the time of a message."""
+"""Bytes that `times` adds for each message."""
 _PLACE: Final = 512
-"""Bytes that each topic of a reader of several counts if what it gets is read and told."""
+"""Room of a turn that each topic of a reader of several takes when its messages are read and encoded."""
 _SAME_PLACE: Final = 64
-"""The same if another reader at the same places has made what it gets."""
+"""The same if the answer of another reader at the same places is reused."""
 
 _TOO_MANY: Final = f"These patterns take in more than {MAX_MATCHES} topics; ask for fewer topics at a time."
 _SOME_CURSOR: Final = Cursor("0" * EPOCH_LENGTH, 0)
-"""In place of that of a topic which is not there yet."""
+"""In place of the cursor of a topic that is still to be created."""
 
 keys: Final = InternTable(10_000)
-"""The keys of readers' actions. Clients say what stands in them."""
+"""The keys of readers' actions, bounded because clients determine their contents."""
 
 
 def next_field(cursor: str) -> bytes:
-    """The `Slosh-Next` line, if it is not too long for one."""
+    """The `Slosh-Next` line; empty if the cursor is too long for it."""
     return b"Slosh-Next: %b\r\n" % cursor.encode("ascii") if fits_field(cursor) else b""
 
 
 def fits_field(cursor: str) -> bool:
-    """Whether a place is told in `Slosh-Next`."""
+    """Whether a cursor is short enough for `Slosh-Next`."""
     return len(cursor) <= _LONGEST_FIELD
 
 
 class Reader(Opener):
-    """The action of a GET on topics, as a base for each framing.
+    """The action of a GET on topics; the base class of each framing.
 
     Args:
         engine: knows the topics.
         settings: the bounds.
-        asked: what the reader asks for.
+        asked: the parsed request.
         fields: header lines of every answer, often none.
-        state: what all readers share.
+        state: the state that all readers share.
 
     Attributes:
-        key: the same for actions that write the same bytes for the same messages, as far as `keys` remembers.
-        sifts: whether messages have to be looked into to read, which may take several turns.
+        key: the same object for actions that write the same bytes for the same messages, as far as `keys` remembers.
+        sifts: whether messages have to be searched for a `key`, which may take several turns.
     """
 
     __slots__ = (
@@ -89,13 +89,13 @@ class Reader(Opener):
     )
 
     format: ClassVar[Format] = AS_JSON
-    """The framing, if the table of `web/routes.py` has this class."""
+    """The framing, for classes in the table of `web/routes.py`."""
     portion: ClassVar[int] = 1 << 60
-    """Bytes of messages that are given together at most, apart from the setting."""
+    """Bytes of messages in one answer or line at most, besides the setting `portion`."""
     overhead: ClassVar[int] = 1
     """Bytes that are written with each message."""
     tells_places: ClassVar[bool] = False
-    """Whether the places in all topics are written with each message."""
+    """Whether the whole vector is written with each message."""
 
     def __init__(
         self, engine: Engine, settings: Settings, asked: ReadRequest, fields: bytes, state: ReaderState
@@ -114,7 +114,7 @@ class Reader(Opener):
         self.key = keys.find(repr(said))
 
     def is_allowed(self, rights: Rights, variable: object | None) -> bool:  # noqa: ARG002 - another cursor, the same topics
-        """Whether all the topics may be read that are named, and all that the patterns could ever match."""
+        """Whether the client may read all named topics, and every topic that the patterns could match."""
         asked = self.asked
         return all(map(rights.may_read, asked.names)) and all(map(rights.may_follow, asked.patterns))
 
@@ -124,7 +124,7 @@ class Reader(Opener):
             number = _read_number(part, 0)
             return Offset(number) if number >= 0 else None
         if not self._epoch or not part.startswith(self._epoch_part):
-            # Of another life than the cursor before, if it is one at all.
+            # It has another epoch than the last cursor, if it is a cursor at all.
             if _cursor.fullmatch(part) is None:
                 return None
             epoch = part[: part.index(b".")]
@@ -137,7 +137,7 @@ class Reader(Opener):
         return Cursor(self._epoch, number)
 
     def run_with(self, connection: Connection, body: bytes, variable: object) -> None:
-        """Begin at the place `variable`, unless something else says where."""
+        """Begin at the place `variable`, unless `Last-Event-ID` says where."""
         since: Since | None = None
         if isinstance(variable, Cursor) or isinstance(variable, Offset):  # noqa: SIM101 - a union would be made for each poll
             since = variable
@@ -150,7 +150,7 @@ class Reader(Opener):
         """Find the topics, then begin.
 
         Args:
-            since: where to start in the one topic, when it is not what was asked for.
+            since: the place to start from in the one topic; None for the one in the parsed request.
         """
         now = connection.server.now()
         self.check_request(connection)
@@ -175,7 +175,7 @@ class Reader(Opener):
         """The reader's place in the one topic that it named.
 
         Args:
-            since: where to start, when it is not what was asked for.
+            since: the place to start from; None for the one in the parsed request.
         """
         place = locate(topic, self.asked.since(topic.name) if since is None else since, now)
         return OneTopic(self.engine.hub, topic, self.state.share_start(self, topic, place))
@@ -183,10 +183,10 @@ class Reader(Opener):
     def subscribe(
         self, topics: list[Topic], connection: Connection, now: float, since: Since | None = None
     ) -> Subscription:
-        """The reader's places in `topics`, which are those that it named, in that order, and by its patterns.
+        """The reader's places in `topics`, which it named, in that order, and in those that its patterns match.
 
         Args:
-            since: where to start in the one topic, when it is not what was asked for.
+            since: the place to start from in the one topic; None for the one in the parsed request.
 
         Raises:
             BadTopic: the patterns match too many topics.
@@ -201,7 +201,7 @@ class Reader(Opener):
             found, incomplete = _choose(found, longest)
         over = {topic: None for topic in found if asked.has_left(topic)}
         if len(over) == len(found) and not asked.patterns:
-            # Nothing else is left to read, and the reader is told so again.
+            # All of them have ended, and the reader is told so again.
             return _check_room(SeveralTopics(hub, {topic: Place(topic.last) for topic in found}), longest)
         places = {topic: locate(topic, asked.since(topic.name), now) for topic in found if topic not in over}
         if asked.patterns:
@@ -213,11 +213,11 @@ class Reader(Opener):
         return _check_room(SeveralTopics(hub, places), longest)
 
     def read(self, subscription: Subscription, shared: Shared, sift: Sift | None = None) -> Batch | None:
-        """The next portion for a reader. None if this turn has no room for what that takes: call `put_off` then."""
+        """The next portion for a reader. None if this turn has no room to read it: call `put_off` then."""
         hub, wanted = self.engine.hub, self.asked.wanted
         has_room = hub.room > 0
         if self.sifts:
-            # Readers at one place share the sift, so that each message is looked at once for all of them.
+            # Readers at one place share the sift, so that each message is searched once for all of them.
             key = (subscription.key(), wanted.key)
             sift = sift or shared.made.get(key) or Sift(wanted.key)
             has_room = has_room and subscription.look(sift, self._most)
@@ -233,7 +233,7 @@ class Reader(Opener):
         return batch
 
     def put_off(self, subscription: Subscription, shared: Shared, go_on: "GoOn") -> None:
-        """Have `go_on` called in a later turn, with the sift for the next try of `read`."""
+        """Call `go_on` in a later turn, with the sift for the next call of `read`."""
         sift = shared.made.get((subscription.key(), self.asked.wanted.key)) if self.sifts else None
         self.engine.hub.put_off(partial(go_on, sift))
 
@@ -310,23 +310,23 @@ class Reader(Opener):
 
 
 GoOn = Callable[[Sift | None, Shared], None]
-"""Tries once more to read, with what was found before."""
+"""Calls `read` again, with the sift from before."""
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class SharedAnswer:
-    """What was made once and is written to all readers who stand at one place and want the same bytes.
+    """An answer that is made once and written to all readers at one place that want the same bytes.
 
     Attributes:
-        place: that of the readers in their one topic, None if there are several.
+        place: of the readers in their one topic; None for several topics.
         key: of the readers' action.
-        variant: what else the bytes depend on.
+        variant: everything else that the bytes depend on.
         data: the bytes.
-        batch: what they say.
-        delivered: messages in it.
-        lost: messages that it says are lost.
-        ends: whether it gives the end of a topic.
-        is_all: whether it is known to leave nothing for a next portion.
+        batch: the messages in them.
+        delivered: the number of messages.
+        lost: the number of messages that are reported as lost.
+        ends: whether it has the end of a topic.
+        is_all: whether nothing is left for a next portion.
     """
 
     __slots__ = ("batch", "data", "delivered", "ends", "is_all", "key", "lost", "place", "variant")
@@ -348,7 +348,7 @@ class SharedAnswer:
 
 
 def recall(hub: Hub, shared: Shared, subscription: Subscription, key: str, variant: object) -> SharedAnswer | None:
-    """What another reader has made in this wake-up that does for this one too, or None."""
+    """The answer that another reader has made in this wake-up, if it fits this one; otherwise None."""
     if shared.alone:
         return None
     made: SharedAnswer | None = shared.made.get((subscription.key(), key, variant))
@@ -383,7 +383,7 @@ def _read_number(text: bytes, at: int) -> int:
 
 
 def _choose(found: list[Topic], room: int) -> tuple[list[Topic], bool]:
-    """Those of `found` that a reader of patterns has room for, the first ones first, and whether some are left out."""
+    """The first topics of `found` that a reader of patterns has room for, and whether some are left out."""
     chosen: list[Topic] = []
     for topic in found:
         length = length_in_url(topic.name, Cursor(topic.epoch, topic.last))
@@ -394,6 +394,6 @@ def _choose(found: list[Topic], room: int) -> tuple[list[Topic], bool]:
 
 
 def _check_room(subscription: SeveralTopics, room: int) -> SeveralTopics:
-    """Check that the reader can come back with what it is given."""
+    """Check that the reader's vector will fit into its next request."""
     check_room(subscription.measure(length_in_url), room)
     return subscription
