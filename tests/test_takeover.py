@@ -35,10 +35,10 @@ from slosh.takeover import (
     PREPARED,
     RESTORED,
     SOCKETS,
-    Broken,
     Channel,
     Frame,
     Handover,
+    HandoverBroken,
     find_predecessor,
 )
 from tests.conftest import lacking, need
@@ -423,7 +423,7 @@ def test_nonsense_changes_nothing(folder: Path, said: bytes) -> None:
                 talk.channel = talk.connect()
                 try:  # The one before may not have been given up yet, and one is heard at a time.
                     frame = await talk.greet()
-                except Broken:
+                except HandoverBroken:
                     talk.channel.close()
             assert json.loads(frame.data)["pid"] == os.getpid()
             for each in frame.sockets:
@@ -446,7 +446,7 @@ def test_a_frame_of_many_mebibytes_comes_as_it_was_sent() -> None:
                 assert not each.get_inheritable()
                 each.close()
         ours.close()
-        with pytest.raises(Broken, match="it has gone"):
+        with pytest.raises(HandoverBroken, match="it has gone"):
             await theirs.receive(PART)
         theirs.close()
 

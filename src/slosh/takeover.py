@@ -80,7 +80,7 @@ class Offer(msgspec.Struct):
     pid: int
 
 
-class Broken(Exception):
+class HandoverBroken(Exception):
     """The other end has gone, or says what it must not."""
 
 
@@ -116,7 +116,7 @@ class Channel:
         """Send a frame.
 
         Raises:
-            Broken: the other end has gone.
+            HandoverBroken: the other end has gone.
         """
         left = memoryview(_FRAME.pack(kind, len(sockets), len(data)) + data)
         numbers = [each.fileno() for each in sockets]
@@ -127,7 +127,7 @@ class Channel:
                 await self._until(is_writing=True)
                 continue
             except OSError as error:
-                raise Broken(error.strerror) from None
+                raise HandoverBroken(error.strerror) from None
             left = left[sent:]
             numbers = []  # They went with the first byte.
 
@@ -135,13 +135,13 @@ class Channel:
         """The next frame, which must be one of `kinds`.
 
         Raises:
-            Broken: the other end has gone, or sent something else.
+            HandoverBroken: the other end has gone, or sent something else.
         """
         while len(self._read) < _FRAME.size:
             await self._receive_some()
         kind, count, size = _FRAME.unpack_from(self._read)
         if size > _LARGEST or count > _MOST_SOCKETS:
-            raise Broken("what came is no frame")
+            raise HandoverBroken("what came is no frame")
         while len(self._read) < _FRAME.size + size:
             await self._receive_some()
         data = bytes(memoryview(self._read)[_FRAME.size : _FRAME.size + size])
@@ -150,7 +150,7 @@ class Channel:
         if kind not in kinds:
             for each in sockets:
                 each.close()
-            raise Broken(data.decode(errors="replace") if kind == REFUSED else "it said something else")
+            raise HandoverBroken(data.decode(errors="replace") if kind == REFUSED else "it said something else")
         return Frame(kind, data, sockets)
 
     async def _receive_some(self) -> None:
@@ -160,12 +160,12 @@ class Channel:
             await self._until(is_writing=False)
             return
         except OSError as error:
-            raise Broken(error.strerror) from None
+            raise HandoverBroken(error.strerror) from None
         self._sockets += [socket.socket(fileno=number) for number in numbers]
         for each in self._sockets:
             each.set_inheritable(False)
         if not data:
-            raise Broken("it has gone")
+            raise HandoverBroken("it has gone")
         self._read += data
 
     async def _until(self, *, is_writing: bool) -> None:
@@ -201,7 +201,7 @@ class Predecessor:
         When this returns the other server accepts no more and takes no messages; the caller must call `accept`.
 
         Raises:
-            Broken: the other one has taken everything back, or has gone.
+            HandoverBroken: the other one has taken everything back, or has gone.
         """
         await self._channel.send(PREPARED)
         left_out = 0
@@ -241,7 +241,7 @@ async def find_predecessor(path: str) -> Predecessor | None:
         await channel.send(HELLO, msgspec.json.encode(Hello(snapshot.FORMAT)))
         frame = await asyncio.wait_for(channel.receive(SOCKETS), RESTORE_WITHIN)
         return Predecessor(channel, msgspec.json.decode(frame.data, type=Offer), frame.sockets)
-    except (Broken, TimeoutError, ValueError) as error:
+    except (HandoverBroken, TimeoutError, ValueError) as error:
         channel.close()
         raise CannotListen(f"takeover: the server that listens at {path} does not hand over: {error}.") from None
 
@@ -304,7 +304,7 @@ class Handover:
         """Hand over to a successor, or go on if it fails."""
         try:
             await self._hand_over(channel)
-        except (Broken, TimeoutError, ValueError) as error:
+        except (HandoverBroken, TimeoutError, ValueError) as error:
             log.error("takeover: a successor failed, and this server goes on: %s", str(error) or "it took too long")  # noqa: TRY400 - the sentence is all
         finally:
             channel.close()

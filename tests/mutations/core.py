@@ -591,7 +591,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/timers.py",
-        "bucket.clear()  # It gives back its room, which by itself it would keep until its time comes.",
+        "bucket.clear()  # Frees the dict's memory, which would otherwise be kept until the tick comes.",
         "pass",
         "core/test_timers.py::test_a_tick_whose_items_were_all_discarded_keeps_no_room_for_them",
     ),

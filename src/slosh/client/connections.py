@@ -52,7 +52,7 @@ _NO_TEXT: Final = "illegal request line"
 """What the HTTP library says if an answer begins as no text does. An alert of TLS does so (RFC 8446 §5.1)."""
 
 
-class Left(float):
+class RemainingTime(float):
     """The seconds that a phase has as it begins. Each of its steps has those that are left then."""
 
     bounds: "Bounds"
@@ -80,7 +80,7 @@ class Bounds:
         """As that of a dict."""
         if phase == "pool":
             return default
-        left = Left(min(max(self.until - time.monotonic(), _INSTANT), self._least.get(phase, math.inf)))
+        left = RemainingTime(min(max(self.until - time.monotonic(), _INSTANT), self._least.get(phase, math.inf)))
         left.bounds, left.phase = self, phase
         return left
 
@@ -99,7 +99,7 @@ def _step(
 ) -> bytes | None:
     """Read as many bytes as are `given`, or write those that are."""
     stream = find()
-    if not isinstance(timeout, Left):
+    if not isinstance(timeout, RemainingTime):
         return step(stream, given, timeout=timeout)
     bounds = timeout.bounds
     if bounds.note is not None:

@@ -40,7 +40,7 @@ from slosh.commands.shared import (
     url_option,
 )
 from slosh.commands.telling import TellingPublisher
-from slosh.commands.upstream import LIBRARIES, Address, Denied, Lost, Upstream, parse_address
+from slosh.commands.upstream import LIBRARIES, Address, LoginDenied, Upstream, UpstreamLost, parse_address
 from slosh.commands.watched import WatchedTopics
 
 _GATHER: Final = 0.01
@@ -257,11 +257,11 @@ class Carrier:
                 failures = 0
                 self._tally["connections"] += 1
                 await _first_of(None, self._read(upstream), self._subscribe(upstream))
-            except Denied as error:
+            except LoginDenied as error:
                 raise Refused(
                     401, {"detail": f"{shown} refuses this login: {printable(str(error))}."}, shown
                 ) from error
-            except Lost as error:
+            except UpstreamLost as error:
                 if not self._tally["connections"]:
                     raise Unreachable(f"No answer from {shown}: {printable(str(error))}.") from error
                 if not failures:

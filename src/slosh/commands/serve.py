@@ -332,7 +332,7 @@ async def _work(
 
 async def _start(server: "Server", predecessor: "Predecessor | None" = None) -> None:
     from slosh.startup import spare_collector
-    from slosh.takeover import Broken
+    from slosh.takeover import HandoverBroken
 
     try:
         await server.start(accepting=predecessor is None)
@@ -342,7 +342,7 @@ async def _start(server: "Server", predecessor: "Predecessor | None" = None) -> 
             await server.accept()
     except SloshError as error:
         raise Refused(error) from error
-    except Broken as error:
+    except HandoverBroken as error:
         refusal = CannotListen(f"takeover: the server that runs has not handed over: {error}. It goes on if it can.")
         raise Refused(refusal) from error
 

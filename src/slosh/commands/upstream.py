@@ -4,7 +4,7 @@ The rules of this file:
 
 * A password is in no text that is shown: `Address.shown` is the address without its login.
 * An upstream does not connect again by itself, because messages that are missed meanwhile have to be told. It raises
-  `Lost`, and `slosh bridge` closes it and makes another.
+  `UpstreamLost`, and `slosh bridge` closes it and makes another.
 """
 
 import os
@@ -38,11 +38,11 @@ _OTHER_NAME: Final = frozenset({62, 63, 64})
 LIBRARIES: Final = {"mqtt": "aiomqtt", "redis": "redis", "postgres": "asyncpg"}
 
 
-class Lost(Exception):
+class UpstreamLost(Exception):
     """The upstream does not answer, or its connection has ended. Its text says why, without a password."""
 
 
-class Denied(Exception):
+class LoginDenied(Exception):
     """The upstream refuses this login, so there is no use in trying again."""
 
 
@@ -138,8 +138,8 @@ class Upstream(ABC):
         """Connect and log in. Call `close` afterwards, even if this raises.
 
         Raises:
-            Lost: it does not answer.
-            Denied: it refuses this login.
+            UpstreamLost: it does not answer.
+            LoginDenied: it refuses this login.
         """
 
     @abstractmethod
@@ -150,7 +150,7 @@ class Upstream(ABC):
             name: or a pattern. Messages of other names may come too if the upstream's patterns are wider.
 
         Raises:
-            Lost: the connection has ended.
+            UpstreamLost: the connection has ended.
         """
 
     @abstractmethod
@@ -158,7 +158,7 @@ class Upstream(ABC):
         """End that. Messages that are on their way may still come.
 
         Raises:
-            Lost: the connection has ended.
+            UpstreamLost: the connection has ended.
         """
 
     @abstractmethod
@@ -166,7 +166,7 @@ class Upstream(ABC):
         """The messages as they come: their name and their bytes.
 
         Raises:
-            Lost: the connection has ended.
+            UpstreamLost: the connection has ended.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ from typing import Final
 import aiomqtt
 
 from slosh.commands.shared import printable
-from slosh.commands.upstream import CONNECT, HEARTBEAT, Address, Denied, Lost, Upstream, reason_of
+from slosh.commands.upstream import CONNECT, HEARTBEAT, Address, LoginDenied, Upstream, UpstreamLost, reason_of
 
 _LOGIN: Final = frozenset({4, 5, 134, 135})
 """Why a broker refuses a connection: a bad user name or password, or none that may connect (MQTT 3.1.1 §3.2.2.3 and
@@ -50,8 +50,8 @@ class MqttUpstream(Upstream):
             code = getattr(error, "rc", None)
             number = getattr(code, "value", code)
             if number in _LOGIN:
-                raise Denied(reason_of(error)) from error
-            raise Lost(reason_of(error)) from error
+                raise LoginDenied(reason_of(error)) from error
+            raise UpstreamLost(reason_of(error)) from error
         self._connected = True
 
     async def subscribe(self, name: str) -> None:
@@ -62,7 +62,7 @@ class MqttUpstream(Upstream):
         try:
             granted = await self._client.subscribe(_filter(name), qos=_QOS)
         except aiomqtt.MqttError as error:
-            raise Lost(reason_of(error)) from error
+            raise UpstreamLost(reason_of(error)) from error
         codes = [getattr(each, "value", each) for each in granted]
         if any(code >= _REFUSED for code in codes):
             self.tell(f"{self.address.shown} refuses the topic {printable(name)}")
@@ -74,7 +74,7 @@ class MqttUpstream(Upstream):
         try:
             await self._client.unsubscribe(_filter(name))
         except aiomqtt.MqttError as error:
-            raise Lost(reason_of(error)) from error
+            raise UpstreamLost(reason_of(error)) from error
 
     async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
         """The messages as they come."""
@@ -82,7 +82,7 @@ class MqttUpstream(Upstream):
             async for message in self._client.messages:
                 yield str(message.topic), bytes(message.payload)
         except aiomqtt.MqttError as error:
-            raise Lost(reason_of(error.__cause__ or error)) from error
+            raise UpstreamLost(reason_of(error.__cause__ or error)) from error
 
     async def close(self) -> None:
         """Say good-bye."""

@@ -9,7 +9,7 @@ import asyncpg
 
 from slosh.client.errors import BadUse
 from slosh.commands.shared import printable
-from slosh.commands.upstream import CONNECT, HEARTBEAT, Address, Denied, Lost, Upstream, reason_of
+from slosh.commands.upstream import CONNECT, HEARTBEAT, Address, LoginDenied, Upstream, UpstreamLost, reason_of
 
 _LONGEST_NAME: Final = 63
 """Bytes of a channel's name (NAMEDATALEN - 1)."""
@@ -39,9 +39,9 @@ class PostgresUpstream(Upstream):
                 server_settings={"application_name": "slosh bridge"},
             )
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-            raise Denied(reason_of(error)) from error
+            raise LoginDenied(reason_of(error)) from error
         except (asyncpg.PostgresError, OSError) as error:
-            raise Lost(reason_of(error)) from error
+            raise UpstreamLost(reason_of(error)) from error
         except (asyncpg.InterfaceError, ValueError) as error:  # it may repeat a part of the address
             raise BadUse(
                 "This postgres:// address cannot be used; it looks like postgres://user@host:5432/database."
@@ -69,7 +69,7 @@ class PostgresUpstream(Upstream):
                 await self._do(self._connection.execute("SELECT 1"))
                 continue
             if said is None:
-                raise Lost("the connection ended")
+                raise UpstreamLost("the connection ended")
             yield said
 
     async def close(self) -> None:
@@ -87,4 +87,4 @@ class PostgresUpstream(Upstream):
         try:
             await asking
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise Lost(reason_of(error)) from error
+            raise UpstreamLost(reason_of(error)) from error

@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from slosh.client.errors import BadUse
 from slosh.commands.shared import printable
-from slosh.commands.upstream import CONNECT, HEARTBEAT, Address, Denied, Lost, Upstream, reason_of
+from slosh.commands.upstream import CONNECT, HEARTBEAT, Address, LoginDenied, Upstream, UpstreamLost, reason_of
 from slosh.core.patterns import is_pattern
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class RedisUpstream(Upstream):
                 await self._channels.ping()  # an answer that is an error says that it wants a login
                 await self._channels.get_message(timeout=CONNECT)
         except (AuthenticationError, NoPermissionError) as error:
-            raise Denied(reason_of(error)) from error
+            raise LoginDenied(reason_of(error)) from error
         except (RedisError, OSError) as error:
-            raise Lost(reason_of(error.__cause__ or error)) from error
+            raise UpstreamLost(reason_of(error.__cause__ or error)) from error
 
     async def subscribe(self, name: str) -> None:
         """Subscribe to a channel of this name."""
@@ -59,14 +59,14 @@ class RedisUpstream(Upstream):
         try:
             await (self._channels.psubscribe(_glob(name)) if is_pattern(name) else self._channels.subscribe(name))
         except (RedisError, OSError) as error:
-            raise Lost(reason_of(error)) from error
+            raise UpstreamLost(reason_of(error)) from error
 
     async def unsubscribe(self, name: str) -> None:
         """Unsubscribe from it."""
         try:
             await (self._channels.punsubscribe(_glob(name)) if is_pattern(name) else self._channels.unsubscribe(name))
         except (RedisError, OSError) as error:
-            raise Lost(reason_of(error)) from error
+            raise UpstreamLost(reason_of(error)) from error
 
     async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
         """The messages as they come; a server that is silent is asked for a sign."""
@@ -76,7 +76,7 @@ class RedisUpstream(Upstream):
                 said = await self._channels.get_message(timeout=HEARTBEAT)
                 if said is None:
                     if asked:
-                        raise Lost("no answer in time")
+                        raise UpstreamLost("no answer in time")
                     await self._channels.ping()
             except NoPermissionError:
                 name = self._asked.popleft() if self._asked else ""
@@ -86,7 +86,7 @@ class RedisUpstream(Upstream):
                 self.tell(f"{self.address.shown} says: {printable(str(error))}")
                 continue
             except (RedisError, OSError) as error:
-                raise Lost(reason_of(error.__cause__ or error)) from error
+                raise UpstreamLost(reason_of(error.__cause__ or error)) from error
             asked = said is None
             if said is not None and (given := self._read(said)) is not None:
                 yield given

@@ -1,6 +1,6 @@
-"""Deadlines for very many things at the cost of a dict entry each, and no scan of all of them ever.
+"""Deadlines for very many items, at the cost of one dict entry each. No operation scans all of them.
 
-Deadlines are gathered in ticks, so that ten thousand polls which end in the same twentieth of a second
+Deadlines are collected in ticks, so that ten thousand polls that end in the same twentieth of a second
 wake the process once. An item never comes due early, and at most one tick late.
 """
 
@@ -10,11 +10,11 @@ from heapq import heappop, heappush
 from typing import Final, Generic, TypeVar
 
 TICKS: Final = 20
-"""Ticks in a second. Times are made by dividing, because `tick * 0.05` comes out a hair above `tick / 20` for a
-third of all ticks, and on a loop whose clock shows whole milliseconds (uvloop) the call then comes too early."""
+"""Ticks in a second. Times are computed by dividing, because `tick * 0.05` is slightly above `tick / 20` for a
+third of all ticks, and on a loop with a clock of whole milliseconds (uvloop) the call then comes too early."""
 
 TICK: Final = 1 / TICKS
-"""Seconds: the grain of all deadlines. A client that waits for seconds does not see a twentieth of one."""
+"""Seconds: the resolution of all deadlines. A client that waits for seconds does not notice a twentieth of one."""
 
 _EARLY: Final = 0.002
 """Seconds by which a loop may call before its time: uvloop rounds to a millisecond, asyncio to its clock's grain."""
@@ -26,8 +26,8 @@ class Timers(Generic[T]):
     """Items with a deadline each.
 
     Args:
-        arm: called with a time, in seconds, whenever the earliest deadline has become earlier than all that
-            were armed for; the caller must call `due` then, once for each time armed.
+        arm: called with a time, seconds, whenever the earliest deadline is earlier than all times for which it was
+            called before. The caller must call `due` at each of these times.
     """
 
     __slots__ = ("_arm", "_armed", "_buckets", "_latest", "_order")
@@ -55,7 +55,7 @@ class Timers(Generic[T]):
         """Hold `item` until `deadline`, seconds. Returns the tick that `discard` asks for."""
         tick = self.tick_of(deadline)
         if tick == self._latest:
-            tick = self._latest  # one number for all that come in a tick, because each of them keeps it
+            tick = self._latest  # the same int object for all items of a tick, because each of them keeps it
         else:
             self._latest = tick
         bucket = self._buckets.get(tick)
@@ -67,24 +67,24 @@ class Timers(Generic[T]):
         return tick
 
     def discard(self, item: T, tick: int) -> None:
-        """Forget `item`, which `add` put at `tick`. It may be gone already."""
+        """Forget `item`, for which `add` returned `tick`. It may have come due already."""
         bucket = self._buckets.get(tick)
         if bucket is not None:
             bucket.pop(item, None)
             if not bucket:
-                bucket.clear()  # It gives back its room, which by itself it would keep until its time comes.
+                bucket.clear()  # Frees the dict's memory, which would otherwise be kept until the tick comes.
 
     def first(self) -> float:
-        """When the earliest item comes due, seconds, or earlier; `inf` for never."""
+        """The time at which the earliest item comes due, seconds, or an earlier one; `inf` for never."""
         return self._order[0] / TICKS if self._order else math.inf
 
     def clear(self) -> None:
-        """Forget all items. The times that were armed for stay: `due` must still be called then."""
+        """Forget all items. `due` must still be called at the times that were armed."""
         self._buckets.clear()
         self._order.clear()
 
     def due(self, now: float) -> list[T]:
-        """Take out the items whose deadline is not after `now`, seconds, and see that the next is armed for."""
+        """Remove and return the items whose deadline is not after `now`, seconds, and arm for the next."""
         items: list[T] = []
         while self._order and self._order[0] / TICKS <= now:
             items.extend(self._buckets.pop(heappop(self._order)))

@@ -1,4 +1,4 @@
-"""The topics of a hub by their names: one by its name, those that a pattern matches, those behind a name in order."""
+"""Finds a hub's topics: by name, by pattern, and in the order of names."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from slosh.core.topic import Topic
 
 
 class Topics:
-    """Those that the hub holds, some of which may have run out a moment ago.
+    """The topics that the hub holds. Some may have become inactive a moment ago.
 
     Attributes:
         by_name: in the order in which they were created. Change it by the methods here.
-        names: all names, sorted; to keep them in order costs each new topic some microseconds.
+        names: all names, sorted; keeping them sorted costs some microseconds for each new topic.
     """
 
     __slots__ = ("_tree", "_walked", "by_name", "names")
@@ -24,21 +24,21 @@ class Topics:
         self._walked: tuple[tuple[tuple[str, ...], float, int], list[Topic]] | None = None  # what `matching` found last
 
     def add(self, topic: Topic) -> None:
-        """Add `topic`, of whose name there is none."""
+        """Add `topic`, whose name is new."""
         self.by_name[topic.name] = topic
         insort(self.names, topic.name)
         self._tree.add(topic.name, topic)
         self._walked = None
 
     def replace(self, topic: Topic, successor: Topic) -> None:
-        """Have `successor`, of the same name, in place of `topic`."""
+        """Replace `topic` by `successor`, which has the same name."""
         self.by_name[topic.name] = successor
         self._tree.remove(topic.name, topic)
         self._tree.add(topic.name, successor)
         self._walked = None
 
     def remove(self, topic: Topic) -> None:
-        """Take away `topic`, which is here."""
+        """Remove `topic`."""
         del self.by_name[topic.name]
         del self.names[bisect_left(self.names, topic.name)]
         self._tree.remove(topic.name, topic)
@@ -49,10 +49,10 @@ class Topics:
 
         Args:
             most: stop when there are more than this many, 0 for never.
-            walk: what the request may walk.
+            walk: bounds the search of the request.
 
         Raises:
-            BadTopic: to see that takes a longer walk than one request may have.
+            BadTopic: the search would take longer than one request may.
         """
         walked, wanted = self._walked, (patterns, now, most)
         if walked is not None and walked[0] == wanted:  # One request asks several times.
@@ -71,7 +71,7 @@ class Topics:
     def listed(self, after: str, now: float) -> Iterator[Topic]:
         """The active topics after the name `after`, in the order of their names, at the time `now`, seconds.
 
-        Take what you want of it before anything else happens here.
+        Read what you need before topics are added or removed.
         """
         names = self.names
         for at in range(bisect_right(names, after), len(names)):

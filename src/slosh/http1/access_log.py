@@ -18,7 +18,7 @@ from slosh.logs import event
 log: Final = logging.getLogger("slosh.access_log")
 
 
-class Begun(NamedTuple):
+class LoggedRequest(NamedTuple):
     """A request that is logged once it is answered."""
 
     method: str
@@ -40,7 +40,7 @@ class AccessLog:
         self._every = every
         self._now = now
         self._random = random
-        self._begun: dict[object, Begun] = {}  # by connection, each of which has one request at a time
+        self._begun: dict[object, LoggedRequest] = {}  # by connection, each of which has one request at a time
         self._left = self._draw()
 
     def is_due(self) -> bool:
@@ -53,7 +53,7 @@ class AccessLog:
 
     def begin(self, connection: object, method: str, path: str, client: str) -> None:
         """A request has begun that is to be logged. Call `end` when it is answered, or its connection is gone."""
-        self._begun[connection] = Begun(method, path, client, self._now())
+        self._begun[connection] = LoggedRequest(method, path, client, self._now())
 
     def end(self, connection: object, answer: bytes, token: str, status: int | None = None) -> None:
         """The request on `connection`, if one is to be logged, has been answered.

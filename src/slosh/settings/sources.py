@@ -1,4 +1,4 @@
-"""How what a person writes becomes `Settings`: on the command line, in the environment, in slosh.toml, in a .tac.
+"""Reads `Settings` from the command line, the environment, slosh.toml or a .tac.
 
 The rules of this file:
 
@@ -74,7 +74,7 @@ _UNQUOTED: Final = re.compile(r"\s*(\w{1,40})\s*=\s*([\w./:*-]{1,80})\s*(?:#.*)?
 
 @dataclass(frozen=True, slots=True)
 class GivenValue:
-    """One value as somebody gave it.
+    """One value, as a source gave it.
 
     Attributes:
         row: the setting.
@@ -89,13 +89,13 @@ class GivenValue:
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """What all sources gave together.
+    """The result of reading all sources.
 
     Attributes:
         settings: the settings to run with.
-        warnings: sentences for a person about things that were left aside.
-        sources: for every setting that is not at its default, what it was called where it was set.
-        tables: what the tables of topics and access are called that were read.
+        warnings: sentences about names that were ignored.
+        sources: for every setting that is not at its default, its name in the source that set it.
+        tables: the names of the tables of topics and access that were read.
     """
 
     settings: Settings
@@ -114,7 +114,7 @@ def load(
     """Gather the settings of all sources.
 
     Args:
-        said: what the command line or the .tac says, by the settings' plain names; None counts as not said.
+        said: values from the command line or the .tac, by the settings' plain names; None means not given.
         environ: the environment; that of this process if left out.
         config: path of the TOML file; if None, SLOSH_CONFIG or a slosh.toml in the working directory.
         keywords: `said` are keywords of a .tac rather than options of the command line.
@@ -212,7 +212,7 @@ def _checks_of_tables(tables: object, where: str) -> Iterator[Callable[[], objec
 
 
 def from_keywords(said: Mapping[str, object], base: Settings) -> Settings:
-    """Make settings of keywords, text with units included; what they do not say is as in `base`.
+    """Make settings from keywords, text with units included; all others are as in `base`.
 
     Raises:
         SettingError: a name, a value or a relation that cannot stand.
@@ -265,7 +265,7 @@ def _amount(row: Setting, text: str) -> str | int | float:
 
 
 def _hint(given: GivenValue) -> str:
-    """A word more if we know how such a value comes about."""
+    """A hint about a likely cause of such a value; often empty."""
     if given.called == "SLOSH_PORT" and str(given.value).startswith("tcp://"):
         return (
             " Kubernetes sets this for a Service that is called slosh: "
@@ -296,7 +296,7 @@ def _from_environment(environ: Mapping[str, str], warnings: list[str]) -> Iterat
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A settings file: where it is, and what it has."""
+    """The path and the contents of a settings file."""
 
     path: Path
     values: dict[str, object]

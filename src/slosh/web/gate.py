@@ -28,7 +28,7 @@ from slosh.http1.state import Client, ServerState
 from slosh.http1.turns import TURN
 from slosh.settings.table import Settings
 from slosh.web.credentials import Credential
-from slosh.web.held import Held
+from slosh.web.held import HeldRequests
 
 if TYPE_CHECKING:
     import asyncio
@@ -106,7 +106,7 @@ class Gate:
 
     def __init__(self, settings: Settings) -> None:
         self.authority = make_authority(settings)
-        self.held = Held()
+        self.held = HeldRequests()
         self._earliest = math.inf  # when the first token expires with which something is held
         self._generation = self.authority.generation if self.authority is not None else 0
         self._handle: asyncio.TimerHandle | None = None

@@ -1,13 +1,13 @@
-"""How many requests each address, and each token, has held: polls and streams.
+"""Counts the held requests, polls and streams, of each address and each token.
 
 The rules of this file:
 
-* Nothing is told when a request ends, because most servers count none. Instead each new one looks at those of its own
-  client when they seem to be too many, and at a few others in their turn: at more than it adds, so that those that have
-  ended do not become more and more, and at no more than that, however many one client has.
-* A request counts that may wait for something to happen. One that is answered as soon as its answer is ready does not:
-  a look, a history, a publish on its way to the store.
-* A connection of a proxy serves many clients one after another: it counts for the one whose request it holds now.
+* Ended requests do not report here, because most servers count none. Instead each new request checks the entries of
+  its own client when these seem to be too many, and a few others in turn: more than it adds, so that entries of ended
+  requests cannot pile up, but a fixed number, however many one client has.
+* Only requests that may wait for an event count. Requests that are answered as soon as the answer is ready do not:
+  a HEAD, a history, a publish on its way to the store.
+* A proxy's connection serves many clients one after another: it counts for the client whose request it holds now.
 """
 
 from itertools import islice
@@ -19,14 +19,14 @@ from slosh.http1.connection import Connection
 from slosh.http1.handler import Action
 
 _LOOKS: Final = 3
-"""Requests that are looked at for each that is held: it adds one for its address, and one for its token."""
+"""Entries checked for each new request, which adds one for its address and one for its token."""
 
 _MOST_LOOKS: Final = 500
-"""Requests of one client that are looked at if it seems to have too many, some 0.1 ms; the next time the next ones.
-So a client that has more and is refused, although one of them has ended just now, is admitted when it asks again."""
+"""Entries of one client that are checked if it seems to have too many, some 0.1 ms; the next call checks the next ones.
+So a client that was refused although one of its requests had just ended is admitted when it asks again."""
 
 
-class Held:
+class HeldRequests:
     """Connections that hold a request, by the key of its client.
 
     Attributes:
@@ -40,11 +40,11 @@ class Held:
         self._by_key: dict[str, dict[Connection, None]] = {}
 
     def __len__(self) -> int:
-        """How many are remembered, and perhaps have ended."""
+        """The number of entries, some of which may have ended."""
         return sum(map(len, self._by_key.values()))
 
     def find_excess(self, connection: Connection, grant: Grant) -> str:
-        """Whose share is used up, in words for a person: the address's or the token's; empty for neither."""
+        """Which share is used up, in words for an error: the address's or the token's; empty for neither."""
         for key, whose in zip(_keys(connection, grant), ("Your address", "Your token"), strict=False):
             held = self._by_key.get(key, {})
             if len(held) >= self.most and connection not in held:
@@ -61,7 +61,7 @@ class Held:
             self._look_at_next()
 
     def _look_at_next(self) -> None:
-        """Forget the next one if it has ended. It is looked at again after all others."""
+        """Forget the next entry if its request has ended; otherwise it goes to the end."""
         key = next(iter(self._by_key), "")
         held = self._by_key.pop(key, {})
         each = next(iter(held), None)

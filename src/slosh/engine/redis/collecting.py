@@ -60,7 +60,7 @@ class TopicFactsSearch:
             self.go_on()
 
 
-class Round:
+class FactsRound:
     """Requests the facts of many topics, and passes each on as it comes. It ends early if the store fails.
 
     Args:

@@ -17,7 +17,7 @@ from slosh.core.hub import Hub
 from slosh.core.listeners import tell_each
 from slosh.engine.base import TopicFacts, TopicListener, WatcherCount
 from slosh.engine.redis.client.command import Argument
-from slosh.engine.redis.collecting import PatternSearch, Round, TopicFactsSearch, TopicOpener
+from slosh.engine.redis.collecting import FactsRound, PatternSearch, TopicFactsSearch, TopicOpener
 from slosh.engine.redis.doubts import Doubts
 from slosh.engine.redis.facts import Facts
 from slosh.engine.redis.foreign import ForeignPatterns
@@ -96,9 +96,9 @@ class Directory:
             for seeker in tuple(self._seekers):
                 seeker.found([name])
             if self._listeners:
-                Round(self._facts, [name], self._seen_now, _nothing).go_on()
+                FactsRound(self._facts, [name], self._seen_now, _nothing).go_on()
         elif news.startswith(b"!") and self._listeners:
-            Round(self._facts, [news[1:].decode()], self._seen_now, _nothing).go_on()
+            FactsRound(self._facts, [news[1:].decode()], self._seen_now, _nothing).go_on()
 
     # Active topics.
 
@@ -214,7 +214,7 @@ class Directory:
 
         def listed(reply: list[bytes] | SloshError) -> None:
             names = [] if isinstance(reply, SloshError) else [*{*map(bytes.decode, reply), *self._seen}]
-            Round(self._facts, names, self._seen_now, ended).go_on()
+            FactsRound(self._facts, names, self._seen_now, ended).go_on()
 
         self._fetch(self._view.keys.topics, listed)
 
