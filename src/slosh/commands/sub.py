@@ -83,10 +83,10 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
 ) -> None:
     """Print the messages of topics as they come, one a line.
 
-    A line is the message's JSON; if several topics are read, or on a terminal with --times, their name or the time
-    stands before it. Losses are told on standard error. After a cut it goes on where it was, so no message
-    comes twice. If the command of --exec fails for a message, that is told, the next one is read, and the exit code
-    is 1 at the end. One that runs when --timeout is over is ended.
+    A line is the message's JSON. If several topics are read, the topic's name comes before it; on a terminal with
+    --times, the time does. Losses are reported on standard error. After a lost connection it continues where it was,
+    so no message comes twice. If the command of --exec fails for a message, that is reported, the next message is
+    read, and the exit code is 1 at the end. A command that still runs when --timeout is over is ended.
     """
     given_options = {
         "since": since,
