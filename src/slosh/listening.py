@@ -1,4 +1,7 @@
-"""The sockets that a server listens on: made by us, or handed to us. Plain blocking code, before any loop runs."""
+"""The sockets that a server listens on: made by us, or handed to us. Plain blocking code, before any loop runs.
+
+It is longer than other files because `slosh serve` and `slosh check` refuse the same by the same functions.
+"""
 
 import contextlib
 import errno
