@@ -26,7 +26,6 @@ ELSEWHERE = {
     "commands/handshake.py": ("commands/test_doctor.py", "one of the checks"),
     "commands/progress.py": ("commands/test_replay.py", "a line on terminals; pipes have none"),
     "commands/remedies.py": ("commands/test_doctor.py", "what is shown for each fault"),
-    "commands/screen.py": ("commands/test_top.py", "what top and plot draw on, by a real terminal"),
     "commands/spool_sender.py": ("commands/test_spool.py", "what publishes a spool, with the spool"),
     "commands/telling.py": ("commands/test_sub.py", "what sub and relay say beside the messages"),
     "commands/upstream_mqtt.py": ("commands/test_bridge.py", "one of three, by a real broker"),
