@@ -10,7 +10,7 @@ import pytest
 
 from slosh.access.tokens import hash_token
 from tests.conftest import need
-from tests.e2e.conftest import Slosh
+from tests.e2e.conftest import Slosh, trying
 
 need("module:playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -62,6 +62,24 @@ def test_the_viewer_asks_for_a_token_and_shows_the_topic_with_it(server: Slosh, 
     page.reload()
     expect(page.get_by_role("dialog")).to_contain_text("asks for a token")
     assert "Bearer" not in page.locator("#curl").inner_text()
+
+
+def test_the_form_looks_as_the_panels_of_the_viewer(
+    server: Slosh, new_context: Callable[..., "BrowserContext"]
+) -> None:
+    look = """(it) => {
+      const { backgroundColor, color, borderTopColor, borderTopLeftRadius } = getComputedStyle(it);
+      return [backgroundColor, color, borderTopColor, borderTopLeftRadius];
+    }"""
+    for scheme, accent in (("light", "rgb(11, 111, 117)"), ("dark", "rgb(76, 207, 196)")):
+        page = new_context(color_scheme=scheme).new_page()
+        page.goto(f"{server.url}/view/kitchen")
+        with trying(scheme):
+            dialog = page.get_by_role("dialog")
+            expect(dialog.get_by_role("heading")).to_have_text("Sign in")
+            assert dialog.evaluate(look) == page.locator("#empty").evaluate(look)
+            sends = dialog.get_by_role("button", name="Sign in").evaluate(look)
+            assert sends[:2] == [accent, dialog.evaluate(look)[0]]
 
 
 def test_the_form_is_used_by_keyboard_and_read_aloud_and_fits_a_small_phone(

@@ -30,6 +30,10 @@ function look() {
 
 const button = (textContent, onclick, rest) => make("button", { type: "button", textContent, onclick, ...rest });
 
+/** How the form looks: as a panel of the viewer. Other pages have neither its sheet nor its colours. */
+const LOOK = "width:20rem;padding:1.2rem;border:1px solid var(--line,GrayText);border-radius:12px;background:var(--panel,Canvas);color:var(--ink,CanvasText);box-shadow:0 10px 34px rgb(0 0 0/.16)";
+const PRIMARY = "background:var(--accent,#0b6f75);border-color:transparent;color:var(--panel,#fff)";
+
 /** A button that asks, where the page tells its state. */
 function offer(status) {
   document.getElementById("sign-in")?.remove();
@@ -47,18 +51,19 @@ function ask(status) {
   before?.remove();
   const input = make("input", { id: "token", type: "password", required: true, autocomplete: "off", spellcheck: false });
   input.setAttribute("aria-describedby", "sign-in-why sign-in-told");
-  const told = make("p", { id: "sign-in-told", role: "alert", style: "margin:0" });
-  const send = make("button", { type: "submit", textContent: "Sign in" });
+  const told = make("p", { id: "sign-in-told", role: "alert", style: "margin:0;color:var(--bad)" });
+  const send = make("button", { type: "submit", textContent: "Sign in", style: PRIMARY });
   const later = button("Not now", () => dialog.close());
   const leave = button("Sign out", () => fetch(session, { method: "DELETE" }).then(() => location.reload()), { hidden: status !== 403 });
   const form = make("form", { style: "display:grid;gap:.6rem" },
+    make("h2", { textContent: "Sign in", style: "margin:0;font-size:1rem" }),
     make("p", { id: "sign-in-why", textContent: WORDS[status], style: "margin:0" }),
     make("label", { htmlFor: "token", textContent: "Token" }), input, told, make("div", {}, send, " ", later, " ", leave));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     open(input, told);
   });
-  const dialog = make("dialog", { id: "sign-in", ariaLabel: "Sign in", style: "width:20rem;border:1px solid;border-radius:12px;padding:1.2rem" }, form);
+  const dialog = make("dialog", { id: "sign-in", ariaLabel: "Sign in", style: LOOK }, form);
   dialog.addEventListener("close", () => settle(() => offer(status).focus()));
   document.body.append(dialog);
   dialog.showModal();
