@@ -120,6 +120,21 @@ def test_a_path_that_no_message_has_is_told_with_what_there_is(
     expect(told.nth(2)).to_be_hidden()
 
 
+def test_all_paths_of_the_span_are_told_where_a_chart_names_another_one(
+    serve: Callable[..., Slosh], new_page: Open, tmp_path: Path
+) -> None:
+    elements = "".join(f'<slosh-chart topic="{topic}" fields="nothere"></slosh-chart>' for topic in ("t", "many"))
+    (tmp_path / "index.html").write_text(PAGE.format(url="", elements=elements), encoding="utf-8")
+    slosh = serve(root=tmp_path, unwatched="keep", linger="1h")
+    slosh.post("t", {"a": 1, "b": 2}, {"c": 2}, {"a": 3})
+    slosh.post("many", *({f"n{number}": number} for number in range(13)))
+    page = new_page(f"{slosh.url}/")
+    first = ", ".join(f"n{number}" for number in range(12))
+    expect(page.locator(".waiting")).to_have_text(
+        [f"No message has had a number at nothere. There is: {paths}" for paths in ("a, b, c.", f"{first}, …")]
+    )
+
+
 def test_the_list_shows_what_is_alive_and_watches_nothing(slosh: Slosh, new_page: Open) -> None:
     page = new_page(f"{slosh.url}/view/")
     expect(page.locator("#empty")).to_be_visible()

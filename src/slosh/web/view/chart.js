@@ -146,7 +146,8 @@ export class SloshChart extends HTMLElement {
       if (isHeld()) return;
       panels.showValues();
       const left = fields ? 0 : lines.rest.size + all.filter(({ isDrawn, isCounter, isPlace }) => !isDrawn && !isCounter && !isPlace).length;
-      this.#tellMissing(x && !all.length ? [x] : (fields ?? []).filter((field) => !all.some(({ path }) => path === field)), drawn.length + tracks.length > 0, feed.newest.message, left);
+      const recent = all.filter(({ last }) => !(last < feed.now - span));
+      this.#tellMissing(x && !all.length ? [x] : (fields ?? []).filter((field) => !all.some(({ path }) => path === field)), drawn.length + tracks.length > 0, recent, feed.newest.message, left);
       const since = feed.silentSince;
       const { state } = this.#parts;
       if (state.dataset.state === "live") write(state, since === undefined ? state.title : `nothing for ${duration(feed.now - since)}`);
@@ -220,19 +221,21 @@ export class SloshChart extends HTMLElement {
   }
 
   /** Say which paths no message has had a number at, what there is instead where nothing is drawn, and how many lines are left out. */
-  #tellMissing(missing, isDrawn, message, left) {
+  #tellMissing(missing, isDrawn, recent, message, left) {
     const { waiting } = this.#parts;
     waiting.hidden = isDrawn && !missing.length && !left;
     waiting.classList.toggle("beside", isDrawn);
     if (waiting.hidden) return;
-    const found = new Set();
-    if (!isDrawn) findNumbers(message, (path, number) => number !== null && found.size < MOST_TOLD && found.add(path));
-    const told = JSON.stringify([left, missing, ...found]);
+    const found = new Set(isDrawn ? [] : recent.map(({ path }) => path));
+    // A message without a number where the axis is has no lines.
+    if (!isDrawn) findNumbers(message, (path, number) => number !== null && found.size <= MOST_TOLD && found.add(path));
+    const paths = [...found].slice(0, MOST_TOLD);
+    const told = JSON.stringify([left, missing, found.size, paths]);
     if (told === this.#told) return;
     this.#told = told;
     const at = missing.length ? [" at ", ...isolated(missing, ", ")] : [];
-    const there = found.size ? [" There is: ", ...isolated([...found], ", "), "."] : [];
-    const words = isDrawn && left ? [`${left.toLocaleString("en")} more ${left === 1 ? "is" : "are"} not drawn; name what is, in fields.`] : missing.length || !found.size ? ["No message has had a number", ...at, "."] : ["Nothing is drawn by itself; name what is, in fields."];
+    const there = paths.length ? [" There is: ", ...isolated(paths, ", "), found.size > MOST_TOLD ? ", …" : "."] : [];
+    const words = isDrawn && left ? [`${left.toLocaleString("en")} more ${left === 1 ? "is" : "are"} not drawn; name what is, in fields.`] : missing.length || !paths.length ? ["No message has had a number", ...at, "."] : ["Nothing is drawn by itself; name what is, in fields."];
     waiting.replaceChildren(make("p", {}, ...words, ...there));
   }
 
