@@ -1,6 +1,7 @@
 """How the viewer looks on phones, with long numbers, and with numbers of very different size."""
 
 import base64
+import json
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
@@ -295,6 +296,24 @@ def test_the_words_in_a_band_can_be_read_on_each_colour(
             until(partial(page.evaluate, CONTRASTS), lambda found: min(found) >= 4.5)
 
 
+def test_the_sentence_on_a_line_knows_its_newest_number_where_nothing_was_drawn(
+    kept: Slosh, new_page: "Callable[[str], Page]"
+) -> None:
+    """As in a tab that is hidden."""
+    kept.post("risen", {"n": 171}, {"n": 1})
+    page = new_page(f"{kept.url}/favicon.svg")
+    page.add_init_script(
+        "const set = setInterval; setInterval = (call, ms) => set(ms === 15000 ? (globalThis.sayIt = call) : call, ms);"
+    )
+    page.goto(f"{kept.url}/view/risen")
+    expect(page.locator(".key b")).to_have_text("1")
+    page.evaluate("globalThis.requestAnimationFrame = () => 0")
+    kept.post("risen", {"n": 186})
+    until(lambda: page.evaluate("[...sloshView.lines.all.values()][0].newest"), lambda newest: newest == 186)
+    page.evaluate("sayIt()")
+    expect(page.locator("#summary")).to_contain_text("n is 186, between 1 and 186")
+
+
 def test_on_a_wide_screen_the_charts_are_wide(kept: Slosh, new_page: Open) -> None:
     kept.post("t", 1, 2)
     page = new_page(f"{kept.url}/view/t")
@@ -361,6 +380,34 @@ def test_no_name_turns_what_stands_beside_it(serve: "Callable[..., Slosh]", new_
     named = new_page(f"{slosh.url}/view/{topic}")
     expect(named.locator("#state")).to_have_attribute("data-state", "live")
     assert named.title() == "\u2068house/\u202eevil\u2069 · slosh"
+
+
+def test_a_message_reads_as_it_is_whatever_it_says_of_the_direction_of_writing(
+    serve: "Callable[..., Slosh]", new_page: "Callable[[str], Page]"
+) -> None:
+    slosh = serve(unwatched="keep", linger="1h")
+    message = {"\u202eevil": 129, "\u05e9\u05dc\u05d5\u05dd": 250, "\u2069x": 'a"\u202e'}
+    slosh.post("t", message)
+    page = new_page(f"{slosh.url}/view/t")
+    shown = page.locator("#message")
+    expect(shown).to_contain_text('"\\u202eevil": 129')
+    assert json.loads(shown.text_content() or "") == message
+    where = """(place) => {
+      const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
+      const range = document.createRange();
+      const left = {};
+      for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        for (const { 0: number, index } of node.data.matchAll(/129|250/g)) {
+          range.setStart(node, index);
+          range.setEnd(node, index + 3);
+          left[number] = range.getBoundingClientRect().left;
+        }
+      }
+      return [left["250"] - place.getBoundingClientRect().left, left["129"] - place.getBoundingClientRect().left];
+    }"""
+    found = shown.evaluate(where)
+    assert found[0] > 50, "behind its name of four letters, not before it"
+    assert found[1] > 50
 
 
 def test_an_error_has_the_look_of_the_other_pages_by_day_and_by_night(

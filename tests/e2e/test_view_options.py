@@ -2,9 +2,11 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.request import urlopen
 
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, address, trying, until
@@ -206,6 +208,37 @@ def test_the_past_that_the_server_kept_comes_before_what_the_ring_holds(
     until(lambda: first.evaluate("sloshView.lines.all.size"), lambda size: size == 2)
     expect(first.locator("#bands b").first).to_have_text("false")
     expect(first.locator("#rest")).to_be_hidden()
+
+
+def test_no_bands_are_missing_where_all_messages_are_in_the_ring(serve: Callable[..., Slosh], new_page: Open) -> None:
+    """The middle of a step, which is the time of its point, may lie before the first message of all."""
+    slosh = serve(unwatched="keep", linger="1h", history="1h")
+    page = view(new_page, slosh, "w/*?span=all")
+    page.locator("#pause").click()
+    slosh.post("other", 1)
+    with urlopen(f"{slosh.url}/topics/other?history=1h,all") as answer:
+        step = json.load(answer)["step"] / 1000
+    until(time.time, lambda now: now % step > 0.6 * step)
+    # The page has its history, and its messages not yet.
+    with page.expect_response(lambda answer: "w/a?history=" in answer.url):
+        slosh.post("w/a", {"n": 1, "on": True})
+    slosh.post("w/a", {"n": 2, "on": False})
+    expect(page.locator("#notice")).to_contain_text("2 messages")
+    page.locator("#pause").click()
+    expect(page.locator("#bands b")).to_have_text("false")
+    expect(row(page, "w/a: n")).to_have_text(["w/a: n", "2", "1", "2"])
+    expect(page.locator("#rest")).to_be_hidden()
+
+
+def test_what_is_too_large_to_be_drawn_is_not_drawn_of_the_past_either(
+    serve: Callable[..., Slosh], new_page: Open
+) -> None:
+    slosh = serve(unwatched="keep", linger="1h", history="1h", queue=1)
+    slosh.post("t", {"x": 1e300, "y": -1e300, "n": 1}, {"n": 2})
+    page = view(new_page, slosh, "t?span=all")
+    for path in "xy":
+        expect(row(page, path)).to_have_text([path, *["\u2013"] * 3])
+    expect(page.locator("#rest")).to_contain_text("Numbers beyond 10³⁰ are not drawn.")
 
 
 def test_so_many_series_as_a_server_may_keep_have_a_past_too(serve: Callable[..., Slosh], new_page: Open) -> None:

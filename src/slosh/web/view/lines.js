@@ -35,7 +35,7 @@ export const BETWEEN = ": ";
 /** Characters that end the isolation of a `bdi`: U+2069, and those that a bidirectional paragraph ends with. None is seen. */
 export const ENDS = /[\x1c-\x1e\x85\u2029\u2069]/g;
 /** Letters and marks by which writing goes to the left, or is told to: those of Unicode's blocks for such scripts. */
-const TURNS = /[\u0590-\u08ff\u200e-\u202e\u2066-\u2069\ufb1d-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+export const TURNS = /[\u0590-\u08ff\u200e-\u202e\u2066-\u2069\ufb1d-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 /** A stranger's name in a text for canvases and titles, which take no elements: it turns nothing beside it either. */
 export const isolatedText = (name = "") => (TURNS.test(name) ? `\u2068${name.replaceAll(ENDS, "")}\u2069` : name);
 /** Marks that are kept, and seconds within which those of one kind are one. One that stands for several says what all of them come to. */
@@ -58,8 +58,9 @@ export class Lines {
   without = 0;
   first;
   last;
-  /** Where the messages begin: of the past before them there are numbers alone. */
+  /** Where the messages begin: of the past before them there are numbers alone. And where the first step of the past ends. */
   began;
+  pastTo = Infinity;
   #by;
   #x;
   #several;
@@ -140,8 +141,9 @@ export class Lines {
       this.without++;
       return;
     }
-    this.first ??= at;
-    this.began ??= at;
+    // Those of several topics do not come in the order of their times.
+    this.first = Math.min(at, this.first ?? at);
+    this.began = Math.min(at, this.began ?? at);
     this.last = Math.max(at, this.last ?? at);
     const row = new Map();
     const present = new Set();
@@ -245,14 +247,18 @@ export class Lines {
         // What the ring holds is known message by message.
         if ((from + (i + 1) * step) / 1000 > until) break;
         if (count[i]) {
-          points.push([time, ...[mean[i], min[i], max[i]].map((number) => this.#near(number))]);
+          const isHuge = Math.max(max[i], -min[i]) > LARGEST;
+          this.huge ||= isHuge;
+          points.push(isHuge ? [time, NaN] : [time, ...[mean[i], min[i], max[i]].map((number) => this.#near(number))]);
           this.#note(usual, time);
           usual.came = count[i];
         // A step without a message is none without a line, where less than one comes in each.
         } else if (isSilent({ ...usual, interval: usual.interval / usual.came }, time)) points.push([time, NaN]);
       }
       line.series.prepend(points, step / 1000);
-      if (points.length) this.first = Math.min(this.first ?? Infinity, points[0][0]);
+      if (!points.length) continue;
+      this.first = Math.min(this.first ?? Infinity, points[0][0]);
+      this.pastTo = Math.min(this.pastTo, points[0][0] + step / 2000);
     }
   }
 

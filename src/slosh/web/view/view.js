@@ -476,7 +476,7 @@ addEventListener("beforeprint", recolour);
 addEventListener("afterprint", recolour);
 // Ticks for what changes without a message: the rate that sinks, the silence that grows.
 setInterval(() => document.hidden || schedule(), TEXTS);
-setInterval(() => feed.newest && tell("summary", summary(shown.topic, drawnLines(), view)), 15_000);
+setInterval(() => feed.newest && (move(), tell("summary", summary(shown.topic, drawnLines(), view))), 15_000);
 let following;
 function start(since) {
   // At most fifty answers a second, however fast the topic is.

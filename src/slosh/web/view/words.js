@@ -2,7 +2,7 @@
 
 import { LONGEST } from "./address.js";
 import { MAX_LISTED } from "./feed.js";
-import { BETWEEN, MAX_LINES, MAX_REST } from "./lines.js";
+import { BETWEEN, MAX_LINES, MAX_REST, TURNS } from "./lines.js";
 import { clip, clock, duration, plural, readable, withUnit } from "./numbers.js";
 import { make } from "./page.js";
 import { isolated } from "./plot.js";
@@ -35,7 +35,7 @@ export function leftOut(lines, feed, view, edge, span, isUnticked) {
   } else if (past.some(({ from }) => from > edge - span)) {
     words.push(`Of ${plural(past.length, "topic")} the server keeps less than the last ${duration(span)}.`);
   }
-  if (Math.max(view.from, lines.first) < lines.began && lines.states.shown.length) words.push(`Bands begin at ${clock(lines.began)}: of the time before, the server kept numbers alone.`);
+  if (Math.max(view.from, lines.pastTo) < lines.began && lines.states.shown.length) words.push(`Bands begin at ${clock(lines.began)}: of the time before, the server kept numbers alone.`);
   if (lines.merged && lines.mergedUntil > view.from) words.push(`Before ${clock(lines.mergedUntil)} each ${duration(lines.moment)} is one point, with its lowest and highest, because more came than can be kept: ${plural(lines.merged, "point")} merged.`);
   if (lines.dropped) words.push(`Too many came to be kept: ${plural(lines.dropped, "point")} left out.`);
   const undrawn = [...lines.all.values()].filter((line) => !line.isDrawn && !line.isPlace && isUnticked(line));
@@ -54,18 +54,29 @@ export function leftOut(lines, feed, view, edge, span, isUnticked) {
   return words;
 }
 
-/** The chart in a sentence for each line. */
+/** The chart in a sentence for each line. What is drawn may be older than the newest number: a page that is hidden draws nothing. */
 export function summary(topic, drawn, view) {
   const told = drawn.filter((line) => line.facts?.low !== undefined).slice(0, 6).map((line) => {
     const say = (value) => withUnit(value, line.step, line.how, line.scale);
-    return `${line.label} is ${say(line.newest)}, between ${say(line.facts.low)} and ${say(line.facts.high)}`;
+    const { low, high } = line.series.facts(view.from, view.to);
+    return `${line.label} is ${say(line.newest)}, between ${say(low)} and ${say(high)}`;
   });
   const over = view.isTime ? ` over the last ${duration(view.to - view.from)}` : "";
   return told.length ? `${topic}: ${told.join("; ")}${over}.` : "";
 }
 
-/** A message that is a text as it reads; any other as JSON, and what JSON cannot say, because it was too large for a browser, as a text. */
-const textOf = (message, indent) => typeof message === "string" ? readable(message) : JSON.stringify(message, (_, value) => (value === Infinity ? "∞" : value === -Infinity ? "-∞" : value), indent);
+/** A message that is a text as it reads; any other as JSON, and what JSON cannot say, because it was too large for a browser, as a text. What
+ *  tells the direction of writing stands there as JSON's escape of it, which is the same and turns nothing. */
+const textOf = (message, indent) => typeof message === "string" ? readable(message) : JSON.stringify(message, (_, value) => (value === Infinity ? "∞" : value === -Infinity ? "-∞" : value), indent).replaceAll(
+  /[\x85\u2028-\u202e\u2066-\u2069]/g, (each) => `\\u${each.charCodeAt().toString(16).padStart(4, "0")}`);
+
+/** The first so many characters of a message, and words that tell that there are more. A text in it that goes to the left does so within itself. */
+function shownOf(message, most, indent) {
+  const text = clip(textOf(message, indent), most);
+  const [shown, words] = [text.slice(0, most), text.slice(most)];
+  const parts = typeof message === "string" || !TURNS.test(shown) ? [shown] : shown.split(/("(?:[^"\\]|\\.)*"?)/);
+  return [...parts.flatMap((part) => (TURNS.test(part) ? isolated([part]) : part)), words];
+}
 
 /** The newest message as a whole, and the last ones in a list. */
 export class List {
@@ -87,13 +98,13 @@ export class List {
     if (feed.newest !== this.#told && (chosen.isCollapsed || !chosen.containsNode(message, true))) {
       this.#told = feed.newest;
       from.replaceChildren(...(this.#several ? isolated([feed.newest.source]) : []));
-      message.textContent = clip(textOf(feed.newest.message, 2), MAX_TEXT);
+      message.replaceChildren(...shownOf(feed.newest.message, MAX_TEXT, 2));
     }
     if (!isOpen || !feed.unlisted.length) return;
     const rows = feed.unlisted.slice(-MAX_LISTED).map(({ source, message: each, time }) =>
       make("li", {},
         make("span", { className: "quiet" }, clock(time), ...(this.#several ? [" ", ...isolated([source])] : [])),
-        make("span", { className: "json", textContent: clip(textOf(each), MAX_ROW) })),
+        make("span", { className: "json" }, ...shownOf(each, MAX_ROW))),
     );
     feed.unlisted = [];
     items.prepend(...rows.reverse());
