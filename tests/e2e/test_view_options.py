@@ -410,7 +410,7 @@ def test_longitude_and_latitude_are_a_path_that_breaks_where_something_is_missin
     expect(page.locator("#charts .key span")).to_have_text(["speed_kmh"])
     expect(page.locator("#rest")).not_to_contain_text("lat")
     script = """async () => {
-      const { placesOf } = await import("/-/tracks.js");
+      const { placesOf } = await import("/-/states.js");
       const [track] = sloshView.lines.tracks.whole;
       return placesOf(track, 0, Infinity).map((place) => place && [place.latitude, place.longitude]);
     }"""

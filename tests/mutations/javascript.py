@@ -294,7 +294,7 @@ ROWS: tuple[Row, ...] = (
         "web/test_scripts.py::test_what_is_kept_of_points_for_the_next_drawing_is_what_all_of_them_tell",
     ),
     row(
-        "web/view/tracks.js",
+        "web/view/states.js",
         "else if (found.length && found.at(-1)) found.push(null);",
         "",
         "e2e/test_view_options.py::test_longitude_and_latitude_are_a_path_that_breaks_where_something_is_missing",
@@ -420,7 +420,7 @@ ROWS: tuple[Row, ...] = (
         "e2e/test_view_pressed.py::test_no_value_at_the_pointer_of_the_keyboard_changes_while_a_key_is_pressed",
     ),
     row(
-        "web/view/table.js",
+        "web/view/words.js",
         "tools.hidden = lines.length < MANY && !this.#filter && !tools.contains(document.activeElement);",
         "tools.hidden = lines.length < MANY;",
         "e2e/test_view_pressed.py::test_the_filter_that_a_key_shows_stays_while_it_is_used",
@@ -480,13 +480,13 @@ ROWS: tuple[Row, ...] = (
         "e2e/test_view_numbers.py::test_a_high_axis_of_numbers_that_hardly_differ_tells_nothing_twice",
     ),
     row(
-        "web/view/table.js",
+        "web/view/words.js",
         'this.#elements.body.parentElement.classList.toggle("long", longest * CHARACTER > this.#room());',
         "",
         "e2e/test_view_looks.py::test_a_long_number_stands_on_one_line_and_over_no_other",
     ),
     row(
-        "web/view/table.js",
+        "web/view/words.js",
         "return innerWidth < PHONE ? this.#width / 4 - AROUND_ON_PHONE : (this.#width - BESIDE) / 4 - AROUND;",
         "return this.#width < PHONE ? this.#width / 4 - AROUND_ON_PHONE : (this.#width - BESIDE) / 4 - AROUND;",
         "e2e/test_view_looks.py::test_a_long_number_stands_on_one_line_and_over_no_other",

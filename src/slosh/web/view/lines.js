@@ -11,8 +11,7 @@
 
 import { digitsOf, duration, findNumbers, isCounter, naturally, numberAt, plural, textAt, timeUnit, valueAt } from "./numbers.js";
 import { firstAt, Series } from "./series.js";
-import { AT_ONCE, end, isBoolean, isSilent, States } from "./states.js";
-import { Tracks } from "./tracks.js";
+import { AT_ONCE, end, isBoolean, isSilent, States, Tracks } from "./states.js";
 
 /** Moments that older points are merged to. */
 const PARTS = 4000;

@@ -5,8 +5,7 @@ import { BETWEEN } from "./lines.js";
 import { isHeld, make, write } from "./page.js";
 import { dressKey, makeKey, MOST_KEYS } from "./panels.js";
 import { clear, FONT, nameIn } from "./plot.js";
-import { COLOURS } from "./states.js";
-import { placesOf } from "./tracks.js";
+import { COLOURS, placesOf } from "./states.js";
 
 /** Tracks that are drawn. */
 export const MOST_TRACKS = 60;

@@ -20,8 +20,7 @@ import { Paths } from "./paths.js";
 import { isolated, newView } from "./plot.js";
 import { csvOf, download, pictureOf } from "./save.js";
 import { follow } from "./slosh.js";
-import { Table } from "./table.js";
-import { List, leftOut, summary } from "./words.js";
+import { List, leftOut, summary, Table } from "./words.js";
 
 /** Seconds that are kept at least. */
 const KEPT = 600;
