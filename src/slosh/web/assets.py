@@ -12,8 +12,8 @@ The rules of this file:
   `Accept-Encoding` (§12.5.5).
 """
 
-import gzip
 import re
+import zlib
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -78,7 +78,9 @@ def load(path: Path) -> Asset:
 
 def pack(kind: str, body: bytes) -> Asset:
     """Both forms of a content."""
-    packed = gzip.compress(body, 9, mtime=0)
+    # Blocks that end sooner, by the memory of level 7, make scripts smaller.
+    packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16, memLevel=7)  # with the frame of RFC 1952
+    packed = packer.compress(body) + packer.flush()
     tag = sha256(body).hexdigest()[:24]
     if len(packed) >= len(body):
         packed = b""

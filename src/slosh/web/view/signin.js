@@ -67,7 +67,6 @@ function ask(status) {
   dialog.addEventListener("close", () => settle(() => offer(status).focus()));
   document.body.append(dialog);
   dialog.showModal();
-  input.focus();
 }
 
 /** Let the server keep the token that was typed as the session cookie. */

@@ -99,9 +99,10 @@ function change() {
 
 const shownAt = new MessageChannel();
 
-/** Learn what a drawing costs. A message of one's own comes behind the frame: strokes are made into pixels after the script. */
+/** Learn what a drawing costs. A message of one's own comes behind the frame: strokes are made into pixels after the script. A
+ *  machine that slept meanwhile tells nothing. */
 function measure(began) {
-  shownAt.port1.onmessage = () => (cost += 0.1 * (performance.now() - began - cost));
+  shownAt.port1.onmessage = () => (cost += 0.1 * (Math.min(performance.now() - began, CALM) - cost));
   shownAt.port2.postMessage(null);
 }
 
