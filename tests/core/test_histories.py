@@ -347,6 +347,17 @@ def test_a_reload_begins_the_history_of_a_topic_that_was_asked_for_that_of_a_fie
     assert [group.by for group in rollups.groups()] == ["host", ""]
 
 
+def test_of_several_large_rings_one_turn_begins_one_history() -> None:
+    """To gather 70,000 messages takes some 5 ms, and did not count."""
+    hub = HubOnLoop(Loop(), queue=100_000, queue_bytes=10_000_000, linger=1e6)
+    for name in "abc":
+        hub.append(hub.get(name), [b"1"] * 70_000, hub.loop.now())
+        hub.get(name).kind = TopicClass(queue=100_000, queue_bytes=10_000_000, linger=1e6, history=3600.0)
+        hub.histories.resize(hub.get(name))
+    hub.histories.go_on(WORK)
+    assert [topic.rollups is None for topic in hub].count(True) == 2
+
+
 def test_a_history_of_a_large_ring_begins_in_a_moment() -> None:
     """A ring of 100,000 messages took 0.4 s of one turn, with each field that was asked for."""
     hub = HubOnLoop(Loop(), queue=100_000, queue_bytes=10_000_000)

@@ -24,7 +24,9 @@ _WAITING: Final = 32 * 1024 * 1024
 """Bytes that messages take at most which wait to be looked into."""
 
 _BEGUN: Final = 4096
-"""Bytes that count as looked at where a history begins, by the time that it takes."""
+_GATHERED: Final = 20
+"""Bytes that count as looked at where a history begins, and for each message in the ring, by the time that they take.
+"""
 
 _ENDLESS: Final = 1 << 60
 
@@ -131,7 +133,7 @@ class Histories:
         while self._due and self.has_room and spent < most:
             topic, _ = self._due.popitem()
             self.begin(topic)
-            spent += _BEGUN
+            spent += _BEGUN + _GATHERED * (topic.last - topic.first + 1)
         for topic in list(self._unfinished):
             rollups = topic.rollups
             if spent >= most:
