@@ -2,8 +2,8 @@
 
 The rules of this file:
 
-* Both speak over a Unix socket, whose path is the setting `takeover`. Only programs of the same user, or of root, are
-  heard. It is among the sockets that are handed over, so a path has somebody who listens all the time.
+* Both speak over a Unix socket, whose path is the setting `takeover`. Each hears only programs of its own user, or of
+  root. It is among the sockets that are handed over, so a path has somebody who listens all the time.
 * The one that runs goes on as if nothing had happened until its successor can serve: a successor that cannot start, for
   a mistake in its settings for instance, changes nothing.
 * There is one moment at which the word is given (GO). Before it the one that runs can take everything back; after it
