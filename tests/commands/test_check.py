@@ -1,6 +1,7 @@
 """`slosh check`: every mistake at once, with nothing started."""
 
 import errno
+import os
 import re
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from slosh import private_store
 from slosh.cli import main
 from tests.running import PATIENCE, SLOSH, clean_environment
 
@@ -194,6 +196,22 @@ def test_the_limit_on_open_files_is_told_as_serve_tells_it(folder: Path) -> None
             check=False,
         )
         assert (done.returncode, told in done.stdout + done.stderr) == (code, True), (limit, done.stdout + done.stderr)
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_several_workers_need_of_the_system_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ("--workers=2", "--engine=unix:///nowhere/store")
+    with monkeypatch.context() as without:
+        without.setattr(private_store, "PROGRAMS", ("no-such-store",))
+        done = check("--workers=2")
+        assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 to mend."), done.output
+        assert "workers" in done.output
+        assert check(*other).exit_code == check("--workers=1").exit_code == 0
+    monkeypatch.delattr(os, "fork")
+    done = check(*other)
+    assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 to mend."), done.output
+    assert "this system cannot have several processes on one port" in done.output
+    assert check().exit_code == 0
 
 
 def test_no_secret_is_repeated(folder: Path) -> None:

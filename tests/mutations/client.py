@@ -304,6 +304,24 @@ ROWS: tuple[Row, ...] = (
         "commands/test_check.py::test_a_place_that_cannot_be_listened_on_is_told",
     ),
     row(
+        "commands/check.py",
+        "check_system(settings)",
+        "pass",
+        "commands/test_check.py::test_what_several_workers_need_of_the_system_is_looked_for",
+    ),
+    row(
+        "commands/check.py",
+        "find_program()",
+        "pass",
+        "commands/test_check.py::test_what_several_workers_need_of_the_system_is_looked_for",
+    ),
+    row(
+        "commands/poll.py",
+        'with source.stream("GET", address, extensions=extensions) as answer:',
+        'with source.stream("GET", address) as answer:',
+        "commands/test_poll.py::test_an_answer_that_trickles_ends_in_its_time",
+    ),
+    row(
         "commands/plot.py",
         'return "".join(each + _SECOND if unicodedata.east_asian_width(each) in "WF" else each for each in text)',
         "return text",
