@@ -195,6 +195,34 @@ def test_what_may_come_twice_is_told(clients: tuple[Client, Client], tmp_path: P
         assert "began to publish a message 7 minutes ago" in done.stderr
     assert "stored twice" in relay(source, *words).stderr
     assert (state.read_text(), beside.exists()) == (f"{epoch}.2\n", False)
+    state.unlink()  # and the message of the file beside does not come again
+    beside.write_text(f"{epoch}.9\n")
+    assert relay(source, *words).returncode == 0
+    assert (state.read_text(), beside.exists()) == (f"{epoch}.1\n", False)
+
+
+def test_one_relay_has_the_file_at_a_time(clients: tuple[Client, Client], tmp_path: Path) -> None:
+    """Two wrote their places over each other's, until one ended because no such file was there."""
+    source, target = clients
+    state = tmp_path / "r.place"
+    words = ("relay/shared", f"{target.url}/topics/shared", f"--state={state}", "--since=earliest")
+    with ProcessGroup(
+        [*SLOSH, "relay", *words], stderr=subprocess.DEVNULL, env=clean_environment(SLOSH_URL=source.url)
+    ) as running:
+        try:
+            until(lambda: state.exists() and state.read_text() == "\n", bool)
+            refused = relay(source, *words, "--count=1", "--timeout=5s")  # before the first message
+            source.publish_many("relay/shared", range(3))
+            until(lambda: state.read_text().endswith(".3\n"), bool)
+            again = relay(source, *words, "--count=1", "--timeout=5s")
+            for done in (refused, again):
+                assert done.returncode == EXIT_USAGE, done.stderr
+                assert f"Another slosh relay has {state}." in done.stderr
+        finally:
+            running.kill()
+    source.publish("relay/shared", 3)
+    assert relay(source, *words, "--count=1").returncode == 0
+    assert kept(target, "shared") == [*range(4)]
 
 
 def test_what_comes_after_one_was_killed_that_had_carried_nothing_is_carried(

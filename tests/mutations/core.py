@@ -138,6 +138,18 @@ ROWS: tuple[Row, ...] = (
         "commands/test_relay.py::test_what_may_come_twice_is_told",
     ),
     row(
+        "commands/relay_place.py",
+        'self._coming = _lock(self._beside(file).open("w", encoding="utf-8"))',
+        'self._coming = self._beside(file).open("w", encoding="utf-8")',
+        "commands/test_relay.py::test_one_relay_has_the_file_at_a_time",
+    ),
+    row(
+        "commands/relay_place.py",
+        "except BlockingIOError:\nis_there = False",
+        "except BlockingIOError:\nis_there = True",
+        "commands/test_relay.py::test_one_relay_has_the_file_at_a_time",
+    ),
+    row(
         "commands/relay.py",
         "if keeps_out(error) or not isinstance(error, Refused):",
         "if not isinstance(error, Refused):",

@@ -6,12 +6,16 @@ for the place in front of its window before anything else, and goes on from ther
 The place behind a message is written to a file beside the place's own before the message is published, and the file
 becomes the place's own once every target has answered. So a relay that is killed leaves one message at most of which
 the next does not know whether it is stored, and the file beside tells that there is one, and since when.
+
+One relay has the file at a time: it is locked (`flock`), and so is what takes its place, before it does.
 """
 
+import fcntl
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from slosh.client.errors import BadUse
 from slosh.commands.shared import writing
@@ -84,19 +88,24 @@ class PlaceFile:
             stored; None if there is none.
 
     Raises:
-        BadUse: the file cannot be read, or not be written.
+        BadUse: the file cannot be read, or not be written, or another relay has it.
     """
 
     def __init__(self, file: str | None) -> None:
         self._file = Path(file) if file is not None else None
         self._next = ""  # the place in the file beside
+        self._held: IO[str] | None = None  # the file, locked
+        self._coming: IO[str] | None = None  # the one beside it, which is locked before it takes the file's place
         self.place = ""
         self.doubtful: float | None = None
         if self._file is not None:
             try:
+                self._have(self._file)
                 self.place = self._file.read_text(encoding="utf-8").strip()
             except FileNotFoundError:
                 pass
+            except BadUse:
+                raise
             except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
                 raise BadUse(f"{file} cannot be read: {reason}.") from None
@@ -120,7 +129,24 @@ class PlaceFile:
         self.place, self._next = place, ""
         if self._file is not None:
             with writing(str(self._file)):
-                self._beside(self._file).replace(self._file)
+                self._replace(self._file)
+
+    def _have(self, file: Path) -> None:
+        """Have the file for this relay alone.
+
+        Raises:
+            BadUse: another one has it.
+            OSError: it cannot be opened, or is not there.
+        """
+        try:
+            self._held = _lock(file.open(encoding="utf-8"))
+            is_there = os.path.samestat(
+                os.fstat(self._held.fileno()), file.stat()
+            )  # else another one has just replaced it
+        except BlockingIOError:
+            is_there = False
+        if not is_there:
+            raise BadUse(f"Another slosh relay has {file}. Give each its own file, or wait until that one has ended.")
 
     def _look_beside(self, file: Path) -> None:
         """Find what the relay before this one left, and whether the file can be written, before a message is carried.
@@ -134,12 +160,13 @@ class PlaceFile:
         if not _may_be_place(left):
             raise BadUse(f"{beside} is there, and no relay has written it. Name another file for the place.")
         if left and left != self.place:
+            self._coming = _lock(beside.open(encoding="utf-8"))
             self._next = left
             self.doubtful = max(0.0, time.time() - beside.stat().st_mtime)
             return
         self._write(file, self.place)
         self._next = ""
-        beside.replace(file)
+        self._replace(file)
 
     @staticmethod
     def _beside(file: Path) -> Path:
@@ -147,5 +174,30 @@ class PlaceFile:
 
     def _write(self, file: Path, place: str) -> None:
         """Write a place beside the file, which so always holds a whole one."""
-        self._beside(file).write_text(f"{place}\n", encoding="utf-8")
+        if self._coming is not None:
+            self._coming.close()
+        self._coming = _lock(self._beside(file).open("w", encoding="utf-8"))
+        self._coming.write(f"{place}\n")
+        self._coming.flush()
         self._next = place
+
+    def _replace(self, file: Path) -> None:
+        """Put the file beside in place of the file."""
+        self._beside(file).replace(file)
+        if self._held is not None:
+            self._held.close()
+        self._held, self._coming = self._coming, None
+
+
+def _lock(file: IO[str]) -> IO[str]:
+    """Lock an open file, if its file system has locks, and give it back.
+
+    Raises:
+        BlockingIOError: another program has locked it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if isinstance(error, BlockingIOError):
+            raise
+    return file
