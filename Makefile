@@ -97,7 +97,7 @@ mutations: $(VENV)/.test $(VENV)/.servers ## break the code line by line, and se
 	@$(BIN)/python -m tests.mutations --jobs $(or $(JOBS),2) $(ARGS)
 
 cover: $(VENV)/.test $(VENV)/.servers $(VENV)/.npm $(VENV)/.installed ## the tests of `make test`, and whether they ran enough of each module
-	@$(PYTEST) -m 'not long' --cov --cov-report=term-missing --cov-report=json:$(VENV)/coverage.json $(ARGS)
+	@$(PYTEST) -m 'not long and not cpu' --cov --cov-report=term-missing --cov-report=json:$(VENV)/coverage.json $(ARGS)
 	@$(BIN)/python -m tests.floors $(VENV)/coverage.json
 
 check: lint test ## ruff, mypy --strict, and the tests

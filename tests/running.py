@@ -31,6 +31,11 @@ def clean_environment(**more: str) -> dict[str, str]:
     return kept | {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1"} | more
 
 
+def uncovered(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same for a program that may not write here: coverage, which `make cover` has in it, would at its end."""
+    return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
+
+
 def environment_for_make(**more: str) -> dict[str, str]:
     """The same for a `make`, without what the `make` that runs the tests hands on to those below it.
 

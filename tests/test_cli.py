@@ -95,6 +95,7 @@ print(*sorted(set(sys.modules) - before))
     assert not {"asyncio", "httpx2", "msgspec", "slosh.client", "slosh.settings", "ssl"} & set(loaded)
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("word", ["--version", "--help"])
 def test_the_version_and_the_help_take_less_than_150_ms(word: str) -> None:
     """Of CPU, which is what another program on the machine does not change."""

@@ -21,6 +21,7 @@ from typing import Self
 import msgspec
 import pytest
 
+from benchmarks.processes import ProcessGroup
 from benchmarks.restarts import Load, measure
 from slosh.engine import snapshot
 from slosh.errors import CannotListen
@@ -43,7 +44,7 @@ from slosh.takeover import (
 )
 from tests.conftest import lacking, need
 from tests.e2e.server import CurlPoll, Serving, curl
-from tests.running import PATIENCE, Running, clean_environment
+from tests.running import PATIENCE, Running, clean_environment, uncovered
 from tests.stores.server import Store
 
 SMALL = Load(restarts=2, pollers=24, streams=8, websockets=8, rate=60, topics=8, publishers=4, every=0.3)
@@ -492,7 +493,10 @@ except OSError:  # It may be closed before anything was sent, or with that unrea
                 return  # To be another user one has to be root.
             talk.path.chmod(0o666)
             command = (sys.executable, "-c", program, str(talk.path))
-            done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+            environment = uncovered(os.environ)
+            done = await asyncio.to_thread(
+                subprocess.run, command, capture_output=True, text=True, check=False, env=environment
+            )
             assert (done.stdout, done.stderr) == ("0\n", "")
 
     run(work)
@@ -513,7 +517,10 @@ print("listens", flush=True)
 sys.stdin.read()
 """
     command = (sys.executable, "-c", program, str(folder / "takeover"))
-    other = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+    environment = uncovered(os.environ)
+    other: ProcessGroup[bytes] = stack.enter_context(
+        ProcessGroup(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    )
     assert other.stdout is not None
     assert other.stdin is not None
     stack.callback(other.stdin.close)

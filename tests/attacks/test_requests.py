@@ -121,6 +121,7 @@ def statuses(answers: bytes) -> list[int]:
     return [int(line.split(b" ")[1]) for line in answers.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("name", REQUESTS)
 def test_it_is_answered_and_holds_the_server_shortly(victim: Victim, name: str) -> None:
     sent, status = REQUESTS[name]

@@ -15,7 +15,7 @@ from slosh.client import Client
 from slosh.commands.shared import EXIT_FOUND, EXIT_USAGE
 from tests.conftest import lacking
 from tests.e2e.server import Serving
-from tests.running import PATIENCE, SLOSH, clean_environment
+from tests.running import PATIENCE, SLOSH, clean_environment, uncovered
 
 PIPE_CLOSED = 128 + 13
 """As a shell says that a process was ended by SIGPIPE."""
@@ -96,7 +96,7 @@ def test_a_file_that_cannot_grow_is_told_with_its_name(client: Client, words: tu
         timeout=60,
         cwd=tmp_path,
         # Python itself would leave compiled modules behind that are cut, and so break every later run.
-        env=clean_environment(SLOSH_URL=client.url, PYTHONDONTWRITEBYTECODE="1"),
+        env=uncovered(clean_environment(SLOSH_URL=client.url, PYTHONDONTWRITEBYTECODE="1")),
         preexec_fn=_with_small_files,
     )
     assert "Error: made cannot be written: File too large." in done.stderr

@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +129,7 @@ LARGE = {
 }
 
 
+@pytest.mark.cpu
 @each_of("kind", LARGE)
 @each_of("is_sound", [True, False])
 def test_no_portion_takes_long(kind: str, is_sound: bool) -> None:
