@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 import unicodedata
+from collections.abc import Callable
 from decimal import Decimal
 
 import plotext
@@ -222,17 +223,42 @@ def test_very_many_points_are_drawn_as_quickly_as_a_chart_of_few_with_each_spike
     assert 200 < len(drawn) <= 5 * 200
 
 
-def test_a_quick_topic_is_kept_for_the_whole_span() -> None:
-    """Of 1,000 messages a second the last 20 s were left, whatever --span said."""
+@each_of(
+    ("behind", "is_kept"),
+    [
+        (lambda _: 0.0, True),
+        (lambda number: number % 2, True),  # it comes from servers whose clocks differ
+        (lambda number: 500 * (number % 2), False),
+        (lambda number: number % 20_011, False),
+    ],
+)
+def test_a_quick_topic_is_kept_for_the_whole_span_and_thinned_now_and_then(
+    behind: Callable[[int], float], is_kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 1,000 messages a second the last 20 s were left, whatever --span said.
+
+    While times stepped back and forth, each new point had all others thinned again, and the terminal stood still.
+    """
+    times = 0
     now = 0.0
+
+    def count(points: list[tuple[float, float]], step: float) -> list[tuple[float, float]]:
+        nonlocal times
+        times += 1
+        assert times <= 5, "of 60,000 points 10,000 are left each time"
+        return thin(points, step)
+
     chart = Chart("k", 100.0, clock=lambda: now)
-    for number in range(60_000):
-        now = number / 500
-        chart.add(item(number, now))
+    with monkeypatch.context() as patch:
+        patch.setattr("slosh.commands.plot.thin", count)
+        for number in range(60_000):
+            now = number / 500
+            chart.add(item(number, now - behind(number)))
     [points] = chart.series.values()
     assert len(points) <= 20_001
-    assert points[0][0] < now - 99.0
-    assert right_end(chart) >= 95
+    if is_kept:
+        assert points[0][0] < now - 99.0
+        assert right_end(chart) >= 95
 
 
 def test_a_path_that_no_message_has_is_told_with_those_there_are() -> None:

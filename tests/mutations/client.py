@@ -329,6 +329,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "commands/plot.py",
+        "points[:] = thinned[-_MOST_POINTS // 2 :]  # whatever their times are, the next thinning is far",
+        "points[:] = thinned",
+        "commands/test_plot.py::test_a_quick_topic_is_kept_for_the_whole_span_and_thinned_now_and_then",
+    ),
+    row(
+        "commands/plot.py",
         "if height <= _AROUND:",
         "if False:",
         "commands/test_plot.py::test_a_low_window_has_no_wrong_labels",

@@ -1,6 +1,5 @@
 """`slosh plot`: a live chart of a topic, in the terminal."""
 
-import itertools
 import math
 import queue
 import sys
@@ -261,7 +260,8 @@ class Chart:
         points += new
         if len(points) > _MOST_POINTS:
             oldest = points[-1][0] - self._span
-            points[:] = thin([each for each in points if each[0] >= oldest], self._span / _COLUMNS)
+            thinned = thin([each for each in points if each[0] >= oldest], self._span / _COLUMNS)
+            points[:] = thinned[-_MOST_POINTS // 2 :]  # whatever their times are, the next thinning is far
 
     def note(self, note: Note) -> None:
         """Something happened between the messages."""
@@ -350,17 +350,18 @@ def thin(points: list[tuple[float, float]], step: float) -> list[tuple[float, fl
 
     Of each step these are left, in their order: the first, the last, the lowest, the highest, and the first gap.
     """
-    left: list[tuple[float, float]] = []
-    for _, group in itertools.groupby(points, lambda each: each[0] // step):
-        several = list(group)
+    steps: dict[float, list[int]] = {}
+    for at, (when, _) in enumerate(points):
+        steps.setdefault(when // step, []).append(at)
+    left: set[int] = set()
+    for several in steps.values():
         if len(several) > _LEFT:
-            values = [each[1] for each in several]
-            real = [at for at, value in enumerate(values) if not math.isnan(value)]
-            gap = next((at for at, value in enumerate(values) if math.isnan(value)), 0)
-            extremes = {min(real, key=values.__getitem__), max(real, key=values.__getitem__)} if real else set()
-            several = [several[at] for at in sorted({0, len(several) - 1, gap} | extremes)]
-        left += several
-    return left
+            real = [at for at in several if not math.isnan(points[at][1])]
+            gap = next((at for at in several if math.isnan(points[at][1])), several[0])
+            extremes = [choose(real, key=lambda at: points[at][1]) for choose in (min, max) if real]
+            several = [several[0], several[-1], gap, *extremes]  # noqa: PLW2901 - what is left of it
+        left.update(several)
+    return [points[at] for at in sorted(left)]
 
 
 def _unbroken(points: list[tuple[float, float]]) -> Iterator[list[tuple[float, float]]]:
