@@ -27,7 +27,7 @@ _LONGEST_ADDRESS: Final = 4_000
 """Characters of a server's address."""
 _IS_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 """How an address begins. No topic has such a name, because a segment of it would be empty."""
-_IS_SOCKET: Final = re.compile(r"unix:(?://)?(/.*?\.sock)(?:/topics/(.*))?")
+_IS_SOCKET: Final = re.compile(r"(?i:unix):(?://)?(/.*?\.sock)(?:/(?:(?:topics|view)/(.*?))?)?(?:[?#].*)?")
 """The address of a Unix socket, as it mostly is, and of a topic there. A topic could have such a name, and it is taken
 for the address that somebody means."""
 _IN_FRONT: Final = re.compile("/(?:topics|view)/")
