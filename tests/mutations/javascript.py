@@ -240,6 +240,18 @@ ROWS: tuple[Row, ...] = (
         "client/test_javascript.py::test_a_stream_is_the_same_in_whatever_pieces_it_comes",
     ),
     row(
+        "web/static/slosh/wire.js",
+        'if (error instanceof SloshError || error.name === "TimeoutError" || error.isOwn) return error.message;',
+        'if (error instanceof SloshError || error.name === "TimeoutError") return error.message;',
+        "web/test_scripts.py::test_what_a_token_function_throws_is_told_as_its_own",
+    ),
+    row(
+        "web/static/slosh/tabs.js",
+        "if (!firsts.has(token)) firsts.set(token, await fieldsOf({ token }));",
+        "if (!firsts.has(token)) firsts.set(token, await token());",
+        "web/test_scripts.py::test_what_a_token_function_throws_is_told_as_its_own",
+    ),
+    row(
         "web/static/slosh/tabs.js",
         "const known = ahead - gone;",
         "const known = 0;",

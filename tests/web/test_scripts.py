@@ -469,6 +469,32 @@ def test_a_pause_or_a_patience_longer_than_a_timer_takes_is_not_over_at_once(pla
     assert play("slosh.js", "follow, SloshError, stream", words) == [100_000_000_000, 2**31 - 1]
 
 
+def test_what_a_token_function_throws_is_told_as_its_own(play: Play) -> None:
+    """It was told as a server that cannot be reached, or as an answer that was cut short."""
+    words = """
+    const errors = [new Error("signed out"), new TypeError("Failed to fetch"), new SyntaxError("no JSON")];
+    const thrown = [...errors, "gone", undefined];
+    const token = () => Promise.reject(thrown[0]);
+    while (thrown.length) {
+      for (const shared of [false, true]) {
+        tell(await new Promise((resolve) => {
+          const onState = ({ name, reason }) => name === "offline" && (resolve([name, reason]), following.close());
+          const following = follow("t", { server, shared, token, onState });
+        }));
+      }
+      await publish("t", 1, { server, token }).catch((error) => tell([error.name, error.message]));
+      tell(await publish("t", 1, { server, token }).catch((error) => error.cause.cause === thrown[0]));
+      thrown.shift();
+    }
+    tell(asked.length);
+    """
+    *told, asked = play("slosh.js", "follow, publish", words)
+    for at, text in enumerate(["signed out", "Failed to fetch", "no JSON", "gone", "undefined"]):
+        reason = f"token: {text}"
+        assert told[4 * at : 4 * at + 4] == [["offline", reason], ["offline", reason], ["TypeError", reason], True]
+    assert asked == 0
+
+
 SERIES = """
 const of = (...points) => {
   const series = new Series();

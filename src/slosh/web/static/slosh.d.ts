@@ -15,7 +15,8 @@ export type Topics = string | string[];
 export interface Connection {
   /** The server's address with its scheme, `https://example.org/slosh`. Default: the one that the script came from. */
   server?: string;
-  /** Sent as `Authorization: Bearer …`. A function is asked before each request. */
+  /** Sent as `Authorization: Bearer …`. A function is asked before each request. What it throws is told: it is the reason
+   *  of `offline`, and it is asked again after a pause; `publish` throws a `TypeError` with it. */
   token?: string | (() => string | Promise<string>);
   /** Further header fields of each request. */
   headers?: Record<string, string>;

@@ -14,7 +14,7 @@
  *    is turned off), all that it follows itself still has one connection.
  */
 
-import { ask, offsetOf, places, stream } from "./wire.js";
+import { ask, fieldsOf, offsetOf, places, stream } from "./wire.js";
 
 /** Milliseconds without a word after which the leader is asked for one, and until the lock is taken from it. */
 const QUIET = 5000;
@@ -57,12 +57,12 @@ export function shared(Following, options) {
   };
 }
 
-/** Tokens that functions gave when they were first asked: two functions may look the same and give what allows more or less. */
+/** Header fields with what functions gave when they were first asked: two functions may look the same and give what allows more or less. */
 const firsts = new WeakMap();
 
 async function firstOf(token) {
   if (typeof token !== "function") return token;
-  if (!firsts.has(token)) firsts.set(token, await token());
+  if (!firsts.has(token)) firsts.set(token, await fieldsOf({ token }));
   return firsts.get(token);
 }
 

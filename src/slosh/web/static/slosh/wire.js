@@ -62,9 +62,14 @@ function baseOf(server) {
   return `${url.origin}${url.pathname.replace(/\/*$/, "/")}`;
 }
 
-/** The header fields that the caller's options ask for. */
+/** The header fields that the caller's options ask for. What a function of the caller's throws is told as its own. */
 export async function fieldsOf({ token, headers }) {
-  const text = typeof token === "function" ? await token() : token;
+  let text = token;
+  try {
+    if (typeof token === "function") text = await token();
+  } catch (error) {
+    throw Object.assign(new Error(`token: ${error?.message ?? error}`, { cause: error }), { isOwn: true });
+  }
   return { ...headers, ...(text ? { Authorization: `Bearer ${text}` } : {}) };
 }
 
@@ -272,7 +277,7 @@ export async function refusalOf(response) {
 
 /** Why a request failed, in words. */
 export async function reasonOf(error, url) {
-  if (error instanceof SloshError || error.name === "TimeoutError") return error.message;
+  if (error instanceof SloshError || error.name === "TimeoutError" || error.isOwn) return error.message;
   if (error instanceof SyntaxError) return "the answer was cut short";
   const page = globalThis.location;
   if (!page || page.origin === url.origin) return "the server cannot be reached";
