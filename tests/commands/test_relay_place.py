@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from slosh.client import Client
-from slosh.commands.relay_place import REMEMBERED, find_begin, moves_on
+from slosh.client import BadUse, Client
+from slosh.commands.relay_place import REMEMBERED, PlaceFile, find_begin, moves_on
 from slosh.engine.idempotency import REPLAY_SECONDS
 from tests.e2e.server import Serving
 
@@ -54,3 +54,24 @@ def test_a_reader_that_begins_there_gets_the_window(tmp_path: Path) -> None:
 
 def test_servers_remember_keys_for_as_long_as_a_relay_believes() -> None:
     assert REMEMBERED == REPLAY_SECONDS
+
+
+def test_what_the_relay_before_left_is_this_one_s_alone_once_it_is_the_place(tmp_path: Path) -> None:
+    """The file beside becomes the place without being written again, so it is locked where it is found."""
+    state = tmp_path / "r.place"
+    state.write_text("e.1\n")
+    state.with_name("r.place.new").write_text("e.2\n")
+    kept = PlaceFile(str(state))
+    kept.begin("e.2")
+    kept.note("e.2")
+    assert state.read_text() == "e.2\n"
+    with pytest.raises(BadUse, match="Another slosh relay"):
+        PlaceFile(str(state))
+
+
+def test_a_relay_that_was_killed_while_it_began_leaves_nothing_that_may_come_twice(tmp_path: Path) -> None:
+    """It has written its place beside, to see whether that can be written."""
+    state = tmp_path / "r.place"
+    for file in (state, state.with_name("r.place.new")):
+        file.write_text("e.1\n")
+    assert PlaceFile(str(state)).doubtful is None

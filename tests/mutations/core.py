@@ -145,6 +145,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "commands/relay_place.py",
+        'self._coming = _lock(beside.open(encoding="utf-8"))',
+        'self._coming = beside.open(encoding="utf-8")',
+        "commands/test_relay_place.py::test_what_the_relay_before_left_is_this_one_s_alone_once_it_is_the_place",
+    ),
+    row(
+        "commands/relay_place.py",
         "except BlockingIOError:\nis_there = False",
         "except BlockingIOError:\nis_there = True",
         "commands/test_relay.py::test_one_relay_has_the_file_at_a_time",

@@ -140,9 +140,8 @@ class PlaceFile:
         """
         try:
             self._held = _lock(file.open(encoding="utf-8"))
-            is_there = os.path.samestat(
-                os.fstat(self._held.fileno()), file.stat()
-            )  # else another one has just replaced it
+            # Otherwise another one has just replaced it.
+            is_there = os.path.samestat(os.fstat(self._held.fileno()), file.stat())
         except BlockingIOError:
             is_there = False
         if not is_there:
