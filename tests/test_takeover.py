@@ -467,14 +467,18 @@ def test_nobody_there_is_no_predecessor(folder: Path) -> None:
 # Only programs of the same user may take over.
 
 
+def command_of_another_user(program: str, path: Path) -> tuple[str, ...]:
+    """The command that runs `program` as nobody, with the path as `sys.argv[1]`. Root alone can start it."""
+    begin = "import os, socket, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534)"
+    return (sys.executable, "-c", begin + program, str(path))
+
+
 def test_only_programs_of_the_same_user_or_root_are_heard(stack: ExitStack) -> None:
     """The process that takes over is given all topics, and all clients that come."""
     # Not one of pytest's, which takes their rights from the others at any time: another run of it begins so.
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     folder.chmod(0o711)
     program = """
-import os, socket, sys
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
 plain = socket.socket(socket.AF_UNIX)
 plain.settimeout(30)
 plain.connect(sys.argv[1])
@@ -492,7 +496,7 @@ except OSError:  # It may be closed before anything was sent, or with that unrea
             if os.getuid():
                 return  # To be another user one has to be root.
             talk.path.chmod(0o666)
-            command = (sys.executable, "-c", program, str(talk.path))
+            command = command_of_another_user(program, talk.path)
             environment = uncovered(os.environ)
             done = await asyncio.to_thread(
                 subprocess.run, command, capture_output=True, text=True, check=False, env=environment
@@ -508,15 +512,13 @@ def test_nothing_is_taken_over_from_a_program_of_another_user(stack: ExitStack) 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     folder.chmod(0o777)
     program = """
-import os, socket, sys
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[1])
 listener.listen()
 print("listens", flush=True)
 sys.stdin.read()
 """
-    command = (sys.executable, "-c", program, str(folder / "takeover"))
+    command = command_of_another_user(program, folder / "takeover")
     environment = uncovered(os.environ)
     other: ProcessGroup[bytes] = stack.enter_context(
         ProcessGroup(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)

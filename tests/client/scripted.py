@@ -1,8 +1,10 @@
-"""A server that follows a script, for what a real one does only now and then. It speaks just enough HTTP/1.1."""
+"""Servers for what a real one does only now and then. They speak just enough HTTP/1.1."""
 
+import contextlib
 import select
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -113,3 +115,33 @@ class Scripted:
         fields["Connection"] = "close"
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return f"HTTP/1.1 {step.get('status', 200)} X\r\n{lines}\r\n".encode() + body
+
+
+class Threaded(ABC):
+    """A server, or a proxy, that answers each connection in a thread of its own. Use it in a `with` block."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._is_over = threading.Event()
+        self._open: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for each in (self._listener, *self._open):
+            each.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._open.append(connection)
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    @abstractmethod
+    def _answer(self, connection: socket.socket) -> None:
+        """Answer what comes on it."""

@@ -19,7 +19,7 @@ from slosh.client.connections import Bounds, explain_lasting
 from slosh.client.protocol import SILENCE
 from slosh.client.simple import default_client
 from tests.cases import each_of
-from tests.client.scripted import Scripted
+from tests.client.scripted import Scripted, Threaded
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE
 
@@ -275,7 +275,7 @@ def test_times_may_be_numbers_of_any_kind() -> None:
         Client(timeout=None)  # type: ignore[arg-type]  # as a program without a type checker may
 
 
-class Trickling:
+class Trickling(Threaded):
     """A server that answers with the head, and with one byte of the body after another, for as long as it is read.
 
     Args:
@@ -285,30 +285,12 @@ class Trickling:
     """
 
     def __init__(self, head: bytes, *, first: bytes = b"", then: bytes = b"x") -> None:
+        super().__init__(socket.create_server(("127.0.0.1", 0)))
         self._head = head
         self._first = first
         self._then = then
         self.asked_again = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._is_over = threading.Event()
-        self._open: list[socket.socket] = []
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for each in (self._listener, *self._open):
-            each.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                self._open.append(self._listener.accept()[0])
-                threading.Thread(target=self._answer, args=(self._open[-1],), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import pytest
 
 from slosh.client import AsyncClient, Client, Unreachable
 from slosh.client.connections import CONNECT
 from slosh.client.protocol import SILENCE
+from tests.client.scripted import Threaded
 from tests.running import hear_from
 from tests.stores.tls import Authority
 
@@ -60,34 +61,15 @@ CASES: Final = [
 ]
 
 
-class Slow:
-    """A server, or a proxy, of a case. Use it in a `with` block."""
+class Slow(Threaded):
+    """A server, or a proxy, of a case."""
 
     def __init__(self, case: Case, listener: socket.socket, context: ssl.SSLContext) -> None:
+        super().__init__(listener)
         self._steps = case.does.split()
-        self._listener = listener
         self._context = context
-        self._is_over = threading.Event()
-        self._open: list[socket.socket] = []
         self.stopped = threading.Event()
         """Whether a connection has come to where it stops."""
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for each in (self._listener, *self._open):
-            each.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self._open.append(connection)
-                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, AssertionError):
