@@ -461,6 +461,24 @@ def test_a_program_that_is_cancelled_after_the_cut_is_cancelled() -> None:
     asyncio.run(main())
 
 
+def test_a_program_that_is_cancelled_together_with_the_cut_is_cancelled() -> None:
+    async def main() -> None:
+        transport, sending = Transport(), asyncio.Event()
+
+        async def send(_: Any) -> None:
+            sending.set()
+            await asyncio.get_running_loop().create_future()
+
+        telling = asyncio.ensure_future(transport.give(send, {"type": "http.response.body"}))
+        await asyncio.wait_for(sending.wait(), PATIENCE)
+        transport.abort()
+        telling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await telling
+
+    asyncio.run(main())
+
+
 @pytest.fixture
 def interrupts() -> Iterator[None]:
     """SIGINT is a KeyboardInterrupt at first, as in a new Python, and the handlers of before are there again."""

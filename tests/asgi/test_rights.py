@@ -32,6 +32,8 @@ def test_the_rights_of_very_many_users_are_found_as_quickly_as_those_of_few() ->
             assert admitting.admit(Access("first", read=["**"])) == first, "one that is there all the time is kept"
         many = least_cpu(lambda: [admitting.admit(Access(f"{next(users)}")) for _ in range(100)])
         assert many < 10 * few
+        again = admitting.admit(Access("0"))
+        assert admitting.admit(Access("0")) == again, "one that was forgotten is remembered again"
         assert await look("first") == 200
         await live.stop()
 

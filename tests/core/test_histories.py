@@ -347,6 +347,35 @@ def test_a_reload_begins_the_history_of_a_topic_that_was_asked_for_that_of_a_fie
     assert [group.by for group in rollups.groups()] == ["host", ""]
 
 
+def test_a_field_that_is_asked_for_while_messages_wait_has_each_of_them_once() -> None:
+    """Those that the ring holds and that wait anyway, also if all that was looked into has left the ring."""
+    hub = make()
+    topic = hub.get("kept/a")
+    rollups = hub.begin_history(topic, "")
+    for count, by in ((3, "host"), (10, "rack")):
+        hub.append(topic, [b'{"x":1,"host":"a","rack":"b"}'] * 4, hub.loop.now())
+        hub.turn()
+        hub.append(topic, [b'{"x":1,"host":"a","rack":"b"}'] * count, hub.loop.now())
+        hub.begin_history(topic, by)
+        hub.turn()
+    counted = {}
+    for group in rollups.groups():
+        (series,) = group.series()
+        series.close()
+        counted[group.by] = sum(series.levels[0].since(0).counts)
+    assert counted == {"": 21, "host": 21, "rack": 10}
+
+
+def test_of_very_many_small_rings_one_turn_begins_some_histories() -> None:
+    hub = HubOnLoop(Loop(), linger=1e6)
+    for number in range(1000):
+        topic = hub.get(f"{number}")
+        topic.kind = TopicClass(queue=9, queue_bytes=9999, linger=1e6, history=3600.0)
+        hub.histories.resize(topic)
+    hub.histories.go_on(WORK)
+    assert 200 < [topic.rollups is None for topic in hub].count(False) < 300
+
+
 def test_of_several_large_rings_one_turn_begins_one_history() -> None:
     """To gather 70,000 messages takes some 5 ms, and did not count."""
     hub = HubOnLoop(Loop(), queue=100_000, queue_bytes=10_000_000, linger=1e6)

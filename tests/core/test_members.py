@@ -242,6 +242,9 @@ def test_a_message_that_can_have_no_such_name_costs_a_look() -> None:
     assert without.spent <= 4 * len(members)
     assert dotted.find(b'{%b,"q.r":2}' % members) == b"2"
     assert dotted.spent >= 12 * len(members)
+    one = Finder(("q",))
+    assert one.find(rb'{%b,"\u00e4":2}' % members) is None
+    assert one.spent <= 4 * len(members), "one name has no dots, whatever is escaped"
 
 
 def test_each_name_that_a_small_message_has_not_counts() -> None:

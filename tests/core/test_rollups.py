@@ -229,6 +229,7 @@ def test_what_is_beyond_the_series_that_may_be_is_counted() -> None:
     assert len(paths(rollups)) == 4
     assert rollups.unlisted == 7
     assert make(json.dumps({"x" * 300: 1, "a": 1})).unlisted == 1
+    assert make('{"%s":1,"a":1}' % ("€" * 100)).unlisted == 1, "bytes count"
     assert make('{"host":"%s","a":1}' % ("x" * 300), by="host").unlisted == 1
 
 

@@ -250,6 +250,18 @@ ROWS: tuple[Row, ...] = (
         "asgi/test_asgi.py::test_an_asgi_server_that_fails_leaves_no_reader_behind",
     ),
     row(
+        "asgi/transport.py",
+        "if task is None or not self._is_cut or task.uncancel():  # whoever runs the program cancels it as well",
+        "if task is None or not self._is_cut:",
+        "asgi/test_asgi.py::test_a_program_that_is_cancelled_together_with_the_cut_is_cancelled",
+    ),
+    row(
+        "asgi/__init__.py",
+        "del self._tokens[oldest]",
+        "pass",
+        "asgi/test_rights.py::test_the_rights_of_very_many_users_are_found_as_quickly_as_those_of_few",
+    ),
+    row(
         "asgi/websocket.py",
         "return (begin, end) if end <= len(data) else None",
         "return (begin, end)",

@@ -319,6 +319,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/members.py",
+        "return bool(self._dotted) and (self._escape in text or any(dotted in text for dotted in self._dotted))",
+        "return self._escape in text or any(dotted in text for dotted in self._dotted)",
+        "core/test_members.py::test_a_message_that_can_have_no_such_name_costs_a_look",
+    ),
+    row(
+        "core/members.py",
         "self.spent += len(text) * _DEAREST",
         "pass",
         "core/test_members.py::test_a_message_that_can_have_no_such_name_costs_a_look",

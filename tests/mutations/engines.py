@@ -235,6 +235,12 @@ ROWS: tuple[Row, ...] = (
         "engine/redis/test_mirrors.py::test_the_history_of_a_ring_that_a_node_is_given_misses_nothing",
     ),
     row(
+        "engine/redis/mirrors.py",
+        "topic = mirror.topic = self._hub.replace(topic, epoch, now, is_filled=bool(entries))",
+        "topic = mirror.topic = self._hub.replace(topic, epoch, now)",
+        "engine/redis/test_mirrors.py::test_the_history_of_a_ring_that_a_node_is_given_misses_nothing",
+    ),
+    row(
         "engine/snapshot.py",
         "topic = hub.create(state.name, state.epoch, now - state.age, now, is_filled=bool(state.messages))",
         "topic = hub.create(state.name, state.epoch, now - state.age, now)",

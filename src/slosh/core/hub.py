@@ -206,16 +206,17 @@ class Hub(Rings):
         self._topics.add(topic)
         topic.share = self.shares.of(self.opener)
         topic.share.topics[topic] = None
-        if is_filled:
-            self.fit_history(topic)
-        elif topic.kind.history:
-            self.histories.begin(topic)
+        self.start_history(topic, is_filled=is_filled)
         self.deadlines.linger(topic, now)
         self.listeners.created(topic, now)
         return topic
 
-    def replace(self, topic: Topic, epoch: str, now: float) -> Topic:
-        """Replace `topic`, whose messages were lost, by a new topic with `epoch`. Its watchers are moved there."""
+    def replace(self, topic: Topic, epoch: str, now: float, *, is_filled: bool = False) -> Topic:
+        """Replace `topic`, whose messages were lost, by a new topic with `epoch`. Its watchers are moved there.
+
+        Args:
+            is_filled: as of `create`.
+        """
         if topic in self._unfit:
             del self._unfit[topic]
             self._fit(topic, now)
@@ -228,8 +229,7 @@ class Hub(Rings):
         successor.share = topic.share
         successor.share.topics[successor] = None
         self._leave_share(topic)
-        if successor.kind.history:
-            self.histories.begin(successor)
+        self.start_history(successor, is_filled=is_filled)
         watchers = tuple(topic.watchers)
         topic.watchers.clear()
         self.deadlines.linger(successor, now)

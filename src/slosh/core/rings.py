@@ -134,6 +134,13 @@ class Rings(Waking):
         self._roll_later()
         return rollups
 
+    def start_history(self, topic: Topic, *, is_filled: bool) -> None:
+        """Begin the history of `topic`, a new one, if its class has one; see `Hub.create` for `is_filled`."""
+        if is_filled:
+            self.fit_history(topic)
+        elif topic.kind.history:
+            self.histories.begin(topic)
+
     def fit_history(self, topic: Topic) -> None:
         """Keep as much of the history of `topic` as its class has now, in later turns: it begins if there is none."""
         self.histories.resize(topic)

@@ -247,15 +247,31 @@ def test_no_age_and_no_rate_is_absurd_where_the_clock_of_the_store_was_set_back(
     assert 0.0 < facts.rate < 10.0
 
 
-def test_the_history_of_a_ring_that_a_node_is_given_misses_nothing(nodes: Nodes) -> None:
-    """It is larger than what may wait to be looked into."""
-    one, two = nodes(2, queue=1000, queue_bytes=50_000_000, history=3600.0)
-    message = b'{"x":1,"text":"%b"}' % (b"-" * 60_000)
-    one.opened("a")
+def fill(node: Node, name: str) -> None:
+    """Give a ring more than may wait to be looked into."""
     for _ in range(15):
-        one.taken("a", *[message] * 40)
-    topic = two.opened("a")
+        node.taken(name, *[b'{"x":1,"text":"%b"}' % (b"-" * 60_000)] * 40)
+
+
+def test_the_history_of_a_ring_that_a_node_is_given_misses_nothing(nodes: Nodes, store: Store) -> None:
+    """Neither when it comes to the topic, nor when the topic has another life that was filled elsewhere."""
+    one, two = nodes(2, queue=1000, queue_bytes=50_000_000, history=3600.0)
+    one.opened("a")
+    fill(one, "a")
+    former = two.opened("a")
+    Poller(two, "a")
     two.settle()
-    assert two.hub.histories.missed == 0
+    assert former.rollups is not None
+    assert former.rollups.has(600)
+    store.ask("DEL", *(f"{one.prefix}:{{a}}:{part}" for part in ("topic", "ring", "watches")))
+    with refused(two, EngineUnreachable("slow")):
+        one.opened("a")
+        fill(one, "a")
+        two.settle()
+    two.advance(1.0)
+    topic = two.hub.find("a", two.now)
+    assert topic is not None
+    assert topic.epoch != former.epoch
     assert topic.rollups is not None
     assert topic.rollups.has(600)
+    assert two.hub.histories.missed == 0

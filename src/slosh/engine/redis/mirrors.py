@@ -281,7 +281,7 @@ class Mirrors:
                 self._visits.add(mirror, now + self._view.times_of(mirror.name).visit)
         elif topic.epoch != epoch:
             self._tell_of_loss(mirror.name)
-            topic = mirror.topic = self._hub.replace(topic, epoch, now)
+            topic = mirror.topic = self._hub.replace(topic, epoch, now, is_filled=bool(entries))
             mirror.stamp = b""
         known = topic.last - (newest - len(entries))  # entries that the mirror already has
         if known < 0:
