@@ -256,6 +256,28 @@ def test_a_connection_that_fails_as_it_begins_ends_no_other(loop: str, caplog: p
     assert [record.message for record in caplog.records if record.exc_info and "begun" in record.message]
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_connection_that_cannot_be_made_is_told_to_the_caller_who_closes_it(
+    loop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that went further would end those that were accepted with it."""
+
+    def make() -> asyncio.Protocol:
+        raise RuntimeError("there is none")
+
+    async def work(server: Server) -> None:
+        accepting = server._accepting
+        assert accepting is not None
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            assert not accepting._begin(make, ours)
+        assert not accepting._beginning
+
+    serve(work, loop)
+    assert [record.message for record in caplog.records if record.exc_info and "begun" in record.message]
+
+
 def test_one_look_tells_which_of_the_clients_have_ended() -> None:
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))

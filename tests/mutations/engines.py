@@ -266,6 +266,13 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "http1/accepting.py",
+        'logger.exception("a connection could not be begun, and is closed; the others are kept")\nreturn False',
+        "raise\nreturn False",
+        "http1/test_accepting.py::test_a_connection_that_cannot_be_made_is_told_to_the_caller_who_closes_it[asyncio]",
+        "http1/test_accepting.py::test_a_connection_that_cannot_be_made_is_told_to_the_caller_who_closes_it[uvloop]",
+    ),
+    row(
+        "http1/accepting.py",
         "self._put_aside(listening.make_socket(number))",
         "os.close(number)",
         "http1/test_accepting.py::test_a_client_that_half_closed_is_answered[uvloop]",
