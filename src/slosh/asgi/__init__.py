@@ -34,6 +34,7 @@ from slosh.asgi.messages import Receive, Scope, Send
 from slosh.asgi.websocket import serve_websocket
 from slosh.client.answers import Published
 from slosh.client.values import encode
+from slosh.core.cursor import write_cursor
 from slosh.core.names import check_name
 from slosh.errors import NoWatchers, SloshError, TooLarge
 from slosh.server import Server
@@ -189,7 +190,7 @@ class Slosh:
             return Published(taken=False)
         if isinstance(answer, SloshError):
             raise answer
-        place = f"{answer.epoch}.{answer.newest}"
+        place = write_cursor(answer.epoch, answer.newest)
         return Published(taken=True, max=answer.newest, watchers=answer.watchers, next=place, ended=answer.ended)
 
     async def _start(self) -> None:

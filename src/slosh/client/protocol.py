@@ -27,7 +27,7 @@ from slosh.client.answers import find_pause, find_problem, passes, read_problem,
 from slosh.client.errors import BadUse, Refused, Unreadable
 from slosh.client.items import UNREAD, Item, Note, read_message
 from slosh.client.pieces import elements, members
-from slosh.core.cursor import STAR, unspell
+from slosh.core.cursor import STAR, unspell, write_cursor
 
 SILENCE: Final = 45.0
 """Seconds without a byte after which a stream counts as cut: three heartbeats of the server."""
@@ -315,7 +315,7 @@ class WatchState:
         for index, ((raw, message), arrived) in enumerate(zip(part.messages, part.times, strict=True)):
             offset = first + index if first is not None else None
             if not several and offset is not None:
-                self.place = f"{epoch}.{offset}"
+                self.place = write_cursor(epoch, offset)
             yield self._give(part.topic, raw, message, (epoch, offset), arrived)
         if part.said.get("ended") == "true":
             yield self._note("ended", part.topic, 0)

@@ -46,6 +46,7 @@ from slosh.commands.shared import (
 )
 from slosh.commands.teaching import FILE
 from slosh.commands.telling import Teller, is_read
+from slosh.core.cursor import write_cursor
 
 if TYPE_CHECKING:
     from slosh.client.request import WatchOptions
@@ -289,7 +290,7 @@ def _carry(
         Refused: the target keeps this relay out, whatever the message is.
     """
     topic = target.name(item.topic)
-    number = f"{item.epoch}.{item.offset}" if item.offset is not None else item.place
+    number = write_cursor(item.epoch, item.offset) if item.offset is not None else item.place
     said = f"{from_}\n{item.topic}\n{number}\n{target.url}\n{topic}"
     key = blake2b(said.encode("utf-8", "surrogatepass"), digest_size=18).hexdigest()
     message = item.raw.replace("\r", " ").replace("\n", " ").encode()

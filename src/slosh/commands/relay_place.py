@@ -19,7 +19,7 @@ from typing import IO, Final
 
 from slosh.client.errors import BadUse
 from slosh.commands.shared import writing
-from slosh.core.cursor import parse_cursor, unspell
+from slosh.core.cursor import parse_cursor, unspell, write_cursor
 
 REMEMBERED: Final = 300.0
 """Seconds for which a server knows a message again that is published under the same key."""
@@ -68,7 +68,7 @@ def find_begin(said: Mapping[str, object]) -> tuple[str, list[str]]:
 def _go_back(place: str, part: Mapping[str, object]) -> str:
     """The place of a topic in front of the messages that are counted in a part of an envelope."""
     cursor, saw = parse_cursor(place), part.get("saw")
-    return f"{cursor.epoch}.{cursor.offset - saw}" if cursor is not None and isinstance(saw, int) else place
+    return write_cursor(cursor.epoch, cursor.offset - saw) if cursor is not None and isinstance(saw, int) else place
 
 
 def _may_be_place(text: str) -> bool:

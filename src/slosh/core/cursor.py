@@ -60,7 +60,12 @@ class Cursor:
         return f"Cursor({self.epoch!r}, {self.offset})"
 
     def __str__(self) -> str:
-        return f"{self.epoch}.{self.offset}" if self.offset >= 0 else f"{self.epoch}.end"
+        return write_cursor(self.epoch, self.offset) if self.offset >= 0 else f"{self.epoch}.end"
+
+
+def write_cursor(epoch: str, offset: int) -> str:
+    """The text of the cursor of a place in one topic. `Publish.answer` writes the same as bytes."""
+    return f"{epoch}.{offset}"
 
 
 def parse_cursor(text: str) -> Cursor | None:

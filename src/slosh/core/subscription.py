@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from slosh.compiled import mypyc_attr
-from slosh.core.cursor import Cursor
+from slosh.core.cursor import Cursor, write_cursor
 from slosh.core.hub import Hub
 from slosh.core.reading import ALL, Filter, Place, Reading, Sift, read
 from slosh.core.topic import Topic, Watcher
@@ -225,7 +225,7 @@ class OneTopic(Subscription):
 
     def cursor(self) -> str:
         """As the base says."""
-        return f"{self.topic.epoch}.{self.place.offset}"
+        return write_cursor(self.topic.epoch, self.place.offset)
 
     def key(self) -> object:
         """As the base says."""
@@ -263,7 +263,7 @@ class OneTopic(Subscription):
         """As the base says."""
         reading = read(self.topic, self.place, wanted, max_bytes, overhead, sift)
         parts = ((self.topic.name, reading),)
-        cursor = f"{reading.epoch}.{reading.place}"
+        cursor = write_cursor(reading.epoch, reading.place)
         is_part = reading.place != reading.newest
         place, ended = Place(reading.place), reading.ended
         return Batch(cursor, _NOWHERE, parts, False, False, place, is_part, ended)  # noqa: FBT003 - by name it costs twice

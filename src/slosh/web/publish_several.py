@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from slosh.access.rights import Rights
+from slosh.core.cursor import write_cursor
 from slosh.core.members import raw_member
 from slosh.core.names import check_name
 from slosh.core.topic import Shared
@@ -246,7 +247,7 @@ class _SeveralTopicsBatch(Checking):
         if isinstance(outcome, Published):
             self._accepted += outcome.accepted
             self._replayed = self._replayed or outcome.replayed
-            place = f"{outcome.epoch}.{outcome.newest}"
+            place = write_cursor(outcome.epoch, outcome.newest)
             facts = {"max": outcome.newest, "next": place, "watchers": outcome.watchers}
             self._taken.append(write_json({name: facts})[1:-1])
         else:
