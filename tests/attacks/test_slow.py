@@ -84,9 +84,11 @@ def test_the_last_bytes_of_a_long_head_cost_what_the_first_do(tmp_path: Path) ->
                 client.sendall(b"GET / HTTP/1.1\r\nX-Slow: " + b"x" * seen)
                 other.ask(1)
                 before = victim.cpu()
-                for _ in range(REQUESTS):
+                for _ in range(50):
                     client.sendall(b"x")
                     other.ask(1)  # so that the byte has come by itself
                 return victim.cpu() - before
 
-        assert min(cost(15_000) for _ in range(3)) < 3 * min(cost(10) for _ in range(3))
+        # By turns, each of them short: a machine may be slow for seconds, and then both are.
+        rounds = [(cost(15_000), cost(10)) for _ in range(20)]
+        assert min(last for last, _ in rounds) < 3 * min(first for _, first in rounds)
