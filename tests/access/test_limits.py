@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slosh.access import limits
-from slosh.access.limits import Buckets, address_key
+from slosh.access.limits import RateLimit, address_key
 from tests.cases import each_of
 from tests.properties import PROPERTY
 
@@ -35,44 +35,44 @@ class SlowBucket:
 def test_a_bucket_is_what_a_level_that_rises_with_time_is(
     rate: float, burst: float, story: list[tuple[float, int]]
 ) -> None:
-    buckets, slow, now = Buckets(rate, burst), SlowBucket(rate, burst), 0.0
+    limit, slow, now = RateLimit(rate, burst), SlowBucket(rate, burst), 0.0
     for pause, amount in story:
         now += pause
-        wait = buckets.take("a", amount, now)
+        wait = limit.take("a", amount, now)
         assert (wait == 0) == slow.take(amount, now)
         if wait:
-            assert Buckets.take(buckets, "b", 1, now) == 0  # another key has its own
-            buckets._young.pop("b")
+            assert RateLimit.take(limit, "b", 1, now) == 0  # another key has its own
+            limit._young.pop("b")
 
 
 def test_after_the_wait_that_was_told_it_is_taken() -> None:
-    buckets = Buckets(10, 1)
-    assert [buckets.take("a", 1, 0.0) for _ in range(10)] == [0.0] * 10
-    wait = buckets.take("a", 1, 0.0)
+    limit = RateLimit(10, 1)
+    assert [limit.take("a", 1, 0.0) for _ in range(10)] == [0.0] * 10
+    wait = limit.take("a", 1, 0.0)
     assert wait == pytest.approx(0.1)
-    assert buckets.take("a", 1, wait) == 0
-    assert buckets.take("a", 100, 2 * wait + 0.1) == 0
-    assert buckets.take("a", 1, 1.0) > 9
+    assert limit.take("a", 1, wait) == 0
+    assert limit.take("a", 100, 2 * wait + 0.1) == 0
+    assert limit.take("a", 1, 1.0) > 9
 
 
 def test_another_rate_lets_nobody_start_again() -> None:
-    buckets = Buckets(10, 1)
-    buckets.take("a", 30, 0.0)
-    buckets.rate = 100
-    assert buckets.take("a", 1, 1.0) == pytest.approx(1.01)
-    assert buckets.take("a", 1, 2.1) == 0
-    assert [buckets.take("a", 1, 10.0) for _ in range(101)].count(0.0) == 100
-    buckets.burst = 2
-    assert [buckets.take("a", 1, 10.0) for _ in range(101)].count(0.0) == 100
+    limit = RateLimit(10, 1)
+    limit.take("a", 30, 0.0)
+    limit.rate = 100
+    assert limit.take("a", 1, 1.0) == pytest.approx(1.01)
+    assert limit.take("a", 1, 2.1) == 0
+    assert [limit.take("a", 1, 10.0) for _ in range(101)].count(0.0) == 100
+    limit.burst = 2
+    assert [limit.take("a", 1, 10.0) for _ in range(101)].count(0.0) == 100
 
 
 def test_keys_are_bounded_and_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "REMEMBERED", 10)
-    buckets = Buckets(1, 1)
+    limit = RateLimit(1, 1)
     for number in range(100):
-        assert buckets.take(str(number), 1, 0.0) == 0
-        assert buckets.take(str(number), 1, 0.0) > 0
-    assert len(buckets) <= 20
+        assert limit.take(str(number), 1, 0.0) == 0
+        assert limit.take(str(number), 1, 0.0) > 0
+    assert len(limit) <= 20
 
 
 @each_of(

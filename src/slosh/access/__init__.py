@@ -1,1 +1,1 @@
-"""Rights to read and publish topics. Nothing here knows of HTTP; time is an argument."""
+"""Rights to read and publish topics, tokens that give them, and rate limits. No HTTP; time is an argument."""

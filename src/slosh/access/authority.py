@@ -1,11 +1,11 @@
-"""Which rights a token gives now.
+"""Which rights a token, or the name in a client's certificate, gives now.
 
 The rules of this file:
 
-* The rights of a token are kept as one `Grant` once they are worked out, so a JWT's signature is checked once, and not
-  with each request. A grant counts while it is of the present generation: new rules, and a JWKS file that has changed,
-  begin the next one, and the holder of an older grant has to ask again.
-* Nothing here tells a token that was never there from one that was taken away.
+* The `Grant` of a token is cached, so a JWT's signature is not checked again with each request.
+* New rules, or a JWKS file that has changed, begin a new generation of grants. A grant is valid until it expires or
+  its generation ends. After that the caller must call `identify` again.
+* A token that never existed and one that was revoked get the same error.
 """
 
 import logging
@@ -25,9 +25,9 @@ from slosh.errors import SettingError
 log: Final = logging.getLogger("slosh.access")
 
 REMEMBERED: Final = 10_000
-"""Grants in each of two generations of a memory; some 500 bytes each, and more if a token lists many patterns."""
+"""Grants in each of the two halves of the cache; some 500 bytes each, and more if a token lists many patterns."""
 _LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at the JWKS file at least."""
+"""The least seconds between two checks whether the JWKS file has changed."""
 _UNKNOWN: Final = "This token is not known here, or is not any more."
 
 Stamp = Callable[[Path], tuple[int, int, int]]
@@ -35,23 +35,23 @@ ReadKeys = Callable[[Path], tuple[Key, ...]]
 
 
 class Authority:
-    """Knows the rules, and the keys.
+    """Finds the rights of clients by the rules of `[access]` and the keys for JWTs.
 
     Args:
-        rules: that count.
+        rules: the section `[access]`.
         skew: seconds by which the clocks of issuers and this server may differ.
-        max_token: bytes of a token that is looked at.
-        look: tells whether a file has changed.
+        max_token: bytes of the longest token that is accepted.
+        look: returns a value that differs once a file has changed; see `stamp`.
         read: reads a JWKS file.
-        most: grants that each of two generations remembers.
+        most: grants in each of the two halves of the cache.
 
     Raises:
-        SettingError: the JWKS file cannot be read.
+        SettingError: the JWKS file is not valid.
 
     Attributes:
-        rules: that count.
-        public: what is granted without a token.
-        generation: raised whenever a grant that was given may not count any more.
+        rules, max_token: as above. Change them with `replace`.
+        public: the rights of clients without a token.
+        generation: raised whenever earlier grants become invalid.
     """
 
     __slots__ = (
@@ -90,10 +90,10 @@ class Authority:
         self.replace(rules, skew=skew, max_token=max_token)
 
     def replace(self, rules: AccessRules, *, skew: float, max_token: int) -> None:
-        """Let these rules count from now on.
+        """Apply new rules. Earlier grants become invalid.
 
         Raises:
-            SettingError: the JWKS file cannot be read; the rules before count on.
+            SettingError: the JWKS file is not valid; nothing has changed.
         """
         stamped: tuple[int, int, int] = (0, 0, 0)
         keys: tuple[Key, ...] = ()
@@ -115,14 +115,14 @@ class Authority:
         return self.rules.jwt is not None and self.rules.jwt.jwks_file is not None
 
     def is_current(self, grant: Grant, now: float) -> bool:
-        """Whether a grant counts at the time `now`, seconds since 1970."""
+        """Whether a grant is valid at the time `now`, seconds since 1970."""
         return grant.generation == self.generation and now < grant.expires
 
     def identify(self, token: str, now: float) -> Grant:
-        """The rights that a token gives at the time `now`, seconds since 1970, and those that are public.
+        """The rights that a token gives at the time `now`, seconds since 1970, joined with the public ones.
 
         Raises:
-            BadToken: it gives none.
+            BadToken: the token is malformed, unknown, not valid yet, or has expired.
         """
         if len(token) > self.max_token:
             raise BadToken(f"A token has at most {self.max_token} bytes (max_token).")
@@ -141,7 +141,15 @@ class Authority:
         return grant
 
     def identify_client(self, names: Collection[str], expires: float, now: float) -> Grant | None:
-        """The rights of a client whose certificate has these names and counts until `expires`; None for none."""
+        """The rights of a client by its certificate, joined with the public ones; None if no row applies.
+
+        The first row of `[[access.clients]]` that applies decides, even if others name the certificate too.
+
+        Args:
+            names: in the certificate.
+            expires: when the certificate does, seconds since 1970.
+            now: seconds since 1970.
+        """
         for each in self.rules.clients:
             if each.name in names and now < min(each.expires, expires):
                 return Grant(
@@ -154,7 +162,7 @@ class Authority:
         return None
 
     def refresh(self, now: float) -> None:
-        """Read the JWKS file again if it has changed. If it has become unsound, the keys before count on."""
+        """Read the JWKS file again if it has changed. If it is not valid, the earlier keys stay in use."""
         rules = self.rules.jwt
         if rules is None or rules.jwks_file is None or 0 <= now - self._looked < _LOOK_EVERY:
             return

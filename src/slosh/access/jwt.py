@@ -1,12 +1,12 @@
-"""JWTs (RFC 7519): what one allows, if it was signed by a key that counts.
+"""JWTs (RFC 7519): checks the signature and the claims of a token, and reads its rights.
 
 The rules of this file:
 
-* The head of a token chooses among our keys and nothing else: no key, address or certificate that stands
-  in it is looked at, and each key has the one algorithm that it is for (RFC 8725 §3.1). So `none` has no key.
-* A token has one spelling (RFC 7515 §2, RFC 4648 §3.5). With others its holder could fill the memory of grants.
+* The head of a token only chooses among our own keys: a key, an address or a certificate in it is ignored. Each key is
+  for one algorithm (RFC 8725 §3.1). So no key fits the algorithm `none`.
+* A token has one spelling (RFC 7515 §2, RFC 4648 §3.5). With more its holder could fill the cache of grants.
 * Time is an argument. The library checks the signature, `aud` and `iss`; the times are checked here.
-* A token without `exp` is refused: it could never be taken back but with its key.
+* A token without `exp` is refused, because the only way to revoke it would be to replace its key.
 """
 
 import math
@@ -24,11 +24,11 @@ ALGORITHMS: Final = ("HS256", "RS256", "ES256", "EdDSA")
 CLAIM: Final = "slosh"
 _LONGEST_NAME: Final = 64
 _REFUSED_MEMBERS: Final = ("crit", "b64")
-"""Members of a head that change how the rest is read (RFC 7515 §4.1.11, RFC 7797); none is understood here."""
+"""Members of a head that change how the rest is read (RFC 7515 §4.1.11, RFC 7797); none is supported here."""
 
 
 class BadToken(Exception):
-    """A token that does not count. Its text says why, in a sentence without anything of the token."""
+    """A token is not valid. The text says why, and contains nothing of the token, so it may be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,11 @@ class JwtRules:
     """The table `[access.jwt]`.
 
     Attributes:
-        algorithms: that are taken.
-        secret: for HS256, None for none.
-        jwks_file: where public keys stand, None for none.
-        audience: what `aud` has to name; empty if it has to be absent.
-        issuer: what `iss` has to be, empty for any.
+        algorithms: those that are accepted.
+        secret: the key for HS256; None for none.
+        jwks_file: the file of public keys; None for none.
+        audience: the audience that `aud` must name; empty if `aud` must be absent.
+        issuer: the text that `iss` must be; empty for any.
     """
 
     algorithms: tuple[str, ...]
@@ -52,12 +52,12 @@ class JwtRules:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says.
+    """The claims of a valid token.
 
     Attributes:
-        name: of whom it speaks, for logs.
-        rights: what it allows.
-        expires: until when it counts, seconds since 1970, with the clock's tolerance.
+        name: its subject, for logs.
+        rights: as its claim `slosh` lists them.
+        expires: when it expires, seconds since 1970, with the tolerance for the clocks.
     """
 
     name: str
@@ -66,10 +66,10 @@ class Claims:
 
 
 def check_library() -> None:
-    """Check that JWTs can be checked at all.
+    """Check that the libraries for JWTs are installed.
 
     Raises:
-        SettingError: the library is missing.
+        SettingError: one is missing.
     """
     try:
         import cryptography  # noqa: F401, PLC0415 - an extra that not everybody has
@@ -81,20 +81,21 @@ def check_library() -> None:
 
 
 def looks_like_jwt(token: str) -> bool:
-    """Whether a token has the three parts of a JWT, the first of which is a JSON object."""
+    """Whether a token has three parts, the first of which begins as a JSON object in base64url does."""
     return token.count(".") == 2 and token.startswith("eyJ")
 
 
 def verify(token: str, rules: JwtRules, keys: Sequence[Key], now: float, skew: float) -> Claims:
-    """What a token says, if it counts at the time `now`, seconds since 1970.
+    """The claims of a token, if it is valid at the time `now`, seconds since 1970.
 
     Args:
-        token: of bounded length.
-        keys: that count.
+        token: ASCII. The caller must bound its length.
+        rules: the algorithms, the audience and the issuer to accept.
+        keys: those that may have signed it.
         skew: seconds by which the clocks of issuer and server may differ.
 
     Raises:
-        BadToken: it does not count.
+        BadToken: it is not valid.
     """
     import jwt  # noqa: PLC0415 - an extra that not everybody has
 
@@ -108,7 +109,7 @@ def verify(token: str, rules: JwtRules, keys: Sequence[Key], now: float, skew: f
             algorithms=[key.algorithm],
             audience=rules.audience or None,
             issuer=rules.issuer or None,
-            options={  # times are checked below, by our clock; a name is only shown
+            options={  # times are checked below, by our clock; a subject is only shown
                 "verify_exp": False,
                 "verify_nbf": False,
                 "verify_iat": False,
@@ -127,17 +128,20 @@ def verify(token: str, rules: JwtRules, keys: Sequence[Key], now: float, skew: f
 
 
 def _check_spelling(signature: str) -> None:
-    """See that a signature, which nothing signs itself, is spelled as it was issued. The library passes over some."""
+    """Check that a signature, which unlike the rest is not signed itself, has its only spelling in base64url.
+
+    The library ignores padding, characters outside the alphabet, and bits beyond the last byte.
+    """
     signed = urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
     if urlsafe_b64encode(signed).rstrip(b"=") != signature.encode("ascii"):
         raise BadToken("Its signature is not written in base64url without padding.")
 
 
 def _choose(head: dict[str, Any], rules: JwtRules, keys: Sequence[Key]) -> Key:
-    """The one key that a token may be signed with."""
+    """The one key that a token with this `head` may be signed with."""
     algorithm, kid = head.get("alg"), head.get("kid")
     if algorithm not in rules.algorithms or any(member in head for member in _REFUSED_MEMBERS):
-        raise BadToken("Its algorithm is none that is taken here, or its head asks for what is not known here.")
+        raise BadToken("Its algorithm is not accepted here, or its head needs an extension that is not supported here.")
     fitting = [key for key in keys if key.algorithm == algorithm]
     if kid is not None and algorithm != "HS256":
         fitting = [key for key in fitting if key.kid == kid]

@@ -1,4 +1,4 @@
-"""The keys that JWTs are checked with: a shared secret, or public keys from a JWKS file (RFC 7517)."""
+"""Reads the keys that JWTs are checked with: a shared secret, and public keys from a JWKS file (RFC 7517)."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from slosh.errors import SettingError
 _MOST_BYTES: Final = 1024 * 1024
 _MOST_KEYS: Final = 64
 _FEWEST_SECRET: Final = 32
-"""Bytes (RFC 7518 §3.2: a key as long as the hash, or longer)."""
+"""Bytes (RFC 7518 §3.2: a key must be as long as the hash, or longer)."""
 _FEWEST_RSA: Final = 2048
 """Bits (RFC 7518 §3.3)."""
 _FAMILIES: Final[Mapping[tuple[str, str], str]] = {
@@ -19,15 +19,16 @@ _FAMILIES: Final[Mapping[tuple[str, str], str]] = {
     ("EC", "P-256"): "ES256",
     ("OKP", "Ed25519"): "EdDSA",
 }
+"""The algorithm of a public key, by its `kty` and `crv`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key and the one algorithm that it is for. With another it is never tried, so none is mistaken for another.
+    """A key and the one algorithm that it is for. So a public key is never used as a secret.
 
     Attributes:
-        algorithm: its name in a JWT's head (RFC 7518 §3.1, RFC 8037 §3.1).
-        kid: its name in a JWKS, empty for none.
+        algorithm: as `alg` in a JWT's head (RFC 7518 §3.1, RFC 8037 §3.1).
+        kid: its name in a JWKS; empty for none.
         material: bytes of a secret, or a public key of the library `cryptography`.
     """
 
@@ -37,10 +38,10 @@ class Key:
 
 
 def read_secret(path: Path) -> Key:
-    """The secret of HS256 from its file, without the line end that editors put behind it.
+    """The secret for HS256 from its file, without line ends at its end, because editors add one.
 
     Raises:
-        SettingError: it cannot be read, or is too short to be a secret.
+        SettingError: the file cannot be read or is too large, or the secret is too short.
     """
     secret = _read(path, "secret_file").rstrip(b"\r\n")
     if len(secret) < _FEWEST_SECRET:
@@ -52,10 +53,11 @@ def read_secret(path: Path) -> Key:
 
 
 def read_jwks(path: Path) -> tuple[Key, ...]:
-    """The public keys of a JWKS file. Keys for other uses and of kinds that are not known here are passed over.
+    """The public keys of a JWKS file. Keys for another use or another algorithm are ignored.
 
     Raises:
-        SettingError: it cannot be read, has no key for us, or holds what it should not.
+        SettingError: the file cannot be read or is no JWKS, has no key that can be used, or contains a secret, a
+            private key, a weak key or a broken one.
     """
     from jwt import PyJWK, PyJWKError  # noqa: PLC0415 - an extra that not everybody has
     from jwt.exceptions import InvalidKeyError  # noqa: PLC0415 - as above
@@ -91,7 +93,11 @@ def read_jwks(path: Path) -> tuple[Key, ...]:
 
 
 def _find_algorithm(member: object, path: Path) -> str:
-    """What a key is for, empty for nothing here."""
+    """The algorithm that a key is for; empty if it is not used here.
+
+    Raises:
+        SettingError: it is a secret or a private key, or no key at all.
+    """
     if not isinstance(member, dict):
         raise SettingError(_no_key(path))
     kind = member.get("kty")
@@ -128,7 +134,7 @@ def _read(path: Path, setting: str) -> bytes:
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written or replaced; zeros if it is gone."""
+    """A file's time of change (ns), size and inode, which differ once it has changed; zeros if it is gone."""
     try:
         found = path.stat()
     except OSError:

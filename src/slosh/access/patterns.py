@@ -1,13 +1,13 @@
-"""Whether one pattern covers another: whether each name that the second matches is matched by the first."""
+"""Whether one pattern of topics covers another: the first matches each name that the second matches."""
 
 from slosh.core.patterns import ONE, REST
 
 
 def covers(granted: str, asked: str) -> bool:
-    """Whether `granted` matches each name that `asked` matches. Both are patterns or names, and sound.
+    """Whether `granted` matches each name that `asked` matches. Both must be valid patterns or names.
 
-    It takes as many steps as there are segments. Names have a bounded number of segments, which is not used here:
-    sixteen times `*` is not said to cover fifteen times `*` and `**`, although nothing else fits in there.
+    The bound on the segments of a name is ignored: False for sixteen `*` and fifteen `*` with a `**` behind them,
+    although both match the names with sixteen segments and no others.
     """
     wide, narrow = granted.split("/"), asked.split("/")
     shortest = len(narrow)  # segments of a name that `asked` matches, at least

@@ -1,4 +1,4 @@
-"""What somebody may do: read and publish, each a list of patterns of topics. Nothing else is allowed."""
+"""The rights of a client: to read and to publish, each a list of patterns of topics. Nothing else is allowed."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,11 +14,16 @@ MAX_PATTERNS: Final = 128
 
 
 class Rights:
-    """Immutable.
+    """The topics that a client may read and publish to. Immutable.
 
     Args:
-        read: patterns and names of topics that may be read, sound; see `parse_patterns`.
-        publish: those that may be published to.
+        read: patterns and names of the topics that it may read, as `parse_patterns` returns them.
+        publish: the same of those that it may publish to.
+
+    Attributes:
+        read, publish: as above, without repetitions.
+        reads_all, publishes_all: whether all topics may be read, and published to.
+        sees_all: whether either.
     """
 
     __slots__ = ("_publishable", "_readable", "publish", "publishes_all", "read", "reads_all", "sees_all")
@@ -42,7 +47,7 @@ class Rights:
         return hash((self.read, self.publish))
 
     def joined(self, other: "Rights") -> "Rights":
-        """What is allowed by either."""
+        """The rights that either gives."""
         return Rights(self.read + other.read, self.publish + other.publish)
 
     def may_read(self, name: str) -> bool:
@@ -54,32 +59,32 @@ class Rights:
         return self.publishes_all or _has(self._publishable, name)
 
     def may_see(self, name: str) -> bool:
-        """Whether it may be known that the topic `name` is active, and how many watch it."""
+        """Whether the client may learn that the topic `name` is active, and how many watch it."""
         return self.sees_all or _has(self._readable, name) or _has(self._publishable, name)
 
     def may_follow(self, pattern: str) -> bool:
-        """Whether all topics that `pattern` matches may be read: it is covered by one that is granted."""
+        """Whether all topics that `pattern` matches may be read, because one granted pattern covers it."""
         return self.reads_all or any(covers(granted, pattern) for granted in self.read)
 
-    def find_seen(self, pattern: str) -> Iterator[str]:
-        """What may be known of a pattern by which somebody reads: the part of it that each granted pattern matches."""
+    def visible_parts(self, pattern: str) -> Iterator[str]:
+        """The parts of another reader's `pattern` that the client may learn of: patterns of topics that it may see."""
         if self.sees_all:
             yield pattern
             return
         for granted in self.read + self.publish:
-            if (seen := intersect(granted, pattern)) is not None:
-                yield seen
+            if (part := intersect(granted, pattern)) is not None:
+                yield part
 
 
 class Grant:
-    """Rights that somebody has for a while. Immutable; one object as long as the same token counts.
+    """The rights that a client has until they expire. Immutable.
 
     Attributes:
         name: for logs and for people, never the token itself.
-        rights: what is allowed.
-        expires: until when, seconds since 1970, `inf` for no end.
-        key: stands for the token if requests are counted; empty if there is none.
-        generation: of the rules that it comes from; see `Authority`.
+        rights: the topics that it may read and publish to.
+        expires: seconds since 1970; `inf` for never.
+        key: stands for the token, or the name in a certificate, in rate limits; empty if there is neither.
+        generation: of the rules that gave them; see `Authority`.
     """
 
     __slots__ = ("expires", "generation", "key", "name", "rights")
@@ -95,10 +100,13 @@ class Grant:
 
 
 def parse_patterns(value: object) -> tuple[str, ...]:
-    """The patterns of one right, as a settings file or a claim has them.
+    """The patterns of one right, checked.
+
+    Args:
+        value: as read from a settings file or a claim.
 
     Raises:
-        BadTopic: it is no list of texts, too long, or one of them is neither a name nor a pattern.
+        BadTopic: it is no list of texts, is too long, or contains a text that is neither a name nor a pattern.
     """
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise BadTopic('A right is a list of patterns, such as ["sensors/**"].')

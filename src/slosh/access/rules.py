@@ -1,4 +1,4 @@
-"""The section `[access]` of slosh.toml: read, checked, and said in a sentence if something in it is wrong."""
+"""Parses the section `[access]` of slosh.toml. Each mistake in it is reported in a sentence that says what to write."""
 
 import math
 import re
@@ -19,9 +19,9 @@ from slosh.errors import BadTopic, SettingError
 _DIGEST: Final = re.compile(r"[0-9a-fA-F]{64}")
 _NAME: Final = re.compile(r"[!-~](?:[ -~]{0,62}[!-~])?")
 _LONGEST_SHOWN: Final = 40
-"""Characters of a value that an error repeats."""
+"""Characters of a value that an error repeats at most."""
 _MOST_FILE: Final = 64 * 1024
-"""Bytes of a file that holds a token."""
+"""Bytes that are read of a file that contains a token."""
 
 _SECTION: Final = ("public", "tokens", "clients", "jwt")
 _RIGHTS: Final = ("read", "publish")
@@ -35,9 +35,9 @@ class ClientName:
     """A row of `[[access.clients]]`: a client that shows a certificate over TLS.
 
     Attributes:
-        name: in the certificate: its common name, or one of its alternative names.
-        rights: what it allows.
-        expires: until when, seconds since 1970, `inf` for as long as the certificate.
+        name: the certificate's common name, or one of its alternative names.
+        rights: the rights of the client.
+        expires: when they expire, seconds since 1970; `inf` for when the certificate does.
     """
 
     name: str
@@ -50,10 +50,10 @@ class AccessRules:
     """All of `[access]`.
 
     Attributes:
-        public: what needs no token.
-        tokens: static tokens.
-        clients: names in certificates.
-        jwt: how JWTs are checked, None for not at all.
+        public: the rights of every client, with or without a token.
+        tokens: the rows of `[[access.tokens]]`.
+        clients: the rows of `[[access.clients]]`.
+        jwt: how JWTs are checked; None if none is accepted.
     """
 
     public: Rights = NOTHING
@@ -63,14 +63,14 @@ class AccessRules:
 
 
 def parse_access(table: object, folder: Path) -> AccessRules:
-    """Read the section.
+    """The rules in the section, checked. The files that it names are read.
 
     Args:
-        table: as TOML gives it.
-        folder: that the paths in it are taken from.
+        table: the section, as the TOML parser returns it.
+        folder: relative paths in it begin here.
 
     Raises:
-        SettingError: something in it is wrong; the sentence says what, and repeats no token and no hash.
+        SettingError: something in it is wrong, or a file cannot be read. The error contains no token and no hash.
     """
     where = "[access]"
     section = _check_table(table, where, _SECTION)
@@ -87,7 +87,10 @@ def parse_access(table: object, folder: Path) -> AccessRules:
 
 
 def find_access_mistakes(table: object, folder: Path) -> list[str]:
-    """Every mistake in the section, each as a sentence; none if `parse_access` takes it.
+    """The mistakes in the section, each as a sentence; none if `parse_access` accepts it.
+
+    Only the first mistake in the values of `[access.jwt]` is listed. Mistakes that only all parts together show, such
+    as two tokens of the same name, are listed once there are no others.
 
     Args:
         table, folder: as of `parse_access`.
@@ -98,7 +101,7 @@ def find_access_mistakes(table: object, folder: Path) -> list[str]:
             check()
         except SettingError as error:
             mistakes.append(error.detail)
-    if not mistakes:  # what only all of it together shows
+    if not mistakes:
         try:
             parse_access(table, folder)
         except SettingError as error:
@@ -107,7 +110,7 @@ def find_access_mistakes(table: object, folder: Path) -> list[str]:
 
 
 def _checks(table: object, folder: Path) -> Iterator[Callable[[], object]]:
-    """What to call for each part of the section."""
+    """Functions that each check one part of the section. They raise `SettingError`."""
     yield from _checks_of_names(table, "[access]", _SECTION)
     if not isinstance(table, Mapping):
         return
@@ -165,7 +168,7 @@ def _check_table(table: object, where: str, known: Sequence[str]) -> Mapping[str
         if name not in known:
             near = get_close_matches(str(name), known, n=1)
             raise SettingError(
-                f"{where}: {str(name)[:40]!r} is unknown; it has {', '.join(known)}."
+                f"{where}: {str(name)[:_LONGEST_SHOWN]!r} is unknown; it has {', '.join(known)}."
                 + (f" Did you mean {near[0]}?" if near else "")
             )
     return table
@@ -173,7 +176,7 @@ def _check_table(table: object, where: str, known: Sequence[str]) -> Mapping[str
 
 def _parse_rights(table: Mapping[str, Any], where: str) -> Rights:
     lists = []
-    for right in ("read", "publish"):
+    for right in _RIGHTS:
         try:
             lists.append(parse_patterns(table.get(right, ())))
         except BadTopic as error:
@@ -269,7 +272,7 @@ def _parse_jwt(value: object, folder: Path) -> JwtRules:
     secret = read_secret(folder / texts["secret_file"]) if texts["secret_file"] else None
     jwks_file = folder / texts["jwks_file"] if texts["jwks_file"] else None
     if jwks_file is not None:
-        read_jwks(jwks_file)  # so that a mistake is told at the start
+        read_jwks(jwks_file)  # so that a mistake in it is reported with the others
     return JwtRules(
         algorithms=tuple(algorithms),
         secret=secret,

@@ -1,7 +1,7 @@
-"""Static tokens: random texts, of which the server keeps a hash.
+"""Static tokens: secret texts, of which the server keeps only a hash.
 
-A token has 256 random bits, so a plain SHA-256 of it tells nothing, and it needs no salt. Tokens are looked up by a
-hash that is keyed with a secret of this process: how long that takes says nothing of any token.
+The tokens that `make_token` makes have 256 random bits, so a plain SHA-256 without salt hides them. They are looked up
+by a hash that is keyed with a secret of this process, so the time that this takes reveals nothing about any token.
 """
 
 import hmac
@@ -15,9 +15,9 @@ from typing import Final
 from slosh.access.rights import Rights
 
 PREFIX: Final = "slosh_"
-"""Makes a token that leaked into a repository easy to find for programs that look for such."""
+"""Programs that search repositories for leaked secrets find tokens by it."""
 SHORTEST: Final = 20
-"""Characters of a token that somebody has chosen, at least."""
+"""The least characters of a token in a file, which a person may have chosen."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 """RFC 6750 §2.1, `b64token`."""
 
@@ -29,8 +29,8 @@ class StaticToken:
     Attributes:
         name: for logs.
         digest: SHA-256 of the token.
-        rights: what it allows.
-        expires: until when, seconds since 1970, `inf` for no end.
+        rights: those that it gives.
+        expires: when it expires, seconds since 1970; `inf` for never.
     """
 
     name: str
@@ -40,22 +40,22 @@ class StaticToken:
 
 
 def is_token(text: str) -> bool:
-    """Whether a text could be a token at all."""
+    """Whether a text has the form of a token."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def hash_token(token: str) -> bytes:
-    """What is kept of a token."""
+    """SHA-256 of a token."""
     return sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def make_token() -> str:
-    """A new one, of letters that a URL, a cookie and a WebSocket subprotocol can have."""
+    """A new random token. It can stand in a URL, a cookie and a WebSocket subprotocol as it is."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 class TokenTable:
-    """Finds a token among those that count."""
+    """Finds a static token by its text. It does not check whether the token has expired."""
 
     __slots__ = ("_rows", "_secret")
 

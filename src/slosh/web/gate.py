@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from slosh.access.authority import Authority
 from slosh.access.jwt import BadToken
-from slosh.access.limits import Buckets, address_key
+from slosh.access.limits import RateLimit, address_key
 from slosh.access.rights import ALL, Grant, Rights
 from slosh.errors import SloshError, TooManyRequests, Unauthorized
 from slosh.http1.connection import Connection
@@ -113,8 +113,8 @@ class Gate:
         self._keys: asyncio.TimerHandle | None = None  # for the next look at the JWKS file
         self._peers: dict[str, str] = {}  # keys of addresses that are no trusted proxies, empty for those that are
         self._walking: Iterator[Client] | None = None
-        self.requests: Buckets | None = None
-        self.messages: Buckets | None = None
+        self.requests: RateLimit | None = None
+        self.messages: RateLimit | None = None
         self._set_rates(settings)
 
     def replace(self, settings: Settings, server: ServerState) -> None:
@@ -219,13 +219,13 @@ class Gate:
         return key or address_key(connection.client)
 
     def _take(
-        self, buckets: Buckets, setting: str, key: str, amount: int, connection: Connection, grant: Grant | None
+        self, limit: RateLimit, setting: str, key: str, amount: int, connection: Connection, grant: Grant | None
     ) -> None:
-        wait = buckets.take(key, amount, connection.server.now())
+        wait = limit.take(key, amount, connection.server.now())
         if wait:
-            what = "requests" if buckets is self.requests else "messages"
+            what = "requests" if limit is self.requests else "messages"
             error = TooManyRequests(
-                f"One client may send {buckets.rate:g} {what} a second ({setting}). Wait as long as Retry-After says.",
+                f"One client may send {limit.rate:g} {what} a second ({setting}). Wait as long as Retry-After says.",
                 wait,
             )
             raise named(error, grant)
@@ -306,14 +306,14 @@ class Gate:
             self._arm(connection.server, grant.expires)
 
 
-def _with_rate(buckets: Buckets | None, rate: float, burst: float) -> Buckets | None:
-    """Buckets with this rate: `buckets` if given, so that their levels are kept; None without a rate."""
+def _with_rate(limit: RateLimit | None, rate: float, burst: float) -> RateLimit | None:
+    """A limit with this rate: `limit` if given, so that the levels of its buckets are kept; None without a rate."""
     if not rate:
         return None
-    if buckets is None:
-        return Buckets(rate, burst)
-    buckets.rate, buckets.burst = rate, burst
-    return buckets
+    if limit is None:
+        return RateLimit(rate, burst)
+    limit.rate, limit.burst = rate, burst
+    return limit
 
 
 def named(error: SloshError, grant: Grant | None) -> SloshError:

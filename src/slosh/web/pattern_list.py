@@ -21,7 +21,7 @@ def tell_patterns(connection: Connection, engine: Engine) -> None:
     """Answer `GET /topics?patterns`: those by which somebody reads, as far as the client may know."""
     rights = find_rights(connection)
     found = list(islice(engine.patterns(), _LISTED + 1))
-    seen = sorted({each for pattern in found[:_LISTED] for each in rights.find_seen(pattern)})
+    seen = sorted({each for pattern in found[:_LISTED] for each in rights.visible_parts(pattern)})
     facts: dict[str, object] = {"patterns": seen}
     if len(found) > _LISTED:
         facts["more"] = True
