@@ -21,10 +21,13 @@ function keepName(wanted) {
   }
 }
 
+/** What a stranger wrote: as text, and without a say in which direction the words beside it are read. */
+const isolated = (textContent, className) => Object.assign(document.createElement("bdi"), { textContent, className });
+
 function add(text, who) {
   const line = document.createElement("p");
-  if (who) line.append(Object.assign(document.createElement("b"), { textContent: who }));
-  line.append(text);
+  if (who) line.append(isolated(who, "who"));
+  line.append(isolated(text, ""));
   log.append(line);
   line.scrollIntoView({ block: "nearest" });
 }

@@ -6,9 +6,11 @@ const KEPT = 5000;
 const KINDS = [["bad", /\b(error|fatal|crit|critical|panic|traceback)\b/i], ["warn", /\b(warn|warning)\b/i]];
 let watching;
 
-function row(text, className, time) {
+function row(text, className, time, from) {
   const item = Object.assign(document.createElement("li"), { className });
   if (time) item.append(Object.assign(document.createElement("time"), { textContent: new Date(time).toLocaleTimeString("en-GB") }));
+  // A stranger's name has no say in which direction the words beside it are read.
+  if (from) item.append(Object.assign(document.createElement("bdi"), { textContent: from }), "  ");
   item.append(text);
   sift(item);
   return item;
@@ -46,7 +48,7 @@ async function read() {
     // Before the first line it is what was there before this page.
     if (lost && lines.childElementCount) add(row(`${lost.toLocaleString("en")} ${lost === 1 ? "line is" : "lines are"} missing here`, "gap"));
     const text = typeof message === "string" ? message : JSON.stringify(message);
-    add(row(topic.includes("*") ? `${from}  ${text}` : text, KINDS.find(([, words]) => words.test(text))?.[0] ?? "", time));
+    add(row(text, KINDS.find(([, words]) => words.test(text))?.[0] ?? "", time, topic.includes("*") && from));
   }
 }
 

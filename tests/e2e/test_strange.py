@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Open: TypeAlias = "Callable[[str], Page]"
 Serve: TypeAlias = Callable[..., Slosh]
 
+PAGES = Path(__file__).parents[2] / "example"
 #: Watch the topic `t` and note what comes; `handler` is the body of the page's own handler.
 WATCH = """async (handler) => {
   const { watch } = await import("/-/slosh.js");
@@ -273,6 +274,51 @@ def test_an_example_takes_whatever_is_posted_and_goes_on(
                 for message in (*HOSTILE, good):
                     client.publish(topic, message)
                 expect(page.locator(place)).to_contain_text(shown)
+
+
+#: The left edges of the name in a line, and of the first and the last letter of the words beside it.
+LAID = """(line, words) => {
+  const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode() && !walker.currentNode.data.includes(words));
+  const range = document.createRange();
+  const begin = walker.currentNode.data.indexOf(words);
+  const letters = [begin, begin + words.length - 1].map((at) => {
+    range.setStart(walker.currentNode, at);
+    range.setEnd(walker.currentNode, at + 1);
+    return range.getBoundingClientRect().left;
+  });
+  return [line.querySelector("bdi").getBoundingClientRect().left, ...letters];
+}"""
+
+
+@pytest.mark.parametrize("name", ["\u202eevil", "\u05e9\u05dc\u05d5\u05dd", "\u05e9\u2069\u202eevil"])
+def test_no_strangers_name_turns_what_stands_beside_it_in_an_example(
+    examples: str, serve: Serve, new_page: Open, name: str
+) -> None:
+    from urllib.parse import quote
+
+    from slosh.client import Client
+
+    topic = f"log/{name.replace(chr(0x2069), '')}"
+    cases: list[tuple[str, str, Any, str]] = [
+        ("chat/#turned", "chat/turned", {"from": name, "text": "12 eggs"}, "#log p >> nth=-1"),
+        ("log-tail/#log/**", topic, "12 eggs", "li >> nth=-1"),
+    ]
+    with Client(examples) as client:
+        for path, topic, message, place in cases:
+            with trying(path):
+                client.publish(topic, message, open=True)
+                page = new_page(f"{examples}/{path}")
+                line = page.locator(place)
+                expect(line).to_contain_text("12 eggs")
+                before, first, last = line.evaluate(LAID, "12 eggs")
+                assert before < first < last
+    pages = serve(root=PAGES)
+    page = new_page(f"{pages.url}/replay.html?topic={quote(name)}")
+    line = page.locator(".head p", has_text="a public data set")
+    expect(line).to_contain_text(name)
+    before, first, last = line.evaluate(LAID, "a public data")
+    assert before < first < last
 
 
 @pytest.mark.parametrize("path", ["chat/#100%", "log-tail/#100%"])
