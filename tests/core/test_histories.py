@@ -156,8 +156,9 @@ def test_nothing_is_counted_as_waiting_once_all_was_looked_into() -> None:
         hub.begin_history(topics[3], by)
     hub.histories.end(topics[0])
     hub.turn()
-    assert hub.histories._waiting == 0
+    assert (hub.histories._waiting, hub.histories._kept) == (0, 0)
     assert [topic.rollups.waiting for topic in topics[1:] if topic.rollups] == [0, 0, 0]
+    assert [topic.rollups.kept for topic in topics[1:] if topic.rollups] == [0, 0, 0]
 
 
 def test_of_a_batch_whose_first_messages_fell_off_not_all_is_known() -> None:
@@ -316,7 +317,7 @@ def test_histories_that_begin_in_a_reload_miss_nothing_that_comes_meanwhile() ->
         hub.post(f"{number % 8}", MESSAGE)
         hub.flushes_owed = 0
         hub.flush(hub.loop.now())
-        number, most = number + (number < 8), max(most, hub.histories._waiting)
+        number, most = number + (number < 8), max(most, hub.histories._waiting + hub.histories._kept)
     assert hub.histories.missed == 0
     assert most < 24 * 1024 * 1024
     for each in hub:
@@ -324,6 +325,34 @@ def test_histories_that_begin_in_a_reload_miss_nothing_that_comes_meanwhile() ->
         assert each.rollups.rolled == each.last
         (series,) = each.rollups.group("").series()  # type: ignore[union-attr]
         assert series.path == "x"
+
+
+@pytest.mark.parametrize("reloads", [False, True])
+def test_a_history_that_begins_with_a_ring_of_more_than_may_wait_misses_nothing(reloads: bool) -> None:
+    """All that came was missed until the ring was down to 32 MiB, also for other topics."""
+    hub = HubOnLoop(Loop(), queue=1000, queue_bytes=1 << 30, linger=1e6)
+    small, large = hub.get("small"), hub.get("large")
+    hub.append(large, [LARGE] * 700, hub.loop.now())
+    hub.turn()
+    hub.begin_history(small, "")
+    if reloads:
+        kind = TopicClass(queue=1000, queue_bytes=1 << 30, linger=1e6, history=3600.0)
+        hub.set_bounds(generous(Classes(kind)), hub.loop.now())
+    else:
+        hub.begin_history(large, "")
+    turns = 0
+    while hub.histories or hub.flushes_owed:
+        if turns < 50:
+            hub.post("small", MESSAGE)
+            hub.post("large", MESSAGE)
+        hub.flushes_owed = 0
+        hub.flush(hub.loop.now())
+        turns += 1
+        assert small.rollups is not None
+        assert small.last - small.rollups.rolled <= 1
+    assert turns > 50
+    assert (hub.histories.missed, large.rollups.rolled, large.last) == (0, 750, 750)  # type: ignore[union-attr]
+    assert (hub.histories._waiting, hub.histories._kept) == (0, 0)
 
 
 def test_a_history_that_was_to_begin_in_a_reload_begins_for_no_topic_that_is_over_or_needs_none() -> None:

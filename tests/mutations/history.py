@@ -12,6 +12,12 @@ ROWS: tuple[Row, ...] = (
         "web/readers/test_history.py::test_histories_that_are_asked_for_of_very_much_at_a_time_miss_nothing_elsewhere",
     ),
     row(
+        "core/rollups.py",
+        "if waiting.group is None:",
+        "if True:",
+        "core/test_histories.py::test_a_history_that_begins_with_a_ring_of_more_than_may_wait_misses_nothing",
+    ),
+    row(
         "core/histories.py",
         "return kept, walls, arrivals[0].wall + (topic.fallen == topic.oldest)",
         "return kept, walls, arrivals[0].wall",
@@ -217,7 +223,7 @@ ROWS: tuple[Row, ...] = (
         "core/test_window.py::test_it_reaches_back_as_far_as_was_asked_but_for_a_part_of_a_bucket",
     ),
     row(
-        "core/rollups.py",
+        "core/groups.py",
         "return number if number - number == 0.0 else None",
         "return number if number == number else None",
         "core/test_rollups.py::test_what_is_a_number_and_what_is_none",

@@ -5,7 +5,7 @@ Series are told apart by a field's value, one tree for each of them; those of on
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -94,6 +94,15 @@ def _read_integer(text: str) -> int | float:
         return int(text)
     except ValueError:
         return float(text)
+
+
+def read_number(value: Any) -> float | None:  # noqa: ANN401 - a number of JSON
+    """A number as a float; None if it is beyond what a float holds."""
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if number - number == 0.0 else None
 
 
 def find_ways(path: str) -> Ways:

@@ -7,6 +7,8 @@ The rules of this file:
   ends with the topic's life.
 * Messages are looked into behind the turn in which they came, all of a turn together, and so many as the turn has room
   for. Messages that wait are bounded for all topics together; those beyond that are missed, and counted.
+* Messages that a ring holds when a history begins wait as well, and are counted apart from those that arrive: a ring
+  may hold more than that bound, and nothing is missed for it.
 * Histories that begin because the class says so since a reload do so one after the other, while there is room for what
   the rings hold.
 """
@@ -21,7 +23,7 @@ from slosh.core.rollups import ASKED, Rollups, weigh_waiting
 from slosh.core.topic import Topic
 
 _WAITING: Final = 32 * 1024 * 1024
-"""Bytes that messages take at most which wait to be looked into."""
+"""Bytes that messages take at most which arrived, and wait to be looked into."""
 
 _BEGUN: Final = 4096
 _GATHERED: Final = 20
@@ -45,7 +47,7 @@ class Histories:
         missed: messages that came faster than they could be looked into, since the start.
     """
 
-    __slots__ = ("_due", "_unfinished", "_waiting", "missed", "most", "unlisted")
+    __slots__ = ("_due", "_kept", "_unfinished", "_waiting", "missed", "most", "unlisted")
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -53,7 +55,8 @@ class Histories:
         self.unlisted = 0
         self._due: dict[Topic, None] = {}  # topics whose class says since a reload that they have a history
         self._unfinished: dict[Topic, None] = {}
-        self._waiting = 0  # bytes
+        self._waiting = 0  # bytes of what has arrived
+        self._kept = 0  # bytes of what rings held
 
     def __bool__(self) -> bool:
         """Whether something waits to be looked into: `go_on` has to be called."""
@@ -61,8 +64,8 @@ class Histories:
 
     @property
     def has_room(self) -> bool:
-        """Whether what a ring holds may be put by now: else messages that come in would be missed for it."""
-        return self._waiting < _WAITING // 2
+        """Whether what a ring holds may be put by now: else that of very many rings would wait at a time."""
+        return self._waiting + self._kept < _WAITING // 2
 
     @staticmethod
     def span_of(topic: Topic) -> float:
@@ -76,10 +79,10 @@ class Histories:
         """
         rollups = self.open(topic)
         if rollups.group(by) is None:
-            before = rollups.waiting
-            kept, walls, since = self._kept(topic, rollups.rolled)
+            before = rollups.kept
+            kept, walls, since = self._find_kept(topic, rollups.rolled)
             rollups.begin(by, kept, since, walls)
-            self._waiting += rollups.waiting - before
+            self._kept += rollups.kept - before
             self._unfinished[topic] = None
         return rollups
 
@@ -100,9 +103,7 @@ class Histories:
         """Look into all that waits of `topic`, however long that takes."""
         rollups = topic.rollups
         if rollups is not None:
-            before = rollups.waiting
-            rollups.work(_ENDLESS)
-            self._waiting -= before - rollups.waiting
+            self._work(rollups, _ENDLESS)
             self._unfinished.pop(topic, None)
 
     def add(self, topic: Topic, messages: Sequence[bytes]) -> None:
@@ -143,14 +144,20 @@ class Histories:
             del self._unfinished[topic]
             if rollups is None:
                 continue
-            before, unlisted = rollups.waiting, rollups.unlisted
-            cost = rollups.work(most - spent)
-            self._waiting -= before - rollups.waiting
-            self.unlisted += rollups.unlisted - unlisted
+            cost = self._work(rollups, most - spent)
             if cost >= most - spent:
                 self._unfinished[topic] = None  # behind the others
             spent += cost
         return spent
+
+    def _work(self, rollups: Rollups, most: int) -> int:
+        """As `Rollups.work`, counted."""
+        waiting, kept, unlisted = rollups.waiting, rollups.kept, rollups.unlisted
+        cost = rollups.work(most)
+        self._waiting += rollups.waiting - waiting
+        self._kept += rollups.kept - kept
+        self.unlisted += rollups.unlisted - unlisted
+        return cost
 
     def resize(self, topic: Topic) -> None:
         """Keep as much of the history of `topic` as its class has now, soon: `go_on` sees to that."""
@@ -167,13 +174,14 @@ class Histories:
         rollups = topic.rollups
         if rollups is not None:
             self._waiting -= rollups.waiting
+            self._kept -= rollups.kept
             rollups.release()
             topic.rollups = None
             self._unfinished.pop(topic, None)
         self._due.pop(topic, None)
 
     @staticmethod
-    def _kept(topic: Topic, upto: int) -> tuple[list[bytes], Iterable[int], int]:
+    def _find_kept(topic: Topic, upto: int) -> tuple[list[bytes], Iterable[int], int]:
         """The messages kept up to an offset, their times, and from when on they are all; see `Rollups.begin`.
 
         A ring may hold very many, so each of them is looked at when it is looked into.

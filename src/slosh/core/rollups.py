@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from slosh.core.buckets import Columns, Series
 from slosh.core.budget import Account
-from slosh.core.groups import DEEPEST, NOT_KNOWN, Group, Node, find_value, read_value
+from slosh.core.groups import DEEPEST, NOT_KNOWN, Group, Node, find_value, read_number, read_value
 
 ASKED: Final = 3600.0
 """Seconds of history that are kept of a topic whose class keeps none, from when it is asked for."""
@@ -72,7 +72,8 @@ class Rollups:
     Attributes:
         readers: how many answers are being made of the series; nothing new is looked into until they are.
         rolled: offset of the newest message that is in the series.
-        waiting: bytes that messages take which have still to be looked into.
+        waiting: bytes that messages take which have arrived, and have still to be looked into.
+        kept: the same of those that the ring held when series were begun.
         unlisted: numbers that were left out, because there were too many series, or no memory for one more.
         missed: messages that were left out, because they were too large or too many at a time.
     """
@@ -85,6 +86,7 @@ class Rollups:
         "_queue",
         "_skips",
         "_unsized",
+        "kept",
         "missed",
         "readers",
         "rolled",
@@ -97,7 +99,7 @@ class Rollups:
         self.span = span
         self.readers = 0
         self.rolled = newest
-        self.waiting = 0
+        self.waiting = self.kept = 0
         self.unlisted = 0
         self.missed = 0
         self._most = most
@@ -165,7 +167,7 @@ class Rollups:
         self._skips = self._skips or since == NOT_KNOWN
         if kept:
             self._queue.appendleft(_WaitingMessages(kept, 0, self.rolled, group, iter(walls)))
-            self.waiting += weigh_waiting(kept)
+            self.kept += weigh_waiting(kept)
         return group
 
     def add(self, messages: Sequence[bytes], wall: int, newest: int) -> None:
@@ -221,13 +223,13 @@ class Rollups:
                     return spent
                 message = first.messages[first.at]
                 first.at += 1
-                self.waiting -= len(message) + _WAITING_EACH
+                self._take_off(first, len(message) + _WAITING_EACH)
                 wall = first.wall if first.walls is None else next(first.walls)
                 spent += self._look_into(message, wall // 1000, first.group)
                 if first.group is None:
                     self.rolled = first.newest - len(first.messages) + first.at
             self.rolled = max(self.rolled, first.newest)
-            self.waiting -= _WAITING_TOGETHER
+            self._take_off(first, _WAITING_TOGETHER)
             self._queue.popleft()
         return min(spent, most - 1)
 
@@ -257,7 +259,14 @@ class Rollups:
             self._drop(by)
         self._queue.clear()
         self._unsized.clear()
-        self.waiting = 0
+        self.waiting = self.kept = 0
+
+    def _take_off(self, waiting: _WaitingMessages, weight: int) -> None:
+        """Count bytes as waiting no more."""
+        if waiting.group is None:
+            self.waiting -= weight
+        else:
+            self.kept -= weight
 
     def _drop(self, by: str) -> None:
         group = self._groups.pop(by)
@@ -269,7 +278,7 @@ class Rollups:
             self._unsized = deque(series for series in self._unsized if series not in gone)
         for waiting in self._queue:
             if waiting.group is group:
-                self.waiting -= weigh_waiting(waiting.messages[waiting.at :]) - _WAITING_TOGETHER
+                self._take_off(waiting, weigh_waiting(waiting.messages[waiting.at :]) - _WAITING_TOGETHER)
                 waiting.messages = ()
 
     def _look_into(self, message: bytes, second: int, only: Group | None) -> int:
@@ -343,7 +352,7 @@ class Rollups:
             self.unlisted += 1
             return 1
         if type(member) is not dict:
-            number, series = _read_number(member), by_path.get(path)
+            number, series = read_number(member), by_path.get(path)
             if number is not None and series is not None:
                 series.add(second, number)
             else:
@@ -359,7 +368,7 @@ class Rollups:
         return count
 
     def _count_number(self, node: Node, value: Any, second: int, key: str | None) -> int:  # noqa: ANN401 - a number of JSON
-        number = _read_number(value)
+        number = read_number(value)
         if number is None:
             return 1
         series = node.series or node.by_path.get(node.path)
@@ -383,15 +392,6 @@ class Rollups:
 def _is_too_long(path: str) -> bool:
     """Whether a path has more bytes than it may. A character has at most four, so mostly the text need not be made."""
     return 4 * len(path) > LONGEST and len(path.encode("utf-8", "replace")) > LONGEST
-
-
-def _read_number(value: Any) -> float | None:  # noqa: ANN401 - a number of JSON
-    """A number as a float; None if it is beyond what a float holds."""
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if number - number == 0.0 else None
 
 
 def weigh_waiting(messages: Sequence[bytes]) -> int:
