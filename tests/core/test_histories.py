@@ -2,14 +2,18 @@
 
 import math
 import time
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slosh.core.classes import Classes, TopicClass
 from slosh.core.groups import NOT_KNOWN
 from slosh.core.portions import WORK
 from tests.core.hubs import HubOnLoop, generous
 from tests.core.loops import Loop
+from tests.properties import PROPERTY
 
 MESSAGE = b'{"x":1}'
 
@@ -90,7 +94,7 @@ def test_what_a_node_did_not_hear_of_makes_what_is_known_begin_again() -> None:
     assert topic.rollups is not None
     group = topic.rollups.group("")
     assert group is not None
-    assert (group.since, topic.rollups.rolled) == (9_000, 8)
+    assert (group.since, topic.rollups.rolled) == (9_001, 8)
 
 
 def test_while_an_answer_is_made_of_a_history_nothing_new_comes_into_it() -> None:
@@ -183,7 +187,7 @@ def test_what_is_passed_over_is_known_to_be_missing_before_anything_follows() ->
     (group,) = topic.rollups.groups()
     assert group.since == NOT_KNOWN
     hub.append(topic, [MESSAGE], hub.loop.now(), 8000)
-    assert group.since == 8000
+    assert group.since == 8001
 
 
 def test_of_a_topic_whose_messages_were_passed_over_before_its_history_began_nothing_is_known() -> None:
@@ -195,7 +199,7 @@ def test_of_a_topic_whose_messages_were_passed_over_before_its_history_began_not
     (group,) = hub.begin_history(topic, "").groups()
     assert group.since == NOT_KNOWN
     hub.mirror(topic, [MESSAGE], hub.loop.now(), 9_000)
-    assert group.since == 9_000
+    assert group.since == 9_001
 
 
 SERIES = 40
@@ -355,6 +359,16 @@ def test_a_history_that_begins_with_a_ring_of_more_than_may_wait_misses_nothing(
     assert (hub.histories._waiting, hub.histories._kept) == (0, 0)
 
 
+def test_numbers_that_are_not_listed_are_counted_also_where_all_is_looked_into_at_once() -> None:
+    hub = HubOnLoop(Loop(), history=60.0, max_series=1)
+    topic = hub.get("a")
+    hub.post("a", b'{"x":1,"y":2,"z":3}')
+    hub.histories.finish(topic)
+    assert hub.histories.unlisted == 2
+    hub.turn()
+    assert hub.histories.unlisted == 2
+
+
 def test_a_history_that_was_to_begin_in_a_reload_begins_for_no_topic_that_is_over_or_needs_none() -> None:
     hub = turn_histories_on(8)
     over = hub.get("0")
@@ -426,3 +440,49 @@ def test_a_history_of_a_large_ring_begins_in_a_moment() -> None:
     for number in range(20):
         hub.begin_history(topic, f"{number}")
     assert time.thread_time() - before < 0.5
+
+
+@PROPERTY
+@given(
+    st.lists(
+        st.tuples(st.just("post"), st.integers(1, 5))
+        | st.tuples(st.just("wait"), st.sampled_from([0.0002, 0.001, 1.0]))
+        | st.tuples(st.just("skip"), st.integers(1, 5))
+        | st.tuples(st.just("begin"), st.sampled_from(["", "host"]))
+        | st.tuples(st.just("turn"), st.none()),
+        max_size=12,
+    )
+)
+def test_from_when_on_all_is_known_all_is_there_whatever_the_schedule(steps: Any) -> None:
+    """It was not where one that fell off, or was passed over, had come in the millisecond of the first known one."""
+    hub = HubOnLoop(Loop(), queue=3, linger=1e6, max_series=1000)
+    topic = hub.get("a")
+    came: list[tuple[str, int]] = []
+
+    def come(count: int) -> tuple[list[bytes], int]:
+        wall = 10_000 + int(hub.loop.now() * 1000)
+        names = [f"m{len(came) + place}" for place in range(count)]
+        came.extend((name, wall) for name in names)
+        return [b'{"%b":1,"host":"x"}' % name.encode() for name in names], wall
+
+    for kind, what in steps:
+        if kind == "post":
+            messages, wall = come(what)
+            hub.mirror(topic, messages, hub.loop.now(), wall)
+        elif kind == "wait":
+            hub.loop.advance(what)
+        elif kind == "skip":
+            come(what)
+            hub.skip_to(topic, topic.last + what)
+        elif kind == "begin":
+            hub.begin_history(topic, what)
+        else:
+            hub.turn()
+    hub.turn()
+    for group in topic.rollups.groups() if topic.rollups is not None else ():
+        known = {}
+        for series in group.series():
+            series.close()
+            known[series.path] = sum(series.levels[0].since(0).counts)
+        assert [name for name, wall in came if wall >= group.since and known.get(name) != 1] == []
+        assert set(known.values()) <= {1}

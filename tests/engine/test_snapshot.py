@@ -277,7 +277,7 @@ def test_a_history_that_is_first_asked_for_afterwards_says_that_older_messages_a
         each.is_handed_over = False
         feed(each, [([{"x": 1}], 1)] * 2, 2 * LATER)
     (other,) = history_of(again)[0].groups()
-    assert (group.since, other.since) == (1_700_000_012_000, 1_700_000_014_000)
+    assert (group.since, other.since) == (1_700_000_012_001, 1_700_000_014_001)
 
 
 def test_a_history_that_the_class_of_the_new_process_asks_for_begins_beside_one_that_somebody_asked_for() -> None:

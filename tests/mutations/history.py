@@ -19,14 +19,14 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/histories.py",
-        "return kept, walls, arrivals[0].wall + (topic.fallen == topic.oldest)",
-        "return kept, walls, arrivals[0].wall",
+        "since = arrivals[0].wall + (topic.oldest - topic.fallen < _TOGETHER)",
+        "since = arrivals[0].wall",
         "core/test_histories.py::test_of_a_batch_whose_first_messages_fell_off_not_all_is_known",
     ),
     row(
         "core/histories.py",
-        "return kept, walls, NOT_KNOWN if topic.fallen == math.inf else topic.latest_wall or NOT_KNOWN",
-        "return kept, walls, NOT_KNOWN if topic.fallen == math.inf else topic.latest_wall",
+        "is_known = topic.fallen < math.inf and topic.latest_wall",
+        "is_known = topic.fallen < math.inf",
         "engine/test_snapshot.py::test_a_history_that_is_first_asked_for_afterwards_says_that_older_messages_are_missing",
     ),
     row(

@@ -30,6 +30,9 @@ _GATHERED: Final = 20
 """Bytes that count as looked at where a history begins, and for each message in the ring, by the time that they take.
 """
 
+_TOGETHER: Final = 0.002
+"""Seconds between two messages that may have arrived in the same millisecond: clocks differ by less than another."""
+
 _ENDLESS: Final = 1 << 60
 
 _wall_of: Final = attrgetter("wall")
@@ -187,11 +190,12 @@ class Histories:
         A ring may hold very many, so each of them is looked at when it is looked into.
         """
         kept, arrivals = topic.after(topic.first - 1), topic.arrivals()
-        del kept[max(upto - topic.first + 1, 0) :], arrivals[max(upto - topic.first + 1, 0) :]
-        walls = map(_wall_of, arrivals)
         if topic.first == 1:
-            return kept, walls, 0
-        if arrivals:  # Those that came together with the oldest may have fallen off.
-            return kept, walls, arrivals[0].wall + (topic.fallen == topic.oldest)
-        # Of a life that goes on here after its messages fell off elsewhere it is not known when they arrived.
-        return kept, walls, NOT_KNOWN if topic.fallen == math.inf else topic.latest_wall or NOT_KNOWN
+            since = 0
+        elif arrivals:  # Others of the millisecond of the oldest may have fallen off.
+            since = arrivals[0].wall + (topic.oldest - topic.fallen < _TOGETHER)
+        else:  # Of a life that goes on here after its messages fell off elsewhere it is not known when they arrived.
+            is_known = topic.fallen < math.inf and topic.latest_wall
+            since = topic.latest_wall + 1 if is_known else NOT_KNOWN
+        del kept[max(upto - topic.first + 1, 0) :], arrivals[max(upto - topic.first + 1, 0) :]
+        return kept, map(_wall_of, arrivals), since

@@ -181,7 +181,7 @@ class Rollups:
             self._skips = False
             for group in self._groups.values():
                 if group.since == NOT_KNOWN:
-                    group.since = wall
+                    group.since = wall + 1  # Others of this millisecond may have been passed over.
         self._queue.append(_WaitingMessages(messages, wall, newest))
         self.waiting += weigh_waiting(messages)
 
