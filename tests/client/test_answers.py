@@ -93,6 +93,22 @@ def test_a_gateway_whose_server_is_away_is_no_answer_of_the_server(status: int, 
         read_answer(status, {}, own, "http://pi", "topics")
 
 
+@each_of(
+    ("status", "headers", "body"),
+    [
+        (400, {}, b'{"detail":"\\u001b]0;title\\u0007 \\u009b2J\\u202e","code":"bad_topic"}'),
+        (302, {"location": "http://x/\x1b]0;title\x07/topics"}, b""),
+        (302, {"location": "/\u009b2J/topics/"}, b""),
+    ],
+)
+def test_words_of_a_server_do_nothing_to_a_terminal(status: int, headers: dict[str, str], body: bytes) -> None:
+    """The commands print an error as it is, and so does Python itself."""
+    for read in (read_published, read_answer):
+        with pytest.raises(Refused) as caught:
+            read(status, headers, body, "http://pi")
+        assert (str(caught.value).isprintable(), caught.value.detail.isprintable()) == (True, True)
+
+
 @pytest.mark.parametrize("status", [500, 501, 404, 429])
 def test_other_answers_of_a_gateway_are_answers(status: int) -> None:
     with pytest.raises(Refused):

@@ -95,18 +95,13 @@ def find_problem(status: int, headers: Mapping[str, str], body: bytes, where: st
     except ValueError:
         return {}
     front = parts.path.partition("/topics")[0].rstrip("/")
-    there = _printable(f"{parts.scheme}://{parts.netloc}{front}")
+    there = f"{parts.scheme}://{parts.netloc}{front}"
     if there == where and parts.path.endswith("/topics/"):
-        shown = _printable(parts.path)
         return {
-            "detail": f"{where} sends clients on to {shown} there, so a proxy does not pass on all paths of slosh. "
-            "Have it pass on /topics itself, besides what is below: for nginx `location /topics`, without a slash."
+            "detail": f"{where} sends clients on to {parts.path} there, so a proxy does not pass on all paths of slosh."
+            " Have it pass on /topics itself, besides what is below: for nginx `location /topics`, without a slash."
         }
     return {"detail": f"{where} sends clients on to {there}; give that address."}
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def read_answer(

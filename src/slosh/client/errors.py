@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from slosh.errors import CREDENTIALS_NEEDED, SloshError
+from slosh.logs import escape
 
 _CREDENTIALS_NEEDED: Final = (
     "This needs a token: give the client token=, or set SLOSH_TOKEN to it, or SLOSH_TOKEN_FILE to the name of a file "
@@ -14,9 +15,15 @@ _SHOWN: Final = 200
 
 
 class ClientError(SloshError):
-    """The root of what the client raises. `detail` says what was wrong and what to do instead."""
+    """The root of what the client raises. `detail` says what was wrong and what to do instead.
+
+    Words of a server or of a proxy may stand in it. It ends on terminals and in logs, so what these obey is escaped.
+    """
 
     code = "client"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(escape(detail))
 
 
 def show(value: object) -> str:

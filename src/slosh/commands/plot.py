@@ -236,7 +236,7 @@ class Chart:
         try:
             found = list(numbers(item.message))
         except Unreadable as error:
-            self._note = printable(error.detail)
+            self._note = error.detail
             return
         except RecursionError:  # Newer Pythons read more than they can walk through.
             self._note = f"a message of {printable(item.topic)} is nested too deep to draw"

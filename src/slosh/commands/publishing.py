@@ -31,7 +31,6 @@ from slosh.commands.shared import (
     EXIT_UNREACHABLE,
     EXIT_UNWATCHED,
     exit_of_refusal,
-    printable,
     tell,
     told_refusal,
     writing,
@@ -289,7 +288,7 @@ def _tell_lines(ctx: click.Context, publisher: LinePublisher, topic: str) -> Non
 def _tell_broken(first: int, last: int, error: BadUse) -> None:
     """Say which lines are left out. Of very many the first ones are told, and all are counted at the end."""
     which = f"line {first} is" if first == last else f"lines {first} to {last} are"
-    tell(f"{which} left out: {printable(error.detail)}")
+    tell(f"{which} left out: {error.detail}")
 
 
 def _tell_skipped(encoder: Encoder) -> None:

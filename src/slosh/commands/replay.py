@@ -187,7 +187,7 @@ class _Player:
             except BadUse as error:
                 self._tally["broken"] += 1
                 if self._tally["broken"] <= _TOLD:
-                    tell(f"{printable(error.detail)} It is left out.")
+                    tell(f"{error.detail} It is left out.")
                 continue
             if each is None:
                 continue

@@ -173,7 +173,7 @@ def keep_trying(ask: Callable[[], Answer], within: float = math.inf) -> Answer:
             if not is_passing(error) or time.monotonic() + _PAUSE > until:
                 raise
             if not is_told:
-                tell(f"{printable(error.detail)} Trying again.")
+                tell(f"{error.detail} Trying again.")
             is_told = True
             time.sleep(_PAUSE)
 

@@ -32,7 +32,7 @@ def is_read(item: Item) -> bool:
     try:
         return item.message is not None
     except Unreadable as error:
-        tell(printable(error.detail))
+        tell(error.detail)
         return False
 
 

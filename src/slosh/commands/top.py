@@ -89,7 +89,7 @@ def _watch(client: Client, screen: Screen, view: "View", every: float, rows: Ite
         except ClientError as error:
             if not is_passing(error):
                 raise
-            trouble = printable(error.detail)
+            trouble = error.detail
 
 
 class View:

@@ -107,6 +107,7 @@ def test_what_passes_is_waited_for(error: Exception) -> None:
         (ResponseError("unknown command `AUTH`, with args beginning with: `x`"), "it answers: unknown command"),
         (ResponseError("unknown command 'AUTH', with args beginning with: 'x'"), "it answers: unknown command"),
         (ResponseError("'x'"), "it answers: ResponseError"),
+        (ResponseError("no \x1b]0;title\x07\n"), r"it answers: no \x1b]0;title\x07"),
     ],
 )
 def test_an_error_is_told_in_our_own_words(error: Exception, told: str) -> None:

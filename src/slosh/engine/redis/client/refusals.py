@@ -27,6 +27,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from slosh.errors import SettingError
+from slosh.logs import escape
 
 _REASONS: Final = {
     "READONLY": "it is a replica, and waits to be made a master",
@@ -126,7 +127,7 @@ def _reason_of(error: BaseException) -> str:
 def _words_of(error: Exception) -> str:
     """The beginning of what a server says. From the first quotation mark on it repeats what it was asked."""
     text = re.split("[\"'`]|, with args", str(error), maxsplit=1)[0]
-    return text.strip(" :,.")[:100] or type(error).__name__
+    return escape(text.strip(" :,.")[:100]) or type(error).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
