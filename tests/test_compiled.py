@@ -1,14 +1,18 @@
 """The compiled build: which modules it compiles, that they are the ones used, and that it is seen which build runs."""
 
+import ast
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import distribution
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
+import slosh
 from slosh import __version__
 from slosh.compiled import describe_build, describe_version, is_compiled, mypyc_attr
 from tests.cases import each_of
@@ -41,6 +45,34 @@ def test_a_module_is_compiled_in_the_compiled_build_and_in_no_other(module: str)
     file = import_module(module).__file__
     assert file is not None
     assert file.endswith(tuple(EXTENSION_SUFFIXES)) == is_compiled()
+
+
+def interpreted_subclasses() -> Iterator[tuple[str, str]]:
+    """Each class outside the list with a base in it, and that base."""
+    listed = set(modules())
+    for found in walk_packages(slosh.__path__, "slosh."):
+        if found.name not in listed and not found.name.startswith("slosh.example"):
+            for kind in vars(import_module(found.name)).values():
+                if isinstance(kind, type) and kind.__module__ == found.name:
+                    for base in kind.__mro__:
+                        if base.__module__ in listed:
+                            yield f"{found.name}.{kind.__name__}", f"{base.__module__}.{base.__name__}"
+
+
+def test_a_compiled_class_is_the_base_of_others_only_if_the_compiler_is_told() -> None:
+    """Else the first object of the other class raises a TypeError, in the compiled build alone."""
+    told = {
+        f"{module}.{node.name}"
+        for module in modules()
+        for path in [Path("src", *module.split("."))]
+        for file in [ROOT / path.with_suffix(".py"), ROOT / path / "__init__.py"]
+        if file.is_file()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        if any("allow_interpreted_subclasses=True" in ast.unparse(each) for each in node.decorator_list)
+    }
+    assert told
+    assert not [(kind, base) for kind, base in interpreted_subclasses() if base not in told]
 
 
 def test_the_version_says_which_build_it_is() -> None:

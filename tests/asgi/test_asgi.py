@@ -23,6 +23,7 @@ from slosh.asgi.messages import Answer
 from slosh.asgi.transport import Transport
 from slosh.asgi.websocket import find_frame
 from slosh.client import Client
+from slosh.settings import Settings
 from slosh.testing.server import TestingServer
 from tests.conftest import need
 from tests.e2e.server import until
@@ -560,6 +561,33 @@ def test_a_websocket_is_closed_where_its_topic_ends_and_where_it_breaks_a_rule()
         assert (await reader.hear("close"))["code"] == 1000
         await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
         await live.stop()
+
+    asyncio.run(main())
+
+
+def test_a_websocket_selects_the_subprotocol() -> None:
+    """A browser that has offered some fails if none of them is selected (WHATWG WebSockets §3)."""
+
+    async def main() -> None:
+        live = Slosh()
+        reader = Talking()
+        task = reader.open(live, "/topics/a", subprotocols=["bearer.x", "slosh"])
+        assert (await reader.hear("accept"))["subprotocol"] == "slosh"
+        reader.says.put_nowait({"type": "websocket.disconnect"})
+        await asyncio.wait_for(task, PATIENCE)
+        await live.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("settings", [None, Settings(queue=5)])
+def test_no_files_are_served_unless_a_root_is_named(settings: Settings | None) -> None:
+    """The example is for a server that this machine alone reaches: it has a chat in which everybody may write."""
+
+    async def main() -> None:
+        for live, status in ((Slosh(settings), 404), (Slosh(settings, root="example"), 200)):
+            assert await ask(live, "GET", "/chat.html", Asking()) == status
+            await live.stop()
 
     asyncio.run(main())
 

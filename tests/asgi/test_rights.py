@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 
 import pytest
 
@@ -25,15 +26,15 @@ def test_the_rights_of_very_many_users_are_found_as_quickly_as_those_of_few() ->
         admitting = live._admitting
         assert admitting is not None
         users = itertools.count()
-        few = least_cpu(lambda: [admitting.admit(Access(f"{next(users)}")) for _ in range(100)])
-        first = admitting.admit(Access("first", read=["**"]))
+        few = least_cpu(lambda: [admitting.admit(f"{next(users)}", (), ()) for _ in range(100)])
+        first = admitting.admit("first", ["**"], ())
         for _ in range(10_000):
-            admitting.admit(Access(f"{next(users)}"))
-            assert admitting.admit(Access("first", read=["**"])) == first, "one that is there all the time is kept"
-        many = least_cpu(lambda: [admitting.admit(Access(f"{next(users)}")) for _ in range(100)])
+            admitting.admit(f"{next(users)}", (), ())
+            assert admitting.admit("first", ["**"], ()) == first, "one that is there all the time is kept"
+        many = least_cpu(lambda: [admitting.admit(f"{next(users)}", (), ()) for _ in range(100)])
         assert many < 10 * few
-        again = admitting.admit(Access("0"))
-        assert admitting.admit(Access("0")) == again, "one that was forgotten is remembered again"
+        again = admitting.admit("0", (), ())
+        assert admitting.admit("0", (), ()) == again, "one that was forgotten is remembered again"
         assert await look("first") == 200
         await live.stop()
 
@@ -48,6 +49,23 @@ def test_rights_that_are_none_are_told_each_time_and_not_remembered() -> None:
         for _ in range(2):
             with pytest.raises(BadTopic):
                 await ask(live, "GET", "/topics/a?wait=0", Asking())
+        await live.stop()
+
+    asyncio.run(main())
+
+
+def test_no_client_keeps_rights_in_a_cookie_that_the_program_gives_it_no_more() -> None:
+    """The token behind an `Access` is the server's own. A client that had it would keep its rights after a logout."""
+
+    async def main() -> None:
+        access: Access | None = Access("ann", read=["**"])
+        live = Slosh(authorize=lambda _: access)
+        opening = Asking()
+        assert await ask(live, "POST", "/-/session", opening) == 405
+        assert b"set-cookie" not in dict(opening.answer[0]["headers"])
+        telling = Asking()
+        assert await ask(live, "GET", "/-/session", telling) == 200
+        assert json.loads(telling.body)["name"] == "ann"
         await live.stop()
 
     asyncio.run(main())

@@ -10,14 +10,16 @@ The rules of this file:
 
 import logging
 import math
-from collections.abc import Callable, Collection
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from slosh.access.jwt import BadToken, looks_like_jwt, verify
 from slosh.access.keys import Key, read_jwks, stamp
-from slosh.access.rights import Grant
+from slosh.access.rights import Grant, Rights, parse_patterns
 from slosh.access.rules import AccessRules
 from slosh.access.tokens import TokenTable, is_token
 from slosh.errors import SettingError
@@ -32,6 +34,7 @@ _UNKNOWN: Final = "This token is not known here, or is not any more."
 
 Stamp = Callable[[Path], tuple[int, int, int]]
 ReadKeys = Callable[[Path], tuple[Key, ...]]
+_AccessKey = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 
 class Authority:
@@ -70,6 +73,9 @@ class Authority:
         "public",
         "rules",
     )
+
+    has_sessions: ClassVar[bool] = True
+    """Whether clients know their tokens, so that `/-/session` may keep one in a cookie."""
 
     def __init__(
         self,
@@ -198,6 +204,52 @@ class Authority:
         else:
             raise BadToken(_UNKNOWN)
         return Grant(name, rights.joined(rules.public), expires=expires, key=key, generation=self.generation)
+
+
+class ProgramAuthority(Authority):
+    """Gives the rights that the program around slosh has decided on (`slosh.asgi`).
+
+    Each set of rights has a random token, which this process puts into the client's requests and never sends to it.
+
+    Args:
+        skew, max_token: as of `Authority`.
+    """
+
+    __slots__ = ("_granted", "_tokens")
+
+    has_sessions: ClassVar[bool] = False
+    """Else a client could get the token in a cookie, and keep rights that the program has taken away."""
+
+    def __init__(self, *, skew: float, max_token: int) -> None:
+        self._granted: OrderedDict[str, tuple[_AccessKey, Rights]] = OrderedDict()  # the least recently used first
+        self._tokens: dict[_AccessKey, str] = {}
+        super().__init__(AccessRules(public=Rights()), skew=skew, max_token=max_token)
+
+    def admit(self, name: str, read: Iterable[str], publish: Iterable[str]) -> str:
+        """The token of a client with these rights. It stays the same until very many others have been given one.
+
+        Raises:
+            BadTopic: a pattern is not valid.
+        """
+        key = (name, tuple(read), tuple(publish))
+        token = self._tokens.get(key)
+        if token is None:
+            rights = Rights(parse_patterns(key[1]), parse_patterns(key[2]))
+            token = self._tokens[key] = secrets.token_urlsafe(24)
+            self._granted[token] = (key, rights)
+            if len(self._granted) > REMEMBERED:
+                _, (oldest, _) = self._granted.popitem(last=False)
+                del self._tokens[oldest]
+        else:
+            self._granted.move_to_end(token)
+        return token
+
+    def _find(self, token: str, key: str, now: float) -> Grant:
+        granted = self._granted.get(token)
+        if granted is None:
+            return super()._find(token, key, now)
+        (name, _, _), rights = granted
+        return Grant(name, rights, key=key, generation=self.generation)
 
 
 def _digest(text: str) -> bytes:

@@ -8,26 +8,24 @@
 
 The rules of this file:
 
-* A request is written as HTTP/1.1 to the same `Connection` that clients on sockets talk to, and what it answers is read
-  back. So there is one rule for what a reader gets, and this file knows no topic.
-* Bytes that the ASGI server has not taken wait, and the connection is told so, as with a socket.
-* Fields that say where a request comes from are written here and never passed on: the ASGI server knows it.
-* One object serves one event loop. It starts with the first request, or with `lifespan`.
+* A request is written as HTTP/1.1 to the same `Connection` that clients on sockets talk to, and its answer is parsed.
+  So readers get the same as from `slosh serve`, and only `Slosh.publish` knows topics.
+* While the ASGI server takes no bytes they wait in a buffer, and a full buffer stops the connection, as with a socket.
+* Header fields about the origin of a request are made from the ASGI server's `scope`. Those of the client are dropped.
+* One object serves one event loop. It starts with the first request, the first `publish`, or the program's lifespan.
 """
 
 import asyncio
-import secrets
 import signal
 import threading
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from slosh.access.authority import Authority
-from slosh.access.rights import Grant, Rights, parse_patterns
+from slosh.access.authority import ProgramAuthority
+from slosh.access.rights import Rights
 from slosh.access.rules import AccessRules
 from slosh.asgi.exchange import serve_request
 from slosh.asgi.messages import Receive, Scope, Send
@@ -45,27 +43,21 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part")
 
-_REMEMBERED: Final = 10_000
-"""Different rights that are remembered."""
-
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one client may do.
+    """The rights of one client. If a pattern is not valid, its requests raise `BadTopic` in the ASGI server.
 
     Attributes:
-        name: for logs, and for limits that count by client.
-        read: patterns of topics that it may read.
-        publish: those that it may publish to.
+        name: for logs, and for rate limits.
+        read: names and patterns of the topics that it may read.
+        publish: the same of those that it may publish to.
     """
 
     name: str
     read: Sequence[str] = ()
     publish: Sequence[str] = ()
 
-
-_Asked = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""The three parts of an `Access`."""
 
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -76,10 +68,11 @@ class Slosh:
     """Topics, as an ASGI 3 application.
 
     Args:
-        settings: as of `slosh.Server`; no files are served if they say nothing else.
-        authorize: tells what the client of a request may do, from its scope: the login of the application around it.
-            None if it may do nothing: it is answered 401. Without this, all may be done by all that reach it.
-        said: settings by their names.
+        settings: as of `slosh.Server`. No files are served unless `root` is set.
+        authorize: returns the rights of a request's client, given its scope; may be a coroutine function. If it returns
+            None the client is answered 401. The setting `access` is not used then. Without `authorize` and `access`
+            every client may do everything.
+        said: settings by their names, which override `settings`.
 
     Raises:
         SettingError: a setting cannot be used.
@@ -92,12 +85,13 @@ class Slosh:
         authorize: Authorize | None = None,
         **said: Any,  # noqa: ANN401 - one for each setting, which checks them
     ) -> None:
-        chosen = said if settings is not None or "root" in said else {"root": "none"} | said
+        # The default is the example on a loopback address, where this machine alone reaches it: not so here.
+        chosen = said if settings is not None and settings.root else {"root": "none"} | said
         self._server = Server(settings, **chosen)
         self._authorize = authorize
         if authorize is not None:
             self._server.settings = replace(self._server.settings, access=AccessRules(public=Rights()))
-        self._admitting: _ProgramRights | None = None
+        self._admitting: ProgramAuthority | None = None
         self._starting: asyncio.Task[None] | None = None
         self._is_ready = False
         self._stopping: asyncio.Task[None] | None = None
@@ -116,26 +110,26 @@ class Slosh:
             await serve_request(self._server.connect(), scope, token, receive, send)
 
     async def start(self) -> None:
-        """Make ready, if that was not done.
+        """Start, if that was not done. Requests and `publish` do so by themselves.
 
         Raises:
-            SloshError: it cannot be; the detail says why.
+            SloshError: it cannot start; the detail says why.
         """
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._start())
         await asyncio.shield(self._starting)
 
     async def stop(self) -> None:
-        """End all that is held. Call it when the program ends, if its lifespan does not."""
+        """Answer all held requests and end. Call this when the program ends, if its lifespan is not passed to this."""
         if self._starting is not None:
             await self._server.stop()
 
     def stop_on_signals(self) -> None:
-        """Stop as soon as the process gets SIGTERM or SIGINT, and hand the signal on to whatever was there before.
+        """Stop as soon as the process gets SIGTERM or SIGINT, and then call the signal's earlier handler.
 
-        Servers such as uvicorn wait for open requests, and a reader's has no end, before they end the program's
-        lifespan. Call this in the lifespan, before `yield`, on the main thread; a lifespan that is handed to this
-        application does so by itself.
+        Servers such as uvicorn wait for open requests before they end the program's lifespan, and a reader's request
+        has no end. Call this in the lifespan, before `yield`, on the main thread. It is not necessary if the lifespan
+        is passed to this application.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -158,17 +152,18 @@ class Slosh:
 
         Args:
             topic: its name.
-            value: anything that `slosh.client.values` gives a form in JSON.
-            key: an idempotency key.
+            value: anything that `slosh.client.values` can write as JSON.
+            key: an idempotency key; empty for none.
 
         Returns:
-            What became of it. It is false, and the message was not stored, if nobody watches the topic.
+            The result. It is false, and the message was not stored, if the topic is not active.
 
         Raises:
             BadTopic: the name is not valid.
-            BadUse: the value has no form in JSON.
-            TooLarge: it is longer than `max_message`.
-            Unavailable: the engine cannot take it now.
+            BadUse: the value cannot be written as JSON.
+            TooLarge: the message is longer than `max_message`.
+            SloshError: it was not accepted, for instance because the topic has ended (`TopicEnded`), there is no
+                memory (`MemoryFull`) or no store (`Unavailable`); or this could not start.
         """
         if not self._is_ready:
             await self.start()
@@ -196,16 +191,18 @@ class Slosh:
     async def _start(self) -> None:
         await self._server.start(listening=False)
         if self._authorize is not None:
-            self._admitting = _there(self._server.routes).gate.authority = _ProgramRights(self._server.settings)
+            settings = self._server.settings
+            self._admitting = ProgramAuthority(skew=settings.clock_skew, max_token=settings.max_token)
+            _there(self._server.routes).gate.authority = self._admitting
         self._is_ready = True
 
     async def _admit(self, scope: Scope) -> str | None:
-        """The token that stands for what the client may do; None if its own, if any, counts."""
+        """The token of the client's rights, empty if it has none; None if its own `Authorization` is passed on."""
         if self._authorize is None or self._admitting is None:
             return None
         found = self._authorize(scope)
         access = found if found is None or isinstance(found, Access) else await found
-        return "" if access is None else self._admitting.admit(access)
+        return "" if access is None else self._admitting.admit(access.name, access.read, access.publish)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan of the program (ASGI lifespan 2.0)."""
@@ -226,41 +223,8 @@ class Slosh:
                 return
 
 
-class _ProgramRights(Authority):
-    """Rights that the program around this one gives. Each set of them has a token, which never leaves this process."""
-
-    __slots__ = ("_granted", "_tokens")
-
-    def __init__(self, settings: Settings) -> None:
-        self._granted: OrderedDict[str, tuple[_Asked, Rights]] = OrderedDict()  # the least recently used first
-        self._tokens: dict[_Asked, str] = {}
-        super().__init__(AccessRules(public=Rights()), skew=settings.clock_skew, max_token=settings.max_token)
-
-    def admit(self, access: Access) -> str:
-        """The token for these rights."""
-        asked = (access.name, tuple(access.read), tuple(access.publish))
-        token = self._tokens.get(asked)
-        if token is None:
-            rights = Rights(parse_patterns(asked[1]), parse_patterns(asked[2]))
-            token = self._tokens[asked] = secrets.token_urlsafe(24)
-            self._granted[token] = (asked, rights)
-            if len(self._granted) > _REMEMBERED:
-                _, (oldest, _) = self._granted.popitem(last=False)
-                del self._tokens[oldest]
-        else:
-            self._granted.move_to_end(token)
-        return token
-
-    def _find(self, token: str, key: str, now: float) -> Grant:
-        granted = self._granted.get(token)
-        if granted is None:
-            return super()._find(token, key, now)
-        (name, _, _), rights = granted
-        return Grant(name, rights, key=key, generation=self.generation)
-
-
 def _there(part: Part | None) -> Part:
-    """A part of the server, which has started."""
+    """A part of the server, which exists once it has started."""
     if part is None:
         raise RuntimeError("This has not been started.")
     return part

@@ -1,7 +1,7 @@
-"""One request of an ASGI server, and its answer.
+"""One HTTP request of an ASGI server, and its answer.
 
-What is answered at once is written at once: a task that waits for the end of the client is made for other requests
-alone, because it costs as much as all else that is done here for a short one.
+A request that is answered at once needs no task. Others have one that waits for the client to disconnect, which costs
+as much as everything else here does for a short request.
 """
 
 import asyncio
@@ -13,7 +13,16 @@ from slosh.asgi.transport import Transport, open_transport
 async def serve_request(
     connection: asyncio.Protocol, scope: Scope, token: str | None, receive: Receive, send: Send
 ) -> None:
-    """One request, until its answer has ended or its client has gone."""
+    """Serve one request until its answer has ended or its client has disconnected.
+
+    Args:
+        connection: a new one, of `Server.connect`.
+        scope, receive, send: as the ASGI server passes them.
+        token: as of `write_head`.
+
+    Raises:
+        ConnectionError: the answer was cut off. The ASGI server must close its connection.
+    """
     transport = open_transport(connection)
     request = _Request(connection, transport, scope, token)
     answer = Answer(scope["method"])
@@ -45,11 +54,11 @@ async def serve_request(
 
 
 class _Request:
-    """A request that is handed to the connection as its parts come. Call `begin`, then `go_on`.
+    """A request that is written to the connection as its parts arrive. Call `begin`, then `go_on`.
 
     Attributes:
-        is_whole: whether all of it was handed over.
-        is_left: whether its client has gone.
+        is_whole: whether all of it was written.
+        is_left: whether its client has disconnected.
     """
 
     def __init__(self, connection: asyncio.Protocol, transport: Transport, scope: Scope, token: str | None) -> None:
@@ -62,7 +71,7 @@ class _Request:
         self.is_left = False
 
     async def begin(self, message: Message) -> None:
-        """Hand over the head, and the body as far as the ASGI server has it."""
+        """Write the head and the first part of the body, which is in `message`."""
         scope = self._scope
         if message["type"] == "http.disconnect":
             self._leave()
@@ -75,21 +84,21 @@ class _Request:
             extra = [(b"transfer-encoding", b"chunked")]
             self._is_chunked = True
         self._connection.data_received(write_head(scope, scope["method"], self._token, extra))
-        await self._hand_over(message)
+        await self._write_body(message)
 
     async def go_on(self, receive: Receive) -> None:
-        """Hand over the rest of the body, and wait for the end of the client."""
+        """Write the rest of the body, and wait until the client disconnects."""
         try:
             while not self.is_left:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     self._leave()
                 else:
-                    await self._hand_over(message)
+                    await self._write_body(message)
         finally:
             self._transport.close()  # Even if the ASGI server fails, so that nobody waits for an answer.
 
-    async def _hand_over(self, message: Message) -> None:
+    async def _write_body(self, message: Message) -> None:
         body = message.get("body", b"")
         if body:
             await self._transport.until_read()

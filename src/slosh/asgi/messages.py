@@ -1,4 +1,4 @@
-"""Requests and answers: from ASGI's form to HTTP/1.1 and back (ASGI HTTP 2.3, RFC 9112)."""
+"""Writes ASGI's requests as HTTP/1.1, and parses answers into ASGI's messages (ASGI HTTP 2.3, RFC 9112)."""
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -31,14 +31,15 @@ _OURS: Final = frozenset(
         b"sec-websocket-version",
     }
 )
-"""Fields of requests that are written here, or mean nothing beyond the ASGI server."""
+"""Fields of requests that are not passed on: they are written here, or concern only the ASGI server."""
 _OURS_WITH_TOKEN: Final = _OURS | {b"authorization"}
-"""The same if the program around this one says what the client may do."""
+"""The same if the program around this one decides what the client may do."""
+_SWITCHING: Final = 101
 _NO_LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"\0\0")
 _THEIRS: Final = frozenset(
     {b"connection", b"keep-alive", b"transfer-encoding", b"date", b"upgrade", b"sec-websocket-accept"}
 )
-"""Fields of answers that the ASGI server writes."""
+"""Fields of answers that are not passed on, because the ASGI server writes them."""
 
 
 def write_head(
@@ -48,12 +49,20 @@ def write_head(
     extra: Iterable[tuple[bytes, bytes]],
     connection: bytes = b"close",
 ) -> bytes:
-    """The request's head, as HTTP/1.1."""
+    """The head of a request, as HTTP/1.1.
+
+    Args:
+        scope: of the request.
+        method: GET for a WebSocket, whose scope has none.
+        token: sent in place of the client's `Authorization`, or nothing if empty. None leaves that as it is.
+        extra: header fields to add.
+        connection: value of the field `Connection`.
+    """
     prefix = scope.get("root_path", "")
     raw = scope.get("raw_path")
     path = raw if raw is not None else quote(scope["path"], safe="/:@!$&'()*+,;=~-._").encode()
     escaped = quote(prefix, safe="/:@!$&'()*+,;=~-._").encode() if prefix else b""
-    if prefix and path.startswith(escaped):  # ASGI: `path` has it; some frameworks of before cut it off
+    if prefix and path.startswith(escaped):  # ASGI wants the prefix in `path`; older frameworks cut it off
         path = path.removeprefix(escaped)
     target = (path or b"/") + (b"?" + scope["query_string"] if scope.get("query_string") else b"")
     secure = scope.get("scheme") in ("https", "wss")
@@ -73,15 +82,23 @@ def write_head(
     lines = [b"%b %b HTTP/1.1" % (method.encode(), target), *[b"%b: %b" % field for field in fields], b"\r\n"]
     head = b"\r\n".join(lines)
     if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
-        # An ASGI server lets pass what HTTP/2 carries and HTTP/1.1 cannot: the reader of the head refuses these bytes.
+        # HTTP/2 can carry line ends in a field, and some ASGI servers pass them. The head's parser refuses NUL bytes.
         return b"\r\n".join([*(line.translate(_NO_LINE_ENDS) for line in lines[:-1]), lines[-1]])
     return head
 
 
 class Answer:
-    """Reads answers, and gives them as ASGI's messages.
+    """Parses one answer into ASGI's messages. Call `feed`, and take `messages` away.
 
-    A short one comes in one piece, with its length, in just the form that this server writes: that needs no parser.
+    A short answer arrives in one piece, and in the exact form that this server writes, so it needs no parser.
+
+    Args:
+        method: of the request. The answer to HEAD has no body.
+
+    Attributes:
+        messages: those parsed so far.
+        status: of the answer; 0 until its head is parsed.
+        is_done: whether the answer is complete.
     """
 
     def __init__(self, method: str) -> None:
@@ -93,16 +110,16 @@ class Answer:
         self.is_done = False
 
     def feed(self, data: bytes) -> None:
-        """Bytes of the answer have come."""
+        """Parse bytes of the answer."""
         if self._parser is None:
             if not data or self._read_whole(data):
                 return
             self._parser = httptools.HttpResponseParser(self)
-        with contextlib.suppress(httptools.HttpParserUpgrade):  # what follows a 101 is no HTTP
+        with contextlib.suppress(httptools.HttpParserUpgrade):  # raised after a 101
             self._parser.feed_data(data)
 
     def _read_whole(self, data: bytes) -> bool:
-        """Read an answer that came in one piece. False if it has another form, and nothing was read."""
+        """Parse an answer that arrived in one piece. False if it has another form; then nothing was parsed."""
         head, _, body = data.partition(b"\r\n\r\n")
         first, *lines = head.split(b"\r\n")
         if not body or b"Content-Length: %d" % len(body) not in lines or first[:9] != b"HTTP/1.1 ":
@@ -116,16 +133,18 @@ class Answer:
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """The header fields that are passed on."""
+        """The header fields that are passed on, of an answer that needed the parser."""
         return [(name, value) for name, value in self._fields if name not in _THEIRS]
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser has read a field."""
+        """Called by the parser with each header field."""
         self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The parser has read the head."""
+        """Called by the parser after the head."""
         self.status = self._parser.get_status_code() if self._parser is not None else 0
+        if self.status == _SWITCHING:  # the answer itself, unlike 100
+            return
         if self.status < 200:
             self._fields = []
             return
@@ -134,12 +153,12 @@ class Answer:
             self.on_message_complete()
 
     def on_body(self, body: bytes) -> None:
-        """The parser has read a part of the body."""
+        """Called by the parser with each part of the body."""
         if not self.is_done:
             self.messages.append({"type": "http.response.body", "body": body, "more_body": True})
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
+        """Called by the parser after the body."""
         if self.status < 200 or self.is_done:
             return
         self.is_done = True
@@ -150,7 +169,7 @@ class Answer:
 
 
 def _read_field(line: bytes) -> tuple[bytes, bytes] | None:
-    """A line of an answer's head that this server wrote; None for one that is not passed on."""
+    """The name and value in a line of an answer's head; None if the field is not passed on."""
     try:
         return _read[line]
     except KeyError:
@@ -163,5 +182,6 @@ def _read_field(line: bytes) -> tuple[bytes, bytes] | None:
 
 
 _read: dict[bytes, tuple[bytes, bytes] | None] = {}
-"""Lines that were read before: most of an answer's are those of the one before it."""
+"""Lines that were read before, because most lines of an answer are those of the one before it."""
 _REMEMBERED: Final = 1000
+"""Lines in `_read`; it is emptied when there are more."""

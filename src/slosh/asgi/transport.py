@@ -1,4 +1,4 @@
-"""What a `Connection` takes for its socket, when another server has the socket."""
+"""The transport of a `Connection` whose client talks to an ASGI server, which has the socket."""
 
 import asyncio
 from typing import Final
@@ -8,11 +8,14 @@ from slosh.asgi.messages import Message, Send
 _ROOM: Final = 64 * 1024
 """Bytes that wait for the ASGI server before the connection is told to write no more."""
 _PEER: Final = ("127.0.0.1", 0)
-"""Whom the connection takes for its client: this process, whose word about the real one counts (`trusted_proxies`)."""
+"""The connection's peer: this host, which is a trusted proxy by default and names the client in `X-Forwarded-For`."""
 
 
 class Transport(asyncio.Transport):
-    """What a `Connection` takes for its socket. Give it its connection before anything else."""
+    """A transport in memory: the connection writes to it, and the ASGI side takes what was written.
+
+    Make one with `open_transport`.
+    """
 
     def __init__(self) -> None:
         super().__init__({"peername": _PEER})
@@ -22,8 +25,8 @@ class Transport(asyncio.Transport):
         self._stopped = False
         self._closing = False
         self._is_cut = False
-        self._giving: asyncio.Task[None] | None = None  # the task in which the ASGI server takes a message
-        # Futures and no events, because most answers are there before anybody waits for them.
+        self._giving: asyncio.Task[None] | None = None  # the task in which `give` waits for the ASGI server
+        # Futures and no events, because most answers are written before `take` is called.
         self._taking: asyncio.Future[None] | None = None  # of a `take` that waits
         self._is_read = True
         self._reading: asyncio.Future[None] | None = None  # of an `until_read` that waits
@@ -31,7 +34,7 @@ class Transport(asyncio.Transport):
     # Called by the connection.
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take what it writes. Beyond `_ROOM` it is told to write no more."""
+        """Buffer `data`. With more than `_ROOM` in the buffer the connection must pause."""
         if self._closing:
             return
         self._parts.append(bytes(data))
@@ -49,11 +52,11 @@ class Transport(asyncio.Transport):
         """Do nothing: `_ROOM` is the limit."""
 
     def pause_reading(self) -> None:
-        """Have no more of the request come."""
+        """Pass on no more of the request."""
         self._is_read = False
 
     def resume_reading(self) -> None:
-        """Have the rest of the request come."""
+        """Pass on the rest of the request."""
         self._is_read = True
         _wake(self._reading)
 
@@ -62,21 +65,21 @@ class Transport(asyncio.Transport):
         return self._closing
 
     def can_write_eof(self) -> bool:
-        """It can."""
+        """Always True."""
         return True
 
     def write_eof(self) -> None:
-        """The last answer is written."""
+        """Close, as there is one answer only."""
         self.close()
 
     def close(self) -> None:
-        """Close, once what was written is taken."""
+        """Accept no more writes. The ASGI side still takes what was written."""
         self._closing = True
         _wake(self._taking)
         self.resume_reading()
 
     def abort(self) -> None:
-        """Close in the middle of an answer, and wait no more for an ASGI server whose client takes nothing."""
+        """Close, discard what was written, and interrupt `give`, which may wait for a client that takes nothing."""
         self._parts = []
         self.close()
         if self._giving is not None:
@@ -86,22 +89,22 @@ class Transport(asyncio.Transport):
     # Called by the ASGI side.
 
     async def take(self) -> bytes:
-        """What was written; empty when nothing more will be."""
+        """The bytes written since the last call. Waits until there are some; empty after the last ones."""
         while not self._parts and not self._closing:
             self._taking = asyncio.get_running_loop().create_future()
             await self._taking
         return self.take_now()
 
     def take_now(self) -> bytes:
-        """What was written; empty when nothing is there."""
+        """As `take`, without waiting: empty if nothing was written."""
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def give(self, send: Send, message: Message) -> None:
-        """Have the ASGI server take a message, which waits for as long as its client does not keep up.
+        """Pass a message to the ASGI server. Waits while its client does not keep up.
 
         Raises:
-            ConnectionError: the connection cut the client off meanwhile.
+            ConnectionError: the connection was aborted in the meantime.
         """
         self._giving = task = asyncio.current_task()
         try:
@@ -114,14 +117,14 @@ class Transport(asyncio.Transport):
             self._giving = None
 
     def taken(self) -> None:
-        """The ASGI server has taken all that `take` and `take_now` gave."""
+        """Note that the ASGI server has accepted all that `take` and `take_now` returned."""
         self._size = sum(map(len, self._parts))
         if self._stopped and not self._size and self.connection is not None:
             self._stopped = False
             self.connection.resume_writing()
 
     async def until_read(self) -> None:
-        """Wait until the connection reads."""
+        """Wait until the connection reads. Call this before each `data_received` with a part of a body."""
         while not self._is_read:
             self._reading = asyncio.get_running_loop().create_future()
             await self._reading
@@ -133,7 +136,7 @@ def _wake(waiting: asyncio.Future[None] | None) -> None:
 
 
 def open_transport(connection: asyncio.Protocol) -> Transport:
-    """Connect `connection` to an ASGI server."""
+    """Connect `connection` to a new transport. The caller must call its `connection_lost` in the end."""
     transport = Transport()
     transport.connection = connection
     connection.connection_made(transport)

@@ -1,4 +1,4 @@
-"""One WebSocket of an ASGI server."""
+"""One WebSocket of an ASGI server: turns its messages into frames for the connection, and frames into messages."""
 
 import asyncio
 import base64
@@ -13,15 +13,15 @@ from slosh.asgi.messages import Answer, Receive, Scope, Send, write_head
 from slosh.asgi.transport import Transport, open_transport
 
 _TEXT: Final = 0x81
-"""How a frame begins that holds a whole text (RFC 6455 §5.2): this server divides none."""
+"""The first byte of a frame with a whole text (RFC 6455 §5.2). This server sends no fragments."""
 _TWO_BYTES: Final = 126
-"""A payload's length that says: it follows in two bytes; one more, in eight."""
+"""As a payload's length this means that the length follows in two bytes; 127, in eight (RFC 6455 §5.2)."""
 
 
 async def serve_websocket(
     connection: asyncio.Protocol, scope: Scope, token: str | None, receive: Receive, send: Send
 ) -> None:
-    """One WebSocket, until either side closes it."""
+    """Serve one WebSocket until either side closes it. Arguments and errors are those of `serve_request`."""
     await receive()  # websocket.connect
     transport = open_transport(connection)
     send = partial(transport.give, send)
@@ -54,7 +54,7 @@ async def serve_websocket(
 
 
 async def _take_head(transport: Transport) -> tuple[bytes, bytes]:
-    """The head of an answer, and what came behind it."""
+    """The head of an answer, and the bytes that arrived after it."""
     data = b""
     while b"\r\n\r\n" not in data:
         part = await transport.take()
@@ -67,7 +67,7 @@ async def _take_head(transport: Transport) -> tuple[bytes, bytes]:
 
 
 async def _refuse_websocket(transport: Transport, answer: Answer, scope: Scope, rest: bytes, send: Send) -> None:
-    """The handshake is refused: with the whole answer if the ASGI server can give it, else with a bare 403."""
+    """Refuse the handshake, with the whole answer if the ASGI server can send it. Otherwise it sends a bare 403."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008})
         return
@@ -83,7 +83,7 @@ async def _refuse_websocket(transport: Transport, answer: Answer, scope: Scope, 
 
 
 async def _talk(connection: asyncio.Protocol, transport: Transport, frames: Protocol, receive: Receive) -> None:
-    """What the client says, as frames."""
+    """Pass the client's messages to the connection, as frames, until the client disconnects."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -101,14 +101,14 @@ async def _talk(connection: asyncio.Protocol, transport: Transport, frames: Prot
 async def _listen(
     connection: asyncio.Protocol, transport: Transport, frames: Protocol, data: bytes, send: Send
 ) -> None:
-    """What the server says, from frames; pings are answered here."""
+    """Pass the connection's frames to the client, until it closes. Pings are answered here."""
     while True:
         at = 0
         while (found := find_frame(data, at)) is not None:
             begin, end = found
-            if data[at] == _TEXT:  # all that most readers get; the library takes several times as long for it
+            if data[at] == _TEXT:  # most readers get no others, and the library takes several times as long
                 await send({"type": "websocket.send", "text": data[begin:end].decode()})
-            elif await _obey(connection, frames, data[at:end], send):
+            elif await _handle_other(connection, frames, data[at:end], send):
                 return
             at = end
         transport.taken()
@@ -118,8 +118,8 @@ async def _listen(
         data = data[at:] + more
 
 
-async def _obey(connection: asyncio.Protocol, frames: Protocol, data: bytes, send: Send) -> bool:
-    """Do what a frame says that holds no text. True if it is the last one."""
+async def _handle_other(connection: asyncio.Protocol, frames: Protocol, data: bytes, send: Send) -> bool:
+    """Handle a frame that is not a text: binary, ping or close. True for the last one, a close."""
     frames.receive_data(data)
     if answer := b"".join(frames.data_to_send()):
         connection.data_received(answer)
@@ -137,9 +137,9 @@ async def _obey(connection: asyncio.Protocol, frames: Protocol, data: bytes, sen
 
 
 def find_frame(data: bytes, at: int) -> tuple[int, int] | None:
-    """Where the payload of the frame that begins there begins and ends; None if it is not all there.
+    """Begin and end of the payload of the frame that begins at the index `at`; None if it is incomplete.
 
-    It comes from a server, so it has no mask (RFC 6455 §5.2).
+    A server's frames have no mask (RFC 6455 §5.1).
     """
     begin = at + 2
     if len(data) < begin:

@@ -199,10 +199,13 @@ class Routes(Application):
         return (start, end) if end - start <= MAX_NAME_BYTES else (0, 0)
 
     def _route_pages(self, head: Head, prefix: str) -> Action:
-        if head.path != SESSION or self.gate.authority is None:
+        authority = self.gate.authority
+        if head.path != SESSION or authority is None:
             return route_pages(self._engine, self.readers, head, self._settings.max_body)
         if head.method in ("GET", "HEAD"):
             return TellSession(self.gate)
+        if not authority.has_sessions:
+            raise MethodNotAllowed(ALLOW_LOOK)
         if head.method not in ("POST", "DELETE"):
             raise MethodNotAllowed(ALLOW_SESSION)
         self._check_origin(head)
