@@ -2,14 +2,14 @@
 
 The rules of this file:
 
-* The store listens on a Unix socket in a folder that no other user may enter, and on no port. It writes no data to a
-  disk, and takes no more memory than it is told.
+* The store listens on a Unix socket in a folder that no other user may enter, and on no port. It writes no messages to
+  a disk, and `maxmemory` bounds its memory.
 * A process of its own, the keeper, starts the store and waits. It is a child of the parent in workers.py, which starts
-  another keeper, and so another store, when this one ends. Readers are told `reset` then, as by any store that forgot.
-* The store ends after all who use it, whatever ended them: the parent and the workers hold the writing end of a pipe,
-  and the keeper reads its end when the last of them has gone. No process needs to send a signal for that.
-* The store ends with its keeper. A keeper that is killed cannot do that: on Linux the kernel does (PR_SET_PDEATHSIG in
-  prctl(2)), elsewhere the next keeper.
+  another keeper, and so another store, when it ends. Readers are told `reset` then, as with any store that lost data.
+* The store ends after all processes that use it, however they end: the parent and the workers hold the writing end of a
+  pipe, and the keeper sees the end of the pipe once the last of them has ended. That needs no signal.
+* The store ends with its keeper. If the keeper was killed the kernel ends the store on Linux (PR_SET_PDEATHSIG in
+  prctl(2)); elsewhere the next keeper does.
 """
 
 import contextlib
@@ -38,29 +38,30 @@ from slosh.settings.table import Settings
 logger = logging.getLogger(__name__)
 
 PROGRAMS: Final = ("valkey-server", "redis-server")
-"""What is looked for on PATH, in this order."""
+"""The programs that are looked for on PATH, in this order."""
 _OLDEST: Final = (6, 2)
 """The oldest Redis that has all that the engine uses. Every Valkey has it."""
 _BESIDE_RINGS: Final = 32 * MIB
 """Bytes that the store may take besides messages: scripts, leases, idempotency keys, buffers of its connections."""
 _START_LIMIT: Final = 30.0
-"""Seconds until a store that was started must answer."""
+"""Seconds within which a store must answer after its start, as must each command that is sent to it here."""
 _LONGEST_PATH: Final = 100
-"""Bytes. The path of a Unix socket ends at 107 of them on Linux and at 103 on macOS (sun_path in unix(7))."""
+"""Bytes of the socket's path. A Unix socket allows 107 on Linux and 103 on macOS (sun_path in unix(7))."""
 _KILLED_WITH_PARENT: Final = 1
 """PR_SET_PDEATHSIG in linux/prctl.h."""
 
 
 class PrivateStore:
-    """A store for the workers of one server. Call `remove` at the end.
+    """A store for the workers of one server.
 
-    Its life: the parent makes it, passes it to `Workers`, which calls `keep` in a child and `leave` in the parent.
+    The parent makes this object, passes it to `Workers`, which calls `keep` in a child and `leave` in the parent, and
+    must call `remove` at the end.
 
     Args:
         settings: of the server.
 
     Raises:
-        SettingError: there is no program for it on this machine, or no library to talk to it.
+        SettingError: as `find_program`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -79,31 +80,31 @@ class PrivateStore:
 
     @property
     def address(self) -> str:
-        """Where it is, as the setting `engine` has it."""
+        """The address of the store, as a value of the setting `engine`."""
         return f"unix://{quote(str(self._socket))}?db=0"
 
     def leave(self) -> None:
-        """Use it no more, in this process. It ends when no process uses it."""
+        """Stop using the store in this process. The store ends once no process uses it."""
         if self._using >= 0:
             os.close(self._using)
             self._using = -1
 
     def remove(self) -> None:
-        """Remove its folder, in the parent, after the keeper has ended."""
+        """Remove the store's folder. The parent must call this after the keeper has ended."""
         self.leave()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def keep(self, ready: Callable[[], None]) -> int:
-        """Run the store until nobody uses it, or it ends by itself. Call it in a child process of one thread.
+        """Run the store until no process uses it, or it ends by itself. Call this in a child process of one thread.
 
         Args:
             ready: called when the store answers.
 
         Returns:
-            0 when nobody uses it any more, 1 when it ended by itself.
+            0 once no process uses it, 1 if it ended by itself.
 
         Raises:
-            EngineUnreachable: it could not be started; the detail holds what it said.
+            EngineUnreachable: it did not start; the detail contains its output.
         """
         self.leave()
         _end_former(self._socket)
@@ -125,7 +126,7 @@ class PrivateStore:
         return 0
 
     def _start(self) -> tuple["subprocess.Popen[bytes]", int]:
-        """Start it; gives the process, and a descriptor that comes to its end with it."""
+        """Start the store. Returns its process, and the reading end of a pipe that is closed when it ends."""
         die_with_parent = _die_with_parent()
         ended, alive = os.pipe()
         with self._log.open("wb") as output:
@@ -142,7 +143,11 @@ class PrivateStore:
         return store, ended
 
     def _wait_until_it_answers(self, store: "subprocess.Popen[bytes]", ended: int) -> bool:
-        """Whether it answers; False when nobody wants it any more."""
+        """Wait until the store answers: True. False if no process uses it any more.
+
+        Raises:
+            EngineUnreachable: it ended, or did not answer in time.
+        """
         deadline = time.monotonic() + _START_LIMIT
         while not _ask(self._socket, b"PING"):
             gone = _wait((self._in_use, ended), milliseconds=10)
@@ -158,10 +163,10 @@ class PrivateStore:
 
 
 def find_program() -> str:
-    """The program that a private store runs: from PATH, else the one that slosh-server[workers] brings.
+    """The path of a Valkey or Redis: from PATH, else the one that slosh-server[workers] installs.
 
     Raises:
-        SettingError: there is none, or the Python library to talk to it is missing.
+        SettingError: there is none that is new enough and runs, or the Python package redis is missing.
     """
     why = "workers: more than one process with engine=memory share a private Valkey or Redis"
     if importlib.util.find_spec("redis") is None:
@@ -192,7 +197,7 @@ def _candidates() -> Iterator[str]:
 
 
 def _version(program: str) -> tuple[int, ...]:
-    """The numbers of its version; none if the program does not run on this machine."""
+    """The numbers of a program's version; empty if it does not run on this machine."""
     try:
         said = subprocess.run([program, "--version"], capture_output=True, check=True, timeout=_START_LIMIT).stdout  # noqa: S603 - as above
     except (OSError, subprocess.SubprocessError):
@@ -202,7 +207,7 @@ def _version(program: str) -> tuple[int, ...]:
 
 
 def _make_folder() -> Path:
-    """A new folder that nobody else may enter (mkdtemp makes it so), with a name short enough for a socket in it."""
+    """A new folder that no other user may enter (so mkdtemp makes it), with a name short enough for a socket in it."""
     folder = Path(tempfile.mkdtemp(prefix="slosh-"))
     if len(os.fsencode(folder)) <= _LONGEST_PATH - len("/store"):
         return folder
@@ -211,7 +216,7 @@ def _make_folder() -> Path:
 
 
 def _ask(path: Path, command: bytes) -> bytes:
-    """What the store at this socket answers to one command; nothing if there is none."""
+    """The answer to one command of the store at this socket, up to 1,024 bytes; empty if there is no store."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(_START_LIMIT)
         asking.connect(str(path))
@@ -226,7 +231,10 @@ def _end_former(path: Path) -> None:
 
 
 def _die_with_parent() -> Callable[[], None] | None:
-    """What the new process calls before it becomes the store, so that it ends with its keeper; None but on Linux."""
+    """A function for the new process to call before it runs the store, so that it ends with its keeper.
+
+    None except on Linux.
+    """
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl  # looked up here, because a forked process should do as little as it can
@@ -234,14 +242,14 @@ def _die_with_parent() -> Callable[[], None] | None:
 
     def die_with_parent() -> None:
         prctl(_KILLED_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != keeper:  # it ended before the kernel was told
+        if os.getppid() != keeper:  # The keeper ended before the call of prctl.
             os._exit(1)
 
     return die_with_parent
 
 
 def _wait(descriptors: tuple[int, ...], *, milliseconds: int | None = None) -> list[int]:
-    """Wait until the other ends of some of these pipes are closed; which of them."""
+    """Wait until the other end of one of these pipes is closed. Returns those; empty if the time was over."""
     poll = select.poll()
     for number in descriptors:
         poll.register(number, select.POLLIN)

@@ -1,24 +1,25 @@
-"""A restart that nobody notices: the next server takes over the listening sockets and the topics, this one drains.
+"""A restart without a pause: the successor takes over the listening sockets and the topics, the running server drains.
 
 The rules of this file:
 
-* Both speak over a Unix socket, whose path is the setting `takeover`. Each hears only programs of its own user, or of
-  root. It is among the sockets that are handed over, so a path has somebody who listens all the time.
-* The one that runs goes on as if nothing had happened until its successor can serve: a successor that cannot start, for
-  a mistake in its settings for instance, changes nothing.
-* There is one moment at which the word is given (GO). Before it the one that runs can take everything back; after it
-  the successor alone accepts clients and takes messages. So no message is taken at two places.
-* Between the snapshot and that moment a POST is answered 503, and new clients wait in the system's queue. Readers are
-  served as before, so the snapshot is taken and sent some topics in a turn.
+* Both talk over a Unix socket, whose path is the setting `takeover`. Each talks only to programs of its own user, or
+  of root. The listening end of that socket is handed over too, so there is always a server that listens at the path.
+* The running server goes on unchanged until its successor can serve. A successor that cannot start, for instance
+  because of a mistake in its settings, changes nothing.
+* Until the message GO the running server can take everything back. From GO on only the successor accepts clients and
+  messages. So no message is accepted at two places.
+* From PREPARED until GO a POST is answered 503, and new clients wait in the system's queue. Readers are still served,
+  so the running server takes and sends the snapshot in portions.
 
-| who | sends | with |
+| sender | message | content |
 | --- | --- | --- |
-| successor | HELLO | the format of snapshots that it knows |
-| running | SOCKETS | how many topics' parts it will send: none if they cannot be put back; the sockets themselves |
-| successor | PREPARED | it could serve now |
-| running | PART, again and again, then END | a part of the snapshot |
+| successor | HELLO | `Hello` |
+| running | SOCKETS | `Offer`, and the sockets |
+| successor | PREPARED | empty: it can serve |
+| running | PART, any number of times | a part of the snapshot |
+| running | END | empty |
 | successor | RESTORED | how many topics it left out |
-| running | GO | |
+| running | GO | empty |
 """
 
 import asyncio
@@ -43,37 +44,41 @@ from slosh.server import Server
 
 log: Final = logging.getLogger("slosh.takeover")
 
-HELLO, SOCKETS, PREPARED, PART, END, RESTORED, GO, REFUSED = b"HSPTERGX"
+HELLO, SOCKETS, PREPARED, PART, END, RESTORED, GO = b"HSPTERG"
 
 _FRAME: Final = struct.Struct("!BBQ")
-"""Kind, how many sockets come with it, bytes."""
+"""The head of a frame: its kind, the number of sockets sent with it, and the bytes of its data."""
 _LARGEST: Final = 1 << 31
-"""Bytes of a frame at most: one topic with its messages is in it."""
+"""Bytes of a frame at most. The largest contain one topic with all its messages."""
 _AT_A_TIME: Final = 64 * 1024
 _MOST_SOCKETS: Final = 64
-"""Sockets in a frame; the system takes 253 (SCM_MAX_FD)."""
+"""Sockets in a frame; Linux allows 253 (SCM_MAX_FD)."""
 
 START_WITHIN: Final = 120.0
-"""Seconds that a successor has to make ready; a store that is away is waited for."""
+"""Seconds from SOCKETS to PREPARED at most. The successor may have to wait for its store."""
 RESTORE_WITHIN: Final = 30.0
-"""Seconds that it has for the topics; meanwhile POSTs are refused."""
+"""Seconds from PREPARED to GO at most, while POSTs are refused; also for HELLO, and for the answer to it."""
 
 _SETTLE_WITHIN: Final = 1.0
-"""Seconds that histories have to look into what came last, a portion a turn; what is left then is done at once."""
+"""Seconds in which histories process waiting messages in portions. The rest is processed at once."""
 
 
 class Hello(msgspec.Struct):
-    """What a successor says first."""
+    """The content of HELLO.
+
+    Attributes:
+        format: the format of snapshots that the successor can restore.
+    """
 
     format: int
 
 
 class Offer(msgspec.Struct):
-    """What comes with the sockets. Of these the last is the one at which successors are heard.
+    """The content of SOCKETS. The last of the sockets sent with it is the one that listens at the path `takeover`.
 
     Attributes:
-        has_topics: whether the topics are handed over.
-        pid: of the server that runs.
+        has_topics: whether the topics are handed over. Not if a store has them, or the formats differ.
+        pid: process id of the running server.
     """
 
     has_topics: bool
@@ -81,11 +86,11 @@ class Offer(msgspec.Struct):
 
 
 class HandoverBroken(Exception):
-    """The other end has gone, or says what it must not."""
+    """The other end has closed the connection, or broke the protocol."""
 
 
 class Frame(NamedTuple):
-    """What was received."""
+    """A received message. The caller must close its sockets."""
 
     kind: int
     data: bytes
@@ -93,10 +98,10 @@ class Frame(NamedTuple):
 
 
 class Channel:
-    """One end of the conversation. Close it.
+    """One end of the connection between the two servers. The caller must call `close`.
 
     Args:
-        plain: connected, and of the system's kind `AF_UNIX`.
+        plain: a connected socket of the family `AF_UNIX`.
     """
 
     def __init__(self, plain: socket.socket) -> None:
@@ -106,17 +111,17 @@ class Channel:
         self._sockets: list[socket.socket] = []
 
     def close(self) -> None:
-        """End it, and close what was received and not used."""
+        """Close the connection, and sockets that were received but not returned by `receive`."""
         self._socket.close()
         for each in self._sockets:
             each.close()
         self._sockets = []
 
     async def send(self, kind: int, data: bytes = b"", sockets: Sequence[socket.socket] = ()) -> None:
-        """Send a frame.
+        """Send a frame. The caller keeps its own copies of `sockets`.
 
         Raises:
-            HandoverBroken: the other end has gone.
+            HandoverBroken: the other end has closed the connection.
         """
         left = memoryview(_FRAME.pack(kind, len(sockets), len(data)) + data)
         numbers = [each.fileno() for each in sockets]
@@ -129,13 +134,13 @@ class Channel:
             except OSError as error:
                 raise HandoverBroken(error.strerror) from None
             left = left[sent:]
-            numbers = []  # They went with the first byte.
+            numbers = []  # They are sent with the first byte.
 
     async def receive(self, *kinds: int) -> Frame:
         """The next frame, which must be one of `kinds`.
 
         Raises:
-            HandoverBroken: the other end has gone, or sent something else.
+            HandoverBroken: the other end has closed the connection, or sent something else.
         """
         while len(self._read) < _FRAME.size:
             await self._receive_some()
@@ -150,7 +155,7 @@ class Channel:
         if kind not in kinds:
             for each in sockets:
                 each.close()
-            raise HandoverBroken(data.decode(errors="replace") if kind == REFUSED else "it said something else")
+            raise HandoverBroken("it said something else")
         return Frame(kind, data, sockets)
 
     async def _receive_some(self) -> None:
@@ -169,7 +174,7 @@ class Channel:
         self._read += data
 
     async def _until(self, *, is_writing: bool) -> None:
-        """Wait until the socket can be written, or read."""
+        """Wait until the socket is writable, or readable."""
         loop, number = asyncio.get_running_loop(), self._socket.fileno()
         ready: asyncio.Future[None] = loop.create_future()
         add, remove = (loop.add_writer, loop.remove_writer) if is_writing else (loop.add_reader, loop.remove_reader)
@@ -181,12 +186,12 @@ class Channel:
 
 
 class Predecessor:
-    """The server that runs, as its successor sees it.
+    """The running server, as its successor sees it. Call `take_topics` once the successor could serve.
 
     Attributes:
-        sockets: on which it listens.
-        listener: at which the successor hears its own successors.
-        pid: of its process.
+        sockets: its listening sockets, which the caller must use or close.
+        listener: the socket that listens at the path `takeover`, for the successor's `Handover`.
+        pid: its process id.
     """
 
     def __init__(self, channel: Channel, given: Offer, sockets: list[socket.socket]) -> None:
@@ -196,12 +201,12 @@ class Predecessor:
         self.pid = given.pid
 
     async def take_topics(self, server: Server) -> None:
-        """Tell that `server`, which is started and accepts nothing yet, can serve, and put back what it is given.
+        """Send PREPARED, and restore the topics in `server`, which must be started and accept no clients yet.
 
-        When this returns the other server accepts no more and takes no messages; the caller must call `accept`.
+        When this returns the other server accepts neither clients nor messages; the caller must call `Server.accept`.
 
         Raises:
-            HandoverBroken: the other one has taken everything back, or has gone.
+            HandoverBroken: the other server goes on by itself, or has ended. Stop `server`.
         """
         await self._channel.send(PREPARED)
         left_out = 0
@@ -219,10 +224,10 @@ class Predecessor:
 
 
 async def find_predecessor(path: str) -> Predecessor | None:
-    """The server that runs and hears successors at `path`; None if none does.
+    """The running server that listens for successors at `path`; None if there is none.
 
     Raises:
-        CannotListen: one does, and does not hand over; the detail says why.
+        CannotListen: there is one, but it does not hand over; the detail says why.
     """
     plain = socket.socket(socket.AF_UNIX)
     try:
@@ -247,18 +252,18 @@ async def find_predecessor(path: str) -> Predecessor | None:
 
 
 class Handover:
-    """What a running server does for its successor. Call `close` at the end.
+    """Listens for a successor of a running server, and hands over to it. The caller must call `close`.
 
     Args:
-        server: it serves.
-        path: where successors are heard.
-        listener: that listens there already; None if it is to be made.
+        server: the running server.
+        path: the setting `takeover`.
+        listener: the socket that listens there; None to open it.
 
     Attributes:
-        done: set once a successor serves: stop then.
+        done: set once a successor serves. The caller must stop `server` then.
 
     Raises:
-        CannotListen: the path cannot be had.
+        CannotListen: a socket cannot be opened at the path.
     """
 
     def __init__(self, server: Server, path: str, listener: socket.socket | None = None) -> None:
@@ -270,7 +275,7 @@ class Handover:
         self.done = asyncio.Event()
         self._is_given = False
         if listener is None:
-            umask = os.umask(0o177)  # A client that may connect is given all topics.
+            umask = os.umask(0o177)  # A program that can connect gets all topics.
             try:
                 listener = bind_unix(path, "takeover")
             finally:
@@ -281,7 +286,7 @@ class Handover:
         asyncio.get_running_loop().add_reader(listener.fileno(), self._accept)
 
     def close(self) -> None:
-        """Hear no successors any more."""
+        """Stop listening for successors. The socket's file stays if a successor listens there now."""
         if self._listener.fileno() < 0:
             return
         asyncio.get_running_loop().remove_reader(self._listener.fileno())
@@ -291,6 +296,7 @@ class Handover:
                 Path(self._path).unlink()
 
     def _accept(self) -> None:
+        """Talk to a successor, unless it belongs to another user, or there is another one already."""
         try:
             plain, _ = self._listener.accept()
         except OSError:
@@ -301,7 +307,7 @@ class Handover:
         self._task = asyncio.ensure_future(self._talk(Channel(plain)))
 
     async def _talk(self, channel: Channel) -> None:
-        """Hand over to a successor, or go on if it fails."""
+        """Hand over to a successor. If that fails the server goes on."""
         try:
             await self._hand_over(channel)
         except (HandoverBroken, TimeoutError, ValueError) as error:
@@ -337,14 +343,14 @@ class Handover:
             clock = self._turns.clock
             until = clock() + TURN
             for part in snapshot.take(engine, asyncio.get_running_loop().time()):
-                await channel.send(PART, part)  # which waits only if the successor is slower than this
+                await channel.send(PART, part)  # This waits only if the successor is slower, hence the pauses below.
                 if clock() >= until:
                     await asyncio.sleep(0)
                     until = clock() + TURN
         await channel.send(END)
         await channel.receive(RESTORED)
         await channel.send(GO)
-        # In this very step: the successor serves already, and no request may be answered here as before.
+        # No `await` from here on: the successor serves already, so this server must not answer another request.
         self._is_given = True
         self.close()
         self._server.give_up_sockets()
@@ -352,17 +358,17 @@ class Handover:
 
 
 async def _settle_histories(engine: MemoryEngine) -> None:
-    """Have the messages that came last looked into, a portion in each turn, so that histories are whole."""
+    """Wait while the hub adds the newest messages to histories, a portion in each turn, so that histories are whole."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _SETTLE_WITHIN
-    while engine.hub.histories and loop.time() < until:  # noqa: ASYNC110 - what is waited for is done in each turn
+    while engine.hub.histories and loop.time() < until:  # noqa: ASYNC110 - the hub works in each turn, without an event
         await asyncio.sleep(0)
 
 
 def _is_own(plain: socket.socket) -> bool:
     """Whether the other end is a program of our own user, or of root.
 
-    If the system does not tell, the mode of the socket's file alone keeps others out.
+    Always True except on Linux: elsewhere only the mode of the socket's file keeps other users out.
     """
     if sys.platform != "linux":
         return True
