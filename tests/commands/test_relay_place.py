@@ -69,6 +69,23 @@ def test_what_the_relay_before_left_is_this_one_s_alone_once_it_is_the_place(tmp
         PlaceFile(str(state))
 
 
+def test_of_two_relays_that_begin_together_one_has_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there was no file yet both had it: the second had looked before the first made it."""
+    state = tmp_path / "r.place"
+    look, others = PlaceFile._look_beside, []
+
+    def begin_another(self: PlaceFile, file: Path) -> None:
+        monkeypatch.setattr(PlaceFile, "_look_beside", look)
+        with pytest.raises(BadUse, match="Another slosh relay"):
+            others.append(PlaceFile(str(state)))
+        look(self, file)
+
+    monkeypatch.setattr(PlaceFile, "_look_beside", begin_another)
+    kept = PlaceFile(str(state))
+    kept.note("e.1")
+    assert (others, state.read_text()) == ([], "e.1\n")
+
+
 def test_a_relay_that_was_killed_while_it_began_leaves_nothing_that_may_come_twice(tmp_path: Path) -> None:
     """It has written its place beside, to see whether that can be written."""
     state = tmp_path / "r.place"

@@ -10,6 +10,7 @@ the next does not know whether it is stored, and the file beside tells that ther
 One relay has the file at a time: it is locked (`flock`), and so is what takes its place, before it does.
 """
 
+import contextlib
 import fcntl
 import os
 import time
@@ -99,6 +100,10 @@ class PlaceFile:
         self.place = ""
         self.doubtful: float | None = None
         if self._file is not None:
+            # Otherwise two that begin at the same time would both find none to lock. If it fails, `_look_beside` tells.
+            with contextlib.suppress(OSError):
+                self._read_beside(self._file)
+                self._file.touch(exist_ok=False)
             try:
                 self._have(self._file)
                 self.place = self._file.read_text(encoding="utf-8").strip()
@@ -147,6 +152,14 @@ class PlaceFile:
         if not is_there:
             raise BadUse(f"Another slosh relay has {file}. Give each its own file, or wait until that one has ended.")
 
+    def _read_beside(self, file: Path) -> str:
+        """The place in the file beside; empty if there is none."""
+        beside = self._beside(file)
+        left = beside.read_text(encoding="utf-8", errors="replace").strip() if beside.exists() else ""
+        if not _may_be_place(left):
+            raise BadUse(f"{beside} is there, and no relay has written it. Name another file for the place.")
+        return left
+
     def _look_beside(self, file: Path) -> None:
         """Find what the relay before this one left, and whether the file can be written, before a message is carried.
 
@@ -154,10 +167,7 @@ class PlaceFile:
             BadUse: a file stands beside that no relay has written.
             OSError: it cannot be written.
         """
-        beside = self._beside(file)
-        left = beside.read_text(encoding="utf-8", errors="replace").strip() if beside.exists() else ""
-        if not _may_be_place(left):
-            raise BadUse(f"{beside} is there, and no relay has written it. Name another file for the place.")
+        beside, left = self._beside(file), self._read_beside(file)
         if left and left != self.place:
             self._coming = _lock(beside.open(encoding="utf-8"))
             self._next = left
