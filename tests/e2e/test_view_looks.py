@@ -118,6 +118,16 @@ def test_what_is_much_larger_or_has_nothing_to_do_with_it_flattens_no_other_line
     ]
 
 
+def test_numbers_of_a_list_share_a_chart_if_the_list_has_a_name(kept: Slosh, new_page: Open) -> None:
+    """Those of a message that is a list have none: they may be a temperature and a pressure."""
+    kept.post("list", [1, 1000])
+    kept.post("named", {"cores": [1, 1000]})
+    page = view(new_page, kept, "list,named")
+    expect(page.locator(".key")).to_have_count(4)
+    charts = until(lambda: page.evaluate(CHARTS), lambda found: len(found) == 3)
+    assert sorted(charts) == ["list: [0]", "list: [1]", "named: cores[0],named: cores[1]"]
+
+
 def test_what_has_one_name_is_compared_however_different(kept: Slosh, new_page: Open) -> None:
     """Of hosts of which one is idle, and of topics that are a number alone, by the last part of their names."""
     for host, load in (("a", 60), ("b", 0.01)):

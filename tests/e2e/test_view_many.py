@@ -3,13 +3,14 @@
 import itertools
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, trying, until
-from tests.e2e.test_view import press, still
+from tests.e2e.test_view import press, still, view
 from tests.e2e.test_view_touch import darkest
 
 need("module:playwright")
@@ -79,6 +80,7 @@ def check(found: list[Any]) -> None:
     if len(found) > DASHED:
         assert len(used) == COLOURS
         assert max(used.values()) <= -(-len(found) // COLOURS), used
+        assert not any(dash for _, _, dash, *_ in found), "a crowd has no dashes"
     else:
         assert len({(colour, dash) for _, colour, dash, *_ in found}) == len(found), "no two look alike"
 
@@ -101,6 +103,62 @@ def test_each_of_many_lines_is_drawn_in_the_colour_of_its_key(kept: Slosh, new_p
     assert max(pixels.values()) < 5 * min(pixels.values()), pixels
 
 
+def test_few_lines_have_bands_from_their_lowest_to_their_highest_and_of_many_these_are_joined(
+    kept: Slosh, new_page: Open
+) -> None:
+    """A line jumps up and down at once, beside lines that are straight."""
+    # Whether it is painted evenly, and how much of 255.
+    painted = """() => {
+      const [{ canvas }] = sloshView.plots();
+      const [left, right] = [0.3, 0.7].map((part) => Math.round(part * canvas.width));
+      const context = canvas.getContext("2d");
+      const { data } = context.getImageData(left, Math.round(0.3 * canvas.height), right - left, 1);
+      const found = Array.from({ length: right - left }, (_, i) => data[4 * i + 3]);
+      const isEven = found.filter((each) => each > 40 && each < 62).length > 0.9 * found.length;
+      return [isEven, found.reduce((sum, each) => sum + each) / found.length];
+    }"""
+    fill = """(straight) => {
+      const begin = sloshView.feed.now - 30;
+      const others = Object.fromEntries(Array.from({ length: straight }, (_, i) => [`straight${i}`, 50 + i / 10]));
+      const times = Array.from({ length: 15_000 }, (_, i) => 1000 * begin + 2 * i);
+      sloshView.feed.take({ res: times.map((_, i) => ({ jumps: i % 2 ? 100 : 0, ...others })), times });
+    }"""
+
+    def is_painted(is_even: bool, found: list[Any]) -> bool:
+        return bool(found[0] == is_even and found[1] > 40)
+
+    for count, is_banded in ((1, True), (8, True), (9, False)):
+        with trying(count):
+            page = view(new_page, kept, f"jumps{count}")
+            page.evaluate(fill, count - 1)
+            page.keyboard.press("z")
+            expect(page.locator(".key")).to_have_count(count)
+            # A faint area of many would be half as much.
+            until(partial(page.evaluate, painted), partial(is_painted, is_banded))
+
+
+def test_of_a_band_no_text_is_measured_that_has_no_room(kept: Slosh, new_page: Open) -> None:
+    """To measure them was the most of what a page with many bands cost."""
+    page = view(new_page, kept, "switch")
+    measured = """(count) => {
+      const { measureText } = CanvasRenderingContext2D.prototype;
+      const texts = [];
+      CanvasRenderingContext2D.prototype.measureText = function (text) {
+        texts.push(text);
+        return measureText.call(this, text);
+      };
+      const times = Array.from({ length: count }, (_, i) => 1000 * sloshView.feed.now - 10 * (count - i));
+      sloshView.feed.take({ res: times.map((_, i) => ({ on: i % 2 === 0 })), times });
+      globalThis.measured = () => texts.filter((each) => each === "true").length;
+    }"""
+    page.evaluate(measured, 1500)
+    drawn = page.evaluate("sloshView.drawings()")
+    page.keyboard.press("z")
+    expect(page.locator(".band")).to_have_count(1)
+    until(lambda: page.evaluate("sloshView.drawings()"), lambda seen: seen > drawn)
+    assert page.evaluate("measured()") < 10 * page.evaluate("sloshView.drawings()")
+
+
 @pytest.mark.long  # three hundred rows and lines
 def test_three_hundred_that_are_all_chosen_have_their_colours_evenly(
     serve: "Callable[..., Slosh]", new_page: Open
@@ -115,8 +173,13 @@ def test_three_hundred_that_are_all_chosen_have_their_colours_evenly(
 
 def test_colours_stay_even_and_apart_when_lines_are_ticked_pinned_and_hidden(kept: Slosh, new_page: Open) -> None:
     page = view_many(kept, new_page, 30)
-    check(looks(page, 30))
+    before = looks(page, 30)
+    check(before)
     ticks = page.locator("#rows tr input[type=checkbox]")
+    ticks.nth(5).uncheck()
+    after = looks(page, 29)
+    check(after)
+    assert {name: colour for name, colour, *_ in after}.items() <= {name: colour for name, colour, *_ in before}.items()
     for number in range(10):  # a crowd becomes few, which are told apart by dashes
         ticks.nth(number).uncheck()
     check(looks(page, 20))

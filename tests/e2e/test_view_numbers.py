@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from playwright.sync_api import expect  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 RANGES: list[tuple[float, float]] = [
     (low * factor, high * factor)
@@ -172,6 +173,52 @@ def test_the_pointer_shows_a_value_only_where_there_is_a_line(
     script = """async ([column, time]) => (await import("/-/lines.js")).rowAt(
       [100, 110, 120], column.map((value) => (value === "" ? undefined : value)), time, 0.5)"""
     assert page.evaluate(script, [column, time]) == row
+
+
+#: Notes what is written on canvases: each text that is centred with its left and its right end, and the canvas's width.
+WRITTEN = """
+  const write = CanvasRenderingContext2D.prototype.fillText;
+  globalThis.written = [];
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...rest) {
+    const half = this.measureText(text).width / 2;
+    if (this.textAlign === "center") written.push([text, x - half, x + half, this.canvas.width]);
+    return write.call(this, text, x, y, ...rest);
+  };
+"""
+#: Messages so many days ago, and two days ago; drawn with the next key.
+OLD = """(days) => {
+  const { feed } = sloshView;
+  feed.take({ res: [{ t: 1 }, { t: 2 }], times: [days, 2].map((ago) => 1000 * (feed.now - 86_400 * ago)) });
+  written.length = 0;
+}"""
+
+
+def test_where_days_are_shown_a_time_is_told_with_its_day_and_no_label_is_cut(
+    slosh: Slosh, new_context: "Callable[..., BrowserContext]"
+) -> None:
+    context = new_context(timezone_id="Europe/Berlin", viewport={"width": 390, "height": 800})
+    context.add_init_script(WRITTEN)
+    page = context.new_page()
+    a_day = r"\d\d? [A-Z][a-z]{2,3}"
+    for days, label in ((20, rf"{a_day}"), (2.5, rf"{a_day}|\d\d:\d\d")):
+        with trying(days):
+            page.goto(f"{slosh.url}/view/t?span=all")
+            expect(page.locator("#state")).to_have_attribute("data-state", "live")
+            page.evaluate(OLD, days)
+            page.keyboard.press("z")
+            found = until(lambda: page.evaluate("written"), lambda found: len(found) > 1)
+            assert all(re.fullmatch(label, text) for text, *_ in found), found
+            assert any(re.fullmatch(a_day, text) for text, *_ in found), found
+            assert all(right <= width for _, _, right, width in found), found
+            assert all(one[2] < other[1] or one[1] >= other[1] for one, other in itertools.pairwise(found)), found
+            expect(page.locator("#newest")).to_have_text(re.compile(rf"^newest at {a_day}, \d\d:\d\d:\d\d$"))
+            page.keyboard.press("ArrowLeft")
+            expect(page.locator(".at")).to_have_text(re.compile(rf"^{a_day}, \d\d:\d\d:\d\d$"))
+            page.keyboard.press("Shift+ArrowLeft")
+            told = re.compile(rf"^Zoomed: {a_day}, \d\d:\d\d:\d\d.\d to \d")
+            expect(page.locator("#zoomed-words")).to_have_text(told)
+            page.locator("#messages summary").click()
+            expect(page.locator("#list .quiet").first).to_have_text(re.compile(rf"^{a_day}, \d\d:\d\d:\d\d$"))
 
 
 def test_what_comes_too_fast_is_merged_to_its_lowest_and_highest_and_counted(page: "Page") -> None:

@@ -349,6 +349,48 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "web/view/panels.js",
+        'const kindOf = ({ unit, path, source }) => `${unit} ${path === "value" ? `/${source.slice(source.lastIndexOf("/") + 1)}` : path.replaceAll(/\\[\\d+\\]/g, "") || path}`;',
+        'const kindOf = ({ unit, path, source }) => `${unit} ${path === "value" ? `/${source.slice(source.lastIndexOf("/") + 1)}` : path.replaceAll(/\\[\\d+\\]/g, "")}`;',
+        "e2e/test_view_looks.py::test_numbers_of_a_list_share_a_chart_if_the_list_has_a_name",
+    ),
+    row(
+        "web/view/panels.js",
+        "if (isCrowd) line.dash = undefined;",
+        "",
+        "e2e/test_view_many.py::test_colours_stay_even_and_apart_when_lines_are_ticked_pinned_and_hidden",
+    ),
+    row(
+        "web/view/panels.js",
+        "if (!line.colour || (isCrowd ? used.get(line.colour) >= most : taken.has(look))) bare.push(line);",
+        "if (!line.colour || taken.has(look)) bare.push(line);",
+        "e2e/test_view_many.py::test_colours_stay_even_and_apart_when_lines_are_ticked_pinned_and_hidden",
+    ),
+    row(
+        "web/view/panels.js",
+        "for (let n = 1; !isCrowd && taken.has(`${colour} ${line.dash}`); n++) line.dash = [4 + 2 * n, 3];",
+        "for (let n = 1; taken.has(`${colour} ${line.dash}`); n++) line.dash = [4 + 2 * n, 3];",
+        "e2e/test_view_many.py::test_each_of_many_lines_is_drawn_in_the_colour_of_its_key[25]",
+    ),
+    row(
+        "web/view/plot.js",
+        "const isBanded = this.#lines.length <= MOST_BANDS;",
+        "const isBanded = true;",
+        "e2e/test_view_many.py::test_few_lines_have_bands_from_their_lowest_to_their_highest_and_of_many_these_are_joined",
+    ),
+    row(
+        "web/view/plot.js",
+        'return found.map((tick) => clock(tick, step < 1 ? 3 : 0, to - from).replace(/, 00.+|^.+, (?!00)(.+):00/, "$1"));',
+        "return found.map((tick) => clock(tick, step < 1 ? 3 : 0, to - from));",
+        "e2e/test_view_numbers.py::test_where_days_are_shown_a_time_is_told_with_its_day_and_no_label_is_cut",
+    ),
+    row(
+        "web/view/panels.js",
+        "if (room < 0 || room < context.measureText(change.text).width) return;",
+        "if (room < context.measureText(change.text).width) return;",
+        "e2e/test_view_many.py::test_of_a_band_no_text_is_measured_that_has_no_room",
+    ),
+    row(
+        "web/view/panels.js",
         "if (!isHeld()) {",
         "if (true) {",
         "e2e/test_view_pressed.py::test_a_click_counts_though_a_message_with_a_new_number_comes_while_it_is_held",

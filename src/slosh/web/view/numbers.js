@@ -239,10 +239,10 @@ export function withUnit(value, step, how, scale) {
 
 /* Times */
 
-/** 17:05:30, or 17:05:30.250 with 3 digits, of a time in seconds. */
-export function clock(time, digits = 0) {
+/** 17:05:30, or 17:05:30.250 with 3 digits, of a time in seconds; behind its day, where it is one of more than a day's time. */
+export function clock(time, digits = 0, span = 0) {
   const ms = Math.floor(Math.round(time * 1e6) / 1e3);
-  const text = new Date(ms).toLocaleTimeString("en-GB");
+  const text = new Date(ms).toLocaleTimeString("en-GB", span > 86_400 ? { day: "numeric", month: "short" } : undefined);
   const part = String(((ms % 1000) + 1000) % 1000).padStart(3, "0");
   return digits > 0 ? `${text}.${part.slice(0, digits)}` : text;
 }

@@ -75,13 +75,13 @@ export class Panels {
     const [from, to] = this.#view.isTime ? [this.#view.from, this.#view.to] : [-Infinity, Infinity];
     const kinds = new Map();
     for (const line of lines) {
-      const name = `${line.unit} ${kindOf(line)}`;
+      const name = kindOf(line);
       if (!kinds.has(name)) kinds.set(name, { lines: [], peak: 0 });
       const kind = kinds.get(name);
       kind.lines.push(line);
       kind.peak = Math.max(kind.peak, line.series.facts(from, to).peak);
     }
-    const peakOf = (line) => kinds.get(`${line.unit} ${kindOf(line)}`).peak;
+    const peakOf = (line) => kinds.get(kindOf(line)).peak;
     const isGood = isSame && this.#groups.every((group) => {
       const sizes = group.map(peakOf).filter((peak) => peak > 0);
       return this.#view.isLog || sizes.length < 2 || Math.max(...sizes) / Math.min(...sizes) <= TOO_FAR;
@@ -165,7 +165,8 @@ export class Panels {
   showValues() {
     for (const plot of this.plots) {
       const { pointed, panel } = plot;
-      write(panel.at, pointed ? (this.#view.isTime ? clock(pointed.time, this.#view.to - this.#view.from > 600 ? 0 : 3) : `at ${number(pointed.time, 0.001, { unit: 1, suffix: "" })}`) : "");
+      const span = this.#view.to - this.#view.from;
+      write(panel.at, pointed ? (this.#view.isTime ? clock(pointed.time, span > 600 ? 0 : 3, span) : `at ${number(pointed.time, 0.001, { unit: 1, suffix: "" })}`) : "");
       write(panel.unit, plot.unit);
       plot.lines.forEach((line, i) => {
         const key = this.#keys.get(line);
@@ -183,8 +184,9 @@ export class Panels {
   }
 }
 
-/** What a line is called, of several topics, hosts or cores: `cpu` of `cpu[3]`. A number alone is called as its topic is. */
-const kindOf = ({ path, source }) => (path === "value" ? `/${source.slice(source.lastIndexOf("/") + 1)}` : path.replaceAll(/\[\d+\]/g, "") || path);
+/** A line's unit, and what it is called, of several topics, hosts or cores: `cpu` of `cpu[3]`. A number alone is called as its topic is,
+ *  and one of a message that is a list by its place there, since such numbers may be of anything. */
+const kindOf = ({ unit, path, source }) => `${unit} ${path === "value" ? `/${source.slice(source.lastIndexOf("/") + 1)}` : path.replaceAll(/\[\d+\]/g, "") || path}`;
 
 /** Whether two lines may be compared: those of one topic, and numbers that have no name but their topics'. */
 const isRelated = (line, other) => line.source === other.source || (line.path === "value" && other.path === "value");
@@ -217,7 +219,7 @@ function dress(lines) {
 }
 
 /** A button with room for a name and a value. */
-export const makeKey = (title) => make("button", { type: "button", className: "key", title }, make("span"), make("b"));
+export const makeKey = (title) => make("button", { className: "key", title }, make("span"), make("b"));
 
 /** Show in a key whether its line is hidden, and how it looks. */
 export function dressKey(key, line) {
@@ -293,7 +295,9 @@ export class Bands {
       context.globalAlpha = isOff ? 1 : 0.85;
       context.fillRect(left, 0, Math.max(1, right - left), height);
       context.globalAlpha = 1;
-      if (right - left < context.measureText(change.text).width + 12) return;
+      const room = right - left - 12;
+      // To measure a text is dear, and of many changes none has room for one.
+      if (room < 0 || room < context.measureText(change.text).width) return;
       context.fillStyle = isOff ? this.#view.colour("--ink") : "#000";
       context.fillText(change.text, left + 6, height / 2 + 0.5);
     });

@@ -427,8 +427,8 @@ function decades(from, to) {
 
 function timeLabels(found, { to, from }) {
   const step = found.length > 1 ? found[1] - found[0] : 1;
-  const isDays = to - from > 86_400;
-  return found.map((tick) => (isDays ? `${new Date(tick * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${clock(tick).slice(0, 5)}` : clock(tick, step < 1 ? 3 : 0)));
+  // Of several days a midnight is named by its day, any other time by its hour and minute.
+  return found.map((tick) => clock(tick, step < 1 ? 3 : 0, to - from).replace(/, 00.+|^.+, (?!00)(.+):00/, "$1"));
 }
 
 const numberLabels = (found) => found.map((tick) => (Math.abs(tick) >= 1e6 || (tick !== 0 && Math.abs(tick) < 1e-3) ? tick.toExponential().replace("e+", "e") : tick.toLocaleString("en")));

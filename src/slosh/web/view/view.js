@@ -236,7 +236,7 @@ function showFacts() {
   $("missed-box").className = feed.missed ? "warn" : "";
   tell("resets", plural(feed.resets, "time"));
   $("resets-box").hidden = !feed.resets;
-  tell("newest", feed.lastArrival === undefined ? "" : `newest at ${clock(feed.lastArrival)}`);
+  tell("newest", feed.lastArrival === undefined ? "" : `newest at ${clock(feed.lastArrival, 0, feed.now - feed.lastArrival)}`);
   showSilence();
   tell("pause", feed.waiting ? "Go on" : "Pause");
   const words = [];
@@ -263,7 +263,7 @@ function showTexts(edge) {
   $("details").hidden = shown.isEmbedded;
   $("values").hidden = !hasLines;
   $("zoomed").hidden = !shown.zoom;
-  const told = (at) => (view.isTime ? clock(at, 1) : number(at, 0.001, { unit: 1, suffix: "" }));
+  const told = (at) => (view.isTime ? clock(at, 1, edge - at) : number(at, 0.001, { unit: 1, suffix: "" }));
   if (shown.zoom) tell("zoomed-words", `Zoomed: ${told(shown.zoom.from)} to ${told(shown.zoom.to)}.${feed.waiting ? "" : " New messages are drawn when you go back."}`);
   if ($("messages").hidden && !shown.isEmbedded) {
     $("messages").hidden = false;

@@ -45,8 +45,8 @@ export function leftOut(lines, feed, view, edge, span, isUnticked) {
   } else if (past.some(({ from }) => from > edge - span)) {
     words.push(`Of ${plural(past.length, "topic")} the server keeps less than the last ${duration(span)}.`);
   }
-  if (Math.max(view.from, lines.pastTo) < lines.began && lines.states.shown.length) words.push(`Bands begin at ${clock(lines.began)}: of the time before, the server kept numbers alone.`);
-  if (lines.merged && lines.mergedUntil > view.from) words.push(`Before ${clock(lines.mergedUntil)} each ${duration(lines.moment)} is one point, with its lowest and highest, because more came than can be kept: ${plural(lines.merged, "point")} merged.`);
+  if (Math.max(view.from, lines.pastTo) < lines.began && lines.states.shown.length) words.push(`Bands begin at ${clock(lines.began, 0, edge - lines.began)}: of the time before, the server kept numbers alone.`);
+  if (lines.merged && lines.mergedUntil > view.from) words.push(`Before ${clock(lines.mergedUntil, 0, edge - lines.mergedUntil)} each ${duration(lines.moment)} is one point, with its lowest and highest, because more came than can be kept: ${plural(lines.merged, "point")} merged.`);
   if (lines.dropped) words.push(`Too many came to be kept: ${plural(lines.dropped, "point")} left out.`);
   const undrawn = [...lines.all.values()].filter((line) => !line.isDrawn && !line.isPlace && isUnticked(line));
   const counters = undrawn.filter((line) => line.isCounter);
@@ -113,7 +113,7 @@ export class List {
     if (!isOpen || !feed.unlisted.length) return;
     const rows = feed.unlisted.slice(-MAX_LISTED).map(({ source, message: each, time }) =>
       make("li", {},
-        make("span", { className: "quiet" }, clock(time), ...(this.#several ? [" ", ...isolated([source])] : [])),
+        make("span", { className: "quiet" }, clock(time, 0, feed.now - time), ...(this.#several ? [" ", ...isolated([source])] : [])),
         make("span", { className: "json" }, ...shownOf(each, MAX_ROW))),
     );
     feed.unlisted = [];
@@ -195,10 +195,10 @@ export class Table {
       Object.assign(line, { isDrawn: tick.checked, isTouched: true });
       this.#calls.onChoose();
     });
-    const only = make("button", { type: "button", className: "link only", textContent: "only", title: "Draw this one alone" });
+    const only = make("button", { className: "link only", textContent: "only", title: "Draw this one alone" });
     only.addEventListener("click", () => this.#calls.onSolo(line));
     const name = make("label", {}, tick, make("span", { className: "swatch" }), make("span", { className: "name" }));
-    const pin = make("button", { type: "button", className: "link pin", title: "Keep it on top, and drawn whatever else is" });
+    const pin = make("button", { className: "link pin", title: "Keep it on top, and drawn whatever else is" });
     pin.addEventListener("click", () => this.#calls.onPin(line));
     const row = make("tr", {}, make("td", {}, name), make("td"), make("td"), make("td"), make("td"), make("td", { className: "tool" }, pin, only));
     this.#rows.set(line, row);
