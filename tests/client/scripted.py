@@ -145,3 +145,33 @@ class Threaded(ABC):
     @abstractmethod
     def _answer(self, connection: socket.socket) -> None:
         """Answer what comes on it."""
+
+
+class Trickling(Threaded):
+    """A server that answers with the head, and with one byte of the body after another, for as long as it is read.
+
+    Args:
+        head: of the answer, or its beginning; empty for a server that accepts and is silent.
+        first: a whole answer, to the first request of each connection.
+        then: in place of one byte.
+    """
+
+    def __init__(self, head: bytes, *, first: bytes = b"", then: bytes = b"x") -> None:
+        super().__init__(socket.create_server(("127.0.0.1", 0)))
+        self._head = head
+        self._first = first
+        self._then = then
+        self.asked_again = threading.Event()
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _answer(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            if self._first:
+                connection.recv(65536)
+                connection.sendall(self._first)
+                if connection.recv(65536):
+                    self.asked_again.set()
+            if self._head:
+                connection.sendall(self._head)
+            while self._head and not self._is_over.wait(0.05):
+                connection.sendall(self._then)

@@ -1,7 +1,6 @@
 """How a client reaches its server: through Unix sockets, and what it says where it does not reach it."""
 
 import asyncio
-import contextlib
 import socket
 import threading
 import time
@@ -19,7 +18,7 @@ from slosh.client.connections import Bounds, explain_lasting
 from slosh.client.protocol import SILENCE
 from slosh.client.simple import default_client
 from tests.cases import each_of
-from tests.client.scripted import Scripted, Threaded
+from tests.client.scripted import Scripted, Trickling
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE
 
@@ -273,36 +272,6 @@ def test_times_may_be_numbers_of_any_kind() -> None:
     Publisher(every=0, timeout=0).close()
     with pytest.raises(BadUse, match="not None"):
         Client(timeout=None)  # type: ignore[arg-type]  # as a program without a type checker may
-
-
-class Trickling(Threaded):
-    """A server that answers with the head, and with one byte of the body after another, for as long as it is read.
-
-    Args:
-        head: of the answer, or its beginning; empty for a server that accepts and is silent.
-        first: a whole answer, to the first request of each connection.
-        then: in place of one byte.
-    """
-
-    def __init__(self, head: bytes, *, first: bytes = b"", then: bytes = b"x") -> None:
-        super().__init__(socket.create_server(("127.0.0.1", 0)))
-        self._head = head
-        self._first = first
-        self._then = then
-        self.asked_again = threading.Event()
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def _answer(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            if self._first:
-                connection.recv(65536)
-                connection.sendall(self._first)
-                if connection.recv(65536):
-                    self.asked_again.set()
-            if self._head:
-                connection.sendall(self._head)
-            while self._head and not self._is_over.wait(0.05):
-                connection.sendall(self._then)
 
 
 ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"

@@ -223,12 +223,17 @@ def test_an_event_source_is_answered_200_while_slosh_is_not_there(start: Start) 
     with Talk(front.port, events) as reader:
         hear_events(reader)
     assert ask(front.port, "GET", "/topics/test")[0] in (502, 503)
+    # Programs that take either kind of answer say so with each request, and 200 would mean that it was done.
+    for method in ("POST", "DELETE"):
+        status, _ = ask(front.port, method, "/topics/test", Accept="application/json, text/event-stream")
+        assert status in (502, 503)
 
 
 def hear_events(reader: Talk) -> None:
     """The head of an event stream."""
     head = reader.hear(rb"HTTP/1\.1 200 .*?\r\n\r\n")[0].lower()
     assert b"content-type: text/event-stream; charset=utf-8\r\n" in head
+    assert re.search(rb"\r\ncache-control: no-(store|cache)", head)
 
 
 class Mute:

@@ -10,10 +10,10 @@ import ssl
 import stat
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import httpx2
@@ -21,10 +21,11 @@ import httpx2
 from slosh.client.addresses import socket_path
 from slosh.client.errors import BadUse, Unreachable
 from slosh.client.protocol import SILENCE
-from slosh.client.request import Options
+from slosh.client.request import EVENTS, Options, kind_of
 
 MAX_EVENT: Final = 64 * 1024 * 1024
-"""Bytes of one event that the client takes; the server's own bound (`max_message`) is usually the smaller one."""
+"""Bytes that the client takes of one event, or of an answer that is no stream of them. The server's own bound
+(`max_message`) is usually the smaller one."""
 
 AWAY: Final = "No answer from %s. It is asked again until one comes; watch(deadline=…) bounds the time."
 """What a watch logs, of a server's address, when the first request behind a stream's end, or the second of all, has
@@ -163,15 +164,65 @@ def open_transport(proxy: str, path: str = "") -> httpx2.HTTPTransport:
         BadUse: the environment names certificates that cannot be read.
     """
     with _told_certificates():
-        return httpx2.HTTPTransport(uds=path or None, proxy=proxy or None, limits=_LIMITS)
+        return _BoundedTransport(uds=path or None, proxy=proxy or None, limits=_LIMITS)
 
 
 def open_async_connections(options: Options) -> httpx2.AsyncClient:
     """The connections of a client, for a program with an event loop. Close them."""
     path = socket_path(options.url)
     with _told_certificates():
-        transport = httpx2.AsyncHTTPTransport(uds=path or None, proxy=options.proxy or None, limits=_LIMITS)
+        transport = _BoundedAsyncTransport(uds=path or None, proxy=options.proxy or None, limits=_LIMITS)
     return httpx2.AsyncClient(headers=dict(options.headers), timeout=_bounds(options), transport=transport)
+
+
+class _BoundedAnswer(httpx2.Response):
+    """An answer of which at most `MAX_EVENT` bytes are taken, as they are once they are inflated.
+
+    Whatever answers, a server, a proxy or a camera, must not fill the memory of a program that publishes. The events
+    of a stream are bounded where they are read.
+    """
+
+    @classmethod
+    def of(cls, answer: httpx2.Response) -> Self:
+        """The same answer, of which nothing has been read."""
+        return cls(answer.status_code, headers=answer.headers, stream=answer.stream, extensions=answer.extensions)
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """As that of any answer.
+
+        Raises:
+            httpx2.ReadError: it is too long.
+        """
+        taken = 0
+        for part in super().iter_bytes(chunk_size):
+            taken = self._count(taken, part)
+            yield part
+
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
+        """As `iter_bytes`, for a program with an event loop."""
+        taken = 0
+        async with contextlib.aclosing(super().aiter_bytes(chunk_size)) as parts:
+            async for part in parts:
+                taken = self._count(taken, part)
+                yield part
+
+    def _count(self, taken: int, part: bytes) -> int:
+        taken += len(part)
+        if taken > MAX_EVENT and kind_of(self) != EVENTS:
+            raise httpx2.ReadError(f"the answer is longer than {MAX_EVENT} bytes")
+        return taken
+
+
+class _BoundedTransport(httpx2.HTTPTransport):
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Ask."""
+        return _BoundedAnswer.of(super().handle_request(request))
+
+
+class _BoundedAsyncTransport(httpx2.AsyncHTTPTransport):
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Ask."""
+        return _BoundedAnswer.of(await super().handle_async_request(request))
 
 
 @contextlib.contextmanager

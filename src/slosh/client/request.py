@@ -28,6 +28,8 @@ from slosh.client.proxies import find_proxy, shown_proxy
 from slosh.client.values import encode, encode_many
 from slosh.durations import LONGEST, write_duration
 
+EVENTS: Final = "text/event-stream"
+"""The media type of a stream of events."""
 _HIGHEST: Final = 10**100
 """The highest whole number that an argument may be. Python writes none of more than 4,300 digits."""
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -229,15 +231,16 @@ def check_seconds(name: str, value: object, *, least: float | None = None) -> fl
 
 def is_stream(answer: httpx2.Response, ask: Ask) -> bool:
     """Whether this is the event stream that was asked for."""
-    return answer.status_code == 200 and ask.streams and _kind(answer) == "text/event-stream"
+    return answer.status_code == 200 and ask.streams and kind_of(answer) == EVENTS
 
 
 def is_envelope(answer: httpx2.Response, ask: Ask) -> bool:
     """Whether this is the answer to a poll."""
-    return answer.status_code == 200 and not ask.streams and _kind(answer) == "application/json"
+    return answer.status_code == 200 and not ask.streams and kind_of(answer) == "application/json"
 
 
-def _kind(answer: httpx2.Response) -> str:
+def kind_of(answer: httpx2.Response) -> str:
+    """The media type of an answer, without its parameters; empty if it names none."""
     kind: str = answer.headers.get("content-type", "").partition(";")[0]
     return kind.strip().lower()
 
