@@ -15,7 +15,8 @@ from benchmarks.ports import free_port
 from slosh.client import Client
 from slosh.commands.poll import _ask, _ByProxy
 from slosh.commands.shared import EXIT_USAGE
-from tests.client.test_connections import ENDLESS, ENDLESS_HEAD, Trickling
+from tests.client.scripted import Trickling
+from tests.client.test_connections import ENDLESS, ENDLESS_HEAD
 from tests.e2e.server import Serving, until
 from tests.running import PATIENCE, SLOSH, Running, clean_environment
 

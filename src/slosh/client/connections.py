@@ -178,8 +178,8 @@ def open_async_connections(options: Options) -> httpx2.AsyncClient:
 class _BoundedAnswer(httpx2.Response):
     """An answer of which at most `MAX_EVENT` bytes are taken, as they are once they are inflated.
 
-    Whatever answers, a server, a proxy or a camera, must not fill the memory of a program that publishes. The events
-    of a stream are bounded where they are read.
+    No server, proxy or camera may fill the memory of a program that publishes. The events of a stream are bounded
+    where they are read.
     """
 
     @classmethod
