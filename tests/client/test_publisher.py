@@ -4,6 +4,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Unpack
@@ -66,19 +67,34 @@ def publisher(client: Client, **more: Any) -> Publisher:
     return Publisher(client, every=0, timeout=PATIENCE, **more)
 
 
-def test_messages_of_a_topic_go_together_and_in_order(client: FakeClient) -> None:
+def test_messages_of_a_topic_go_together_and_in_order_whatever_stands_between_them(client: FakeClient) -> None:
     with publisher(client) as ours:
-        for topic, value in [("a", 1), ("a", 2), ("b", 3), ("a", 4)]:
-            ours.send(topic, value)
-        client.release(9)
+        ours.send("first", 0)
+        until(lambda: ours._under_way, lambda count: count == 1)  # so what follows waits
+        for value in range(9):
+            for topic in ("a", "b", "c"):
+                ours.send(topic, value)
+        client.release(4)
         assert ours.flush(PATIENCE)
-        assert [(topic, line) for topic, lines, _ in client.batches for line in lines] == [
-            ("a", b"1"),
-            ("a", b"2"),
-            ("b", b"3"),
-            ("a", b"4"),
+        numbers = [b"%d" % value for value in range(9)]
+        assert [(topic, lines) for topic, lines, _ in client.batches] == [
+            ("first", [b"0"]),
+            ("a", numbers),
+            ("b", numbers),
+            ("c", numbers),
         ]
-        assert ours.sent == 4
+        assert ours.sent == 28
+
+
+def test_the_batches_of_several_topics_are_gathered_at_the_same_time(client: FakeClient) -> None:
+    """One after the other they would take 45 times as long; fewer than a first batch, so none counts as whole."""
+    client.release(45)
+    began = time.monotonic()
+    with Publisher(client, every=0.4) as ours:
+        for number in range(45):
+            ours.send(f"sensors/{number}", number)
+        until(lambda: ours.sent, lambda sent: sent == 45)
+    assert time.monotonic() - began < 45 * 0.4 / 2
 
 
 @pytest.mark.parametrize("topic", ["a,b", "a/*", "..", "a/./b", ""])

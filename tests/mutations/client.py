@@ -125,14 +125,26 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "client/publisher.py",
-        "return len(self._waiting) >= lines or self._size >= size",
+        "return len(self._waiting.of(topic)) >= lines or self._size >= size",
         "return False",
         "client/test_publisher.py::test_a_whole_batch_is_not_gathered_any_longer",
     ),
     row(
         "client/publisher.py",
-        "wait = due - now if self._eager else self._every",
+        "wait = self._waiting.first()[1] + self._every - now if self._waiting else 0.0",
         "wait = self._every",
+        "client/test_publisher.py::test_the_batches_of_several_topics_are_gathered_at_the_same_time",
+    ),
+    row(
+        "client/waiting.py",
+        "self._taken[topic] = self._taken.get(topic, 0) + count",
+        "pass",
+        "client/test_waiting.py::test_the_topic_that_has_waited_longest_comes_first",
+    ),
+    row(
+        "client/publisher.py",
+        "wait = min(wait, due - now)",
+        "pass",
         "client/test_publisher.py::test_an_eager_one_sends_the_first_at_once_and_gathers_the_next",
     ),
     row(

@@ -4,8 +4,8 @@ The rules of this file:
 
 * `send` never waits for the server, unless `when_full="wait"` says so.
 * The messages that wait are bounded in bytes, and whatever is dropped is counted.
-* The messages of one topic keep their order. A batch that got no answer is sent again with the same idempotency key,
-  before anything later, so nothing is stored twice.
+* The messages of one topic keep their order (waiting.py). A batch that got no answer is sent again with the same
+  idempotency key, before anything later, so nothing is stored twice.
 * A message of a topic that nobody watches is dropped at once, as the server would do.
 * An answer that may be another one later (429, 5xx) is no refusal: the batch is sent again, as if none came.
 * A program that looks at no counter hears of it too: what fails twice, what is refused, and what was not published at
@@ -14,14 +14,12 @@ The rules of this file:
 
 import atexit
 import contextlib
-import itertools
 import logging
 import os
 import secrets
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
@@ -33,6 +31,7 @@ from slosh.client.errors import BadUse, ClientError, Refused, show
 from slosh.client.request import check_number, check_seconds
 from slosh.client.synchronous import Client
 from slosh.client.values import encode
+from slosh.client.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +75,8 @@ class Publisher(Closeable):
         refused: messages that the server does not take; `error` says why.
         error: the last thing that went wrong, None if nothing did.
     """
+
+    _under_way: int
 
     def __init__(  # noqa: PLR0913 - options, each by its name
         self,
@@ -139,7 +140,7 @@ class Publisher(Closeable):
                 if not self._make_room(len(message)):
                     self.dropped += 1
                     continue
-                self._waiting.append((topic, message))
+                self._waiting.add(topic, message, time.monotonic())
                 self._size += len(message)
                 kept += 1
             self._changed.notify_all()
@@ -232,7 +233,7 @@ class Publisher(Closeable):
         """Start with nothing waiting, and a thread of this process."""
         self._process = os.getpid()
         self._changed = threading.Condition()
-        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._waiting = Waiting()
         self._size = 0
         self._under_way = 0
         self._hurried = False
@@ -252,8 +253,7 @@ class Publisher(Closeable):
                 continue
             if not self._waiting:
                 return False  # All that waits is on its way already.
-            _, oldest = self._waiting.popleft()
-            self._size -= len(oldest)
+            self._size -= len(self._waiting.take(self._waiting.first()[0], 1)[0])
             self.dropped += 1
         return True
 
@@ -263,7 +263,10 @@ class Publisher(Closeable):
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
                 now = time.monotonic()
-                wait = due - now if self._eager else self._every
+                # By the age of what waits, so that the batches of several topics are gathered at the same time.
+                wait = self._waiting.first()[1] + self._every - now if self._waiting else 0.0
+                if self._eager:
+                    wait = min(wait, due - now)
                 if wait > 0 and not self._hurried:
                     self._changed.wait_for(self._is_whole, wait)
                 if self._closing:
@@ -281,14 +284,14 @@ class Publisher(Closeable):
         """Whether there is no use in gathering more."""
         if self._hurried or self._closing or not self._waiting:
             return True
-        lines, size = self._batch.find(self._waiting[0][0])
-        return len(self._waiting) >= lines or self._size >= size
+        topic, _ = self._waiting.first()
+        lines, size = self._batch.find(topic)
+        return len(self._waiting.of(topic)) >= lines or self._size >= size
 
     def _next_batch(self) -> tuple[str, list[bytes]]:
-        """The oldest message and those of the same topic that come directly behind it."""
-        topic = self._waiting[0][0]
-        same = (line for _, line in itertools.takewhile(lambda each: each[0] == topic, self._waiting))
-        return topic, [self._waiting.popleft()[1] for _ in range(self._batch.count(topic, same))]
+        """The oldest message, and those of the same topic that wait behind it, whatever stands between them."""
+        topic, _ = self._waiting.first()
+        return topic, self._waiting.take(topic, self._batch.count(topic, self._waiting.of(topic)))
 
     def _deliver(self, topic: str, lines: Sequence[bytes], before: int = 0) -> None:
         """Send a batch, or what follows its first `before` messages, until it is accepted or refused or this closes."""
