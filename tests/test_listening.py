@@ -11,7 +11,7 @@ import pytest
 from benchmarks.ports import free_port
 from slosh.access.rules import AccessRules
 from slosh.errors import CannotListen, SettingError
-from slosh.listening import bind_unix, describe, listen, loopback_ports, release
+from slosh.listening import bind_unix, describe, listen, listen_for_workers, loopback_ports, release
 from slosh.settings import Settings
 from tests.running import PATIENCE
 
@@ -169,6 +169,14 @@ def test_a_port_that_is_taken_is_named_with_a_way_out(make: Listen) -> None:
     assert f"127.0.0.1:{port}" in caught.value.detail
     assert "already in use" in caught.value.detail
     assert "0 for any free one" in caught.value.detail
+
+
+def test_workers_with_a_store_of_their_own_take_no_port_that_those_of_another_server_have(make: Listen) -> None:
+    """Else the system hands a part of the clients to each, and messages to one reach no reader of the other."""
+    port = make(port=0, workers=2)[0].getsockname()[1]
+    with pytest.raises(CannotListen, match="already in use"):
+        listen_for_workers(Settings(port=port, workers=2), alone=True)
+    make(port=port, workers=2)
 
 
 def test_a_port_that_needs_rights_is_named(make: Listen, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,11 +38,14 @@ _KEEPALIVE_PROBES: Final = 3
 """Unanswered probes after which a client counts as gone."""
 
 
-def listen(settings: Settings, environ: MutableMapping[str, str] = os.environ) -> list[socket.socket]:
+def listen(
+    settings: Settings, environ: MutableMapping[str, str] = os.environ, *, alone: bool = False
+) -> list[socket.socket]:
     """Take the sockets that systemd hands over, or make those that the settings ask for. The caller closes them.
 
     Args:
         environ: says whether this process was given sockets; that is taken out of it, for it is said once.
+        alone: whether no other server may have the port too, because its messages would be others.
 
     Raises:
         CannotListen: an address cannot be had; the detail says which, why, and what to do.
@@ -59,7 +62,7 @@ def listen(settings: Settings, environ: MutableMapping[str, str] = os.environ) -
     elif settings.uds:
         sockets = [bind_unix(settings.uds)]
     else:
-        sockets = _bind_tcp(settings.host, settings.port, shared=settings.workers > 1)
+        sockets = _bind_tcp(settings.host, settings.port, shared=settings.workers > 1, alone=alone)
     try:
         check_protected(sockets, settings)
     except SettingError:
@@ -197,13 +200,16 @@ def _prepare(listener: socket.socket, settings: Settings) -> None:
         _keep_alive(listener, int(settings.tcp_keepalive), settings.write_timeout)
 
 
-def listen_for_workers(settings: Settings) -> list[list[socket.socket]]:
+def listen_for_workers(settings: Settings, *, alone: bool = False) -> list[list[socket.socket]]:
     """The sockets of each of `workers` processes on one port. Close each of them, those that are shared once.
+
+    Args:
+        alone: as for `listen`; workers with a private store are.
 
     Raises:
         CannotListen, SettingError: as `listen`.
     """
-    first = listen(settings)
+    first = listen(settings, alone=alone)
     if first[0].family == socket.AF_UNIX or settings.fd >= 0 or not _may_share(first):
         return [first] * settings.workers
     places = [first]
@@ -258,7 +264,7 @@ def release(sockets: list[socket.socket], settings: Settings) -> None:
         each.close()
 
 
-def _bind_tcp(host: str, port: int, *, shared: bool) -> list[socket.socket]:
+def _bind_tcp(host: str, port: int, *, shared: bool, alone: bool) -> list[socket.socket]:
     found = [each for name in split_hosts(host) for each in _look_up(name, port)]
     for attempt in range(_ATTEMPTS):
         sockets: list[socket.socket] = []
@@ -267,6 +273,10 @@ def _bind_tcp(host: str, port: int, *, shared: bool) -> list[socket.socket]:
                 # Port 0 takes a free one; the host's other addresses then take the same.
                 chosen = sockets[0].getsockname()[1] if sockets and not port else port
                 where = (address[0], chosen, *address[2:])
+                if shared and alone and chosen:
+                    # A port that its owner shares with others (SO_REUSEPORT) is refused to those that do not ask so.
+                    with socket.socket(family, kind, protocol) as probe:
+                        _bind(probe, where, shared=False)
                 sockets.append(_listen(socket.socket(family, kind, protocol), where, shared=shared))
         except OSError as error:
             for each in sockets:
@@ -291,17 +301,21 @@ def _look_up(host: str, port: int) -> list[tuple[socket.AddressFamily, socket.So
 
 def _listen(listener: socket.socket, address: tuple[object, ...], *, shared: bool) -> socket.socket:
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared and hasattr(socket, "SO_REUSEPORT"):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if listener.family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind(address)
+        _bind(listener, address, shared=shared)
         listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise
     return listener
+
+
+def _bind(listener: socket.socket, address: tuple[object, ...], *, shared: bool) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared and hasattr(socket, "SO_REUSEPORT"):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if listener.family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    listener.bind(address)
 
 
 def _explain(host: str, port: int, error: OSError) -> str:

@@ -178,7 +178,7 @@ def _run_workers(settings: Settings, again: "Again", store: "PrivateStore | None
     from slosh.workers import Workers
 
     try:
-        places = listen_for_workers(settings)
+        places = listen_for_workers(settings, alone=store is not None)
     except SloshError as error:
         raise Refused(error, advice_for(settings, error)) from error
     addresses = [describe(each, has_tls=bool(settings.tls_cert)) for each in places[0]]
