@@ -116,7 +116,7 @@ def test_a_history_does_not_wait_for_messages_that_were_passed_over(is_new: bool
     hub = make()
     topic = hub.get("kept/a")
     if is_new:
-        hub.go_on_behind(topic, 7, math.inf)
+        hub.continue_after(topic, 7, math.inf)
     else:
         hub.post("kept/a", MESSAGE)
         hub.turn()

@@ -7,7 +7,7 @@ row = Row.of
 ROWS: tuple[Row, ...] = (
     row(
         "core/waking.py",
-        "last = topic.last + topic.ended  # The end is something to come for those who have all messages.",
+        "last = topic.last + topic.ended  # A watcher that has all messages is woken for the end.",
         "last = topic.last",
         "web/test_ends.py::test_nobody_who_waits_is_kept_and_all_are_told_once",
     ),

@@ -212,8 +212,8 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "engine/snapshot.py",
-        "hub.go_on_behind(topic, state.last - len(state.messages), now - state.fallen)",
-        "hub.go_on_behind(topic, 0, now - state.fallen)",
+        "hub.continue_after(topic, state.last - len(state.messages), now - state.fallen)",
+        "hub.continue_after(topic, 0, now - state.fallen)",
         "engine/test_snapshot.py::test_a_life_goes_on_as_it_was",
     ),
     row(

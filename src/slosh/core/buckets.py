@@ -1,12 +1,12 @@
-"""The numbers at one path of a topic's messages, as count, least, greatest and mean of each span of time.
+"""One series of a history: count, minimum, maximum and mean of its numbers in each span of time.
 
 The rules of this file:
 
-* A bucket is a span of 1, 10 or 60 seconds on the clock of arrival, counted from 1970 on. Buckets without a number are
-  not kept.
+* A bucket is a span of 1, 10 or 60 seconds of arrival time. Its number is its start, in seconds since 1970, divided by
+  its width. Buckets in which no number arrived are not stored.
 * Times of arrival never go back within a topic's life, so a number belongs to the newest bucket or begins one.
-* The memory is bounded whatever comes in: of each width so many buckets, the oldest of which are written over.
-* Count, least and greatest are exact. A mean is made of means, so that no sum overflows.
+* The memory is bounded: there are so many buckets of each width, and the oldest are overwritten.
+* Count, minimum and maximum are exact. A mean is calculated from means, so that no sum overflows.
 """
 
 from array import array
@@ -16,24 +16,24 @@ from typing import Final, TypeVar
 from slosh.core.budget import Account
 
 WIDTHS: Final = (1, 10, 60)
-"""Seconds of the buckets, the finest first."""
+"""Widths of buckets in seconds, the finest first."""
 MOST: Final = 3600
-"""Buckets of one width that are needed at most: an hour of seconds, ten hours of the next, and a day has fewer."""
+"""Buckets of one width that a span needs at most; 1 s for an hour, 10 s for ten, and a day has fewer of 60 s."""
 _SPARE: Final = 64
-"""Buckets that are kept beyond those: a window begins at a border of its steps, so somewhat earlier than was asked."""
+"""Buckets kept in addition, because a window begins at a multiple of its step, somewhat earlier than was asked."""
 _CHUNK: Final = 64
-"""Buckets for which memory is taken at a time."""
+"""Buckets for which memory is reserved at a time."""
 BUCKET: Final = 45
-"""Bytes of a bucket, with what arrays keep for later."""
+"""Bytes of a bucket, including what arrays allocate in advance."""
 _SERIES: Final = 3072
-"""Bytes of a series without its buckets, rather too many than too few: its name, its arrays, its place in the tree."""
+"""Bytes of a series without its buckets, estimated high: its name, its arrays, its node in the tree."""
 _RESIZED: Final = 2048
 _COPIED: Final = 16
 _ADDED: Final = 384
-"""Bytes that count as looked at if a series is made longer or shorter, by the time that it takes: for itself, and
-for each bucket that is copied, or put into one that is wider."""
+"""The cost of a resize, in the bytes that could be processed in the same time: for the series, for each bucket that is
+copied, and for each that is added to a wider one."""
 _HUGE: Final = 1e300
-"""Above this the difference of two numbers may be beyond what a float holds."""
+"""Above this the difference of two numbers may overflow."""
 
 
 N = TypeVar("N", int, float)
@@ -45,13 +45,12 @@ class Level:
     Args:
         width: of a bucket, seconds.
         most: how many are kept.
-        budget: of which their memory is taken.
+        budget: the account from which memory is reserved.
 
     Attributes:
-        width: as above.
-        most: as above.
-        taken: bytes that were taken from the budget.
-        forgotten: the number of the newest bucket that was written over, or had no memory; -1 if none was.
+        width, most: as above.
+        taken: bytes that are reserved.
+        forgotten: the number of the newest bucket that was overwritten, or for which there was no memory; -1 for none.
     """
 
     __slots__ = (
@@ -74,7 +73,7 @@ class Level:
         self.taken = 0
         self.forgotten = -1
         self._budget = budget
-        self._at = 0  # where the oldest is, once it is full
+        self._at = 0  # index of the oldest; 0 until it is full
         self._numbers = array("q")
         self._counts = array("q")
         self._lows = array("d")
@@ -86,11 +85,7 @@ class Level:
         return len(self._numbers)
 
     def add(self, number: int, count: int, low: float, high: float, mean: float) -> None:
-        """Put what came into the bucket `number`, which is the newest or a later one.
-
-        Args:
-            number: the time, seconds since 1970, divided by the width.
-        """
+        """Add a summary of `count` numbers to the bucket `number`, which must be the newest or a later one."""
         length = len(self._numbers)
         newest = (self._at - 1) % length if length else 0
         if length and self._numbers[newest] == number:
@@ -101,7 +96,7 @@ class Level:
             self._highs[newest] = max(self._highs[newest], high)
             self._means[newest] = self._means[newest] * (before / total) + mean * (count / total)
         elif length < self.most and (length % _CHUNK or self._take_memory()):
-            # While it grows the oldest is the first, so that the newest is the last.
+            # While the arrays grow the oldest bucket is the first.
             self._numbers.append(number)
             self._counts.append(count)
             self._lows.append(low)
@@ -116,11 +111,11 @@ class Level:
             self._highs[at] = high
             self._means[at] = mean
             self._at = (at + 1) % length
-        else:  # There is no memory for even one.
+        else:  # There is no memory for a single one.
             self.forgotten = number
 
     def since(self, number: int) -> "Columns":
-        """A copy of the buckets from `number` on, oldest first."""
+        """A copy of the buckets from the number `number` on, oldest first."""
         at, numbers = self._at, self._numbers
         if at:
             numbers = numbers[at:] + numbers[:at]
@@ -140,7 +135,7 @@ class Level:
         )
 
     def resize(self, most: int) -> None:
-        """Keep this many buckets from now on: the newest of those that are kept, and more later."""
+        """Keep at most this many buckets from now on, and drop the oldest beyond that."""
         columns = self.since(0)
         start = max(0, len(columns.numbers) - most)
         if start:
@@ -154,12 +149,12 @@ class Level:
         self.taken = needed
 
     def fill(self, columns: "Columns", forgotten: int) -> None:
-        """Put in what another level of this width has kept. This one must be empty.
+        """Add the buckets of another level of this width. This one must be empty.
 
-        If there is no memory for it, all of that is forgotten.
+        If there is no memory for them, all are forgotten.
 
         Args:
-            forgotten: the number of the newest bucket that the other one wrote over; -1 if none was.
+            forgotten: as of the other level.
         """
         numbers = columns.numbers
         start = max(0, len(numbers) - self.most)
@@ -177,7 +172,7 @@ class Level:
         self.taken = 0
 
     def _take_memory(self) -> bool:
-        """Take memory for more buckets; False if there is none, and the oldest has to be written over."""
+        """Reserve memory for more buckets; False if there is none, or if some bucket was overwritten already."""
         if self._at or not self._budget.take(_CHUNK * BUCKET):
             return False
         self.taken += _CHUNK * BUCKET
@@ -185,11 +180,11 @@ class Level:
 
 
 class Columns:
-    """Buckets as columns. Never changed.
+    """Buckets as columns. Immutable.
 
     Attributes:
-        numbers: of the buckets, rising.
-        counts, lows, highs, means: of each of them.
+        numbers: of the buckets, ascending.
+        counts, lows, highs, means: the values of each bucket.
     """
 
     __slots__ = ("counts", "highs", "lows", "means", "numbers")
@@ -210,17 +205,17 @@ class Columns:
 
 
 class Series:
-    """What came at one path, for one value of the field that tells series apart.
+    """The numbers at one path, of messages with one value of the field that tells series apart.
 
     Args:
-        path: of the numbers, with dots.
-        value: of that field; None if there is no such field.
-        span: seconds that are kept.
-        budget: of which the memory is taken.
+        path: the members that lead to the numbers, joined by dots.
+        value: of that field; None if no field tells series apart.
+        span: seconds of history to keep.
+        budget: the account from which the memory for buckets is reserved.
 
     Attributes:
         path, value, span: as above.
-        levels: its buckets, the finest first.
+        levels: its buckets by width, the finest first.
     """
 
     __slots__ = ("_budget", "_count", "_high", "_low", "_mean", "_second", "levels", "path", "span", "value")
@@ -231,7 +226,7 @@ class Series:
         self.span = span
         self.levels = [Level(width, most, budget) for width, most in plan(span)]
         self._budget = budget
-        # Of the second that is under way. It is put into the levels when the next one begins, or when they are read.
+        # The numbers of the current second. They are added to the levels when the next one begins, and by `close`.
         self._second = -1
         self._count = 0
         self._low = 0.0
@@ -240,11 +235,11 @@ class Series:
 
     @staticmethod
     def base() -> int:
-        """Bytes that one takes besides its buckets; take them from the budget before you make one."""
+        """Bytes of a series without its buckets. The caller must reserve them before it makes one."""
         return _SERIES
 
     def add(self, second: int, number: float) -> None:
-        """Count a number that arrived in this second since 1970."""
+        """Add a number that arrived in `second`, counted since 1970."""
         if second != self._second or not self._count:
             self.close()
             self._second = second
@@ -262,7 +257,10 @@ class Series:
             self._mean = self._mean * ((self._count - 1) / self._count) + number / self._count
 
     def close(self) -> None:
-        """Put what came recently into the levels. More of the same second may follow."""
+        """Add the numbers of the current second to the levels. More of the same second may follow.
+
+        Call this before you read the levels.
+        """
         if self._count:
             for level in self.levels:
                 level.add(self._second // level.width, self._count, self._low, self._high, self._mean)
@@ -273,7 +271,7 @@ class Series:
         return next((level for level in self.levels if level.width * MOST >= span), self.levels[-1])
 
     def resize(self, span: float) -> int:
-        """Keep this many seconds from now on. Returns what that cost, as bytes that are looked at."""
+        """Keep this many seconds from now on. Returns the cost, in bytes as `Rollups.work` counts it."""
         self.close()
         self.span = span
         cost = _RESIZED
@@ -307,17 +305,17 @@ class Series:
 
 
 def _weigh(buckets: int) -> int:
-    """Bytes that this many buckets of a level take."""
+    """Bytes that are reserved for this many buckets of a level."""
     return -(-buckets // _CHUNK) * _CHUNK * BUCKET
 
 
 def _in_order(column: "array[N]", at: int, start: int) -> "array[N]":
-    """A copy of a ring whose oldest is in the place `at`, without the `start` oldest."""
+    """A copy of a ring whose oldest item has the index `at`, oldest first, without the `start` oldest."""
     return (column[at:] + column[:at])[start:] if at else column[start:]
 
 
 def plan(span: float) -> list[tuple[int, int]]:
-    """The widths of buckets, and how many of each, that are needed to look back this many seconds."""
+    """The widths of buckets, and how many of each, that a history of this many seconds needs."""
     return list(_plan(span))
 
 

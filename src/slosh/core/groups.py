@@ -1,6 +1,6 @@
-"""The series of a history, as trees of the names that lead to their numbers; and the values of messages.
+"""The series of a history, in trees that have the shape of the messages; and reading values from messages.
 
-Series are told apart by a field's value, one tree for each of them; those of one field are a group.
+A group is all series that one field tells apart, with a tree for each value of that field.
 """
 
 import json
@@ -12,23 +12,26 @@ import msgspec
 from slosh.core.buckets import Series
 
 DEEPEST: Final = 16
-"""Levels of objects that are looked into; as many as a path has names."""
+"""Levels of objects in which numbers are found, and names in a path."""
 
 NOT_KNOWN: Final = 1 << 62
-"""In place of a time, Unix milliseconds: messages are missing, and none has come since. Later than any time."""
+"""For a time, Unix milliseconds: messages are missing, and none has arrived since. Later than any time."""
 
 Ways = Sequence[Sequence[tuple[str, int]]]
-"""How a path can be divided into names; see `find_ways`."""
+"""The ways to divide a path into names; see `find_ways`."""
 
 _decode: Final = msgspec.json.Decoder().decode
 
 
 class Node:
-    """A member of the messages: the series at its path, and its own members.
+    """A member of the messages.
 
     Attributes:
-        by_path: all series of the tree. The number of another member with the path of one of them is counted there, and
-            that member is not kept: each path can be divided into names in very many ways.
+        path: the names that lead to it, joined by dots.
+        by_path: all series of the tree. If another member has the path of one of them, because a name has dots, its
+            numbers are added there and it gets no node: a path can be divided into names in very many ways.
+        series: of its numbers; None if it has had none.
+        members: its own members, by name.
     """
 
     __slots__ = ("by_path", "members", "path", "series")
@@ -41,13 +44,14 @@ class Node:
 
 
 class Group:
-    """The series that are told apart by one field, or by none.
+    """All series that one field tells apart, or that no field does.
 
     Attributes:
         by: the field's path; empty for none.
-        since: from when on all messages are in it, Unix milliseconds; 0 for the topic's creation, `NOT_KNOWN` for the
-            next message.
-        ways: to the field, as `find_value` takes them.
+        since: all messages from this time on are in the series, Unix milliseconds; 0 if all are, `NOT_KNOWN` if the
+            next message will be the first.
+        ways: of `by`, for `find_value`.
+        trees: by the field's value; None stands for no field.
     """
 
     __slots__ = ("by", "since", "trees", "ways")
@@ -59,12 +63,12 @@ class Group:
         self.trees: dict[str | None, Node] = {}
 
     def series(self) -> Iterator[Series]:
-        """All of them."""
+        """All series."""
         for _, series in self.named_series():
             yield series
 
     def named_series(self) -> Iterator[tuple[list[str], Series]]:
-        """The same, each with the names that lead to it."""
+        """All series, each with the names that lead to its numbers."""
         none: list[str] = []
         waiting = [(none, node) for node in self.trees.values()][::-1]
         while waiting:
@@ -75,13 +79,13 @@ class Group:
 
 
 def read_value(message: bytes) -> object:
-    """The value of a message; None if that cannot be had."""
+    """The value of a message; None if it cannot be decoded."""
     try:
         return _decode(message)
     except RecursionError:
         return None
     except msgspec.DecodeError:
-        # Halves of characters (RFC 8259 §8.2), and numbers beyond all bounds.
+        # Unpaired surrogates (RFC 8259 §8.2), and numbers with too many digits.
         try:
             return json.loads(message, parse_int=_read_integer)
         except (ValueError, RecursionError):
@@ -106,9 +110,9 @@ def read_number(value: Any) -> float | None:  # noqa: ANN401 - a number of JSON
 
 
 def find_ways(path: str) -> Ways:
-    """The names that a member may have from each place in a path on, the longest first, and the place behind each.
+    """For each name of a path, counted from 0: the names that a member may have there, and the next name after each.
 
-    Made once, because each message is searched for them.
+    `a.b` is `[[("a.b", 2), ("a", 1)], [("b", 2)]]`: the longest first. Call this once for many messages.
     """
     names = path.split(".", DEEPEST - 1)
     count = len(names)
@@ -116,12 +120,13 @@ def find_ways(path: str) -> Ways:
 
 
 def find_value(value: object, ways: Ways) -> str | None:
-    """The value at a path, as text; None if there is none, or no string, number or truth value.
+    """The value at a path, as text; None if there is none, or it is no string, number or boolean.
 
-    A member's name may have dots itself. The longest that is there counts, so that no message is searched twice.
+    A member's name may contain dots. The longest name that exists is used, without trying the others.
 
     Args:
-        ways: to it, from `find_ways`.
+        value: of a message.
+        ways: the path, as `find_ways` returns it.
     """
     at = 0
     while at < len(ways):

@@ -1,16 +1,15 @@
-"""The histories of all topics: when one begins, what waits to be looked into, and when it ends.
+"""The histories of all topics: when one begins, which messages wait to be added to it, and when it ends.
 
 The rules of this file:
 
-* A topic that has no history costs its publishers nothing: it has no `rollups`.
-* A history begins with its topic if the class says so, else when somebody first asks, with what the ring holds. It
-  ends with the topic's life.
-* Messages are looked into behind the turn in which they came, all of a turn together, and so many as the turn has room
-  for. Messages that wait are bounded for all topics together; those beyond that are missed, and counted.
-* Messages that a ring holds when a history begins wait as well, and are counted apart from those that arrive: a ring
-  may hold more than that bound, and nothing is missed for it.
-* Histories that begin because the class says so since a reload do so one after the other, while there is room for what
-  the rings hold.
+* A topic without a history costs its publishers nothing: it has no `rollups`.
+* A history begins with its topic if the topic's class has one, otherwise when a client first asks for it, and then
+  with the messages in the ring. It ends with the topic's life, or earlier if the memory is needed (`Reclaiming`).
+* Messages wait when they arrive, and are processed in later turns, as many as a turn has room for. The bytes of waiting
+  messages are bounded for all topics together. Messages beyond that are missed, and counted.
+* Messages that a ring holds when its history begins wait as well, and are counted apart from those that arrive: a ring
+  may hold more than that bound, and no message is missed because of it.
+* Histories that begin because of a reload do so one after the other, while there is room for the messages of the rings.
 """
 
 import math
@@ -23,12 +22,12 @@ from slosh.core.rollups import ASKED, Rollups, weigh_waiting
 from slosh.core.topic import Topic
 
 _WAITING: Final = 32 * 1024 * 1024
-"""Bytes that messages take at most which arrived, and wait to be looked into."""
+"""Bytes of messages that arrived and wait to be processed, at most."""
 
 _BEGUN: Final = 4096
 _GATHERED: Final = 20
-"""Bytes that count as looked at where a history begins, and for each message in the ring, by the time that they take.
-"""
+"""The cost to begin a history, in the bytes that could be processed in the same time: for itself, and for each message
+in the ring."""
 
 _TOGETHER: Final = 0.002
 """Seconds between two messages that may have arrived in the same millisecond: clocks differ by less than another."""
@@ -39,15 +38,15 @@ _wall_of: Final = attrgetter("wall")
 
 
 class Histories:
-    """All histories of a hub.
+    """All histories of a hub. The caller must call `go_on` in later turns while this is true.
 
     Args:
-        most: series of one topic.
+        most: series of one topic at most.
 
     Attributes:
         most: as above.
-        unlisted: numbers that were left out because their topics had too many series, since the start.
-        missed: messages that came faster than they could be looked into, since the start.
+        unlisted: numbers that were left out since the start; see `Rollups`.
+        missed: messages that arrived faster than they could be processed, since the start.
     """
 
     __slots__ = ("_due", "_kept", "_unfinished", "_waiting", "missed", "most", "unlisted")
@@ -56,18 +55,18 @@ class Histories:
         self.most = most
         self.missed = 0
         self.unlisted = 0
-        self._due: dict[Topic, None] = {}  # topics whose class says since a reload that they have a history
-        self._unfinished: dict[Topic, None] = {}
+        self._due: dict[Topic, None] = {}  # topics whose history is still to begin, because of a reload
+        self._unfinished: dict[Topic, None] = {}  # topics whose history has work to do
         self._waiting = 0  # bytes of what has arrived
         self._kept = 0  # bytes of what rings held
 
     def __bool__(self) -> bool:
-        """Whether something waits to be looked into: `go_on` has to be called."""
+        """Whether some work waits, so that `go_on` has to be called."""
         return bool(self._unfinished or self._due)
 
     @property
     def has_room(self) -> bool:
-        """Whether what a ring holds may be put by now: else that of very many rings would wait at a time."""
+        """Whether another history may begin, so that the messages of very many rings do not wait at the same time."""
         return self._waiting + self._kept < _WAITING // 2
 
     @staticmethod
@@ -76,9 +75,9 @@ class Histories:
         return topic.kind.history or ASKED
 
     def begin(self, topic: Topic, by: str = "") -> Rollups:
-        """The history of `topic` with the series that are told apart by the field `by`; begun if there is none.
+        """The history of `topic`, with series that the field `by` tells apart; empty for none. Both begin if necessary.
 
-        What the ring holds is in them as soon as `Rollups.has` says so of what is the topic's `last` now.
+        The messages in the ring are added later: they are in the series once `Rollups.has(topic.last)` is True.
         """
         rollups = self.open(topic)
         if rollups.group(by) is None:
@@ -90,27 +89,30 @@ class Histories:
         return rollups
 
     def open(self, topic: Topic) -> Rollups:
-        """The history of `topic`; one in which there are no series yet if there is none."""
+        """The history of `topic`, created without series if there is none."""
         rollups = topic.rollups
         if rollups is None:
             rollups = topic.rollups = Rollups(self.span_of(topic), self.most, topic.share, topic.last)
         return rollups
 
     def put_back(self, topic: Topic) -> Rollups:
-        """A history for `topic`, of which all that it has was made elsewhere; in place of one that it may have."""
+        """A new history for `topic`, without series, in place of one that it may have.
+
+        For a history that another process made: the caller adds its series with `Rollups.put_back`.
+        """
         self.end(topic)
         topic.rollups = Rollups(self.span_of(topic), self.most, topic.share, topic.last)
         return topic.rollups
 
     def finish(self, topic: Topic) -> None:
-        """Look into all that waits of `topic`, however long that takes."""
+        """Process all waiting messages of `topic`, however long that takes."""
         rollups = topic.rollups
         if rollups is not None:
             self._work(rollups, _ENDLESS)
             self._unfinished.pop(topic, None)
 
     def add(self, topic: Topic, messages: Sequence[bytes]) -> None:
-        """Put by `messages`, which were just put into `topic`, which has a history."""
+        """Let `messages`, which were just appended to `topic`, wait for its history, if it has one."""
         rollups = topic.rollups
         if rollups is not None:
             before = rollups.waiting
@@ -123,7 +125,7 @@ class Histories:
             self._unfinished[topic] = None
 
     def skip(self, topic: Topic) -> None:
-        """Go on after the newest message of `topic`: what came up to there is not known here."""
+        """Continue after the newest message of `topic`, because earlier ones are unknown to this process."""
         rollups = topic.rollups
         if rollups is not None:
             before = rollups.waiting
@@ -132,7 +134,7 @@ class Histories:
             self._unfinished[topic] = None
 
     def go_on(self, most: int) -> int:
-        """Look into what waits, and begin what is due, until that has cost `most` bytes. Returns what it cost."""
+        """Begin histories and process waiting messages, at a cost of about `most` bytes. Returns the cost."""
         spent = 0
         while self._due and self.has_room and spent < most:
             topic, _ = self._due.popitem()
@@ -163,7 +165,7 @@ class Histories:
         return cost
 
     def resize(self, topic: Topic) -> None:
-        """Keep as much of the history of `topic` as its class has now, soon: `go_on` sees to that."""
+        """Let `go_on` give the history of `topic` the length that its class has now, or begin one."""
         rollups = topic.rollups
         if rollups is not None and rollups.resize(self.span_of(topic), self.most):
             self._unfinished[topic] = None
@@ -173,7 +175,7 @@ class Histories:
             self._due.pop(topic, None)
 
     def end(self, topic: Topic) -> None:
-        """The life of `topic` is over, and with it its history."""
+        """End the history of `topic`, if it has one, and give its memory back."""
         rollups = topic.rollups
         if rollups is not None:
             self._waiting -= rollups.waiting
@@ -185,16 +187,16 @@ class Histories:
 
     @staticmethod
     def _find_kept(topic: Topic, upto: int) -> tuple[list[bytes], Iterable[int], int]:
-        """The messages kept up to an offset, their times, and from when on they are all; see `Rollups.begin`.
+        """The messages in the ring up to the offset `upto`, their times, and `since`, as `Rollups.begin` takes them.
 
-        A ring may hold very many, so each of them is looked at when it is looked into.
+        A ring may hold very many messages, so the times are an iterator, and no message is examined here.
         """
         kept, arrivals = topic.after(topic.first - 1), topic.arrivals()
         if topic.first == 1:
             since = 0
         elif arrivals:  # Others of the millisecond of the oldest may have fallen off.
             since = arrivals[0].wall + (topic.oldest - topic.fallen < _TOGETHER)
-        else:  # Of a life that goes on here after its messages fell off elsewhere it is not known when they arrived.
+        else:  # If the messages fell off in another process, their times may be unknown.
             is_known = topic.fallen < math.inf and topic.latest_wall
             since = topic.latest_wall + 1 if is_known else NOT_KNOWN
         del kept[max(upto - topic.first + 1, 0) :], arrivals[max(upto - topic.first + 1, 0) :]

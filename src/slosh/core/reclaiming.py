@@ -4,14 +4,15 @@ The rules of this file:
 
 * Rings without watchers are shortened first, one after the other. Each loses its oldest messages, never its newest.
 * If that is not enough, rings of clients that hold more than their part are shortened, the heaviest client first; if
-  these do not suffice, histories of its topics end. This is done for a client that stays within its own part, and for
+  that does not suffice, histories of its topics end. This is done for a client that stays within its own part, and for
   a bound that was lowered. The part of a client is `max_bytes` divided by the number of clients that have topics. So
   a client that watches its own topics cannot keep all memory from the others. Clients are told apart as for
   `max_topics_per_address`.
-* Clients without an address count as one client; their rings are shortened only in the first of these two ways.
-* A watched ring loses messages that its readers have been given already. Slow readers that had not are told `lost`.
-* A call looks at a bounded number of topics, and after a search that found nothing there is a pause: so no client
-  waits while a full server searches for memory.
+* Clients without an address count as one client. It has no part: the second way is always open to it, and never
+  shortens its rings.
+* If a watched ring is shortened, its slowest readers may not have been given those messages. They are told `lost`.
+* A call examines a bounded number of topics, and a search that found nothing is followed by a pause. So no client waits
+  while a full server searches for memory.
 """
 
 from collections import deque
@@ -24,23 +25,23 @@ from slosh.core.histories import Histories
 from slosh.core.topic import Topic
 
 _LOOKS: Final = 20_000
-"""Topics that are looked at for one message at most; some 5 ms."""
+"""Topics that one call examines at most; some 5 ms."""
 _HISTORIES: Final = 8
 """Histories that end at a time; some ms."""
 _FRUITLESS: Final = 0.5
-"""Seconds without a new search after all topics were searched and did not have enough memory to free."""
+"""Seconds without a new search after no topic had memory to free."""
 
 
 class Reclaiming:
-    """Frees memory; it remembers where the last search ended.
+    """Frees memory, and remembers where the last search ended.
 
     Args:
-        histories: of all topics; some of them may be ended.
-        again: seconds until the next search, after all topics were searched and did not have enough.
+        histories: of all topics; `free_of_heavy` may end some.
+        again: seconds until the next search, after no topic had memory to free.
 
     Attributes:
-        fell_off: messages that were dropped by this since the start.
-        looks: topics that one call looks at, at most.
+        fell_off: messages that this object dropped since the start.
+        looks: topics that one call examines at most.
     """
 
     __slots__ = (
@@ -62,27 +63,27 @@ class Reclaiming:
         self.looks = _LOOKS
         self._histories = histories
         self._again = again
-        self._hand = 0  # index of the name that was looked at last
+        self._hand = 0  # index of the name that was examined last
         self._looked = 0  # topics in a row that had nothing to free
-        self._fruitless_until = 0.0  # seconds; no search before that
+        self._fruitless_until = 0.0  # seconds; `free` does not search before that
         self._heavy: list[Share[Topic]] = []  # clients that had more than their part, the heaviest last
         self._heavy_until = 0.0  # seconds; they are not listed again before that
-        self._rings: deque[str] = deque()  # topics of the heaviest that are still to shorten in this round
-        self._gave = False  # whether one of them had something to free in this round
+        self._rings: deque[str] = deque()  # topics of the heaviest client still to shorten in this round
+        self._gave = False  # whether one of its topics had something to free in this round
 
     @property
     def is_under_way(self) -> bool:
-        """Whether some topics or clients have still to be looked at since the last success."""
+        """Whether some topics or clients are still to be examined, if this object searches once (`again` is `inf`)."""
         return not self._fruitless_until or bool(self._heavy)
 
     def free(
         self, over: int, names: Sequence[str], topics: Mapping[str, Topic], spared: Topic | None, now: float
     ) -> int:
-        """Shorten rings without watchers, until `over` bytes are free. Returns how many were freed.
+        """Shorten rings without watchers until `over` bytes are freed. Returns how many were.
 
         Args:
             names: of all topics.
-            topics: by their names.
+            topics: all topics by name.
             spared: a topic whose ring is not shortened; None for none.
             now: seconds.
         """
@@ -98,7 +99,7 @@ class Reclaiming:
                 self._looked = 0
                 if freed >= over:
                     break
-        if self._looked >= len(names):  # since something was found
+        if self._looked >= len(names):
             self._fruitless_until = now + self._again
             self._looked = 0
         return freed
@@ -113,14 +114,14 @@ class Reclaiming:
         wanting: Topic | None,
         now: float,
     ) -> int:
-        """Shorten rings of clients that hold more than `part`, until `over` bytes are free. Returns how many were.
+        """Shorten rings of clients that hold more than `part` until `over` bytes are freed. Returns how many were.
 
         Args:
-            growth: bytes that are needed for the client of `wanting`. Nothing is freed if it would hold more than its
-                part with them.
-            part: bytes that each client may have.
+            growth: bytes that `wanting` needs. Nothing is freed if its client has an address and would hold more than
+                `part` with them.
+            part: bytes that are the part of each client.
             shares: of all clients that have topics.
-            topics: by their names.
+            topics: all topics by name.
             wanting: the topic that needs the memory; None after a bound was lowered.
             now: seconds.
         """
@@ -143,7 +144,7 @@ class Reclaiming:
                 ended = self._end_histories(heavy)
                 freed += ended
                 if not ended:
-                    self._heavy.pop()  # It has only the newest message of each ring.
+                    self._heavy.pop()  # It has only the newest message of each ring, and no history.
         return freed
 
     def _heaviest(self, part: int, shares: Mapping[str, Share[Topic]], now: float) -> Share[Topic] | None:
@@ -159,14 +160,14 @@ class Reclaiming:
         return self._heavy[-1] if self._heavy else None
 
     def _end_histories(self, share: Share[Topic]) -> int:
-        """End some histories of a client's topics. Returns how many bytes were freed."""
+        """End up to `_HISTORIES` histories of a client's topics. Returns how many bytes were freed."""
         before = share.held
         for topic in list(islice((topic for topic in share.topics if topic.rollups is not None), _HISTORIES)):
             self._histories.end(topic)
         return before - share.held
 
     def _shorten(self, topic: Topic, size: int) -> int:
-        """Drop the oldest messages of `topic` until `size` bytes are free. Returns how many bytes were freed."""
+        """Drop the oldest messages of `topic` until `size` bytes are freed. Returns how many bytes were."""
         before = topic.weight
         fell_off = topic.shorten(size)
         self.fell_off += fell_off

@@ -1,4 +1,4 @@
-"""The messages and histories of topics: what comes in, what is dropped, and the memory that all of them take.
+"""The rings and histories of topics: appends and drops messages, and counts the memory that all of them take.
 
 The rules of this file:
 
@@ -24,8 +24,8 @@ from slosh.core.waking import Waking
 from slosh.errors import MemoryFull
 
 _BEYOND: Final = 128 * 1024
-"""Bytes that are freed at a time, beyond the size of a message, while a lower bound is being reached after a reload:
-about a thousand small messages, which take some ms."""
+"""Bytes freed at a time, beyond the size of a message, while the memory is above its bound, as after a reload that
+lowered it: about a thousand small messages, which take some ms."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -41,21 +41,21 @@ class Rings(Waking):
     def __init__(self, bounds: Bounds, wake: Callable[[], object], arm: Callable[[float], None]) -> None:
         super().__init__(wake, arm)
         self.bounds = bounds
-        """For its topics. Change them with `Hub.set_bounds`."""
+        """The bounds of its topics. Change them with `Hub.set_bounds`."""
         self.classes = bounds.classes
         """As in `bounds`; an attribute of its own because each publish reads it."""
         self._topics = Topics()
         self.budget = Budget(bounds.max_bytes)
-        """How much memory all rings and histories take, and may take."""
+        """The memory account of all rings and histories together."""
         self.shares: Shares[Topic] = Shares(self.budget)
         """The memory accounts of all clients that created topics."""
         self.histories = Histories(bounds.max_series)
         """The histories of topics that have one."""
         self.reclaiming = Reclaiming(self.histories)
-        self._lowering: Reclaiming | None = None  # while a lower bound of the total is being reached
+        self._lowering: Reclaiming | None = None  # used until a lower bound of the total is reached
         self.opener = ""
-        """The client for whom topics created now are counted; empty if no address tells clients apart."""
-        self._rolls = False  # whether `_roll` is put off
+        """The client that is charged for topics created now; empty if no address tells clients apart."""
+        self._rolls = False  # whether `_roll` is postponed already
 
     @property
     def published(self) -> int:
@@ -64,28 +64,28 @@ class Rings(Waking):
 
     @property
     def fell_off(self) -> int:
-        """Messages that fell off a ring since the start, whether or not anybody missed them."""
+        """Messages that were dropped from a ring since the start, whether or not a reader missed them."""
         return self.classes.fell_off
 
     def skip_to(self, topic: Topic, last: int) -> None:
-        """Continue `topic` after the offset `last`: earlier messages, and those kept, are lost to this process."""
+        """Continue `topic` after the offset `last`, without its messages: earlier ones are lost to this process."""
         topic.share.give_back(topic.weight)
         topic.kind.counts.fell_off += topic.skip_to(last)
         self.histories.skip(topic)
         self._roll_later()
 
-    def go_on_behind(self, topic: Topic, last: int, fallen: float) -> None:
-        """Let `topic`, which was just created, continue one whose messages up to `last` were dropped elsewhere.
+    def continue_after(self, topic: Topic, last: int, fallen: float) -> None:
+        """Let `topic`, which was just created, begin after the offset `last`: another process dropped the rest.
 
         Args:
-            fallen: when the message `last` had arrived, seconds; `-inf` if there was none, `inf` if not known.
+            fallen: when the message `last` arrived, seconds; `-inf` if there was none, `inf` if that is unknown.
         """
         topic.skip_to(last, fallen)
         self.histories.skip(topic)
         self._roll_later()
 
     def append(self, topic: Topic, messages: Sequence[bytes], now: float, wall: int = 0) -> None:
-        """Put `messages` into `topic`; its watchers are woken by the next `flush`.
+        """Append `messages` to `topic`. The next `flush` wakes its watchers.
 
         Args:
             now: the time of arrival, seconds.
@@ -95,7 +95,7 @@ class Rings(Waking):
         self.mirror(topic, messages, now, wall)
 
     def mirror(self, topic: Topic, messages: Sequence[bytes], now: float, wall: int = 0) -> None:
-        """As `append`, for messages that were published at, or are counted by, another node."""
+        """As `append`, for messages that another node counts as published."""
         kind = topic.kind
         before = topic.size
         fell_off = topic.append(messages, now, kind.queue, kind.queue_bytes, wall)
@@ -116,8 +116,8 @@ class Rings(Waking):
     def forget_old(self, topic: Topic, now: float) -> None:
         """Drop the messages of `topic` that are older than its class allows at the time `now`, seconds.
 
-        For messages that grow old here this happens by itself, within a twentieth of a second. Call it for messages
-        that were old already when they came.
+        Messages that become too old here are dropped without this, within a twentieth of a second. Call it for messages
+        that were old already when they were appended.
         """
         if topic.kind.age:
             self._forget_old(topic, now)
@@ -129,20 +129,20 @@ class Rings(Waking):
         self.deadlines.hold_for_age(topic)
 
     def begin_history(self, topic: Topic, by: str) -> Rollups:
-        """The history of `topic` with the series that are told apart by the field `by`; see `Histories.begin`."""
+        """The history of `topic`, with series that the field `by` tells apart; see `Histories.begin`."""
         rollups = self.histories.begin(topic, by)
         self._roll_later()
         return rollups
 
     def start_history(self, topic: Topic, *, is_filled: bool) -> None:
-        """Begin the history of `topic`, a new one, if its class has one; see `Hub.create` for `is_filled`."""
+        """Begin the history of the new `topic` if its class has one; see `Hub.create` for `is_filled`."""
         if is_filled:
             self.fit_history(topic)
         elif topic.kind.history:
             self.histories.begin(topic)
 
     def fit_history(self, topic: Topic) -> None:
-        """Keep as much of the history of `topic` as its class has now, in later turns: it begins if there is none."""
+        """Give the history of `topic` the length that its class has now, in later turns, or begin one."""
         self.histories.resize(topic)
         self._roll_later()
 
@@ -151,8 +151,8 @@ class Rings(Waking):
             self._rolls = True
             self.put_off(self._roll)
 
-    def _roll(self, shared: Shared) -> None:  # noqa: ARG002 - as the hub calls it
-        """Put the numbers of new messages into histories, as far as this turn has room for that."""
+    def _roll(self, shared: Shared) -> None:  # noqa: ARG002 - as `put_off` requires
+        """Add waiting messages to histories, as far as this turn has room."""
         self._rolls = False
         self.room -= self.histories.go_on(self.room)
         self._roll_later()
@@ -160,11 +160,10 @@ class Rings(Waking):
     def check_memory(self, topic: Topic, messages: Sequence[bytes], now: float) -> None:
         """Make sure that there is memory for `messages` in `topic`, at the time `now`, seconds.
 
-        To make room, rings without watchers lose their oldest messages, then rings of clients that have more than
-        their part. Call this before `append`.
+        If there is not, `Reclaiming` frees some. Call this before `append`.
 
         Raises:
-            MemoryFull: there is not enough memory, and not enough could be freed.
+            MemoryFull: not enough could be freed.
         """
         kind = topic.kind
         growth = topic.growth(messages, kind.queue, kind.queue_bytes)
@@ -182,7 +181,7 @@ class Rings(Waking):
             self.shares.tidy(topic.share)
 
     def _cut_back(self, topic: Topic, growth: int, now: float) -> None:
-        """Keep within `max_bytes`, for messages of `topic` that another node accepted, so they cannot be refused."""
+        """Free memory after messages of `topic` that another node accepted, so that they could not be refused."""
         over = min(self.budget.held - self.budget.most, max(growth, 0) + _BEYOND)
         over -= self._find_room(over, 0, topic, now)
         if over > 0:
@@ -191,14 +190,14 @@ class Rings(Waking):
             topic.share.give_back(before - topic.weight)
 
     def forget_search(self) -> None:
-        """Forget the search for rings to shorten: the lower bound is reached, or there is another one."""
+        """Forget the search for rings to shorten, because the lower bound is reached, or there is another one."""
         self._lowering = None
 
     def _give_way(self, over: int, now: float) -> bool:
         """Shorten some rings after a reload, to free at most `over` bytes. False once none can be shortened any more.
 
-        True as well while not all of very many topics were looked at. Each is looked at once, whatever publishes free
-        in the meantime: else a reload would not end while turns take long.
+        True also while some of very many topics were not examined. Each is examined once, even if publishes free memory
+        in the meantime. Otherwise a reload would not end while turns take long.
         """
         lowering = self._lowering
         if lowering is None:

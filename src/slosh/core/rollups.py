@@ -1,15 +1,14 @@
-"""The history of one topic: series of all the numbers in its messages, made behind the publishers' backs.
+"""The history of one topic: a series for each number in its messages.
 
 The rules of this file:
 
-* A message is only put by when it arrives (`add`). It is looked into later, in portions (`work`), each message once for
-  all series.
-* A series is a numeric member of the messages, by its path, and if a field tells series apart the value of that.
-  What is in arrays, and what is no finite number, is none.
-* Members with one path are one series: `{"a.b":1}` and `{"a":{"b":1}}` alike.
-* If a reload makes a history longer or shorter its series become so one after the other, in the same portions.
-* Omissions are counted: numbers for which there are too many series, and messages that are too large, or that
-  came faster than they could be looked into.
+* A message is only queued when it arrives (`add`). It is processed later, in portions (`work`), once for all series.
+* A series has the numbers of one path, and of one value of a field if that tells series apart. Numbers in arrays, and
+  those that are not finite, are in none.
+* Members with the same path are one series: `{"a.b":1}` and `{"a":{"b":1}}`.
+* If a reload makes a history longer or shorter, its series are resized one after the other, in the same portions.
+* Omissions are counted: numbers that get no series (`unlisted`), and messages that are too large or arrived faster
+  than they could be processed (`missed`).
 """
 
 from collections import deque
@@ -21,26 +20,26 @@ from slosh.core.budget import Account
 from slosh.core.groups import DEEPEST, NOT_KNOWN, Group, Node, find_value, read_number, read_value
 
 ASKED: Final = 3600.0
-"""Seconds of history that are kept of a topic whose class keeps none, from when it is asked for."""
+"""Seconds of history that a topic keeps if its class has none, once a client has asked for it."""
 LARGEST: Final = 64 * 1024
-"""Bytes of the largest message that is looked into: longer ones would hold up everybody."""
+"""Bytes of the largest message that is processed. Longer ones would hold up the event loop."""
 LONGEST: Final = 256
 """Bytes of the longest path, and of the longest value of a field that tells series apart."""
 _GROUPS: Final = 4
-"""Fields by which the series of one topic are told apart at a time, none counted as one."""
+"""Groups of one topic at a time. Beyond that the one whose last request is the oldest is dropped."""
 _MESSAGE: Final = 512
 _NUMBER: Final = 256
-"""Bytes that a message, a number or a new object in it, and a name in the path of `by` count more, each for itself."""
+"""The cost to process a message besides its bytes: for itself; and for each number, new object and name in a `by`."""
 
 _WAITING_EACH: Final = 72
 _WAITING_TOGETHER: Final = 160
-"""Bytes that a message which waits takes besides its own, and those that arrived together besides all of theirs."""
+"""Bytes that waiting messages take in addition to their own: for each, and for those that arrived together."""
 
 Levels = dict[int, tuple[Columns, int]]
 
 
 class _WaitingMessages:
-    """Messages that arrived together, or were kept in the ring, and have still to be looked into."""
+    """Messages that wait to be processed: those that arrived together, or those of the ring when a group began."""
 
     __slots__ = ("at", "group", "messages", "newest", "wall", "walls")
 
@@ -55,26 +54,28 @@ class _WaitingMessages:
         self.messages = messages
         self.wall = wall
         self.newest = newest
-        self.group = group  # for which alone they are; None for all
-        self.walls = walls  # of each message, where they did not arrive together
-        self.at = 0
+        self.group = group  # the only group that gets them; None for all
+        self.walls = walls  # a time for each message, if they did not arrive together
+        self.at = 0  # index of the next one to process
 
 
 class Rollups:
-    """All series of a topic.
+    """The history of one topic.
 
     Args:
         span: seconds of history to keep.
-        most: series to keep.
-        budget: of which their memory is taken.
-        newest: offset of the newest message that is not going to be told of.
+        most: series at most.
+        budget: the account from which memory is reserved.
+        newest: offset of the newest message that `add` will not be called with.
 
     Attributes:
-        readers: how many answers are being made of the series; nothing new is looked into until they are.
-        rolled: offset of the newest message that is in the series.
-        waiting: bytes that messages take which have arrived, and have still to be looked into.
-        kept: the same of those that the ring held when series were begun.
-        unlisted: numbers that were left out, because there were too many series, or no memory for one more.
+        span: as above.
+        readers: how many answers are being made from the series. No message is processed until those are complete.
+        rolled: offset up to which messages were processed, or missed.
+        waiting: bytes of the messages that arrived and wait to be processed.
+        kept: the same for those that the ring held when a group began.
+        unlisted: numbers that were left out, because there were too many series or no memory for another. A member with
+            too long a path counts as one, as does a message with too long a value of the field.
         missed: messages that were left out, because they were too large or too many at a time.
     """
 
@@ -105,38 +106,38 @@ class Rollups:
         self._most = most
         self._budget = budget
         self._count = 0  # series
-        self._skips = False  # whether what comes next is the first that is known
-        self._groups: dict[str, Group] = {}  # the one that was asked for last stands last
+        self._skips = False  # whether the next message is the first one known, at least to some group
+        self._groups: dict[str, Group] = {}  # by the field; the most recently requested is the last
         self._queue: deque[_WaitingMessages] = deque()
-        self._unsized: deque[Series] = deque()  # that have still as many seconds as before
+        self._unsized: deque[Series] = deque()  # series that still have the former span
 
     def group(self, by: str) -> Group | None:
-        """The series that are told apart by the field `by`; None if they are not made."""
+        """The group of the field `by`; None if there is none. This counts as a request for it."""
         group = self._groups.pop(by, None)
         if group is not None:
             self._groups[by] = group
         return group
 
     def groups(self) -> list[Group]:
-        """All series, by the field that tells them apart. That which was asked for last stands last."""
+        """All groups. The most recently requested is the last."""
         return list(self._groups.values())
 
     def put_back_group(self, by: str, since: int) -> None:
-        """Go on with the series that are told apart by the field `by`, and were made elsewhere: see `put_back`."""
+        """Add a group that another process made. The caller adds its series with `put_back`."""
         self._groups[by] = Group(by, since)
         self._skips = self._skips or since == NOT_KNOWN
 
     def put_back(self, by: str, names: Sequence[str], value: str | None, span: float, levels: Levels) -> None:
-        """Go on with a series that was made elsewhere.
+        """Add a series that another process made, if there is room.
 
         Args:
-            by: a field that `put_back_group` was called with.
-            names: that lead to its numbers.
-            value: of the field.
-            span: seconds that were kept of it.
-            levels: what was kept, by width: the buckets, and the newest that was written over.
+            by: the field of a group for which `put_back_group` was called.
+            names: those that lead to its numbers.
+            value: of the field; None for no field.
+            span: seconds of history that the other process kept.
+            levels: by width, its buckets and the number of the newest that was overwritten; see `Level.fill`.
         """
-        group = self._groups.get(by)  # Another field may have been asked for since, and have taken its place.
+        group = self._groups.get(by)  # It may have been dropped since, for a group that a client asked for.
         series = self._make_series(".".join(names), value, span) if group is not None else None
         if group is None or series is None:
             return
@@ -152,13 +153,11 @@ class Rollups:
             series.resize(self.span)
 
     def begin(self, by: str, kept: Sequence[bytes], since: int, walls: Iterable[int] = ()) -> Group:
-        """Make the series that are told apart by the field `by`, from now on and of what the ring holds.
-
-        Of such fields those of the last few are kept that were asked for.
+        """Begin the group of the field `by`, with the messages in the ring.
 
         Args:
-            kept: messages in their order. They are those up to `rolled`.
-            since: as of the `Group`.
+            kept: the messages in the ring up to the offset `rolled`, oldest first.
+            since: as of `Group`.
             walls: when each of them arrived, Unix milliseconds.
         """
         if len(self._groups) >= _GROUPS:
@@ -171,11 +170,11 @@ class Rollups:
         return group
 
     def add(self, messages: Sequence[bytes], wall: int, newest: int) -> None:
-        """Put by messages that have arrived.
+        """Queue messages that arrived together.
 
         Args:
-            wall: when, Unix milliseconds; not before that of any earlier message.
-            newest: offset of the last of them.
+            wall: when they arrived, Unix milliseconds; not before any earlier message.
+            newest: offset of the last one.
         """
         if self._skips:
             self._skips = False
@@ -186,19 +185,19 @@ class Rollups:
         self.waiting += weigh_waiting(messages)
 
     def skip(self, newest: int) -> None:
-        """Go on after the offset `newest`: what came up to there is not known here. The series start again."""
+        """Continue after the offset `newest`, because earlier messages are unknown here: `since` begins again."""
         self._skips = True
         for group in self._groups.values():
             group.since = NOT_KNOWN
         self._pass_over(newest)
 
     def miss(self, count: int, newest: int) -> None:
-        """Count messages, up to the offset `newest`, that are not looked into."""
+        """Count `count` messages, up to the offset `newest`, that are not processed."""
         self.missed += count
         self._pass_over(newest)
 
     def _pass_over(self, newest: int) -> None:
-        """Go on after the offset `newest` once all that waits is looked into."""
+        """Set `rolled` to `newest` once all messages that wait now are processed."""
         last = self._queue[-1] if self._queue else None
         if last is not None and last.group is None and not last.messages:
             last.newest = newest
@@ -207,9 +206,9 @@ class Rollups:
             self.waiting += _WAITING_TOGETHER
 
     def work(self, most: int) -> int:
-        """Resize series, and look into messages that wait, until what that costs has come to `most` bytes.
+        """Resize series and process waiting messages, at a cost of about `most` bytes.
 
-        Gives what it cost. There is nothing left when that is less than `most`.
+        Returns the cost, in bytes that could be processed in the same time. No work is left if it is below `most`.
         """
         spent = 0
         while self._unsized:
@@ -235,17 +234,17 @@ class Rollups:
 
     @property
     def is_catching_up(self) -> bool:
-        """Whether series were begun that have not all yet that the ring held then."""
-        return bool(self._queue) and self._queue[0].group is not None  # It stands in front of all else that waits.
+        """Whether a group has not yet all messages that were in the ring when it began."""
+        return bool(self._queue) and self._queue[0].group is not None  # They are queued before all others.
 
     def has(self, upto: int) -> bool:
-        """Whether all messages up to the offset `upto` are in the series, also in those that were begun after them."""
+        """Whether all messages up to the offset `upto` were processed for all groups."""
         return self.rolled >= upto and not self.is_catching_up
 
     def resize(self, span: float, most: int) -> bool:
-        """Keep this many seconds, of this many series, from now on; those that are there stay.
+        """Keep this many seconds of history, and allow this many series, from now on. Existing series stay.
 
-        Gives whether series have to be made longer or shorter for it, which `work` does.
+        Returns whether some series must be resized. The caller must call `work`, which does that.
         """
         self._most = most
         if span != self.span:
@@ -262,7 +261,7 @@ class Rollups:
         self.waiting = self.kept = 0
 
     def _take_off(self, waiting: _WaitingMessages, weight: int) -> None:
-        """Count bytes as waiting no more."""
+        """Subtract bytes of `waiting` from those that wait."""
         if waiting.group is None:
             self.waiting -= weight
         else:
@@ -282,6 +281,7 @@ class Rollups:
                 waiting.messages = ()
 
     def _look_into(self, message: bytes, second: int, only: Group | None) -> int:
+        """Add all numbers of a message to all groups, or to `only` that one. Returns the cost."""
         if len(message) > LARGEST:
             self.missed += only is None
             return _MESSAGE
@@ -309,7 +309,7 @@ class Rollups:
         return 2 * len(message) + _MESSAGE + _NUMBER * count
 
     def _take(self, node: Node, value: object, second: int, key: str | None, depth: int) -> int:
-        """Count all the numbers in `value`, which stands at `node`. Gives how many there were, and new objects."""
+        """Add all numbers in `value`, which is the member `node`. Returns how many there were, with new objects."""
         kind = type(value)
         if kind is float or kind is int:
             return self._count_number(node, value, second, key)
@@ -322,7 +322,7 @@ class Rollups:
             if kind is not float and kind is not int and kind is not dict:
                 continue
             below = node.members.get(name)
-            if below is not None and below.series is not None and kind is float:  # the usual one, without two calls
+            if below is not None and below.series is not None and kind is float:  # the usual case, saving two calls
                 if member - member == 0.0:
                     below.series.add(second, member)
                 count += 1
@@ -333,7 +333,7 @@ class Rollups:
         return count
 
     def _take_new(self, node: Node, name: str, member: object, second: int, key: str | None, depth: int) -> int:
-        """Count all the numbers in a member of which there is no series yet."""
+        """As `_take`, for the member `name` of `node`, which has no node yet."""
         path = f"{node.path}.{name}" if node.path else name
         if self._count >= self._most:
             return self._take_unlisted(node.by_path, path, member, second, depth + 1)
@@ -347,7 +347,7 @@ class Rollups:
         return count
 
     def _take_unlisted(self, by_path: dict[str, Series], path: str, member: object, second: int, depth: int) -> int:
-        """As `_take_new` if no series can be added: one message may have thousands of members, and none gets a node."""
+        """As `_take_new` if no series can be added. It makes no nodes, as a message may have thousands of members."""
         if _is_too_long(path):
             self.unlisted += 1
             return 1
@@ -381,7 +381,7 @@ class Rollups:
         return 1
 
     def _make_series(self, path: str, value: str | None, span: float) -> Series | None:
-        """A series more; None if there are too many, or there is no memory for it, which is counted."""
+        """A new series; None if there are too many, or no memory for it. That is counted in `unlisted`."""
         if self._count >= self._most or not self._budget.take(Series.base()):
             self.unlisted += 1
             return None
@@ -390,10 +390,10 @@ class Rollups:
 
 
 def _is_too_long(path: str) -> bool:
-    """Whether a path has more bytes than it may. A character has at most four, so mostly the text need not be made."""
+    """Whether a path has too many bytes. A character has four at most, so short paths need not be encoded."""
     return 4 * len(path) > LONGEST and len(path.encode("utf-8", "replace")) > LONGEST
 
 
 def weigh_waiting(messages: Sequence[bytes]) -> int:
-    """Bytes that messages take which arrived together, until they are looked into."""
+    """Bytes that messages which arrived together take while they wait."""
     return sum(map(len, messages)) + _WAITING_EACH * len(messages) + _WAITING_TOGETHER

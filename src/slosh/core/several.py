@@ -1,4 +1,4 @@
-"""A reader of several topics, or of patterns: the same as `subscription.py` for any number of topics.
+"""The subscriptions of readers of several topics, and of readers of patterns.
 
 The rules of this file:
 
@@ -6,8 +6,8 @@ The rules of this file:
 * The vector of a reader of patterns begins with a star. A topic created while the reader is away is given to it from
   the first message on.
 * A reader of patterns can read a bounded number of topics. Others are left out, and the reader is told `incomplete`.
-  They are missing in its vector, so if there is room when it returns, they are new to it as a whole. A topic that
-  would be left out is not created for this reader, because it would not watch it.
+  They are missing in its vector, so if there is room when the reader returns, it is given them from the first message
+  on. A topic that would be left out is not created for this reader, because it would not watch it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -27,21 +27,21 @@ _PART: Final = 128
 """Bytes that a topic adds to an envelope at most, apart from its name and its messages."""
 
 _LEAVING: Final = 256
-"""Bytes of a turn's room that it costs to remove a reader from one of its topics."""
+"""Bytes of a turn's room that removing a reader from one topic costs."""
 
 Measure = Callable[[str, Cursor], int]
 """Returns how much of the room for a vector a topic with this name and cursor takes at most."""
 
 _SOME_EPOCH: Final = "0" * EPOCH_LENGTH
-"""As long as the epoch of a topic that is still to be created."""
+"""Stands for the epoch of a topic that is still to be created, which is as long."""
 
 
 class Room(NamedTuple):
     """The bounds of a reader of patterns.
 
     Attributes:
-        most: the number of its topics.
-        length: of its vector, as `measure` counts it.
+        most: topics at most.
+        length: of its vector at most, as `measure` counts it.
         measure: returns how much of that length a topic takes.
     """
 
@@ -68,7 +68,7 @@ class SeveralTopics(Subscription):
         self._places = places
 
     def watch(self, watcher: Watcher, now: float) -> None:
-        """As the base says; the watcher waits at all of the topics, or at none."""
+        """As the base says. If this raises, the watcher was registered at none of the topics."""
         watched: list[Topic] = []
         try:
             for topic, place in self._places.items():
@@ -96,7 +96,7 @@ class SeveralTopics(Subscription):
         self.leave(watcher, now)
 
     def _count_left(self) -> int:
-        """From how many topics and patterns the watcher has to be removed."""
+        """The number of topics and patterns from which the watcher must be removed."""
         return len(self._places)
 
     def move(self, topic: Topic, successor: Topic, watcher: Watcher) -> None:
@@ -175,13 +175,13 @@ class SeveralTopics(Subscription):
                 if reading is None:
                     waiting[topic.name] = before[topic.name]
             if reading is None and (place.reset or place.truncated):
-                # Even if its messages have to wait, because the cursor would not say so again.
+                # Even if its messages have to wait: the next cursor does not record that this was not told.
                 reading = tell_place(topic, place, wanted)
             if reading is not None:
                 left -= size if max_bytes else 0
                 after[topic.name] = reading.cursor
                 parts.append((topic.name, reading))
-        # A reader that comes back with the cursor reads in its order, so that no topic starves.
+        # A reader that returns with this vector is given its topics in this order, so that none starves.
         places = waiting | after if waiting else after
         over = {name: None for name, reading in parts if reading.ended}
         places, ended = self._without_ended(places, over) if over else (places, False)
@@ -193,10 +193,9 @@ class SeveralTopics(Subscription):
         )
 
     def _without_ended(self, places: dict[str, Cursor], over: dict[str, None]) -> tuple[dict[str, Cursor], bool]:
-        """The vector once the reader was told that the topics `over` have ended, and whether all have.
+        """The vector without the topics `over`, whose end the reader is told, and whether all topics have ended.
 
-        An ended topic leaves the vector. The last one stays, because a reader that comes back without a place would
-        begin again.
+        If all have, the last one stays in the vector: a reader that returned with an empty one would begin again.
         """
         left = {name: cursor for name, cursor in places.items() if name not in over}
         if left:
@@ -205,7 +204,7 @@ class SeveralTopics(Subscription):
         return {last: places[last]}, True
 
     def advance(self, batch: Batch) -> None:
-        """As the base says. Topics that had to wait for the next portion come first there, so that none starves."""
+        """As the base says. Topics that had to wait come first in the next portion, so that none starves."""
         read_to = {name: reading.place for name, reading in batch.parts}
         waiting: dict[Topic, Place] = {}
         for topic, place in self._places.items():
@@ -229,15 +228,15 @@ class SeveralTopics(Subscription):
         del self._places[topic]
 
     def measure(self, measure: Measure) -> int:
-        """How much room the reader's vector takes at most until its next request."""
+        """The length that the reader's vector can have until its next request, as `measure` counts it."""
         return sum(measure(name, cursor) for name, cursor in self._cursors().items())
 
     def _cursors(self) -> dict[str, Cursor]:
         return {topic.name: Cursor(topic.epoch, place.offset) for topic, place in self._places.items()}
 
 
-def _tell_nobody() -> None:
-    """For polls, whose answer says `incomplete`."""
+def _do_nothing() -> None:
+    """For polls, which need no notice: their answer says `incomplete`."""
 
 
 class PatternSubscription(SeveralTopics):
@@ -249,11 +248,11 @@ class PatternSubscription(SeveralTopics):
 
     Args:
         hub: holds the topics.
-        places: the topics that are read already, and the reader's place in each.
-        patterns: match the topics that are created later.
+        places: the topics that exist already, and the reader's place in each.
+        patterns: those that later topics must match.
         room: its bounds.
-        over: topics whose end the reader was told.
-        incomplete: whether topics are left out already.
+        over: topics whose end the reader was told, and which still linger.
+        incomplete: whether some topics are left out already.
     """
 
     __slots__ = (
@@ -290,7 +289,7 @@ class PatternSubscription(SeveralTopics):
         self._most = room.most
         self._watcher: Watcher | None = None
         self._incomplete = incomplete
-        self._tell_incomplete: Callable[[], None] = _tell_nobody
+        self._tell_incomplete: Callable[[], None] = _do_nothing
 
     def watch(self, watcher: Watcher, now: float) -> None:
         """As the base says."""
@@ -312,7 +311,7 @@ class PatternSubscription(SeveralTopics):
             for pattern in self._patterns:
                 self._hub.listeners.unfollow(pattern, self)
         self._watcher = None
-        self._tell_incomplete = _tell_nobody
+        self._tell_incomplete = _do_nothing
         super().leave(watcher, now)
 
     def _count_left(self) -> int:
@@ -320,7 +319,7 @@ class PatternSubscription(SeveralTopics):
         return len(self._places) + len(self._patterns)
 
     def topic_created(self, topic: Topic) -> None:
-        """A topic was created: the reader is given all of it, or is told that one is left out."""
+        """As `PatternSubscriber` says: the reader is given all of the topic, or is told that one is left out."""
         if self._watcher is None or topic in self._places:
             return
         if not self._has_room(topic.name, topic.epoch):
@@ -339,7 +338,7 @@ class PatternSubscription(SeveralTopics):
         return self._has_room(name, _SOME_EPOCH)
 
     def leave_out(self) -> None:
-        """As `PatternSubscriber` says: the reader is told, once."""
+        """As `PatternSubscriber` says. The reader is told once."""
         if not self._incomplete:
             self._incomplete = True
             self._tell_incomplete()
@@ -370,7 +369,7 @@ class PatternSubscription(SeveralTopics):
         return cursors
 
     def _without_ended(self, places: dict[str, Cursor], over: dict[str, None]) -> tuple[dict[str, Cursor], bool]:
-        """As the base says; a reader of patterns continues whatever ends."""
+        """As the base says, but the topics stay in the vector as ended, and later topics may come."""
         for name in over:
             places[name] = Cursor(places[name].epoch, ENDED)
         return places, False
@@ -382,7 +381,7 @@ class PatternSubscription(SeveralTopics):
         self._gone = -1
 
     def _forget_dropped(self) -> None:
-        """Remove dropped topics from the vector: a reader that comes back cannot find them again."""
+        """Remove dropped topics from the vector, because a reader that returns cannot meet them again."""
         if self._gone == self._hub.gone:
             return
         self._gone = self._hub.gone

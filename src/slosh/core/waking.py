@@ -2,16 +2,16 @@
 
 The rules of this file:
 
-* Watchers are not called from inside `append`: the topic is marked, and `flush` wakes its watchers. Between
-  the two any number of messages can come in, and each watcher is woken once for all of them.
+* Watchers are not called from inside `append`: the topic is marked, and `flush` wakes its watchers. Any number of
+  messages can arrive between the two, and each watcher is woken once for all of them.
 * A watcher whose `wake` returns True is removed by the hub, and must not call `leave`. That is the usual end
   of a poll. A thousand of them need only one update of the time until which the topic lingers.
-* No watcher is woken for nothing: one that registers between an `append` and its `flush`, at the place after the
-  message, waits for the next message.
-* Watchers that get a large answer are woken as far as the turn has room for that many bytes: the answer is made once
-  for all, and copied for each.
+* A watcher that registers between an `append` and its `flush`, at the place after the message, is not woken for that
+  message. A watcher that stays may be woken again for messages that it has been given already.
+* Watchers of a large answer are woken as far as the turn has room for its bytes, once for each: the answer is made once
+  for all, but copied for each.
 * Three kinds of work each have their own room in a turn, so that none waits for another: topics with few
-  watchers, topics with many (crowds), and postponed work.
+  watchers (and watchers that were behind when they registered), topics with many (crowds), and postponed work.
 """
 
 import logging
@@ -47,32 +47,32 @@ class Waking(Portions):
     def __init__(self, wake: Callable[[], object], arm: Callable[[float], None]) -> None:
         super().__init__(wake)
         self.listeners = Listeners(self)
-        """Notified of topics without watching them."""
+        """Objects that are notified of topics without watching them."""
         self.deadlines = Deadlines(arm)
-        self._dirty: list[Topic] = []
-        self._waking: dict[Topic, bool] = {}  # topics with watchers still to wake; True if more has come in since
+        self._dirty: list[Topic] = []  # marked topics
+        self._waking: dict[Topic, bool] = {}  # topics with watchers still to wake; True if it was marked again since
         self._small: deque[tuple[Topic, Iterator[Watcher]]] = deque()  # those of them with few watchers
         self._crowds: deque[tuple[Topic, Iterator[Watcher]]] = deque()  # and those with many
-        self._late: dict[tuple[Topic, Watcher], None] = {}
+        self._late: dict[tuple[Topic, Watcher], None] = {}  # watchers that were behind when they registered
         self._shared: Shared | None = None  # for readers that began since the last flush
         self.clock: Callable[[], float] | None = None
-        """Returns the exact time within a turn, on the clock of all times here, for `latency`; None to measure none."""
+        """Returns the exact time, on the same clock as `now`, for `latency`; None to measure none."""
         self.latency = Histogram()
-        """Time from a message's arrival until its watchers were woken, counted once for each watcher."""
+        """Seconds from a message's arrival until its watchers were woken, counted once for each watcher."""
         self._woken = 0  # watchers that were woken in this turn for messages that arrived at `_woken_for`
         self._woken_for = 0.0
         self.counted: Callable[[Topic], None] | None = None
         """Called when a topic has gained or lost a watcher. For an engine that reports this to other nodes."""
 
     def _mark(self, topic: Topic) -> None:
-        """Have the watchers of `topic` woken by the next flush, because there is something for them."""
+        """Mark `topic`: the next flush wakes its watchers."""
         if not topic.dirty and topic.watchers:
             topic.dirty = True
             self._dirty.append(topic)
             self.ask_for_flush()
 
     def _mark_late(self, topic: Topic, watcher: Watcher) -> None:
-        """Have `watcher` woken by the next flush: `topic` had something for it already when it came."""
+        """Let the next flush wake `watcher`, because `topic` had something for it when it registered."""
         self._late[topic, watcher] = None
         self.ask_for_flush()
 
@@ -87,7 +87,7 @@ class Waking(Portions):
         return self._shared
 
     def flush(self, now: float) -> None:
-        """Wake every watcher that has something to read, at the time `now`, seconds, and continue postponed work.
+        """Wake the watchers of marked topics, at the time `now`, seconds, and continue postponed work.
 
         Work for which this turn has no room is done in the next flush, which is asked for.
         """
@@ -97,8 +97,8 @@ class Waking(Portions):
             self.listeners.announce()
         self._shared = None
         shared = Shared(now)
-        tasks = len(self._tasks)  # Tasks that are put off from here on are for a later turn.
-        if self._waking:  # It has all topics of `_small` and `_crowds`, and is mostly empty.
+        tasks = len(self._tasks)  # Tasks that are postponed from here on are for a later turn.
+        if self._waking:  # It contains all topics of `_small` and `_crowds`, and is usually empty.
             self._wake_small(shared)
         self._wake_marked(shared)
         if self._waking:
@@ -118,10 +118,10 @@ class Waking(Portions):
         late = self._take_late() if self._late else None
         for topic in dirty:
             topic.dirty = False
-            # A copy, because watchers leave while they are woken: going on in the living dict is how
-            # servers of this kind skip one reader in two.
+            # A copy, because watchers leave while they are woken. Servers of this kind that iterate over the
+            # original skip every other reader.
             watchers = list(topic.watchers)
-            if self._waking and topic in self._waking:  # Mostly none waits, and its hash costs more than the look.
+            if self._waking and topic in self._waking:  # It is usually empty, which is cheaper to see than the hash.
                 self._waking[topic] = True
             elif len(watchers) > _CROWD:
                 self._waking[topic] = False
@@ -138,7 +138,7 @@ class Waking(Portions):
             self._wake_late(late, shared)
 
     def _take_late(self) -> dict[Topic, list[Watcher]]:
-        """The late watchers by topic, except those of marked topics, which are woken with the others there."""
+        """The late watchers by topic, except those of marked topics, which are woken with that topic's others."""
         late: dict[Topic, list[Watcher]] = {}
         for topic, watcher in self._late:
             if not topic.dirty:
@@ -156,7 +156,7 @@ class Waking(Portions):
                     self._late[topic, watcher] = None
 
     def _wake_small(self, shared: Shared) -> None:
-        """Wake the watchers of topics for which the turns before had no room."""
+        """Wake the watchers of topics for which earlier turns had no room."""
         while self._small and self.room > 0:
             topic, rest = self._small.popleft()
             watchers = list(rest)
@@ -169,8 +169,8 @@ class Waking(Portions):
     def _wake_crowds(self, shared: Shared) -> None:
         """Wake a portion of each crowd in turn, as far as there is room.
 
-        If more messages come in meanwhile, the whole crowd is woken again afterwards: a topic is in the queue once,
-        however fast its publisher is. A watcher that is woken twice finds nothing the second time.
+        If messages arrive meanwhile, the whole crowd is woken again afterwards. So a topic is in the queue once,
+        however fast its publisher is. A watcher that has those messages already finds nothing the second time.
         """
         while self._crowds and self.room > 0:
             topic, rest = self._crowds.popleft()
@@ -196,7 +196,7 @@ class Waking(Portions):
         self._woken = 0
 
     def _end_waking(self, topic: Topic) -> None:
-        """All watchers that `topic` had were woken. Mark it again if something has come in since."""
+        """Note that all watchers of `topic` were woken. Mark it again if it was marked in the meantime."""
         if self._waking.pop(topic):
             self._mark(topic)
 
@@ -210,14 +210,14 @@ class Waking(Portions):
         least = self.room - WORK
         woken = 0
         present, late = topic.watchers, self._late
-        last = topic.last + topic.ended  # The end is something to come for those who have all messages.
+        last = topic.last + topic.ended  # A watcher that has all messages is woken for the end.
         shared.alone = len(watchers) == 1
         some_left = False
         for watcher in watchers:
             if self.room <= least:
                 break
             woken += 1
-            # It may have left since, or have come after the newest message.
+            # It may have left in the meantime, or have registered after the newest message.
             if present.get(watcher, last) < last:
                 if late:
                     late.pop((topic, watcher), None)

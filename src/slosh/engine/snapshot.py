@@ -254,7 +254,7 @@ def _begin_again(engine: MemoryEngine, state: TopicState, now: float) -> None:
         topic = hub.create(state.name, state.epoch, now - state.age, now, is_filled=bool(state.messages))
     finally:
         hub.opener = ""
-    hub.go_on_behind(topic, state.last - len(state.messages), now - state.fallen)
+    hub.continue_after(topic, state.last - len(state.messages), now - state.fallen)
     at = 0
     for count, ago, wall in state.arrivals:
         hub.mirror(topic, state.messages[at : at + count], now - ago, wall)
