@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -97,15 +98,23 @@ print(*sorted(set(sys.modules) - before))
 
 @pytest.mark.cpu
 @pytest.mark.parametrize("word", ["--version", "--help"])
-def test_the_version_and_the_help_take_less_than_150_ms(word: str) -> None:
-    """Of CPU, which is what another program on the machine does not change."""
-    took = []
-    for _ in range(3):
+def test_the_version_and_the_help_cost_little_beside_the_library_that_reads_commands(word: str) -> None:
+    """Some 80 ms of CPU each. By turns: a machine may be slow for seconds, and then both are."""
+    beside = [sys.executable, "-c", "import click, click.shell_completion"]
+
+    def cost(command: Sequence[str]) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([*SLOSH, word], capture_output=True, check=True)
+        subprocess.run(command, capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(took) < 0.15, took
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    took, least = [], []
+    for _ in range(10):
+        took.append(cost([*SLOSH, word]))
+        least.append(cost(beside))
+        if min(took) < 2 * min(least):
+            break
+    assert min(took) < 2 * min(least), (took, least)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
+from slosh.access.authority import ProgramAuthority
 from slosh.asgi import Access, Slosh
 from slosh.errors import BadTopic
 from tests.asgi.test_asgi import Asking, ask
-from tests.timing import least_cpu
+from tests.timing import cost
 
 
 def test_the_rights_of_very_many_users_are_found_as_quickly_as_those_of_few() -> None:
@@ -26,13 +27,17 @@ def test_the_rights_of_very_many_users_are_found_as_quickly_as_those_of_few() ->
         admitting = live._admitting
         assert admitting is not None
         users = itertools.count()
-        few = least_cpu(lambda: [admitting.admit(f"{next(users)}", (), ()) for _ in range(100)])
         first = admitting.admit("first", ["**"], ())
         for _ in range(10_000):
             admitting.admit(f"{next(users)}", (), ())
             assert admitting.admit("first", ["**"], ()) == first, "one that is there all the time is kept"
-        many = least_cpu(lambda: [admitting.admit(f"{next(users)}", (), ()) for _ in range(100)])
-        assert many < 10 * few
+
+        def admit(which: ProgramAuthority) -> float:
+            return cost(lambda: [which.admit(f"{next(users)}", (), ()) for _ in range(100)])
+
+        # By turns: a machine may be slow for seconds, and then both are.
+        rounds = [(admit(ProgramAuthority(skew=0.0, max_token=1000)), admit(admitting)) for _ in range(10)]
+        assert min(many for _, many in rounds) < 10 * min(few for few, _ in rounds)
         again = admitting.admit("0", (), ())
         assert admitting.admit("0", (), ()) == again, "one that was forgotten is remembered again"
         assert await look("first") == 200

@@ -87,10 +87,6 @@ class Bystander:
             assert answer.status == 200, body
         return Cost((self._victim.cpu() - before) / times, sorted(waits))
 
-    def least(self) -> float:
-        """What a request costs where nothing disturbs it, seconds of CPU: the cheapest of several hundreds."""
-        return min(self.ask(50).cpu for _ in range(10))
-
 
 @contextlib.contextmanager
 def crowd(victim: Victim, size: int, opening: bytes) -> Iterator[list[socket.socket]]:

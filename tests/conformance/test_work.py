@@ -21,7 +21,7 @@ from tests.cases import each_of
 from tests.conformance.case import chunked, get, post
 from tests.conformance.fake import FakeClient
 from tests.conformance.wire import parse
-from tests.timing import least_cpu
+from tests.timing import assert_quick
 
 COOKIE = b"Cookie: " + b"; ".join(b"k%d=v" % n for n in range(6000))
 HUGE = {
@@ -107,7 +107,7 @@ def test_fields_are_read_in_linear_time() -> None:
 def test_white_space_is_read_in_linear_time(end: bytes) -> None:
     """A pattern for white space before a line's end would try each place again (CVE-2020-5236)."""
     block = get(b"Range: a" + b" \t" * 100_000 + end, b"Accept: \t")
-    assert least_cpu(lambda: parse_head(block, 64)) < 0.5
+    assert_quick(lambda: parse_head(block, 64), 0.5)
     head = parse_head(block, 64)
     assert head.all(b"accept") == [b""]
     assert head.first(b"range").endswith(end.decode() or "a")

@@ -134,14 +134,21 @@ LARGE = {
 @each_of("is_sound", [True, False])
 def test_no_portion_takes_long(kind: str, is_sound: bool) -> None:
     text = LARGE[kind] if is_sound else LARGE[kind] + b"x"
-    # What a garbage collection takes in the midst of a portion, of all that the tests have left, is no part of it.
-    assert any(longest_portion(text, is_sound=is_sound) < 0.02 for _ in range(3)), "some 2 ms where nothing else runs"
+    least = portions(text, is_sound=is_sound)
+    for _ in range(9):
+        if max(least) < 0.02:
+            break
+        # What a garbage collection takes in the midst of one, of all that the tests have left, is no part of it.
+        least = list(map(min, least, portions(text, is_sound=is_sound)))
+    assert max(least) < 0.02, "some 2 ms where nothing else runs"
+    assert len(least) > 40
 
 
-def longest_portion(text: bytes, *, is_sound: bool) -> float:
-    """The seconds of CPU that the longest one took."""
+def portions(text: bytes, *, is_sound: bool) -> list[float]:
+    """The seconds of CPU that each takes."""
     checking = LongText(text, 512)
-    longest, turns, is_done = 0.0, 0, False
+    took: list[float] = []
+    is_done = False
     while not is_done:
         began = time.thread_time()
         try:
@@ -149,7 +156,5 @@ def longest_portion(text: bytes, *, is_sound: bool) -> float:
         except BadJson:
             assert not is_sound
             is_done = True
-        longest = max(longest, time.thread_time() - began)
-        turns += 1
-    assert turns > 40
-    return longest
+        took.append(time.thread_time() - began)
+    return took
