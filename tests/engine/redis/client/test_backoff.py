@@ -1,25 +1,35 @@
 """Attempts come at once, then later and later; what waits is ended even if it does not want to."""
 
 import asyncio
-import time
+
+import pytest
 
 from slosh.engine.redis.client.backoff import Pause, end_all
 
 
-def test_pauses_grow_and_differ() -> None:
-    async def story() -> list[float]:
-        took = []
-        pause = Pause(0.05)
-        for _ in range(4):
-            pause.works()  # for a moment, which is not enough
-            began = time.monotonic()
-            await pause.take()
-            took.append(time.monotonic() - began)
-        return took
+def test_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
 
-    first, *others = asyncio.run(story())
-    assert first < 0.05
-    assert all(each >= 0.005 for each in others)
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+
+    async def story(longest: float) -> list[float]:
+        pauses.clear()
+        pause = Pause(longest)
+        pause.works()
+        await pause.take()
+        assert not pauses, "the first is none"
+        for _ in range(9):
+            pause.works()  # for a moment, which is not enough
+            await pause.take()
+        return pauses
+
+    assert all(0.01 <= each <= 0.05 for each in asyncio.run(story(0.05)))
+    assert len(set(pauses)) > 1
+    for number, each in enumerate(asyncio.run(story(1.0)), 1):
+        assert 0.2 <= each / min(1.0, 0.05 * 2**number) <= 1.0
 
 
 def test_a_task_that_swallows_a_cancellation_is_ended_all_the_same() -> None:

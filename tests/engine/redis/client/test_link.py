@@ -172,7 +172,7 @@ def test_what_comes_while_it_is_out_of_reach_is_refused_and_it_is_found_again(ow
         own.ask("PUBLISH", "c", "hello")
         await until(lambda: told.news == [b"hello"])
 
-    run(own, story, timeout=0.5)
+    run(own, story)
 
 
 def test_dropped_connections_lose_no_answer_and_nothing_is_done_twice(own: Store) -> None:
