@@ -53,6 +53,8 @@ READERS = {
     "fan-20000": 20_000,
     "browser": 200,
     "topics": 500,
+    "topics-ids": 500,
+    "topics-among": 500,
     "topics-mix": 500,
 }
 """Work -> how many wait for messages; those that publish have one that left, so that its topic takes messages."""
@@ -155,7 +157,16 @@ def proxy_fields(number: int) -> bytes:
     return b"X-Request-ID: %032x\r\ntraceparent: 00-%032x-%016x-01\r\n" % (number * 7_919, number * 104_729, number)
 
 
-WAYS = (b"?since=%b", b"Cookie: %b=%b\r\n", b"?n=%b", b"?wait=25&since=%b&limit=100")
+def way(number: int) -> bytes:
+    """One of the four ways to name a place, by chance, as the load generator's readers do."""
+    ways = (b"?since=%b", b"Cookie: %b=%b\r\n", b"?n=%b", among(number))
+    return ways[chance(number) >> 2 & 3]
+
+
+def among(number: int) -> bytes:
+    """A place among other parameters, of which one has eight values by chance."""
+    mixed = chance(number) * 0xBF58_476D ^ number  # else those of one reader would come in turn
+    return b"?wait=%d&since=%%b&limit=100" % (20 + (mixed * 0x94D0_49BB >> 21 & 7))
 
 
 def mix(number: int) -> bytes:
@@ -178,11 +189,20 @@ def vary(name: str, number: int) -> tuple[bytes, bytes]:
     if name.endswith("-mix"):
         key = b"Idempotency-Key: %032x\r\n" % (number * 7_919) if chance(number) & 2 else b""
         return mix(number) + key, sized(20 + number * 7_919 % 2_981)
-    if name == "publish-ids":
+    if name.endswith("-ids"):
         return proxy_fields(number), MESSAGE
     if name.startswith("publish-keys"):
         return b"Idempotency-Key: %032x\r\n" % (number * 7_919), MESSAGE
     return b"", sized(20 + number * 7_919 % 301)  # Each length comes once in 301.
+
+
+def vary_poll(name: str, number: int) -> tuple[bytes, bytes]:
+    """The way to name its place and the fields of a poll, in the work of that name."""
+    if name.endswith("-mix"):
+        return way(number), mix(number + 1)
+    return among(number) if name.endswith("-among") else b"?since=%b", proxy_fields(
+        number
+    ) if name == "topics-ids" else b""
 
 
 def make_server(
@@ -258,7 +278,7 @@ def work(name: str, rounds: int) -> None:
     spare_collector()
     for at in range(rounds):
         numbers = range(at * len(turns), (at + 1) * len(turns))
-        if name.startswith("publish-") or is_mixed:
+        if name.startswith("publish-") or is_mixed or name == "topics-ids":
             publications = [
                 publishers[0].publication(topic, *vary(name, number))
                 for topic, number in zip(turns, numbers, strict=True)
@@ -268,7 +288,7 @@ def work(name: str, rounds: int) -> None:
             loop.run()
         publishers[0].answer()
         polls = [
-            reader.poll(topic, WAYS[chance(number) >> 2 & 3], mix(number + 1)) if is_mixed else reader.poll(topic)
+            reader.poll(topic, *vary_poll(name, number))
             for number, (reader, topic) in enumerate(zip(readers, topics, strict=False), at * len(turns))
         ]
         for reader, poll in zip(readers, polls, strict=True):

@@ -57,6 +57,8 @@ WORKS = {
     "publish-keys": Work(200, "the same with an Idempotency-Key on each"),
     "publish-keys-full": Work(200, "the same where there are as many keys as are kept"),
     "publish-mix": Work(200, "the same by chance: bodies to 3,000 bytes, a token, often a key and a proxy's fields"),
+    "topics-ids": Work(500, "the same behind a proxy that numbers requests"),
+    "topics-among": Work(500, "a message through one of 500 topics, with places among parameters that differ"),
     "topics-mix": Work(500, "a message through one of 500 topics, with such publishes, and places named in four ways"),
     "accept": Work(100, "a client that is accepted with its poll, which is held; with what the event loop does for it"),
     "browser": Work(200, "a delivery to one of 200 readers with a browser's header fields, and its next poll"),

@@ -291,6 +291,18 @@ def test_the_part_that_differs_is_not_taken_for_a_field() -> None:
     assert find_meaning(block.replace(b"a", b""), len(line) - 1, 0, 0, fields) not in said
 
 
+def test_neither_is_the_late_part() -> None:
+    """Whichever of the two parts comes first: what is left of one head and of the other may be the same bytes."""
+    fields = [b"host", b"h"]
+    line = b"GET /abcab HTTP/1.1\r\n"
+    block = line + b"Host: h\r\n\r\n"
+    parts = ((5, 6, 0, 0), (5, 6, 7, 8), (7, 8, 5, 6), (5, 6, 8, 9), (8, 9, 5, 6), (8, 9, 0, 0), (5, 7, 7, 8))
+    said = {find_meaning(block, len(line), start, end, fields, *late) for start, end, *late in parts}
+    assert len(said) == len(parts)
+    others = {find_meaning(block, len(line), start, end, [], *late) for start, end, *late in parts}
+    assert len(said | others) == 2 * len(parts)
+
+
 def test_a_head_like_another_has_its_own_length() -> None:
     one = parse_head(LINE + b"Host: h\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n", 64)
     for length in (0, 7):

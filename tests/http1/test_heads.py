@@ -110,7 +110,7 @@ def test_a_head_that_asks_for_the_same_as_another_weighs_as_if_it_were_the_first
     first, fresh = (
         CachedHead(b"", each, b"", [], parse_head(each, site.settings.max_fields), Action()) for each in (block, longer)
     )
-    assert first.like(longer, longer, []).weight == fresh.weight > first.weight
+    assert first.like(longer, 0, longer, [], b"").weight == fresh.weight > first.weight
 
 
 @pytest.mark.parametrize("kind", HEADS)

@@ -150,6 +150,11 @@ REQUESTS = {
     "a post with an empty key": post(b"/topics/a", b"1", CURL + b'\r\nIdempotency-Key: ""'),
     "a post that a proxy passes on": post(b"/topics/a", b"1", CURL + b"\r\nX-Request-ID: 1\r\nX-Forwarded-For: ::1"),
     "another that it passes on": post(b"/topics/a", b"22", CURL + b"\r\nX-Request-ID: 2\r\nX-Forwarded-For: ::2"),
+    "a poll that may wait": b"GET /topics/a?wait=7&since=epoch000.1" + NEW + END,
+    "another that may wait": b"GET /topics/a?wait=11&since=epoch000.1" + NEW + END,
+    "a poll that may wait, by its last parameter": b"GET /topics/a?since=epoch000.1&wait=7" + NEW + END,
+    "a poll that says twice how long": b"GET /topics/a?wait=7.5&since=epoch000.1&wait=7" + NEW + END,
+    "a count of watchers from a place": b"GET /topics/b?watchers=1&wait=7&since=epoch000.1" + NEW + END,
     "a poll by an offset": b"GET /topics/a?wait=0&n=0" + NEW + END,
     "a poll by another": b"GET /topics/a?wait=0&n=1" + NEW + END,
     "a poll by an offset that is none": b"GET /topics/a?wait=0&n=x.1" + NEW + END,
@@ -228,6 +233,8 @@ class Server:
                     each.connection._known = None
             client.send(part)
         self.said += bytes(client.wire.arrived) + b"<end>" * (not client.served())
+        if client.connection._exchange is not None:
+            self.said += b"<held until %.1f>" % client.connection._deadline
         client.wire.arrived.clear()
         if client.connection._exchange is not None or not client.served() or client.connection.phase >= CLOSING:
             client.reset()
@@ -284,6 +291,39 @@ def test_a_known_head_does_not_let_in_its_own_words_in_one_line(known: bytes) ->
     tell_apart([sound, (1, (broken,), (broken,)), sound, (0, (broken,), (broken,))])
 
 
+@each_of(
+    "query", ["wait=%d&since=epoch000.0", "limit=9&since=epoch000.0&wait=%d", "wait=%d&n=0&limit=9", "n=0&a=b&wait=%d"]
+)
+def test_a_poll_is_held_as_long_as_it_says_itself_and_all_that_differ_in_this_are_one_head(
+    make_site: MakeSite, query: str
+) -> None:
+    site = make_site(max_wait=50.0)
+    site.get("/topics/a?wait=0")
+    client = site.connect()
+    heads = 0
+    for asked, held in ((3, 3), (7, 7), (3, 3), (7, 7), (7, 7), (999_999_999, 50)):
+        client.get("/topics/a?" + query % asked)
+        site.advance(held - 1)
+        assert client.silent()
+        site.advance(1.1)
+        assert client.next().json["timeout"]
+        heads = heads or len(site.heads.memory)
+    assert len(site.heads.memory) == heads
+
+
+@each_of("query", ["wait=2.0&since=epoch000.0&wait=5", "wait=02&n=0&wait=5", "n=0&wait=2&wait=5", "wait=2s&n=0"])
+def test_a_poll_that_says_twice_how_long_is_held_as_it_says_first(make_site: MakeSite, query: str) -> None:
+    site = make_site()
+    site.get("/topics/a?wait=0")
+    client = site.connect()
+    for _ in range(2):
+        client.get(f"/topics/a?{query}")
+        site.advance(1)
+        assert client.silent()
+        site.advance(1.1)
+        assert client.next().json["timeout"]
+
+
 @each_of("name", [name for name in REQUESTS if "too large" in name])
 @each_of("cut", [0, 30], ids=["at once", "in two packets"])
 def test_what_passes_a_bound_is_refused_each_time(make_site: MakeSite, name: str, cut: int) -> None:
@@ -304,6 +344,12 @@ CHANGES = [
     (b"epoch000.0", b"epoch0.0"),
     (b"epoch000.0", b"epoch000.00"),
     (b"epoch000.0", b"now"),
+    (b"wait=7", b"wait=70"),
+    (b"wait=7", b"wait=0"),
+    (b"wait=7", b"wait=999999999999"),
+    (b"wait=7", b"wait=1m"),
+    (b"wait=7", b"wait="),
+    (b"wait=7", b"wait=9&wait=7"),
     (b"/topics/a", b"/topics/b"),
     (b"/topics/a", b"/topics/" + b"b" * 200),
     (b"/topics/a", b"/topics/" + b"b" * 255),

@@ -142,6 +142,13 @@ class Application:
         """
         return 0, 0
 
+    def split_late(self, block: bytes) -> tuple[int, int]:  # noqa: ARG002 - most have none
+        """Where the late part of a head with a variable part begins and ends: how long a reader waits. (0, 0) for none.
+
+        As for `split`, but an action that understands the variable part reads this one, `Head.part`, when it runs.
+        """
+        return 0, 0
+
 
 class ByTrust(Action):
     """Chooses between two actions by the peer, for a head in which a proxy changes the URL: only a trusted one may.

@@ -74,6 +74,7 @@ class Head:
         minor: the minor version of HTTP/1.
         closing: the `Connection` line that an answer needs, often none (RFC 9112 §9.3).
         length: of the body, bytes; `CHUNKED`; 0 if there is none.
+        part: the late part of its request line, from `Application.split`; often empty.
         keeps_alive: whether the client wants to use the connection again (RFC 9112 §9.3).
         expects_continue: whether it waits for a 100 before it sends the body (RFC 9110 §10.1.1).
         is_forwarded: whether a proxy names its client in it.
@@ -90,6 +91,7 @@ class Head:
         "length",
         "method",
         "minor",
+        "part",
         "path",
         "query",
         "raw",
@@ -111,9 +113,10 @@ class Head:
         self.keeps_alive = False
         self.closing = b""
         self.is_forwarded = False
+        self.part = b""
 
-    def like(self, raw: bytes, late: list[bytes]) -> "Head":
-        """The head in `raw`, whose request line and fields in `READ` are those of this one.
+    def like(self, raw: bytes, late: list[bytes], part: bytes = b"") -> "Head":
+        """The head in `raw`, whose fields in `READ` are those of this one, and its request line too, but for `part`.
 
         Raises:
             BadHttp: its length is not valid.
@@ -122,6 +125,7 @@ class Head:
         head.keeps_alive = self.keeps_alive
         head.closing = self.closing
         head.is_forwarded = self.is_forwarded
+        head.part = part
         # The transfer codings are those of this head.
         head.length = _find_length(head) if self.length == CHUNKED else _parse_length(head.late(b"content-length"))
         head.note_expectation(self._expects)

@@ -9,6 +9,8 @@ The rules of this file:
   or the last one of this connection.
 * In both cases one variable part may differ: a reader's place, or a topic's name. `Application.split` finds that part
   with a pattern so narrow that no byte in it changes how the rest is read, and `Action.understand` must accept it.
+* Beside it one late part may differ, which `Application.split_late` finds: like the fields in `LATE`, it is read when
+  the action runs.
 * Every head is compared with `max_head` by `is_too_long`, and every body with its action's `max_body` by `bodies.fits`,
   whether or not the head is cached: a head cached under one bound must not bypass another.
 * The cache is bounded in bytes, including the objects made from each head.
@@ -79,15 +81,16 @@ class CachedHead:
         self._line = line or after.partition(b"\r\n")[0] + b"\r\n"
         self.weight = weight or _KNOWN + _COPIES * (len(before) + len(after)) + _weigh(head)
 
-    def like(self, block: bytes, after: bytes, late: list[bytes]) -> "CachedHead":
-        """A copy for `block`, another head that asks for the same; `after` and `late` belong to `block`.
+    def like(self, block: bytes, start: int, after: bytes, late: list[bytes], part: bytes) -> "CachedHead":
+        """A copy for `block`, another head that asks for the same; `start`, `after`, `late` and `part` belong to it.
 
         Raises:
             BadHttp: the length of its body is not valid.
         """
-        weight = self.weight + _COPIES * (len(after) - len(self.after))
-        head = self.head.like(block, late)
-        return CachedHead(self._before, after, self.meaning, self.asked, head, self.action, self._line, weight)
+        weight = self.weight + _COPIES * (start + len(after) - self.start - len(self.after))
+        head = self.head.like(block, late, part)
+        before, line = (self._before, self._line) if part == self.head.part else (block[:start], b"")
+        return CachedHead(before, after, self.meaning, self.asked, head, self.action, line, weight)
 
     def find_part(self, block: bytes, line_end: int, read: list[bytes]) -> tuple[int, object | None]:
         """Where the variable part ends in a head that asks for the same, and the meaning of that part.
@@ -157,17 +160,29 @@ class LastHead:
         self.variable = variable
 
 
-def find_meaning(block: bytes, line_end: int, start: int, end: int, read: list[bytes]) -> bytes:
-    """What a head asks for: its request line without the part from `start` to `end`, and the fields `read`.
+def find_meaning(
+    block: bytes, line_end: int, start: int, end: int, read: list[bytes], late_start: int = 0, late_end: int = 0
+) -> bytes:
+    """What a head asks for: its request line without its variable and its late part, and the fields `read`.
 
     The parts are joined by line feeds, which none of them contains, so heads that differ in a part get different keys.
 
     Args:
+        block: the head.
         line_end: where its fields begin.
+        start: where the variable part begins,
+        end: and where it ends, 0 for none.
+        read: its fields that affect the action.
+        late_start: where the late part begins,
+        late_end: and where it ends, 0 for none.
     """
     if not end:
         return b"\n".join([block[: line_end - 2], *read])
-    return b"\n".join([block[:start], block[end : line_end - 2], b"", *read])
+    if not late_end:
+        return b"\n".join([block[:start], block[end : line_end - 2], b"", *read])
+    if late_end <= start:
+        return b"\n".join([block[:late_start], block[late_end:start], block[end : line_end - 2], b"", b"", *read])
+    return b"\n".join([block[:start], block[end:late_start], block[late_end : line_end - 2], b"", b"", b"", *read])
 
 
 _DIGEST: Final = 20
@@ -352,21 +367,25 @@ class Heads:
             read += self.application.pick_cookies(late)
         # Heads on one connection mostly ask for the same, so the last one is compared before the cache is searched.
         found: CachedHead | None = known
+        part = known.head.part if known is not None else b""
         end, variable = known.find_part(block, line_end, read) if known is not None else (-1, None)
         if found is not None and end >= 0:
             start, meaning = found.start, found.meaning
         else:
             start, end = self.application.split(block)
-            meaning = find_meaning(block, line_end, start, end, read)
+            late_start, late_end = self.application.split_late(block) if end else (0, 0)
+            part = block[late_start:late_end]
+            meaning = find_meaning(block, line_end, start, end, read, late_start, late_end)
             found = self.memory.recall(meaning)
             if found is not None and end:
                 variable = found.action.understand(block[start:end])
         after = block[end:] if end else block
         if found is None or (end and variable is None):
             found = CachedHead(block[:start], after, meaning, read, *self._parse(block))
+            found.head.part = part
             self.memory.remember(found)
-        elif found.after != after:
-            found = found.like(block, after, late)
+        elif found.after != after or found.head.part != part:
+            found = found.like(block, start, after, late, part)
         latest.set(block, found, variable)
         return found if found.weight <= HEAVIEST else None  # An idle connection keeps it.
 

@@ -73,6 +73,7 @@ _POLL_BY_OFFSET: Final = re.compile(
     rb"n=(" + PLAIN_OFFSET + rb")"
     rb"(?:&(?!since=)[A-Za-z0-9._~-]+=[A-Za-z0-9._~-]*)* HTTP/1\.1\r\n"
 )
+_WAIT: Final = re.compile(rb"[^?]*\?(?:(?!wait=)[^& ]*&)*wait=([1-9][0-9]{0,8})[& ]")
 _POST: Final = re.compile(rb"POST /topics/(" + PLAIN_NAME + rb") HTTP/1\.1\r\n")
 
 TRANSPORTS: Final[tuple[type[Reader], ...]] = (
@@ -197,6 +198,11 @@ class Routes(Application):
             return 0, 0
         start, end = match.span(1)
         return (start, end) if end - start <= MAX_NAME_BYTES else (0, 0)
+
+    def split_late(self, block: bytes) -> tuple[int, int]:
+        """How long a poll waits, if its first `wait` is a plain number of seconds."""
+        match = None if block.startswith(b"P") else _WAIT.match(block)
+        return (0, 0) if match is None else match.span(1)
 
     def _route_pages(self, head: Head, prefix: str) -> Action:
         authority = self.gate.authority

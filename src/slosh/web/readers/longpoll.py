@@ -63,7 +63,8 @@ class LongPoll(Reader):
             poll.answer_now(Shared(now))
             return
         subscription.watch(poll, now)
-        connection.hold(poll, now + self.asked.wait)
+        asked = self.asked
+        connection.hold(poll, now + (asked.find_wait(connection.head) if asked.says_wait else asked.wait))
 
     def subscribe_to(self, topic: Topic, now: float, since: Since | None) -> OneTopic:
         """As the base says; consecutive polls at one place share the subscription, because a poll never moves it."""

@@ -95,7 +95,7 @@ class Opener(Action):
         opening.open()
         if not opening.is_done:
             # A reader without `wait` waits for the engine as long as for a message.
-            wait = max(self.asked.wait, self.settings.engine_timeout)
+            wait = max(self.asked.find_wait(connection.head), self.settings.engine_timeout)
             connection.hold(opening, connection.server.now() + wait)
 
     def find(self, name: str, now: float, found: Callable[[Topic | SloshError], None], *, fresh: bool) -> None:

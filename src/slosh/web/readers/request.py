@@ -87,6 +87,9 @@ class ReadRequest:
     __slots__ = (
         "_leaves",
         "_left",
+        "_max_wait",
+        "_part",
+        "_part_wait",
         "_since",
         "_vector",
         "cookie",
@@ -120,6 +123,9 @@ class ReadRequest:
         self.says_wait = wait is not None
         is_head = head.method == "HEAD"  # A HEAD is neither held nor a stream.
         self.wait = 0.0 if is_head else bound_wait(wait, settings.default_wait, settings.max_wait)
+        self._max_wait = settings.max_wait
+        self._part = b""  # that came last,
+        self._part_wait = 0.0  # and how long it says
         self.every = _parse_every(self.parameters)
         self.wanted = Filter(
             _parse_limit(self.parameters), parse_key(self.parameters), read_flag(self.parameters, "times")
@@ -157,6 +163,19 @@ class ReadRequest:
     def since(self, name: str) -> Since:
         """Where to start in the topic `name`."""
         return self._vector.get(name, self._since)
+
+    def find_wait(self, head: Head) -> float:
+        """How long a poll is held whose head asks for the same as that of this request, seconds.
+
+        It differs from `wait` only if the request says how long.
+        """
+        part = head.part
+        if not part:
+            return self.wait
+        if part != self._part:
+            self._part_wait = bound_wait(parse_wait(part.decode("ascii")), 0.0, self._max_wait)
+            self._part = part
+        return self._part_wait
 
     @property
     def left(self) -> Iterable[str]:
