@@ -1,10 +1,25 @@
 """What the answer to a single request says, and how long to wait before the next try."""
 
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
 import pytest
 
-from slosh.client.answers import pause_before, read_answer, read_patterns, read_published, read_retry_after
+from slosh.client.answers import (
+    TopicPages,
+    pause_before,
+    read_answer,
+    read_patterns,
+    read_published,
+    read_retry_after,
+    read_watchers,
+)
 from slosh.client.errors import NotTaken, Refused, Unreachable
+from slosh.client.history import read_history
 from slosh.client.protocol import WatchState
+from slosh.commands.relay_place import find_begin
 from tests.cases import each_of
 
 SERVER = 784111777.0
@@ -87,10 +102,10 @@ def test_patterns_that_are_read(said: dict[str, object], patterns: list[str]) ->
 @each_of("body", [b"<h1>Bad Gateway</h1>", b"", b'{"message":"no upstream"}'])
 def test_a_gateway_whose_server_is_away_is_no_answer_of_the_server(status: int, body: bytes) -> None:
     with pytest.raises(Unreachable, match=f"answers {status}"):
-        read_answer(status, {}, body, "http://pi", "topics")
+        read_answer(status, {}, body, "http://pi", dict)
     own = b'{"code":"draining","detail":"The server is shutting down."}'
     with pytest.raises(Refused, match="shutting down"):
-        read_answer(status, {}, own, "http://pi", "topics")
+        read_answer(status, {}, own, "http://pi", dict)
 
 
 @each_of(
@@ -103,7 +118,7 @@ def test_a_gateway_whose_server_is_away_is_no_answer_of_the_server(status: int, 
 )
 def test_words_of_a_server_do_nothing_to_a_terminal(status: int, headers: dict[str, str], body: bytes) -> None:
     """The commands print an error as it is, and so does Python itself."""
-    for read in (read_published, read_answer):
+    for read in (read_published, partial(read_answer, read=dict)):
         with pytest.raises(Refused) as caught:
             read(status, headers, body, "http://pi")
         assert (str(caught.value).isprintable(), caught.value.detail.isprintable()) == (True, True)
@@ -112,15 +127,59 @@ def test_words_of_a_server_do_nothing_to_a_terminal(status: int, headers: dict[s
 @pytest.mark.parametrize("status", [500, 501, 404, 429])
 def test_other_answers_of_a_gateway_are_answers(status: int) -> None:
     with pytest.raises(Refused):
-        read_answer(status, {}, b"no", "http://pi", "topics")
+        read_answer(status, {}, b"no", "http://pi", dict)
 
 
 def test_a_server_that_sends_clients_on_to_itself_is_told_with_what_to_pass_on() -> None:
     """As nginx does where only `location /topics/` is passed on. It said to give the address that was given."""
     for location in ("http://pi/topics/", "/topics/"):
         with pytest.raises(Refused) as refused:
-            read_answer(301, {"location": location}, b"", "http://pi", "topics")
+            read_answer(301, {"location": location}, b"", "http://pi", dict)
         assert "to /topics/ there, so a proxy" in refused.value.detail
         assert "give that address" not in refused.value.detail
     with pytest.raises(Refused, match="to http://there; give that address"):
-        read_answer(301, {"location": "http://there/topics/"}, b"", "http://pi", "topics")
+        read_answer(301, {"location": "http://there/topics/"}, b"", "http://pi", dict)
+
+
+@each_of(
+    ("read", "body"),
+    [
+        (TopicPages().take, b"[]"),
+        (TopicPages().take, b"{}"),
+        (TopicPages().take, b'{"topics":7}'),
+        (TopicPages().take, b'{"topics":["a"]}'),
+        (TopicPages().take, b'{"topics":[{"name":"a","watchers":"two","max":1,"age":1,"rate":1}]}'),
+        (TopicPages().take, b'{"topics":[{"name":null,"watchers":2,"max":1,"age":1,"rate":1}]}'),
+        (TopicPages().take, b'{"topics":[{"name":"a","watchers":2,"max":1,"age":1}]}'),
+        (read_watchers, b'{"watchers":"two"}'),
+        (read_watchers, b'{"watchers":null}'),
+        (read_patterns, b'{"patterns":7}'),
+        (read_patterns, b'{"watchers":7}'),
+        (read_history, b'{"series":[]}'),
+        (read_history, b'{"from":0,"to":"x","step":1,"next":"e.0","series":[]}'),
+        (read_history, b'{"from":0,"to":1e3,"step":1,"next":"e.0","series":[]}'),
+        (read_history, b'{"from":0,"to":10,"step":0,"next":"e.0","series":[]}'),
+        (read_history, b'{"from":0,"to":1000000000000000,"step":1,"next":"e.0","series":[]}'),
+        (read_history, b'{"from":0,"to":1,"step":1,"next":"e.0","series":["a"]}'),
+        (
+            read_history,
+            b'{"from":0,"to":1,"step":1,"next":"e.0","series":[{"path":"a","count":[],"min":[],"max":[],"mean":[]}]}',
+        ),
+        (find_begin, b'{"next":"e.0","topics":{"a":7}}'),
+        (find_begin, b'{"max":7}'),
+    ],
+)
+def test_something_else_that_answers_in_json_is_told_as_no_slosh(
+    read: Callable[[Mapping[str, Any]], object], body: bytes
+) -> None:
+    """A program got a KeyError of ours, and a command ended with a traceback; a history of some bytes filled memory."""
+    with pytest.raises(Refused):
+        read_answer(200, {}, body, "http://pi", read)
+
+
+def test_a_list_of_a_server_is_read() -> None:
+    pages = TopicPages()
+    topic = {"name": "a", "watchers": 2, "max": 1, "age": 0.5, "rate": 0.0, "ended": True}
+    assert read_answer(200, {}, json.dumps({"topics": [topic], "after": "a"}).encode(), "http://pi", pages.take)
+    assert not read_answer(200, {}, b'{"topics":[]}', "http://pi", pages.take)
+    assert (pages.found, pages.query) == ([topic], {"after": ""})

@@ -26,10 +26,10 @@ def test_a_reader_that_begins_there_gets_the_window(tmp_path: Path) -> None:
         client.publish_many("w/over", range(3), end=True)
 
         def begin(topics: str, since: str) -> tuple[str, list[str]]:
-            return find_begin(client._get(f"/topics/{topics}", {"since": since, "wait": "0", "limit": "1"}, "next"))
+            return client._get(f"/topics/{topics}", {"since": since, "wait": "0", "limit": "1"}, find_begin)
 
         def read(topics: str, since: str) -> dict[str, list[int]]:
-            said = client._get(f"/topics/{topics}", {"since": since, "wait": "0"}, "next")
+            said = client._get(f"/topics/{topics}", {"since": since, "wait": "0"}, dict)
             parts = said.get("topics", {"": said})
             assert isinstance(parts, dict)
             return {name: part["res"] for name, part in parts.items() if part["res"]}

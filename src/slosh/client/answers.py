@@ -10,14 +10,17 @@ The rules of this file:
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import mktime_tz, parsedate_tz
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urljoin, urlsplit
 
 from slosh.client.errors import ClientError, Refused, Unreachable
 from slosh.client.values import decode
+
+Result = TypeVar("Result")
 
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 30.0
@@ -105,22 +108,23 @@ def find_problem(status: int, headers: Mapping[str, str], body: bytes, where: st
 
 
 def read_answer(
-    status: int, headers: Mapping[str, str], body: bytes, where: str, *members: str
-) -> Mapping[str, object]:
+    status: int, headers: Mapping[str, str], body: bytes, where: str, read: Callable[[Mapping[str, Any]], Result]
+) -> Result:
     """What the answer to a GET says that asks for facts.
 
     Args:
         where: the server's address, as `Options.where` gives it.
-        members: one of which it has.
+        read: makes the result of the answer's members. Raises AttributeError, KeyError, TypeError or ValueError if
+            they are not those of a slosh server.
 
     Raises:
         Refused: it is another answer, also one of something that is no slosh and says 200.
         Unreachable: a gateway says that the server is away.
     """
-    said = read_problem(body)
-    if status != 200 or not any(member in said for member in members):
-        raise refusal_of(status, headers, body, where)
-    return said
+    if status == HTTPStatus.OK:
+        with suppress(AttributeError, KeyError, TypeError, ValueError):
+            return read(read_problem(body))
+    raise refusal_of(status, headers, body, where)
 
 
 def refusal_of(status: int, headers: Mapping[str, str], body: bytes, where: str) -> Refused | Unreachable:
@@ -150,25 +154,33 @@ class TopicPages:
         self.found: list[dict[str, object]] = []
         self.query: dict[str, str] = {}
 
-    def take(self, said: Mapping[str, object]) -> bool:
+    def take(self, said: Mapping[str, Any]) -> bool:
         """Add the topics of a page. Whether another follows."""
-        listed = said.get("topics")
-        self.found.extend(listed if isinstance(listed, list) else [])
+        self.found += [_check_topic(dict(each)) for each in said["topics"]]
         after = str(said.get("after", ""))
         self.query = {"after": after}
         return bool(after)
 
 
-def read_watchers(said: Mapping[str, object]) -> int:
-    """How many watch a topic, as the server says; 0 if it says no number."""
-    count = said.get("watchers")
-    return count if isinstance(count, int) else 0
+def _check_topic(topic: dict[str, object]) -> dict[str, object]:
+    """A topic of the list, whose members are of the kinds that `Client.topics` promises."""
+    if type(topic["name"]) is not str:
+        raise TypeError
+    for member in ("watchers", "max", "age", "rate"):
+        float(cast("float", topic[member]))
+    return topic
 
 
-def read_patterns(said: Mapping[str, object]) -> list[str]:
+def read_watchers(said: Mapping[str, Any]) -> int:
+    """How many watch a topic."""
+    return int(said["watchers"])
+
+
+def read_patterns(said: Mapping[str, Any]) -> list[str]:
     """The patterns that an answer lists; `**` stands for those for which there was no room."""
-    listed = said.get("patterns")
-    patterns = [str(each) for each in listed] if isinstance(listed, list) else []
+    if "patterns" not in said and "topics" not in said:  # The list of topics alone: this server lists no patterns.
+        raise KeyError
+    patterns = [str(each) for each in said.get("patterns", ())]
     return [*patterns, "**"] if said.get("more") is True and "**" not in patterns else patterns
 
 

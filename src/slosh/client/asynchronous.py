@@ -1,13 +1,13 @@
 """The client for programs with an asyncio event loop. It is the other client, with `await` in front of what waits."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, Unpack, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Unpack, overload
 
 import httpx2
 
 from slosh.client.addresses import topic_path, write_target
-from slosh.client.answers import Published, TopicPages, read_answer, read_patterns, read_watchers
+from slosh.client.answers import Published, Result, TopicPages, read_answer, read_patterns, read_watchers
 from slosh.client.async_iterator import AsyncWatch
 from slosh.client.bases import AsyncCloseable, OfOneServer
 from slosh.client.connections import make_async_request, open_async_connections, unreachable
@@ -90,13 +90,13 @@ class AsyncClient(AsyncCloseable, OfOneServer):
     async def topics(self) -> list[dict[str, object]]:
         """The active topics. See `Client.topics`."""
         pages = TopicPages()
-        while pages.take(await self._get("/topics", pages.query, "topics")):
+        while await self._get("/topics", pages.query, pages.take):
             pass
         return pages.found
 
     async def patterns(self) -> list[str]:
         """The patterns by which somebody reads. See `Client.patterns`."""
-        return read_patterns(await self._get("/topics", {"patterns": ""}, "patterns", "topics"))
+        return await self._get("/topics", {"patterns": ""}, read_patterns)
 
     async def history(
         self,
@@ -108,14 +108,13 @@ class AsyncClient(AsyncCloseable, OfOneServer):
         by: str = "",
     ) -> History:
         """What the numbers in a topic's messages were. See `Client.history`."""
-        return read_history(
-            await self._get(f"/topics/{topic_path(topic)}", history_query(span, points, paths, by), "series")
-        )
+        query = history_query(span, points, paths, by)
+        return await self._get(f"/topics/{topic_path(topic)}", query, read_history)
 
     async def watchers(self, topic: str, *, wait: float = 0.0) -> int:
         """How many watch a topic. See `Client.watchers`."""
         query = watchers_query(wait)
-        return read_watchers(await self._get(f"/topics/{topic_path(topic)}", query, "watchers", wait=wait))
+        return await self._get(f"/topics/{topic_path(topic)}", query, read_watchers, wait=wait)
 
     async def aclose(self) -> None:
         """Close the connections. The client cannot be used afterwards."""
@@ -138,10 +137,12 @@ class AsyncClient(AsyncCloseable, OfOneServer):
                     return published
             await asyncio.sleep(delivery.pause)
 
-    async def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
+    async def _get(
+        self, path: str, query: Mapping[str, str], read: Callable[[Mapping[str, Any]], Result], wait: float = 0.0
+    ) -> Result:
         target = write_target(path, query)
         try:
             answer = await make_async_request(self.http, "GET", self.base + target, self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
-        return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, *members)
+        return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, read)

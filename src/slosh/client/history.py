@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Figure = Literal["mean", "min", "max", "count"]
 """What is known of the numbers of a step."""
 
+_MOST_STEPS = 1 << 20
+"""Steps of a history at most; a server gives 4096."""
+
 Column = list[float | None]
 """An element for each step; None if no number came."""
 
@@ -130,17 +133,27 @@ def history_query(span: str | float, points: int | None, paths: Sequence[str], b
 
 
 def read_history(said: Mapping[str, Any]) -> History:
-    """The history that a server has answered with."""
-    start, end, step = said["from"], said["to"], said["step"]
+    """The history that a server has answered with.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: it is no history.
+    """
+    steps = range(said["from"], said["to"], said["step"])
+    if len(steps) > _MOST_STEPS:  # not a slosh server's: an answer of some bytes would fill the memory
+        raise ValueError
     return History(
-        times=[time / 1000 for time in range(start, end, step)],
-        step=step / 1000,
-        series=[
-            Series(each["path"], each.get("by"), each["count"], each["min"], each["max"], each["mean"])
-            for each in said["series"]
-        ],
+        times=[time / 1000 for time in steps],
+        step=said["step"] / 1000,
+        series=[_read_series(each, len(steps)) for each in said["series"]],
         next=str(said["next"]),
         known_from=said.get("known_from", 0) / 1000,
-        unlisted=said.get("unlisted", 0),
-        missed=said.get("missed", 0),
+        unlisted=int(said.get("unlisted", 0)),
+        missed=int(said.get("missed", 0)),
     )
+
+
+def _read_series(said: Mapping[str, Any], size: int) -> Series:
+    columns = [list(said[name]) for name in ("count", "min", "max", "mean")]
+    if any(len(column) != size for column in columns):
+        raise ValueError
+    return Series(str(said["path"]), said.get("by"), *columns)

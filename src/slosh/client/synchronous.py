@@ -4,12 +4,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 import httpx2
 
 from slosh.client.addresses import topic_path, write_target
-from slosh.client.answers import Published, TopicPages, read_answer, read_patterns, read_watchers
+from slosh.client.answers import Published, Result, TopicPages, read_answer, read_patterns, read_watchers
 from slosh.client.bases import Closeable, OfOneServer
 from slosh.client.connections import make_request, open_connections, unreachable
 from slosh.client.delivery import Delivery
@@ -160,7 +160,7 @@ class Client(Closeable, OfOneServer):
     def topics(self) -> list[dict[str, object]]:
         """The active topics: `name`, `watchers`, `max`, `age` (seconds) and `rate` (messages a second) of each."""
         pages = TopicPages()
-        while pages.take(self._get("/topics", pages.query, "topics")):
+        while self._get("/topics", pages.query, pages.take):
             pass
         return pages.found
 
@@ -169,7 +169,7 @@ class Client(Closeable, OfOneServer):
 
         A server lists at most a hundred; if there are more, `**` is among them. Empty if the server lists none.
         """
-        return read_patterns(self._get("/topics", {"patterns": ""}, "patterns", "topics"))
+        return self._get("/topics", {"patterns": ""}, read_patterns)
 
     def history(
         self,
@@ -193,7 +193,7 @@ class Client(Closeable, OfOneServer):
         Raises:
             Refused: the topic's class does not keep so long a history.
         """
-        return read_history(self._get(f"/topics/{topic_path(topic)}", history_query(span, points, paths, by), "series"))
+        return self._get(f"/topics/{topic_path(topic)}", history_query(span, points, paths, by), read_history)
 
     def watchers(self, topic: str, *, wait: float = 0.0) -> int:
         """How many watch a topic.
@@ -202,7 +202,7 @@ class Client(Closeable, OfOneServer):
             wait: if nobody watches, wait up to this many seconds for a watcher.
         """
         query = watchers_query(wait)
-        return read_watchers(self._get(f"/topics/{topic_path(topic)}", query, "watchers", wait=wait))
+        return self._get(f"/topics/{topic_path(topic)}", query, read_watchers, wait=wait)
 
     def close(self) -> None:
         """Close the connections. The client may be used again, and opens new ones then."""
@@ -244,11 +244,13 @@ class Client(Closeable, OfOneServer):
                     return published
             time.sleep(delivery.pause)
 
-    def _get(self, path: str, query: Mapping[str, str], *members: str, wait: float = 0.0) -> Mapping[str, object]:
+    def _get(
+        self, path: str, query: Mapping[str, str], read: Callable[[Mapping[str, Any]], Result], wait: float = 0.0
+    ) -> Result:
         target = write_target(path, query)
         try:
             answer = make_request(self.connect(), "GET", self.base + target, self._options.timeout + wait)
         except httpx2.TransportError as error:
             raise unreachable(self._options, error) from error
         self._lists_more = answer.status_code == 200 and "www-authenticate" in answer.headers
-        return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, *members)
+        return read_answer(answer.status_code, answer.headers, answer.content, self._options.where, read)

@@ -18,7 +18,6 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
@@ -249,18 +248,17 @@ def _take_place(  # noqa: PLR0913, PLR0917 - what the command has, handed on
     """
     path, query = f"/topics/{topic_path(topic)}", {"since": since, "wait": "0", "limit": "1"}
 
-    def ask() -> Mapping[str, object]:
+    def ask() -> tuple[str, list[str]]:
         _bound(client, until)
-        return client._get(path, query, "next")  # noqa: SLF001 - our own
+        return client._get(path, query, find_begin)  # noqa: SLF001 - our own
 
     try:
-        said = keep_trying(ask, _find_left(until))
+        place, truncated = keep_trying(ask, _find_left(until))
     except ClientError as error:
         if not is_passing(error):
             raise
         _tell(Counter())
         ctx.exit(EXIT_TIMED_OUT)
-    place, truncated = find_begin(said)
     for each in truncated:
         teller(Note("truncated", each or topic))
     if place:  # Otherwise there is nothing to miss, and the end is told.

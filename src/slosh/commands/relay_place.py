@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from slosh.client.errors import BadUse
 from slosh.commands.shared import writing
@@ -38,7 +38,7 @@ def _is_cursor(text: str) -> bool:
     return parse_cursor(text) is not None and not text.replace(".", "").isdecimal()
 
 
-def find_begin(said: Mapping[str, object]) -> tuple[str, list[str]]:
+def find_begin(said: Mapping[str, Any]) -> tuple[str, list[str]]:
     """The place in front of what an envelope gives, or leaves out, as `since` takes it.
 
     Args:

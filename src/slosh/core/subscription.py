@@ -82,7 +82,7 @@ class Batch:
 
 
 class Subscription:
-    """A reader's places. Only `advance` moves them.
+    """A reader's places. Only `advance` and `move` change them.
 
     Attributes:
         place: in the one topic, `NO_PLACE` if there are several. Readers at one place mostly share this object, because
