@@ -1,7 +1,7 @@
-"""The command `slosh`: the group of its commands, which stand in `commands/`, one file each.
+"""The command `slosh`: the group of its commands, which are in `commands/`, one file each.
 
 Exit codes: 0 done; 1 could not start or failed; 2 the command line or a setting is wrong; 130 Ctrl-C. The commands that
-talk to a server have more, which stand in `commands/teaching.py`. SIGTERM does what Ctrl-C does, and then ends the
+talk to a server have more: `commands/teaching.py` lists them. SIGTERM does what Ctrl-C does, and then ends the
 process by that signal, as a service manager expects.
 """
 
@@ -84,8 +84,8 @@ class Commands(click.Group):
         "plot": "Draw the numbers of topics in the terminal.",
         "poll": "Publish the answers of a web address, while somebody watches.",
         "pub": "Publish a value, or each line of standard input.",
-        "record": "Write the messages of topics into a file.",
-        "relay": "Carry the messages of a topic to others.",
+        "record": "Write the messages of topics to a file.",
+        "relay": "Copy the messages of a topic to others.",
         "replay": "Publish a recording again.",
         "serve": "Serve topics at /topics/<name>, and a folder of files at every other URL.",
         "sub": "Print the messages of topics as they come.",
@@ -124,9 +124,9 @@ class Commands(click.Group):
             formatter.write_dl(
                 [
                     ("slosh serve", "a server on http://127.0.0.1:8000, with pages to try"),
-                    ("slosh sub kitchen", "print what comes to the topic kitchen; leave it running"),
+                    ("slosh sub kitchen", "print messages of the topic kitchen; leave it running"),
                     ("slosh pub kitchen '{\"t\":21.5}'", "publish to it, from another terminal"),
-                    ("slosh pub --help", "each command tells its options and examples"),
+                    ("slosh pub --help", "the options and examples of a command"),
                 ]
             )
 
@@ -189,7 +189,7 @@ class Commands(click.Group):
 class VersionCommand(TeachingCommand):
     """The command, with its examples."""
 
-    examples = (("slosh version", "as slosh --version, with a word where this is the compiled build"),)
+    examples = (("slosh version", "as slosh --version; says so if this is the compiled build"),)
     exits = ("0",)
 
 

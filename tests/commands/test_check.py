@@ -29,7 +29,7 @@ def check(*words: str) -> Result:
 
 
 def test_sound_settings_are_told_with_where_they_stand(folder: Path) -> None:
-    assert check().output == "All is well. Set: no slosh.toml, and no option.\n"
+    assert check().output == "All is well. Set: nothing, so all defaults hold.\n"
     (folder / "slosh.toml").write_text('queue = 7\n[topics."gen/**"]\nqueue = 9\n[access]\npublic = {read = ["**"]}\n')
     done = check("--port=0")
     assert (done.exit_code, done.output) == (
@@ -55,7 +55,7 @@ def test_every_mistake_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         "--max-body",
     ):
         assert part in done.output, part
-    assert done.output.splitlines()[-1] == "7 to mend."
+    assert done.output.splitlines()[-1] == "7 mistakes found."
 
 
 @pytest.mark.usefixtures("folder")
@@ -73,7 +73,7 @@ def test_contradictions_and_what_only_the_server_sees_are_told(folder: Path) -> 
     for words in (("--origins=nonsense",), ("--hosts=a/b",), ("--trusted-proxies=x",), ("--engine=redsi://x",)):
         done = check(*words)
         assert done.exit_code == 2, words
-        assert "1 to mend." in done.output
+        assert "1 mistake found." in done.output
 
 
 def test_a_place_that_cannot_be_listened_on_is_told(folder: Path) -> None:
@@ -87,10 +87,10 @@ def test_a_place_that_cannot_be_listened_on_is_told(folder: Path) -> None:
         (("--host=192.0.2.1",), "192.0.2.1 is no address of this machine"),  # RFC 5737: of no machine
     ):
         done = check(*words)
-        assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 to mend."), done.output
+        assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 mistake found."), done.output
         assert told in done.output
     both = check("--host=nosuch.invalid", f"--takeover={away / 't'}")
-    assert both.output.splitlines()[-1] == "2 to mend."
+    assert both.output.splitlines()[-1] == "2 mistakes found."
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -144,7 +144,7 @@ def test_what_serve_refuses_by_its_settings_check_refuses_with_the_same_sentence
         for told in (tried.stderr, done.output):
             assert re.search(sentence, told), (words, told)
             assert "Traceback" not in told
-        assert done.output.splitlines()[-1] == "1 to mend.", (words, done.output)
+        assert done.output.splitlines()[-1] == "1 mistake found.", (words, done.output)
     for word in ("--open", "--config=rules.toml"):
         assert check("--host=0.0.0.0", word).exit_code == 0, word
     assert {each.name for each in folder.iterdir()} == {"file", "rules.toml", "clients.toml"}
@@ -161,7 +161,7 @@ def test_a_port_that_this_user_may_not_have_is_told(folder: Path, monkeypatch: p
 
     monkeypatch.setattr(socket.socket, "bind", bind_as_no_root)
     done = check("--port=80")
-    assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 to mend."), done.output
+    assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 mistake found."), done.output
     assert "127.0.0.1:80 may not be listened on by this user. Ports below 1024 need rights" in done.output
     assert check("--port=443").exit_code == check("--port=8080").exit_code == 0
     assert not list(folder.iterdir())
@@ -204,12 +204,12 @@ def test_what_several_workers_need_of_the_system_is_looked_for(monkeypatch: pyte
     with monkeypatch.context() as without:
         without.setattr(private_store, "PROGRAMS", ("no-such-store",))
         done = check("--workers=2")
-        assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 to mend."), done.output
+        assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 mistake found."), done.output
         assert "workers" in done.output
         assert check(*other).exit_code == check("--workers=1").exit_code == 0
     monkeypatch.delattr(os, "fork")
     done = check(*other)
-    assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 to mend."), done.output
+    assert (done.exit_code, done.output.splitlines()[-1]) == (2, "1 mistake found."), done.output
     assert "this system cannot have several processes on one port" in done.output
     assert check().exit_code == 0
 
@@ -266,7 +266,7 @@ def test_one_mistake_of_a_class_or_of_the_rules_hides_no_other(folder: Path) -> 
         "jwt]: issuer is a text",
     ):
         assert done.output.count(told) == 1, (told, done.output)
-    assert done.output.splitlines()[-1] == "16 to mend."
+    assert done.output.splitlines()[-1] == "16 mistakes found."
 
 
 def test_what_only_all_rules_together_show_is_told_where_each_is_sound(folder: Path) -> None:

@@ -188,7 +188,7 @@ def test_a_clock_that_is_off_is_a_fault_with_the_line_to_run(slosh: Serving, mon
         assert re.search(rf"^{mark} +clock: ", done.output, re.MULTILINE), done.output
         is_fault = mark == "FAULT"
         assert (done.exit_code, "`timedatectl set-ntp true`" in done.output) == (int(is_fault), is_fault), done.output
-        assert done.output.splitlines()[-1] == ("1 of these need a change." if is_fault else "All is well.")
+        assert done.output.splitlines()[-1] == ("1 fault found." if is_fault else "All is well.")
 
 
 def test_haproxy_compresses_no_stream_that_it_is_not_told_to(slosh: Serving, tmp_path: Path) -> None:

@@ -57,10 +57,10 @@ class BridgeCommand(ClientCommand):
     """The command, with its examples."""
 
     examples = (
-        ("slosh bridge mqtt://broker 'sensors/**'", "topics of MQTT, each while somebody watches it"),
+        ("slosh bridge mqtt://broker 'sensors/**'", "MQTT topics, each while somebody watches it"),
         ("slosh bridge redis://localhost prices --to market/", "the channel prices as the topic market/prices"),
-        ("slosh bridge postgres://app@db/shop orders", "NOTIFY orders, with the password of ~/.pgpass"),
-        ("slosh bridge mqtts://ann@broker 'home/*' --password-file pw", "with a login, encrypted"),
+        ("slosh bridge postgres://app@db/shop orders", "messages of NOTIFY orders; password from ~/.pgpass"),
+        ("slosh bridge mqtts://ann@broker 'home/*' --password-file pw", "with TLS and a login"),
     )
     exits = ("0", "2", "4", "5", "124", "130")
 
@@ -68,15 +68,15 @@ class BridgeCommand(ClientCommand):
 @click.command(cls=BridgeCommand)
 @click.argument("upstream", metavar="UPSTREAM")
 @click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
-@click.option("--to", "prefix", metavar="PREFIX", default="", help="Put this before each name, as in home/.")
+@click.option("--to", "prefix", metavar="PREFIX", default="", help="Put this prefix before each name, as in home/.")
 @click.option(
     "--as",
     "form",
     type=click.Choice(["auto", "json", "text", "base64"]),
     default="auto",
     show_default=True,
-    help="What a message is: json; text, which becomes a JSON string; auto, JSON where it is JSON and else text; "
-    "base64, for bytes that are no text.",
+    help="Form of a message: auto, JSON if it is JSON, else text; json; text, which becomes a JSON string; base64, for "
+    "bytes that are not text.",
 )
 @click.option(
     "--linger",
@@ -84,9 +84,9 @@ class BridgeCommand(ClientCommand):
     default="30s",
     show_default=True,
     callback=parse_duration,
-    help="Stay subscribed for so long after the last watcher.",
+    help="Stay subscribed for this long after the last watcher left.",
 )
-@click.option("--password-file", type=FILE, help="The upstream's password stands in FILE.")
+@click.option("--password-file", type=FILE, help="Read the upstream's password from FILE.")
 @click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
 @url_option
@@ -105,12 +105,12 @@ def bridge(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
 ) -> None:
     """Publish the messages of UPSTREAM whose names match PATTERN, each to the topic of that name, while it is watched.
 
-    UPSTREAM is mqtt://host (topics), redis://host (channels) or postgres://user@host/database (NOTIFY), and mqtts://
-    and rediss:// with TLS. It is subscribed to a name only while somebody watches the topic of that name, and to a
-    pattern while somebody reads by one. PostgreSQL has no patterns: there, name the topics that a reader is to see.
+    UPSTREAM is mqtt://host (topics), redis://host (channels) or postgres://user@host/database (NOTIFY); mqtts:// and
+    rediss:// use TLS. The bridge subscribes to a name only while somebody watches its topic, and to a pattern while
+    somebody reads by one. PostgreSQL has no patterns: there, readers must name their topics.
 
-    A message that the server refuses is left out and counted, and the exit code is 4 at the end; a server that takes
-    nothing from this publisher (401, 421) ends the bridge.
+    A message that the server refuses is left out and counted, and the exit code is 4 at the end. A server that accepts
+    nothing from the bridge (401, 421) ends it.
     """
     address = parse_address(upstream, password_file)
     for pattern in patterns:

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from slosh.commands.progress import count
 from slosh.commands.serve import EXIT_SETTING, check_system, option_of
 from slosh.commands.teaching import FILE, SettingsCommand, TeachingCommand
 from slosh.descriptors import raise_file_limit
 from slosh.errors import SloshError
 from slosh.listening import find_impossible
 from slosh.settings.row import hide_login
-from slosh.settings.sources import FILE_NAME, find_mistakes, load
+from slosh.settings.sources import find_mistakes, load
 from slosh.settings.table import TABLE, Settings
 
 
@@ -22,7 +23,7 @@ class CheckCommand(SettingsCommand, TeachingCommand):
 
     examples = (
         ("slosh check", "slosh.toml in this folder, and the environment"),
-        ("slosh check --config /etc/slosh.toml && systemctl reload slosh", "only where the file is sound"),
+        ("slosh check --config /etc/slosh.toml && systemctl reload slosh", "reload only if the file has no mistake"),
         ("slosh check --host 0.0.0.0", "whether it would start with this option"),
     )
 
@@ -32,8 +33,8 @@ class CheckCommand(SettingsCommand, TeachingCommand):
 def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keyword for each row of the table
     """Check slosh.toml, the environment and these options, as `slosh serve` reads them, and start nothing.
 
-    Prints every mistake, and exits with 2 if there is one. Files that the settings name (certificates, keys, tokens)
-    are read; no port is listened on, and no store is asked.
+    Prints every mistake, and exits with 2 if there is one. Reads the files that the settings name (certificates, keys,
+    tokens), but opens no port, and asks no store.
     """
     mistakes = find_mistakes(said, config=config)
     loaded = None if mistakes else load(said, config=config)
@@ -48,12 +49,12 @@ def check(config: str | None, **said: Any) -> None:  # noqa: ANN401 - one keywor
     for mistake in mistakes:
         click.echo(f"Error: {hide_login(mistake)}", err=True)
     if mistakes:
-        click.echo(f"{len(mistakes)} to mend.", err=True)
+        click.echo(f"{count(len(mistakes), 'mistake')} found.", err=True)
         sys.exit(EXIT_SETTING)
     if loaded is not None:
         for warning in filter(None, (*loaded.warnings, limit)):
             click.echo(f"Warning: {warning}", err=True)
-        sources = ", ".join([*sorted(loaded.sources.values()), *loaded.tables]) or f"no {FILE_NAME}, and no option"
+        sources = ", ".join([*sorted(loaded.sources.values()), *loaded.tables]) or "nothing, so all defaults hold"
         click.echo(f"All is well. Set: {sources}.")
 
 

@@ -28,9 +28,9 @@ class CompletionCommand(TeachingCommand):
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what SHELL needs to complete slosh's commands, options, and the names of active topics.
+    """Print the script by which SHELL completes slosh's commands, options, and the names of active topics.
 
-    The names come from the server that SLOSH_URL names, if it answers within a second.
+    The names come from the server of --url or SLOSH_URL, if it answers within a second.
     """
     kind = get_completion_class(shell)
     if kind is None:

@@ -15,7 +15,7 @@ import click
 from slosh.client.addresses import find_url
 from slosh.commands.checks import Finding, hold_poll, look
 from slosh.commands.examining import Examination
-from slosh.commands.progress import Progress
+from slosh.commands.progress import Progress, count
 from slosh.commands.remedies import FRONTS, REMEDIES
 from slosh.commands.shared import ClientCommand, has_colour, parse_duration, printable, url_option
 
@@ -27,20 +27,22 @@ class DoctorCommand(ClientCommand):
 
     examples = (
         ("slosh doctor https://live.example", "all checks; holds a poll for 65 seconds"),
-        ("slosh doctor https://live.example/slosh --hold 5s", "below a prefix, in a hurry"),
+        ("slosh doctor https://live.example/slosh --hold 5s", "below a prefix; holds a poll for 5 seconds"),
         ("slosh doctor https://live.example --origin https://app.example", "for pages of another origin"),
     )
     exits = ("0", "1", "2", "4", "5", "130")
 
 
 @click.command(cls=DoctorCommand)
-@click.argument("address", metavar="URL", required=False)
-@click.option("--hold", metavar="TIME", default="65s", show_default=True, callback=parse_duration, help="Hold a poll.")
-@click.option("--origin", metavar="ORIGIN", help="Also ask as a page of this origin, such as https://app.example.")
+@click.argument("address", metavar="[URL]", required=False)
+@click.option(
+    "--hold", metavar="TIME", default="65s", show_default=True, callback=parse_duration, help="How long to hold a poll."
+)
+@click.option("--origin", metavar="ORIGIN", help="Also test for pages of this origin, such as https://app.example.")
 @url_option
 @click.pass_context
 def doctor(ctx: click.Context, address: str | None, hold: float, origin: str | None, url: str | None) -> None:
-    """Test everything that a browser needs from the slosh at URL, through the proxies in front of it.
+    """Test what a browser needs from the slosh at URL, through the proxies in front of it.
 
     It tests buffering, compression, time-outs, caching, WebSocket, cookies, CORS, sizes, names, and the clock, with
     topics of its own. For each fault it shows the line to change, for nginx, HAProxy and Caddy.
@@ -57,7 +59,7 @@ def doctor(ctx: click.Context, address: str | None, hold: float, origin: str | N
             _show(finding, examination.front)
             faults += finding.is_fault
     if faults:
-        click.echo(f"{faults} of these need a change.")
+        click.echo(f"{count(faults, 'fault')} found.")
         ctx.exit(EXIT_FAULTS)
     click.echo("All is well.")
 

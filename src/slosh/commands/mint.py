@@ -41,7 +41,7 @@ class TokenCommand(click.Command):
         ("slosh token --name station --publish 'weather/**'", "a static token, and the lines for slosh.toml"),
         ("slosh token --jwt --name ann --read 'users/ann/**' --expires 1h", "a JWT, signed with secret_file"),
         ("slosh token --key private.pem --name ann --read 'users/ann/**'", "a JWT, signed with a private key"),
-        ("slosh token --check -", "what the token on standard input allows, and until when"),
+        ("slosh token --check -", "show what the token on standard input allows"),
     )
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -65,12 +65,14 @@ class TokenCommand(click.Command):
 
 
 @click.command(cls=TokenCommand)
-@click.option("--name", metavar="TEXT", default="", help="The holder, for logs; the sub of a JWT.")
-@click.option("--read", metavar="PATTERN", multiple=True, help="Topics that may be read; may be given again.")
-@click.option("--publish", metavar="PATTERN", multiple=True, help="Topics that may be published to.")
-@click.option("--expires", metavar="TIME", help="How long it counts, 1h or 30d, or until when: 2027-01-01T00:00:00Z.")
-@click.option("--jwt", "as_jwt", is_flag=True, help="A JWT, signed with the secret_file of [access.jwt].")
-@click.option("--key", type=FILE, help="A JWT, signed with this private key (PEM): RS256, ES256 or EdDSA.")
+@click.option("--name", metavar="TEXT", default="", help="Name of the holder, for logs; sub of a JWT.")
+@click.option("--read", metavar="PATTERN", multiple=True, help="Topics that it may read; give it again for more.")
+@click.option(
+    "--publish", metavar="PATTERN", multiple=True, help="Topics that it may publish to; give it again for more."
+)
+@click.option("--expires", metavar="TIME", help="How long it is valid, 1h or 30d, or until when: 2027-01-01T00:00:00Z.")
+@click.option("--jwt", "as_jwt", is_flag=True, help="Make a JWT, signed with the secret_file of [access.jwt].")
+@click.option("--key", type=FILE, help="Make a JWT, signed with this private key (PEM): RS256, ES256 or EdDSA.")
 @click.option("--kid", metavar="TEXT", help="The key's name in the JWKS file, for a JWT.")
 @click.option("--check", metavar="TOKEN", help="Tell what a token allows; - reads it from standard input.")
 @click.option("--config", type=FILE, help="Settings file with [access].  [default: slosh.toml here]")
@@ -87,7 +89,7 @@ def token(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
 ) -> None:
     """Make a token for the rules in [access] of slosh.toml, or tell what one allows.
 
-    Without --jwt and --key it is a static token: a random text, of which the file keeps the hash.
+    Without --jwt and --key it is a static token: a random text, whose hash goes into slosh.toml.
     """
     try:
         if check is not None:

@@ -61,7 +61,7 @@ class PlotCommand(ClientCommand):
 
     examples = (
         ("slosh plot kitchen", "every number in the messages, the last five minutes"),
-        ("slosh plot load --path cpu.user --path cpu.sys", "two of them"),
+        ("slosh plot load --path cpu.user --path cpu.sys", "two of the numbers"),
         ("slosh plot 'sensors/*' --span 1h", "several topics"),
         ("slosh plot kitchen --timeout 10s | cat", "the chart after ten seconds, for a pipe"),
     )
@@ -70,9 +70,20 @@ class PlotCommand(ClientCommand):
 
 @click.command(cls=PlotCommand)
 @click.argument("topics", nargs=-1, required=True, metavar="TOPIC...", shell_complete=complete_topics)
-@click.option("--path", "paths", multiple=True, metavar="PATH", help="A dotted path into the messages; all by default.")
 @click.option(
-    "--span", metavar="TIME", default="5m", show_default=True, callback=parse_duration, help="At most so much."
+    "--path",
+    "paths",
+    multiple=True,
+    metavar="PATH",
+    help="Dotted path to a number in the messages; give it again for more.  [default: all numbers]",
+)
+@click.option(
+    "--span",
+    metavar="TIME",
+    default="5m",
+    show_default=True,
+    callback=parse_duration,
+    help="How far back the chart reaches.",
 )
 @click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")

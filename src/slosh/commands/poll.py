@@ -36,9 +36,9 @@ class PollCommand(ClientCommand):
     """The command, with its examples."""
 
     examples = (
-        ("slosh poll http://printer/status.json printer --every 5s", "JSON, once in five seconds"),
+        ("slosh poll http://printer/status.json printer --every 5s", "JSON, every five seconds"),
         ("slosh poll http://10.0.0.7/metrics node --as text", "a page as one text"),
-        ("slosh poll https://api.example/rate rate --changed", "only what differs from the answer before"),
+        ("slosh poll https://api.example/rate rate --changed", "only answers that differ from the one before"),
     )
     exits = ("0", "2", "4", "5", "130")
 
@@ -46,16 +46,23 @@ class PollCommand(ClientCommand):
 @click.command(cls=PollCommand)
 @click.argument("address", metavar="URL")
 @click.argument("topic")
-@click.option("--every", metavar="TIME", default="5s", show_default=True, callback=parse_duration, help="How often.")
+@click.option(
+    "--every",
+    metavar="TIME",
+    default="5s",
+    show_default=True,
+    callback=parse_duration,
+    help="Time from one request to the next.",
+)
 @click.option(
     "--as",
     "form",
     type=click.Choice(["auto", "json", "text"]),
     default="auto",
     show_default=True,
-    help="What an answer is: json; text, which becomes a JSON string; auto, JSON where it is JSON and else text.",
+    help="Form of an answer: auto, JSON if it is JSON, else text; json; text, which becomes a JSON string.",
 )
-@click.option("--changed", is_flag=True, help="Publish an answer only where it differs from the one before.")
+@click.option("--changed", is_flag=True, help="Publish an answer only if it differs from the one before.")
 @click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N published messages.")
 @url_option
 def poll(
@@ -67,11 +74,11 @@ def poll(
     most: int | None,
     url: str | None,
 ) -> None:
-    """Ask URL again and again and publish its answers to TOPIC, while somebody watches the topic.
+    """Request URL again and again and publish its answers to TOPIC, while somebody watches the topic.
 
-    While nobody watches, URL is not requested at all. An answer that cannot be published, because it is too large for
-    a message or does not have the form, is reported and left out, and URL is requested again. An answer that is not
-    UTF-8 is read in the character set that its Content-Type names.
+    While nobody watches, URL is not requested at all. An answer that is too large for a message, or does not have the
+    form of --as, is reported and left out. An answer that is not UTF-8 is read in the character set that its
+    Content-Type names.
     """
     check_topic(topic)
     shown = _checked(address)

@@ -35,7 +35,7 @@ from slosh.commands.shell import Input, ShellCommand
 from slosh.commands.teaching import FILE
 
 _SLOWEST: Final = 1e-6
-"""Lines a second: one in eleven days. No system waits for as long as some numbers would ask it to."""
+"""Lines a second: one in eleven days. Smaller numbers would ask for waits that no system allows."""
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
 """How a negative number begins; no option does."""
 
@@ -44,13 +44,13 @@ class PubCommand(ClientCommand):
     """The command, with its examples."""
 
     examples = (
-        ("slosh pub kitchen '{\"t\":21.5}'", "one message"),
+        ("slosh pub kitchen '{\"t\":21.5}'", "publish one message"),
         ("slosh pub kitchen 21.5", "a number is a message too"),
-        ("tail -f app.log | slosh pub log", "each line, as it comes: JSON as it is, anything else as a text"),
-        ("vmstat -n 1 | slosh pub vm --as text --when-watched", "work for nobody is dropped"),
-        ("make 2>&1 | slosh pub build --as text --open --end", "a stream with an end, stored before somebody watches"),
-        ("slosh pub vm --exec 'vmstat -n 1' --as text --when-watched", "a program that runs while somebody watches"),
-        ("seq 100000 | slosh pub numbers --timeout 30s", "give up when the server is away for so long"),
+        ("tail -f app.log | slosh pub log", "publish each line as it comes: JSON as it is, anything else as text"),
+        ("vmstat -n 1 | slosh pub vm --as text --when-watched", "drop lines while nobody watches"),
+        ("make 2>&1 | slosh pub build --as text --open --end", "a stream that ends, stored before somebody watches"),
+        ("slosh pub vm --exec 'vmstat -n 1' --as text --when-watched", "run a program while somebody watches"),
+        ("seq 100000 | slosh pub numbers --timeout 30s", "wait at most 30 seconds at the end"),
     )
     exits = ("0", "1", "2", "3", "4", "5", "6", "124", "130")
 
@@ -70,7 +70,7 @@ class PubCommand(ClientCommand):
                 ctx, [*words, *(["--"] if numbers or end < len(args) else []), *numbers, *args[end + 1 :]]
             )
         except click.NoSuchOption as error:
-            hint = "A VALUE that begins with - stands behind --, as in: slosh pub kitchen -- -x"
+            hint = "Write a VALUE that begins with - after --, as in: slosh pub kitchen -- -x"
             raise click.UsageError(f"{error.format_message()} {hint}", ctx=ctx) from error
 
 
@@ -83,35 +83,39 @@ class PubCommand(ClientCommand):
     metavar="FORM",
     default="auto",
     show_default=True,
-    help="What a line is: json; text, which becomes a JSON string; auto, JSON where it is JSON and else text; "
-    "csv, after a line that names the columns; logfmt; influx; or regex:PATTERN, whose named groups are the values.",
+    help="Form of a line: auto, JSON if it is JSON, else text; json; text, which becomes a JSON string; csv, whose "
+    "first line names the columns; logfmt; influx; or regex:PATTERN, whose named groups are the values.",
 )
 @click.option(
     "--batch",
     type=click.IntRange(1),
     metavar="N",
-    help="Lines that are sent together at most. More than a topic keeps (queue) lose some to every reader.  [default: "
-    "as many as wait, up to half of what the topic keeps]",
+    help="Most lines in one request. If a topic keeps fewer (queue), every reader misses some.  [default: as many as "
+    "wait, up to half of what the topic keeps]",
 )
-@click.option("--when-watched", is_flag=True, help="While nobody watches, drop lines without asking each time.")
+@click.option("--when-watched", is_flag=True, help="While nobody watches, drop lines without sending them.")
 @click.option(
     "--rate",
     type=Number(_SLOWEST, unbounded="leave the option out for no bound"),
     metavar="N",
-    help="At most N lines a second.",
+    help="Send at most N lines a second.",
 )
 @click.option("--spool", type=FILE, help="Keep lines in FILE until they are published, also over restarts.")
-@click.option("--open", "opens", is_flag=True, help="Make the topic active first, so that nobody need watch it yet.")
-@click.option("--end", "ends", is_flag=True, help="End the topic behind the last message.")
+@click.option(
+    "--open", "opens", is_flag=True, help="Make the topic active first: it stores lines before somebody watches."
+)
+@click.option("--end", "ends", is_flag=True, help="End the topic after the last message, and so its readers.")
 @click.option("--strict", is_flag=True, help="Stop with exit code 3 at the first message that nobody watches for.")
 @click.option(
     "--exec",
     "command",
     metavar="COMMAND",
-    help="Run this in a shell, and publish the lines that it prints in place of standard input. With --when-watched it "
-    "runs while somebody watches.",
+    help="Run this in a shell, and publish the lines that it prints instead of standard input. With --when-watched it "
+    "runs only while somebody watches.",
 )
-@click.option("--timeout", metavar="TIME", callback=parse_duration, help="Give up when the end takes longer than this.")
+@click.option(
+    "--timeout", metavar="TIME", callback=parse_duration, help="At the end, wait this long for answers at most."
+)
 @url_option
 @click.pass_context
 def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by name
@@ -132,12 +136,13 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
 ) -> None:
     """Publish VALUE to TOPIC, or each line of standard input if there is no VALUE.
 
-    Both are read in the same way: as JSON if they are JSON, otherwise as a text. --as json refuses everything else;
-    --as text makes a text of every line, also of an empty one, which all other forms leave out. A line that does not
-    have the form that --as names is left out, and reported with its number; the exit code is 1 then.
+    A topic stores messages while somebody watches it; --open makes it do so before.
 
-    A topic accepts messages while somebody watches it. Each line is sent as it comes; lines that come faster are sent
-    together, in order. Lines without an answer are sent again under the same key, so nothing is stored twice.
+    Each is published as JSON if it is JSON, otherwise as a text. Empty lines are left out, except with --as text. A
+    line that does not have the form of --as is left out and reported with its number, and the exit code is 1.
+
+    Each line is sent as it comes; lines that come faster are sent together, in order. Lines without an answer are sent
+    again under the same key, so nothing is stored twice.
     """
     encoder = Encoder(form, tell_replaced)
     check_topic(topic)
@@ -153,7 +158,7 @@ def pub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
             return
         if opens and client.open(topic).ended:
             tell_ended(ctx, topic)
-        # A spool keeps what waits for its time, so all of it is read at once.
+        # A spool keeps the lines that --rate delays, so all of them are read at once.
         given = Input()
         ctx.call_on_close(given.close)
         lines = shell.lines() if shell is not None else given.lines()
@@ -189,12 +194,12 @@ def _check_together(given: Mapping[str, object]) -> None:
         given[name] for name in ("spool", "value", "command", "when_watched", "strict")
     )
     if spool and (strict or when_watched or value is not None):
-        raise BadUse("--spool is for lines of standard input, and goes without --strict and --when-watched.")
+        raise BadUse("--spool keeps lines of standard input: leave out VALUE, --strict and --when-watched.")
     if spool and (given["opens"] or given["ends"]):
-        raise BadUse("--spool may publish long after its program has ended, so it goes without --open and --end.")
+        raise BadUse("--spool may publish long after its program has ended: leave out --open and --end.")
     if command is not None and value is not None:
-        raise BadUse("--exec publishes what a command prints, so it goes without a VALUE.")
+        raise BadUse("--exec publishes the lines that a command prints: leave out VALUE.")
     if command is not None and when_watched and (given["opens"] or given["ends"] or strict):
         raise BadUse(
-            "--exec with --when-watched runs its command again and again, so without --open, --end and --strict."
+            "--exec with --when-watched runs its command again and again: leave out --open, --end and --strict."
         )

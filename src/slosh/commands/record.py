@@ -37,8 +37,8 @@ class RecordCommand(ClientCommand):
     """The command, with its examples."""
 
     examples = (
-        ("slosh record kitchen -o kitchen.jsonl", "what comes from now on, until Ctrl-C"),
-        ("slosh record 'sensors/**' --since 10m -o s.jsonl", "and the last ten minutes"),
+        ("slosh record kitchen -o kitchen.jsonl", "messages from now on, until Ctrl-C"),
+        ("slosh record 'sensors/**' --since 10m -o s.jsonl", "also those of the last ten minutes"),
         ("slosh record '**' --timeout 1h -o all.jsonl", "an hour of everything"),
         ("slosh record kitchen -o - | gzip > k.jsonl.gz", "into a pipe"),
     )
@@ -48,8 +48,10 @@ class RecordCommand(ClientCommand):
 @click.command(cls=RecordCommand)
 @click.argument("topics", nargs=-1, required=True, metavar="TOPIC...", shell_complete=complete_topics)
 @click.option("-o", "--output", required=True, type=FILE, help="The file to write; - for standard output.")
-@click.option("--append", is_flag=True, help="Write behind what is in the file.")
-@click.option("--since", metavar="TIME|PLACE", help="Start with what is not older than this (10m), or earliest.")
+@click.option("--append", is_flag=True, help="Append to the file.")
+@click.option(
+    "--since", metavar="TIME|PLACE", help="Start with messages of the last TIME (10m); or earliest, all that are kept."
+)
 @click.option("--last", type=click.IntRange(1), metavar="N", help="Start with the last N messages.")
 @click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
@@ -66,10 +68,10 @@ def record(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     timeout: float | None,
     url: str | None,
 ) -> None:
-    """Write the messages of TOPICs into FILE, one JSON object a line, with their times of arrival.
+    """Write the messages of TOPICs to FILE, one JSON object a line, with their times of arrival.
 
-    Losses, resets and ends are lines of their own, so a recording says what it is missing. After a lost connection it
-    continues where it was.
+    Losses, resets and ends are lines of their own, so a recording says which messages it misses. After a lost
+    connection it continues where it was.
     """
     options = {"since": since, "last": last, "deadline": timeout}
     asked = cast("WatchOptions", {name: value for name, value in options.items() if value is not None})

@@ -55,8 +55,8 @@ _SOON: Final = 0.001
 _REQUEST: Final = 10.0
 """Seconds that one request may take, if more are left."""
 _STATE_HELP: Final = (
-    "Keep the place in FILE, and go on there after a restart. The message that was under way may be stored twice if "
-    "the restart comes more than 5 minutes later; no other is."
+    "Keep the place in FILE, and continue there after a restart. Only the message that was being published may be "
+    "stored twice, if the restart comes more than 5 minutes later."
 )
 
 
@@ -65,8 +65,8 @@ class RelayCommand(ClientCommand):
 
     examples = (
         ("slosh relay http://pi:8000/topics/kitchen home/kitchen", "from another server to this one"),
-        ("slosh relay 'sensors/**' https://example.org/topics/", "all of them, under the names that they have"),
-        ("slosh relay orders audit backup --state r.place", "to two topics; go on there after a restart"),
+        ("slosh relay 'sensors/**' https://example.org/topics/", "several topics, under their own names"),
+        ("slosh relay orders audit backup --state r.place", "to two topics; continue after a restart"),
     )
     exits = ("0", "1", "2", "4", "6", "124", "130")
 
@@ -140,9 +140,13 @@ def can_meet(one: str, other: str) -> bool:
 @click.command(cls=RelayCommand)
 @click.argument("source", metavar="FROM")
 @click.argument("targets", nargs=-1, required=True, metavar="TO...")
-@click.option("--since", metavar="TIME|PLACE", help="Start with what is not older than this (10m), or earliest.")
+@click.option(
+    "--since", metavar="TIME|PLACE", help="Start with messages of the last TIME (10m); or earliest, all that are kept."
+)
 @click.option("--state", type=FILE, help=_STATE_HELP)
-@click.option("--open", "opens", is_flag=True, help="Make each target active first, so that nobody need watch it yet.")
+@click.option(
+    "--open", "opens", is_flag=True, help="Make each target active first: it stores messages before somebody watches."
+)
 @click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
 @url_option
@@ -158,10 +162,10 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     timeout: float | None,
     url: str | None,
 ) -> None:
-    """Carry the messages of FROM, a topic or a pattern, to each TO. Either may be a topic of another server.
+    """Publish the messages of FROM, a topic or a pattern, to each TO. Either may be a topic of another server.
 
-    A TO that ends with / is put before the name of the topic that a message comes from. While nobody watches a
-    target, its messages are dropped, as they would be for any other publisher.
+    A TO that ends with / is a prefix: the topic's own name is added to it. While nobody watches a target, messages to
+    it are dropped, as for any publisher.
     """
     from_ = parse_place(source, url)
     to = [parse_place(each, url) for each in targets]

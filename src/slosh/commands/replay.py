@@ -53,7 +53,7 @@ class ReplayCommand(ClientCommand):
         ("slosh replay kitchen.jsonl", "as fast as it was recorded"),
         ("slosh replay s.jsonl --speed 10 --loop", "ten times as fast, again and again"),
         ("slosh replay s.jsonl --speed 0", "without pauses"),
-        ("slosh replay k.jsonl --to test/kitchen", "into another topic"),
+        ("slosh replay k.jsonl --to test/kitchen", "to another topic"),
         ("slosh replay k.jsonl --when-watched", "begin when somebody watches"),
     )
     exits = ("0", "1", "2", "3", "4", "6", "130")
@@ -66,11 +66,15 @@ class ReplayCommand(ClientCommand):
     type=Number(0, unbounded="write 0 for no pauses"),
     default=1.0,
     show_default=True,
-    help="How fast; 0 for no pauses.",
+    help="How many times as fast; 0 for no pauses.",
 )
-@click.option("--loop", is_flag=True, help="Begin again at the end, until Ctrl-C.")
-@click.option("--to", metavar="TOPIC", help="Publish everything to this topic; a name that ends with / is a prefix.")
-@click.option("--open", "opens", is_flag=True, help="Make each topic active first, so that nobody need watch it yet.")
+@click.option("--loop", is_flag=True, help="Start again at the end, until Ctrl-C.")
+@click.option(
+    "--to", metavar="TOPIC", help="Publish everything to this topic; if it ends with /, it is a prefix of the names."
+)
+@click.option(
+    "--open", "opens", is_flag=True, help="Make each topic active first: it stores messages before somebody watches."
+)
 @click.option("--when-watched", is_flag=True, help="Wait until somebody watches the first topic.")
 @url_option
 @click.pass_context
@@ -86,8 +90,8 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
 ) -> None:
     """Publish the messages in FILE, which `slosh record` wrote, with their original pauses. - is standard input.
 
-    While the server is away or busy, it is tried again, and nothing is left out. A message that the server refuses is
-    left out and counted. A server that refuses this publisher (401, 403, 421) ends the replay.
+    While the server is away or busy, the replay tries again and leaves nothing out. A message that the server refuses
+    is left out and counted. A server that refuses this publisher (401, 403, 421) ends the replay.
     """
     if loop and file == "-":
         raise BadUse("Standard input can be read once only; --loop needs a file.")

@@ -42,12 +42,12 @@ EXIT_SETTING: Final = 2
 
 EXAMPLES: Final = (
     ("slosh serve", "on http://127.0.0.1:8000, with the example pages"),
-    ("slosh serve --host 0.0.0.0", "for other machines, with the rules of [access] in slosh.toml"),
-    ("slosh serve --root site --host 0.0.0.0 --open", "your own pages, and everybody may read and publish everything"),
+    ("slosh serve --host 0.0.0.0", "for other machines too; needs [access] in slosh.toml"),
+    ("slosh serve --root site --host 0.0.0.0 --open", "your own pages; everybody may read and publish all"),
     ("slosh serve --port 0", "on a free port; the ready line says which"),
-    ("slosh serve --queue 1000 --linger 5m", "longer memories"),
+    ("slosh serve --queue 1000 --linger 5m", "topics keep more, and stay active for longer"),
     ("slosh serve --uds /run/slosh.sock --max-wait 50s", "behind nginx"),
-    ("SLOSH_PORT=9000 slosh serve", "the same from the environment"),
+    ("SLOSH_PORT=9000 slosh serve", "a setting from the environment"),
     ("slosh serve --workers 4", "four processes on one port"),
 )
 

@@ -34,15 +34,15 @@ class SubCommand(ClientCommand):
     """The command, with its examples."""
 
     examples = (
-        ("slosh sub kitchen", "what comes from now on"),
-        ("slosh sub kitchen --last 10", "the last ten messages, then what comes"),
+        ("slosh sub kitchen", "messages from now on"),
+        ("slosh sub kitchen --last 10", "the last ten messages, then the new ones"),
         ("slosh sub 'sensors/*' --since 10m --times", "the last ten minutes of several topics"),
         ("slosh sub kitchen --count 1 --timeout 30s", "wait for one message, for half a minute at most"),
         ("slosh sub build --since earliest", "all of a topic that a publisher ends, then exit"),
         ("slosh sub load --every 1s --key host | jq .", "the newest message of each host, once a second"),
         (
             "slosh sub builds --exec 'notify-send slosh'",
-            "run a command for each message, which it reads from its input",
+            "run a command for each message, which is its standard input",
         ),
     )
     exits = ("0", "1", "2", "4", "6", "124", "130")
@@ -51,18 +51,28 @@ class SubCommand(ClientCommand):
 @click.command(cls=SubCommand)
 @click.argument("topics", nargs=-1, required=True, metavar="TOPIC...", shell_complete=complete_topics)
 @click.option(
-    "--since", metavar="TIME|PLACE", help="Start with what is not older than this (10m), earliest, or a place."
+    "--since",
+    metavar="TIME|PLACE",
+    help="Start with messages of the last TIME (10m); or earliest, all that are kept; or a place.",
 )
 @click.option("--last", type=click.IntRange(1), metavar="N", help="Start with the last N messages.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Of what waits, give only the newest N at a time.")
-@click.option("--every", metavar="TIME", help="Gather for this long, then give all that came.")
-@click.option("--key", metavar="PATH", help="Of what waits, give only the newest of each value at this dotted path.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="If more messages wait, print only the newest N.")
+@click.option("--every", metavar="TIME", help="Print at most once in this time: all messages since the last time.")
+@click.option(
+    "--key", metavar="PATH", help="Of messages that wait, print only the newest for each value at this dotted path."
+)
 @click.option("--raw", is_flag=True, help="Print messages alone, also on a terminal and for several topics.")
-@click.option("--envelope", is_flag=True, help="Print an object a line: topic, offset, time, message, lost.")
+@click.option(
+    "--envelope",
+    is_flag=True,
+    help="Print a JSON object a line: topic, offset, time, message, and lost or reset if so.",
+)
 @click.option("--times", is_flag=True, help="Print the time of arrival before each message.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
-@click.option("--exec", "command", metavar="COMMAND", help="Run this in a shell for each message, its standard input.")
+@click.option(
+    "--exec", "command", metavar="COMMAND", help="Run this in a shell for each message, which is its standard input."
+)
 @url_option
 @click.pass_context
 def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by name
@@ -83,10 +93,12 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
 ) -> None:
     """Print the messages of topics as they come, one a line.
 
-    A line is the message's JSON. If several topics are read, the topic's name comes before it; on a terminal with
-    --times, the time does. Losses are reported on standard error. After a lost connection it continues where it was,
-    so no message comes twice. If the command of --exec fails for a message, that is reported, the next message is
-    read, and the exit code is 1 at the end. A command that still runs when --timeout is over is ended.
+    A line is the message's JSON. The topic's name comes before it if several topics are read, and the time with
+    --times. Losses are reported on standard error. After a lost connection it continues where it was, so no message
+    comes twice.
+
+    If the command of --exec fails, that is reported, the next message is read, and the exit code is 1 at the end. A
+    command that still runs when --timeout is over is ended.
     """
     given_options = {
         "since": since,

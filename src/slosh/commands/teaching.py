@@ -1,4 +1,4 @@
-"""What the help of a command says beyond its options: examples, the environment, exit codes. It imports no client."""
+"""The parts of a command's help after its options: examples, environment, exit codes. It imports no client."""
 
 from typing import ClassVar, Final
 
@@ -14,28 +14,28 @@ EXIT_TIMED_OUT: Final = 124  # as timeout(1) does
 EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
 
 EXITS: Final = (
-    ("0", "done: all was published, or the reading ended as asked"),
-    ("1", "something needs a change, a line had no such form, the command of --exec failed, or a file was not written"),
+    ("0", "done"),
+    ("1", "doctor found a fault, a line had another form, the command of --exec failed, or a file was not written"),
     ("2", "the command line or a setting is wrong"),
     ("3", "nobody watches the topic, so nothing was published"),
     ("4", "the server refused it"),
     ("5", "no server answered"),
-    ("6", "the topic has ended: it takes no more, or fewer than --count came"),
-    ("124", "the time given with --timeout ran out"),
+    ("6", "the topic has ended: it accepts no more, or fewer than --count came"),
+    ("124", "the time of --timeout ran out"),
     ("130", "Ctrl-C"),
 )
 """Every exit code of a command, and what it means."""
 
 
 class _FileName(click.types.StringParamType):
-    """The name of a file, which a variable that is not set leaves empty."""
+    """The name of a file. It may not be empty, as a shell's variable that is not set is."""
 
     name = "file"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """As click says."""
+        """Convert, as click asks."""
         if not value:
-            self.fail("the name of a file is needed, and this is empty.", param, ctx)
+            self.fail("this is empty; give the name of a file.", param, ctx)
         return str(super().convert(value, param, ctx))
 
 
@@ -43,7 +43,7 @@ FILE: Final = _FileName()
 
 
 class TeachingCommand(click.Command):
-    """A command whose help ends with examples, what the environment says, and the exit codes."""
+    """A command whose help ends with examples, environment variables, and exit codes."""
 
     examples: ClassVar[tuple[tuple[str, str], ...]] = ()
     environment: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -63,7 +63,7 @@ class SettingsCommand(click.Command):
     """A command with an option for each setting."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line. The value in `--view=-1` is one; click takes what begins so for the next option."""
+        """Read the command line. In `--view=-1` the value is `-1`, which click alone would read as another option."""
         from slosh.settings.table import TABLE  # noqa: PLC0415 - what no other command needs
 
         switches = {row.option: row.name for row in TABLE if row.is_switch}

@@ -41,16 +41,29 @@ class TopCommand(ClientCommand):
     """The command, with its examples."""
 
     examples = (
-        ("slosh top", "live, until q"),
-        ("slosh top --sort watchers --filter 'sensors/*'", "those with the most watchers first"),
+        ("slosh top", "live, until you press q"),
+        ("slosh top --sort watchers --filter 'sensors/*'", "the most watched of some topics first"),
         ("slosh top | cat", "once, for a pipe"),
     )
 
 
 @click.command(cls=TopCommand)
-@click.option("--sort", type=click.Choice([name for name, _ in _COLUMNS]), default="rate", show_default=True)
-@click.option("--filter", "pattern", metavar="PATTERN", help="Only topics whose name fits, as in 'sensors/*'.")
-@click.option("--every", metavar="TIME", default="1s", show_default=True, callback=parse_duration, help="How often.")
+@click.option(
+    "--sort",
+    type=click.Choice([name for name, _ in _COLUMNS]),
+    default="rate",
+    show_default=True,
+    help="Column to sort by.",
+)
+@click.option("--filter", "pattern", metavar="PATTERN", help="Show only topics whose names match, as in 'sensors/*'.")
+@click.option(
+    "--every",
+    metavar="TIME",
+    default="1s",
+    show_default=True,
+    callback=parse_duration,
+    help="Time between two updates.",
+)
 @url_option
 def top(sort: str, pattern: str | None, every: float, url: str | None) -> None:
     """Show the active topics, live: watchers, messages a second, the newest offset and the age of each.

@@ -33,14 +33,17 @@ class TopicsCommand(ClientCommand):
 
 
 @click.command(cls=TopicsCommand)
-@click.option("--json", "as_json", is_flag=True, help="Print an object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 @click.option(
-    "--explain", "name", metavar="TOPIC", help="Tell which class of topics this one has, and why; no server is asked."
+    "--explain",
+    "name",
+    metavar="TOPIC",
+    help="Tell which class this topic has, and why, from the settings file; no server is asked.",
 )
 @click.option("--config", type=FILE, help="Settings file for --explain, TOML.  [default: slosh.toml here]")
 @url_option
 def topics(as_json: bool, name: str | None, config: str | None, url: str | None) -> None:  # noqa: FBT001 - click's flag
-    """List the active topics: who watches them, their newest offset, and messages a second, or that they have ended."""
+    """List the active topics: the number of watchers, the newest offset, and messages a second, or `ended`."""
     if name is not None:
         click.echo("\n".join(_explain(name, config)))
         return
