@@ -1,6 +1,6 @@
-"""A rolling restart: a node of slosh 0.1.0, which knows no ends, beside one of today, on one store.
+"""A rolling restart: a node of a checkout from before 0.1.0, which knows no ends, beside one of today, on one store.
 
-`former/` has the scripts of 0.1.0. What is promised while a node of that version is left: no message is lost or
+`former/` has its scripts. What is promised while a node of that version is left: no message is lost or
 doubled, and nothing fails. A topic that was ended has not ended for that node: it takes posts to it, which late readers
 get, and its own readers are not told. docs/operations.md says so.
 """
@@ -33,7 +33,7 @@ def former_text(name: str) -> str:
 
 
 def former_command(name: str, command: Command) -> Command:
-    """What 0.1.0 sends in place of a command of today."""
+    """The command that the former version sends in place of one of today."""
     digest = sha1(former_text(name).encode(), usedforsecurity=False).hexdigest()
     keys = int(command[2])
     given, arguments = command[: 3 + keys], list(command[3 + keys :])
@@ -44,7 +44,7 @@ def former_command(name: str, command: Command) -> Command:
 
 
 def make_former(node: Node) -> Node:
-    """Have `node` do what one of 0.1.0 does, as far as the store and the other nodes see it."""
+    """Have `node` do what one of the former version does, as far as the store and the other nodes see it."""
     view, mirrors, hear = node.redis._view, node.redis._mirrors, node.redis.hear
     send = view.send
 
@@ -84,7 +84,7 @@ def loaded(store: Store) -> Store:
 
 @pytest.fixture
 def pair(loaded: Store, aio: asyncio.AbstractEventLoop) -> Iterator[tuple[Node, Node]]:
-    """A node of today, and one of 0.1.0."""
+    """A node of today, and one of the former version."""
     today, former = make_nodes(loaded.url, aio, 2, linger=30.0)
     try:
         yield today, make_former(former)
