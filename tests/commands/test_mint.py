@@ -79,7 +79,7 @@ def test_one_that_has_expired_is_told_so(folder: Path) -> None:
 @each_of(
     ("words", "told"),
     [
-        (["--check", SECRET_LOOKING, SECRET_LOOKING], "All is said by options"),
+        (["--check", SECRET_LOOKING, SECRET_LOOKING], "All is set by options"),
         ([f"--{SECRET_LOOKING}"], "no such option"),
         (["--check", SECRET_LOOKING], "no section"),
         (["--jwt"], "no secret_file"),

@@ -1,11 +1,11 @@
-"""`slosh bridge`: publish what an MQTT broker, a Redis or a PostgreSQL sends, while somebody watches.
+"""`slosh bridge`: publish messages of an MQTT broker, a Redis or a PostgreSQL, while somebody watches.
 
 The rules of this file:
 
 * A name is subscribed to upstream while its topic is watched, and for `--linger` after that.
-* Nothing of an upstream is kept for topics that nobody watches, and what was missed while its connection was lost is
-  told: none of the three keeps messages for a subscriber that was away.
-* While no slosh answers, messages wait in memory up to a bound; what is dropped beyond it is counted and told.
+* Nothing is kept for topics that nobody watches. A lost connection is reported, because messages are missed meanwhile:
+  none of the three keeps messages for a subscriber that was away.
+* While no slosh answers, messages wait in memory up to a bound; beyond it they are dropped, counted and reported.
 """
 
 import asyncio
@@ -116,7 +116,7 @@ def bridge(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
     for pattern in patterns:
         _check(pattern)
     if prefix and not prefix.endswith("/"):
-        raise BadUse(f"--to is put before names, so it ends with a slash: --to {printable(prefix)}/")
+        raise BadUse(f"--to is a prefix of names, so it ends with a slash: --to {printable(prefix)}/")
     if find_spec(LIBRARIES[address.kind]) is None:
         raise need("bridges", LIBRARIES[address.kind])
     tally: Counter[str] = Counter()

@@ -1,9 +1,9 @@
-"""The checks of `slosh doctor`, one below the other, in the order in which they are printed.
+"""The checks of `slosh doctor`, in the order in which they are printed.
 
 The rules of this file:
 
-* A check gives findings and raises nothing for what a proxy may do. A failure to connect is a finding too.
-* A body, an event and a wait are bounded: what answers may be anything.
+* A check returns findings, and raises nothing because of a proxy. A failure to connect is a finding too.
+* Every body, event and wait is bounded, because any program may answer.
 """
 
 import contextlib
@@ -124,7 +124,7 @@ def _cookies(examination: Examination) -> Iterator[Finding]:
     if not cookie:
         yield Finding(
             "cookies",
-            "a reader gets none, so one without `since` misses what comes between its polls",
+            "a reader gets none, so without `since` it misses the messages between its polls",
             is_fault=True,
         )
     elif not path.startswith(f"{prefix}/topics"):
@@ -166,28 +166,26 @@ def _caching(examination: Examination) -> Iterator[Finding]:
         answer = examination.http.get(examination.at("cached"), params={"since": "earliest", "wait": "0"})
         seen.append(read_json(answer).get("max"))
         if "age" in answer.headers:
-            yield Finding("caching", f"an answer is {answer.headers['age']} s old: something keeps them", is_fault=True)
+            yield Finding("caching", f"an answer is {answer.headers['age']} s old: something caches it", is_fault=True)
             return
         if not number:
             examination.http.post(examination.at("cached"), content=b"1")
     if seen[0] == seen[1]:
         yield Finding(
-            "caching", "a reader gets the same answer before and after a message: something keeps it", is_fault=True
+            "caching", "a reader gets the same answer before and after a message: something caches it", is_fault=True
         )
     else:
-        yield Finding("caching", "each answer is fresh")
+        yield Finding("caching", "no answer is cached")
 
 
 def _streams(examination: Examination) -> Iterator[Finding]:
     took = _time_event(examination, "stream", {"Accept": "text/event-stream"})
     if took is None:
         yield Finding(
-            "streams", f"a message does not arrive within {PATIENCE:g} s: the stream is kept back", is_fault=True
+            "streams", f"a message does not arrive within {PATIENCE:g} s: something buffers the stream", is_fault=True
         )
     elif took > _PROMPT:
-        yield Finding(
-            "streams", f"a message arrives after {took:.1f} s: the stream is gathered on its way", is_fault=True
-        )
+        yield Finding("streams", f"a message arrives after {took:.1f} s: something buffers the stream", is_fault=True)
     else:
         yield Finding("streams", f"a message arrives after {took * 1000:.0f} ms")
 
@@ -284,7 +282,7 @@ def _leaving(examination: Examination) -> Iterator[Finding]:
     if count:
         yield Finding(
             "clients that leave",
-            "a client that has gone counts as a watcher 3 s later: its end is not passed on",
+            "a client that has left still counts as a watcher 3 s later: a proxy keeps its request open",
             is_fault=True,
         )
     else:
@@ -354,14 +352,14 @@ def _versions(examination: Examination) -> Iterator[Finding]:
     if socket_path(examination.url):
         yield Finding(
             "HTTP/2",
-            "browsers reach no Unix socket: try also the address of the proxy that they come through",
+            "browsers cannot use a Unix socket: test also the address of the proxy in front of it",
             is_note=True,
         )
         return
     if parts.scheme != "https":
         yield Finding(
             "HTTP/2",
-            "plain HTTP: browsers open six connections a host, and keep further tabs waiting",
+            "not over plain HTTP: browsers open six connections a host, and further tabs wait",
             is_note=True,
         )
         return
@@ -376,7 +374,7 @@ def _versions(examination: Examination) -> Iterator[Finding]:
     else:
         yield Finding(
             "HTTP/2",
-            "it is not offered: browsers open six connections a host, and keep further tabs waiting",
+            "it is not offered: browsers open six connections a host, and further tabs wait",
             is_note=True,
         )
 

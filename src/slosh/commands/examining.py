@@ -1,9 +1,9 @@
-"""How `slosh doctor` asks: one server, through whatever stands in front of it.
+"""The requests of `slosh doctor`: to one server, through the proxies in front of it.
 
 The rules of this file:
 
-* Nothing is left behind: topics have a name that nobody else uses, and end with their linger.
-* The program that answers may be anything, so each wait is bounded.
+* Nothing is left behind: topics have unique names, and become inactive after `linger`.
+* Each wait is bounded, because any program may answer.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ class Examination:
         self._check_allowed(answer)
         if answer.status_code in (502, 503, 504):
             raise Unreachable(
-                f"{self.front or 'What stands in front'} answers {answer.status_code}: it does not reach slosh. Look "
+                f"{self.front or 'The proxy in front'} answers {answer.status_code}: it does not reach slosh. Look "
                 "whether slosh runs, and at the address in its configuration (proxy_pass, server, reverse_proxy)."
             )
         raise Unreachable(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 EXIT_BAD: Final = 1
 EXIT_USAGE: Final = 2
 _LIFE: Final = 30 * 86_400.0
-"""Seconds that a JWT counts if nothing is said; it has to end."""
+"""Seconds for which a JWT is valid by default; it must expire."""
 
 
 class TokenCommand(click.Command):
@@ -60,7 +60,7 @@ class TokenCommand(click.Command):
             raise click.UsageError("There is no such option.", ctx=ctx) from error
         except click.UsageError as error:
             if "extra argument" in error.message:
-                raise click.UsageError("All is said by options; quote patterns: --read 'a/*'.", ctx=ctx) from None
+                raise click.UsageError("All is set by options; quote patterns: --read 'a/*'.", ctx=ctx) from None
             raise
 
 
@@ -111,7 +111,7 @@ def token(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
 
 
 def tell(text: str, config: str | None) -> None:
-    """Say what a token allows, and until when.
+    """Print what a token allows, and until when.
 
     Raises:
         SettingError: there are no rules.

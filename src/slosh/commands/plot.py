@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 _MOST_SERIES: Final = 12
 _MOST_POINTS: Final = 20_000
-"""Points of one series that are kept as they came. Beyond that they are thinned to what `_COLUMNS` of the span show."""
+"""Points of one series that are kept unchanged. If there are more, they are thinned to what `_COLUMNS` can show."""
 _COLUMNS: Final = 2000
 """Columns of the widest terminal, twice: braille has two dots in each."""
 _LEFT: Final = 5
-"""Points that are left of a step at most."""
+"""Most points that thinning leaves of a step."""
 _SETTLED: Final = 2.0
-"""Seconds after which what comes is new. Before, it may be what the server kept."""
+"""Seconds after the start until which a message may be one that the server kept."""
 _LARGEST: Final = 1e300
 """The largest number that is drawn. plotext adds numbers, and multiplies them, and those near a float's end overflow
 there."""
@@ -49,7 +49,7 @@ _SPANS: Final = (4, 8, 20, 40, 60, 120, 300, 600, 1200, 2400, 3600, 7200, 14400,
 _FRAME: Final = 0.1
 """Seconds between two drawings."""
 _AROUND: Final = 5
-"""Lines around what is drawn: a title, a frame, the times, and what is told."""
+"""Lines around the chart: title, frame, times, and a note."""
 _PIPE: Final = (100, 30)
 """Columns and lines of a chart for a pipe."""
 _SECOND: Final = "\0"
@@ -115,7 +115,7 @@ def plot(
             with Screen() as screen:
                 ended_by = _follow(feed, chart, most, end, screen)
                 columns, lines = screen.size
-            if ended_by != "key":  # The screen is gone, and with it what was drawn.
+            if ended_by != "key":  # The chart disappeared with the alternate screen, so it is printed again.
                 click.echo(chart.render(columns, lines - 1))
         else:
             ended_by = _follow_unseen(feed, chart, most, end, watch.close)
@@ -124,15 +124,13 @@ def plot(
 
 
 def _follow_unseen(feed: "_Feed", chart: "Chart", most: int | None, end: float, close: Callable[[], None]) -> str:
-    """As `_follow`, if there is no terminal to draw on: the chart is printed once, whatever ends this.
+    """As `_follow`, without a terminal to draw on: the chart is printed once, at the end.
 
     Args:
-        close: ends the watch, if nobody can read the chart any more.
+        close: ends the watch, if standard output can no longer be read.
     """
     if most is None and end == math.inf:
-        tell(
-            "the chart is printed at the end: end it by Ctrl-C or SIGTERM, or begin it with --timeout 10s or --count N"
-        )
+        tell("the chart is printed at the end: press Ctrl-C, or start it with --timeout 10s or --count N")
     with ending_unread(close):
         try:
             return _follow(feed, chart, most, end, None)
@@ -142,11 +140,11 @@ def _follow_unseen(feed: "_Feed", chart: "Chart", most: int | None, end: float, 
 
 
 def _follow(feed: "_Feed", chart: "Chart", most: int | None, end: float, screen: Screen | None) -> str:
-    """Draw until something ends it: `count`, the end of the `topics`, a `key`, or `time`. Gives which."""
+    """Draw until it ends. Returns why: `count`, `topics` (they ended), `key` or `time`."""
     came = 0
     took = 0.0
     while (left := end - time.monotonic()) > 0:
-        # What is drawn takes no more than half of the time, so that messages and keys are heard on a slow machine too.
+        # Drawing takes at most half of the time, so that messages and keys are read on a slow machine too.
         for each in feed.take(min(max(_FRAME, took), left)):
             if isinstance(each, Note):
                 chart.note(each)
@@ -167,7 +165,7 @@ def _follow(feed: "_Feed", chart: "Chart", most: int | None, end: float, screen:
 
 
 class _Feed:
-    """What a watch gives, gathered by a thread, so that keys are heard meanwhile."""
+    """The messages and notes of a watch, collected by a thread, so that keys are read meanwhile."""
 
     def __init__(self, watch: "Watch[Item | Note]") -> None:
         self._queue: queue.Queue[Item | Note | Exception | None] = queue.Queue(10_000)
@@ -178,13 +176,13 @@ class _Feed:
         try:
             for each in watch:
                 self._queue.put(each)
-        except Exception as error:  # noqa: BLE001 - whatever ends it has to end the plot, and is raised there
+        except Exception as error:  # noqa: BLE001 - `take` raises it, so that any error ends the plot
             self._queue.put(error)
         else:
             self._queue.put(None)
 
     def take(self, seconds: float) -> Iterator[Item | Note]:
-        """What comes within this many seconds.
+        """The messages and notes of this many seconds.
 
         Raises:
             ClientError: the server refused. Any other error of the watch is raised here too.
@@ -279,9 +277,9 @@ class Chart:
         topic = printable(note.topic)
         said = {
             "lost": f"{count(note.count, 'message')} of {topic} {were(note.count)} missed",
-            "reset": f"{topic} began a new life",
+            "reset": f"{topic} started again",
             "ended": f"{topic} ended",
-            "incomplete": "some topics are left out, they are too many",
+            "incomplete": "too many topics match, so some are left out",
             "away": "the server does not answer",
         }
         self._note = said.get(note.kind, self._note)

@@ -1,7 +1,7 @@
-"""`slosh poll`: ask a web address again and again, and publish its answers, while somebody watches.
+"""`slosh poll`: request a web address again and again, and publish its answers, while somebody watches.
 
-A message is UTF-8, and an answer need not be: one that is none is read in the character set that it names. If that
-does not read it either, its texts have U+FFFD in place of the bytes that are none, and that is told.
+An answer that is not UTF-8 is decoded with the character set that it names. If that fails too, bytes that cannot be
+decoded become U+FFFD, which is reported.
 """
 
 import contextlib
@@ -93,7 +93,7 @@ def poll(
         httpx2.Client(follow_redirects=True, transport=_ByProxy()) as source,
         Progress(lambda: f"{count(published, 'answer')} published, Ctrl-C ends") as progress,
     ):
-        client.watchers(topic)  # A fault of the server is told at the start; later it is waited for.
+        client.watchers(topic)  # A fault of the server ends this at the start; later the command waits.
         _wait_for_watchers(client, topic, progress)
         while published != most:
             began = time.monotonic()
@@ -101,8 +101,8 @@ def poll(
             if is_replaced and not is_told:
                 is_told = True
                 tell(
-                    f"{shown} answered what is no UTF-8 and names no character set that it is in, so it is published "
-                    "with \N{REPLACEMENT CHARACTER} in place of the bytes that are none"
+                    f"{shown} answered what is no UTF-8, and names no character set that fits, so it is "
+                    "published with \N{REPLACEMENT CHARACTER} in place of such bytes"
                 )
             is_new = message is not None and not (changed and message == before)
             is_taken = False
@@ -118,7 +118,7 @@ def poll(
                 else:
                     before = None
                     _wait_for_watchers(client, topic, progress)
-                    continue  # at once: somebody has just begun to look
+                    continue  # at once, because somebody has just begun to watch
             elif not keep_trying(partial(client.watchers, topic)):
                 before = None
                 _wait_for_watchers(client, topic, progress)
@@ -152,7 +152,7 @@ class _ByProxy(httpx2.BaseTransport):
 
 
 def _checked(address: str) -> str:
-    """What is told of an address that can be asked at all: it without name, password and query, which are secret."""
+    """The address to show: without user name, password and query. Raises `BadUse` if it cannot be requested."""
     try:
         url = httpx2.URL(address)
     except httpx2.InvalidURL as error:
@@ -165,7 +165,7 @@ def _checked(address: str) -> str:
 
 
 def _cannot_be_asked(reason: object) -> BadUse:
-    return BadUse(f"This address cannot be asked: {reason}. Write one such as http://printer/status.json.")
+    return BadUse(f"This address cannot be requested: {reason}. Write one such as http://printer/status.json.")
 
 
 class _Answer(NamedTuple):

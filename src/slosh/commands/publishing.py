@@ -1,10 +1,10 @@
-"""The ways in which `slosh pub` publishes, and what it tells of each: a value, lines, strictly, and with a spool.
+"""The ways in which `slosh pub` publishes, and its reports: a value, lines, strictly, and with a spool.
 
 The rules of this file:
 
-* The outcome of everything that was given is told, on standard error and as the exit code.
-* After Ctrl-C what was read is published, for `_PARTING` seconds, and what is left is counted. A second Ctrl-C cuts
-  those seconds short, and nothing else.
+* The outcome of every line is reported, on standard error and by the exit code.
+* After Ctrl-C, lines that were read are published for up to `_PARTING` seconds, and the rest is counted. A second
+  Ctrl-C ends those seconds, and nothing else.
 """
 
 import contextlib
@@ -39,26 +39,26 @@ from slosh.commands.spool import Spool
 from slosh.commands.spool_sender import SpoolSender, at_a_time
 
 WAITING: Final = 16 * 1024 * 1024
-"""Bytes of lines that are kept while the server does not answer; standard input is left unread beyond that."""
+"""Most bytes of lines that wait while the server does not answer; then standard input is left unread."""
 _PARTING: Final = 2.0
 """Seconds after Ctrl-C in which lines that were read already are still published."""
 _QUIET: Final = 1.5
-"""Seconds until a server that does not answer is told of, while it is tried again."""
+"""Seconds until a server that does not answer is reported, while the request is repeated."""
 
 
 def tell_text(form: str, value: str, message: bytes | None) -> None:
-    """Say that a value which begins as JSON does is none: a shell may have taken its quotes away."""
+    """Warn of a value that begins like JSON and is not: a shell may have removed its quotes."""
     is_text = form == "auto" and message is not None and message.startswith(b'"')
     if is_text and value.lstrip().startswith(("{", "[")):
-        tell("this is not JSON, so it is published as a text; --as json refuses that, and --as text says it is meant")
+        tell("this is not JSON, so it is published as a text. --as json refuses it; --as text says it is meant")
 
 
 def tell_replaced(number: int) -> None:
     """Say that a line, or the value if its number is 0, is no UTF-8, and how it is published."""
     which = f"line {number}" if number else "the value"
     tell(
-        f"{which} is no UTF-8, so it is published with \N{REPLACEMENT CHARACTER} in place of the bytes that are none; "
-        "from Latin-1 it is made by: iconv -f latin1 -t utf-8"
+        f"{which} is no UTF-8, so it is published with \N{REPLACEMENT CHARACTER} in place of such bytes; "
+        "convert Latin-1 with: iconv -f latin1 -t utf-8"
     )
 
 
@@ -69,9 +69,12 @@ def _tell_unwatched(topic: str, number: int) -> None:
 def publish_one(
     ctx: click.Context, client: Client, topic: str, message: bytes | None, *, opens: bool, ends: bool
 ) -> None:
-    """Publish one message. None is one that its form does not find."""
+    """Publish one message. `message` is None if its form finds none in the value."""
     if message is None:
-        raise BadUse("This value holds no message in that form: csv needs a heading, and a pattern has to be found.")
+        raise BadUse(
+            "This value holds no message in that form: with csv, give a heading and lines to standard input; with "
+            "regex, the pattern was not found."
+        )
     late = threading.Timer(_QUIET, tell, [f"no answer from {client.where} yet; trying again"])
     late.daemon = True
     late.start()
@@ -97,21 +100,21 @@ def end_topic(ctx: click.Context, client: Client, topic: str) -> None:
 
 
 def tell_ended(ctx: click.Context, topic: str) -> NoReturn:
-    """Say that the topic takes no more, and exit."""
+    """Report that the topic accepts no more, and exit."""
     tell(f"{topic} has ended, so nothing was published")
     ctx.exit(EXIT_ENDED)
 
 
 class PacedSource:
-    """Lines at no more than this many a second. Lines that are not read wait in the pipe.
+    """Lines, at most `rate` a second. Lines that are not read yet wait in the pipe.
 
     Args:
         lines: as they come.
         rate: lines a second; None for no bound.
-        pause: called to wait for this many seconds; if it gives True there is to be no more.
+        pause: called to wait for this many seconds; if it returns True, the source ends.
 
     Attributes:
-        read: lines that were taken so far, those that wait for their time among them.
+        read: lines that were read so far, also those that wait for their time.
     """
 
     def __init__(self, lines: Iterator[list[bytes]], rate: float | None, pause: Callable[[float], object]) -> None:
@@ -137,7 +140,7 @@ class PacedSource:
 
 
 def _tell_left(source: PacedSource, encoder: Encoder, became: int) -> None:
-    """Say how much was read and not published. Of `became` messages it is known what became of them."""
+    """Report how many lines were read and not published. Of `became` messages the outcome is known."""
     _tell_held(encoder)
     left = source.read - encoder.number + encoder.made - became
     if left > 0:
@@ -194,14 +197,14 @@ def publish_strictly(
 
 
 class LinePublisher(Publisher):
-    """A publisher that tells on standard error that its lines have to wait, and why some are refused, each once.
+    """A publisher that reports on standard error that its lines wait, and why some are refused, each once.
 
     Args:
-        end_input: called if the server refuses this publisher, whatever its lines are.
+        end_input: called if the server refuses this publisher (401, 403, 421), not just a line.
         batch, when_watched: of `Publisher`.
 
     Attributes:
-        is_kept_out: whether it does.
+        is_kept_out: whether the server refuses this publisher.
     """
 
     def __init__(self, client: Client, end_input: Callable[[], None], *, batch: int | None, when_watched: bool) -> None:
@@ -216,10 +219,10 @@ class LinePublisher(Publisher):
         """Tell it once."""
         if not self._waits:
             self._waits = True
-            tell(f"{error.detail} Lines wait meanwhile, and it is tried again.")
+            tell(f"{error.detail} Lines wait meanwhile; trying again.")
 
     def not_taken(self, error: ClientError) -> None:
-        """Tell it at once: the input may go on for months."""
+        """Report it at once, because the input may go on for months."""
         reason = error.reason if isinstance(error, Refused) else ""
         if reason != self._reason:
             self._reason = reason
@@ -240,10 +243,10 @@ def publish_lines(
     source: PacedSource,
     timeout: float | None,
 ) -> None:
-    """Publish lines in the background, and tell at the end what became of them.
+    """Publish lines in the background, and report their outcome at the end.
 
-    A publisher that the server keeps out ends at once, or with the next line of a command that it runs, and leaves
-    what comes behind it in the pipe.
+    If the server refuses this publisher, it ends at once, or with the next line of a command that it runs. The lines
+    after that stay in the pipe.
     """
     try:
         for messages in encoder.encode_all(iter(source), _tell_broken):
@@ -274,7 +277,7 @@ def publish_lines(
 
 
 def _tell_lines(ctx: click.Context, publisher: LinePublisher, topic: str) -> None:
-    """Say which of the lines that were sent were not published, and exit with the code of that."""
+    """Report the lines that were sent and not published, and exit with the code for that."""
     if publisher.refused:
         tell(f"the server refused {count(publisher.refused, 'message')}")
     if publisher.unwatched:
@@ -286,7 +289,7 @@ def _tell_lines(ctx: click.Context, publisher: LinePublisher, topic: str) -> Non
 
 
 def _tell_broken(first: int, last: int, error: BadUse) -> None:
-    """Say which lines are left out. Of very many the first ones are told, and all are counted at the end."""
+    """Report which lines are left out. If there are very many, only the first are reported one by one."""
     which = f"line {first} is" if first == last else f"lines {first} to {last} are"
     tell(f"{which} left out: {error.detail}")
 
@@ -296,7 +299,7 @@ def _tell_skipped(encoder: Encoder) -> None:
     if encoder.replaced > 1:
         tell(f"{count(encoder.replaced, 'line')} were no UTF-8")
     if encoder.broken:
-        tell(f"{count(encoder.broken, 'line')} left out, because the form was another one")
+        tell(f"{count(encoder.broken, 'line')} left out, because they do not have the form of --as")
     if encoder.skipped:
         tell(f"{count(encoder.skipped, 'line')} left out, because the pattern was not found there")
 
@@ -313,7 +316,7 @@ def publish_spooled(  # noqa: PLR0913, PLR0917 - the command's options
     rate: float | None,
     end_input: Callable[[], None],
 ) -> None:
-    """Publish lines by a file that keeps them until the server has answered, and while they wait for their time."""
+    """Publish lines through a file, which keeps each of them until the server has answered."""
     with writing(file), Spool(file) as spool:
         sender = SpoolSender(client, topic, spool, end_input, batch, rate)
         try:
@@ -348,7 +351,7 @@ def publish_spooled(  # noqa: PLR0913, PLR0917 - the command's options
 
 
 def _tell_spooled(topic: str, sender: SpoolSender) -> int:
-    """Say what became of lines that are in a spool no more, and give the exit code of that."""
+    """Report the outcome of lines that left the spool, and return the exit code for it."""
     became = sender.tally
     if became["unwatched"]:
         _tell_unwatched(topic, became["unwatched"])

@@ -106,7 +106,7 @@ def record(  # noqa: PLR0913, PLR0917 - one for each option, which click gives b
 
 
 def _or_nothing(watch: Watch[Item | Note], file: IO[str], output: str) -> Iterator[Item | Note]:
-    """What a watch gives. If it is refused at once no file is left, which would be in the way of the next try."""
+    """The messages and notes of a watch. If it is refused at once, the empty file is removed."""
     try:
         yield from watch
     except ClientError:
@@ -116,13 +116,13 @@ def _or_nothing(watch: Watch[Item | Note], file: IO[str], output: str) -> Iterat
 
 
 def _write(file: IO[str], line: str) -> None:
-    """Write a line, which counts when this returns: what a full disk does not take raises."""
+    """Write a line, and flush it, so that a full disk raises here."""
     file.write(line)
     file.flush()
 
 
 def _open(output: str, *, append: bool) -> IO[str]:
-    """The file to write to; one that is there is not overwritten."""
+    """Open the file to write to; an existing one is not overwritten."""
     if output == "-":
         return open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)
     if Path(output).is_dir():
@@ -131,17 +131,17 @@ def _open(output: str, *, append: bool) -> IO[str]:
     try:
         file = Path(output).open("a" if append else "x", encoding="utf-8")  # noqa: SIM115 - the caller closes it
     except FileExistsError:
-        raise BadUse(f"{output} is there already. Write behind it with --append, or name another file.") from None
+        raise BadUse(f"{output} exists already. Append to it with --append, or name another file.") from None
     except OSError as error:
         raise BadUse(f"{output} cannot be written: {error.strerror}.") from None
     if is_torn:
-        tell(f"{output} ends within a line, as after a full disk; what is recorded begins on a line of its own")
+        tell(f"{output} ends within a line, as after a full disk; the recording begins on a new line")
         _write(file, "\n")
     return file
 
 
 def _is_torn(path: Path) -> bool:
-    """Whether there is a file whose last line has no end: one written behind it would be lost in that line."""
+    """Whether the last line of the file has no end: a line appended to it would be unreadable."""
     try:
         if not path.is_file() or not path.stat().st_size:
             return False

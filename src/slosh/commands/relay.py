@@ -1,17 +1,17 @@
-"""`slosh relay`: carry the messages of a topic to others, also between servers.
+"""`slosh relay`: publish the messages of a topic to others, also between servers.
 
 The rules of this file:
 
 * A message is published under a key made of where it comes from, its number in the life of its topic and where it goes,
   so one that is sent again after a cut or a restart is stored once, for as long as the target remembers keys. The
-  reader's place is no part of it: in several topics it hangs on the order in which their messages happened to come.
-* A relay with a file asks for its place before anything comes, so it has one to go on from. Only a `--since` that means
-  the same after a restart, `earliest` or a place, needs none.
+  reader's place is not part of the key: with several topics it depends on the order in which their messages came.
+* A relay with a file asks for its place before it reads, so that it can continue from there. Only a `--since` that
+  means the same after a restart, `earliest` or a place, needs none.
 * The place in the source moves on only when each target has answered, and is in the file before the next message is
-  published. So only the message that was under way when a relay was ended can be stored twice: if the next one begins
-  after the targets have forgotten its key, which is told then.
-* A target that refuses this relay (401, 403, 421) has not answered for the message: the relay ends before it, because
-  another token gets it across. A message that is refused for itself is left out, and counted.
+  published. So at most one message can be stored twice: the one that was being published when the relay ended, if the
+  next relay starts after the targets have forgotten its key. That relay reports it.
+* If a target refuses this relay (401, 403, 421), the relay ends before that message, because it may be published with
+  another token. A message that is refused for itself is left out, and counted.
 """
 
 import contextlib
@@ -109,20 +109,20 @@ def parse_place(text: str, url: str | None) -> Place:
 
 
 def _check_target(from_: Place, to: Place) -> None:
-    """Check that messages can be carried so.
+    """Check a target.
 
     Raises:
-        BadUse: no topic has such a name, several topics would become one, or what arrives would be carried again.
+        BadUse: no topic has such a name, several topics would become one, or the relay would read its own messages.
     """
     if to.topic:
         check_topic(to.topic.removesuffix("/"))
     if "*" in from_.topic and to.topic and not to.topic.endswith("/"):
-        raise BadUse("FROM is a pattern, so each TO ends with /: the topics keep their names behind it.")
+        raise BadUse("FROM is a pattern, so each TO must end with /, as in copy/: the topics' names are added to it.")
     if to.url == from_.url and can_meet(from_.topic, to.name(from_.topic)):
         again = printable(to.name(from_.topic))
         raise BadUse(
-            f"FROM takes in what this would publish to {again!r}, on the same server, so each message would be carried "
-            "again. Name a TO that FROM does not take in."
+            f"FROM matches {again!r}, to which this relay would publish, so each message would be published again and "
+            "again. Name a TO that FROM does not match."
         )
 
 
@@ -175,7 +175,7 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
     if kept.doubtful is not None and kept.doubtful > REMEMBERED:
         tell(
             f"the relay before this one began to publish a message {count(int(kept.doubtful / 60), 'minute')} ago, and "
-            "noted no answer. A server knows a message again for 5 minutes, so it may be stored twice; no other is."
+            "was ended. This message may be stored twice, because servers remember a key for 5 minutes; no other is."
         )
     options: WatchOptions = {}
     if start := kept.place or since:
@@ -216,7 +216,7 @@ def relay(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by
 
 
 def _find_exit(tally: Counter[str], *, is_late: bool) -> int:
-    """The exit code: messages that were not taken count for more than the time."""
+    """The exit code. Refused messages and ended topics take precedence over the time."""
     if tally["refused"]:
         return EXIT_REFUSED
     if tally["ended"]:
@@ -245,10 +245,10 @@ def _take_place(  # noqa: PLR0913, PLR0917 - what the command has, handed on
     until: float,
     teller: Teller,
 ) -> None:
-    """Find the place that `since` means now, begin there, and note it.
+    """Ask for the place that `since` means now, start there, and note it.
 
-    So nothing that comes from now on is missed, even if this is ended before it carried a message. Ends the command
-    if no server tells the place within the time that was given.
+    So no later message is missed, even if the relay is ended before it published one. Ends the command if no server
+    answers within the time of --timeout.
     """
     path, query = f"/topics/{topic_path(topic)}", {"since": since, "wait": "0", "limit": "1"}
 
@@ -265,7 +265,7 @@ def _take_place(  # noqa: PLR0913, PLR0917 - what the command has, handed on
         ctx.exit(EXIT_TIMED_OUT)
     for each in truncated:
         teller(Note("truncated", each or topic))
-    if place:  # Otherwise there is nothing to miss, and the end is told.
+    if place:  # Otherwise the topics have ended, and there is nothing to miss.
         options["since"] = place
         kept.note(place)
 
@@ -282,14 +282,14 @@ def _carry(
     """Publish one message to one target; while no server answers there, try again.
 
     Args:
-        until: when nothing is asked again, on the monotonic clock.
-        opened: the topics that were made active here; None if none is to be.
+        until: when to stop trying, on the monotonic clock.
+        opened: the topics that this relay has made active; None without --open.
 
     Returns:
-        Whether it was answered for. False if it was not in time.
+        Whether the target answered in time.
 
     Raises:
-        Refused: the target keeps this relay out, whatever the message is.
+        Refused: the target refuses this relay, not just the message.
     """
     topic = target.name(item.topic)
     number = write_cursor(item.epoch, item.offset) if item.offset is not None else item.place

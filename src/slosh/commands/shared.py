@@ -1,11 +1,10 @@
-"""What the commands that talk to a server have in common: their options, their exit codes, and how they speak.
+"""The common parts of commands that talk to a server: options, exit codes, and output.
 
 The rules of this file:
 
-* Standard output is for what was asked for; everything said about it goes to standard error.
-* All that a topic holds may be shown on a terminal: what is not printable there is escaped, so that no message
-  moves the cursor or sets the title.
-* A mistake is told in one sentence that says what to type instead, and never with a traceback.
+* Standard output has only the result; every remark goes to standard error.
+* On a terminal, characters that are not printable are escaped, so that no message moves the cursor or sets the title.
+* A mistake is one sentence that says what to type instead, never a traceback.
 """
 
 import codecs
@@ -74,10 +73,10 @@ __all__ = [
 Command = TypeVar("Command", bound=Callable[..., Any])
 Answer = TypeVar("Answer")
 _ARGUMENTS: Final = frozenset({"bad_topic", "bad_query"})
-"""Refusals of what stands on the command line, whatever the server's state."""
+"""Refusals because of the command line, whatever the state of the server."""
 MORE_TO_LIST: Final = "this server may list more topics for a token: set SLOSH_TOKEN"
 _PAUSE: Final = 0.5
-"""Seconds after a request that has to be made again, besides the client's own tries."""
+"""Seconds before a request is repeated, after the client's own tries have failed."""
 
 
 class Failed(click.ClickException):
@@ -108,13 +107,13 @@ class ClientCommand(TeachingCommand):
         except ClientError as error:
             raise Failed(error) from error
         except BrokenPipeError:
-            # Our output is read no more, as behind `| head`: that is the end, and no mistake.
+            # Nobody reads our output any more, as after `| head`: that is a normal end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(128 + signal.SIGPIPE)
 
 
 _ESCAPES: Final = "slosh.escapes"
-"""The rule by which standard output writes what its encoding has no bytes for: as JSON does, so JSON stays JSON."""
+"""The error handler of standard output: characters that its encoding lacks are escaped as in JSON."""
 
 
 def _escape_as_json(error: UnicodeError) -> tuple[str, int]:
@@ -128,7 +127,7 @@ codecs.register_error(_ESCAPES, _escape_as_json)
 
 
 def url_option(command: Command) -> Command:
-    """The option that says which server is meant."""
+    """The option for the address of the server."""
     return click.option(
         "-u", "--url", metavar="URL", help="The server's address.  [default: SLOSH_URL, else http://127.0.0.1:8000]"
     )(command)
@@ -156,13 +155,13 @@ def open_client(url: str | None, timeout: float = 10.0) -> Iterator[Client]:
 
 
 def keep_trying(ask: Callable[[], Answer], within: float = math.inf) -> Answer:
-    """Ask until there is an answer. A server that is away, or busy, is told of once.
+    """Call `ask` until it returns. A server that is away, or busy, is reported once.
 
     Args:
-        within: seconds after which nothing is asked again.
+        within: seconds after which it is not called again.
 
     Raises:
-        ClientError: asking again would change nothing, or there is no time for it.
+        ClientError: another try would not help, or the time is over.
     """
     is_told = False
     until = time.monotonic() + within
@@ -185,7 +184,7 @@ def lists_more(client: Client) -> bool:
 
 @contextlib.contextmanager
 def writing(file: str) -> Iterator[None]:
-    """Have what keeps a file from being written, such as a full disk, told in one sentence that names it."""
+    """Report an error of writing a file, such as a full disk, in one sentence that names the file."""
     try:
         yield
     except OSError as error:
@@ -196,9 +195,9 @@ def writing(file: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def ending_unread(end: Callable[[], None]) -> Iterator[None]:
-    """Have `end` called as soon as nobody can read standard output any more, as behind `| head -1`.
+    """Call `end`, from a thread, as soon as nobody can read standard output any more, as after `| head -1`.
 
-    Writing would tell, but the next message may be hours away. Afterwards this ends as a write to such a pipe does.
+    A write would fail, but the next message may be hours away. At its end the block then raises `BrokenPipeError`.
     """
     is_unread = threading.Event()
     try:
@@ -222,13 +221,13 @@ def ending_unread(end: Callable[[], None]) -> Iterator[None]:
 
 
 def tell(text: str) -> None:
-    """Say something about what is done, on standard error."""
+    """Write a remark to standard error."""
     with contextlib.suppress(OSError, ValueError):  # Standard error may be closed.
         click.echo(f"slosh: {text}", err=True)
 
 
 def printable(text: str) -> str:
-    """`text` without anything that a terminal would obey: what is not printable is escaped."""
+    """`text` with every character that is not printable escaped, so that a terminal obeys none."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else _escape(each) for each in text)
@@ -258,7 +257,7 @@ def parse_duration(ctx: click.Context, param: click.Parameter, value: str | None
 
 
 class Number(click.FloatRange):
-    """A number of the command line within bounds, which NaN passes and infinity may.
+    """A finite number of the command line within bounds. click's own check lets NaN pass, and may let infinity.
 
     Args:
         least: the lowest.
@@ -270,7 +269,7 @@ class Number(click.FloatRange):
         self._unbounded = unbounded
 
     def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """As click says."""
+        """Convert, as click asks."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value!r} is no number; {self._unbounded}.", param, ctx)
@@ -278,14 +277,14 @@ class Number(click.FloatRange):
 
 
 def exit_of_refusal(error: ClientError | None) -> int:
-    """The exit code for what the server refused: that of a wrong argument if it was one, such as a topic's name."""
+    """The exit code for a refusal; that of a usage error if an argument was wrong, such as a topic's name."""
     if isinstance(error, Refused) and error.reason == "ended":
         return EXIT_ENDED
     return EXIT_USAGE if isinstance(error, Refused) and error.reason in _ARGUMENTS else EXIT_REFUSED
 
 
 def told_refusal(error: ClientError) -> str:
-    """An error of the client, in the words of the command line: a token comes from the environment there."""
+    """The text of an error of the client; one about the token names the variable that it came from."""
     if not isinstance(error, Refused) or error.reason != "unauthorized":
         return error.detail  # A bridge's upstream, or a proxy, wants something else than a token.
     where = next((name for name in ("SLOSH_TOKEN", "SLOSH_TOKEN_FILE") if os.environ.get(name)), "")

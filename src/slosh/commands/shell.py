@@ -2,8 +2,8 @@
 
 The rules of this file:
 
-* A command leads a process group of its own, and is ended with all that it started: by SIGTERM, and by SIGKILL when it
-  does not obey, or when slosh itself is told again to end.
+* A command has a process group of its own, which is ended as a whole: by SIGTERM, and by SIGKILL if it does not obey,
+  or if slosh gets a second signal.
 * Its standard error goes where slosh's own does.
 """
 
@@ -25,7 +25,7 @@ from slosh.commands.shared import keep_trying
 
 _READ: Final = 256 * 1024
 LONGEST_LINE: Final = 64 * 1024 * 1024
-"""Bytes of a line; one without an end would fill the memory."""
+"""Most bytes of a line; one without an end would fill the memory."""
 _WATCHED_WAIT: Final = 25.0
 """Seconds that one question whether a topic is watched may take."""
 _OBEYS: Final = 5.0
@@ -35,7 +35,7 @@ _LOOK: Final = 0.02
 
 
 class Input:
-    """Standard input, whose end another thread may bring about while nothing comes. Close it."""
+    """Standard input. Another thread may call `end` while this one waits for lines. Call `close` at the end."""
 
     def __init__(self) -> None:
         self._told, self._tell = os.pipe()
@@ -47,37 +47,37 @@ class Input:
         return read_lines(is_over=self._wait)
 
     def end(self) -> None:
-        """Read no more; what waits in the pipe stays there. Call it from any thread."""
+        """Stop reading; bytes in the pipe stay there. May be called from any thread."""
         with self._lock:
             if not self._is_over.is_set():
                 self._is_over.set()
                 os.write(self._tell, b".")
 
     def pause(self, seconds: float) -> bool:
-        """Wait for so long, or until `end` is called; whether it was."""
+        """Wait for this long, or until `end` is called. Returns whether it was called."""
         return self._is_over.wait(seconds)
 
     def close(self) -> None:
-        """Give the descriptors back. Nothing is read any more."""
+        """Close the descriptors. Nothing may be read after that."""
         with self._lock:
             self._is_over.set()
             os.close(self._told)
             os.close(self._tell)
 
     def _wait(self) -> bool:
-        """Wait until something comes, or the end; whether it is that."""
+        """Wait for input or for `end`. Returns whether `end` was called."""
         ready, _, _ = select.select([0, self._told], [], [])
         return self._told in ready
 
 
 def read_lines(source: int = 0, is_over: Callable[[], bool] = lambda: False) -> Iterator[list[bytes]]:
-    """The lines of standard input, without their ends, as many at a time as have come.
+    """The lines of standard input without their ends, as many at a time as have arrived.
 
-    The mark of byte order before the first is left out, with which some programs of Windows begin a file.
+    A byte order mark at the beginning, which some programs of Windows write, is left out.
 
     Args:
         source: another descriptor to read from.
-        is_over: asked before each read; True if there is to be none.
+        is_over: called before each read; return True to stop.
 
     Raises:
         BadUse: a line is too long.
@@ -94,7 +94,7 @@ def read_lines(source: int = 0, is_over: Callable[[], bool] = lambda: False) -> 
         if len(rest) > LONGEST_LINE:
             raise BadUse(f"A line of the input is longer than {LONGEST_LINE} bytes.")
     if over:
-        return  # The line that has come in part stays with what is in the pipe.
+        return  # A line that has arrived in part is not published.
     if is_first:
         rest = rest.removeprefix(codecs.BOM_UTF8)
     if rest:
@@ -108,7 +108,7 @@ class ShellCommand:
         command: what a shell runs.
 
     Attributes:
-        code: what it ended with, when it ended by itself; else 0.
+        code: its exit code if it ended by itself, else 0.
     """
 
     def __init__(self, command: str) -> None:
@@ -129,10 +129,13 @@ class ShellCommand:
         self.code = process.wait()
 
     def lines_while_watched(self, client: Client, topic: str, unwatched: Callable[[], int]) -> Iterator[list[bytes]]:
-        """The same, for as long as somebody watches a topic; wait until somebody does, run it again, until it ends.
+        """The same, but only while somebody watches a topic.
+
+        Waits for a watcher, runs the command, ends it when nobody watches, and begins again, until the command ends by
+        itself.
 
         Args:
-            unwatched: counts lines that nobody watched for. One more ends the command.
+            unwatched: returns how many lines nobody watched. When the number grows, the command is ended.
         """
         while True:
             _wait_for_watchers(client, topic)
@@ -159,10 +162,10 @@ class ShellCommand:
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a command and all that it started. It leads a session of its own (`start_new_session`).
+    """End a command and all its processes. It must have been started with `start_new_session`.
 
     Raises:
-        KeyboardInterrupt: a second signal came; what did not obey the first is killed then.
+        KeyboardInterrupt: a second signal came; processes that did not obey the first were killed.
     """
     until = time.monotonic() + _OBEYS
     try:
@@ -183,7 +186,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _tell_group(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Send a signal, or nothing if it is 0, to a process and all that it started. Whether any of them is there."""
+    """Send a signal to a process and its group; 0 sends nothing. Returns whether any of them exists."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
         return True

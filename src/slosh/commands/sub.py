@@ -117,7 +117,7 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
         is_late = False
         teller = Teller(client.where, " ".join(topics))
         ctx.call_on_close(teller.tell_missed)
-        with ending_unread(watch.close):  # Behind it what ended was the topic or the time, and not the pipe.
+        with ending_unread(watch.close):  # After it, the topic or the time has ended, not the pipe.
             for each in watch:
                 teller(each)
                 if isinstance(each, Note) or not is_read(each):
@@ -137,7 +137,7 @@ def sub(  # noqa: PLR0913, PLR0917 - one for each option, which click gives by n
             if watch.timed_out or is_late:
                 ctx.exit(EXIT_TIMED_OUT)
             if count is not None:
-                tell(f"the end came after {given} of {count} {'message' if count == 1 else 'messages'}")
+                tell(f"the topics ended after {given} of {count} {'message' if count == 1 else 'messages'}")
                 ctx.exit(EXIT_ENDED)
         if failed:
             ctx.exit(EXIT_FOUND)
@@ -159,7 +159,7 @@ class _Printer:
             said = {"topic": item.topic, "offset": item.offset, "time": item.time}
             missed = f', "lost": {item.lost}' * bool(item.lost) + ', "reset": true' * item.reset
             text = f'{json.dumps(said, ensure_ascii=self._terminal)[:-1]}, "message": {text}{missed}}}'
-        # On a terminal nothing in a message is obeyed; a program gets it as it was posted.
+        # On a terminal control characters are escaped; a program gets the message as it was posted.
         parts = [printable(text) if self._terminal else text]
         if self._several and not self._envelope:
             parts.insert(0, self._style(printable(item.topic), "cyan"))
@@ -184,12 +184,12 @@ def _run(command: str, item: Item, until: float | None) -> bool | None:
     """Run `command` with a message as its standard input.
 
     Args:
-        until: when it is ended, if it has not ended by itself, on the monotonic clock.
+        until: when to end it, on the monotonic clock; None for never.
 
     Returns:
-        Whether it ended well; None if it was ended. If it did not end well that is told.
+        Whether its exit code was 0; None if it was ended because of the time. Any other outcome is reported.
     """
-    # In a session of its own, so that all that it started ends with this command, also by a signal for this one alone.
+    # In a session of its own, so that `end_group` ends all its processes, also if only slosh got the signal.
     process = subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - the user's own command
     try:
         left = None if until is None else max(0.0, until - time.monotonic())

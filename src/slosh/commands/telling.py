@@ -1,4 +1,4 @@
-"""What happens between the messages of a watch, told on standard error."""
+"""Reports on standard error of events between the messages of a watch."""
 
 import math
 import time
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NOTES: Final = {
-    "reset": "{topic} began a new life",
-    "truncated": "{topic} keeps less than the time span asked for",
+    "reset": "{topic} started again",
+    "truncated": "{topic} keeps less than the time that you asked for",
     "ended": "{topic} ended",
-    "incomplete": "{topic} takes in more topics than one reader may come to, and some are left out; name fewer",
+    "incomplete": "{topic} matches more topics than one reader may read, so some are left out; use a narrower pattern",
     "away": "no answer from {url}; trying again",
 }
 
 
 def is_read(item: Item) -> bool:
-    """Whether there is a text in an item. If what came is no JSON, that is told."""
+    """Whether an item has a message. One that is not JSON is reported."""
     if item.raw:
         return True
     try:
@@ -37,7 +37,7 @@ def is_read(item: Item) -> bool:
 
 
 class Teller:
-    """Says on standard error what happened between the messages. Losses are added up, and told once a second."""
+    """Reports events between the messages on standard error. Losses are added up, and reported once a second."""
 
     def __init__(self, url: str, topics: str) -> None:
         self._url = url
@@ -46,7 +46,7 @@ class Teller:
         self._told = -math.inf  # when, seconds
 
     def __call__(self, each: Item | Note) -> None:
-        """Take note of what the watch gave."""
+        """Report a note of the watch, if it is one to report."""
         if isinstance(each, Note):
             if each.kind == "lost":
                 self._missed[each.topic] += each.count
@@ -56,17 +56,17 @@ class Teller:
             self.tell_missed()
 
     def tell_missed(self) -> None:
-        """Tell what was missed and not yet told."""
+        """Report the losses that were not reported yet."""
         self._told = time.monotonic()
         for topic, number in self._missed.items():
             name = printable(topic or self._topics)
             missed = f"{count(number, 'message')} of {name} {were(number)} missed"
-            tell(f"{missed}: what is not read in time leaves the ring (setting queue)")
+            tell(f"{missed}: they left the ring before they were read (setting queue)")
         self._missed.clear()
 
 
 class TellingPublisher(Publisher):
-    """A publisher that logs nothing. It tells each reason for a refusal once, and the command tells all else.
+    """A publisher that logs nothing. It reports each reason for a refusal once; the command reports everything else.
 
     Attributes:
         kept_out: called, in this publisher's own thread, if the server takes nothing from it (401, 421). One that may
@@ -82,7 +82,7 @@ class TellingPublisher(Publisher):
         """The command tells it."""
 
     def not_taken(self, error: ClientError) -> None:
-        """Tell it at once: the next message may come in hours."""
+        """Report it at once, because the next message may come in hours."""
         if keeps_out(error) and isinstance(error, Refused) and error.status != HTTPStatus.FORBIDDEN:
             self.kept_out(error)
             return

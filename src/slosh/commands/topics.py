@@ -19,7 +19,7 @@ from slosh.settings.sources import load
 from slosh.settings.table import TABLE
 
 _PATIENCE: Final = 2.0
-"""Seconds until a server that does not answer is told of. A list is made in some milliseconds."""
+"""Seconds until a server that does not answer is reported. A list takes some milliseconds."""
 
 
 class TopicsCommand(ClientCommand):
@@ -72,7 +72,7 @@ def topics(as_json: bool, name: str | None, config: str | None, url: str | None)
 
 
 def _explain(name: str, config: str | None) -> Iterator[str]:
-    """Say which class a topic of this name has: a line for each table, then the settings and where they come from."""
+    """The lines that explain the class of a topic: one for each table, then the settings and their sources."""
     try:
         refuse_address(name)
         check_name(name)
@@ -84,16 +84,16 @@ def _explain(name: str, config: str | None) -> Iterator[str]:
     for pattern in settings.topics:
         if matches(pattern, name):
             yield (
-                f"late  {called(pattern)} takes it in too, but stands behind {called(found)}"
+                f"late  {called(pattern)} matches it too, but comes after {called(found)}"
                 if found
-                else (f"yes   {called(pattern)} is the first that takes it in")
+                else (f"yes   {called(pattern)} is the first that matches it")
             )
             found = found or pattern
         elif not found:
-            yield f"no    {called(pattern)} does not take in {printable(name)}"
+            yield f"no    {called(pattern)} does not match {printable(name)}"
     if not found:
         yield f"{printable(name)} has the class {DEFAULT}: " + (
-            "no table takes it in." if settings.topics else f'there are no tables, such as [{TOPICS}."gen/**"].'
+            "no table matches it." if settings.topics else f'there are no tables, such as [{TOPICS}."gen/**"].'
         )
     own = settings.topics.get(found, {})
     for row in TABLE:

@@ -1,9 +1,9 @@
-"""What `slosh bridge` reads from: the promises that each upstream keeps, and how its address is read.
+"""The upstreams of `slosh bridge`: what each must do, and how its address is parsed.
 
 The rules of this file:
 
-* A password is in no text that is shown: `Address.shown` is the address without its login.
-* An upstream does not connect again by itself, because messages that are missed meanwhile have to be told. It raises
+* No text that is shown has a password: show `Address.shown`, the address without its login.
+* An upstream does not reconnect by itself, because messages that are missed meanwhile must be reported. It raises
   `UpstreamLost`, and `slosh bridge` closes it and makes another.
 """
 
@@ -180,7 +180,7 @@ def reason_of(error: BaseException) -> str:
         why = distrust.verify_message.rstrip(".")
         if distrust.verify_code in _OTHER_NAME:
             return f"its certificate is for another name: {why}"
-        return f"its certificate is not trusted: {why}. SSL_CERT_FILE names a file with those who are to be trusted"
+        return f"its certificate is not trusted: {why}. Set SSL_CERT_FILE to a file with the authorities to trust"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):  # which has other numbers
