@@ -83,7 +83,7 @@ def test_each_name_of_a_file_is_told_where_it_is_empty() -> None:
             context = click.Context(command)
             if each.make_metavar(context).strip("[]") in ("FILE", "--config"):
                 names.append(f"{name} {each.name}")
-                with pytest.raises(click.BadParameter, match="the name of a file is needed, and this is empty"):
+                with pytest.raises(click.BadParameter, match="this is empty; give the name of a file"):
                     each.type_cast_value(context, "")
                 assert each.type_cast_value(context, "x") == "x"
     assert {"record output", "relay state", "pub spool", "replay file", "check config", "bridge password_file"} <= {

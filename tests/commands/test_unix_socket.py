@@ -62,7 +62,7 @@ def test_the_doctor_finds_no_fault(client: Client) -> None:
     assert done.exit_code == 0, done.output
     assert "FAULT" not in done.output
     assert "ok     WebSocket: the handshake goes through" in done.output
-    assert "browsers reach no Unix socket" in done.output
+    assert "browsers cannot use a Unix socket" in done.output
 
 
 @pytest.mark.parametrize(

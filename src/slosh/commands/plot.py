@@ -71,19 +71,10 @@ class PlotCommand(ClientCommand):
 @click.command(cls=PlotCommand)
 @click.argument("topics", nargs=-1, required=True, metavar="TOPIC...", shell_complete=complete_topics)
 @click.option(
-    "--path",
-    "paths",
-    multiple=True,
-    metavar="PATH",
-    help="Dotted path to a number in the messages; give it again for more.  [default: all numbers]",
+    "--path", "paths", multiple=True, metavar="PATH", help="Dotted path to a number, all by default; repeatable."
 )
 @click.option(
-    "--span",
-    metavar="TIME",
-    default="5m",
-    show_default=True,
-    callback=parse_duration,
-    help="How far back the chart reaches.",
+    "--span", metavar="TIME", default="5m", show_default=True, callback=parse_duration, help="How far back to draw."
 )
 @click.option("--count", "most", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--timeout", metavar="TIME", callback=parse_duration, help="End after this long, with exit code 124.")
@@ -130,7 +121,7 @@ def _follow_unseen(feed: "_Feed", chart: "Chart", most: int | None, end: float, 
         close: ends the watch, if standard output can no longer be read.
     """
     if most is None and end == math.inf:
-        tell("the chart is printed at the end: press Ctrl-C, or start it with --timeout 10s or --count N")
+        tell("the chart is printed at the end: by Ctrl-C or SIGTERM, or start it with --timeout 10s or --count N")
     with ending_unread(close):
         try:
             return _follow(feed, chart, most, end, None)

@@ -107,7 +107,7 @@ class ClientCommand(TeachingCommand):
         except ClientError as error:
             raise Failed(error) from error
         except BrokenPipeError:
-            # Nobody reads our output any more, as after `| head`: that is a normal end.
+            # Our output is not read any more, as after `| head`: that is a normal end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(128 + signal.SIGPIPE)
 
