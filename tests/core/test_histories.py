@@ -178,6 +178,17 @@ def test_of_a_batch_whose_first_messages_fell_off_not_all_is_known() -> None:
     assert [group.since for group in topic.rollups.groups()] == [7001, 8000]  # type: ignore[union-attr]
 
 
+def test_a_node_may_hear_late_of_the_rest_of_a_millisecond_whose_first_message_fell_off() -> None:
+    """It was told by this node's clock whether both are of one millisecond, and the times are those of the store."""
+    hub = HubOnLoop(Loop(), queue=3)
+    topic = hub.get("a")
+    hub.append(topic, [b"1"], hub.loop.now(), 7000)
+    hub.loop.advance(0.5)
+    hub.append(topic, [b"1"] * 3, hub.loop.now(), 7000)
+    (group,) = hub.begin_history(topic, "").groups()
+    assert group.since == 7001
+
+
 def test_what_is_passed_over_is_known_to_be_missing_before_anything_follows() -> None:
     hub = make()
     topic = hub.get("kept/a")
@@ -446,6 +457,7 @@ def test_a_history_of_a_large_ring_begins_in_a_moment() -> None:
     st.lists(
         st.tuples(st.just("post"), st.integers(1, 5))
         | st.tuples(st.just("wait"), st.sampled_from([0.0002, 0.001, 1.0]))
+        | st.tuples(st.just("late"), st.sampled_from([0.003, 1.0]))
         | st.tuples(st.just("skip"), st.integers(1, 5))
         | st.tuples(st.just("begin"), st.sampled_from(["", "host"]))
         | st.tuples(st.just("turn"), st.none()),
@@ -457,9 +469,10 @@ def test_from_when_on_all_is_known_all_is_there_whatever_the_schedule(steps: Any
     hub = HubOnLoop(Loop(), queue=3, linger=1e6, max_series=1000)
     topic = hub.get("a")
     came: list[tuple[str, int]] = []
+    late = 0.0  # by so much its clock has gone on while that of the messages stood
 
     def come(count: int) -> tuple[list[bytes], int]:
-        wall = 10_000 + int(hub.loop.now() * 1000)
+        wall = 10_000 + int((hub.loop.now() - late) * 1000)
         names = [f"m{len(came) + place}" for place in range(count)]
         came.extend((name, wall) for name in names)
         return [b'{"%b":1,"host":"x"}' % name.encode() for name in names], wall
@@ -468,8 +481,9 @@ def test_from_when_on_all_is_known_all_is_there_whatever_the_schedule(steps: Any
         if kind == "post":
             messages, wall = come(what)
             hub.mirror(topic, messages, hub.loop.now(), wall)
-        elif kind == "wait":
+        elif kind in {"wait", "late"}:
             hub.loop.advance(what)
+            late += what if kind == "late" else 0.0
         elif kind == "skip":
             come(what)
             hub.skip_to(topic, topic.last + what)

@@ -19,7 +19,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "core/histories.py",
-        "since = arrivals[0].wall + (topic.oldest - topic.fallen < _TOGETHER)",
+        "since = arrivals[0].wall + (arrivals[0].wall <= topic.fallen_wall)",
         "since = arrivals[0].wall",
         "core/test_histories.py::test_of_a_batch_whose_first_messages_fell_off_not_all_is_known",
     ),

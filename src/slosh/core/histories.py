@@ -29,9 +29,6 @@ _GATHERED: Final = 20
 """The cost to begin a history, in the bytes that could be processed in the same time: for itself, and for each message
 in the ring."""
 
-_TOGETHER: Final = 0.002
-"""Seconds between two messages that may have arrived in the same millisecond: clocks differ by less than another."""
-
 _ENDLESS: Final = 1 << 60
 
 _wall_of: Final = attrgetter("wall")
@@ -195,7 +192,7 @@ class Histories:
         if topic.first == 1:
             since = 0
         elif arrivals:  # Others of the millisecond of the oldest may have fallen off.
-            since = arrivals[0].wall + (topic.oldest - topic.fallen < _TOGETHER)
+            since = arrivals[0].wall + (arrivals[0].wall <= topic.fallen_wall)
         else:  # If the messages fell off in another process, their times may be unknown.
             is_known = topic.fallen < math.inf and topic.latest_wall
             since = topic.latest_wall + 1 if is_known else NOT_KNOWN

@@ -85,6 +85,8 @@ class Arrival:
 
 
 _NEVER: Final = Arrival(-math.inf, 0)
+_UNKNOWN: Final = 1 << 62
+"""For a time of arrival, Unix milliseconds: later than any other."""
 _NO_SHARE: Final[Share["Topic"]] = Share(NO_BUDGET, "")
 
 _SPARE: Final = 64
@@ -162,7 +164,7 @@ class Topic:
         self._messages: list[bytes] = []
         self._arrivals: list[Arrival] = []
         self._latest = _NEVER  # arrival of the newest message
-        self._fallen = -math.inf  # arrival of the newest dropped message, seconds; `inf` if not known
+        self._fallen = _NEVER  # arrival of the newest dropped message
         self._base = 1
         self.first = 1
         self.size = 0
@@ -198,14 +200,14 @@ class Topic:
             slot = (last - base) % queue
             if last - first == queue:
                 size -= len(kept[slot])
-                fallen = arrivals[slot].now
+                fallen = arrivals[slot]
                 first += 1
             kept[slot] = message
             arrivals[slot] = arrival
         while size > queue_bytes and first < last:
             slot = (first - base) % len(kept)
             size -= len(kept[slot])
-            fallen = arrivals[slot].now
+            fallen = arrivals[slot]
             kept[slot] = b""
             first += 1
         self.first, self.last, self.size = first, last, size
@@ -234,7 +236,7 @@ class Topic:
         size = self.size
         while kept and (len(kept) - (offset - was_first) > queue or (size > queue_bytes and offset < self.last)):
             size -= len(kept[offset - was_first])
-            self._fallen = arrivals[offset - was_first].now
+            self._fallen = arrivals[offset - was_first]
             offset += 1
         self._messages, self._arrivals = kept[offset - was_first :], arrivals[offset - was_first :]
         self._base = self.first = offset
@@ -246,7 +248,7 @@ class Topic:
         while self.first <= upto:
             slot = self._slot(self.first)
             self.size -= len(self._messages[slot])
-            self._fallen = self._arrivals[slot].now
+            self._fallen = self._arrivals[slot]
             self._messages[slot] = b""
             self.first += 1
         count = self.last - self.first + 1
@@ -278,7 +280,12 @@ class Topic:
     @property
     def fallen(self) -> float:
         """The time at which the newest dropped message arrived, seconds; `-inf` if none was, `inf` if not known."""
-        return self._fallen
+        return self._fallen.now
+
+    @property
+    def fallen_wall(self) -> int:
+        """The same as Unix milliseconds; later than any other time if not known."""
+        return self._fallen.wall
 
     def arrivals(self) -> list[Arrival]:
         """When each message kept arrived, the oldest first."""
@@ -321,7 +328,7 @@ class Topic:
         passed_over = last - self.first + 1
         self._messages.clear()
         self._arrivals.clear()
-        self._fallen = fallen
+        self._fallen = Arrival(fallen, _UNKNOWN)
         self.last = last
         self._base = self.first = last + 1
         self.size = 0
@@ -365,7 +372,7 @@ class Topic:
 
         True as well if the arrival of dropped messages is not known.
         """
-        return self.first > 1 and self._fallen >= time
+        return self.first > 1 and self._fallen.now >= time
 
     def offset_before(self, time: float) -> int:
         """The offset before the first message kept that arrived at `time` (seconds) or later."""
