@@ -280,6 +280,17 @@ def test_a_history_that_is_first_asked_for_afterwards_says_that_older_messages_a
     assert (group.since, other.since) == (1_700_000_012_001, 1_700_000_014_001)
 
 
+def test_a_history_that_begins_for_a_topic_without_messages_has_all_that_come() -> None:
+    """Nothing had been dropped, and it was told that what came before the second message is not known."""
+    CLOCK[0] = 1_700_000_000
+    before, after = engine(linger=1e6), engine(history=60.0, linger=1e6)
+    before.hub.open("a", 0.0)
+    carry(before, after, 0.0)
+    feed(after, [([{"x": 1}], 1)], LATER)
+    (group,) = history_of(after)[0].groups()
+    assert group.since == 0
+
+
 def test_a_history_that_the_class_of_the_new_process_asks_for_begins_beside_one_that_somebody_asked_for() -> None:
     """It was missing until somebody asked for it, which may be when the ring has gone on."""
     CLOCK[0] = 1_700_000_000

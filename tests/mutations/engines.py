@@ -217,6 +217,12 @@ ROWS: tuple[Row, ...] = (
         "engine/test_snapshot.py::test_a_life_goes_on_as_it_was",
     ),
     row(
+        "core/rings.py",
+        "if last:",
+        "if True:",
+        "engine/test_snapshot.py::test_a_history_that_begins_for_a_topic_without_messages_has_all_that_come",
+    ),
+    row(
         "engine/snapshot.py",
         "engine.hub.histories.finish(topic)",
         "pass",

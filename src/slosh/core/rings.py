@@ -78,11 +78,13 @@ class Rings(Waking):
         """Let `topic`, which was just created, begin after the offset `last`: another process dropped the rest.
 
         Args:
-            fallen: when the message `last` arrived, seconds; `-inf` if there was none, `inf` if that is unknown.
+            last: 0 if none was dropped; then its history has all messages.
+            fallen: when the message `last` arrived, seconds; `inf` if that is unknown.
         """
-        topic.skip_to(last, fallen)
-        self.histories.skip(topic)
-        self._roll_later()
+        if last:
+            topic.skip_to(last, fallen)
+            self.histories.skip(topic)
+            self._roll_later()
 
     def append(self, topic: Topic, messages: Sequence[bytes], now: float, wall: int = 0) -> None:
         """Append `messages` to `topic`. The next `flush` wakes its watchers.
