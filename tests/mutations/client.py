@@ -328,6 +328,24 @@ ROWS: tuple[Row, ...] = (
         "client/test_connections.py::test_a_time_that_nobody_can_wait_is_refused_at_once",
     ),
     row(
+        "client/connections.py",
+        "if taken > MAX_EVENT and (self._is_whole or kind_of(self) != EVENTS):",
+        "if taken > MAX_EVENT and kind_of(self) != EVENTS:",
+        "client/test_lengths.py::test_neither_does_one_that_is_inflated",
+    ),
+    row(
+        "client/connections.py",
+        "except httpx2.DecodingError as error:",
+        "except httpx2.SSEError as error:",
+        "client/test_lengths.py::test_an_answer_that_cannot_be_inflated_ends_no_publisher",
+    ),
+    row(
+        "client/training.py",
+        "if not self.publisher.sent:",
+        "if True:",
+        "client/test_training.py::test_what_nobody_watched_is_told_at_the_end_of_a_run",
+    ),
+    row(
         "commands/checks.py",
         'if answer.status_code == 200:\nyield Finding("own pages", "they may post and open WebSockets")',
         'if True:\nyield Finding("own pages", "they may post and open WebSockets")',

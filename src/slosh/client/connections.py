@@ -179,38 +179,61 @@ class _BoundedAnswer(httpx2.Response):
     """An answer of which at most `MAX_EVENT` bytes are taken, as they are once they are inflated.
 
     No server, proxy or camera may fill the memory of a program that publishes. The events of a stream are bounded
-    where they are read.
+    where they are read, so of a stream that is not read as a whole more may come.
     """
+
+    _is_whole = False
 
     @classmethod
     def of(cls, answer: httpx2.Response) -> Self:
         """The same answer, of which nothing has been read."""
         return cls(answer.status_code, headers=answer.headers, stream=answer.stream, extensions=answer.extensions)
 
+    def read(self) -> bytes:
+        """As that of any answer. It raises what `iter_bytes` does."""
+        self._is_whole = True
+        return super().read()
+
+    async def aread(self) -> bytes:
+        """As `read`, for a program with an event loop."""
+        self._is_whole = True
+        return await super().aread()
+
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """As that of any answer.
 
         Raises:
-            httpx2.ReadError: it is too long.
+            httpx2.ReadError: it is too long, or cannot be inflated.
         """
         taken = 0
-        for part in super().iter_bytes(chunk_size):
-            taken = self._count(taken, part)
-            yield part
+        with _not_inflated():
+            for part in super().iter_bytes(chunk_size):
+                taken = self._count(taken, part)
+                yield part
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
         """As `iter_bytes`, for a program with an event loop."""
         taken = 0
-        async with contextlib.aclosing(super().aiter_bytes(chunk_size)) as parts:
-            async for part in parts:
-                taken = self._count(taken, part)
-                yield part
+        with _not_inflated():
+            async with contextlib.aclosing(super().aiter_bytes(chunk_size)) as parts:
+                async for part in parts:
+                    taken = self._count(taken, part)
+                    yield part
 
     def _count(self, taken: int, part: bytes) -> int:
         taken += len(part)
-        if taken > MAX_EVENT and kind_of(self) != EVENTS:
+        if taken > MAX_EVENT and (self._is_whole or kind_of(self) != EVENTS):
             raise httpx2.ReadError(f"the answer is longer than {MAX_EVENT} bytes")
         return taken
+
+
+@contextlib.contextmanager
+def _not_inflated() -> Iterator[None]:
+    """An answer that is not compressed as it says is broken, like one that is cut: callers look for those errors."""
+    try:
+        yield
+    except httpx2.DecodingError as error:
+        raise httpx2.ReadError(f"the answer cannot be inflated: {error}") from error
 
 
 class _BoundedTransport(httpx2.HTTPTransport):
