@@ -86,18 +86,30 @@ def test_a_name_that_no_topic_can_have_is_told_before_the_loop_begins(name: str)
         Handler(f"log/{name}", "http://127.0.0.1:1")
 
 
-def test_a_run_that_nobody_watched_is_told_at_its_end_and_one_that_somebody_did_is_not(slosh: TestingServer) -> None:
+def test_what_nobody_watched_is_told_at_the_end_of_a_run(slosh: TestingServer) -> None:
+    """A run whose page was opened late lost its config and its first steps without a word."""
     training = run("alone", client=slosh.client)
     training.log(loss=1.0)
     with pytest.warns(RuntimeWarning, match="Nothing of runs/alone was stored, because nobody watched it"):
         training.finish()
-    training = run("watched", client=slosh.client)
-    training.log(loss=1.0)
-    assert training.publisher.flush(PATIENCE)
+    for config, told in (({"lr": 0.1}, "2 messages of runs/late were"), (None, "1 message of runs/later was")):
+        training = run(told.split()[3].removeprefix("runs/"), config=config, client=slosh.client)
+        training.log(loss=1.0)
+        assert training.publisher.flush(PATIENCE)
+        slosh.client.open(training.topic)
+        training.log(loss=2.0)
+        with pytest.warns(RuntimeWarning) as warned:
+            training.finish()
+        [said] = [str(each.message) for each in warned]
+        assert said.startswith(f"{told} not stored, because nobody watched it then. Open /view/runs/** before")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # it is said once
+            training.finish()
     slosh.client.open("runs/watched")
-    training.log(loss=2.0)
-    training.finish()
-    assert (training.publisher.unwatched, training.publisher.sent) == (1, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with run("watched", client=slosh.client) as training:
+            training.log(loss=1.0)
 
 
 def test_a_server_that_is_away_stops_no_loop(caplog: pytest.LogCaptureFixture) -> None:

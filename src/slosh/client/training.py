@@ -62,6 +62,7 @@ class Run:
         self._next = 0
         self._warned = False
         self._told = 0  # of the messages that were dropped, those that a warning has counted
+        self._told_unwatched = False
         self._has_config = config is not None
         self._lock = threading.Lock()
         if config is not None:
@@ -90,8 +91,8 @@ class Run:
         """Send what waits, and end the topic. Its last values stay readable for the server's `linger`.
 
         A server that is away is no error. It is waited for as long as the publisher waits, 5 s; what was not sent then
-        is counted by `publisher.dropped`, and told by a RuntimeWarning. So is a run of which nothing was stored
-        because nobody watched it.
+        is counted by `publisher.dropped`, and told by a RuntimeWarning. So is what was not stored because nobody
+        watched the run then, which `publisher.unwatched` counts.
         """
         before = self.publisher.dropped
         self.publisher.close()
@@ -103,13 +104,16 @@ class Run:
             sentence = f"{self._describe(dropped - self._told)} not stored{reason}"
             warnings.warn(sentence, RuntimeWarning, stacklevel=2)
             self._told = dropped
+        if (unwatched := self.publisher.unwatched) and not self._told_unwatched:
+            self._told_unwatched = True
+            what = f"{_count(unwatched, 'message')} of {self.topic} {'was' if unwatched == 1 else 'were'} not stored"
+            if not self.publisher.sent:
+                what = f"Nothing of {self.topic} was stored"
+            hint = 'Open /view/runs/** before a run begins, or give runs/** a class with unwatched = "keep".'
+            warnings.warn(f"{what}, because nobody watched it then. {hint}", RuntimeWarning, stacklevel=2)
         if dropped == before:  # else the end may stand in front of what is still on its way
             with contextlib.suppress(ClientError):
                 self._client.end(self.topic)
-            if self.publisher.unwatched and not self.publisher.sent:
-                sentence = f"Nothing of {self.topic} was stored, because nobody watched it"
-                hint = 'a class for runs/** with unwatched = "keep" stores it in any case'
-                warnings.warn(f"{sentence}; {hint}.", RuntimeWarning, stacklevel=2)
         if self._owned:
             self._client.close()
 
