@@ -22,6 +22,8 @@ from slosh.client.protocol import WatchState
 from slosh.commands.relay_place import find_begin
 from tests.cases import each_of
 
+HUGE = b"9" * 400
+"""A whole number that no float takes."""
 SERVER = 784111777.0
 """06 Nov 1994 08:49:37 GMT, the example of RFC 9110 §5.6.7."""
 
@@ -151,6 +153,7 @@ def test_a_server_that_sends_clients_on_to_itself_is_told_with_what_to_pass_on()
         (TopicPages().take, b'{"topics":[{"name":"a","watchers":"two","max":1,"age":1,"rate":1}]}'),
         (TopicPages().take, b'{"topics":[{"name":null,"watchers":2,"max":1,"age":1,"rate":1}]}'),
         (TopicPages().take, b'{"topics":[{"name":"a","watchers":2,"max":1,"age":1}]}'),
+        (TopicPages().take, b'{"topics":[{"name":"a","watchers":%b,"max":1,"age":1,"rate":1}]}' % HUGE),
         (read_watchers, b'{"watchers":"two"}'),
         (read_watchers, b'{"watchers":null}'),
         (read_patterns, b'{"patterns":7}'),
@@ -160,6 +163,7 @@ def test_a_server_that_sends_clients_on_to_itself_is_told_with_what_to_pass_on()
         (read_history, b'{"from":0,"to":1e3,"step":1,"next":"e.0","series":[]}'),
         (read_history, b'{"from":0,"to":10,"step":0,"next":"e.0","series":[]}'),
         (read_history, b'{"from":0,"to":1000000000000000,"step":1,"next":"e.0","series":[]}'),
+        (read_history, b'{"from":0,"to":%b,"step":1,"next":"e.0","series":[]}' % HUGE),
         (read_history, b'{"from":0,"to":1,"step":1,"next":"e.0","series":["a"]}'),
         (
             read_history,

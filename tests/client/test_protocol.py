@@ -48,6 +48,19 @@ class TestPauses:
         reader.cut()
         assert reader.pause == 2.345
 
+    def test_of_a_pause_that_no_clock_can_wait_a_day_is_left(self) -> None:
+        """The watch ended with an OverflowError of Python's."""
+        for retry in (10**13, int("9" * 400)):
+            reader = watching("a")
+            assert not list(reader.event("message", "", "aaaaaaaa.0", retry=retry))
+            reader.cut()
+            assert reader.pause == 86_400
+
+    def test_a_time_that_no_clock_has_is_none(self) -> None:
+        [item] = watching("a").event("message", '{"time":%s,"message":1}' % ("9" * 400), "aaaaaaaa.1")
+        assert isinstance(item, Item)
+        assert (item.message, item.time) == (1, None)
+
     def test_retry_after_is_obeyed_and_bounded(self) -> None:
         reader = watching("a")
         reader.answered(503, {"retry-after": "7"}, b"", "x")

@@ -114,15 +114,15 @@ def read_answer(
 
     Args:
         where: the server's address, as `Options.where` gives it.
-        read: makes the result of the answer's members. Raises AttributeError, KeyError, TypeError or ValueError if
-            they are not those of a slosh server.
+        read: makes the result of the answer's members. Raises ArithmeticError (of a number too large), AttributeError,
+            KeyError, TypeError or ValueError if they are not those of a slosh server.
 
     Raises:
         Refused: it is another answer, also one of something that is no slosh and says 200.
         Unreachable: a gateway says that the server is away.
     """
     if status == HTTPStatus.OK:
-        with suppress(AttributeError, KeyError, TypeError, ValueError):
+        with suppress(ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
             return read(read_problem(body))
     raise refusal_of(status, headers, body, where)
 

@@ -39,7 +39,9 @@ LEEWAY: Final = 1.0
 request may have reached the server sooner than the second one did."""
 
 _LONGEST_COUNT: Final = 18
-"""Digits of the largest number of messages that is believed; it fits into 64 bits."""
+"""Digits of the largest number, of messages or of a time, that is believed; it fits into 64 bits."""
+_LONGEST_RETRY: Final = 86_400_000
+"""Milliseconds of the longest `retry` that is obeyed: a day. A server's own is a little longer than its `drain`."""
 
 _SEVERAL: Final = re.compile(r'\{(?:"topic":("(?:[^"\\]|\\.)*"),)?(?:"time":([0-9]+),)?"message":(.*)\}', re.DOTALL)
 
@@ -146,7 +148,7 @@ class WatchState:
             ValueError: it makes no sense. Ask for it again.
         """
         if retry is not None:
-            self._retry = retry / 1000
+            self._retry = min(retry, _LONGEST_RETRY) / 1000
         if name == "message" and data:
             self.failures = 0
             yield self._item(data, place)
@@ -285,7 +287,7 @@ class WatchState:
         lost = self._missed.pop(topic, 0)
         reset = topic in self._begun
         self._begun.discard(topic)
-        seconds = int(time) / 1000 if time is not None else None
+        seconds = int(time) / 1000 if time is not None and len(time) <= _LONGEST_COUNT else None
         epoch, offset = cursor
         item = Item(message, topic, offset, seconds, self.place, lost, reset, raw, epoch)
         if message is UNREAD:
