@@ -25,7 +25,7 @@ EXTRA ?= test
 MEET_COMPILED := tests/core tests/engine tests/http1 tests/web tests/conformance tests/testing tests/e2e tests/test_compiled.py tests/test_cli.py tests/test_server.py tests/test_service.py
 
 # The tests that meet other libraries, for other versions of these and of Python.
-MEET_OTHERS := tests/access tests/asgi tests/client tests/commands tests/engine tests/web/readers tests/web/test_pages.py tests/web/test_process.py tests/web/test_jsontext.py tests/test_cli.py tests/test_server.py tests/test_service.py
+MEET_OTHERS := tests/access tests/asgi tests/client tests/commands tests/engine tests/web/readers tests/web/pages/test_reserved.py tests/web/overview/test_process.py tests/web/test_jsontext.py tests/test_cli.py tests/test_server.py tests/test_service.py
 FLOORS ?= $(VENV)-floors
 NEWEST ?= $(VENV)-newest
 # As "3.13.0 /where/it/is": the newest Python on the PATH, or made by pyenv.

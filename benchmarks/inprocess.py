@@ -30,7 +30,7 @@ from slosh.http1.state import ServerState
 from slosh.parts import find_root, make_hub
 from slosh.settings import Settings
 from slosh.startup import loop_factory, spare_collector
-from slosh.web.files import DocumentRoot
+from slosh.web.pages.files import DocumentRoot
 from slosh.web.readers.cookies import cookie_name
 from slosh.web.routes import Routes
 

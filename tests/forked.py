@@ -62,7 +62,7 @@ many tests and slosh import, but no slosh."""
 
 def pack_own_files() -> None:
     """Read and pack the files of a server's pages, which takes as long as three starts, and which it keeps."""
-    pages, assets = import_module("slosh.web.pages"), import_module("slosh.web.assets")
+    pages, assets = import_module("slosh.web.pages.reserved"), import_module("slosh.web.pages.assets")
     for path in pages.FILES.values():
         assets.load(path)
 

@@ -98,27 +98,40 @@ LEVELS: tuple[frozenset[str], ...] = (
     inside("http1", "request_reader"),
     inside("http1", "protocol"),
     # Topics over HTTP.
-    inside("web", "conditions", "error_page", "held", "hosts", "jsontext", "later", "origins", "query", "shares")
-    | {"slosh.web", "slosh.web.process"},
-    inside("web.readers", "cookies", "envelope", "formats", "room", "state")
-    | {"slosh.web.longtext", "slosh.web.readers.websocket", "slosh.web.readers.websocket.deflate"},
-    inside("web", "checking", "credentials", "files", "post_head")
-    | {"slosh.web.readers.request", "slosh.web.readers.websocket.conversation"},
-    inside("web", "assets", "gate", "publish", "refusals", "readers.opening", "readers.shared"),
     inside(
         "web",
-        "ends",
-        "guard",
-        "pages",
-        "publish_several",
-        "sign_in",
+        "pages.conditions",
+        "pages.error_page",
+        "admission.held",
+        "admission.hosts",
+        "jsontext",
+        "later",
+        "admission.origins",
+        "query",
+        "admission.shares",
+    )
+    | {"slosh.web", "slosh.web.overview.process"},
+    inside("web.readers", "cookies", "envelope", "formats", "room", "state")
+    | {"slosh.web.publishing.longtext", "slosh.web.readers.websocket", "slosh.web.readers.websocket.deflate"},
+    inside("web", "publishing.checking", "admission.credentials", "pages.files", "publishing.post_head")
+    | {"slosh.web.readers.request", "slosh.web.readers.websocket.conversation"},
+    inside(
+        "web", "pages.assets", "admission.gate", "publishing.publish", "refusals", "readers.opening", "readers.shared"
+    ),
+    inside(
+        "web",
+        "publishing.ends",
+        "admission.guard",
+        "pages.reserved",
+        "publishing.publish_several",
+        "admission.sign_in",
         "readers.history",
         "readers.longpoll",
         "readers.stream",
     ),
     inside("web.readers", "websocket.websocket") | {"slosh.web.readers"},  # transports
-    inside("web", "pattern_list"),
-    inside("web", "topic_list", "topic_news", "watcher_count"),
+    inside("web", "overview.pattern_list"),
+    inside("web", "overview.topic_list", "overview.topic_news", "overview.watcher_count"),
     inside("web", "routes"),
     # A server, and the programs around it.
     frozenset({"slosh.descriptors", "slosh.listening", "slosh.parts", "slosh.reloading", "slosh.startup"}),

@@ -29,8 +29,8 @@ from slosh.listening import _check_nothing_else, check_protected
 from slosh.parts import check_engine, find_root, make_tls
 from slosh.settings import Settings
 from slosh.settings.sources import from_keywords, load
-from slosh.web.hosts import Hosts
-from slosh.web.origins import Origins
+from slosh.web.admission.hosts import Hosts
+from slosh.web.admission.origins import Origins
 from tests.cases import each_of
 from tests.http1.certificates import Issuer
 

@@ -25,7 +25,7 @@ from slosh.server import Server
 from slosh.settings.row import show
 from slosh.settings.table import TABLE, Settings
 from slosh.version import __version__
-from slosh.web.process import count_open_files, read_memory
+from slosh.web.overview.process import count_open_files, read_memory
 
 LINE: Final = 2000
 """Bytes of a line at most."""

@@ -24,7 +24,7 @@ from slosh.parts import check_engine, find_root, make_bounds, make_engine, make_
 from slosh.reloading import ReloadReport, plan_reload
 from slosh.settings.sources import from_keywords
 from slosh.settings.table import Settings
-from slosh.web.files import DocumentRoot
+from slosh.web.pages.files import DocumentRoot
 from slosh.web.routes import Routes
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """What answers give away to somebody who sees how long they are."""
 
 from tests.cases import each_of
+from tests.web.admission.test_gate import ALMIGHTY, RULES, bearer
 from tests.web.conftest import MakeSite
 from tests.web.harness import request
-from tests.web.test_gate import ALMIGHTY, RULES, bearer
 
 PACKED = {"Accept_Encoding": "gzip, br, deflate, zstd"}
 

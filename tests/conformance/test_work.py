@@ -15,7 +15,7 @@ import pytest
 
 from slosh.errors import RangeNotSatisfiable
 from slosh.http1.head import parse_head
-from slosh.web.conditions import Version, find_range
+from slosh.web.pages.conditions import Version, find_range
 from slosh.web.readers.cookies import cookie_name, find_place
 from tests.cases import each_of
 from tests.conformance.case import chunked, get, post

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import slosh as slosh_package
-from slosh.web.assets import load
+from slosh.web.pages.assets import load
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, until
 

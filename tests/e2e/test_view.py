@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import need
 from tests.e2e.conftest import Slosh, address, trying, until
 from tests.e2e.cutting import cutting
-from tests.web.test_assets import viewer_files
+from tests.web.pages.test_assets import viewer_files
 
 need("module:playwright")
 from playwright.sync_api import TimeoutError as NotInTime  # noqa: E402

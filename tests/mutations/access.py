@@ -4,8 +4,8 @@ from tests.mutations.row import Row
 
 row = Row.of
 
-GATE = "web/test_gate.py::"
-GUARDS = "web/test_guard.py::"
+GATE = "web/admission/test_gate.py::"
+GUARDS = "web/admission/test_guard.py::"
 ROWS: tuple[Row, ...] = (
     row(
         "access/patterns.py",
@@ -51,54 +51,54 @@ ROWS: tuple[Row, ...] = (
         "access/test_authority.py::test_a_token_ends_at_its_time_also_where_it_is_remembered",
     ),
     row(
-        "web/guard.py",
+        "web/admission/guard.py",
         "self._check(grant, connection.held_topic or None)",
         "self._check(grant, None)",
         "web/test_revoked.py::"
         "test_what_is_published_is_looked_at_again_by_its_own_topic_though_its_head_is_known_with_another",
     ),
     row(
-        "web/publish_several.py",
+        "web/publishing/publish_several.py",
         "self._revoked = error",
         "pass",
         "web/test_revoked.py::test_topics_of_a_batch_that_were_not_begun_are_refused_when_its_token_is_taken_away",
     ),
     row(
-        "web/process.py",
+        "web/overview/process.py",
         "if hub.classes is not self._classes:  # since a reload",
         "if False:",
-        "web/test_process.py::test_a_class_that_a_reload_takes_away_while_topics_are_counted_is_told_no_more",
+        "web/overview/test_process.py::test_a_class_that_a_reload_takes_away_while_topics_are_counted_is_told_no_more",
     ),
     row(
-        "web/pages.py",
+        "web/pages/reserved.py",
         "if counts.go_on(_AT_A_TIME):",
         "if counts.go_on(1 << 60):",
-        "web/test_process.py::test_very_many_topics_are_counted_some_in_a_turn",
+        "web/overview/test_process.py::test_very_many_topics_are_counted_some_in_a_turn",
     ),
     row(
-        "web/guard.py",
+        "web/admission/guard.py",
         'if self._checked is not grant or self._checked_for != (variable if isinstance(variable, str) else ""):',
         "if self._checked is not grant:",
         GATE + "test_a_remembered_head_carries_no_right_beyond_new_rules",
         GATE + "test_a_name_in_a_remembered_head_is_looked_at_each_time",
     ),
     row(
-        "web/gate.py",
+        "web/admission/gate.py",
         "if not authority.is_current(grant, connection.server.wall()):",
         "if False:",
         GATE + "test_what_is_held_ends_when_its_token_expires",
     ),
     row(
-        "web/topic_list.py",
+        "web/overview/topic_list.py",
         "return self._rights.may_see(facts.name)",
         "return True",
         GATE + "test_the_list_has_what_may_be_seen_and_no_word_of_the_rest",
     ),
     row(
-        "web/origins.py",
+        "web/admission/origins.py",
         'return site in ("same-origin", "none") or (not site and not is_unsafe)',
         "return True",
-        "web/test_credentials.py::test_the_cookie_counts_for_pages_of_this_server",
+        "web/admission/test_credentials.py::test_the_cookie_counts_for_pages_of_this_server",
     ),
     row(
         "http1/arrivals.py",
@@ -119,13 +119,13 @@ ROWS: tuple[Row, ...] = (
         "test_listening.py::test_what_other_machines_reach_has_rules_or_says_that_it_wants_none",
     ),
     row(
-        "web/guard.py",
+        "web/admission/guard.py",
         "return self._action.find_path(variable)",
         'return ""',
         GUARDS + "test_the_logs_name_the_topic_of_each_request_and_not_of_the_first_with_such_a_head",
     ),
     row(
-        "web/guard.py",
+        "web/admission/guard.py",
         "self.body_bound = action.body_bound",
         'self.body_bound = "max_body"',
         GUARDS + "test_a_body_that_is_too_large_is_told_its_own_bound",
@@ -156,7 +156,7 @@ ROWS: tuple[Row, ...] = (
         GUARDS + "test_probes_have_no_rate",
     ),
     row(
-        "web/guard.py",
+        "web/admission/guard.py",
         "self._gate.check_rate(connection, self._grant)",
         "pass",
         GUARDS + "test_a_guess_at_a_token_is_counted_however_it_is_sent",
@@ -186,19 +186,19 @@ ROWS: tuple[Row, ...] = (
         "web/test_revoked.py::test_what_waits_is_refused_when_its_token_is_taken_away",
     ),
     row(
-        "web/publish.py",
+        "web/publishing/publish.py",
         '"""As the base says; nothing is stored."""\nself.lost()\nself.refuse(error)',
         '"""Broken."""\npass\npass',
         "web/test_revoked.py::test_what_waits_is_refused_when_its_token_is_taken_away",
     ),
     row(
-        "web/publish_several.py",
+        "web/publishing/publish_several.py",
         "if not self._names:",
         "if False:",
         "web/test_revoked.py::test_what_waits_is_refused_when_its_token_is_taken_away",
     ),
     row(
-        "web/origins.py",
+        "web/admission/origins.py",
         "_check(origin)\nexcept SettingError:",
         "pass\nexcept SettingError:",
         "web/test_told.py::test_a_mistake_is_told_with_what_was_given_and_what_to_write_instead",
@@ -211,13 +211,13 @@ ROWS: tuple[Row, ...] = (
         "web/test_remembered_rights.py::test_a_place_in_a_cookie_beside_the_session_is_not_routed_again",
     ),
     row(
-        "web/gate.py",
+        "web/admission/gate.py",
         "if clock() >= until:",
         "if False:",
         "web/test_revoked.py::test_very_many_that_are_held_are_looked_at_some_in_a_turn",
     ),
     row(
-        "web/guard.py",
+        "web/admission/guard.py",
         "self.takes_time = action.takes_time or looks_like_jwt(credential.token)",
         "self.takes_time = action.takes_time",
         "web/test_revoked.py::test_signatures_of_very_many_new_tokens_are_checked_some_in_a_turn[/topics/mine/a?wait=0]",

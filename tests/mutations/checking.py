@@ -4,24 +4,24 @@ from tests.mutations.row import Row
 
 row = Row.of
 
-CHECKING = "web/test_checking.py::"
-SEVERAL = "web/test_publish_several.py::"
+CHECKING = "web/publishing/test_checking.py::"
+SEVERAL = "web/publishing/test_publish_several.py::"
 
 ROWS: tuple[Row, ...] = (
     row(
-        "web/checking.py",
+        "web/publishing/checking.py",
         "elif not connection.count_incoming(size):",
         "elif False:",
         CHECKING + "test_very_many_long_bodies_take_turns_and_count_while_they_are_checked[/topics/a]",
     ),
     row(
-        "web/checking.py",
+        "web/publishing/checking.py",
         "self._lines, self._text = [], None\nself.connection.count_incoming(0)",
         "self._lines, self._text = [], None\npass",
         CHECKING + "test_very_many_long_bodies_take_turns_and_count_while_they_are_checked[/topics/a]",
     ),
     row(
-        "web/checking.py",
+        "web/publishing/checking.py",
         "lines, left = self._lines, PORTION",
         "lines, left = self._lines, PORTION * 1000",
         "web/test_portions.py::TestPublishing::test_a_long_message_is_checked_a_portion_in_a_turn[]",
@@ -51,13 +51,13 @@ ROWS: tuple[Row, ...] = (
         CHECKING + "test_a_long_message_on_a_websocket_is_checked_a_portion_in_a_turn_and_keeps_its_place",
     ),
     row(
-        "web/longtext.py",
+        "web/publishing/longtext.py",
         "self._before = before + indent_of(text)",
         "self._before = indent_of(text)",
         CHECKING + "test_long_lines_for_several_topics_are_checked_a_portion_in_a_turn",
     ),
     row(
-        "web/publish_several.py",
+        "web/publishing/publish_several.py",
         'if message != b"0" or raw_member(line[:begin] + b"1" + line[end:], "message") != b"1":',
         'if message != b"0":',
         SEVERAL + "test_a_long_line_has_one_long_member_which_is_the_message",
@@ -102,7 +102,7 @@ ROWS: tuple[Row, ...] = (
         "web/readers/stream.py",
         "if made is None or made.ends:",
         "if made is None:",
-        "web/test_ends.py::test_filters_do_not_hide_the_end[ndjson]",
+        "web/publishing/test_ends.py::test_filters_do_not_hide_the_end[ndjson]",
     ),
     row(
         "web/readers/stream.py",
@@ -201,7 +201,7 @@ ROWS: tuple[Row, ...] = (
         "web/test_portions.py::TestTurns::test_topics_are_created_under_very_many_readers_of_patterns_some_at_a_time[read]",
     ),
     row(
-        "web/publish_several.py",
+        "web/publishing/publish_several.py",
         "if hub.room <= 0:  # A topic that is created is told to very many readers of patterns.",
         "if False:",
         "web/test_portions.py::TestTurns::test_topics_are_created_under_very_many_readers_of_patterns_some_at_a_time[publish]",

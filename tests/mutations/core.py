@@ -39,13 +39,13 @@ ROWS: tuple[Row, ...] = (
         "core/waking.py",
         "self._count_woken(topic, woken)",
         "pass",
-        "web/test_process.py::test_a_crowd_is_counted_whole",
+        "web/overview/test_process.py::test_a_crowd_is_counted_whole",
     ),
     row(
         "core/classes.py",
         "each.counts = counts.pop(each.pattern, each.counts)",
         "pass",
-        "web/test_process.py::test_each_class_has_its_own_counts_which_a_reload_keeps",
+        "web/overview/test_process.py::test_each_class_has_its_own_counts_which_a_reload_keeps",
     ),
     row(
         "core/hub.py",
@@ -581,13 +581,13 @@ ROWS: tuple[Row, ...] = (
         "return list(dict.fromkeys([*left, *found]))",
         "return found",
         "web/readers/test_opening.py::test_ends_that_were_given_stay_known_where_topics_are_left_out[sse]",
-        "web/test_ends.py::test_a_reader_of_a_name_and_a_pattern_is_told_of_its_end_once[longpoll-job,q/**]",
+        "web/publishing/test_ends.py::test_a_reader_of_a_name_and_a_pattern_is_told_of_its_end_once[longpoll-job,q/**]",
     ),
     row(
         "core/several.py",
         "self._hub.listeners.unfollow(pattern, self)",
         "pass",
-        "web/test_publish.py::test_when_the_last_reader_of_a_pattern_has_left_its_topics_are_watched_by_nobody[application/json]",
+        "web/publishing/test_publish.py::test_when_the_last_reader_of_a_pattern_has_left_its_topics_are_watched_by_nobody[application/json]",
     ),
     row(
         "core/timers.py",

@@ -349,7 +349,7 @@ ROWS: tuple[Row, ...] = (
         "engine/redis/test_shares.py::test_what_a_publisher_creates_counts_until_it_is_over",
     ),
     row(
-        "web/shares.py",
+        "web/admission/shares.py",
         "if engine.knows_all or not publishes:",
         "if engine.knows_all:",
         "engine/redis/test_shares.py::test_a_server_with_a_store_has_shares",

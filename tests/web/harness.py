@@ -20,7 +20,7 @@ from slosh.http1.protocol import HttpConnection
 from slosh.http1.state import ServerState
 from slosh.parts import make_hub
 from slosh.settings import Settings
-from slosh.web.files import DocumentRoot
+from slosh.web.pages.files import DocumentRoot
 from slosh.web.routes import Routes
 from tests.web.wire import VirtualLoop, Wire
 

@@ -171,7 +171,7 @@ def test_a_file_that_is_cut_short_in_the_same_turn_is_no_500(
         reads.append(size)
         return real(handle, size) if len(reads) == 1 else b""
 
-    monkeypatch.setattr("slosh.web.files.os.read", read)
+    monkeypatch.setattr("slosh.web.pages.files.os.read", read)
     client = files.connect().send(request("GET", "/large") + request("GET", "/empty.txt"))
     assert client.wire.was_cut()
     assert client.wire.arrived.count(b"HTTP/1.1") == 1
@@ -214,7 +214,7 @@ def test_nothing_more_is_read_for_a_socket_that_broke(files: Site, root: Path, m
             client.wire.abort()
         return real(handle, size)
 
-    monkeypatch.setattr("slosh.web.files.os.read", read)
+    monkeypatch.setattr("slosh.web.pages.files.os.read", read)
     client.get("/large")
     assert len(reads) <= 3
     assert open_files() == before
@@ -349,6 +349,6 @@ def test_a_system_without_descriptors_is_not_a_file_that_is_missing(
     def refuse(*_: object) -> int:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("slosh.web.files.os.open", refuse)
+    monkeypatch.setattr("slosh.web.pages.files.os.open", refuse)
     answer = site.get("/page")
     assert (answer.status, answer.code) == (503, "too_many_downloads")

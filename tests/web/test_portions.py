@@ -12,12 +12,12 @@ from urllib.parse import quote
 import pytest
 
 from slosh.core.portions import STEP, WORK
-from slosh.web.longtext import PORTION
+from slosh.web.publishing.longtext import PORTION
 from slosh.web.readers.stream import Stream
+from tests.web.admission.test_origins import HANDSHAKE
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
 from tests.web.posting import kept
-from tests.web.test_origins import HANDSHAKE
 from tests.web.transports import EventSource, LongPoll, Ndjson, Reader, WebSocket
 
 KIB = 1024

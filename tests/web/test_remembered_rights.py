@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from slosh.http1.phases import CLOSING
 from tests.properties import PROPERTY
+from tests.web.admission.test_gate import ALMIGHTY, NOW, OTHER, READER, RULES, WRITER
 from tests.web.conftest import MakeSite
 from tests.web.frames import HANDSHAKE
 from tests.web.harness import Client, Site, request
-from tests.web.test_gate import ALMIGHTY, NOW, OTHER, READER, RULES, WRITER
 
 TOKENS = (READER, WRITER, OTHER, ALMIGHTY, "slosh_unknown")
 TOPICS = ("mine/a", "mine/b", "theirs/a", "open/a", "mine%2Fa", "mine/*", "mine/a,open/a")

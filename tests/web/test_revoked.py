@@ -8,9 +8,9 @@ import pytest
 from slosh.access.rights import NOTHING
 from slosh.access.rules import AccessRules, parse_access
 from tests.access.tokens import jwk, sign, token_row, write_jwks
+from tests.web.admission.test_gate import ALMIGHTY, NOW, RULES, bearer, reload, with_clock
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, request
-from tests.web.test_gate import ALMIGHTY, NOW, RULES, bearer, reload, with_clock
 from tests.web.test_portions import slow_down, turn
 
 LINES = 1_900

@@ -11,10 +11,10 @@ from slosh.web.readers.room import MAX_LINE
 from slosh.web.readers.shared import fits_field
 from tests.cases import each_of
 from tests.properties import PROPERTY
+from tests.web.admission.test_origins import HANDSHAKE
 from tests.web.conftest import MakeSite
 from tests.web.harness import Response, Site, request
 from tests.web.posting import kept, post
-from tests.web.test_origins import HANDSHAKE
 from tests.web.transports import EventSource, LongPoll, Ndjson, Reader, WebSocket
 
 PORTION = Settings().portion

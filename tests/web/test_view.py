@@ -8,7 +8,7 @@ import pytest
 
 import slosh.web
 from slosh.errors import SettingError
-from slosh.web.assets import load
+from slosh.web.pages.assets import load
 from tests.cases import each_of
 from tests.web.conftest import MakeSite
 from tests.web.harness import Site

@@ -10,7 +10,7 @@ from slosh.errors import Draining, SloshError
 from slosh.http1.head import Head
 from slosh.http1.response import EVENT_STREAM, STREAMING, problem, problem_body
 from slosh.http1.state import ServerState
-from slosh.web.error_page import error_page, wants_page
+from slosh.web.pages.error_page import error_page, wants_page
 from slosh.web.readers.formats import Formats
 
 RETRY: Final = 2000

@@ -15,17 +15,21 @@ from slosh.http1.refusal_log import printable
 from slosh.http1.response import field
 from slosh.http1.state import ServerState
 from slosh.settings import Settings
-from slosh.web.credentials import COOKIE, NO_CREDENTIAL, find_credential
-from slosh.web.ends import choose_end
-from slosh.web.files import DocumentRoot, ServeFile
-from slosh.web.gate import Gate
-from slosh.web.guard import Guard
-from slosh.web.hosts import Hosts
-from slosh.web.origins import Origins, frame_ancestors, tell_how_to_allow
-from slosh.web.pages import VIEW, Healthy, Ready, route_pages, route_view
-from slosh.web.post_head import PLAIN_NAME
-from slosh.web.publish import choose_publish
-from slosh.web.publish_several import choose_publish_several
+from slosh.web.admission.credentials import COOKIE, NO_CREDENTIAL, find_credential
+from slosh.web.admission.gate import Gate
+from slosh.web.admission.guard import Guard
+from slosh.web.admission.hosts import Hosts
+from slosh.web.admission.origins import Origins, frame_ancestors, tell_how_to_allow
+from slosh.web.admission.sign_in import ALLOW_SESSION, SESSION, CloseSession, OpenSession, SessionCookie, TellSession
+from slosh.web.overview.topic_list import ListTopics
+from slosh.web.overview.topic_news import TopicNews, WatchTopics
+from slosh.web.overview.watcher_count import CountWatchers
+from slosh.web.pages.files import DocumentRoot, ServeFile
+from slosh.web.pages.reserved import VIEW, Healthy, Ready, route_pages, route_view
+from slosh.web.publishing.ends import choose_end
+from slosh.web.publishing.post_head import PLAIN_NAME
+from slosh.web.publishing.publish import choose_publish
+from slosh.web.publishing.publish_several import choose_publish_several
 from slosh.web.query import (
     ENDING,
     FLAGS,
@@ -51,10 +55,6 @@ from slosh.web.readers.shared import PLAIN_CURSOR, PLAIN_OFFSET, Reader
 from slosh.web.readers.state import ReaderState
 from slosh.web.readers.websocket.websocket import WebSocket
 from slosh.web.refusals import render_refusal
-from slosh.web.sign_in import ALLOW_SESSION, SESSION, CloseSession, OpenSession, SessionCookie, TellSession
-from slosh.web.topic_list import ListTopics
-from slosh.web.topic_news import TopicNews, WatchTopics
-from slosh.web.watcher_count import CountWatchers
 
 ABOUT: Final = "/-/"
 LIST: Final = "/topics"

@@ -10,10 +10,10 @@ from slosh.core.topic import Topic
 from slosh.errors import SloshError, TooManyTopics
 from slosh.web.readers.shared import next_field
 from tests.cases import each_of
+from tests.web.admission.test_origins import HANDSHAKE
 from tests.web.conftest import MakeSite
 from tests.web.harness import Client, Site, SiteEngine, request
 from tests.web.posting import kept, post
-from tests.web.test_origins import HANDSHAKE
 from tests.web.transports import EventSource, LongPoll, Ndjson, Reader, WebSocket
 
 Opened = Callable[[Topic | SloshError], None]

@@ -19,12 +19,12 @@ from slosh.errors import BadTopic
 from slosh.http1.connection import Connection
 from slosh.http1.heads import InternTable
 from slosh.settings import Settings
+from slosh.web.admission.shares import take_share
 from slosh.web.readers.formats import AS_EVENTS, AS_JSON, Format
 from slosh.web.readers.opening import Opener
 from slosh.web.readers.request import ReadRequest
 from slosh.web.readers.room import check_room, find_room, length_in_url
 from slosh.web.readers.state import ReaderState
-from slosh.web.shares import take_share
 
 _PLAIN_DIGITS: Final = 15
 _ZERO: Final = ord("0")

@@ -18,10 +18,10 @@ from slosh.http1.connection import Connection
 from slosh.http1.head import Head
 from slosh.http1.response import problem_document
 from slosh.settings import Settings
-from slosh.web.credentials import SUBPROTOCOL, list_subprotocols
-from slosh.web.guard import find_guard
+from slosh.web.admission.credentials import SUBPROTOCOL, list_subprotocols
+from slosh.web.admission.guard import find_guard
 from slosh.web.jsontext import check_json
-from slosh.web.longtext import LONG, LongText
+from slosh.web.publishing.longtext import LONG, LongText
 from slosh.web.readers.envelope import encode_envelope, encode_place
 from slosh.web.readers.formats import AS_WEBSOCKET, Format
 from slosh.web.readers.request import ReadRequest

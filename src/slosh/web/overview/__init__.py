@@ -1,0 +1,1 @@
+"""What the server tells of its topics and of itself: lists, watchers, metrics."""

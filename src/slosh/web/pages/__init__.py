@@ -1,0 +1,1 @@
+"""What a browser gets besides topics: the document root, the server's own pages, and errors as pages."""

@@ -1,0 +1,1 @@
+"""POST and DELETE: what is published, checked before it is stored."""
