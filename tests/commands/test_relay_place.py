@@ -86,6 +86,15 @@ def test_of_two_relays_that_begin_together_one_has_the_file(tmp_path: Path, monk
     assert (others, state.read_text()) == ([], "e.1\n")
 
 
+def test_a_device_is_left_as_it_is(tmp_path: Path) -> None:
+    """A file took its place: of /dev/null, for all programs of the machine, if root began the relay."""
+    state = tmp_path / "null"  # a link, so that no fault of this test's does so
+    state.symlink_to("/dev/null")
+    with pytest.raises(BadUse, match=r"null is no ordinary file\. Name"):
+        PlaceFile(str(state))
+    assert state.is_symlink()
+
+
 def test_a_relay_that_was_killed_while_it_began_leaves_nothing_that_may_come_twice(tmp_path: Path) -> None:
     """It has written its place beside, to see whether that can be written."""
     state = tmp_path / "r.place"

@@ -100,13 +100,16 @@ class PlaceFile:
         self.place = ""
         self.doubtful: float | None = None
         if self._file is not None:
+            if self._file.exists() and not self._file.is_file() and not self._file.is_dir():
+                # Of /dev/null, too, a file would take the place, for all programs.
+                raise BadUse(f"{file} is no ordinary file. Name a file that is not there yet.")
             # Otherwise two that begin at the same time would both find none to lock. If it fails, `_look_beside` tells.
             with contextlib.suppress(OSError):
                 self._read_beside(self._file)
                 self._file.touch(exist_ok=False)
             try:
                 self._have(self._file)
-                self.place = self._file.read_text(encoding="utf-8").strip()
+                self.place = _read(self._file)
             except FileNotFoundError:
                 pass
             except BadUse:
@@ -155,7 +158,7 @@ class PlaceFile:
     def _read_beside(self, file: Path) -> str:
         """The place in the file beside; empty if there is none."""
         beside = self._beside(file)
-        left = beside.read_text(encoding="utf-8", errors="replace").strip() if beside.exists() else ""
+        left = _read(beside, errors="replace") if beside.exists() else ""
         if not _may_be_place(left):
             raise BadUse(f"{beside} is there, and no relay has written it. Name another file for the place.")
         return left
@@ -196,6 +199,12 @@ class PlaceFile:
         if self._held is not None:
             self._held.close()
         self._held, self._coming = self._coming, None
+
+
+def _read(file: Path, errors: str = "strict") -> str:
+    """The place in a file. Of a longer text, which is none, it is the beginning."""
+    with file.open(encoding="utf-8", errors=errors) as opened:
+        return opened.read(_LONGEST + 2).strip()
 
 
 def _lock(file: IO[str]) -> IO[str]:
