@@ -12,9 +12,13 @@ from click.testing import CliRunner
 
 from slosh.access.tokens import hash_token, make_token
 from slosh.cli import main
+from slosh.client.errors import Unreachable
 from slosh.commands import checks
+from slosh.commands.examining import Examination
 from slosh.commands.remedies import FRONTS, REMEDIES
 from slosh.commands.shared import EXIT_REFUSED, EXIT_UNREACHABLE
+from tests.cases import each_of
+from tests.client.scripted import Trickling
 from tests.commands.fronts import Front, HAProxy, Nginx
 from tests.e2e.server import Serving
 from tests.running import SLOSH, clean_environment
@@ -158,6 +162,31 @@ def test_what_is_no_slosh_is_told_in_one_sentence(slosh: Serving, tmp_path: Path
     assert (wrong.returncode, away.returncode) == (EXIT_UNREACHABLE, EXIT_UNREACHABLE)
     assert "prefix" in wrong.stderr
     assert "proxy_pass" in away.stderr
+
+
+@each_of("said", [b'{"topics":[7],"times":["x"]}', b'{"topics":[],"times":[%s]}' % (b"9" * 400)])
+def test_what_answers_with_other_json_is_a_fault_and_no_traceback(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_CHECKS", (checks._clock, checks._names))
+    with answering(said) as server, Examination(server.url, "doctor") as examination:
+        found = list(checks.look(examination))
+    assert [each.is_fault for each in found] == [False, True, True]
+
+
+def test_what_answers_with_very_deep_json_is_told_in_one_sentence() -> None:
+    deep = b'{"topics":' + b"[" * 100_000
+    with (
+        answering(deep) as server,
+        Examination(server.url, "doctor") as examination,
+        pytest.raises(Unreachable, match="not as a slosh does"),
+    ):
+        examination.reach()
+
+
+def answering(body: bytes) -> Trickling:
+    """A server that gives each request this answer."""
+    return Trickling(
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body), then=b""
+    )
 
 
 def test_a_missing_right_is_no_fault_of_a_proxy(tmp_path: Path) -> None:

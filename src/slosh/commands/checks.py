@@ -69,11 +69,13 @@ def look(examination: Examination) -> Iterator[Finding]:
         + (f", behind {examination.front}" if examination.front else ""),
     )
     for check in _CHECKS:
+        name = check.__name__.strip("_")
         try:
             yield from check(examination)
         except (httpx2.TransportError, OSError, ValueError) as error:
-            name = check.__name__.strip("_")
             yield Finding(name, f"the check failed: {error}", is_fault=True)
+        except (ArithmeticError, AttributeError, TypeError) as error:
+            yield Finding(name, f"the answer is not one of a slosh server: {error}", is_fault=True)
 
 
 def hold_poll(examination: Examination, seconds: float) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import httpx2
 
-from slosh.client.answers import find_problem
+from slosh.client.answers import find_problem, read_problem
 from slosh.client.connections import explain_lasting, open_connections
 from slosh.client.errors import Refused, Unreachable
 from slosh.client.request import make_options
@@ -130,8 +130,4 @@ class Examination:
 
 def read_json(answer: httpx2.Response) -> dict[str, object]:
     """What an answer says, empty if it is no JSON object."""
-    try:
-        said = answer.json()
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+    return dict(read_problem(answer.content))
