@@ -541,6 +541,12 @@ ROWS: tuple[Row, ...] = (
         "web/test_known_heads.py::test_a_poll_is_held_as_long_as_it_says_itself_and_all_that_differ_in_this_are_one_head",
     ),
     row(
+        "web/readers/opening.py",
+        "wait = max(self.asked.find_wait(connection.head), self.settings.engine_timeout)",
+        "wait = max(self.asked.wait, self.settings.engine_timeout)",
+        "web/readers/test_opening.py::test_a_poll_waits_for_its_topic_as_long_as_it_says_itself",
+    ),
+    row(
         "web/readers/request.py",
         "if part != self._part:",
         "if not self._part:",

@@ -79,6 +79,19 @@ def test_who_goes_before_its_topics_are_there_is_not_waited_for(site: Site, late
     assert later.names == []
 
 
+def test_a_poll_waits_for_its_topic_as_long_as_it_says_itself(site: Site, later: Later) -> None:
+    """And not as long as one before it that asked for the same but for this."""
+    client = site.connect()
+    for seconds in (5, 9):
+        client.get(f"/topics/a?wait={seconds}&since=epoch000.0")
+        site.advance(seconds - 1)
+        assert client.silent()
+        assert later.names == ["a"]
+        site.advance(1.1)
+        client.next()
+        assert later.names == []
+
+
 def test_several_topics_are_all_found_before_it_begins(site: Site, later: Later) -> None:
     client = site.connect().get("/topics/a,b,c?wait=0")
     for name in "abc":
