@@ -22,7 +22,7 @@ COMPILED ?= $(VENV)-compiled
 # Where the wheels are built, and what is installed beside slosh where it is measured or tested.
 DIST ?= dist
 EXTRA ?= test
-MEET_COMPILED := tests/core tests/engine tests/http1 tests/web tests/conformance tests/testing tests/e2e tests/test_compiled.py tests/test_cli.py tests/test_server.py tests/test_service.py
+MEET_COMPILED := tests/access tests/asgi tests/core tests/engine tests/http1 tests/web tests/conformance tests/testing tests/e2e tests/test_compiled.py tests/test_cli.py tests/test_server.py tests/test_service.py
 
 # The tests that meet other libraries, for other versions of these and of Python.
 MEET_OTHERS := tests/access tests/asgi tests/client tests/commands tests/engine tests/web/readers tests/web/pages/test_reserved.py tests/web/overview/test_process.py tests/web/test_jsontext.py tests/test_cli.py tests/test_server.py tests/test_service.py
