@@ -1,6 +1,7 @@
 """What every test can use: need(tool), which says loudly what a machine lacks."""
 
 import gc
+import logging
 import os
 import shutil
 import signal
@@ -95,9 +96,18 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """Let no process outlive the test that started it, also where the test fails half-way."""
-    with ending_all():
-        return (yield)
+    """Let no process outlive the test that started it, also where the test fails half-way.
+
+    Nor what a command that runs in the test's own process does to slosh's log: others would find lines there.
+    """
+    logger = logging.getLogger("slosh")
+    level, handlers = logger.level, list(logger.handlers)
+    try:
+        with ending_all():
+            return (yield)
+    finally:
+        logger.setLevel(level)
+        logger.handlers = handlers
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -16,6 +16,7 @@ from tests.e2e.conftest import (  # noqa: F401 - fixtures, which pytest finds by
     kept_browser,
     new_context,
     new_page,
+    npm_folder,
     serve,
     until,
 )
@@ -61,8 +62,8 @@ def start(folder: Path, name: str, slosh: Slosh, more: str = "") -> Process:
 
 
 def test_each_program_is_run_here() -> None:
-    pages = {"index.html", "resume.html", "elsewhere.html"}
-    assert PROGRAMS.keys() == {*pages, "reader.mjs", "publisher.mjs", *(f"{name}.js" for name in FRAMEWORKS)}
+    others = {"index.html", "resume.html", "elsewhere.html", "vite.config.mjs", "reader.mjs", "publisher.mjs"}
+    assert PROGRAMS.keys() == others | {f"{name}.js" for name in FRAMEWORKS}
 
 
 def test_those_who_need_the_page_find_it() -> None:
@@ -153,3 +154,44 @@ def test_a_component_shows_the_newest_and_closes_its_connection(
         slosh.post("kitchen", "last")
         component.line("shows last")
         assert until(lambda: slosh.watchers("kitchen"), lambda count: not count) == 0
+
+
+VITE = """import { createServer } from "vite";
+const vite = await createServer({ server: { host: "127.0.0.1", port: 0, strictPort: false }, clearScreen: false });
+await vite.listen();
+console.log(`vite at http://127.0.0.1:${vite.httpServer.address().port}`);"""
+PAGE = """<!doctype html><ul></ul>
+<script type="module" src="/-/signin.js" vite-ignore></script>
+<script type="module">
+  import { watch } from "slosh-client";
+  const show = (textContent) =>
+    document.querySelector("ul").append(Object.assign(document.createElement("li"), { textContent }));
+  for await (const { message } of watch("kitchen", { server: location.origin, since: "earliest" })) {
+    show(message);
+    break;
+  }
+  const socket = new WebSocket(`ws://${location.host}/topics/kitchen?since=earliest`);
+  socket.onmessage = ({ data }) => show(`socket ${JSON.parse(data).res[0]}`);
+</script>"""
+
+
+def test_vite_passes_on_what_is_sloshs(
+    serve: Callable[..., Slosh],  # noqa: F811 - the fixture
+    new_page: "Callable[[str], Page]",  # noqa: F811 - the fixture
+    npm_folder: Path,  # noqa: F811 - the fixture
+) -> None:
+    """A page that a bundler serves while it is developed reads topics from its own origin."""
+    slosh = serve(unwatched="keep")
+    slosh.post("kitchen", "first")
+    page = npm_folder / "page"
+    shutil.copytree(TOP / "src" / "slosh" / "web" / "static", page / "node_modules" / "slosh-client")
+    shutil.copy(TOP / "js" / "package.json", page / "node_modules" / "slosh-client")
+    (page / "index.html").write_text(PAGE)
+    (page / "vite.config.mjs").write_text(PROGRAMS["vite.config.mjs"].replace("http://127.0.0.1:8000", slosh.url))
+    (page / "serve.mjs").write_text(VITE)
+    with Process("env", "-C", page, need("node"), "serve.mjs") as vite:
+        address = vite.line("vite at ").rpartition(" ")[2]
+        shown = new_page(f"{address}/")
+        expect(shown.locator("li")).to_have_text(["first", "socket first"])
+        scripts = [shown.request.get(f"{server}/-/signin.js").text() for server in (address, slosh.url)]
+        assert scripts[0] == scripts[1], "Vite left it to the server"
