@@ -74,7 +74,7 @@ class Head:
         minor: the minor version of HTTP/1.
         closing: the `Connection` line that an answer needs, often none (RFC 9112 §9.3).
         length: of the body, bytes; `CHUNKED`; 0 if there is none.
-        part: the late part of its request line, from `Application.split`; often empty.
+        part: the late part of its request line, which `Application.split_late` finds; often empty.
         keeps_alive: whether the client wants to use the connection again (RFC 9112 §9.3).
         expects_continue: whether it waits for a 100 before it sends the body (RFC 9110 §10.1.1).
         is_forwarded: whether a proxy names its client in it.
